@@ -1,0 +1,3 @@
+//! The `pycull` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! CPython bytecode files: their names, headers and bodies. Bytes and names only, no I/O.
