@@ -1,0 +1,310 @@
+//! Compression of layers: recognized from the bytes, never trusted from the media type.
+
+use std::fmt;
+use std::io::{self, BufReader, Read, Write};
+use std::str::FromStr;
+
+use flate2::bufread::MultiGzDecoder;
+use flate2::write::GzEncoder;
+
+/// How a layer's bytes are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Compression {
+    /// A plain tar archive.
+    None,
+    /// One or more gzip members (RFC 1952).
+    Gzip,
+    /// One or more Zstandard frames (RFC 8878), skippable ones included.
+    Zstd,
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        })
+    }
+}
+
+/// Compression recognized in a layer's first bytes is one that pycull cannot undo.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "unknown compression: the layer is neither tar, gzip nor zstd (it looks like {looks_like})"
+)]
+pub struct UnknownCompression {
+    /// A word for what the first bytes are.
+    pub looks_like: &'static str,
+}
+
+/// How many bytes [`sniff`] wants to see: one tar header.
+pub const SNIFF_BYTES: usize = 512;
+
+/// Tells compression by a stream's first bytes (up to [`SNIFF_BYTES`] of them).
+///
+/// # Errors
+/// [`UnknownCompression`] where they are the start of neither a tar archive nor a known format.
+pub fn sniff(start: &[u8]) -> Result<Compression, UnknownCompression> {
+    match start {
+        [0x1f, 0x8b, ..] => Ok(Compression::Gzip),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Compression::Zstd),
+        // A skippable frame may come first (RFC 8878, 3.1.2).
+        [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Compression::Zstd),
+        [b'B', b'Z', b'h', ..] => Err(UnknownCompression {
+            looks_like: "bzip2",
+        }),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => Err(UnknownCompression { looks_like: "xz" }),
+        [] => Ok(Compression::None),
+        _ if start.len() < SNIFF_BYTES => Err(UnknownCompression {
+            looks_like: "a fragment",
+        }),
+        _ if start.iter().all(|byte| *byte == 0) || crate::tar::has_valid_checksum(start) => {
+            Ok(Compression::None)
+        }
+        _ => Err(UnknownCompression {
+            looks_like: "other data",
+        }),
+    }
+}
+
+/// Most bytes that a layer may unpack to, for each byte of its blob.
+///
+/// Deflate cannot exceed 1032; Zstandard can, and only a bomb does.
+const LARGEST_RATIO: u64 = 1100;
+const ALWAYS_ALLOWED: u64 = 64 << 20;
+
+/// A decoder for a blob of `blob_bytes` bytes, its compression told from the bytes themselves.
+///
+/// Reading fails once more comes out than a blob of that size can honestly hold.
+///
+/// # Errors
+/// I/O errors of `blob`, and [`UnknownCompression`] as an I/O error.
+pub fn decode<'a>(
+    blob: impl Read + Send + 'a,
+    blob_bytes: u64,
+) -> io::Result<(Compression, Box<dyn Read + Send + 'a>)> {
+    let mut blob = BufReader::with_capacity(128 << 10, blob);
+    let mut start = Vec::with_capacity(SNIFF_BYTES);
+    blob.by_ref()
+        .take(SNIFF_BYTES as u64)
+        .read_to_end(&mut start)?;
+    let compression = sniff(&start).map_err(io::Error::other)?;
+    let whole = BufReader::with_capacity(128 << 10, io::Cursor::new(start).chain(blob));
+    let decoder: Box<dyn Read + Send + 'a> = match compression {
+        Compression::None => return Ok((compression, Box::new(whole))),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(whole)),
+        Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(whole)?),
+    };
+    let limit = blob_bytes
+        .saturating_mul(LARGEST_RATIO)
+        .saturating_add(ALWAYS_ALLOWED);
+    Ok((
+        compression,
+        Box::new(BombGuard {
+            inner: decoder,
+            limit,
+            left: limit,
+            blob_bytes,
+        }),
+    ))
+}
+
+struct BombGuard<R> {
+    inner: R,
+    limit: u64,
+    left: u64,
+    blob_bytes: u64,
+}
+
+impl<R: Read> Read for BombGuard<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
+            io::Error::other(format!(
+                "a blob of {} bytes unpacks to more than {} bytes: refused as a decompression bomb",
+                self.blob_bytes, self.limit
+            ))
+        })?;
+        Ok(count)
+    }
+}
+
+/// What `--compression` asks for: how rewritten layers are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CompressionSetting {
+    /// As each layer was, at the default level.
+    #[default]
+    Keep,
+    /// No compression.
+    None,
+    /// gzip at a level from 0 to 9.
+    Gzip(u32),
+    /// Zstandard at a level from 1 to 22.
+    Zstd(i32),
+}
+
+/// gzip's own default level.
+pub const DEFAULT_GZIP_LEVEL: u32 = 6;
+/// Zstandard's own default level.
+pub const DEFAULT_ZSTD_LEVEL: i32 = 3;
+
+impl CompressionSetting {
+    /// The encoding for a layer that was compressed with `original`. Never [`Self::Keep`].
+    pub fn resolve(self, original: Compression) -> Self {
+        match (self, original) {
+            (Self::Keep, Compression::None) => Self::None,
+            (Self::Keep, Compression::Gzip) => Self::Gzip(DEFAULT_GZIP_LEVEL),
+            (Self::Keep, Compression::Zstd) => Self::Zstd(DEFAULT_ZSTD_LEVEL),
+            (chosen, _) => chosen,
+        }
+    }
+
+    /// The compression that a layer has when written so; `None` for [`Self::Keep`].
+    pub fn compression(self) -> Option<Compression> {
+        match self {
+            Self::Keep => None,
+            Self::None => Some(Compression::None),
+            Self::Gzip(_) => Some(Compression::Gzip),
+            Self::Zstd(_) => Some(Compression::Zstd),
+        }
+    }
+}
+
+/// A `--compression` value that is none.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "`{value}` is no compression; use keep, none, gzip, gzip:0 to gzip:9, zstd, or zstd:1 to zstd:22"
+)]
+pub struct ParseCompressionError {
+    value: String,
+}
+
+impl FromStr for CompressionSetting {
+    type Err = ParseCompressionError;
+
+    fn from_str(value: &str) -> Result<Self, Self::Err> {
+        let error = || ParseCompressionError {
+            value: value.to_owned(),
+        };
+        let (name, level) = match value.split_once(':') {
+            Some((name, level)) => (name, Some(level.parse::<u32>().map_err(|_| error())?)),
+            None => (value, None),
+        };
+        match (name, level) {
+            ("keep", None) => Ok(Self::Keep),
+            ("none", None) => Ok(Self::None),
+            ("gzip", None) => Ok(Self::Gzip(DEFAULT_GZIP_LEVEL)),
+            ("gzip", Some(level @ 0..=9)) => Ok(Self::Gzip(level)),
+            ("zstd", None) => Ok(Self::Zstd(DEFAULT_ZSTD_LEVEL)),
+            ("zstd", Some(level @ 1..=22)) => Ok(Self::Zstd(level as i32)),
+            _ => Err(error()),
+        }
+    }
+}
+
+/// An encoder around a blob's file. Its output depends on the input and the setting alone.
+pub(crate) enum Encoder<W: Write> {
+    None(W),
+    Gzip(Box<GzEncoder<W>>),
+    Zstd(zstd::stream::write::Encoder<'static, W>),
+}
+
+impl<W: Write> Encoder<W> {
+    /// `setting` is resolved: for [`CompressionSetting::Keep`] nothing is compressed.
+    pub(crate) fn new(output: W, setting: CompressionSetting) -> io::Result<Self> {
+        Ok(match setting {
+            CompressionSetting::Keep | CompressionSetting::None => Self::None(output),
+            CompressionSetting::Gzip(level) => Self::Gzip(Box::new(GzEncoder::new(
+                output,
+                flate2::Compression::new(level),
+            ))),
+            CompressionSetting::Zstd(level) => {
+                let mut encoder = zstd::stream::write::Encoder::new(output, level)?;
+                encoder.include_checksum(true)?;
+                Self::Zstd(encoder)
+            }
+        })
+    }
+
+    pub(crate) fn finish(self) -> io::Result<W> {
+        match self {
+            Self::None(output) => Ok(output),
+            Self::Gzip(encoder) => encoder.finish(),
+            Self::Zstd(encoder) => encoder.finish(),
+        }
+    }
+}
+
+impl<W: Write> Write for Encoder<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::None(output) => output.write(buffer),
+            Self::Gzip(encoder) => encoder.write(buffer),
+            Self::Zstd(encoder) => encoder.write(buffer),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::None(output) => output.flush(),
+            Self::Gzip(encoder) => encoder.flush(),
+            Self::Zstd(encoder) => encoder.flush(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(blob: &[u8], claimed: u64) -> io::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        decode(blob, claimed)?.1.read_to_end(&mut out)?;
+        Ok(out)
+    }
+
+    #[test]
+    fn a_zstd_bomb_is_refused_and_an_honest_layer_is_not() {
+        let bomb = zstd::encode_all(io::repeat(0).take(80 << 20), 3).unwrap();
+        let error = decoded(&bomb, bomb.len() as u64).unwrap_err();
+        assert!(error.to_string().contains("decompression bomb"), "{error}");
+        let honest = zstd::encode_all(io::repeat(0).take(60 << 20), 3).unwrap();
+        assert_eq!(
+            decoded(&honest, honest.len() as u64).unwrap().len(),
+            60 << 20
+        );
+    }
+
+    #[test]
+    fn many_gzip_members_and_skippable_frames_decode_as_one_stream() {
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+        encoder.write_all(b"abc").unwrap();
+        let one = encoder.finish().unwrap();
+        assert_eq!(
+            decoded(&[one.clone(), one].concat(), 60).unwrap(),
+            b"abcabc"
+        );
+
+        let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0][..], b"junk"].concat();
+        let frame = zstd::encode_all(&b"abc"[..], 3).unwrap();
+        let stream = [skippable.clone(), frame, skippable].concat();
+        assert_eq!(decoded(&stream, 60).unwrap(), b"abc");
+    }
+
+    #[test]
+    fn other_formats_are_named_in_the_error() {
+        assert_eq!(sniff(b"BZh91AY").unwrap_err().looks_like, "bzip2");
+        assert_eq!(sniff(b"\xfd7zXZ\0").unwrap_err().looks_like, "xz");
+        assert_eq!(sniff(&[b'x'; 600]).unwrap_err().looks_like, "other data");
+    }
+
+    #[test]
+    fn settings_parse_with_their_bounds() {
+        assert_eq!("gzip:9".parse(), Ok(CompressionSetting::Gzip(9)));
+        assert_eq!("zstd".parse(), Ok(CompressionSetting::Zstd(3)));
+        for wrong in ["gzip:10", "zstd:0", "zstd:23", "keep:1", "xz", "gzip:"] {
+            assert!(wrong.parse::<CompressionSetting>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Media types of OCI and Docker documents and layers (image-spec media-types.md; Docker's
+//! image manifest version 2, schema 2). A type comes in and goes out in its own family.
+
+use super::compression::Compression;
+
+/// OCI image index.
+pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// OCI image manifest.
+pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// OCI image config.
+pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// OCI layer without compression.
+pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+/// Docker manifest list, the equal of an OCI index.
+pub const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// Docker image manifest, schema 2.
+pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// Docker image config.
+pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+
+/// What a JSON document is, by its media type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DocumentKind {
+    /// An index of manifests, one a platform.
+    Index,
+    /// The manifest of one image or artifact.
+    Manifest,
+}
+
+/// The kind of document that a descriptor of this media type names, if it is one that pycull walks.
+pub fn document_kind(media_type: &str) -> Option<DocumentKind> {
+    match media_type {
+        OCI_INDEX | DOCKER_MANIFEST_LIST => Some(DocumentKind::Index),
+        OCI_MANIFEST | DOCKER_MANIFEST => Some(DocumentKind::Manifest),
+        _ => None,
+    }
+}
+
+/// Whether a manifest with a config of this type is a container image, not another artifact.
+pub fn is_image_config(media_type: &str) -> bool {
+    matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)
+}
+
+/// The media type of a layer that had `original` and is now compressed with `compression`.
+///
+/// The family stays (OCI or Docker, distributable or not); an unknown type stays as it is.
+pub fn layer_media_type(original: &str, compression: Compression) -> String {
+    const OCI: [&str; 2] = [
+        OCI_LAYER,
+        "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    ];
+    // Docker's own name for an uncompressed layer; its suffix joins with a point.
+    const DOCKER: [&str; 2] = [
+        "application/vnd.docker.image.rootfs.diff.tar",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    ];
+    let suffix = match compression {
+        Compression::None => None,
+        Compression::Gzip => Some("gzip"),
+        Compression::Zstd => Some("zstd"),
+    };
+    let family = |bases: [&'static str; 2], separator: char| {
+        bases.into_iter().find_map(|base| {
+            let rest = original.strip_prefix(base)?;
+            (rest.is_empty() || rest.starts_with(separator)).then_some((base, separator))
+        })
+    };
+    match family(OCI, '+').or_else(|| family(DOCKER, '.')) {
+        Some((base, separator)) => match suffix {
+            Some(suffix) => format!("{base}{separator}{suffix}"),
+            None => base.to_owned(),
+        },
+        None => original.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_stays_in_its_family() {
+        let cases = [
+            (
+                OCI_LAYER,
+                Compression::Gzip,
+                "application/vnd.oci.image.layer.v1.tar+gzip",
+            ),
+            (
+                "application/vnd.oci.image.layer.v1.tar+gzip",
+                Compression::Zstd,
+                "application/vnd.oci.image.layer.v1.tar+zstd",
+            ),
+            (
+                "application/vnd.oci.image.layer.v1.tar+zstd",
+                Compression::None,
+                OCI_LAYER,
+            ),
+            (
+                "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+                Compression::None,
+                "application/vnd.oci.image.layer.nondistributable.v1.tar",
+            ),
+            (
+                "application/vnd.docker.image.rootfs.diff.tar.gzip",
+                Compression::Gzip,
+                "application/vnd.docker.image.rootfs.diff.tar.gzip",
+            ),
+            (
+                "application/vnd.docker.image.rootfs.diff.tar.gzip",
+                Compression::None,
+                "application/vnd.docker.image.rootfs.diff.tar",
+            ),
+            (
+                "application/x-other",
+                Compression::Gzip,
+                "application/x-other",
+            ),
+        ];
+        for (original, compression, expected) in cases {
+            assert_eq!(layer_media_type(original, compression), expected);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The OCI image formats, with nothing of Python in them: digests, media types, compression,
+//! blobs, and the JSON documents that name them.
+
+pub mod blob;
+pub mod compression;
+pub mod digest;
+pub mod image;
+pub mod layer_writer;
+pub mod media_type;
+mod second_decoder;
+
+pub use blob::{BlobError, BlobLocation, BlobStore, open_verified, read_document};
+pub use compression::{Compression, CompressionSetting};
+pub use digest::{Digest, DigestHasher};
+pub use image::{Image, ImageError, Index, Node, Platform};
+pub use oci_spec::image::Descriptor;

@@ -1,0 +1,273 @@
+//! Header blocks: reading their fields, and deriving the header of a changed member from the
+//! bytes of the old one, so that all that pycull does not change stays as it was written.
+
+use tar::Header;
+
+use super::BLOCK;
+use super::extension::{records, write_record};
+use super::member::Kind;
+
+/// What can be wrong with a header block.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// The checksum field is not the sum of the block.
+    #[error("its checksum is wrong")]
+    Checksum,
+    /// A numeric field holds no number.
+    #[error("its {name} field is malformed")]
+    Field {
+        /// The field's name in POSIX.
+        name: &'static str,
+    },
+    /// One block of zeros, then something else; an archive ends with two.
+    #[error("one zero block alone is no end of an archive")]
+    LoneZeroBlock,
+    /// Header bytes to be changed are not whole headers.
+    #[error("its extension headers are malformed")]
+    Extensions,
+}
+
+/// Whether a block's checksum field is right, summed as unsigned or, as some old writers did,
+/// signed bytes.
+pub fn has_valid_checksum(block: &[u8]) -> bool {
+    let Some(block) = block.first_chunk::<512>() else {
+        return false;
+    };
+    let Ok(stored) = Header::from_byte_slice(block).cksum() else {
+        return false;
+    };
+    let byte_at = |index: usize| {
+        if (148..156).contains(&index) {
+            b' '
+        } else {
+            block[index]
+        }
+    };
+    let unsigned: u32 = (0..512).map(|index| u32::from(byte_at(index))).sum();
+    let signed: i32 = (0..512).map(|index| i32::from(byte_at(index) as i8)).sum();
+    stored == unsigned || i64::from(stored) == i64::from(signed)
+}
+
+pub(super) fn parse(block: &[u8; 512]) -> Result<&Header, HeaderError> {
+    if !has_valid_checksum(block) {
+        return Err(HeaderError::Checksum);
+    }
+    Ok(Header::from_byte_slice(block))
+}
+
+/// The size field as it stands, for whatever type of header.
+pub(super) fn raw_size(header: &Header) -> Result<u64, HeaderError> {
+    header
+        .entry_size()
+        .map_err(|_| HeaderError::Field { name: "size" })
+}
+
+/// The type of a member named `path`. A file of the old format whose name ends in a slash is a directory.
+pub(super) fn kind(header: &Header, path: &[u8]) -> Kind {
+    match header.entry_type().as_byte() {
+        0 if path.ends_with(b"/") => Kind::Directory,
+        0 | b'0' | b'7' | b'S' => Kind::File,
+        b'1' => Kind::Hardlink,
+        b'2' => Kind::Symlink,
+        b'3' => Kind::CharacterDevice,
+        b'4' => Kind::BlockDevice,
+        b'5' => Kind::Directory,
+        b'6' => Kind::Fifo,
+        b'g' => Kind::PaxGlobal,
+        other => Kind::Other(other),
+    }
+}
+
+/// Whether the size field of such a member counts data that follows. For the others readers
+/// take it as zero, whatever it says.
+pub(super) fn has_data(kind: Kind) -> bool {
+    matches!(kind, Kind::File | Kind::PaxGlobal | Kind::Other(_))
+}
+
+pub(super) struct Fields {
+    pub(super) path: Vec<u8>,
+    pub(super) link: Vec<u8>,
+    pub(super) size: u64,
+    pub(super) sparse_size: Option<u64>,
+    pub(super) mode: u32,
+    pub(super) uid: u64,
+    pub(super) gid: u64,
+    pub(super) mtime: i64,
+    pub(super) device: (u32, u32),
+}
+
+impl Fields {
+    pub(super) fn read(header: &Header) -> Result<Self, HeaderError> {
+        let wrong = |name| HeaderError::Field { name };
+        let device = |number: std::io::Result<Option<u32>>| number.ok().flatten().unwrap_or(0);
+        Ok(Self {
+            path: header.path_bytes().into_owned(),
+            link: header.link_name_bytes().unwrap_or_default().into_owned(),
+            size: raw_size(header)?,
+            sparse_size: header.as_gnu().and_then(|gnu| gnu.real_size().ok()),
+            mode: header.mode().map_err(|_| wrong("mode"))? & 0o7777,
+            uid: header.uid().map_err(|_| wrong("uid"))?,
+            gid: header.gid().map_err(|_| wrong("gid"))?,
+            // Base-256 times before 1970 come as the two's complement.
+            mtime: header.mtime().map_err(|_| wrong("mtime"))?.cast_signed(),
+            device: (device(header.device_major()), device(header.device_minor())),
+        })
+    }
+}
+
+/// The headers of a member that is as `raw` says, but named `path`.
+///
+/// `raw` is a member's headers as [`super::Reader::raw_headers`] gives them.
+///
+/// # Errors
+/// [`HeaderError::Extensions`] where `raw` is not whole headers.
+pub fn rename(raw: &[u8], path: &[u8]) -> Result<Vec<u8>, HeaderError> {
+    derive(
+        raw,
+        &Change {
+            path: Some(path),
+            link: None,
+        },
+    )
+}
+
+/// The headers of a hardlink to `target`, otherwise as `raw` says. Its size is 0: engines refuse
+/// to push a layer where it is not.
+///
+/// # Errors
+/// [`HeaderError::Extensions`] where `raw` is not whole headers.
+pub fn hardlink_to(raw: &[u8], target: &[u8]) -> Result<Vec<u8>, HeaderError> {
+    derive(
+        raw,
+        &Change {
+            path: None,
+            link: Some(target),
+        },
+    )
+}
+
+struct Change<'a> {
+    path: Option<&'a [u8]>,
+    link: Option<&'a [u8]>,
+}
+
+/// Bytes of the header fields for a name and for a link's target.
+const NAME_FIELD: std::ops::Range<usize> = 0..100;
+const LINK_FIELD: std::ops::Range<usize> = 157..257;
+const PREFIX_FIELD: std::ops::Range<usize> = 345..500;
+const SIZE_FIELD: std::ops::Range<usize> = 124..136;
+const TYPE_FIELD: usize = 156;
+
+fn derive(raw: &[u8], change: &Change<'_>) -> Result<Vec<u8>, HeaderError> {
+    let (extensions, main) = split_headers(raw)?;
+    let main: &[u8; 512] = main.first_chunk().ok_or(HeaderError::Extensions)?;
+    let mut block = *main;
+    let mut pax = Vec::new();
+    let mut output = Vec::new();
+    let mut pax_header = None;
+    for (header, payload) in extensions {
+        match header[TYPE_FIELD] {
+            b'x' => {
+                pax_header = pax_header.or(Some(header));
+                copy_records(payload, change, &mut pax)?;
+            }
+            b'L' if change.path.is_some() => {}
+            b'K' if change.link.is_some() => {}
+            _ => {
+                output.extend_from_slice(header);
+                output.extend_from_slice(payload);
+                output.resize(output.len().next_multiple_of(BLOCK as usize), 0);
+            }
+        }
+    }
+    if let Some(path) = change.path {
+        set_name(&mut block, NAME_FIELD, path, b"path", &mut pax);
+        // The prefix belongs to the old name; in GNU headers the same bytes are times.
+        if Header::from_byte_slice(&block).as_gnu().is_none() {
+            block[PREFIX_FIELD].fill(0);
+        }
+    }
+    if let Some(link) = change.link {
+        set_name(&mut block, LINK_FIELD, link, b"linkpath", &mut pax);
+        block[TYPE_FIELD] = b'1';
+        block[SIZE_FIELD].copy_from_slice(b"00000000000\0");
+    }
+    if !pax.is_empty() {
+        push_pax(&mut output, pax_header.unwrap_or(main), &pax);
+    }
+    output.extend_from_slice(&sealed(block));
+    Ok(output)
+}
+
+/// Extension headers with their payloads (without padding), and the member's own header.
+type Headers<'a> = (Vec<(&'a [u8; 512], &'a [u8])>, &'a [u8]);
+
+fn split_headers(raw: &[u8]) -> Result<Headers<'_>, HeaderError> {
+    let mut extensions = Vec::new();
+    let mut rest = raw;
+    loop {
+        let (block, after) = rest
+            .split_first_chunk::<512>()
+            .ok_or(HeaderError::Extensions)?;
+        if !matches!(block[TYPE_FIELD], b'x' | b'L' | b'K') {
+            return Ok((extensions, rest));
+        }
+        let size =
+            usize::try_from(raw_size(parse(block)?)?).map_err(|_| HeaderError::Extensions)?;
+        let payload = after.get(..size).ok_or(HeaderError::Extensions)?;
+        extensions.push((block, payload));
+        rest = after
+            .get(size.next_multiple_of(BLOCK as usize)..)
+            .ok_or(HeaderError::Extensions)?;
+    }
+}
+
+/// Copies the records that the change leaves standing.
+fn copy_records(payload: &[u8], change: &Change<'_>, pax: &mut Vec<u8>) -> Result<(), HeaderError> {
+    for record in records(payload) {
+        let (key, value) = record.map_err(|_| HeaderError::Extensions)?;
+        let gone = match key {
+            b"path" => change.path.is_some(),
+            b"linkpath" | b"size" => change.link.is_some(),
+            _ => false,
+        };
+        if !gone {
+            write_record(pax, key, value);
+        }
+    }
+    Ok(())
+}
+
+/// Puts a name into its field, or into a pax record where it is too long or not ASCII. The field
+/// then holds what fits, for readers that know no better.
+fn set_name(
+    block: &mut [u8; 512],
+    field: std::ops::Range<usize>,
+    name: &[u8],
+    key: &[u8],
+    pax: &mut Vec<u8>,
+) {
+    let width = field.len();
+    if name.len() > width || !name.is_ascii() {
+        write_record(pax, key, name);
+    }
+    let fits = &name[..name.len().min(width)];
+    block[field.clone()].fill(0);
+    block[field.start..field.start + fits.len()].copy_from_slice(fits);
+}
+
+fn push_pax(output: &mut Vec<u8>, template: &[u8; 512], payload: &[u8]) {
+    let mut block = *template;
+    block[TYPE_FIELD] = b'x';
+    block[SIZE_FIELD].copy_from_slice(format!("{:011o}\0", payload.len()).as_bytes());
+    output.extend_from_slice(&sealed(block));
+    output.extend_from_slice(payload);
+    output.resize(output.len().next_multiple_of(BLOCK as usize), 0);
+}
+
+fn sealed(block: [u8; 512]) -> [u8; 512] {
+    let mut header = Header::from_byte_slice(&block).clone();
+    header.set_cksum();
+    *header.as_bytes()
+}

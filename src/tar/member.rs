@@ -1,0 +1,109 @@
+//! What one member of a tar archive says about itself.
+
+use std::fmt;
+
+/// The type of a member, by its type flag (POSIX.1-2017, pax, "ustar Interchange Format").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A regular file, sparse or not.
+    File,
+    /// Another name of a file that came before.
+    Hardlink,
+    /// A symbolic link.
+    Symlink,
+    /// A character device.
+    CharacterDevice,
+    /// A block device.
+    BlockDevice,
+    /// A directory.
+    Directory,
+    /// A named pipe.
+    Fifo,
+    /// A pax global header: no file, but it speaks about all that follow.
+    PaxGlobal,
+    /// Any other type flag: passed through, never understood.
+    Other(u8),
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File => f.write_str("file"),
+            Self::Hardlink => f.write_str("hardlink"),
+            Self::Symlink => f.write_str("symlink"),
+            Self::CharacterDevice => f.write_str("character device"),
+            Self::BlockDevice => f.write_str("block device"),
+            Self::Directory => f.write_str("directory"),
+            Self::Fifo => f.write_str("fifo"),
+            Self::PaxGlobal => f.write_str("pax global header"),
+            Self::Other(flag) => write!(f, "member of type {:?}", *flag as char),
+        }
+    }
+}
+
+/// A point in time as tar holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Timestamp {
+    /// Seconds since 1970, rounded down.
+    pub seconds: i64,
+    /// Nanoseconds after them, below 1 000 000 000.
+    pub nanoseconds: u32,
+}
+
+/// An extended attribute, from a `SCHILY.xattr.` record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Xattr {
+    /// For example `security.selinux`.
+    pub name: Box<[u8]>,
+    /// Any bytes.
+    pub value: Box<[u8]>,
+}
+
+/// One member: where it lies in the uncompressed archive, and its metadata after extension
+/// headers were applied.
+///
+/// Pax global headers are members of their own and are not applied to others: the Go library
+/// that every container engine reads layers with does not apply them either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// First byte of its first extension header, or of its header.
+    pub offset: u64,
+    /// First byte of its data.
+    pub data_offset: u64,
+    /// Bytes of data in the archive, without padding.
+    pub stored_bytes: u64,
+    /// Bytes of the file: more than stored where it is sparse.
+    pub size: u64,
+    /// Whether it is a sparse file, of any of the three formats.
+    pub sparse: bool,
+    /// Its type.
+    pub kind: Kind,
+    /// Its name, exactly as written.
+    pub path: Box<[u8]>,
+    /// The target of a hardlink or symlink, exactly as written; else empty.
+    pub link: Box<[u8]>,
+    /// Permission bits and set-id bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u64,
+    /// Group.
+    pub gid: u64,
+    /// Time of last modification.
+    pub mtime: Timestamp,
+    /// Major and minor number of a device.
+    pub device: (u32, u32),
+    /// Extended attributes, sorted by name.
+    pub xattrs: Vec<Xattr>,
+}
+
+impl Member {
+    /// First byte after its data and padding.
+    pub fn end(&self) -> u64 {
+        self.data_offset + self.stored_bytes.next_multiple_of(super::BLOCK)
+    }
+
+    /// Its name for an error message.
+    pub fn path_lossy(&self) -> String {
+        String::from_utf8_lossy(&self.path).into_owned()
+    }
+}

@@ -1,0 +1,325 @@
+//! Reading an archive member by member from a stream, every byte accounted for.
+
+use std::io::{self, Read};
+
+use super::extension::Extensions;
+use super::header::{self, HeaderError};
+use super::member::{Kind, Member, Timestamp};
+use super::{BLOCK, padded};
+
+/// Most bytes that one member's extension headers may have: names, links and attributes fit many
+/// times over, and a hostile size field cannot ask for more memory.
+const EXTENSION_LIMIT: u64 = 4 << 20;
+
+/// What can be wrong with an archive.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TarError {
+    /// The stream ends inside a member.
+    #[error("the tar archive is cut short at byte {offset}, in {place}")]
+    CutShort {
+        /// Where the stream ended.
+        offset: u64,
+        /// The member or header that is incomplete.
+        place: String,
+    },
+    /// A header block is no header.
+    #[error("no tar header at byte {offset}: {source}")]
+    Header {
+        /// The block's offset.
+        offset: u64,
+        /// What is wrong with it.
+        source: HeaderError,
+    },
+    /// An extension header is malformed.
+    #[error("malformed extension header at byte {offset}: {reason}")]
+    Extension {
+        /// The header's offset.
+        offset: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The stream itself failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A stream of members. Data that is not read is skipped; nothing is sought.
+pub struct Reader<R> {
+    input: R,
+    position: u64,
+    /// Header bytes of the current member, extension headers first.
+    raw: Vec<u8>,
+    /// Bytes of data, then of padding, that are left of the current member.
+    data_left: u64,
+    padding_left: u64,
+    ended: bool,
+    current: String,
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads an uncompressed archive from its first byte.
+    pub fn new(input: R) -> Self {
+        Self {
+            input,
+            position: 0,
+            raw: Vec::new(),
+            data_left: 0,
+            padding_left: 0,
+            ended: false,
+            current: String::new(),
+        }
+    }
+
+    /// The next member, or `None` at the archive's end marker or the end of the stream.
+    ///
+    /// # Errors
+    /// [`TarError`]; the stream is of no use afterwards.
+    pub fn next_member(&mut self) -> Result<Option<Member>, TarError> {
+        self.skip(self.data_left.saturating_add(self.padding_left))?;
+        (self.data_left, self.padding_left) = (0, 0);
+        if self.ended {
+            return Ok(None);
+        }
+        self.raw.clear();
+        let offset = self.position;
+        let mut extensions = Extensions::default();
+        loop {
+            let at = self.position;
+            let Some(block) = self.header_block(offset)? else {
+                return Ok(None);
+            };
+            let header =
+                header::parse(&block).map_err(|source| TarError::Header { offset: at, source })?;
+            match header.entry_type().as_byte() {
+                flag @ (b'x' | b'L' | b'K') => {
+                    let payload = self.extension_payload(at, header)?;
+                    let payload = &self.raw[payload];
+                    if flag == b'x' {
+                        extensions
+                            .apply_pax(payload)
+                            .map_err(|reason| TarError::Extension { offset: at, reason })?;
+                    } else {
+                        extensions.apply_gnu(flag, payload);
+                    }
+                }
+                _ => return self.member(offset, at, &block, extensions).map(Some),
+            }
+        }
+    }
+
+    /// The current member's headers, byte for byte: extension headers, header, and a GNU sparse
+    /// file's continuation blocks.
+    pub fn raw_headers(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// Reads whatever follows the end marker, to the end of the stream, and returns how many bytes
+    /// the whole archive has. Those bytes belong to the diff_id.
+    ///
+    /// # Errors
+    /// I/O errors of the stream.
+    pub fn drain(mut self) -> Result<u64, TarError> {
+        self.skip(self.data_left.saturating_add(self.padding_left))?;
+        self.position += io::copy(&mut self.input, &mut io::sink())?;
+        Ok(self.position)
+    }
+
+    fn member(
+        &mut self,
+        offset: u64,
+        at: u64,
+        block: &[u8; 512],
+        extensions: Extensions,
+    ) -> Result<Member, TarError> {
+        let in_header = |source| TarError::Header { offset: at, source };
+        let header = header::parse(block).map_err(in_header)?;
+        let fields = header::Fields::read(header).map_err(in_header)?;
+        let gnu_sparse = header.entry_type().is_gnu_sparse();
+        let kind = header::kind(header, extensions.path.as_deref().unwrap_or(&fields.path));
+        self.current = String::from_utf8_lossy(extensions.path.as_deref().unwrap_or(&fields.path))
+            .into_owned();
+        if gnu_sparse {
+            self.sparse_continuation(header)?;
+        }
+        let size = extensions.size.unwrap_or(fields.size);
+        let stored_bytes = if header::has_data(kind) { size } else { 0 };
+        let sparse_size = extensions
+            .sparse_size
+            .or(gnu_sparse.then_some(fields.sparse_size).flatten());
+        let data_offset = self.position;
+        let end = padded(stored_bytes).and_then(|bytes| data_offset.checked_add(bytes));
+        let Some(end) = end.filter(|end| *end < u64::MAX / 2) else {
+            return Err(in_header(HeaderError::Field { name: "size" }));
+        };
+        self.data_left = stored_bytes;
+        self.padding_left = end - data_offset - stored_bytes;
+        let mut xattrs = extensions.xattrs;
+        xattrs.sort();
+        Ok(Member {
+            offset,
+            data_offset,
+            stored_bytes,
+            size: sparse_size.unwrap_or(stored_bytes),
+            sparse: sparse_size.is_some() || gnu_sparse,
+            kind,
+            path: extensions
+                .sparse_name
+                .or(extensions.path)
+                .unwrap_or(fields.path)
+                .into(),
+            link: match kind {
+                Kind::Hardlink | Kind::Symlink => extensions.link.unwrap_or(fields.link).into(),
+                _ => Box::default(),
+            },
+            mode: fields.mode,
+            uid: extensions.uid.unwrap_or(fields.uid),
+            gid: extensions.gid.unwrap_or(fields.gid),
+            mtime: extensions.mtime.unwrap_or(Timestamp {
+                seconds: fields.mtime,
+                nanoseconds: 0,
+            }),
+            device: fields.device,
+            xattrs,
+        })
+    }
+
+    /// Reads a header block into `raw`. `None` at the end marker, or at the end of the stream
+    /// where that is between members.
+    fn header_block(&mut self, member_offset: u64) -> Result<Option<[u8; 512]>, TarError> {
+        let mut block = [0; BLOCK as usize];
+        let found = self.fill(&mut block)?;
+        let between_members = self.raw.is_empty();
+        let all_zero = block.iter().all(|byte| *byte == 0);
+        match found {
+            0 if between_members => {
+                self.ended = true;
+                Ok(None)
+            }
+            512 if all_zero && between_members => {
+                self.ended = true;
+                let after = self.fill(&mut block)?;
+                if block[..after].iter().any(|byte| *byte != 0) {
+                    let source = HeaderError::LoneZeroBlock;
+                    return Err(TarError::Header {
+                        offset: member_offset,
+                        source,
+                    });
+                }
+                Ok(None)
+            }
+            512 => {
+                self.raw.extend_from_slice(&block);
+                Ok(Some(block))
+            }
+            _ => Err(TarError::CutShort {
+                offset: self.position,
+                place: "a header".to_owned(),
+            }),
+        }
+    }
+
+    fn extension_payload(
+        &mut self,
+        at: u64,
+        header: &tar::Header,
+    ) -> Result<std::ops::Range<usize>, TarError> {
+        let size =
+            header::raw_size(header).map_err(|source| TarError::Header { offset: at, source })?;
+        if size > EXTENSION_LIMIT || self.raw.len() as u64 > EXTENSION_LIMIT {
+            let reason = format!("its {size} bytes are more than {EXTENSION_LIMIT}");
+            return Err(TarError::Extension { offset: at, reason });
+        }
+        let start = self.raw.len();
+        let end = start + size as usize;
+        self.raw
+            .resize(start + size.next_multiple_of(BLOCK) as usize, 0);
+        let mut raw = std::mem::take(&mut self.raw);
+        let wanted = raw.len() - start;
+        let found = self.fill(&mut raw[start..])?;
+        self.raw = raw;
+        if found < wanted {
+            return Err(TarError::CutShort {
+                offset: self.position,
+                place: "an extension header".to_owned(),
+            });
+        }
+        Ok(start..end)
+    }
+
+    /// Reads the extended map blocks of an old GNU sparse header into `raw`.
+    fn sparse_continuation(&mut self, header: &tar::Header) -> Result<(), TarError> {
+        let mut more = header.as_gnu().is_some_and(tar::GnuHeader::is_extended);
+        while more {
+            if self.raw.len() as u64 > EXTENSION_LIMIT {
+                let reason = "its sparse map is too long".to_owned();
+                return Err(TarError::Extension {
+                    offset: self.position,
+                    reason,
+                });
+            }
+            let mut extended = tar::GnuExtSparseHeader::new();
+            if self.fill(extended.as_mut_bytes())? < BLOCK as usize {
+                return Err(TarError::CutShort {
+                    offset: self.position,
+                    place: self.current.clone(),
+                });
+            }
+            self.raw.extend_from_slice(extended.as_bytes());
+            more = extended.is_extended();
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.input.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.position += filled as u64;
+        Ok(filled)
+    }
+
+    fn skip(&mut self, bytes: u64) -> Result<(), TarError> {
+        let skipped = io::copy(&mut self.input.by_ref().take(bytes), &mut io::sink())?;
+        self.position += skipped;
+        if skipped < bytes {
+            return Err(TarError::CutShort {
+                offset: self.position,
+                place: self.current.clone(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Reads the current member's data.
+impl<R: Read> Read for Reader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = buffer
+            .len()
+            .min(usize::try_from(self.data_left).unwrap_or(usize::MAX));
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let count = self.input.read(&mut buffer[..wanted])?;
+        if count == 0 {
+            let place = self.current.clone();
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                TarError::CutShort {
+                    offset: self.position,
+                    place,
+                },
+            ));
+        }
+        self.position += count as u64;
+        self.data_left -= count as u64;
+        Ok(count)
+    }
+}
