@@ -1,1 +1,27 @@
 //! CPython bytecode files: their names, headers and bodies. Bytes and names only, no I/O.
+//!
+//! A cache is a `.pyc` file in `__pycache__`: a [`Header`] that says which interpreter made it and
+//! from which source, then a body, one marshalled code object. The modules here answer, without
+//! running Python, the questions that an import asks:
+//!
+//! 1. [`name`]: whose cache is this file, by its name? (PEP 3147, PEP 488)
+//! 2. [`magic`]: which interpreter made it?
+//! 3. [`header`]: how is it tied to its source? (PEP 552)
+//! 4. [`mod@source_hash`] and [`mod@freshness`]: would Python use it with this source?
+//! 5. [`marshal`]: can its body be loaded?
+//!
+//! Every function takes any input without a panic: the bytes come from images that others made.
+
+pub mod freshness;
+pub mod header;
+pub mod magic;
+pub mod marshal;
+pub mod name;
+pub mod source_hash;
+
+pub use freshness::{Freshness, StaleReason, freshness, python_mtime};
+pub use header::{Header, HeaderError, Invalidation};
+pub use magic::{CpythonVersion, Magic};
+pub use marshal::{MarshalError, MarshalErrorKind, body_length, check_body};
+pub use name::{CacheName, CpythonTag, Level, cache_file_name, parse_cache_name};
+pub use source_hash::{SourceHasher, source_hash};

@@ -1,0 +1,324 @@
+//! The names of caches: `module.cpython-311.opt-1.pyc` (PEP 3147, PEP 488).
+
+use std::fmt;
+
+/// An optimization level, as `-O` counts them: what the compiler leaves out.
+///
+/// Source: PEP 488.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Everything is kept.
+    Zero,
+    /// `-O`: without assertions, `__debug__` is false.
+    One,
+    /// `-OO`: also without docstrings.
+    Two,
+}
+
+impl Level {
+    /// The three levels, lowest first.
+    pub const ALL: [Level; 3] = [Level::Zero, Level::One, Level::Two];
+
+    /// The level's place in [`Level::ALL`], which is also its number.
+    pub fn index(self) -> usize {
+        match self {
+            Level::Zero => 0,
+            Level::One => 1,
+            Level::Two => 2,
+        }
+    }
+
+    /// What stands between cache tag and `.pyc` in a cache's name: nothing, `.opt-1` or `.opt-2`.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Level::Zero => "",
+            Level::One => ".opt-1",
+            Level::Two => ".opt-2",
+        }
+    }
+
+    /// The level with this number; none above 2.
+    pub fn from_number(number: u8) -> Option<Level> {
+        Level::ALL.get(usize::from(number)).copied()
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.index().fmt(f)
+    }
+}
+
+/// The parts of a cache's file name, which are `module.cache_tag.opt-optimization.pyc`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CacheName<'a> {
+    /// The module's name, without a package: no dot is in it, and it may be empty.
+    pub module: &'a [u8],
+    /// The cache tag, such as `cpython-311`; see [`CpythonTag::parse`].
+    pub cache_tag: &'a [u8],
+    /// What follows `opt-`; empty where the name has no such part.
+    pub optimization: &'a [u8],
+}
+
+impl CacheName<'_> {
+    /// The level that the name claims. None for `opt-3`, `opt-0`, `opt-x` and the like, which
+    /// only an interpreter started with just that `PYTHONOPTIMIZE` reads.
+    pub fn level(&self) -> Option<Level> {
+        match self.optimization {
+            b"" => Some(Level::Zero),
+            b"1" => Some(Level::One),
+            b"2" => Some(Level::Two),
+            _ => None,
+        }
+    }
+
+    /// The file name of the source, in the directory that holds `__pycache__`.
+    pub fn source_name(&self) -> Vec<u8> {
+        [self.module, b".py"].concat()
+    }
+}
+
+/// Takes apart the name of a file in `__pycache__`. None if no cache has such a name.
+///
+/// It accepts what `importlib.util.source_from_cache` accepts (Lib/importlib/_bootstrap_external.py,
+/// alike from 3.5 to 3.14), and ends in `.pyc`: two dots, or three with an optimization part
+/// `opt-` and at least one alphanumeric character. So `a.b.cpython-311.pyc` is nobody's cache, nor
+/// is `a.cpython-311.pyc.139872`, the temporary file of a write that was killed.
+///
+/// Python asks `str.isalnum` of the optimization part. The nearest thing here is
+/// [`char::is_alphanumeric`], which differs for a few characters outside ASCII; a part that is not
+/// UTF-8 is never alphanumeric.
+pub fn parse_cache_name(file_name: &[u8]) -> Option<CacheName<'_>> {
+    let parts: Vec<&[u8]> = file_name.splitn(5, |&byte| byte == b'.').collect();
+    let (module, cache_tag, optimization) = match parts[..] {
+        [module, cache_tag, b"pyc"] => (module, cache_tag, &b""[..]),
+        [module, cache_tag, option, b"pyc"] => {
+            let optimization = option.strip_prefix(b"opt-")?;
+            if !is_alphanumeric(optimization) {
+                return None;
+            }
+            (module, cache_tag, optimization)
+        }
+        _ => return None,
+    };
+    Some(CacheName {
+        module,
+        cache_tag,
+        optimization,
+    })
+}
+
+fn is_alphanumeric(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return false;
+    };
+    !text.is_empty() && text.chars().all(char::is_alphanumeric)
+}
+
+/// The file name in `__pycache__` of a module's cache, as `importlib.util.cache_from_source` makes it.
+pub fn cache_file_name(module: &[u8], tag: &[u8], level: Level) -> Vec<u8> {
+    [module, b".", tag, level.suffix().as_bytes(), b".pyc"].concat()
+}
+
+/// The cache tag of a CPython release (`sys.implementation.cache_tag`).
+///
+/// Pre-releases and free-threaded builds carry the plain tag of their minor version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CpythonTag {
+    /// The major version: 3 for every tag there is.
+    pub major: u8,
+    /// The minor version: 11 in `cpython-311`.
+    pub minor: u8,
+}
+
+impl CpythonTag {
+    /// Reads `cpython-39` or `cpython-311`: one digit of major version, then the minor version,
+    /// without leading zeros. None for any other tag (`pypy311`, `graalpy240-311`,
+    /// `cpython-39-pytest-7`): those caches belong to somebody else.
+    pub fn parse(tag: &[u8]) -> Option<CpythonTag> {
+        let digits = tag.strip_prefix(b"cpython-")?;
+        let (&major, minor) = digits.split_first()?;
+        if !(b'1'..=b'9').contains(&major) || !minor.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        if minor.is_empty() || (minor[0] == b'0' && minor.len() > 1) {
+            return None;
+        }
+        let minor = std::str::from_utf8(minor).ok()?.parse().ok()?;
+        Some(CpythonTag {
+            major: major - b'0',
+            minor,
+        })
+    }
+
+    /// The version in the usual notation: `3.11`.
+    pub fn version(self) -> String {
+        format!("{}.{}", self.major, self.minor)
+    }
+}
+
+impl fmt::Display for CpythonTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cpython-{}{}", self.major, self.minor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parts(name: &str) -> Option<(String, String, String)> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        parse_cache_name(name.as_bytes()).map(|name| {
+            (
+                text(name.module),
+                text(name.cache_tag),
+                text(name.optimization),
+            )
+        })
+    }
+
+    #[test]
+    fn a_name_is_accepted_where_source_from_cache_accepts_it() {
+        // The verdicts are those of importlib.util.source_from_cache in 3.6.15 and 3.13.0.
+        let accepted = [
+            ("a.cpython-39.pyc", ("a", "cpython-39", "")),
+            ("a.cpython-39.opt-1.pyc", ("a", "cpython-39", "1")),
+            ("a.cpython-39.opt-a1.pyc", ("a", "cpython-39", "a1")),
+            ("a.cpython-39.opt-²é.pyc", ("a", "cpython-39", "²é")),
+            (
+                "a.cpython-39-pytest-7.pyc",
+                ("a", "cpython-39-pytest-7", ""),
+            ),
+            (".cpython-39.pyc", ("", "cpython-39", "")),
+            ("a..pyc", ("a", "", "")),
+        ];
+        for (name, (module, tag, optimization)) in accepted {
+            let expected = (module.to_owned(), tag.to_owned(), optimization.to_owned());
+            assert_eq!(parts(name), Some(expected), "{name}");
+        }
+        let refused = [
+            "",
+            ".",
+            "..",
+            "...",
+            "a.pyc",
+            "a",
+            "a.b.cpython-39.pyc",
+            "a.b.c.cpython-39.opt-1.pyc",
+            "a.cpython-39.opt-.pyc",
+            "a.cpython-39.OPT-1.pyc",
+            "a.cpython-39.opt-1_.pyc",
+            "a.cpython-39.opt-1.pyc.140",
+            "a.cpython-39.pyc.140",
+            "a.cpython-39-pytest-7.1.pyc",
+            // Python would name a source for these too, but they are not caches.
+            "a.cpython-39.txt",
+            "a.cpython-39.opt-1.pyo",
+            "a.cpython-39.nbi",
+        ];
+        for name in refused {
+            assert_eq!(parts(name), None, "{name}");
+        }
+        assert_eq!(parse_cache_name(b"a.cpython-39.opt-\xe9.pyc"), None);
+    }
+
+    #[test]
+    fn the_level_comes_from_the_optimization_part() {
+        let level = |name: &[u8]| parse_cache_name(name).unwrap().level();
+        assert_eq!(level(b"a.t.pyc"), Some(Level::Zero));
+        assert_eq!(level(b"a.t.opt-1.pyc"), Some(Level::One));
+        assert_eq!(level(b"a.t.opt-2.pyc"), Some(Level::Two));
+        for odd in [
+            "a.t.opt-0.pyc",
+            "a.t.opt-3.pyc",
+            "a.t.opt-01.pyc",
+            "a.t.opt-x.pyc",
+        ] {
+            assert_eq!(level(odd.as_bytes()), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_level_knows_its_number_suffix_and_text() {
+        for (number, suffix) in [(0u8, ""), (1, ".opt-1"), (2, ".opt-2")] {
+            let level = Level::from_number(number).unwrap();
+            assert_eq!(level.index(), usize::from(number));
+            assert_eq!(level.suffix(), suffix);
+            assert_eq!(level.to_string(), number.to_string());
+            assert_eq!(Level::ALL[level.index()], level);
+        }
+        assert_eq!(Level::from_number(3), None);
+        assert!(Level::Zero < Level::One && Level::One < Level::Two);
+    }
+
+    #[test]
+    fn a_module_and_its_cache_name_each_other() {
+        for level in Level::ALL {
+            let name = cache_file_name(b"json", b"cpython-311", level);
+            let parsed = parse_cache_name(&name).unwrap();
+            assert_eq!((parsed.module, parsed.level()), (&b"json"[..], Some(level)));
+            assert_eq!(parsed.source_name(), b"json.py");
+        }
+        assert_eq!(
+            cache_file_name(b"a", b"cpython-39", Level::Two),
+            b"a.cpython-39.opt-2.pyc"
+        );
+    }
+
+    #[test]
+    fn only_plain_cpython_tags_are_cpythons() {
+        for (tag, version) in [
+            ("cpython-32", "3.2"),
+            ("cpython-39", "3.9"),
+            ("cpython-310", "3.10"),
+            ("cpython-315", "3.15"),
+            ("cpython-30", "3.0"),
+        ] {
+            let parsed = CpythonTag::parse(tag.as_bytes()).unwrap();
+            assert_eq!(parsed.version(), version);
+            assert_eq!(parsed.to_string(), tag);
+        }
+        for tag in [
+            "",
+            "cpython-",
+            "cpython-3",
+            "cpython-311t",
+            "cpython-039",
+            "cpython-301",
+            "cpython-3 9",
+            "cpython-39-pytest-7",
+            "cpython-39-PYTEST",
+            "pypy311",
+            "graalpy240-311",
+            "CPYTHON-39",
+            "cpython-3999",
+            "cpython-3+9",
+            "jython-27",
+        ] {
+            assert_eq!(CpythonTag::parse(tag.as_bytes()), None, "{tag}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_taken_as_a_name_without_a_panic(name: Vec<u8>) {
+            if let Some(parsed) = parse_cache_name(&name) {
+                parsed.source_name();
+                CpythonTag::parse(parsed.cache_tag);
+            }
+        }
+
+        #[test]
+        fn a_name_taken_apart_is_put_together_the_same(name in "[a.]{0,3}[.](x|cpython-39)([.]opt-[012])?[.]pyc") {
+            if let Some(parsed) = parse_cache_name(name.as_bytes())
+                && let Some(level) = parsed.level()
+            {
+                let again = cache_file_name(parsed.module, parsed.cache_tag, level);
+                prop_assert_eq!(again, name.into_bytes());
+            }
+        }
+    }
+}
