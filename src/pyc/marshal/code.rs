@@ -1,0 +1,322 @@
+//! Code objects: their fields by version, and what the constructor asks of them.
+
+use std::collections::BTreeMap;
+
+use super::reader::Reader;
+use super::walk::Value;
+use super::{MarshalError, MarshalErrorKind};
+
+const CO_VARARGS: i32 = 0x04;
+const CO_VARKEYWORDS: i32 = 0x08;
+/// In co_localspluskinds: the variable is a local one.
+const CO_FAST_LOCAL: u8 = 0x20;
+
+/// A field of a code object. The numbers are 32 bits, the others are objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    ArgCount,
+    PosOnlyArgCount,
+    KwOnlyArgCount,
+    LocalCount,
+    StackSize,
+    Flags,
+    FirstLine,
+    Bytecode,
+    Consts,
+    Names,
+    VarNames,
+    FreeVars,
+    CellVars,
+    LocalsPlusNames,
+    LocalsPlusKinds,
+    FileName,
+    Name,
+    QualName,
+    LineTable,
+    ExceptionTable,
+}
+
+use Field::*;
+
+/// 3.3 to 3.7.
+const FIRST_LAYOUT: &[Field] = &[
+    ArgCount,
+    KwOnlyArgCount,
+    LocalCount,
+    StackSize,
+    Flags,
+    Bytecode,
+    Consts,
+    Names,
+    VarNames,
+    FreeVars,
+    CellVars,
+    FileName,
+    Name,
+    FirstLine,
+    LineTable,
+];
+/// 3.8 to 3.10: with positional-only arguments (PEP 570).
+const SECOND_LAYOUT: &[Field] = &[
+    ArgCount,
+    PosOnlyArgCount,
+    KwOnlyArgCount,
+    LocalCount,
+    StackSize,
+    Flags,
+    Bytecode,
+    Consts,
+    Names,
+    VarNames,
+    FreeVars,
+    CellVars,
+    FileName,
+    Name,
+    FirstLine,
+    LineTable,
+];
+/// 3.11 to 3.15: all variables in one tuple, qualified names, exception tables.
+const THIRD_LAYOUT: &[Field] = &[
+    ArgCount,
+    PosOnlyArgCount,
+    KwOnlyArgCount,
+    StackSize,
+    Flags,
+    Bytecode,
+    Consts,
+    Names,
+    LocalsPlusNames,
+    LocalsPlusKinds,
+    FileName,
+    Name,
+    QualName,
+    FirstLine,
+    LineTable,
+    ExceptionTable,
+];
+
+fn layout(minor: u8) -> &'static [Field] {
+    match minor {
+        ..=7 => FIRST_LAYOUT,
+        8..=10 => SECOND_LAYOUT,
+        _ => THIRD_LAYOUT,
+    }
+}
+
+/// A code object of which fields are still to come.
+pub(super) struct Code {
+    minor: u8,
+    offset: usize,
+    /// What of the layout is still to come.
+    rest: &'static [Field],
+    arg_count: i32,
+    pos_only: i32,
+    kw_only: i32,
+    flags: i32,
+    bytecode: Value,
+    var_names: Value,
+    kinds: Value,
+    /// The first field that the constructor refuses. It looks only when all fields are read, and
+    /// an end marker in a later field would keep it from looking.
+    bad: Option<&'static str>,
+}
+
+impl Code {
+    /// Reads up to the first field that is an object. `offset` is that of the type byte.
+    pub(super) fn start(
+        minor: u8,
+        offset: usize,
+        reader: &mut Reader<'_>,
+    ) -> Result<Code, MarshalError> {
+        let mut code = Code {
+            minor,
+            offset,
+            rest: layout(minor),
+            arg_count: 0,
+            pos_only: 0,
+            kw_only: 0,
+            flags: 0,
+            bytecode: Value::Null,
+            var_names: Value::Null,
+            kinds: Value::Null,
+            bad: None,
+        };
+        code.read_numbers(reader)?;
+        Ok(code)
+    }
+
+    /// Takes the next object, and the numbers after it. Returns whether that was the last field.
+    pub(super) fn accept(
+        &mut self,
+        value: Value,
+        reader: &mut Reader<'_>,
+    ) -> Result<bool, MarshalError> {
+        if let Some((&field, rest)) = self.rest.split_first() {
+            self.rest = rest;
+            self.take_object(field, value);
+        }
+        self.read_numbers(reader)?;
+        Ok(self.rest.is_empty())
+    }
+
+    fn read_numbers(&mut self, reader: &mut Reader<'_>) -> Result<(), MarshalError> {
+        while let [
+            field @ (ArgCount | PosOnlyArgCount | KwOnlyArgCount | LocalCount | StackSize | Flags
+            | FirstLine),
+            rest @ ..,
+        ] = self.rest
+        {
+            let number = reader.long()?;
+            self.take_number(*field, number);
+            self.rest = rest;
+        }
+        Ok(())
+    }
+
+    fn take_number(&mut self, field: Field, number: i32) {
+        let (name, may_be_negative) = match field {
+            ArgCount => {
+                self.arg_count = number;
+                ("argument count", false)
+            }
+            PosOnlyArgCount => {
+                self.pos_only = number;
+                ("positional-only argument count", false)
+            }
+            KwOnlyArgCount => {
+                self.kw_only = number;
+                ("keyword-only argument count", false)
+            }
+            LocalCount => ("number of locals", false),
+            // The constructor looks at these from 3.8 on.
+            StackSize => ("stack size", self.minor < 8),
+            Flags => {
+                self.flags = number;
+                ("flags", self.minor < 8)
+            }
+            _ => ("first line", true),
+        };
+        self.require(name, number >= 0 || may_be_negative);
+    }
+
+    fn take_object(&mut self, field: Field, value: Value) {
+        let is_bytes = matches!(value, Value::Bytes(_));
+        let is_tuple = matches!(value, Value::Tuple { .. });
+        // A name that is no string ends the interpreter up to 3.8, and is refused from 3.9 on. A
+        // tuple that is not whole has an element that is no object at all.
+        let is_names = matches!(
+            value,
+            Value::Tuple {
+                is_whole: true,
+                all_text: true,
+                ..
+            }
+        );
+        let is_text = value == Value::Text;
+        match field {
+            Bytecode => {
+                self.bytecode = value;
+                self.require("bytecode", is_bytes);
+            }
+            Consts => self.require("tuple of constants", is_tuple),
+            Names => self.require("tuple of names", is_names),
+            VarNames | LocalsPlusNames => {
+                self.var_names = value;
+                self.require("tuple of variables", is_names);
+            }
+            FreeVars | CellVars => self.require("tuple of closure variables", is_names),
+            LocalsPlusKinds => {
+                self.kinds = value;
+                self.require("table of variable kinds", is_bytes);
+            }
+            FileName => self.require("file name", is_text),
+            Name => self.require("name", is_text),
+            QualName => self.require("qualified name", is_text),
+            LineTable => self.require("line table", is_bytes),
+            _ => self.require("exception table", is_bytes),
+        }
+    }
+
+    fn require(&mut self, name: &'static str, holds: bool) {
+        if !holds && self.bad.is_none() {
+            self.bad = Some(name);
+        }
+    }
+
+    /// What the constructor asks of all fields together.
+    pub(super) fn validate(
+        &mut self,
+        reader: &Reader<'_>,
+        locals: &mut Locals,
+    ) -> Result<(), MarshalError> {
+        self.require(
+            "positional-only argument count",
+            self.arg_count >= self.pos_only,
+        );
+        if self.minor >= 11 {
+            self.validate_locals_plus(reader, locals);
+        } else if self.minor >= 8 {
+            self.validate_var_names();
+        }
+        match self.bad {
+            Some(field) => Err(MarshalError {
+                offset: self.offset,
+                kind: MarshalErrorKind::BadCode(field),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// 3.8 to 3.10: each argument needs a name. Bugfix releases of 3.6 and 3.7 ask for it too.
+    fn validate_var_names(&mut self) {
+        let Value::Tuple { length, .. } = self.var_names else {
+            return;
+        };
+        let arguments =
+            i64::from(self.arg_count) + i64::from(self.kw_only) + i64::from(self.collectors());
+        self.require("tuple of variables", arguments <= i64::from(length));
+    }
+
+    /// From 3.11: the same for the locals among all variables; and instructions are whole.
+    fn validate_locals_plus(&mut self, reader: &Reader<'_>, locals: &mut Locals) {
+        if let Value::Bytes(place) = self.bytecode
+            && let Some(bytecode) = reader.bytes_at(place)
+        {
+            self.require("bytecode", bytecode.len() % 2 == 0);
+        }
+        if let (Value::Tuple { length, .. }, Value::Bytes(place)) = (self.var_names, self.kinds)
+            && let Some(kinds) = reader.bytes_at(place)
+        {
+            self.require("table of variable kinds", kinds.len() == length as usize);
+            // The interpreter's C ints wrap around, and so huge counts pass.
+            let others = locals
+                .count(place, kinds)
+                .wrapping_sub(self.arg_count)
+                .wrapping_sub(self.kw_only)
+                .wrapping_sub(self.collectors());
+            self.require("tuple of variables", others >= 0);
+        }
+    }
+
+    /// How many of `*args` and `**kwargs` there are.
+    fn collectors(&self) -> i32 {
+        i32::from(self.flags & CO_VARARGS != 0) + i32::from(self.flags & CO_VARKEYWORDS != 0)
+    }
+}
+
+/// The locals in each table of variable kinds, by its place: many code objects can share one, and
+/// counting it again for each would not be linear.
+#[derive(Default)]
+pub(super) struct Locals(BTreeMap<u32, i32>);
+
+impl Locals {
+    fn count(&mut self, place: u32, kinds: &[u8]) -> i32 {
+        *self.0.entry(place).or_insert_with(|| {
+            let locals = kinds
+                .iter()
+                .filter(|&kind| kind & CO_FAST_LOCAL != 0)
+                .count();
+            i32::try_from(locals).unwrap_or(i32::MAX)
+        })
+    }
+}
