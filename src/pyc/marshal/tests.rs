@@ -379,7 +379,8 @@ fn a_code_object_is_refused_where_its_constructor_refuses_it() {
 
 #[test]
 fn nesting_ends_at_two_thousand_objects() {
-    // The code object, its constants, 1997 tuples and None make 2000; measured with marshal.loads.
+    // The code object, its constants, 1997 tuples and None make 2000. marshal.loads of 3.6 to 3.14
+    // takes 1999 tuples around None, and no more.
     for (depth, expected) in [(1997, Ok(())), (1998, Err(MarshalErrorKind::TooDeep))] {
         let object = [b")\x01".repeat(depth), b"N".to_vec()].concat();
         assert_eq!(check_const(13, &object), expected);

@@ -23,10 +23,8 @@ pub(super) enum Value {
         all_text: bool,
         is_hashable: bool,
     },
-    /// A list, a dictionary or a set.
+    /// A list, a dictionary, a set, or a slice with one of them in it.
     Unhashable,
-    /// A slice with an unhashable part.
-    UnhashableSlice,
     /// A code object.
     Code,
     /// Any other object. All are hashable.
@@ -42,7 +40,7 @@ impl Value {
                 is_hashable,
                 ..
             } => is_hashable || !is_whole,
-            Value::Unhashable | Value::UnhashableSlice => false,
+            Value::Unhashable => false,
             _ => true,
         }
     }
@@ -56,20 +54,14 @@ enum Reference {
     Reserved,
 }
 
-/// A container of which elements are still to come.
+/// A container of which elements are still to come. `place` is the one in the reference list.
 enum Frame {
-    Sequence {
-        kind: Sequence,
-        length: u32,
-        left: u32,
-        place: Option<usize>,
-        all_text: bool,
-        is_hashable: bool,
-    },
+    Sequence(Sequence),
+    /// `key` is the one that waits for its value, `whole` what the dictionary will be.
     Dict {
         key: Option<Value>,
         place: Option<usize>,
-        is_frozen: bool,
+        whole: Value,
     },
     Code {
         code: Box<Code>,
@@ -77,13 +69,77 @@ enum Frame {
     },
 }
 
+/// A container with a known number of elements.
+#[derive(Clone, Copy)]
+struct Sequence {
+    kind: Kind,
+    length: u32,
+    left: u32,
+    place: Option<usize>,
+    /// Of the elements so far.
+    all_text: bool,
+    is_hashable: bool,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Sequence {
+enum Kind {
     Tuple,
     List,
     Set,
     FrozenSet,
     Slice,
+}
+
+impl Sequence {
+    fn new(kind: Kind, length: u32) -> Sequence {
+        Sequence {
+            kind,
+            length,
+            left: length,
+            place: None,
+            all_text: true,
+            is_hashable: true,
+        }
+    }
+
+    fn accept(&mut self, value: Value) -> Result<(), MarshalErrorKind> {
+        let is_set = matches!(self.kind, Kind::Set | Kind::FrozenSet);
+        if value == Value::Null {
+            return Err(MarshalErrorKind::NullObject);
+        }
+        if is_set && !value.is_hashable() {
+            return Err(MarshalErrorKind::Unhashable);
+        }
+        self.all_text &= value == Value::Text;
+        self.is_hashable &= value.is_hashable();
+        self.left -= 1;
+        Ok(())
+    }
+
+    fn close(self) -> Value {
+        match self.kind {
+            Kind::Tuple => self.tuple(),
+            Kind::List | Kind::Set => Value::Unhashable,
+            Kind::Slice if !self.is_hashable => Value::Unhashable,
+            Kind::FrozenSet | Kind::Slice => Value::Other,
+        }
+    }
+
+    /// The tuple as it stands, whole or not.
+    fn tuple(self) -> Value {
+        let Sequence {
+            length,
+            all_text,
+            is_hashable,
+            ..
+        } = self;
+        Value::Tuple {
+            length,
+            is_whole: self.left == 0,
+            all_text,
+            is_hashable,
+        }
+    }
 }
 
 /// What was read: an object, or the start of one.
@@ -149,51 +205,67 @@ impl<'a> Walk<'a> {
         if self.frames.len() >= MAX_DEPTH {
             return Err(at(MarshalErrorKind::TooDeep));
         }
-        let unknown = at(MarshalErrorKind::UnknownType(byte));
-        // References and the short forms came with 3.4. Before, the high bit had no meaning.
-        let is_flagged = byte & 0x80 != 0;
-        let kind = byte & 0x7f;
+        // References and the short forms came with 3.4; the high bit had no meaning before.
+        let (is_flagged, kind) = (byte & 0x80 != 0, byte & 0x7f);
         let is_newer = is_flagged || matches!(kind, b'r' | b't' | b'a' | b'A' | b'z' | b'Z' | b')');
         if is_newer && self.minor < 4 {
-            return Err(unknown);
+            return Err(at(MarshalErrorKind::UnknownType(byte)));
         }
         match kind {
+            b'0' => Ok(Read::Whole(Value::Null)),
+            // The singletons never enter the reference list, flagged or not.
+            b'N' | b'F' | b'T' | b'S' | b'.' => Ok(Read::Whole(Value::Other)),
+            b'r' => self.refer(offset).map(Read::Whole),
             b'(' | b')' | b'[' | b'<' | b'>' => self.open_sequence(kind, is_flagged),
-            b':' if self.minor >= 14 => {
-                let place = self.reserve(is_flagged);
-                Ok(Read::Open(sequence(Sequence::Slice, 3, place)))
+            b'{' | b'}' | b':' | b'c' => self.open_other(byte, offset).map(Read::Open),
+            _ => {
+                let unknown = at(MarshalErrorKind::UnknownType(byte));
+                let value = self.read_leaf(kind)?.ok_or(unknown)?;
+                self.register(is_flagged, value);
+                Ok(Read::Whole(value))
             }
+        }
+    }
+
+    /// A container that is no sequence with its length before it.
+    fn open_other(&mut self, byte: u8, offset: usize) -> Result<Frame, MarshalError> {
+        let is_flagged = byte & 0x80 != 0;
+        match byte & 0x7f {
             b'{' => {
-                let place = self.register(is_flagged, Value::Unhashable);
-                Ok(Read::Open(Frame::Dict {
+                let whole = Value::Unhashable;
+                let place = self.register(is_flagged, whole);
+                Ok(Frame::Dict {
                     key: None,
                     place,
-                    is_frozen: false,
-                }))
+                    whole,
+                })
             }
-            // PEP 814. No stored interpreter could be asked, so it passes for hashable.
+            // PEP 814. No interpreter of 3.15 was at hand: that it reads as a dictionary does and is
+            // hashable is the reading that refuses least.
             b'}' if self.minor >= 15 => {
                 let place = self.reserve(is_flagged);
-                Ok(Read::Open(Frame::Dict {
+                Ok(Frame::Dict {
                     key: None,
                     place,
-                    is_frozen: true,
+                    whole: Value::Other,
+                })
+            }
+            b':' if self.minor >= 14 => {
+                let place = self.reserve(is_flagged);
+                Ok(Frame::Sequence(Sequence {
+                    place,
+                    ..Sequence::new(Kind::Slice, 3)
                 }))
             }
             b'c' => {
                 let place = self.reserve(is_flagged);
                 let code = Box::new(Code::start(self.minor, offset, &mut self.reader)?);
-                Ok(Read::Open(Frame::Code { code, place }))
+                Ok(Frame::Code { code, place })
             }
-            b'r' => self.refer(offset).map(Read::Whole),
-            b'0' => Ok(Read::Whole(Value::Null)),
-            // The singletons never enter the reference list, flagged or not.
-            b'N' | b'F' | b'T' | b'S' | b'.' => Ok(Read::Whole(Value::Other)),
-            _ => {
-                let value = self.read_leaf(kind)?.ok_or(unknown)?;
-                self.register(is_flagged, value);
-                Ok(Read::Whole(value))
-            }
+            _ => Err(MarshalError {
+                offset,
+                kind: MarshalErrorKind::UnknownType(byte),
+            }),
         }
     }
 
@@ -214,27 +286,24 @@ impl<'a> Walk<'a> {
             b's' => {
                 let size = reader.size()? as usize;
                 reader.take(size)?;
-                // A body above 4 GiB: the place is then one where no bytes object is found.
+                // In a body above 4 GiB: a place where no bytes object will be found.
                 Value::Bytes(u32::try_from(place).unwrap_or(u32::MAX))
             }
-            // Called ASCII, read as Latin-1: every byte will do.
-            b'a' | b'A' => {
+            b'a' | b'A' | b'u' | b't' => {
                 let size = reader.size()? as usize;
-                reader.take(size).map(|_| Value::Text)?
-            }
-            b'z' | b'Z' => {
-                let size = usize::from(reader.byte()?);
-                reader.take(size).map(|_| Value::Text)?
-            }
-            b'u' | b't' => {
-                let size = reader.size()? as usize;
-                if !scalar::is_text(reader.take(size)?) {
+                let text = reader.take(size)?;
+                // What is called ASCII is read as Latin-1, and there every byte will do.
+                if matches!(kind, b'u' | b't') && !scalar::is_text(text) {
                     return Err(MarshalError {
                         offset: place,
                         kind: MarshalErrorKind::BadText,
                     });
                 }
                 Value::Text
+            }
+            b'z' | b'Z' => {
+                let size = usize::from(reader.byte()?);
+                reader.take(size).map(|_| Value::Text)?
             }
             _ => return Ok(None),
         };
@@ -247,27 +316,27 @@ impl<'a> Walk<'a> {
             _ => self.reader.count()?,
         };
         let kind = match kind {
-            b'(' | b')' => Sequence::Tuple,
-            b'[' => Sequence::List,
-            b'<' => Sequence::Set,
-            _ => Sequence::FrozenSet,
+            b'(' | b')' => Kind::Tuple,
+            b'[' => Kind::List,
+            b'<' => Kind::Set,
+            _ => Kind::FrozenSet,
         };
+        let mut sequence = Sequence::new(kind, length);
         // All but the frozenset can be referred to from within.
-        let place = match kind {
-            Sequence::Tuple => self.register(is_flagged, tuple(length, false, false, true)),
-            Sequence::List | Sequence::Set => self.register(is_flagged, Value::Unhashable),
-            Sequence::FrozenSet | Sequence::Slice => self.reserve(is_flagged),
+        sequence.place = match kind {
+            Kind::Tuple => self.register(is_flagged, sequence.tuple()),
+            Kind::List | Kind::Set => self.register(is_flagged, Value::Unhashable),
+            Kind::FrozenSet | Kind::Slice => self.reserve(is_flagged),
         };
         if length > 0 {
-            return Ok(Read::Open(sequence(kind, length, place)));
+            return Ok(Read::Open(Frame::Sequence(sequence)));
         }
-        let value = close_sequence(kind, length, true, true);
-        self.complete(place, value);
-        Ok(Read::Whole(value))
+        self.complete(sequence.place, sequence.close());
+        Ok(Read::Whole(sequence.close()))
     }
 
-    /// Gives the innermost container an element that starts at or before `offset`. Returns the
-    /// container if that was the last one.
+    /// Gives a container, the innermost one, the element that was read at or after `offset`. Returns
+    /// the container if that was the last one, and puts it back otherwise.
     fn deliver(
         &mut self,
         frame: Frame,
@@ -275,83 +344,37 @@ impl<'a> Walk<'a> {
         offset: usize,
     ) -> Result<Option<Value>, MarshalError> {
         let at = |kind| MarshalError { offset, kind };
-        let is_null = value == Value::Null;
-        let (whole, place) = match frame {
-            // Without an exception, unlike in the other sequences: the slice itself becomes NULL.
-            Frame::Sequence {
-                kind: Sequence::Slice,
-                ..
-            } if is_null => return Ok(Some(Value::Null)),
-            Frame::Sequence { .. } if is_null => return Err(at(MarshalErrorKind::NullObject)),
-            Frame::Sequence {
-                kind,
-                length,
-                left,
-                place,
-                all_text,
-                is_hashable,
-            } => {
-                let is_set = matches!(kind, Sequence::Set | Sequence::FrozenSet);
-                if is_set && !value.is_hashable() {
-                    return Err(at(MarshalErrorKind::Unhashable));
-                }
-                let all_text = all_text && value == Value::Text;
-                let is_hashable = is_hashable && value.is_hashable();
-                if left > 1 {
-                    let left = left - 1;
-                    self.frames.push(Frame::Sequence {
-                        kind,
-                        length,
-                        left,
-                        place,
-                        all_text,
-                        is_hashable,
-                    });
+        let (whole, place) = match (frame, value) {
+            // These end without an exception and are no object themselves: seen from a dictionary
+            // around them, they are its end marker. What they reserved stays reserved.
+            (Frame::Code { .. }, Value::Null) => return Ok(Some(Value::Null)),
+            (
+                Frame::Sequence(Sequence {
+                    kind: Kind::Slice, ..
+                }),
+                Value::Null,
+            ) => {
+                return Ok(Some(Value::Null));
+            }
+            (Frame::Sequence(mut sequence), value) => {
+                sequence.accept(value).map_err(at)?;
+                if sequence.left > 0 {
+                    self.frames.push(Frame::Sequence(sequence));
                     return Ok(None);
                 }
-                (close_sequence(kind, length, all_text, is_hashable), place)
+                (sequence.close(), sequence.place)
             }
             // The end marker ends a dictionary where a key is due, and also in place of a value.
-            Frame::Dict {
-                place, is_frozen, ..
-            } if is_null => (
-                if is_frozen {
-                    Value::Other
-                } else {
-                    Value::Unhashable
-                },
-                place,
-            ),
-            Frame::Dict {
-                key: None,
-                place,
-                is_frozen,
-            } => {
-                self.frames.push(Frame::Dict {
-                    key: Some(value),
-                    place,
-                    is_frozen,
-                });
-                return Ok(None);
-            }
-            Frame::Dict {
-                key: Some(key),
-                place,
-                is_frozen,
-            } => {
-                if !key.is_hashable() {
+            (Frame::Dict { place, whole, .. }, Value::Null) => (whole, place),
+            (Frame::Dict { key, place, whole }, value) => {
+                if key.is_some_and(|key| !key.is_hashable()) {
                     return Err(at(MarshalErrorKind::Unhashable));
                 }
-                self.frames.push(Frame::Dict {
-                    key: None,
-                    place,
-                    is_frozen,
-                });
+                let key = if key.is_some() { None } else { Some(value) };
+                self.frames.push(Frame::Dict { key, place, whole });
                 return Ok(None);
             }
-            // As for the slice: seen from a dictionary, such a code object is an end marker.
-            Frame::Code { .. } if is_null => return Ok(Some(Value::Null)),
-            Frame::Code { mut code, place } => {
+            (Frame::Code { mut code, place }, value) => {
                 if !code.accept(value, &mut self.reader)? {
                     self.frames.push(Frame::Code { code, place });
                     return Ok(None);
@@ -397,34 +420,5 @@ impl<'a> Walk<'a> {
         if let Some(reference) = place.and_then(|place| self.references.get_mut(place)) {
             *reference = Reference::Ready(value);
         }
-    }
-}
-
-fn sequence(kind: Sequence, length: u32, place: Option<usize>) -> Frame {
-    Frame::Sequence {
-        kind,
-        length,
-        left: length,
-        place,
-        all_text: true,
-        is_hashable: true,
-    }
-}
-
-fn close_sequence(kind: Sequence, length: u32, all_text: bool, is_hashable: bool) -> Value {
-    match kind {
-        Sequence::Tuple => tuple(length, true, all_text, is_hashable),
-        Sequence::List | Sequence::Set => Value::Unhashable,
-        Sequence::Slice if !is_hashable => Value::UnhashableSlice,
-        Sequence::FrozenSet | Sequence::Slice => Value::Other,
-    }
-}
-
-fn tuple(length: u32, is_whole: bool, all_text: bool, is_hashable: bool) -> Value {
-    Value::Tuple {
-        length,
-        is_whole,
-        all_text,
-        is_hashable,
     }
 }
