@@ -7,8 +7,8 @@
 //!
 //! The rule for doubt: what an interpreter loads is never called malformed. The other way round
 //! some bodies pass here that Python refuses or crashes on, all of them made by hand: cyclic tuples
-//! that are hashed before they are whole, code objects with unhashable constants in a set, and
-//! bytecode that is nonsense.
+//! that are hashed before they are whole, code objects with unhashable constants in a set, fewer
+//! variables than arguments up to 3.7, and bytecode that is nonsense.
 //!
 //! Time is linear in the body's length. Memory is bounded by it: a size that the stream claims
 //! is compared with the bytes that are left before anything is done with it.
@@ -16,6 +16,7 @@
 mod code;
 mod reader;
 mod scalar;
+mod value;
 mod walk;
 
 use thiserror::Error;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::reader::Reader;
-use super::walk::Value;
+use super::value::Value;
 use super::{MarshalError, MarshalErrorKind};
 
 const CO_VARARGS: i32 = 0x04;
