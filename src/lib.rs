@@ -1,5 +1,15 @@
 //! pycull manages the CPython bytecode in the layers of a container image.
 
+pub mod inventory;
 pub mod oci;
+pub mod parallel;
+pub mod plan;
+pub mod profile;
+pub mod progress;
 pub mod pyc;
+pub mod report;
+pub mod rewrite;
+pub mod rootfs;
+pub mod scan;
+pub mod situations;
 pub mod tar;

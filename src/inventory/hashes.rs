@@ -1,0 +1,35 @@
+//! Which sources must be hashed to judge hash-based caches (PEP 552).
+
+use super::build::SourceIndex;
+use crate::rootfs::Rootfs;
+use crate::scan::{LayerScan, WantedHashes};
+
+/// The sources whose hash decides about a cache, by the member that holds their data.
+///
+/// Empty for nearly every image: timestamps are the rule.
+pub fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs) -> WantedHashes {
+    let mut wanted = WantedHashes::new();
+    let mut headers = layers
+        .iter()
+        .flat_map(|layer| layer.bytecode.values())
+        .filter_map(|bytecode| bytecode.header.as_ref().ok());
+    if !headers.any(|header| header.needs_source_hash()) {
+        return wanted;
+    }
+    for file in SourceIndex::new(rootfs).cache_files() {
+        let bytecode = layers[file.data.layer].bytecode.get(&file.data.index);
+        let Some(Ok(header)) = bytecode.map(|bytecode| &bytecode.header) else {
+            continue;
+        };
+        let (true, Some(source)) = (header.needs_source_hash(), file.source_inode) else {
+            continue;
+        };
+        let magics = wanted
+            .entry(rootfs.inode(source).data)
+            .or_insert_with(Vec::new);
+        if !magics.contains(&header.magic) {
+            magics.push(header.magic);
+        }
+    }
+    wanted
+}

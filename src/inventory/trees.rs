@@ -1,0 +1,241 @@
+//! Finding Python trees by what is in them, wherever they are.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::TreeKind;
+use crate::pyc::{CpythonTag, CpythonVersion, Magic};
+use crate::rootfs::path;
+
+/// The files in one directory that speak of Python.
+#[derive(Debug, Default)]
+pub(super) struct PythonDirectory {
+    /// Names ending in `.py`.
+    pub(super) sources: usize,
+    /// Names ending in `.pyc`, outside `__pycache__`.
+    pub(super) sourceless: usize,
+    /// Caches of its modules, by the tag in their names, with the magic numbers of those that are bytecode.
+    pub(super) tags: BTreeMap<CpythonTag, BTreeMap<Magic, usize>>,
+    /// Whether the landmarks of a standard library are there.
+    pub(super) is_stdlib: bool,
+}
+
+/// A tree before its files are counted.
+#[derive(Debug)]
+pub(super) struct FoundTree {
+    pub(super) path: Vec<u8>,
+    pub(super) kind: TreeKind,
+    pub(super) version: Option<CpythonVersion>,
+    pub(super) magic: Option<Magic>,
+}
+
+/// All trees among directories that hold Python, sorted by path.
+///
+/// A standard library is known by its landmarks, a directory for packages by its name, and what
+/// remains by being the topmost directory with modules in it.
+pub(super) fn find(directories: &BTreeMap<Vec<u8>, PythonDirectory>) -> Vec<FoundTree> {
+    let mut roots: BTreeMap<&[u8], TreeKind> = BTreeMap::new();
+    for (directory, content) in directories {
+        if content.is_stdlib {
+            roots.insert(directory, TreeKind::Stdlib);
+        }
+        if let Some(packages) = packages_directory(directory) {
+            roots.entry(packages).or_insert(TreeKind::Packages);
+        }
+    }
+    // Sorted paths put a directory before what lies below it, so the topmost comes first.
+    for directory in directories.keys() {
+        if enclosing(&roots, directory).is_none() {
+            roots.insert(directory, TreeKind::Packages);
+        }
+    }
+    let mut trees: Vec<FoundTree> = roots
+        .iter()
+        .map(|(path, kind)| FoundTree {
+            path: path.to_vec(),
+            kind: *kind,
+            version: version_in_path(path),
+            magic: None,
+        })
+        .collect();
+    let tags = tags_by_tree(directories, &roots, &trees);
+    set_versions(&mut trees, &tags);
+    set_magics(&mut trees, &tags);
+    trees
+}
+
+/// The part of a path up to its last `site-packages` or `dist-packages`.
+fn packages_directory(directory: &[u8]) -> Option<&[u8]> {
+    let mut end = directory.len();
+    loop {
+        let head = &directory[..end];
+        if matches!(path::file_name(head), b"site-packages" | b"dist-packages") {
+            return Some(head);
+        }
+        end = head.iter().rposition(|byte| *byte == b'/')?;
+    }
+}
+
+fn enclosing<'a>(roots: &BTreeMap<&'a [u8], TreeKind>, directory: &[u8]) -> Option<&'a [u8]> {
+    let mut current = directory;
+    loop {
+        if let Some((root, _)) = roots.get_key_value(current) {
+            return Some(root);
+        }
+        if current.is_empty() {
+            return None;
+        }
+        current = path::parent(current);
+    }
+}
+
+/// The version in the last `pythonX.Y` of a path; free-threaded builds add a `t`.
+fn version_in_path(directory: &[u8]) -> Option<CpythonVersion> {
+    directory.rsplit(|byte| *byte == b'/').find_map(|part| {
+        let version = std::str::from_utf8(part.strip_prefix(b"python")?).ok()?;
+        let (major, minor) = version
+            .strip_suffix('t')
+            .unwrap_or(version)
+            .split_once('.')?;
+        Some(CpythonVersion::new(
+            major.parse().ok()?,
+            minor.parse().ok()?,
+        ))
+    })
+}
+
+type Tags = BTreeMap<CpythonTag, BTreeMap<Magic, usize>>;
+
+fn tags_by_tree(
+    directories: &BTreeMap<Vec<u8>, PythonDirectory>,
+    roots: &BTreeMap<&[u8], TreeKind>,
+    trees: &[FoundTree],
+) -> Vec<Tags> {
+    let index: HashMap<&[u8], usize> = trees
+        .iter()
+        .enumerate()
+        .map(|(index, tree)| (&*tree.path, index))
+        .collect();
+    let mut tags = vec![Tags::new(); trees.len()];
+    for (directory, content) in directories {
+        let Some(tree) = enclosing(roots, directory).and_then(|root| index.get(root)) else {
+            continue;
+        };
+        for (tag, magics) in &content.tags {
+            let total = tags[*tree].entry(*tag).or_default();
+            for (magic, count) in magics {
+                *total.entry(*magic).or_default() += count;
+            }
+        }
+    }
+    tags
+}
+
+/// A tree whose path does not name a version has that of most of its caches, or that of the
+/// image's only standard library.
+fn set_versions(trees: &mut [FoundTree], tags: &[Tags]) {
+    for (tree, tags) in trees.iter_mut().zip(tags) {
+        let most = tags
+            .iter()
+            .max_by_key(|(_, magics)| magics.values().sum::<usize>());
+        tree.version = tree
+            .version
+            .or(most.map(|(tag, _)| CpythonVersion::new(tag.major, tag.minor)));
+    }
+    let mut stdlibs: Vec<_> = trees
+        .iter()
+        .filter(|tree| tree.kind == TreeKind::Stdlib)
+        .filter_map(|tree| tree.version)
+        .collect();
+    stdlibs.sort();
+    stdlibs.dedup();
+    if let [only] = stdlibs[..] {
+        for tree in trees.iter_mut() {
+            tree.version.get_or_insert(only);
+        }
+    }
+}
+
+/// The magic number of most of a standard library's caches: an interpreter before its release, or
+/// a patched one, has another than the table says. Else the released one.
+fn set_magics(trees: &mut [FoundTree], tags: &[Tags]) {
+    let mut known: HashMap<CpythonVersion, Magic> = HashMap::new();
+    for (tree, tags) in trees
+        .iter()
+        .zip(tags)
+        .filter(|(tree, _)| tree.kind == TreeKind::Stdlib)
+    {
+        let Some(version) = tree.version else {
+            continue;
+        };
+        let magics = tags
+            .iter()
+            .find(|(tag, _)| (tag.major, tag.minor) == (version.major, version.minor))
+            .map(|(_, magics)| magics);
+        let most = magics.and_then(|magics| {
+            magics
+                .iter()
+                .filter(|(magic, _)| magic.version() == Some(version))
+                .max_by_key(|(_, count)| **count)
+        });
+        if let Some((magic, _)) = most {
+            known.insert(version, *magic);
+        }
+    }
+    for tree in trees {
+        let Some(version) = tree.version else {
+            continue;
+        };
+        tree.magic = known
+            .get(&version)
+            .copied()
+            .or_else(|| Magic::final_for(version.major, version.minor));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_paths() {
+        for (path, expected) in [
+            (&b"usr/lib64/python3.9"[..], Some((3, 9))),
+            (b"opt/py/lib/python3.13t/site-packages", Some((3, 13))),
+            (b"usr/lib/python3/dist-packages", None),
+            (b"opt/python3.11/lib/python3.12/x", Some((3, 12))),
+        ] {
+            assert_eq!(
+                version_in_path(path).map(|version| (version.major, version.minor)),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn an_application_is_one_tree_from_its_topmost_module_on() {
+        let mut directories = BTreeMap::new();
+        for path in [
+            "app",
+            "app/pkg",
+            "app/pkg/deep",
+            "srv/a/b",
+            "usr/lib/python3.11/site-packages/x",
+        ] {
+            directories.insert(
+                path.as_bytes().to_vec(),
+                PythonDirectory {
+                    sources: 1,
+                    ..Default::default()
+                },
+            );
+        }
+        let found: Vec<_> = find(&directories)
+            .into_iter()
+            .map(|tree| String::from_utf8(tree.path).unwrap())
+            .collect();
+        assert_eq!(
+            found,
+            ["app", "srv/a/b", "usr/lib/python3.11/site-packages"]
+        );
+    }
+}

@@ -1,0 +1,147 @@
+//! What has no use left once caches are gone: `__pycache__` directories with nothing in them, and
+//! whiteouts of what no lower layer has any more.
+
+use std::collections::BTreeMap;
+
+use super::{Drops, Reason};
+use crate::inventory::Inventory;
+use crate::rootfs::{Fate, Marker, MemberId, path};
+use crate::tar::Kind;
+
+/// Adds to `drops` what they leave without use. Opaque whiteouts always stay, and so does the
+/// directory of one.
+pub(super) fn extend(inventory: &Inventory, drops: &mut Drops) {
+    if drops.is_empty() {
+        return;
+    }
+    let mut places = Places::new(inventory, drops);
+    // Whiteouts in a `__pycache__` first, then the directory, then the whiteouts of the directory.
+    drop_whiteouts(inventory, &places, drops);
+    drop_directories(inventory, &mut places, drops);
+    drop_whiteouts(inventory, &places, drops);
+}
+
+/// What lies at one path, over all layers.
+#[derive(Default)]
+struct Place {
+    /// The lowest layer in which something stays.
+    kept: Option<usize>,
+    /// The lowest layer in which something goes.
+    dropped: Option<usize>,
+    /// Its members that are directories.
+    directories: Vec<MemberId>,
+    /// Whether it has members of other types that stay.
+    has_other: bool,
+}
+
+struct Places(BTreeMap<Vec<u8>, Place>);
+
+impl Places {
+    fn new(inventory: &Inventory, drops: &Drops) -> Self {
+        let mut places: BTreeMap<Vec<u8>, Place> = BTreeMap::new();
+        for (layer, scan) in inventory.layers.iter().enumerate() {
+            for (index, member) in scan.members.iter().enumerate() {
+                let id = MemberId { layer, index };
+                if matches!(inventory.rootfs.fate(id), Fate::Marker | Fate::Ignored) {
+                    continue;
+                }
+                let place = places
+                    .entry(inventory.rootfs.member_path(id, &member.path))
+                    .or_default();
+                let goes = drops.contains_key(&id);
+                // Layers come in order: the first to be noted is the lowest.
+                if goes {
+                    place.dropped.get_or_insert(layer)
+                } else {
+                    place.kept.get_or_insert(layer)
+                };
+                if member.kind == Kind::Directory {
+                    place.directories.push(id);
+                } else if !goes {
+                    place.has_other = true;
+                }
+            }
+        }
+        Self(places)
+    }
+
+    fn below<'a>(&'a self, directory: &[u8]) -> impl Iterator<Item = &'a Place> {
+        let start = [directory, b"/"].concat();
+        // `0` is the byte after `/`.
+        let end = [directory, b"0"].concat();
+        self.0.range(start..end).map(|(_, place)| place)
+    }
+
+    /// Whether something stays, and whether something goes, at or below a path in the layers below `layer`.
+    fn in_lower_layers(&self, target: &[u8], layer: usize) -> (bool, bool) {
+        let is_lower = |noted: Option<usize>| noted.is_some_and(|noted| noted < layer);
+        self.0
+            .get(target)
+            .into_iter()
+            .chain(self.below(target))
+            .fold((false, false), |(kept, dropped), place| {
+                (
+                    kept || is_lower(place.kept),
+                    dropped || is_lower(place.dropped),
+                )
+            })
+    }
+}
+
+fn drop_whiteouts(inventory: &Inventory, places: &Places, drops: &mut Drops) {
+    for Marker {
+        member,
+        target,
+        opaque,
+    } in inventory.rootfs.markers()
+    {
+        if *opaque || drops.contains_key(member) {
+            continue;
+        }
+        if places.in_lower_layers(target, member.layer) == (false, true) {
+            drops.insert(*member, Reason::UselessWhiteout);
+        }
+    }
+}
+
+fn drop_directories(inventory: &Inventory, places: &mut Places, drops: &mut Drops) {
+    let has_marker = |directory: &[u8], drops: &Drops| {
+        let stays = |marker: &&Marker| !drops.contains_key(&marker.member);
+        inventory
+            .rootfs
+            .markers()
+            .iter()
+            .filter(stays)
+            .any(|marker| {
+                (marker.opaque && marker.target == directory)
+                    || path::parent(&marker.target) == directory
+            })
+    };
+    let emptied: Vec<Vec<u8>> = places
+        .0
+        .iter()
+        .filter(|(directory, place)| {
+            path::file_name(directory) == b"__pycache__"
+                && !place.directories.is_empty()
+                && !place.has_other
+        })
+        .filter(|(directory, _)| {
+            places.below(directory).all(|place| place.kept.is_none())
+                && places.below(directory).any(|place| place.dropped.is_some())
+        })
+        .filter(|(directory, _)| !has_marker(directory, drops))
+        .map(|(directory, _)| directory.clone())
+        .collect();
+    for directory in emptied {
+        let Some(place) = places.0.get_mut(&directory) else {
+            continue;
+        };
+        place.dropped = [place.dropped, place.kept.take()]
+            .into_iter()
+            .flatten()
+            .min();
+        for member in &place.directories {
+            drops.insert(*member, Reason::EmptiedDirectory);
+        }
+    }
+}

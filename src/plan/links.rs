@@ -1,0 +1,263 @@
+//! Hardlinks: what becomes of the names whose data member goes, and linking identical levels.
+//!
+//! In an archive one name of a file carries the data, and names that come later link to it. When
+//! the data goes, the first name that stays takes it, in its own place.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{Action, Drops, Policy, Reason};
+use crate::inventory::{Cache, Inventory};
+use crate::rootfs::MemberId;
+use crate::tar::{Kind, Member};
+
+type Changes = BTreeMap<MemberId, (Action, Reason)>;
+
+/// The steps that links need once `drops` are gone. Drops themselves are not among them.
+pub(super) fn resolve(inventory: &Inventory, policy: &Policy<'_>, drops: &Drops) -> Changes {
+    let mut groups = Groups::new(inventory);
+    let mut touched: BTreeSet<MemberId> = drops.keys().map(|member| groups.root(*member)).collect();
+    if policy.hardlink {
+        touched.extend(link_identical(inventory, policy, drops, &mut groups));
+    }
+    let mut changes = Changes::new();
+    for root in touched {
+        if groups.leader(root) == root {
+            resolve_group(
+                inventory,
+                drops,
+                &groups.members(root),
+                &groups,
+                &mut changes,
+            );
+        }
+    }
+    changes
+}
+
+/// The names of files within one layer, by the member that carries the data.
+struct Groups {
+    /// For each hardlink, the first member of its chain in its own layer.
+    roots: HashMap<MemberId, MemberId>,
+    /// The names of each root that has several.
+    names: HashMap<MemberId, Vec<MemberId>>,
+    /// Roots that were joined to another since their content is the same.
+    joined: HashMap<MemberId, MemberId>,
+    /// The reverse of `joined`.
+    followers: HashMap<MemberId, Vec<MemberId>>,
+}
+
+impl Groups {
+    fn new(inventory: &Inventory) -> Self {
+        let mut links: Vec<_> = inventory
+            .rootfs
+            .links()
+            .filter(|(link, target)| link.layer == target.layer)
+            .collect();
+        links.sort_unstable();
+        let mut groups = Self {
+            roots: HashMap::new(),
+            names: HashMap::new(),
+            joined: HashMap::new(),
+            followers: HashMap::new(),
+        };
+        for (link, target) in links {
+            // A target comes before its link, so its own root is known.
+            let root = groups.root(target);
+            groups.roots.insert(link, root);
+            groups
+                .names
+                .entry(root)
+                .or_insert_with(|| vec![root])
+                .push(link);
+        }
+        groups
+    }
+
+    fn root(&self, member: MemberId) -> MemberId {
+        self.roots.get(&member).copied().unwrap_or(member)
+    }
+
+    fn names(&self, root: MemberId) -> Vec<MemberId> {
+        self.names.get(&root).cloned().unwrap_or_else(|| vec![root])
+    }
+
+    fn leader(&self, root: MemberId) -> MemberId {
+        self.joined.get(&root).copied().unwrap_or(root)
+    }
+
+    fn join(&mut self, root: MemberId, leader: MemberId) {
+        self.joined.insert(root, leader);
+        self.followers.entry(leader).or_default().push(root);
+    }
+
+    /// All names of a leader's file and of those joined to it, in the archive's order.
+    fn members(&self, leader: MemberId) -> Vec<MemberId> {
+        let mut members = self.names(leader);
+        for follower in self.followers.get(&leader).into_iter().flatten() {
+            members.extend(self.names(*follower));
+        }
+        members.sort_unstable();
+        members
+    }
+}
+
+fn resolve_group(
+    inventory: &Inventory,
+    drops: &Drops,
+    members: &[MemberId],
+    groups: &Groups,
+    changes: &mut Changes,
+) {
+    let survivors: Vec<MemberId> = members
+        .iter()
+        .copied()
+        .filter(|member| !drops.contains_key(member))
+        .collect();
+    let Some((&holder, others)) = survivors.split_first() else {
+        return;
+    };
+    let root = groups.root(holder);
+    let root_member = inventory.member(root);
+    if root_member.kind == Kind::Hardlink {
+        relink_across_layers(inventory, drops, &survivors, root_member, changes);
+        return;
+    }
+    if holder != root {
+        changes.insert(
+            holder,
+            (Action::Promote { data: root.index }, Reason::TargetDropped),
+        );
+    }
+    let target = inventory.member(holder).path.to_vec();
+    let target_path = inventory.rootfs.member_path(holder, &target);
+    for member in others {
+        let link = (
+            Action::Link {
+                target: target.clone(),
+            },
+            Reason::Identical(target_path.clone()),
+        );
+        match inventory.rootfs.link_target(*member) {
+            None => changes.insert(*member, link),
+            Some(old) if drops.contains_key(&old) => {
+                changes.insert(*member, (link.0, Reason::TargetDropped))
+            }
+            Some(_) => None,
+        };
+    }
+}
+
+/// The file lies in a lower layer: its data stays there, and links to a name that goes are
+/// pointed at the name that this one pointed at.
+fn relink_across_layers(
+    inventory: &Inventory,
+    drops: &Drops,
+    survivors: &[MemberId],
+    root: &Member,
+    changes: &mut Changes,
+) {
+    for member in survivors {
+        let dropped =
+            |target: MemberId| target.layer == member.layer && drops.contains_key(&target);
+        if inventory.rootfs.link_target(*member).is_some_and(dropped) {
+            changes.insert(
+                *member,
+                (
+                    Action::Link {
+                        target: root.link.to_vec(),
+                    },
+                    Reason::TargetDropped,
+                ),
+            );
+        }
+    }
+}
+
+/// Joins the files of one module's levels that are the same, and returns the leaders.
+fn link_identical(
+    inventory: &Inventory,
+    policy: &Policy<'_>,
+    drops: &Drops,
+    groups: &mut Groups,
+) -> Vec<MemberId> {
+    let mut leaders = Vec::new();
+    let sources: HashMap<MemberId, &[u8]> = inventory
+        .caches
+        .iter()
+        .map(|cache| (cache.member, &*cache.source))
+        .collect();
+    for levels in by_module(inventory, policy, drops) {
+        let mut candidates: Vec<(&Cache, MemberId)> = Vec::new();
+        for cache in levels {
+            let root = groups.root(cache.member);
+            let known = candidates.iter().any(|(_, other)| *other == root);
+            // Every name of the file is a level of this module, or goes: linking changes nothing else.
+            if !known
+                && groups.names(root).iter().all(|name| {
+                    drops.contains_key(name) || sources.get(name) == Some(&&*cache.source)
+                })
+            {
+                candidates.push((cache, root));
+            }
+        }
+        candidates.sort_by_key(|(_, root)| *root);
+        for (position, (cache, root)) in candidates.iter().enumerate() {
+            let same = candidates[..position].iter().find(|(other, leader)| {
+                groups.leader(*leader) == *leader
+                    && is_same_file(inventory, (cache, *root), (other, *leader))
+            });
+            if let Some((_, leader)) = same {
+                groups.join(*root, *leader);
+                leaders.push(*leader);
+            }
+        }
+    }
+    leaders
+}
+
+/// The surviving caches in scope, the levels of one module together.
+fn by_module<'a>(
+    inventory: &'a Inventory,
+    policy: &Policy<'_>,
+    drops: &Drops,
+) -> Vec<Vec<&'a Cache>> {
+    let mut modules: BTreeMap<(&[u8], _), Vec<&Cache>> = BTreeMap::new();
+    for cache in &inventory.caches {
+        if cache.level.is_some()
+            && policy.is_in_scope(&cache.path)
+            && !drops.contains_key(&cache.member)
+        {
+            modules
+                .entry((&cache.source, cache.tag))
+                .or_default()
+                .push(cache);
+        }
+    }
+    modules
+        .into_values()
+        .filter(|levels| levels.len() > 1)
+        .collect()
+}
+
+/// Whether two files in one layer are the same but for their names and modification times, which
+/// Python does not look at in caches.
+fn is_same_file(inventory: &Inventory, a: (&Cache, MemberId), b: (&Cache, MemberId)) -> bool {
+    let (first, second) = (inventory.member(a.1), inventory.member(b.1));
+    let metadata = |member: &Member| {
+        (
+            member.kind,
+            member.mode,
+            member.uid,
+            member.gid,
+            member.size,
+        )
+    };
+    a.1.layer == b.1.layer
+        && a.0.sha256.is_some()
+        && a.0.sha256 == b.0.sha256
+        && first.kind == Kind::File
+        && metadata(first) == metadata(second)
+        && first.xattrs == second.xattrs
+        && inventory.rootfs.inode(a.0.inode).data == a.1
+        && inventory.rootfs.inode(b.0.inode).data == b.1
+}

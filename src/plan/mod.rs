@@ -1,0 +1,319 @@
+//! What is to be done to each member of each layer, and why: plain data, made from the inventory
+//! and a profile by a pure function. Nothing goes without a step that gives its reason.
+
+mod emptied;
+mod links;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+
+pub use verdict::{Policy, verdict};
+
+use crate::inventory::Inventory;
+use crate::pyc::{Level, StaleReason};
+use crate::rootfs::{Fate, MemberId, path};
+
+/// What is to be done to an image's layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// One for each layer, lowest first.
+    pub layers: Vec<LayerPlan>,
+    /// What was left alone though the profile might have meant it.
+    pub warnings: Vec<Warning>,
+}
+
+impl Plan {
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.layers.iter().all(|layer| layer.steps.is_empty())
+    }
+}
+
+/// What is to be done to one layer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LayerPlan {
+    /// Steps by the index of the member that they change. All other members stay as they are.
+    pub steps: BTreeMap<usize, Step>,
+    /// Whether no member is left.
+    pub becomes_empty: bool,
+}
+
+/// What is to be done to one member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Where the member lies in the merged view.
+    pub path: Vec<u8>,
+    /// What is done.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What is done to a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// It goes.
+    Drop,
+    /// A hardlink becomes the file, with the metadata and data of a member that goes.
+    Promote {
+        /// Index of that member, in the same layer and before this one.
+        data: usize,
+    },
+    /// It becomes, or stays, a hardlink, to this target.
+    Link {
+        /// The target's name as its member writes it.
+        target: Vec<u8>,
+    },
+}
+
+/// Why a step is in a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The profile does not list the level.
+    Level(Level),
+    /// The source changed.
+    Stale(StaleReason),
+    /// The source's hash is another.
+    HashMismatch,
+    /// There is no source.
+    Orphan,
+    /// No interpreter of the image reads it.
+    Foreign(String),
+    /// It is no bytecode.
+    Malformed(String),
+    /// A later member overwrites or deletes it.
+    Hidden {
+        /// The layer of that member, counted from 1.
+        layer: usize,
+    },
+    /// The cache that hides it goes, and it would come back.
+    Uncovered,
+    /// All caches in the directory went.
+    EmptiedDirectory,
+    /// All that the whiteout deleted from the layers below went.
+    UselessWhiteout,
+    /// The file that it links to went.
+    TargetDropped,
+    /// It is the same as another level of its module, at this path.
+    Identical(Vec<u8>),
+}
+
+impl Reason {
+    /// A word for the kind of reason, for counting.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Level(Level::Zero) => "level 0",
+            Self::Level(Level::One) => "level 1",
+            Self::Level(Level::Two) => "level 2",
+            Self::Stale(_) => "stale",
+            Self::HashMismatch => "hash-mismatch",
+            Self::Orphan => "orphan",
+            Self::Foreign(_) => "foreign",
+            Self::Malformed(_) => "malformed",
+            Self::Hidden { .. } | Self::Uncovered => "hidden",
+            Self::EmptiedDirectory => "emptied directory",
+            Self::UselessWhiteout => "useless whiteout",
+            Self::TargetDropped => "link target dropped",
+            Self::Identical(_) => "identical level",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Level(level) => write!(f, "the profile does not list level {level}"),
+            Self::Stale(reason) => write!(f, "stale: {reason}"),
+            Self::HashMismatch => f.write_str("its source has another hash"),
+            Self::Orphan => f.write_str("it has no source"),
+            Self::Foreign(reason) => write!(f, "foreign: {reason}"),
+            Self::Malformed(reason) => write!(f, "malformed: {reason}"),
+            Self::Hidden { layer } => write!(f, "overwritten or deleted in layer {layer}"),
+            Self::Uncovered => f.write_str("the cache that hides it goes"),
+            Self::EmptiedDirectory => f.write_str("all caches in it went"),
+            Self::UselessWhiteout => f.write_str("what it deletes from the layers below went"),
+            Self::TargetDropped => f.write_str("the file that it links to went"),
+            Self::Identical(path) => write!(f, "identical to {}", String::from_utf8_lossy(path)),
+        }
+    }
+}
+
+/// What was left alone though the profile might have meant it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// A hardlink in an upper layer needs the file.
+    NeededAbove {
+        /// The file.
+        path: Vec<u8>,
+        /// The layer of the link, counted from 1.
+        layer: usize,
+    },
+    /// Something else than a file lies below it and would come back.
+    WouldUncover {
+        /// The cache.
+        path: Vec<u8>,
+    },
+    /// What it is could not be told.
+    Unexamined {
+        /// The cache.
+        path: Vec<u8>,
+        /// Why.
+        reason: String,
+    },
+    /// An optimization beyond level 2.
+    OtherOptimization {
+        /// The cache.
+        path: Vec<u8>,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+        match self {
+            Self::NeededAbove { path, layer } => write!(
+                f,
+                "kept {}: a hardlink in layer {layer} points at it",
+                text(path)
+            ),
+            Self::WouldUncover { path } => write!(
+                f,
+                "kept {}: it covers something in a lower layer that is no cache",
+                text(path)
+            ),
+            Self::Unexamined { path, reason } => write!(f, "kept {}: {reason}", text(path)),
+            Self::OtherOptimization { path } => write!(
+                f,
+                "kept {}: its optimization is none of the levels 0, 1 and 2",
+                text(path)
+            ),
+        }
+    }
+}
+
+/// What goes, and why.
+type Drops = BTreeMap<MemberId, Reason>;
+
+/// Makes the plan that brings an image to what `policy` says.
+pub fn plan(inventory: &Inventory, policy: &Policy<'_>) -> Plan {
+    let mut warnings = Vec::new();
+    let mut drops = choose_drops(inventory, policy, &mut warnings);
+    keep_what_upper_layers_need(inventory, &mut drops, &mut warnings);
+    let mut changes = links::resolve(inventory, policy, &drops);
+    emptied::extend(inventory, &mut drops);
+    for (member, reason) in drops {
+        changes.insert(member, (Action::Drop, reason));
+    }
+    let mut layers: Vec<LayerPlan> = inventory
+        .layers
+        .iter()
+        .map(|_| LayerPlan::default())
+        .collect();
+    for (id, (action, reason)) in changes {
+        let path = inventory.rootfs.member_path(id, &inventory.member(id).path);
+        layers[id.layer].steps.insert(
+            id.index,
+            Step {
+                path,
+                action,
+                reason,
+            },
+        );
+    }
+    for (layer, scan) in layers.iter_mut().zip(&inventory.layers) {
+        let dropped = layer
+            .steps
+            .values()
+            .filter(|step| step.action == Action::Drop)
+            .count();
+        layer.becomes_empty = dropped > 0 && dropped == scan.members.len();
+    }
+    Plan { layers, warnings }
+}
+
+fn choose_drops(inventory: &Inventory, policy: &Policy<'_>, warnings: &mut Vec<Warning>) -> Drops {
+    let mut drops = Drops::new();
+    let mut below: HashMap<&[u8], Vec<MemberId>> = HashMap::new();
+    for hidden in &inventory.hidden {
+        below.entry(&hidden.path).or_default().push(hidden.member);
+        if policy.drops_hidden(&hidden.path) {
+            drops.insert(
+                hidden.member,
+                Reason::Hidden {
+                    layer: hidden.by.layer + 1,
+                },
+            );
+        }
+    }
+    let not_caches = covered_paths(inventory);
+    for cache in &inventory.caches {
+        warnings.extend(verdict::reservation(cache, policy));
+        let Some(reason) = verdict(cache, policy) else {
+            continue;
+        };
+        if not_caches.contains(&cache.path) {
+            warnings.push(Warning::WouldUncover {
+                path: cache.path.clone(),
+            });
+            continue;
+        }
+        drops.insert(cache.member, reason);
+        for member in below.get(&*cache.path).into_iter().flatten() {
+            drops.entry(*member).or_insert(Reason::Uncovered);
+        }
+    }
+    drops
+}
+
+/// Paths in `__pycache__` where something lies hidden that is not a cache which would go too.
+fn covered_paths(inventory: &Inventory) -> BTreeSet<Vec<u8>> {
+    let caches: BTreeSet<MemberId> = inventory
+        .hidden
+        .iter()
+        .map(|hidden| hidden.member)
+        .collect();
+    let mut paths = BTreeSet::new();
+    for (layer, scan) in inventory.layers.iter().enumerate() {
+        for (index, member) in scan.members.iter().enumerate() {
+            let id = MemberId { layer, index };
+            if !matches!(inventory.rootfs.fate(id), Fate::Hidden { .. })
+                || caches.contains(&id)
+                || !member.path.ends_with(b".pyc")
+            {
+                continue;
+            }
+            let path = inventory.rootfs.member_path(id, &member.path);
+            if path::file_name(path::parent(&path)) == b"__pycache__" {
+                paths.insert(path);
+            }
+        }
+    }
+    paths
+}
+
+/// A hardlink whose target lies in a lower layer keeps that target: not every engine could
+/// extract it otherwise, and its content is nowhere else.
+fn keep_what_upper_layers_need(
+    inventory: &Inventory,
+    drops: &mut Drops,
+    warnings: &mut Vec<Warning>,
+) {
+    let mut links: Vec<_> = inventory
+        .rootfs
+        .links()
+        .filter(|(link, target)| link.layer != target.layer)
+        .collect();
+    links.sort_unstable();
+    for (link, target) in links {
+        if !drops.contains_key(&link) && drops.remove(&target).is_some() {
+            let path = inventory
+                .rootfs
+                .member_path(target, &inventory.member(target).path);
+            warnings.push(Warning::NeededAbove {
+                path,
+                layer: link.layer + 1,
+            });
+        }
+    }
+}

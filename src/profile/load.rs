@@ -1,0 +1,531 @@
+//! Reading profiles: built-in ones and files, `--set` on top, unknown keys refused.
+
+use std::path::Path;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::{Dead, Levels, Profile, Scope, Stale};
+use crate::pyc::Level;
+
+/// A profile that comes with pycull.
+#[derive(Debug, Clone, Copy)]
+pub struct BuiltIn {
+    /// Its name.
+    pub name: &'static str,
+    /// Its text.
+    pub toml: &'static str,
+}
+
+/// All profiles that come with pycull.
+pub const BUILT_IN: [BuiltIn; 4] = [
+    BuiltIn {
+        name: "default",
+        toml: include_str!("builtin/default.toml"),
+    },
+    BuiltIn {
+        name: "minimal",
+        toml: include_str!("builtin/minimal.toml"),
+    },
+    BuiltIn {
+        name: "levels-0-1",
+        toml: include_str!("builtin/levels-0-1.toml"),
+    },
+    BuiltIn {
+        name: "auto",
+        toml: include_str!("builtin/auto.toml"),
+    },
+];
+
+/// What can be wrong with a profile.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProfileError {
+    /// Neither a built-in profile nor a file.
+    #[error("there is no profile `{name}`")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read profile `{path}`")]
+    Read {
+        /// The file.
+        path: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong type; the text has line and column.
+    #[error("profile `{name}` is malformed: {text}")]
+    Malformed {
+        /// The profile.
+        name: String,
+        /// What and where, as the TOML parser says it.
+        text: String,
+        /// The valid key nearest to one that is unknown.
+        nearest: Option<&'static str>,
+    },
+    /// A value that is no value of its key.
+    #[error("profile `{name}`: {reason}")]
+    Value {
+        /// The profile.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A `--set` that is none.
+    #[error("`--set {text}`: {reason}")]
+    Set {
+        /// As given.
+        text: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A value that a later version will know how to do.
+    #[error(
+        "profile `{name}`: `{setting}` is not available in this version of pycull, which strips bytecode but does not {verb}"
+    )]
+    NotYet {
+        /// The profile.
+        name: String,
+        /// The key and value.
+        setting: String,
+        /// What it would take.
+        verb: &'static str,
+    },
+}
+
+impl ProfileError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { .. } => {
+                let names: Vec<&str> = BUILT_IN.iter().map(|profile| profile.name).collect();
+                Some(format!(
+                    "built-in profiles are {}; a file is named by its path",
+                    names.join(", ")
+                ))
+            }
+            Self::Malformed {
+                nearest: Some(key), ..
+            } => Some(format!("did you mean `{key}`?")),
+            Self::Set { .. } => Some(
+                "write it as KEY=VALUE, for example `--set levels=[0,1]` or `--set stale=keep`"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the profile of that name or path, with `KEY=VALUE` settings over its own.
+///
+/// # Errors
+/// [`ProfileError`].
+pub fn load(name: &str, settings: &[String]) -> Result<Profile, ProfileError> {
+    let text = match BUILT_IN.iter().find(|profile| profile.name == name) {
+        Some(profile) => profile.toml.to_owned(),
+        None => read_file(name)?,
+    };
+    parse(name, &text, settings)
+}
+
+fn read_file(name: &str) -> Result<String, ProfileError> {
+    let path = Path::new(name);
+    let looks_like_path = name.contains('/') || path.extension().is_some() || path.exists();
+    if !looks_like_path {
+        return Err(ProfileError::Unknown {
+            name: name.to_owned(),
+        });
+    }
+    std::fs::read_to_string(path).map_err(|source| ProfileError::Read {
+        path: name.to_owned(),
+        source,
+    })
+}
+
+/// Every key, as TOML has it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Schema {
+    description: String,
+    levels: RawLevels,
+    missing: Missing,
+    stale: Stale,
+    dead: Dead,
+    hardlink: bool,
+    invalidation: Invalidation,
+    debug_ranges: bool,
+    placement: Placement,
+    include: Vec<String>,
+    exclude: Vec<String>,
+    sourceless: Vec<String>,
+    runtime: Runtime,
+    packages: Packages,
+}
+
+impl Default for Schema {
+    fn default() -> Self {
+        Self {
+            description: String::new(),
+            levels: RawLevels::Listed(vec![0]),
+            missing: Missing::Leave,
+            stale: Stale::Strip,
+            dead: Dead::Strip,
+            hardlink: true,
+            invalidation: Invalidation::Keep,
+            debug_ranges: true,
+            placement: Placement::Append,
+            include: vec!["**".to_owned()],
+            exclude: Vec::new(),
+            sourceless: Vec::new(),
+            runtime: Runtime::default(),
+            packages: Packages {
+                rpmdb: Rpmdb::Leave,
+            },
+        }
+    }
+}
+
+/// Keys at the top and in tables, for the hint on a misspelt one.
+const KEYS: [&str; 17] = [
+    "description",
+    "levels",
+    "missing",
+    "stale",
+    "dead",
+    "hardlink",
+    "invalidation",
+    "debug_ranges",
+    "placement",
+    "include",
+    "exclude",
+    "sourceless",
+    "runtime",
+    "packages",
+    "dont_write_bytecode",
+    "pycache_prefix",
+    "rpmdb",
+];
+
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a list of levels from 0 to 2, or \"auto\""
+)]
+enum RawLevels {
+    Listed(Vec<u8>),
+    Word(String),
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum Missing {
+    Leave,
+    Compile,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum Invalidation {
+    Keep,
+    Timestamp,
+    CheckedHash,
+    UncheckedHash,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum Placement {
+    Append,
+    Source,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Runtime {
+    dont_write_bytecode: bool,
+    pycache_prefix: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Packages {
+    rpmdb: Rpmdb,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum Rpmdb {
+    Mark,
+    Leave,
+}
+
+fn parse(name: &str, text: &str, settings: &[String]) -> Result<Profile, ProfileError> {
+    let malformed = |error: toml::de::Error| ProfileError::Malformed {
+        name: name.to_owned(),
+        text: error.to_string().trim_end().to_owned(),
+        nearest: nearest_key(error.message()),
+    };
+    // The text alone first: its errors have lines, those of the table with settings do not.
+    let own: Schema = toml::from_str(text).map_err(malformed)?;
+    if settings.is_empty() {
+        return check(name, own);
+    }
+    let mut table: Table = toml::from_str(text).map_err(malformed)?;
+    for setting in settings {
+        apply_setting(&mut table, setting)?;
+    }
+    let schema = table
+        .try_into()
+        .map_err(|error: toml::de::Error| ProfileError::Set {
+            text: settings.join(" --set "),
+            reason: error.to_string().trim_end().to_owned(),
+        })?;
+    check(name, schema)
+}
+
+fn apply_setting(table: &mut Table, setting: &str) -> Result<(), ProfileError> {
+    let error = |reason: &str| ProfileError::Set {
+        text: setting.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let (key, value) = setting
+        .split_once('=')
+        .ok_or_else(|| error("it has no `=`"))?;
+    let value = parse_value(value.trim());
+    let (section, key) = match key.trim().split_once('.') {
+        Some((section, key)) => (Some(section), key),
+        None => (None, key.trim()),
+    };
+    let target = match section {
+        None => table,
+        Some(section) => {
+            let entry = table
+                .entry(section.to_owned())
+                .or_insert_with(|| Value::Table(Table::new()));
+            entry
+                .as_table_mut()
+                .ok_or_else(|| error("its first part is no table"))?
+        }
+    };
+    target.insert(key.to_owned(), value);
+    Ok(())
+}
+
+/// TOML where it is; else a word, so that `--set stale=keep` needs no quotes inside quotes.
+fn parse_value(text: &str) -> Value {
+    let parsed = toml::from_str::<Table>(&format!("value = {text}"));
+    parsed
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn check(name: &str, schema: Schema) -> Result<Profile, ProfileError> {
+    refuse_what_is_not_there_yet(name, &schema)?;
+    let value_error = |reason: String| ProfileError::Value {
+        name: name.to_owned(),
+        reason,
+    };
+    Ok(Profile {
+        name: name.to_owned(),
+        description: schema.description,
+        levels: levels(&schema.levels).map_err(value_error)?,
+        stale: schema.stale,
+        dead: schema.dead,
+        hardlink: schema.hardlink,
+        scope: Scope {
+            include: globs(&schema.include).map_err(value_error)?,
+            exclude: globs(&schema.exclude).map_err(value_error)?,
+        },
+    })
+}
+
+/// Every key is read; what only a later version can do is refused, never passed over.
+fn refuse_what_is_not_there_yet(name: &str, schema: &Schema) -> Result<(), ProfileError> {
+    const COMPILE: &str = "compile it";
+    const CONFIG: &str = "change the image's config";
+    let asked = [
+        (
+            schema.missing == Missing::Compile,
+            "missing = \"compile\"",
+            COMPILE,
+        ),
+        (
+            schema.stale == Stale::Compile,
+            "stale = \"compile\"",
+            COMPILE,
+        ),
+        (
+            schema.invalidation != Invalidation::Keep,
+            "invalidation",
+            "rewrite its headers",
+        ),
+        (!schema.debug_ranges, "debug_ranges = false", COMPILE),
+        (
+            schema.placement != Placement::Append,
+            "placement = \"source\"",
+            COMPILE,
+        ),
+        (
+            !schema.sourceless.is_empty(),
+            "sourceless",
+            "put it in the place of sources",
+        ),
+        (
+            schema.runtime.dont_write_bytecode,
+            "runtime.dont_write_bytecode",
+            CONFIG,
+        ),
+        (
+            !schema.runtime.pycache_prefix.is_empty(),
+            "runtime.pycache_prefix",
+            CONFIG,
+        ),
+        (
+            schema.packages.rpmdb == Rpmdb::Mark,
+            "packages.rpmdb = \"mark\"",
+            "edit package databases",
+        ),
+    ];
+    match asked.into_iter().find(|(asked, ..)| *asked) {
+        Some((_, setting, verb)) => Err(ProfileError::NotYet {
+            name: name.to_owned(),
+            setting: setting.to_owned(),
+            verb,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn levels(raw: &RawLevels) -> Result<Levels, String> {
+    match raw {
+        RawLevels::Word(word) if word == "auto" => Ok(Levels::Auto),
+        RawLevels::Word(word) => Err(format!(
+            "`levels` is `{word}`; it takes a list of levels from 0 to 2, or \"auto\""
+        )),
+        RawLevels::Listed(numbers) => {
+            let level = |number: &u8| {
+                Level::from_number(*number)
+                    .ok_or_else(|| format!("there is no level {number}; levels are 0, 1 and 2"))
+            };
+            let mut levels = numbers.iter().map(level).collect::<Result<Vec<_>, _>>()?;
+            levels.sort();
+            levels.dedup();
+            Ok(Levels::Listed(levels))
+        }
+    }
+}
+
+fn globs(patterns: &[String]) -> Result<GlobSet, String> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        // Paths have no leading slash; people write one.
+        let relative = pattern.strip_prefix('/').unwrap_or(pattern);
+        let glob = GlobBuilder::new(relative).literal_separator(true).build();
+        set.add(glob.map_err(|error| format!("glob `{pattern}`: {}", error.kind()))?);
+    }
+    set.build().map_err(|error| error.to_string())
+}
+
+/// The valid key nearest to the unknown one that a parser's message names, if one is near.
+fn nearest_key(message: &str) -> Option<&'static str> {
+    let unknown = message.strip_prefix("unknown field `")?.split('`').next()?;
+    let (distance, key) = KEYS
+        .iter()
+        .map(|key| (strsim::damerau_levenshtein(unknown, key), *key))
+        .min()?;
+    (distance <= 3).then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_profile_is_sound() {
+        for profile in BUILT_IN {
+            let loaded = load(profile.name, &[]).unwrap();
+            assert!(!loaded.description.is_empty(), "{}", profile.name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line_and_the_nearest_key() {
+        let error = parse("p", "levels = [0]\nlvels = [1]\n", &[]).unwrap_err();
+        assert!(error.to_string().contains("line 2"), "{error}");
+        assert_eq!(error.hint().as_deref(), Some("did you mean `levels`?"));
+        let error = parse("p", "[runtime]\ndont_write_bytecod = true\n", &[]).unwrap_err();
+        assert_eq!(
+            error.hint().as_deref(),
+            Some("did you mean `dont_write_bytecode`?")
+        );
+    }
+
+    #[test]
+    fn settings_override_the_profile_and_are_checked_like_it() {
+        let set = |text: &str| load("default", &[text.to_owned()]);
+        assert_eq!(
+            set("levels=[1, 0, 1]").unwrap().levels.to_string(),
+            "[0, 1]"
+        );
+        assert_eq!(set("stale=keep").unwrap().stale, Stale::Keep);
+        assert!(!set("hardlink=false").unwrap().hardlink);
+        assert!(set("packages.rpmdb=leave").is_ok());
+        assert_eq!(set("levels=auto").unwrap().levels, Levels::Auto);
+        for wrong in [
+            "levels=[3]",
+            "stale=maybe",
+            "nonsense=1",
+            "levels",
+            "levels.x=1",
+            "include=[\"[\"]",
+            "runtime=1",
+        ] {
+            assert!(set(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_a_later_version_does_is_refused_by_name() {
+        for setting in [
+            "missing=compile",
+            "stale=compile",
+            "invalidation=checked-hash",
+            "debug_ranges=false",
+            "placement=source",
+            "sourceless=[\"**\"]",
+            "runtime.dont_write_bytecode=true",
+            "runtime.pycache_prefix=/var/cache/python",
+            "packages.rpmdb=mark",
+        ] {
+            let error = load("default", &[setting.to_owned()]).unwrap_err();
+            assert!(
+                matches!(error, ProfileError::NotYet { .. }),
+                "{setting}: {error}"
+            );
+            assert!(
+                error
+                    .to_string()
+                    .contains(setting.split('=').next().unwrap()),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn scope_is_what_is_included_and_not_excluded() {
+        let profile = parse(
+            "p",
+            "include = [\"/usr/**\"]\nexclude = [\"usr/lib/*/x.pyc\"]",
+            &[],
+        )
+        .unwrap();
+        assert!(profile.scope.contains(b"usr/lib/a/b/x.pyc"));
+        assert!(!profile.scope.contains(b"usr/lib/a/x.pyc"));
+        assert!(!profile.scope.contains(b"opt/x.pyc"));
+    }
+}

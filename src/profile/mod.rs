@@ -1,0 +1,92 @@
+//! Profiles: what the bytecode of an image is to be after pycull. TOML, every key checked.
+
+mod load;
+mod runtime_level;
+
+use std::fmt;
+
+use globset::GlobSet;
+use serde::Deserialize;
+
+pub use load::{BUILT_IN, BuiltIn, ProfileError, load};
+pub use runtime_level::runtime_level;
+
+use crate::pyc::Level;
+
+/// A profile, checked.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// A built-in profile's name, or the file's path.
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// The levels that the result has.
+    pub levels: Levels,
+    /// What happens to caches that Python would ignore since their source changed.
+    pub stale: Stale,
+    /// What happens to orphaned, foreign, malformed and hidden caches.
+    pub dead: Dead,
+    /// Whether identical levels of one module are to share one copy.
+    pub hardlink: bool,
+    /// Which caches are in scope, by path.
+    pub scope: Scope,
+}
+
+/// The levels that a profile keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Levels {
+    /// These.
+    Listed(Vec<Level>),
+    /// The one that the image's config runs Python at, see [`runtime_level`].
+    Auto,
+}
+
+impl fmt::Display for Levels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Listed(levels) => {
+                let texts: Vec<String> = levels.iter().map(Level::to_string).collect();
+                write!(f, "[{}]", texts.join(", "))
+            }
+        }
+    }
+}
+
+/// What happens to stale caches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stale {
+    /// They go.
+    Strip,
+    /// They stay.
+    Keep,
+    /// They are compiled anew.
+    Compile,
+}
+
+/// What happens to dead caches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dead {
+    /// They go.
+    Strip,
+    /// They stay.
+    Keep,
+}
+
+/// Paths that a profile is about: those that an include glob matches and no exclude glob does.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    include: GlobSet,
+    exclude: GlobSet,
+}
+
+impl Scope {
+    /// Whether a path, without a leading slash, is in scope.
+    pub fn contains(&self, path: &[u8]) -> bool {
+        use std::os::unix::ffi::OsStrExt;
+        let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
+        self.include.is_match(path) && !self.exclude.is_match(path)
+    }
+}

@@ -1,0 +1,309 @@
+//! Config and manifest of an image whose layers changed. They are edited as JSON: what pycull
+//! does not know stays.
+
+use serde_json::{Map, Value, json};
+
+use crate::oci::digest::sha256_digest;
+use crate::oci::image::Image;
+use crate::oci::layer_writer::WrittenLayer;
+use crate::oci::media_type::layer_media_type;
+
+/// What became of a layer.
+#[derive(Debug, Clone)]
+pub enum LayerOutcome {
+    /// It keeps its blob.
+    Kept,
+    /// It has a new blob.
+    Rewritten(WrittenLayer),
+    /// It became empty and is gone.
+    Dropped,
+}
+
+/// A document's new text with the descriptor that names it.
+#[derive(Debug, Clone)]
+pub struct NewDocument {
+    /// The descriptor, with the fields of the old one.
+    pub descriptor: Value,
+    /// The document.
+    pub bytes: Vec<u8>,
+}
+
+/// New config and manifest.
+#[derive(Debug, Clone)]
+pub struct NewDocuments {
+    /// The config.
+    pub config: NewDocument,
+    /// The manifest.
+    pub manifest: NewDocument,
+    /// Whether the config's history did not match its layers, and was left as it is.
+    pub history_is_misaligned: bool,
+}
+
+/// The config and manifest of `image` after its layers became `outcomes`, one for each.
+pub fn rewrite_documents(image: &Image, outcomes: &[LayerOutcome]) -> NewDocuments {
+    let mut config = image.config.clone();
+    let history_is_misaligned = !edit_history(&mut config, outcomes);
+    edit_diff_ids(&mut config, outcomes);
+    let mut manifest = image.manifest.clone();
+    edit_layers(&mut manifest, outcomes);
+    let config = replace_document(manifest.get("config").unwrap_or(&Value::Null), &config);
+    manifest["config"] = config.descriptor.clone();
+    let manifest = replace_document(&image.descriptor, &manifest);
+    NewDocuments {
+        config,
+        manifest,
+        history_is_misaligned,
+    }
+}
+
+/// The text of `document`, and `descriptor` made to name it.
+pub fn replace_document(descriptor: &Value, document: &Value) -> NewDocument {
+    let bytes = document.to_string().into_bytes();
+    let mut descriptor = descriptor.clone();
+    set_content(
+        &mut descriptor,
+        sha256_digest(&bytes).as_ref(),
+        bytes.len() as u64,
+    );
+    NewDocument { descriptor, bytes }
+}
+
+/// Points a descriptor at other content: what it embeds, or says about the old bytes, goes.
+fn set_content(descriptor: &mut Value, digest: &str, size: u64) {
+    let Some(fields) = descriptor.as_object_mut() else {
+        return;
+    };
+    fields.insert("digest".to_owned(), json!(digest));
+    fields.insert("size".to_owned(), json!(size));
+    fields.shift_remove("data");
+    fields.shift_remove("urls");
+    drop_stale_annotations(fields);
+}
+
+/// Annotations that describe the bytes of a blob, by how their names begin: tables of contents and
+/// checksums of zstd:chunked, eStargz, Nydus and SOCI layers. A reader that trusted one after the
+/// blob changed would fail, or fetch the wrong bytes.
+const STALE_ANNOTATIONS: [&str; 5] = [
+    "io.github.containers.zstd-chunked.",
+    "containerd.io/snapshot/stargz/",
+    "io.containers.estargz.",
+    "containerd.io/snapshot/nydus",
+    "com.amazon.soci.",
+];
+
+fn drop_stale_annotations(descriptor: &mut Map<String, Value>) {
+    let Some(annotations) = descriptor
+        .get_mut("annotations")
+        .and_then(Value::as_object_mut)
+    else {
+        return;
+    };
+    let before = annotations.len();
+    annotations.retain(|name, _| {
+        !STALE_ANNOTATIONS
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+    });
+    if annotations.is_empty() && before > 0 {
+        descriptor.shift_remove("annotations");
+    }
+}
+
+/// The list with rewritten entries edited and those of dropped layers gone.
+fn edit_list(
+    list: &mut Vec<Value>,
+    outcomes: &[LayerOutcome],
+    edit: impl Fn(&mut Value, &WrittenLayer),
+) {
+    let old = std::mem::take(list);
+    for (mut entry, outcome) in old.into_iter().zip(outcomes) {
+        match outcome {
+            LayerOutcome::Kept => {}
+            LayerOutcome::Rewritten(written) => edit(&mut entry, written),
+            LayerOutcome::Dropped => continue,
+        }
+        list.push(entry);
+    }
+}
+
+fn edit_layers(manifest: &mut Value, outcomes: &[LayerOutcome]) {
+    let Some(layers) = manifest.get_mut("layers").and_then(Value::as_array_mut) else {
+        return;
+    };
+    edit_list(layers, outcomes, |descriptor, written| {
+        let old_type = descriptor
+            .get("mediaType")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let media_type = layer_media_type(old_type, written.compression);
+        descriptor["mediaType"] = json!(media_type);
+        set_content(
+            descriptor,
+            written.digest.as_ref(),
+            written.compressed_bytes,
+        );
+    });
+}
+
+fn edit_diff_ids(config: &mut Value, outcomes: &[LayerOutcome]) {
+    let Some(diff_ids) = config
+        .pointer_mut("/rootfs/diff_ids")
+        .and_then(Value::as_array_mut)
+    else {
+        return;
+    };
+    edit_list(diff_ids, outcomes, |diff_id, written| {
+        *diff_id = json!(written.diff_id.as_ref())
+    });
+}
+
+/// Marks the entries of dropped layers as empty, so that layers and the other entries stay
+/// aligned (image-spec config.md, "history"). `false` where they were not aligned before.
+fn edit_history(config: &mut Value, outcomes: &[LayerOutcome]) -> bool {
+    let Some(history) = config.get_mut("history").and_then(Value::as_array_mut) else {
+        return true;
+    };
+    let is_empty = |entry: &Value| {
+        entry
+            .get("empty_layer")
+            .and_then(Value::as_bool)
+            .unwrap_or(false)
+    };
+    let entries: Vec<&mut Value> = history
+        .iter_mut()
+        .filter(|entry| !is_empty(entry))
+        .collect();
+    if entries.len() != outcomes.len() {
+        return false;
+    }
+    for (entry, outcome) in entries.into_iter().zip(outcomes) {
+        if let (LayerOutcome::Dropped, Some(fields)) = (outcome, entry.as_object_mut()) {
+            fields.insert("empty_layer".to_owned(), json!(true));
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use super::*;
+    use crate::oci::{Compression, Digest};
+
+    fn digest(letter: char) -> String {
+        format!("sha256:{}", letter.to_string().repeat(64))
+    }
+
+    fn written(letter: char) -> LayerOutcome {
+        let digest = Digest::from_str(&digest(letter)).unwrap();
+        LayerOutcome::Rewritten(WrittenLayer {
+            path: "unused".into(),
+            digest: digest.clone(),
+            compressed_bytes: 7,
+            diff_id: digest,
+            uncompressed_bytes: 9,
+            compression: Compression::Zstd,
+        })
+    }
+
+    fn image() -> Image {
+        let layer = |letter| {
+            json!({
+                "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": digest(letter), "size": 3,
+                "annotations": {"io.github.containers.zstd-chunked.manifest-checksum": "x", "org.example.kept": "y"},
+                "data": "AAAA", "x-unknown": 1,
+            })
+        };
+        let config_descriptor = json!({"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest('c'), "size": 5});
+        Image {
+            descriptor: json!({"mediaType": "m", "digest": digest('d'), "size": 5, "platform": {"os": "linux"}, "data": "AAAA"}),
+            manifest: json!({"schemaVersion": 2, "x-unknown": {"deep": [1]}, "config": config_descriptor, "layers": [layer('1'), layer('2'), layer('3')]}),
+            config_descriptor: serde_json::from_value(config_descriptor).unwrap(),
+            config: json!({
+                "x-unknown": "kept",
+                "rootfs": {"type": "layers", "diff_ids": [digest('1'), digest('2'), digest('3')]},
+                "history": [{"created_by": "a"}, {"created_by": "b"}, {"created_by": "env", "empty_layer": true}, {"created_by": "c"}],
+            }),
+            layers: Vec::new(),
+            platform: "linux/amd64".parse().unwrap(),
+        }
+    }
+
+    fn parsed(document: &NewDocument) -> Value {
+        serde_json::from_slice(&document.bytes).unwrap()
+    }
+
+    #[test]
+    fn a_dropped_layers_history_entry_is_marked_and_all_stays_aligned() {
+        let documents = rewrite_documents(
+            &image(),
+            &[LayerOutcome::Kept, LayerOutcome::Dropped, written('9')],
+        );
+        assert!(!documents.history_is_misaligned);
+        let config = parsed(&documents.config);
+        assert_eq!(
+            config["rootfs"]["diff_ids"],
+            json!([digest('1'), digest('9')])
+        );
+        let empty: Vec<bool> = config["history"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["empty_layer"] == json!(true))
+            .collect();
+        assert_eq!(empty, [false, true, true, false]);
+        assert_eq!(config["x-unknown"], "kept");
+    }
+
+    #[test]
+    fn annotations_and_data_about_old_bytes_go_and_unknown_fields_stay() {
+        let documents = rewrite_documents(
+            &image(),
+            &[LayerOutcome::Kept, LayerOutcome::Kept, written('9')],
+        );
+        let manifest = parsed(&documents.manifest);
+        assert_eq!(manifest["x-unknown"], json!({"deep": [1]}));
+        assert_eq!(
+            manifest["layers"][0],
+            image().manifest["layers"][0],
+            "an untouched layer keeps its descriptor"
+        );
+        let layer = &manifest["layers"][2];
+        assert_eq!(layer["annotations"], json!({"org.example.kept": "y"}));
+        assert_eq!((layer.get("data"), &layer["x-unknown"]), (None, &json!(1)));
+        assert_eq!(
+            layer["mediaType"],
+            "application/vnd.oci.image.layer.v1.tar+zstd"
+        );
+        assert_eq!(
+            (&layer["digest"], &layer["size"]),
+            (&json!(digest('9')), &json!(7))
+        );
+        assert_eq!(
+            documents.manifest.descriptor["platform"],
+            json!({"os": "linux"})
+        );
+        assert_eq!(documents.manifest.descriptor.get("data"), None);
+        assert_eq!(manifest["config"], documents.config.descriptor);
+    }
+
+    #[test]
+    fn a_history_that_does_not_match_is_left_as_it_is() {
+        let mut image = image();
+        image.config["history"].as_array_mut().unwrap().pop();
+        let documents = rewrite_documents(
+            &image,
+            &[
+                LayerOutcome::Kept,
+                LayerOutcome::Dropped,
+                LayerOutcome::Kept,
+            ],
+        );
+        assert!(documents.history_is_misaligned);
+        assert_eq!(
+            parsed(&documents.config)["history"],
+            image.config["history"]
+        );
+    }
+}

@@ -1,0 +1,269 @@
+//! Pass 2: a layer's tar stream with parts cut out and replaced. Every byte that no edit covers
+//! is copied as it is, extension headers, padding and what follows the end marker included.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+
+use tempfile::SpooledTempFile;
+
+use crate::plan::{Action, LayerPlan};
+use crate::scan::LayerScan;
+use crate::tar::{self, HeaderError};
+
+/// A change to a stretch of the uncompressed stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// The bytes that go.
+    pub range: Range<u64>,
+    /// What comes in their place.
+    pub replacement: Vec<Piece>,
+}
+
+/// Bytes that an edit puts in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// These.
+    Bytes(Vec<u8>),
+    /// Those of an earlier stretch of the same stream.
+    Earlier(Range<u64>),
+}
+
+/// The edits that a plan means, in order, adjacent cuts joined.
+///
+/// # Errors
+/// [`HeaderError`] where the headers of a member to be changed cannot be taken apart.
+pub fn edits(scan: &LayerScan, plan: &LayerPlan) -> Result<Vec<Edit>, HeaderError> {
+    let mut edits: Vec<Edit> = Vec::with_capacity(plan.steps.len());
+    for (index, step) in &plan.steps {
+        let member = &scan.members[*index];
+        let range = member.offset..member.end();
+        let replacement = match &step.action {
+            Action::Drop => Vec::new(),
+            Action::Promote { data } => {
+                let source = &scan.members[*data];
+                let header = tar::rename(raw_headers(scan, *data)?, &member.path)?;
+                vec![
+                    Piece::Bytes(header),
+                    Piece::Earlier(source.data_offset..source.end()),
+                ]
+            }
+            Action::Link { target } => vec![Piece::Bytes(tar::hardlink_to(
+                raw_headers(scan, *index)?,
+                target,
+            )?)],
+        };
+        match edits.last_mut() {
+            Some(last)
+                if last.range.end == range.start
+                    && replacement.is_empty()
+                    && last.replacement.is_empty() =>
+            {
+                last.range.end = range.end;
+            }
+            _ => edits.push(Edit { range, replacement }),
+        }
+    }
+    Ok(edits)
+}
+
+fn raw_headers(scan: &LayerScan, index: usize) -> Result<&[u8], HeaderError> {
+    scan.raw_headers
+        .get(&index)
+        .map(|raw| &**raw)
+        .ok_or(HeaderError::Extensions)
+}
+
+/// Copies a stream with edits applied, to its last byte.
+///
+/// # Errors
+/// I/O errors of either side; [`io::ErrorKind::UnexpectedEof`] where the stream ends before an edit.
+pub fn apply(input: &mut dyn Read, edits: &[Edit], output: &mut dyn Write) -> io::Result<()> {
+    let mut stream = Stream {
+        input,
+        position: 0,
+        captures: Captures::new(edits),
+        buffer: vec![0; 128 << 10],
+    };
+    for edit in edits {
+        stream.advance(edit.range.start, Some(&mut *output))?;
+        stream.advance(edit.range.end, None)?;
+        for piece in &edit.replacement {
+            match piece {
+                Piece::Bytes(bytes) => output.write_all(bytes)?,
+                Piece::Earlier(range) => stream.captures.replay(range, output)?,
+            }
+        }
+    }
+    io::copy(stream.input, output)?;
+    Ok(())
+}
+
+struct Stream<'a> {
+    input: &'a mut dyn Read,
+    position: u64,
+    captures: Captures,
+    buffer: Vec<u8>,
+}
+
+impl Stream<'_> {
+    fn advance(&mut self, end: u64, mut output: Option<&mut dyn Write>) -> io::Result<()> {
+        while self.position < end {
+            let wanted = usize::try_from(end - self.position)
+                .unwrap_or(usize::MAX)
+                .min(self.buffer.len());
+            let count = self.input.read(&mut self.buffer[..wanted])?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let bytes = &self.buffer[..count];
+            if let Some(output) = &mut output {
+                output.write_all(bytes)?;
+            }
+            self.captures.see(self.position, bytes)?;
+            self.position += count as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes held in memory for later edits before they go to an unlinked temporary file.
+const CAPTURES_IN_MEMORY: usize = 4 << 20;
+
+/// Keeps the stretches that later edits want again.
+struct Captures {
+    /// Wanted stretches in order, each with its place in the spool once it was seen.
+    wanted: Vec<(Range<u64>, u64)>,
+    /// The first stretch that is not seen to its end.
+    next: usize,
+    spool: SpooledTempFile,
+    spooled: u64,
+}
+
+impl Captures {
+    fn new(edits: &[Edit]) -> Self {
+        let pieces = edits.iter().flat_map(|edit| &edit.replacement);
+        let mut wanted: Vec<_> = pieces
+            .filter_map(|piece| match piece {
+                Piece::Earlier(range) if !range.is_empty() => Some((range.clone(), 0)),
+                _ => None,
+            })
+            .collect();
+        wanted.sort_by_key(|(range, _)| range.start);
+        wanted.dedup();
+        Self {
+            wanted,
+            next: 0,
+            spool: SpooledTempFile::new(CAPTURES_IN_MEMORY),
+            spooled: 0,
+        }
+    }
+
+    fn see(&mut self, position: u64, bytes: &[u8]) -> io::Result<()> {
+        let end = position + bytes.len() as u64;
+        while let Some((range, place)) = self
+            .wanted
+            .get_mut(self.next)
+            .filter(|(range, _)| range.start < end)
+        {
+            if range.start >= position {
+                *place = self.spooled;
+            }
+            let from = range.start.max(position) - position;
+            let to = range.end.min(end) - position;
+            self.spool.seek(SeekFrom::Start(self.spooled))?;
+            self.spool.write_all(&bytes[from as usize..to as usize])?;
+            self.spooled += to - from;
+            if range.end > end {
+                break;
+            }
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, range: &Range<u64>, output: &mut dyn Write) -> io::Result<()> {
+        let length = range.end - range.start;
+        if length == 0 {
+            return Ok(());
+        }
+        let seen = self.wanted[..self.next]
+            .iter()
+            .find(|(wanted, _)| wanted == range);
+        let (_, place) = seen.ok_or(io::ErrorKind::UnexpectedEof)?;
+        self.spool.seek(SeekFrom::Start(*place))?;
+        io::copy(&mut Read::by_ref(&mut self.spool).take(length), output)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn applied(input: &[u8], edits: &[Edit]) -> Vec<u8> {
+        let mut output = Vec::new();
+        apply(&mut &*input, edits, &mut output).unwrap();
+        output
+    }
+
+    #[test]
+    fn cuts_replacements_and_what_comes_from_earlier_are_applied_in_order() {
+        let edits = [
+            Edit {
+                range: 2..4,
+                replacement: vec![],
+            },
+            Edit {
+                range: 6..6,
+                replacement: vec![Piece::Bytes(b"--".to_vec()), Piece::Earlier(2..4)],
+            },
+            Edit {
+                range: 8..9,
+                replacement: vec![Piece::Earlier(2..4), Piece::Earlier(0..1)],
+            },
+        ];
+        assert_eq!(applied(b"0123456789", &edits), b"0145--23672309");
+    }
+
+    #[test]
+    fn a_stream_that_ends_before_an_edit_is_an_error() {
+        let edits = [Edit {
+            range: 8..12,
+            replacement: vec![],
+        }];
+        assert!(apply(&mut &b"0123456789"[..], &edits, &mut io::sink()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn edits_agree_with_splicing_a_vector(
+            input in proptest::collection::vec(any::<u8>(), 0..5000),
+            cuts in proptest::collection::vec((0usize..5000, 0usize..400, any::<bool>()), 0..20),
+        ) {
+            let mut cuts = cuts;
+            cuts.sort();
+            let mut edits: Vec<Edit> = Vec::new();
+            let mut expected = Vec::new();
+            let mut position = 0;
+            for (start, length, moves) in cuts {
+                let (start, end) = (start.min(input.len()).max(position), (start + length).min(input.len()));
+                if start > end {
+                    continue;
+                }
+                expected.extend_from_slice(&input[position..start]);
+                let mut replacement = Vec::new();
+                // The last cut's bytes come back here.
+                if let (true, Some(earlier)) = (moves, edits.last().map(|edit: &Edit| edit.range.clone())) {
+                    expected.extend_from_slice(&input[earlier.start as usize..earlier.end as usize]);
+                    replacement.push(Piece::Earlier(earlier));
+                }
+                edits.push(Edit { range: start as u64..end as u64, replacement });
+                position = end;
+            }
+            expected.extend_from_slice(&input[position..]);
+            prop_assert_eq!(applied(&input, &edits), expected);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Everything that makes new bytes: layers by edits to their tar streams, and the documents that
+//! name them.
+
+pub mod documents;
+pub mod index;
+pub mod layer;

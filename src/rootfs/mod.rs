@@ -1,0 +1,10 @@
+//! The merged view of an image's layers, as a container sees it: whiteouts, opaque directories,
+//! hardlinks, replaced types, duplicate names and symlinked directories resolved, each path
+//! knowing the member that it comes from (image-spec layer.md, "Applying Changesets").
+
+pub mod path;
+mod squash;
+pub mod tree;
+
+pub use squash::{RootfsError, squash};
+pub use tree::{Fate, Inode, InodeId, InodeKind, Marker, MemberId, Node, NodeId, Rootfs};

@@ -1,0 +1,121 @@
+//! Names of members: their parts, and what whiteout names mean (image-spec layer.md, "Whiteouts").
+
+/// Prefix of a whiteout's file name.
+const WHITEOUT: &[u8] = b".wh.";
+/// Prefix of the names that AUFS kept for itself.
+const AUFS: &[u8] = b".wh..wh.";
+/// File name of an opaque whiteout.
+const OPAQUE: &[u8] = b".wh..wh..opq";
+
+/// What the last part of a member's name makes of the member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameKind<'a> {
+    /// A file of the image.
+    Plain,
+    /// Deletes the sibling of that name from the layers below.
+    Whiteout(&'a [u8]),
+    /// Deletes everything that the layers below have in its directory.
+    Opaque,
+    /// AUFS's own bookkeeping (`.wh..wh.plnk` and so on): no file and no whiteout.
+    Aufs,
+    /// Exactly `.wh.`: deletes a sibling without a name.
+    Invalid,
+}
+
+/// Tells what a file name means.
+pub fn name_kind(name: &[u8]) -> NameKind<'_> {
+    match name.strip_prefix(WHITEOUT) {
+        None => NameKind::Plain,
+        Some(_) if name == OPAQUE => NameKind::Opaque,
+        Some(_) if name.starts_with(AUFS) => NameKind::Aufs,
+        Some(b"") => NameKind::Invalid,
+        Some(target) => NameKind::Whiteout(target),
+    }
+}
+
+/// The parts of a name as extraction below a root directory sees them: without empty and `.`
+/// parts, `..` resolved but never above the root. Absolute names are legal and lie below the root.
+pub fn components(raw: &[u8]) -> Vec<&[u8]> {
+    let mut parts = Vec::new();
+    for part in raw.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    parts
+}
+
+/// The name in the form that pycull prints and compares: no leading slash, no `.` and `..`.
+pub fn clean(raw: &[u8]) -> Vec<u8> {
+    components(raw).join(&b'/')
+}
+
+/// The part after the last slash of a clean path.
+pub fn file_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+/// What stands before the last slash of a clean path; empty for a name at the root.
+pub fn parent(path: &[u8]) -> &[u8] {
+    path.iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(&[], |slash| &path[..slash])
+}
+
+/// `directory/name`, or the name alone at the root.
+pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    if directory.is_empty() {
+        name.to_vec()
+    } else {
+        [directory, name].join(&b'/')
+    }
+}
+
+/// Whether `path` is `directory` or lies below it.
+pub fn is_at_or_below(path: &[u8], directory: &[u8]) -> bool {
+    directory.is_empty()
+        || path
+            .strip_prefix(directory)
+            .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_apart() {
+        assert_eq!(name_kind(b"a.wh."), NameKind::Plain);
+        assert_eq!(name_kind(b".wh.a"), NameKind::Whiteout(b"a"));
+        assert_eq!(name_kind(b".wh..wh..opq"), NameKind::Opaque);
+        assert_eq!(name_kind(b".wh..wh.plnk"), NameKind::Aufs);
+        assert_eq!(name_kind(b".wh."), NameKind::Invalid);
+        // A whiteout of a file whose name begins with a point.
+        assert_eq!(name_kind(b".wh..profile"), NameKind::Whiteout(b".profile"));
+    }
+
+    #[test]
+    fn names_are_cleaned_below_the_root() {
+        for (raw, expected) in [
+            (&b"./usr//lib/./x"[..], &b"usr/lib/x"[..]),
+            (b"/usr/lib/", b"usr/lib"),
+            (b"../../etc/../etc/passwd", b"etc/passwd"),
+            (b"./", b""),
+            (b" a ", b" a "),
+        ] {
+            assert_eq!(clean(raw), expected);
+        }
+    }
+
+    #[test]
+    fn below_means_a_whole_part() {
+        assert!(
+            is_at_or_below(b"a/b", b"a") && is_at_or_below(b"a", b"a") && is_at_or_below(b"a", b"")
+        );
+        assert!(!is_at_or_below(b"ab", b"a"));
+    }
+}

@@ -1,0 +1,334 @@
+//! Pass 1: reading a layer once, from the first byte of its blob to the last, and keeping what
+//! later steps need: its members, and what each bytecode file says about itself.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Read};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::oci::blob::into_blob_error;
+use crate::oci::image::Layer;
+use crate::oci::{
+    BlobError, BlobStore, Compression, Digest, DigestHasher, compression, open_verified,
+};
+use crate::parallel::try_map;
+use crate::progress::{ObservedReader, Observer, Phase};
+use crate::pyc::{Header, HeaderError, Magic, MarshalError, SourceHasher, check_body};
+use crate::rootfs::MemberId;
+use crate::tar::{self, Kind, Member, TarError};
+
+/// What can be wrong with a layer.
+#[derive(Debug, thiserror::Error)]
+#[error("layer {number} ({digest})")]
+pub struct LayerError {
+    /// The layer, counted from 1.
+    pub number: usize,
+    /// Its blob's digest.
+    pub digest: Digest,
+    /// What is wrong.
+    #[source]
+    pub cause: LayerErrorCause,
+}
+
+/// What is wrong with a layer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LayerErrorCause {
+    /// The blob is missing or damaged.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// It does not decompress, or reading failed.
+    #[error("it cannot be decompressed")]
+    Decode(#[source] io::Error),
+    /// It is no tar archive.
+    #[error(transparent)]
+    Tar(TarError),
+    /// It is another layer than the config says.
+    #[error("its content hashes to {found}, but the config's diff_id is {expected}")]
+    DiffId {
+        /// The diff_id in the config.
+        expected: Digest,
+        /// The digest of the uncompressed bytes.
+        found: Digest,
+    },
+    /// A layer could not be written.
+    #[error("it cannot be written")]
+    Write(#[source] io::Error),
+}
+
+/// What one bytecode file holds.
+#[derive(Debug, Clone)]
+pub struct Bytecode {
+    /// Its header, or why it has none.
+    pub header: Result<Header, HeaderError>,
+    /// Whether its body is marshalled code to its end; `Ok` where the header is none.
+    pub body: Result<(), MarshalError>,
+    /// SHA-256 of the whole file, to find identical ones.
+    pub sha256: [u8; 32],
+}
+
+/// A layer, read.
+#[derive(Debug)]
+pub struct LayerScan {
+    /// Its descriptor and diff_id.
+    pub layer: Layer,
+    /// How its blob is compressed, told from the bytes.
+    pub compression: Compression,
+    /// Bytes of the tar archive, with what follows its end marker.
+    pub uncompressed_bytes: u64,
+    /// Its members, in order.
+    pub members: Vec<Member>,
+    /// Headers, byte for byte, of the members that a plan may change: bytecode and hardlinks.
+    pub raw_headers: HashMap<usize, Box<[u8]>>,
+    /// What each bytecode file holds, by the index of its member.
+    pub bytecode: HashMap<usize, Bytecode>,
+}
+
+/// Bytecode files larger than this are not examined, and so kept: the largest known is a tenth of it.
+const LARGEST_BYTECODE: u64 = 64 << 20;
+
+/// Reads all layers of an image, at most `jobs` at a time.
+///
+/// # Errors
+/// [`LayerError`] for the first layer that is missing, damaged, no tar archive, or not the one
+/// that the config means.
+pub fn scan_layers(
+    store: &dyn BlobStore,
+    layers: &[Layer],
+    jobs: usize,
+    observer: &dyn Observer,
+) -> Result<Vec<LayerScan>, LayerError> {
+    observer.begin(
+        Phase::Reading,
+        layers.len(),
+        layers.iter().map(|layer| layer.descriptor.size()).sum(),
+    );
+    let scans = try_map(jobs, layers, |index, layer| {
+        let scan =
+            scan_layer(store, layer, observer).map_err(|cause| layer_error(index, layer, cause))?;
+        observer.layer_done();
+        Ok(scan)
+    });
+    observer.end();
+    scans
+}
+
+/// A cause with the layer that it is about.
+pub(crate) fn layer_error(index: usize, layer: &Layer, cause: LayerErrorCause) -> LayerError {
+    LayerError {
+        number: index + 1,
+        digest: layer.descriptor.digest().clone(),
+        cause,
+    }
+}
+
+fn scan_layer(
+    store: &dyn BlobStore,
+    layer: &Layer,
+    observer: &dyn Observer,
+) -> Result<LayerScan, LayerErrorCause> {
+    read_layer(store, layer, observer, |compression, stream| {
+        let mut scan = LayerScan {
+            layer: layer.clone(),
+            compression,
+            uncompressed_bytes: 0,
+            members: Vec::new(),
+            raw_headers: HashMap::new(),
+            bytecode: HashMap::new(),
+        };
+        let mut reader = tar::Reader::new(stream);
+        while let Some(member) = reader.next_member()? {
+            let index = scan.members.len();
+            let is_bytecode = member.kind == Kind::File && member.path.ends_with(b".pyc");
+            if is_bytecode || member.kind == Kind::Hardlink {
+                scan.raw_headers.insert(index, reader.raw_headers().into());
+            }
+            if is_bytecode && !member.sparse && member.size <= LARGEST_BYTECODE {
+                scan.bytecode
+                    .insert(index, examine(&mut reader, member.size)?);
+            }
+            scan.members.push(member);
+        }
+        scan.members.shrink_to_fit();
+        scan.uncompressed_bytes = reader.drain()?;
+        Ok(scan)
+    })
+}
+
+fn examine(reader: &mut impl Read, size: u64) -> io::Result<Bytecode> {
+    let mut bytes = Vec::with_capacity(size.min(1 << 20) as usize);
+    reader.read_to_end(&mut bytes)?;
+    let header = Header::parse(&bytes);
+    let body = match &header {
+        Ok(header) => header.magic.version().map_or(Ok(()), |version| {
+            check_body(version, &bytes[header.length..])
+        }),
+        Err(_) => Ok(()),
+    };
+    Ok(Bytecode {
+        header,
+        body,
+        sha256: Sha256::digest(&bytes).into(),
+    })
+}
+
+/// Decompresses a layer for `consume`, checks blob and diff_id to their last bytes, and says what
+/// is really wrong where a damaged blob made the decoder stumble first.
+pub(crate) fn read_layer<T>(
+    store: &dyn BlobStore,
+    layer: &Layer,
+    observer: &dyn Observer,
+    consume: impl FnOnce(Compression, &mut dyn Read) -> Result<T, TarError>,
+) -> Result<T, LayerErrorCause> {
+    let digest = layer.descriptor.digest();
+    let verified = open_verified(store, &layer.descriptor)?;
+    let mut blob = ObservedReader {
+        inner: verified,
+        observer,
+    };
+    let result = decode_and_check(&mut blob, layer, consume);
+    let rest = io::copy(&mut blob, &mut io::sink()).map_err(|error| into_blob_error(error, digest));
+    match (rest, result) {
+        (Err(damage), _) => Err(damage.into()),
+        (Ok(_), result) => result,
+    }
+}
+
+fn decode_and_check<T>(
+    blob: &mut (impl Read + Send),
+    layer: &Layer,
+    consume: impl FnOnce(Compression, &mut dyn Read) -> Result<T, TarError>,
+) -> Result<T, LayerErrorCause> {
+    let hasher = DigestHasher::for_digest(&layer.diff_id).ok_or_else(|| BlobError::Algorithm {
+        digest: layer.diff_id.clone(),
+    })?;
+    let (compression, decoder) =
+        compression::decode(blob, layer.descriptor.size()).map_err(LayerErrorCause::Decode)?;
+    let mut stream = HashingReader {
+        inner: decoder,
+        hasher,
+    };
+    let value = consume(compression, &mut stream).map_err(|error| match error {
+        TarError::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<TarError>()) => {
+            match error.downcast::<TarError>() {
+                Ok(error) => LayerErrorCause::Tar(error),
+                Err(error) => LayerErrorCause::Decode(error),
+            }
+        }
+        TarError::Io(error) => LayerErrorCause::Decode(error),
+        error => LayerErrorCause::Tar(error),
+    })?;
+    io::copy(&mut stream, &mut io::sink()).map_err(LayerErrorCause::Decode)?;
+    let found = stream.hasher.finish();
+    if found != layer.diff_id {
+        return Err(LayerErrorCause::DiffId {
+            expected: layer.diff_id.clone(),
+            found,
+        });
+    }
+    Ok(value)
+}
+
+struct HashingReader<R> {
+    inner: R,
+    hasher: DigestHasher,
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Which sources are to be hashed, and as the interpreters of which magic numbers do it.
+pub type WantedHashes = BTreeMap<MemberId, Vec<Magic>>;
+
+/// The hashes of sources, by member and magic number.
+pub type SourceHashes = HashMap<(MemberId, Magic), [u8; 8]>;
+
+/// Reads the layers again that hold the wanted sources and hashes these as PEP 552 has it. Only
+/// images with hash-based caches need this.
+///
+/// # Errors
+/// As [`scan_layers`].
+pub fn hash_sources(
+    store: &dyn BlobStore,
+    layers: &[Layer],
+    wanted: &WantedHashes,
+    jobs: usize,
+    observer: &dyn Observer,
+) -> Result<SourceHashes, LayerError> {
+    let mut by_layer: BTreeMap<usize, HashMap<usize, &[Magic]>> = BTreeMap::new();
+    for (member, magics) in wanted {
+        by_layer
+            .entry(member.layer)
+            .or_default()
+            .insert(member.index, magics);
+    }
+    let work: Vec<_> = by_layer.into_iter().collect();
+    observer.begin(
+        Phase::HashingSources,
+        work.len(),
+        work.iter()
+            .map(|(layer, _)| layers[*layer].descriptor.size())
+            .sum(),
+    );
+    let hashes = try_map(jobs, &work, |_, (layer, wanted)| {
+        let hashes = hash_layer(store, &layers[*layer], *layer, wanted, observer);
+        observer.layer_done();
+        hashes.map_err(|cause| layer_error(*layer, &layers[*layer], cause))
+    });
+    observer.end();
+    Ok(hashes?.into_iter().flatten().collect())
+}
+
+fn hash_layer(
+    store: &dyn BlobStore,
+    layer: &Layer,
+    layer_index: usize,
+    wanted: &HashMap<usize, &[Magic]>,
+    observer: &dyn Observer,
+) -> Result<Vec<((MemberId, Magic), [u8; 8])>, LayerErrorCause> {
+    read_layer(store, layer, observer, |_, stream| {
+        let mut hashes = Vec::new();
+        let mut reader = tar::Reader::new(stream);
+        let mut index = 0;
+        while reader.next_member()?.is_some() {
+            if let Some(magics) = wanted.get(&index) {
+                let id = MemberId {
+                    layer: layer_index,
+                    index,
+                };
+                hashes.extend(
+                    hash_source(&mut reader, magics)?
+                        .into_iter()
+                        .map(|(magic, hash)| ((id, magic), hash)),
+                );
+            }
+            index += 1;
+        }
+        Ok(hashes)
+    })
+}
+
+fn hash_source(source: &mut impl Read, magics: &[Magic]) -> io::Result<Vec<(Magic, [u8; 8])>> {
+    let mut hashers: Vec<_> = magics
+        .iter()
+        .map(|magic| (*magic, SourceHasher::new(*magic)))
+        .collect();
+    let mut buffer = [0; 16 << 10];
+    loop {
+        let count = source.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(hashers
+                .into_iter()
+                .map(|(magic, hasher)| (magic, hasher.finish()))
+                .collect());
+        }
+        for (_, hasher) in &mut hashers {
+            hasher.update(&buffer[..count]);
+        }
+    }
+}

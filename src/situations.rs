@@ -1,0 +1,169 @@
+//! The size table: how large a tree, or the whole image, is and would be in each situation of
+//! Fedora's proposal "Python: Optional Bytecode Cache".
+//!
+//! A size is the sum of regular files in the merged view, one inode counted once. Every row but
+//! the first leaves out caches that Python would not use, as the built-in profiles do: the row of
+//! a profile's levels is what that profile makes.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::inventory::{Cache, Inventory};
+use crate::plan::{Policy, verdict};
+use crate::pyc::Level;
+use crate::rootfs::InodeId;
+
+/// A row of the size table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Situation {
+    /// Its name, for machines.
+    pub name: &'static str,
+    /// What it is, for people.
+    pub title: &'static str,
+    /// Bytes in that situation.
+    pub bytes: u64,
+}
+
+/// What the size table is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// One tree, by its index in the inventory.
+    Tree(usize),
+    /// The whole image.
+    Image,
+}
+
+/// All rows for a tree or the image, the status quo first.
+pub fn situations(inventory: &Inventory, extent: Extent) -> Vec<Situation> {
+    use Level::{One, Two, Zero};
+    let table = Table::new(inventory, extent);
+    let row = |name, title, bytes| Situation { name, title, bytes };
+    vec![
+        row("status-quo", "status quo", table.status_quo()),
+        row("level-0", "level 0 only", table.linked(&[Zero])),
+        row("no-cache", "no cache", table.linked(&[])),
+        row("levels-0-1", "levels 0 and 1", table.linked(&[Zero, One])),
+        row(
+            "levels-0-1-unlinked",
+            "levels 0 and 1, not linked",
+            table.unlinked(&[Zero, One]),
+        ),
+        row(
+            "all-unlinked",
+            "all levels, not linked",
+            table.unlinked(&[Zero, One, Two]),
+        ),
+        row(
+            "sourceless",
+            "level 0 in place of sources",
+            table.sourceless(),
+        ),
+    ]
+}
+
+struct Table<'a> {
+    inventory: &'a Inventory,
+    /// Regular files by inode, with the number of their names in the extent.
+    files: BTreeMap<InodeId, usize>,
+    caches: Vec<&'a Cache>,
+}
+
+impl<'a> Table<'a> {
+    fn new(inventory: &'a Inventory, extent: Extent) -> Self {
+        let files = match extent {
+            Extent::Tree(tree) => inventory.trees[tree].files.clone(),
+            Extent::Image => regular_files(inventory),
+        };
+        let is_inside = |cache: &&Cache| {
+            extent == Extent::Image || cache.tree.map(Extent::Tree) == Some(extent)
+        };
+        Self {
+            inventory,
+            files,
+            caches: inventory.caches.iter().filter(is_inside).collect(),
+        }
+    }
+
+    fn size(&self, inode: InodeId) -> u64 {
+        self.inventory.rootfs.inode(inode).size
+    }
+
+    fn status_quo(&self) -> u64 {
+        self.files.keys().map(|inode| self.size(*inode)).sum()
+    }
+
+    /// Bytes once these names are gone: a file goes with the last of its names.
+    fn without(&self, names: impl Iterator<Item = InodeId>) -> u64 {
+        let mut left = self.files.clone();
+        for inode in names {
+            if let Some(count) = left.get_mut(&inode) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        left.iter()
+            .filter(|(_, names)| **names > 0)
+            .map(|(inode, _)| self.size(*inode))
+            .sum()
+    }
+
+    fn kept(&self, levels: &[Level]) -> (Vec<&'a Cache>, Vec<&'a Cache>) {
+        let policy = Policy::keeping(levels);
+        self.caches
+            .iter()
+            .copied()
+            .partition(|cache| verdict(cache, &policy).is_none())
+    }
+
+    /// With identical levels of a module sharing one copy.
+    fn linked(&self, levels: &[Level]) -> u64 {
+        let (kept, dropped) = self.kept(levels);
+        let bytes = self.without(dropped.iter().map(|cache| cache.inode));
+        let mut inodes = HashSet::new();
+        let mut contents = HashSet::new();
+        let shared = |cache: &&&Cache| {
+            inodes.insert(cache.inode)
+                && cache
+                    .sha256
+                    .is_some_and(|sha256| !contents.insert((&cache.source, cache.tag, sha256)))
+        };
+        bytes
+            - kept
+                .iter()
+                .filter(shared)
+                .map(|cache| cache.bytes)
+                .sum::<u64>()
+    }
+
+    /// With every cache a file of its own.
+    fn unlinked(&self, levels: &[Level]) -> u64 {
+        let others = self.without(self.caches.iter().map(|cache| cache.inode));
+        let (kept, _) = self.kept(levels);
+        others + kept.iter().map(|cache| cache.bytes).sum::<u64>()
+    }
+
+    /// With the level-0 cache of each module that has one in the place of its source, and no other cache.
+    fn sourceless(&self) -> u64 {
+        let (kept, dropped) = self.kept(&[Level::Zero]);
+        let rootfs = &self.inventory.rootfs;
+        let sources: HashSet<&[u8]> = kept
+            .iter()
+            .filter(|cache| cache.level == Some(Level::Zero))
+            .map(|cache| &*cache.source)
+            .collect();
+        let sources = sources
+            .into_iter()
+            .filter_map(|path| rootfs.regular_file(rootfs.lookup(path)?));
+        self.without(dropped.iter().map(|cache| cache.inode).chain(sources))
+    }
+}
+
+fn regular_files(inventory: &Inventory) -> BTreeMap<InodeId, usize> {
+    let rootfs = &inventory.rootfs;
+    let mut files = BTreeMap::new();
+    for inode in rootfs
+        .walk()
+        .filter_map(|(_, node)| rootfs.regular_file(node))
+    {
+        *files.entry(inode).or_default() += 1;
+    }
+    files
+}
