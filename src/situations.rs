@@ -119,18 +119,16 @@ impl<'a> Table<'a> {
         let bytes = self.without(dropped.iter().map(|cache| cache.inode));
         let mut inodes = HashSet::new();
         let mut contents = HashSet::new();
-        let shared = |cache: &&&Cache| {
-            inodes.insert(cache.inode)
-                && cache
-                    .sha256
-                    .is_some_and(|sha256| !contents.insert((&cache.source, cache.tag, sha256)))
-        };
-        bytes
-            - kept
-                .iter()
-                .filter(shared)
-                .map(|cache| cache.bytes)
-                .sum::<u64>()
+        let mut shared = 0;
+        for cache in kept {
+            let is_new = inodes.insert(cache.inode);
+            if let (true, Some(sha256)) = (is_new, cache.sha256)
+                && !contents.insert((&cache.source, cache.tag, sha256))
+            {
+                shared += cache.bytes;
+            }
+        }
+        bytes - shared
     }
 
     /// With every cache a file of its own.

@@ -29,7 +29,7 @@ pub fn build(layers: Vec<LayerScan>, rootfs: Rootfs, hashes: &SourceHashes) -> I
         .iter()
         .map(|file| judge.cache(file, &locate))
         .collect();
-    let sourceless = index
+    let sourceless: Vec<Sourceless> = index
         .sourceless
         .iter()
         .map(|file| judge.sourceless(file, &locate))
