@@ -13,3 +13,4 @@ pub mod rootfs;
 pub mod scan;
 pub mod situations;
 pub mod tar;
+pub mod transport;

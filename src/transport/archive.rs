@@ -1,0 +1,390 @@
+//! Image archives: a tar file as a table of named stretches, and writing one that depends on
+//! nothing but what is in it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::oci::blob::{DOCUMENT_LIMIT, VerifyingReader};
+use crate::oci::{BlobError, BlobLocation, BlobStore, Digest};
+use crate::tar::{Kind, Reader, TarError};
+
+use super::error::TransportError;
+use super::place::{BlobSource, OutputBlob, copy_error};
+use super::reference::Reference;
+use super::spool;
+
+/// Links that are followed from one name; real archives have one.
+const LONGEST_LINK_CHAIN: usize = 8;
+
+enum Entry {
+    Data { offset: u64, size: u64 },
+    Link(String),
+}
+
+/// An archive's files by name, read by seeking from header to header.
+pub(super) struct Archive {
+    /// The archive's name, for messages; `-` for standard input.
+    pub(super) path: PathBuf,
+    file: Arc<File>,
+    entries: HashMap<String, Entry>,
+}
+
+impl Archive {
+    /// Opens the archive of a reference: its file, or `stdin`. What cannot be sought is spooled,
+    /// what is compressed is unpacked.
+    pub(super) fn open(reference: &Reference, stdin: impl Read) -> Result<Self, TransportError> {
+        let path = reference.path();
+        let spooled = |file: io::Result<File>| file.map_err(TransportError::io("spool", path));
+        let file = if reference.is_stream() {
+            spooled(spool::spool(stdin))?
+        } else {
+            let file = File::open(path).map_err(TransportError::io("open", path))?;
+            let metadata = file.metadata().map_err(TransportError::io("open", path))?;
+            match metadata.is_file() {
+                true => file,
+                false => spooled(spool::spool(file))?,
+            }
+        };
+        let not_an_archive = |error: io::Error| TransportError::NotAnImage {
+            path: path.to_owned(),
+            reason: format!("it is no archive ({error})"),
+        };
+        let whole = spool::whole_file(file).map_err(TransportError::io("read", path))?;
+        let plain = spool::decompressed(whole).map_err(not_an_archive)?;
+        let entries = index(&plain).map_err(|error| TransportError::Malformed {
+            path: path.to_owned(),
+            document: "the archive".to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: plain.file,
+            entries,
+        })
+    }
+
+    /// Where the data of a name lies, links followed.
+    pub(super) fn find(&self, name: &str) -> Option<BlobLocation> {
+        let mut name = normalized("", name)?;
+        for _ in 0..=LONGEST_LINK_CHAIN {
+            match self.entries.get(&name)? {
+                Entry::Link(target) => name.clone_from(target),
+                Entry::Data { offset, size } => {
+                    return Some(BlobLocation {
+                        file: Arc::clone(&self.file),
+                        path: None,
+                        offset: *offset,
+                        size: *size,
+                    });
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether a name is there.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// A small file's bytes, at most [`DOCUMENT_LIMIT`] of them.
+    pub(super) fn read(&self, name: &str) -> Result<Vec<u8>, TransportError> {
+        let location = self.find(name).ok_or_else(|| TransportError::NotAnImage {
+            path: self.path.clone(),
+            reason: format!("it has no {name}"),
+        })?;
+        if location.size > DOCUMENT_LIMIT {
+            return Err(TransportError::TooLarge {
+                path: self.path.clone(),
+                document: name.to_owned(),
+                size: location.size,
+                limit: DOCUMENT_LIMIT,
+            });
+        }
+        let mut bytes = Vec::new();
+        location
+            .reader()
+            .read_to_end(&mut bytes)
+            .map_err(TransportError::io("read", &self.path))?;
+        Ok(bytes)
+    }
+
+    /// A small JSON file.
+    pub(super) fn read_json(&self, name: &str) -> Result<Value, TransportError> {
+        serde_json::from_slice(&self.read(name)?).map_err(|error| TransportError::Malformed {
+            path: self.path.clone(),
+            document: name.to_owned(),
+            reason: error.to_string(),
+        })
+    }
+}
+
+/// Blobs of an archived OCI layout.
+impl BlobStore for Archive {
+    fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
+        self.find(&blob_name(digest))
+            .ok_or_else(|| BlobError::Missing {
+                digest: digest.clone(),
+            })
+    }
+}
+
+/// A blob's name in a layout (image-layout.md, "Blobs"). No traversal can be in it: [`Digest`]
+/// takes no slashes, and no algorithm or hash that is empty or made of dots.
+pub(super) fn blob_name(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm(), digest.digest())
+}
+
+/// Each member is read by a reader of its own, started where the last one ended, so that data is
+/// passed over without being read.
+fn index(archive: &BlobLocation) -> Result<HashMap<String, Entry>, TarError> {
+    let mut entries = HashMap::new();
+    let mut position = 0;
+    loop {
+        let rest = BlobLocation {
+            offset: archive.offset + position,
+            size: archive.size - position,
+            ..archive.clone()
+        };
+        let Some(member) = Reader::new(rest.reader()).next_member()? else {
+            return Ok(entries);
+        };
+        let name = normalized("", &member.path_lossy());
+        let data = position + member.data_offset;
+        // The last member's padding may be missing: nobody reads it.
+        if data + member.stored_bytes > archive.size {
+            return Err(TarError::CutShort {
+                offset: archive.size,
+                place: member.path_lossy(),
+            });
+        }
+        position = (position + member.end()).min(archive.size);
+        let link = |directory: &str| {
+            normalized(directory, &String::from_utf8_lossy(&member.link)).map(Entry::Link)
+        };
+        let entry = match (member.kind, &name) {
+            (Kind::File, _) if !member.sparse => Some(Entry::Data {
+                offset: archive.offset + data,
+                size: member.stored_bytes,
+            }),
+            (Kind::Hardlink, _) => link(""),
+            (Kind::Symlink, Some(name)) => {
+                link(name.rsplit_once('/').map_or("", |(directory, _)| directory))
+            }
+            _ => None,
+        };
+        // Of two members with one name the last one counts, as in an unpacked archive.
+        if let (Some(name), Some(entry)) = (name, entry) {
+            entries.insert(name, entry);
+        }
+    }
+}
+
+/// `name` as seen from `directory`, without `.`, `..` and repeated slashes; `None` where it leaves
+/// the archive.
+fn normalized(directory: &str, name: &str) -> Option<String> {
+    let from = match name.starts_with('/') {
+        true => "",
+        false => directory,
+    };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in from.split('/').chain(name.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// What a file of a new archive holds.
+pub(super) enum Content<'a> {
+    Bytes(Vec<u8>),
+    Blob(&'a OutputBlob),
+}
+
+/// Writes an archive: names sorted, directories before what is in them, and no time, owner or
+/// order of the machine that wrote it. Blobs are verified on the way.
+pub(super) fn write(
+    output: impl Write,
+    path: &Path,
+    files: &BTreeMap<String, Content<'_>>,
+) -> Result<(), TransportError> {
+    let mut builder = tar::Builder::new(output);
+    let mut directories = BTreeSet::new();
+    for (name, content) in files {
+        for (end, _) in name.match_indices('/') {
+            let directory = &name[..=end];
+            if directories.insert(directory) {
+                append(&mut builder, directory, 0, io::empty())
+                    .map_err(TransportError::io("write", path))?;
+            }
+        }
+        match content {
+            Content::Bytes(bytes) => append(&mut builder, name, bytes.len() as u64, &bytes[..]),
+            Content::Blob(blob) => {
+                let size = blob.location.size;
+                let verified = VerifyingReader::new(
+                    BlobSource::new(&blob.digest, blob.location.reader()),
+                    blob.digest.clone(),
+                    size,
+                )?;
+                append(&mut builder, name, size, verified)
+            }
+        }
+        .map_err(|error| copy_error(error, "write", path))?;
+    }
+    builder
+        .into_inner()
+        .and_then(|mut output| output.flush())
+        .map_err(TransportError::io("write", path))
+}
+
+/// A name that ends in a slash is a directory's.
+fn append(
+    builder: &mut tar::Builder<impl Write>,
+    name: &str,
+    size: u64,
+    data: impl Read,
+) -> io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    let (entry_type, mode) = match name.ends_with('/') {
+        true => (tar::EntryType::Directory, 0o755),
+        false => (tar::EntryType::Regular, 0o644),
+    };
+    header.set_entry_type(entry_type);
+    header.set_mode(mode);
+    header.set_size(size);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    builder.append_data(&mut header, name, data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::digest::sha256_digest;
+
+    fn archive(members: &[(&str, tar::EntryType, &str)]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, entry_type, content) in members {
+            let mut header = tar::Header::new_ustar();
+            header.set_entry_type(*entry_type);
+            let name_field = &mut header.as_old_mut().name;
+            name_field[..name.len()].copy_from_slice(name.as_bytes());
+            if entry_type.is_file() {
+                header.set_size(content.len() as u64);
+                header.set_cksum();
+                builder.append(&header, content.as_bytes()).unwrap();
+            } else {
+                header.set_size(0);
+                header.set_link_name_literal(content).unwrap();
+                header.set_cksum();
+                builder.append(&header, io::empty()).unwrap();
+            }
+        }
+        builder.into_inner().unwrap()
+    }
+
+    fn open(bytes: &[u8]) -> Result<Archive, TransportError> {
+        Archive::open(&Reference::Stream, bytes)
+    }
+
+    #[test]
+    fn names_are_normalized_links_followed_and_the_last_duplicate_wins() {
+        use tar::EntryType::{Link, Regular, Symlink};
+        let archive = open(&archive(&[
+            ("./a", Regular, "first"),
+            ("b/../a", Regular, "second"),
+            ("id/layer.tar", Symlink, "../a"),
+            ("deep/hard", Link, "./a"),
+            ("loop", Symlink, "loop"),
+            ("out", Symlink, "../../etc/passwd"),
+            ("../../out2", Regular, "x"),
+        ]))
+        .unwrap();
+        for name in ["a", "./a", "id/layer.tar", "deep/hard"] {
+            assert_eq!(archive.read(name).unwrap(), b"second", "{name}");
+        }
+        for name in ["loop", "out", "out2", "../out2", "nothing"] {
+            assert!(!archive.has(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_archive_that_is_cut_short_or_none_at_all_is_refused() {
+        let whole = archive(&[("a", tar::EntryType::Regular, "some bytes")]);
+        assert!(open(&whole[..512 + 10]).is_ok());
+        assert!(matches!(
+            open(&whole[..512 + 9]),
+            Err(TransportError::Malformed { .. })
+        ));
+        assert!(matches!(
+            open(&[b'x'; 2000]),
+            Err(TransportError::NotAnImage { .. })
+        ));
+    }
+
+    #[test]
+    fn a_written_archive_reads_back_and_long_names_survive() {
+        let bytes = b"blob";
+        let blob = OutputBlob {
+            digest: sha256_digest(bytes),
+            location: spool::blob_of(bytes).unwrap(),
+        };
+        let long = format!("blobs/sha512/{}", "f".repeat(128));
+        let files = BTreeMap::from([
+            (long.clone(), Content::Bytes(b"long".to_vec())),
+            (blob_name(&blob.digest), Content::Blob(&blob)),
+        ]);
+        let mut written = Vec::new();
+        write(&mut written, Path::new("-"), &files).unwrap();
+        let archive = open(&written).unwrap();
+        assert_eq!(archive.read(&blob_name(&blob.digest)).unwrap(), bytes);
+        assert_eq!(archive.read(&long).unwrap(), b"long");
+        let mut again = Vec::new();
+        write(&mut again, Path::new("-"), &files).unwrap();
+        assert_eq!(written, again);
+    }
+
+    #[test]
+    fn a_damaged_blob_is_not_written() {
+        let blob = OutputBlob {
+            digest: sha256_digest(b"what it should be"),
+            location: spool::blob_of(b"what it really is").unwrap(),
+        };
+        let files = BTreeMap::from([("blob".to_owned(), Content::Blob(&blob))]);
+        assert!(matches!(
+            write(io::sink(), Path::new("-"), &files),
+            Err(TransportError::Blob(BlobError::Digest { .. }))
+        ));
+    }
+
+    #[test]
+    fn a_digest_with_odd_characters_cannot_leave_the_blobs() {
+        for text in [
+            "sha256:../../../etc/passwd",
+            "../x:00",
+            "..:..",
+            "sha256:ABCD",
+            "x/y:00",
+            "sha256:",
+            ":00",
+            "a:.",
+            "a:..",
+        ] {
+            assert!(text.parse::<Digest>().is_err(), "{text}");
+        }
+        let odd: Digest = "a+b.c:Zz_=-".parse().unwrap();
+        assert_eq!(blob_name(&odd), "blobs/a+b.c/Zz_=-");
+    }
+}

@@ -1,0 +1,310 @@
+//! Docker archives: what `docker save` writes and `docker load` reads.
+//!
+//! The old form is `manifest.json` with a config and tar files beside it, and has no OCI manifest;
+//! one is made up. From docker 25 on, the archive is an OCI layout with a `manifest.json` in it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::oci::digest::sha256_digest;
+use crate::oci::image::diff_ids;
+use crate::oci::media_type::{OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, layer_media_type};
+use crate::oci::{
+    BlobError, BlobLocation, BlobStore, Compression, Digest, DigestHasher, Image, ImageError,
+};
+
+use super::archive::{self, Archive, Content, blob_name};
+use super::error::TransportError;
+use super::image_name::{CONTAINERD_NAME, REF_NAME, normalized, set_annotation, tag};
+use super::index_json::{INDEX_JSON, OCI_LAYOUT, choose};
+use super::oci_archive;
+use super::output::{OutputImage, check_complete};
+use super::reference::{Reference, Selector};
+use super::source::{DockerForm, Medium, Source, docker_names};
+use super::spool;
+
+/// The table of images in a docker archive.
+pub(super) const MANIFEST_JSON: &str = "manifest.json";
+
+/// Opens the image that `reference` chooses: through `index.json` where that leads to a whole
+/// image, else through `manifest.json`. docker saves an index of many platforms with the blobs of
+/// one; only `manifest.json` then leads to what is there.
+pub(super) fn open(archive: Arc<Archive>, reference: &Reference) -> Result<Source, TransportError> {
+    if !(archive.has(INDEX_JSON) && archive.has(OCI_LAYOUT)) {
+        return open_manifest_json(&archive, reference, DockerForm::Old);
+    }
+    let form = DockerForm::OciCarrying;
+    let medium = Medium::DockerArchive(form);
+    let opened = oci_archive::open(Arc::clone(&archive), reference, medium)
+        .and_then(|source| check_complete(&*source.store, &source.root).map(|_| source));
+    match opened {
+        Err(
+            TransportError::NoSuchName { .. }
+            | TransportError::Blob(BlobError::Missing { .. })
+            | TransportError::Image(ImageError::Blob(BlobError::Missing { .. })),
+        ) if archive.has(MANIFEST_JSON) => open_manifest_json(&archive, reference, form),
+        opened => opened,
+    }
+}
+
+fn open_manifest_json(
+    archive: &Archive,
+    reference: &Reference,
+    form: DockerForm,
+) -> Result<Source, TransportError> {
+    let document = archive.read_json(MANIFEST_JSON)?;
+    let entries = document
+        .as_array()
+        .ok_or_else(|| malformed(archive, "it is no array".to_owned()))?;
+    let candidates = candidates(entries);
+    let chosen = choose(&candidates, reference)?;
+    let entry = chosen["place"]
+        .as_u64()
+        .and_then(|place| entries.get(place as usize));
+    let entry = entry.unwrap_or(&Value::Null);
+    let (store, mut root) = synthesize(archive, entry)?;
+    let name = super::image_name::annotation(chosen, REF_NAME);
+    set_annotation(&mut root, REF_NAME, name);
+    let names = docker_names(&candidates, chosen, reference);
+    let medium = Medium::DockerArchive(form);
+    Ok(Source::new(Arc::new(store), root, medium, reference, names))
+}
+
+/// The entries as descriptors to choose from, one for each RepoTag. The first of each entry come
+/// first, so that `@N` is the entry's own place.
+fn candidates(entries: &[Value]) -> Vec<Value> {
+    let candidate = |place: usize, name: Option<&str>| {
+        let mut candidate = json!({ "digest": entries[place]["Config"], "place": place });
+        set_annotation(&mut candidate, REF_NAME, name);
+        candidate
+    };
+    let tags = |entry: &Value| -> Vec<String> {
+        let tags = entry["RepoTags"].as_array();
+        let tags = tags.into_iter().flatten().filter_map(Value::as_str);
+        tags.map(str::to_owned).collect()
+    };
+    let mut first = Vec::new();
+    let mut further = Vec::new();
+    for (place, entry) in entries.iter().enumerate() {
+        let tags = tags(entry);
+        first.push(candidate(place, tags.first().map(String::as_str)));
+        further.extend(tags.iter().skip(1).map(|tag| candidate(place, Some(tag))));
+    }
+    first.extend(further);
+    first
+}
+
+fn malformed(archive: &Archive, reason: String) -> TransportError {
+    TransportError::Malformed {
+        path: archive.path.clone(),
+        document: MANIFEST_JSON.to_owned(),
+        reason,
+    }
+}
+
+/// Blobs that are named by digest nowhere in the archive.
+struct MappedStore(HashMap<Digest, BlobLocation>);
+
+impl BlobStore for MappedStore {
+    fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
+        self.0
+            .get(digest)
+            .cloned()
+            .ok_or_else(|| BlobError::Missing {
+                digest: digest.clone(),
+            })
+    }
+}
+
+/// Makes up the manifest that an entry of `manifest.json` stands for. It depends on the entry's
+/// config and layers alone.
+fn synthesize(archive: &Archive, entry: &Value) -> Result<(MappedStore, Value), TransportError> {
+    let read_error = |error| TransportError::io("read", &archive.path)(error);
+    let member = |name: &str| {
+        let missing = || malformed(archive, format!("`{name}` is not in the archive"));
+        archive.find(name).ok_or_else(missing)
+    };
+    let no_config = || malformed(archive, "an entry has no `Config`".to_owned());
+    let config_name = entry["Config"].as_str().ok_or_else(no_config)?;
+    let config_bytes = archive.read(config_name)?;
+    let config_digest = sha256_digest(&config_bytes);
+    let layer_names: Vec<&str> = entry["Layers"]
+        .as_array()
+        .map(|names| names.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+    let diff_ids = config_diff_ids(archive, config_name, &config_bytes)?;
+    if diff_ids.len() != layer_names.len() {
+        let reason = format!("{} layers, {} diff_ids", layer_names.len(), diff_ids.len());
+        return Err(malformed(archive, reason));
+    }
+    let mut blobs = HashMap::from([(config_digest.clone(), member(config_name)?)]);
+    let mut layers = Vec::new();
+    for (name, diff_id) in layer_names.into_iter().zip(diff_ids) {
+        let location = member(name)?;
+        let compression = spool::compression(&location).map_err(read_error)?;
+        // What an uncompressed layer hashes to is checked against its diff_id when it is read.
+        let digest = match compression {
+            Compression::None => diff_id,
+            _ => hash(&location).map_err(read_error)?,
+        };
+        let media_type = layer_media_type(OCI_LAYER, compression);
+        layers.push(descriptor(&media_type, &digest, location.size));
+        blobs.insert(digest, location);
+    }
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": descriptor(OCI_CONFIG, &config_digest, config_bytes.len() as u64),
+        "layers": layers,
+    })
+    .to_string();
+    let digest = sha256_digest(manifest.as_bytes());
+    let root = descriptor(OCI_MANIFEST, &digest, manifest.len() as u64);
+    blobs.insert(
+        digest,
+        spool::blob_of(manifest.as_bytes()).map_err(read_error)?,
+    );
+    Ok((MappedStore(blobs), root))
+}
+
+fn config_diff_ids(
+    archive: &Archive,
+    name: &str,
+    bytes: &[u8],
+) -> Result<Vec<Digest>, TransportError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| error.to_string())
+        .and_then(|config: Value| diff_ids(&config))
+        .map_err(|reason| TransportError::Malformed {
+            path: archive.path.clone(),
+            document: name.to_owned(),
+            reason,
+        })
+}
+
+fn descriptor(media_type: &str, digest: &Digest, size: u64) -> Value {
+    json!({ "mediaType": media_type, "digest": digest.as_ref(), "size": size })
+}
+
+fn hash(blob: &BlobLocation) -> io::Result<Digest> {
+    struct Hashing(DigestHasher);
+    impl Write for Hashing {
+        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+            self.0.update(buffer);
+            Ok(buffer.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut hashing = Hashing(DigestHasher::sha256());
+    io::copy(
+        &mut io::BufReader::with_capacity(128 << 10, blob.reader()),
+        &mut hashing,
+    )?;
+    Ok(hashing.0.finish())
+}
+
+/// Gives an image the name that a docker archive shall load it under.
+pub(super) fn set_name(root: &mut Value, name: &str) {
+    let name = normalized(name);
+    set_annotation(root, REF_NAME, tag(&name));
+    set_annotation(root, CONTAINERD_NAME, Some(&name));
+}
+
+/// Writes an archive of `output` alone, under `names`.
+pub(super) fn write(
+    output: &OutputImage,
+    form: DockerForm,
+    names: &[String],
+    to: impl Write,
+    path: &Path,
+) -> Result<(), TransportError> {
+    let node = output.checked()?;
+    let image = match node.images()[..] {
+        [image] => image,
+        ref images => {
+            let platforms = images.iter().map(|image| image.platform.to_string());
+            return Err(TransportError::SeveralPlatforms {
+                platforms: platforms.collect(),
+            });
+        }
+    };
+    let files = match form {
+        DockerForm::Old => old_files(output, image, names),
+        DockerForm::OciCarrying => oci_carrying_files(output, image, names),
+    };
+    archive::write(to, path, &files)
+}
+
+fn oci_carrying_files<'a>(
+    output: &'a OutputImage,
+    image: &Image,
+    names: &[String],
+) -> BTreeMap<String, Content<'a>> {
+    let named = |name: &String| {
+        let mut root = output.root.clone();
+        set_name(&mut root, name);
+        root
+    };
+    let roots: Vec<Value> = match names.is_empty() {
+        true => vec![output.root.clone()],
+        false => names.iter().map(named).collect(),
+    };
+    let mut files = oci_archive::files(output, &roots);
+    let manifest_json = manifest_json(image, names, blob_name, blob_name);
+    files.insert(MANIFEST_JSON.to_owned(), Content::Bytes(manifest_json));
+    files
+}
+
+fn old_files<'a>(
+    output: &'a OutputImage,
+    image: &Image,
+    names: &[String],
+) -> BTreeMap<String, Content<'a>> {
+    let config_name = |digest: &Digest| format!("{}.json", digest.digest());
+    let layer_name = |digest: &Digest| format!("{}.tar", digest.digest());
+    let manifest_json = manifest_json(image, names, config_name, layer_name);
+    let mut files = BTreeMap::from([(MANIFEST_JSON.to_owned(), Content::Bytes(manifest_json))]);
+    for blob in &output.blobs {
+        let is_layer = |layer: &crate::oci::image::Layer| *layer.descriptor.digest() == blob.digest;
+        if blob.digest == *image.config_descriptor.digest() {
+            files.insert(config_name(&blob.digest), Content::Blob(blob));
+        } else if image.layers.iter().any(is_layer) {
+            files.insert(layer_name(&blob.digest), Content::Blob(blob));
+        }
+    }
+    files
+}
+
+fn manifest_json(
+    image: &Image,
+    names: &[String],
+    config_name: impl Fn(&Digest) -> String,
+    layer_name: impl Fn(&Digest) -> String,
+) -> Vec<u8> {
+    let layers = image.layers.iter();
+    let layers: Vec<String> = layers
+        .map(|layer| layer_name(layer.descriptor.digest()))
+        .collect();
+    let repo_tags = match names.is_empty() {
+        true => Value::Null,
+        false => names.into(),
+    };
+    let entry = json!({
+        "Config": config_name(image.config_descriptor.digest()),
+        "RepoTags": repo_tags,
+        "Layers": layers,
+    });
+    Value::Array(vec![entry]).to_string().into_bytes()
+}
+
+/// The name that a target asks for, as RepoTags have it.
+pub(super) fn name_of(selector: &Selector) -> String {
+    normalized(&selector.to_string())
+}

@@ -1,0 +1,193 @@
+//! What can go wrong between an image and the medium that holds it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::oci::{BlobError, ImageError};
+
+/// An image could not be found, read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The text is no image reference.
+    #[error("`{reference}` is no image reference: {reason}")]
+    BadReference {
+        /// The text.
+        reference: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The transport exists, and pycull does not speak it.
+    #[error("transport `{transport}` of `{reference}` is not supported")]
+    Unsupported {
+        /// The transport's name.
+        transport: String,
+        /// The whole reference.
+        reference: String,
+    },
+    /// The medium is there and holds no image, or none of the kind that was asked for.
+    #[error("no image in `{}`: {reason}", path.display())]
+    NotAnImage {
+        /// The directory or file; `-` for standard input.
+        path: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
+    /// A document of the medium itself is not what its specification says.
+    #[error("{document} of `{}` is malformed: {reason}", path.display())]
+    Malformed {
+        /// The directory or file that holds the document.
+        path: PathBuf,
+        /// For example `index.json`.
+        document: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A document is larger than any honest one.
+    #[error("{document} of `{}` is {size} bytes; at most {limit} are accepted", path.display())]
+    TooLarge {
+        /// The directory or file that holds the document.
+        path: PathBuf,
+        /// For example `index.json`.
+        document: String,
+        /// Its size in bytes.
+        size: u64,
+        /// The bound in bytes.
+        limit: u64,
+    },
+    /// Several images, and the reference does not say which.
+    #[error("`{reference}` names more than one image: {}", choices.join(", "))]
+    Ambiguous {
+        /// The reference.
+        reference: String,
+        /// What may be appended to it, each naming one image.
+        choices: Vec<String>,
+    },
+    /// No image has the name that was asked for.
+    #[error("no image `{name}` in `{}`; there is: {}", path.display(), choices.join(", "))]
+    NoSuchName {
+        /// The directory or file.
+        path: PathBuf,
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        choices: Vec<String>,
+    },
+    /// The output exists and is something else.
+    #[error("`{}` exists and is {found}, not {expected}", path.display())]
+    ExistsAsOther {
+        /// The output.
+        path: PathBuf,
+        /// What it would have to be.
+        expected: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A docker archive holds one image, and there are more.
+    #[error("a docker archive holds one image, and this has {}: {}", platforms.len(), platforms.join(", "))]
+    SeveralPlatforms {
+        /// Their platforms.
+        platforms: Vec<String>,
+    },
+    /// A blob is missing or damaged.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// The image's documents are missing, damaged or malformed.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The file system or a stream failed.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was attempted, as in "cannot …".
+        action: &'static str,
+        /// The file or directory; `-` for standard input or output.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl TransportError {
+    /// For `map_err`: the I/O error of attempting `action` on `path`.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// What the user can do about it, where there is something to say.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unsupported { reference, .. } => Some(format!(
+                "`skopeo copy {reference} oci:DIR:TAG` brings it into reach"
+            )),
+            Self::Ambiguous { reference, choices } => {
+                let choice = choices.first()?;
+                Some(format!("choose one, as in `{reference}:{choice}`"))
+            }
+            Self::SeveralPlatforms { platforms } => Some(format!(
+                "`--platform {}` takes one of them; `oci:DIR` and `oci-archive:FILE` hold all",
+                platforms.first()?
+            )),
+            Self::ExistsAsOther { .. } => {
+                Some("give another name, or remove what is there".to_owned())
+            }
+            Self::Io { path, source, .. } => io_hint(path, source.kind()),
+            _ => None,
+        }
+    }
+}
+
+fn io_hint(path: &Path, kind: io::ErrorKind) -> Option<String> {
+    match kind {
+        io::ErrorKind::NotFound => {
+            let text = path.to_str()?;
+            let (file, tag) = text.rsplit_once(':')?;
+            let transport = match Path::new(file).metadata().ok()?.is_dir() {
+                true => "oci",
+                false => "oci-archive",
+            };
+            Some(format!(
+                "a bare path takes no tag; did you mean `{transport}:{file}:{tag}`?"
+            ))
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            Some("choose a place that you may write to, or change its permissions".to_owned())
+                .filter(|_| path != Path::new("-"))
+        }
+        io::ErrorKind::StorageFull => Some("free some space, or choose another place".to_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_path_with_a_tag_is_told_how_to_say_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("image:latest");
+        std::fs::create_dir(directory.path().join("image")).unwrap();
+        let error = TransportError::io("open", &path)(io::ErrorKind::NotFound.into());
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("oci:"), "{hint}");
+        assert!(hint.contains("image:latest"), "{hint}");
+    }
+
+    #[test]
+    fn messages_say_where_and_what() {
+        let error = TransportError::NoSuchName {
+            path: "app".into(),
+            name: "v3".to_owned(),
+            choices: vec!["v1".to_owned(), "v2".to_owned()],
+        };
+        assert_eq!(
+            error.to_string(),
+            "no image `v3` in `app`; there is: v1, v2"
+        );
+    }
+}

@@ -1,0 +1,282 @@
+//! `index.json`, the table of images in a layout (image-spec image-layout.md): choosing an image
+//! from it and putting one in, all else in it left as it is.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::oci::media_type::{OCI_INDEX, document_kind};
+
+use super::error::TransportError;
+use super::image_name::{
+    CONTAINERD_NAME, REF_NAME, annotation, full_names, is_full_name, normalized, tag,
+};
+use super::reference::{Reference, Selector};
+
+/// The file's name in a layout.
+pub(super) const INDEX_JSON: &str = "index.json";
+/// The file that marks a layout and says its version.
+pub(super) const OCI_LAYOUT: &str = "oci-layout";
+/// What that file holds. This is the only version there is.
+pub(super) const OCI_LAYOUT_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// Checks the content of an `oci-layout` file.
+pub(super) fn check_layout_version(document: &Value, path: &Path) -> Result<(), TransportError> {
+    let version = document.get("imageLayoutVersion").and_then(Value::as_str);
+    if version == Some("1.0.0") {
+        return Ok(());
+    }
+    Err(TransportError::Malformed {
+        path: path.to_owned(),
+        document: OCI_LAYOUT.to_owned(),
+        reason: format!(
+            "image layout version 1.0.0 is the only one, and this is `{}`",
+            version.unwrap_or_default()
+        ),
+    })
+}
+
+/// An `index.json` that names `roots`.
+pub(super) fn with_roots(roots: &[Value]) -> Value {
+    json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": roots })
+}
+
+/// The descriptors in an `index.json`.
+pub(super) fn roots(index: &Value) -> &[Value] {
+    index
+        .get("manifests")
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+/// The descriptor that a reference asks for.
+pub(super) fn choose<'a>(
+    roots: &'a [Value],
+    reference: &Reference,
+) -> Result<&'a Value, TransportError> {
+    if roots.is_empty() {
+        return Err(TransportError::NotAnImage {
+            path: reference.path().to_owned(),
+            reason: format!("its {INDEX_JSON} has no manifests"),
+        });
+    }
+    let missing = |selector: &Selector| TransportError::NoSuchName {
+        path: reference.path().to_owned(),
+        name: selector.to_string(),
+        choices: choices(roots),
+    };
+    let candidates = match reference.selector() {
+        None => images(roots),
+        Some(Selector::Name(name)) => named(roots, name),
+        Some(Selector::Index(index)) => roots.get(*index).into_iter().collect(),
+    };
+    match (&candidates[..], reference.selector()) {
+        ([], Some(selector)) => Err(missing(selector)),
+        // One image under several names, as `docker save` writes it, is no ambiguity.
+        ([first, rest @ ..], _) if rest.iter().all(|other| other["digest"] == first["digest"]) => {
+            Ok(first)
+        }
+        _ => Err(TransportError::Ambiguous {
+            reference: reference.to_string(),
+            choices: choices(roots),
+        }),
+    }
+}
+
+/// Roots that can be images; where none can, all.
+fn images(roots: &[Value]) -> Vec<&Value> {
+    let is_image = |root: &&Value| {
+        let media_type = root.get("mediaType").and_then(Value::as_str);
+        media_type.is_some_and(|text| document_kind(text).is_some())
+            && root.get("artifactType").is_none()
+    };
+    let images: Vec<&Value> = roots.iter().filter(is_image).collect();
+    match images.is_empty() {
+        true => roots.iter().collect(),
+        false => images,
+    }
+}
+
+/// Roots named exactly so; else those whose full name is the same when written out; else those
+/// whose full name ends in that tag.
+fn named<'a>(roots: &'a [Value], name: &str) -> Vec<&'a Value> {
+    let matching = |test: &dyn Fn(&Value) -> bool| -> Vec<&'a Value> {
+        roots.iter().filter(|root| test(root)).collect()
+    };
+    let exact = matching(&|root| {
+        [REF_NAME, CONTAINERD_NAME]
+            .into_iter()
+            .any(|key| annotation(root, key) == Some(name))
+    });
+    if !exact.is_empty() {
+        return exact;
+    }
+    let wanted = normalized(name);
+    let written_out = matching(&|root| full_names(root).any(|full| normalized(full) == wanted));
+    if !written_out.is_empty() || is_full_name(name) {
+        return written_out;
+    }
+    matching(&|root| full_names(root).any(|full| tag(full) == Some(name)))
+}
+
+/// What may follow the reference to name each root: its name where no other has it, else `@N`.
+fn choices(roots: &[Value]) -> Vec<String> {
+    let name_of = |root| annotation(root, REF_NAME).or_else(|| annotation(root, CONTAINERD_NAME));
+    roots
+        .iter()
+        .enumerate()
+        .map(|(place, root)| {
+            let unique = |name: &&str| {
+                let same = roots.iter().filter(|other| name_of(other) == Some(name));
+                same.count() == 1
+            };
+            name_of(root)
+                .filter(unique)
+                .map_or_else(|| format!("@{place}"), str::to_owned)
+        })
+        .collect()
+}
+
+/// Puts a descriptor in: in place of the one with the same name, or of the same unnamed digest,
+/// else at the end. A name that two entries had is left with one.
+///
+/// Returns false where the document has no array of manifests.
+pub(super) fn put(index: &mut Value, root: Value) -> bool {
+    let Some(manifests) = index.get_mut("manifests").and_then(Value::as_array_mut) else {
+        return false;
+    };
+    let name = annotation(&root, REF_NAME).map(str::to_owned);
+    let same = |entry: &Value| match &name {
+        Some(name) => annotation(entry, REF_NAME) == Some(name),
+        None => annotation(entry, REF_NAME).is_none() && entry["digest"] == root["digest"],
+    };
+    let Some(place) = manifests.iter().position(same) else {
+        manifests.push(root);
+        return true;
+    };
+    let mut position = 0;
+    manifests.retain(|entry| {
+        position += 1;
+        position <= place + 1 || !same(entry)
+    });
+    manifests[place] = root;
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::media_type::OCI_MANIFEST;
+
+    fn root(digest: &str, name: Option<&str>) -> Value {
+        let mut root = json!({"mediaType": OCI_MANIFEST, "digest": digest, "size": 1});
+        super::super::image_name::set_annotation(&mut root, REF_NAME, name);
+        root
+    }
+
+    fn choose_digest(roots: &[Value], reference: &str) -> Result<String, TransportError> {
+        let chosen = choose(roots, &reference.parse().unwrap())?;
+        Ok(chosen["digest"].as_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn the_only_image_needs_no_tag() {
+        assert_eq!(
+            choose_digest(&[root("d", Some("v1"))], "oci:x").unwrap(),
+            "d"
+        );
+    }
+
+    #[test]
+    fn an_ambiguous_reference_lists_the_choices() {
+        let roots = [
+            root("a", Some("v1")),
+            root("b", None),
+            root("c", Some("twice")),
+            root("d", Some("twice")),
+        ];
+        for reference in ["oci:x", "oci:x:twice"] {
+            match choose_digest(&roots, reference) {
+                Err(TransportError::Ambiguous { choices, .. }) => {
+                    assert_eq!(choices, ["v1", "@1", "@2", "@3"]);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(choose_digest(&roots, "oci:x:@3").unwrap(), "d");
+    }
+
+    #[test]
+    fn a_missing_tag_lists_what_there_is() {
+        match choose_digest(&[root("a", Some("v1"))], "oci:x:v2") {
+            Err(TransportError::NoSuchName { choices, .. }) => assert_eq!(choices, ["v1"]),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn names_match_exactly_then_written_out_then_by_tag() {
+        let mut docker = root("b", Some("1"));
+        docker["annotations"][CONTAINERD_NAME] = "docker.io/library/b:1".into();
+        let roots = [root("a", Some("localhost/foo:latest")), docker];
+        for (name, expected) in [
+            ("localhost/foo:latest", "a"),
+            ("localhost/foo", "a"),
+            ("latest", "a"),
+            ("b:1", "b"),
+            ("1", "b"),
+            ("docker.io/library/b:1", "b"),
+        ] {
+            let found = choose_digest(&roots, &format!("oci:x:{name}")).unwrap();
+            assert_eq!(found, expected, "{name}");
+        }
+        assert!(choose_digest(&roots, "oci:x:other/foo:latest").is_err());
+    }
+
+    #[test]
+    fn one_image_under_two_names_is_no_ambiguity() {
+        let roots = [root("a", Some("v1")), root("a", Some("v2"))];
+        assert_eq!(choose_digest(&roots, "oci:x").unwrap(), "a");
+    }
+
+    #[test]
+    fn artifacts_beside_an_image_are_not_chosen() {
+        let mut artifact = root("b", None);
+        artifact["artifactType"] = "application/x-signature".into();
+        assert_eq!(
+            choose_digest(&[artifact, root("a", None)], "oci:x").unwrap(),
+            "a"
+        );
+    }
+
+    #[test]
+    fn an_index_without_manifests_is_no_image() {
+        assert!(matches!(
+            choose_digest(&[], "oci:x"),
+            Err(TransportError::NotAnImage { .. })
+        ));
+    }
+
+    #[test]
+    fn a_replaced_name_keeps_its_place_and_all_else_stays() {
+        let mut index = with_roots(&[
+            root("a", Some("v1")),
+            root("b", Some("v2")),
+            root("c", None),
+        ]);
+        index["x-unknown"] = json!({"z": 1, "a": 2});
+        assert!(put(&mut index, root("d", Some("v1"))));
+        assert!(put(&mut index, root("c", None)));
+        assert!(put(&mut index, root("e", Some("v3"))));
+        let digests: Vec<_> = roots(&index).iter().map(|root| &root["digest"]).collect();
+        assert_eq!(digests, ["d", "b", "c", "e"]);
+        assert_eq!(index["x-unknown"].to_string(), r#"{"z":1,"a":2}"#);
+    }
+
+    #[test]
+    fn a_name_that_two_entries_had_is_left_with_one() {
+        let mut index = with_roots(&[root("a", Some("v")), root("b", None), root("c", Some("v"))]);
+        assert!(put(&mut index, root("d", Some("v"))));
+        assert_eq!(roots(&index), [root("d", Some("v")), root("b", None)]);
+    }
+}

@@ -1,0 +1,33 @@
+//! Where images come from and go to: OCI layouts, OCI archives and docker archives, each medium
+//! with both directions in one file.
+//!
+//! A [`Reference`] is parsed from what the user wrote. [`Source::open`] finds the image and its
+//! blobs; [`Target::prepare`] decides and checks the output before any long work; and
+//! [`Target::commit`] writes the output whole or not at all.
+
+mod error;
+mod reference;
+mod source;
+mod target;
+
+mod output;
+mod place;
+
+mod docker_archive;
+mod oci_archive;
+mod oci_layout;
+
+mod archive;
+mod image_name;
+mod index_json;
+mod spool;
+
+#[cfg(test)]
+mod testing;
+
+pub use error::TransportError;
+pub use output::OutputImage;
+pub use place::OutputBlob;
+pub use reference::{Reference, Selector, Transport};
+pub use source::{DockerForm, Medium, Source};
+pub use target::{Committed, Target};

@@ -1,0 +1,317 @@
+//! OCI image layouts: directories (image-spec image-layout.md).
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::oci::blob::DOCUMENT_LIMIT;
+use crate::oci::{BlobError, BlobLocation, BlobStore, Digest};
+
+use super::archive::blob_name;
+use super::error::TransportError;
+use super::index_json::{
+    INDEX_JSON, OCI_LAYOUT, OCI_LAYOUT_CONTENT, check_layout_version, choose, put, roots,
+    with_roots,
+};
+use super::output::OutputImage;
+use super::place::{OutputBlob, create, place, sync};
+use super::reference::Reference;
+use super::source::{Medium, Source, docker_names};
+
+/// Opens the image that `reference` chooses from the layout's `index.json`.
+pub(super) fn open(reference: &Reference) -> Result<Source, TransportError> {
+    let path = reference.path();
+    let metadata = path.metadata().map_err(TransportError::io("open", path))?;
+    let missing = |name| TransportError::NotAnImage {
+        path: path.to_owned(),
+        reason: format!("it has no {name}"),
+    };
+    if !metadata.is_dir() {
+        return Err(TransportError::NotAnImage {
+            path: path.to_owned(),
+            reason: "it is no directory".to_owned(),
+        });
+    }
+    check_version(path)?.ok_or_else(|| missing(OCI_LAYOUT))?;
+    let index = read_index(path)?.ok_or_else(|| missing(INDEX_JSON))?;
+    let roots = roots(&index);
+    let root = choose(roots, reference)?.clone();
+    let names = docker_names(roots, &root, reference);
+    let store = Arc::new(LayoutStore {
+        directory: path.to_owned(),
+    });
+    Ok(Source::new(
+        store,
+        root,
+        Medium::OciLayout,
+        reference,
+        names,
+    ))
+}
+
+/// Checks a layout's version; `None` where the directory is no layout.
+pub(super) fn check_version(layout: &Path) -> Result<Option<()>, TransportError> {
+    read_document(layout, OCI_LAYOUT)?
+        .map(|document| check_layout_version(&document, layout))
+        .transpose()
+}
+
+/// A layout's `index.json`, if it has one.
+pub(super) fn read_index(layout: &Path) -> Result<Option<Value>, TransportError> {
+    read_document(layout, INDEX_JSON)
+}
+
+fn read_document(layout: &Path, name: &str) -> Result<Option<Value>, TransportError> {
+    let path = layout.join(name);
+    let file = match open_regular(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(TransportError::io("read", &path)(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(DOCUMENT_LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(TransportError::io("read", &path))?;
+    if bytes.len() as u64 > DOCUMENT_LIMIT {
+        return Err(TransportError::TooLarge {
+            path: layout.to_owned(),
+            document: name.to_owned(),
+            size: path
+                .metadata()
+                .map_or(bytes.len() as u64, |metadata| metadata.len()),
+            limit: DOCUMENT_LIMIT,
+        });
+    }
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| TransportError::Malformed {
+            path: layout.to_owned(),
+            document: name.to_owned(),
+            reason: error.to_string(),
+        })
+}
+
+/// Opens a file, and nothing that could block or never end.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let nonblock = rustix::fs::OFlags::NONBLOCK.bits();
+    let file = File::options()
+        .read(true)
+        .custom_flags(nonblock.cast_signed())
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        )),
+    }
+}
+
+/// The blobs of a layout.
+struct LayoutStore {
+    directory: PathBuf,
+}
+
+impl BlobStore for LayoutStore {
+    fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
+        let path = self.directory.join(blob_name(digest));
+        let located = open_regular(&path).and_then(|file| {
+            let size = file.metadata()?.len();
+            Ok(BlobLocation {
+                file: Arc::new(file),
+                path: Some(path),
+                offset: 0,
+                size,
+            })
+        });
+        let digest = digest.clone();
+        located.map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => BlobError::Missing { digest },
+            _ => BlobError::Io { digest, source },
+        })
+    }
+}
+
+/// Makes a new layout at `path`, whole or not at all. `staging` is beside it.
+pub(super) fn create_new(
+    path: &Path,
+    staging: &Path,
+    output: &OutputImage,
+) -> Result<(), TransportError> {
+    output.checked()?;
+    let layout = staging.join("layout");
+    make_directory(&layout)?;
+    write_into(&layout, staging, output)?;
+    match fs::rename(&layout, path) {
+        Ok(()) => sync(parent(path)),
+        // Another process made it in the meantime: both images belong in it.
+        Err(_) if path.is_dir() => add(path, staging, &moved(output, layout)?),
+        Err(error) => Err(TransportError::io("create", path)(error)),
+    }
+}
+
+/// The directory that a path is in.
+pub(super) fn parent(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// The image, its blobs where a layout in the staging directory has them now.
+fn moved(output: &OutputImage, layout: PathBuf) -> Result<OutputImage, TransportError> {
+    let store = LayoutStore { directory: layout };
+    let relocate = |blob: &OutputBlob| {
+        Ok(OutputBlob {
+            digest: blob.digest.clone(),
+            location: store.locate(&blob.digest)?,
+        })
+    };
+    let blobs: Result<_, TransportError> = output.blobs.iter().map(relocate).collect();
+    Ok(OutputImage {
+        root: output.root.clone(),
+        blobs: blobs?,
+    })
+}
+
+/// Adds an image to a layout, or makes an empty directory one. `staging` is in it.
+///
+/// Holds the layout's lock from the first blob to the new `index.json`, so that no other commit
+/// relies on a blob that this one might take away again.
+pub(super) fn add(
+    layout: &Path,
+    staging: &Path,
+    output: &OutputImage,
+) -> Result<(), TransportError> {
+    output.checked()?;
+    let _lock = lock(layout)?;
+    write_into(layout, staging, output)
+}
+
+/// Locks `oci-layout`, which is never replaced; before there is one, the directory. The lock ends
+/// with the files.
+fn lock(layout: &Path) -> Result<Vec<File>, TransportError> {
+    let marker = layout.join(OCI_LAYOUT);
+    let exclusive = |path: &Path| {
+        let file = File::open(path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    let mut held = Vec::new();
+    if !marker.exists() {
+        held.push(exclusive(layout).map_err(TransportError::io("lock", layout))?);
+    }
+    if marker.exists() {
+        held.push(exclusive(&marker).map_err(TransportError::io("lock", &marker))?);
+    }
+    Ok(held)
+}
+
+/// Blobs first, then what names them, then the file that makes the directory a layout: at every
+/// moment in between, all that can be read is whole.
+fn write_into(layout: &Path, staging: &Path, output: &OutputImage) -> Result<(), TransportError> {
+    let mut added = Added::default();
+    let mut directories = BTreeSet::new();
+    for blob in &output.blobs {
+        let to = layout.join(blob_name(&blob.digest));
+        let directory = parent(&to);
+        if directories.insert(directory.to_owned()) {
+            added.directory(parent(directory))?;
+            added.directory(directory)?;
+        }
+        if to
+            .metadata()
+            .is_ok_and(|there| there.is_file() && there.len() == blob.location.size)
+        {
+            continue;
+        }
+        let temporary = staging.join("placed-blob");
+        place(blob, staging, &temporary)?;
+        added.file(&temporary, to)?;
+    }
+    for directory in &directories {
+        sync(directory)?;
+    }
+    let mut index = read_index(layout)?.unwrap_or_else(|| with_roots(&[]));
+    if !put(&mut index, output.root.clone()) {
+        return Err(TransportError::Malformed {
+            path: layout.to_owned(),
+            document: INDEX_JSON.to_owned(),
+            reason: "it has no array `manifests`".to_owned(),
+        });
+    }
+    let index = write_temporary(staging, index.to_string().as_bytes())?;
+    if layout.join(OCI_LAYOUT).exists() {
+        let to = layout.join(INDEX_JSON);
+        fs::rename(index, &to).map_err(TransportError::io("replace", &to))?;
+    } else {
+        added.file(&index, layout.join(INDEX_JSON))?;
+        let marker = write_temporary(staging, OCI_LAYOUT_CONTENT)?;
+        added.file(&marker, layout.join(OCI_LAYOUT))?;
+    }
+    added.keep();
+    sync(layout)
+}
+
+fn write_temporary(staging: &Path, bytes: &[u8]) -> Result<PathBuf, TransportError> {
+    let path = staging.join("placed-document");
+    let mut file = create(&path)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(TransportError::io("write", &path))?;
+    Ok(path)
+}
+
+fn make_directory(path: &Path) -> Result<(), TransportError> {
+    DirBuilder::new()
+        .mode(0o755)
+        .create(path)
+        .map_err(TransportError::io("create", path))
+}
+
+/// Files and directories that a commit added. They go again, last first, unless it keeps them.
+#[derive(Default)]
+struct Added {
+    files: Vec<PathBuf>,
+    directories: Vec<PathBuf>,
+}
+
+impl Added {
+    /// Gives a finished temporary file its name.
+    fn file(&mut self, temporary: &Path, to: PathBuf) -> Result<(), TransportError> {
+        fs::rename(temporary, &to).map_err(TransportError::io("create", &to))?;
+        self.files.push(to);
+        Ok(())
+    }
+
+    /// Makes a directory where there is none.
+    fn directory(&mut self, path: &Path) -> Result<(), TransportError> {
+        if !path.is_dir() {
+            make_directory(path)?;
+            self.directories.push(path.to_owned());
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self) {
+        self.files.clear();
+        self.directories.clear();
+    }
+}
+
+impl Drop for Added {
+    fn drop(&mut self) {
+        // What cannot be removed is a blob that nothing names: an error here would hide the
+        // one that matters.
+        for file in self.files.iter().rev() {
+            let _ = fs::remove_file(file);
+        }
+        for directory in self.directories.iter().rev() {
+            let _ = fs::remove_dir(directory);
+        }
+    }
+}

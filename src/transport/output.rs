@@ -1,0 +1,54 @@
+//! An image that is about to be written, and the check that it is whole.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::oci::image::load;
+use crate::oci::{BlobError, BlobLocation, BlobStore, Digest, Node};
+
+use super::error::TransportError;
+use super::place::OutputBlob;
+
+/// An image to be written: a root and everything that it reaches.
+#[derive(Debug, Clone)]
+pub struct OutputImage {
+    /// The descriptor of its manifest or index, with the annotations that it shall have.
+    pub root: Value,
+    /// Every blob reachable from the root, the root's own included, each once.
+    pub blobs: Vec<OutputBlob>,
+}
+
+impl OutputImage {
+    /// What the root names, once every document reads well and every layer is there.
+    pub(super) fn checked(&self) -> Result<Node, TransportError> {
+        let blobs = self.blobs.iter();
+        let store = OutputStore(blobs.map(|blob| (&blob.digest, &blob.location)).collect());
+        check_complete(&store, &self.root)
+    }
+}
+
+struct OutputStore<'a>(HashMap<&'a Digest, &'a BlobLocation>);
+
+impl BlobStore for OutputStore<'_> {
+    fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
+        self.0
+            .get(digest)
+            .map(|location| (*location).clone())
+            .ok_or_else(|| BlobError::Missing {
+                digest: digest.clone(),
+            })
+    }
+}
+
+/// Reads every document that the root reaches and looks for every layer, but for those that are
+/// fetched from elsewhere (image-spec descriptor.md, "urls").
+pub(super) fn check_complete(store: &dyn BlobStore, root: &Value) -> Result<Node, TransportError> {
+    let node = load(store, root, None)?;
+    for layer in node.images().iter().flat_map(|image| &image.layers) {
+        if layer.descriptor.urls().as_ref().is_none_or(Vec::is_empty) {
+            store.locate(layer.descriptor.digest())?;
+        }
+    }
+    Ok(node)
+}

@@ -1,0 +1,199 @@
+//! Blobs on their way out: moved, shared or copied to a new name.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use crate::oci::blob::{VerifyingReader, into_blob_error};
+use crate::oci::{BlobError, BlobLocation, Digest};
+
+use super::error::TransportError;
+
+/// A blob of the image to be written.
+#[derive(Debug, Clone)]
+pub struct OutputBlob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Where its bytes are. A file in the target's staging directory is moved, any other is left
+    /// as it is.
+    pub location: BlobLocation,
+}
+
+/// Gives a blob's bytes the name `to`, which must not exist: a staged file is moved; another whole
+/// file is reflinked, else hardlinked; all else is copied, and verified on the way.
+///
+/// `to` may be half-written when this fails: it is for a name that nobody reads.
+pub(super) fn place(blob: &OutputBlob, staging: &Path, to: &Path) -> Result<(), TransportError> {
+    let location = &blob.location;
+    let staged = location
+        .path
+        .as_deref()
+        .filter(|path| path.starts_with(staging));
+    if let Some(from) = staged {
+        fs::rename(from, to).map_err(TransportError::io("move", from))?;
+        return sync(to);
+    }
+    let whole = location.offset == 0
+        && location
+            .file
+            .metadata()
+            .is_ok_and(|metadata| metadata.len() == location.size);
+    if whole && reflink(&location.file, to) || whole && hardlink(location, to) {
+        return Ok(());
+    }
+    copy(blob, to)
+}
+
+/// A new file, readable by all as far as the umask lets it be.
+pub(super) fn create(path: &Path) -> Result<File, TransportError> {
+    File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(path)
+        .map_err(TransportError::io("create", path))
+}
+
+/// Makes a file or directory survive a loss of power.
+pub(super) fn sync(path: &Path) -> Result<(), TransportError> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(TransportError::io("flush", path))
+}
+
+fn reflink(from: &File, to: &Path) -> bool {
+    let Ok(file) = create(to) else {
+        return false;
+    };
+    let shared = rustix::fs::ioctl_ficlone(&file, from).is_ok();
+    if !shared {
+        // Nothing depends on it: a name that cannot be removed makes the next attempt fail.
+        let _ = fs::remove_file(to);
+    }
+    shared
+}
+
+/// A hardlink, if the path still leads to the open file.
+fn hardlink(location: &BlobLocation, to: &Path) -> bool {
+    let Some(from) = &location.path else {
+        return false;
+    };
+    if fs::hard_link(from, to).is_err() {
+        return false;
+    }
+    let same = match (location.file.metadata(), fs::symlink_metadata(to)) {
+        (Ok(open), Ok(linked)) => (open.dev(), open.ino()) == (linked.dev(), linked.ino()),
+        _ => false,
+    };
+    if !same {
+        let _ = fs::remove_file(to);
+    }
+    same
+}
+
+fn copy(blob: &OutputBlob, to: &Path) -> Result<(), TransportError> {
+    let mut file = create(to)?;
+    let mut verified = VerifyingReader::new(
+        BlobSource::new(&blob.digest, blob.location.reader()),
+        blob.digest.clone(),
+        blob.location.size,
+    )?;
+    io::copy(&mut verified, &mut file).map_err(|error| copy_error(error, "write", to))?;
+    file.sync_all().map_err(TransportError::io("flush", to))
+}
+
+/// Marks a reader's I/O errors as the blob's, to tell them from those of where it is written to.
+pub(super) struct BlobSource<'a, R> {
+    digest: &'a Digest,
+    inner: R,
+}
+
+impl<'a, R> BlobSource<'a, R> {
+    pub(super) fn new(digest: &'a Digest, inner: R) -> Self {
+        Self { digest, inner }
+    }
+}
+
+impl<R: Read> Read for BlobSource<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner
+            .read(buffer)
+            .map_err(|error| io::Error::other(into_blob_error(error, self.digest)))
+    }
+}
+
+/// What failed while a blob was copied: the blob, or writing to `path`.
+pub(super) fn copy_error(error: io::Error, action: &'static str, path: &Path) -> TransportError {
+    match error.downcast::<BlobError>() {
+        Ok(blob) => TransportError::Blob(blob),
+        Err(error) => TransportError::io(action, path)(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::oci::digest::sha256_digest;
+
+    fn blob(path: &Path, content: &[u8]) -> OutputBlob {
+        fs::write(path, content).unwrap();
+        OutputBlob {
+            digest: sha256_digest(content),
+            location: BlobLocation {
+                file: Arc::new(File::open(path).unwrap()),
+                path: Some(path.to_owned()),
+                offset: 0,
+                size: content.len() as u64,
+            },
+        }
+    }
+
+    #[test]
+    fn a_staged_file_moves_and_another_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let staging = directory.path().join("staging");
+        fs::create_dir(&staging).unwrap();
+        for (from, stays) in [
+            (staging.join("a"), false),
+            (directory.path().join("b"), true),
+        ] {
+            let blob = blob(&from, b"content");
+            let to = from.with_extension("placed");
+            place(&blob, &staging, &to).unwrap();
+            assert_eq!(fs::read(&to).unwrap(), b"content");
+            assert_eq!(from.exists(), stays);
+        }
+    }
+
+    #[test]
+    fn a_slice_is_copied_and_verified() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut blob = blob(&directory.path().join("archive"), b"xxcontentyy");
+        blob.digest = sha256_digest(b"content");
+        (blob.location.offset, blob.location.size) = (2, 7);
+        let to = directory.path().join("good");
+        place(&blob, Path::new("/none"), &to).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"content");
+        blob.location.offset = 3;
+        assert!(matches!(
+            place(&blob, Path::new("/none"), &directory.path().join("bad")),
+            Err(TransportError::Blob(BlobError::Digest { .. }))
+        ));
+    }
+
+    #[test]
+    fn a_path_that_leads_elsewhere_by_now_is_not_linked() {
+        let directory = tempfile::tempdir().unwrap();
+        let from = directory.path().join("blob");
+        let blob = blob(&from, b"content");
+        fs::rename(&from, directory.path().join("moved")).unwrap();
+        fs::write(&from, b"another").unwrap();
+        let to = directory.path().join("to");
+        place(&blob, Path::new("/none"), &to).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"content");
+    }
+}

@@ -1,0 +1,296 @@
+//! Image references as people write them (containers-transports(5)).
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::error::TransportError;
+
+/// A medium's name in front of a reference's first colon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// `oci`: a directory, an OCI image layout.
+    Oci,
+    /// `oci-archive`: a tar file of an OCI image layout.
+    OciArchive,
+    /// `docker-archive`: a tar file as `docker save` writes it.
+    DockerArchive,
+}
+
+impl Transport {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Oci => "oci",
+            Self::OciArchive => "oci-archive",
+            Self::DockerArchive => "docker-archive",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::Oci, Self::OciArchive, Self::DockerArchive]
+            .into_iter()
+            .find(|transport| transport.name() == name)
+    }
+}
+
+/// Transports of other tools. A bare path that begins so would be a mistake more often than not.
+const FOREIGN_TRANSPORTS: [&str; 11] = [
+    "atomic",
+    "containers-storage",
+    "dir",
+    "docker",
+    "docker-daemon",
+    "docker-tarball",
+    "http",
+    "https",
+    "ostree",
+    "sif",
+    "tarball",
+];
+
+/// Which image of a medium that holds several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// By name: a tag, or a docker reference.
+    Name(String),
+    /// By place, from zero: written `@N`.
+    Index(usize),
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Index(index) => write!(f, "@{index}"),
+        }
+    }
+}
+
+/// Where an image is or shall be. `Display` gives back the syntax that it was parsed from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// `TRANSPORT:PATH[:NAME]`. The path cannot contain a colon; the name may. A path `-` is
+    /// standard input or output.
+    Transport {
+        /// The medium.
+        transport: Transport,
+        /// The directory or file.
+        path: PathBuf,
+        /// The image in it.
+        selector: Option<Selector>,
+    },
+    /// `-`: an archive on standard input or output.
+    Stream,
+    /// A bare path, recognized by what is there.
+    Path(PathBuf),
+}
+
+impl Reference {
+    /// The directory or file; `-` for standard input or output.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Transport { path, .. } | Self::Path(path) => path,
+            Self::Stream => Path::new("-"),
+        }
+    }
+
+    /// Whether it is standard input or output.
+    pub fn is_stream(&self) -> bool {
+        !matches!(self, Self::Path(_)) && self.path() == Path::new("-")
+    }
+
+    /// The image that it asks for, where it says so.
+    pub fn selector(&self) -> Option<&Selector> {
+        match self {
+            Self::Transport { selector, .. } => selector.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The medium that it asks for, where it says so.
+    pub fn transport(&self) -> Option<Transport> {
+        match self {
+            Self::Transport { transport, .. } => Some(*transport),
+            _ => None,
+        }
+    }
+}
+
+impl FromStr for Reference {
+    type Err = TransportError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = |reason| TransportError::BadReference {
+            reference: text.to_owned(),
+            reason,
+        };
+        match text {
+            "" => return Err(bad("it is empty")),
+            "-" => return Ok(Self::Stream),
+            _ => {}
+        }
+        let Some((name, rest)) = text.split_once(':') else {
+            return Ok(Self::Path(text.into()));
+        };
+        let Some(transport) = Transport::from_name(name) else {
+            if FOREIGN_TRANSPORTS.contains(&name) || rest.starts_with("//") {
+                return Err(TransportError::Unsupported {
+                    transport: name.to_owned(),
+                    reference: text.to_owned(),
+                });
+            }
+            return Ok(Self::Path(text.into()));
+        };
+        let (path, selector) = match rest.split_once(':') {
+            Some((path, selector)) => (path, Some(selector)),
+            None => (rest, None),
+        };
+        if path.is_empty() {
+            return Err(bad("no path follows the transport"));
+        }
+        if transport == Transport::Oci && path == "-" {
+            return Err(bad("a directory cannot be standard input or output"));
+        }
+        Ok(Self::Transport {
+            transport,
+            path: path.into(),
+            selector: selector.map(parse_selector).transpose().map_err(bad)?,
+        })
+    }
+}
+
+fn parse_selector(text: &str) -> Result<Selector, &'static str> {
+    match text.strip_prefix('@') {
+        _ if text.is_empty() => Err("no name follows the last colon"),
+        Some(index) => index
+            .parse()
+            .map(Selector::Index)
+            .map_err(|_| "`@` is followed by an image's place, a number from zero"),
+        None if text.chars().any(|c| c.is_whitespace() || c.is_control()) => {
+            Err("a name has no spaces")
+        }
+        None => Ok(Selector::Name(text.to_owned())),
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transport {
+                transport,
+                path,
+                selector,
+            } => {
+                write!(f, "{}:{}", transport.name(), path.display())?;
+                selector
+                    .as_ref()
+                    .map_or(Ok(()), |selector| write!(f, ":{selector}"))
+            }
+            Self::Stream => f.write_str("-"),
+            Self::Path(path) => path.display().fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transport(transport: Transport, path: &str, name: Option<&str>) -> Reference {
+        Reference::Transport {
+            transport,
+            path: path.into(),
+            selector: name.map(|name| Selector::Name(name.to_owned())),
+        }
+    }
+
+    #[test]
+    fn every_form_is_parsed_and_displayed_as_written() {
+        let cases = [
+            ("oci:dir", transport(Transport::Oci, "dir", None)),
+            ("oci:a/b:v1", transport(Transport::Oci, "a/b", Some("v1"))),
+            (
+                "oci:dir:localhost/a:1",
+                transport(Transport::Oci, "dir", Some("localhost/a:1")),
+            ),
+            (
+                "oci-archive:/x.tar:v1",
+                transport(Transport::OciArchive, "/x.tar", Some("v1")),
+            ),
+            (
+                "docker-archive:x.tar:docker.io/library/a:1",
+                transport(
+                    Transport::DockerArchive,
+                    "x.tar",
+                    Some("docker.io/library/a:1"),
+                ),
+            ),
+            ("-", Reference::Stream),
+            ("dir/oci", Reference::Path("dir/oci".into())),
+            ("./oci:x", Reference::Path("./oci:x".into())),
+            ("app:latest", Reference::Path("app:latest".into())),
+        ];
+        for (text, expected) in cases {
+            let reference: Reference = text.parse().unwrap();
+            assert_eq!(reference, expected);
+            assert_eq!(reference.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_place_is_chosen_with_an_at_sign() {
+        let reference: Reference = "docker-archive:x.tar:@2".parse().unwrap();
+        assert_eq!(reference.selector(), Some(&Selector::Index(2)));
+        assert_eq!(reference.to_string(), "docker-archive:x.tar:@2");
+    }
+
+    #[test]
+    fn an_archive_transport_takes_a_stream() {
+        let reference: Reference = "docker-archive:-".parse().unwrap();
+        assert!(reference.is_stream());
+        assert!("oci:-".parse::<Reference>().is_err());
+    }
+
+    #[test]
+    fn transports_of_other_tools_are_named_with_a_way_out() {
+        for text in [
+            "docker://docker.io/library/python:3",
+            "containers-storage:localhost/a",
+            "docker-daemon:a:1",
+            "dir:a",
+            "ostree:a",
+            "ftp://a/b",
+        ] {
+            let error = text.parse::<Reference>().unwrap_err();
+            assert!(
+                matches!(&error, TransportError::Unsupported { .. }),
+                "{text}"
+            );
+            let hint = error.hint().unwrap();
+            assert!(
+                hint.contains(&format!("skopeo copy {text} oci:DIR:TAG")),
+                "{hint}"
+            );
+        }
+    }
+
+    #[test]
+    fn references_without_a_path_or_a_name_are_refused() {
+        for text in [
+            "",
+            "oci:",
+            "oci::tag",
+            "oci:dir:",
+            "oci:dir:@x",
+            "oci:d:a b",
+        ] {
+            assert!(
+                matches!(
+                    text.parse::<Reference>(),
+                    Err(TransportError::BadReference { .. })
+                ),
+                "{text}"
+            );
+        }
+    }
+}

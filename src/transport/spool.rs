@@ -1,0 +1,78 @@
+//! Unlinked temporary files, for streams that must be read twice and for bytes that have no file.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use crate::oci::BlobLocation;
+use crate::oci::compression::{Compression, decode, sniff};
+
+/// Copies a stream into an unlinked file in TMPDIR.
+pub(super) fn spool(mut stream: impl Read) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(&mut stream, &mut file)?;
+    Ok(file)
+}
+
+/// Bytes as a blob, in an unlinked file in TMPDIR.
+pub(super) fn blob_of(bytes: &[u8]) -> io::Result<BlobLocation> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(bytes)?;
+    whole_file(file)
+}
+
+/// A file from its first byte to its last.
+pub(super) fn whole_file(file: File) -> io::Result<BlobLocation> {
+    let size = file.metadata()?.len();
+    Ok(BlobLocation {
+        file: Arc::new(file),
+        path: None,
+        offset: 0,
+        size,
+    })
+}
+
+/// The file itself where it is not compressed, else what it unpacks to, spooled; bounded as a
+/// layer's blob is.
+pub(super) fn decompressed(archive: BlobLocation) -> io::Result<BlobLocation> {
+    if compression(&archive)? == Compression::None {
+        return Ok(archive);
+    }
+    let (_, stream) = decode(archive.reader(), archive.size)?;
+    whole_file(spool(stream)?)
+}
+
+/// A blob's compression, told from its first bytes.
+pub(super) fn compression(blob: &BlobLocation) -> io::Result<Compression> {
+    let mut start = Vec::new();
+    blob.reader()
+        .take(crate::oci::compression::SNIFF_BYTES as u64)
+        .read_to_end(&mut start)?;
+    sniff(&start).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compressed_archive_is_unpacked_and_a_plain_one_is_not_copied() {
+        let tar = vec![0; 1024];
+        let plain = blob_of(&tar).unwrap();
+        let file = Arc::clone(&plain.file);
+        assert!(Arc::ptr_eq(&decompressed(plain).unwrap().file, &file));
+        for compressed in [zstd::encode_all(&tar[..], 3).unwrap(), {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+            gzip.write_all(&tar).unwrap();
+            gzip.finish().unwrap()
+        }] {
+            let mut found = Vec::new();
+            decompressed(blob_of(&compressed).unwrap())
+                .unwrap()
+                .reader()
+                .read_to_end(&mut found)
+                .unwrap();
+            assert_eq!(found, tar);
+        }
+    }
+}
