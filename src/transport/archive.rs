@@ -271,22 +271,25 @@ fn append(
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::header;
     use super::*;
     use crate::oci::digest::sha256_digest;
 
     fn archive(members: &[(&str, tar::EntryType, &str)]) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
         for (name, entry_type, content) in members {
-            let mut header = tar::Header::new_ustar();
-            header.set_entry_type(*entry_type);
+            let size = if entry_type.is_file() {
+                content.len()
+            } else {
+                0
+            };
+            let mut header = header(*entry_type, size);
             let name_field = &mut header.as_old_mut().name;
             name_field[..name.len()].copy_from_slice(name.as_bytes());
             if entry_type.is_file() {
-                header.set_size(content.len() as u64);
                 header.set_cksum();
                 builder.append(&header, content.as_bytes()).unwrap();
             } else {
-                header.set_size(0);
                 header.set_link_name_literal(content).unwrap();
                 header.set_cksum();
                 builder.append(&header, io::empty()).unwrap();

@@ -308,3 +308,199 @@ fn manifest_json(
 pub(super) fn name_of(selector: &Selector) -> String {
     normalized(&selector.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::super::testing::{header, image, layer_tar, refer, two_platforms};
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn archive(files: &[(&str, Vec<u8>)], symlinks: &[(&str, &str)]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, bytes) in files {
+            let mut header = header(tar::EntryType::Regular, bytes.len());
+            builder.append_data(&mut header, name, &bytes[..]).unwrap();
+        }
+        for (name, target) in symlinks {
+            let mut header = header(tar::EntryType::Symlink, 0);
+            builder.append_link(&mut header, name, target).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    fn config(layers: &[&[u8]]) -> Vec<u8> {
+        let diff_ids = layers.iter().map(|layer| sha256_digest(layer));
+        let diff_ids: Vec<String> = diff_ids.map(|digest| digest.to_string()).collect();
+        let rootfs = json!({ "type": "layers", "diff_ids": diff_ids });
+        json!({ "os": "linux", "architecture": "amd64", "rootfs": rootfs })
+            .to_string()
+            .into_bytes()
+    }
+
+    fn open_bytes(bytes: &[u8], reference: &str) -> Result<Source, TransportError> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.tar");
+        std::fs::write(&path, bytes).unwrap();
+        let reference = reference.replace("x.tar", path.to_str().unwrap());
+        Source::open(&refer(&reference), io::empty())
+    }
+
+    /// As docker before 25 writes it, with a layer that is shared by a symlink.
+    fn old_archive() -> Vec<u8> {
+        let (first, second) = (layer_tar(b"first"), layer_tar(b"second"));
+        let manifest = json!([
+            { "Config": "c0.json", "RepoTags": ["a:1", "a:latest"],
+              "Layers": ["first/layer.tar", "again/layer.tar", "second.tar.gz"] },
+            { "Config": "c1.json", "RepoTags": null, "Layers": ["first/layer.tar"] },
+        ]);
+        archive(
+            &[
+                ("c0.json", config(&[&first, &first, &second])),
+                ("c1.json", config(&[&first])),
+                ("first/layer.tar", first),
+                ("second.tar.gz", gzip(&second)),
+                ("manifest.json", manifest.to_string().into_bytes()),
+            ],
+            &[("again/layer.tar", "../first/layer.tar")],
+        )
+    }
+
+    #[test]
+    fn an_old_archive_with_symlinked_and_compressed_layers_is_read_whole() {
+        let source = open_bytes(&old_archive(), "docker-archive:x.tar:a:1").unwrap();
+        assert_eq!(source.medium, Medium::DockerArchive(DockerForm::Old));
+        assert_eq!(source.root["annotations"][REF_NAME], "a:1");
+        assert_eq!(source.name, "a:1");
+        let node = check_complete(&*source.store, &source.root).unwrap();
+        let image = node.images()[0];
+        assert_eq!(image.layers.len(), 3);
+        for layer in &image.layers {
+            let mut blob = crate::oci::open_verified(&*source.store, &layer.descriptor).unwrap();
+            io::copy(&mut blob, &mut io::sink()).unwrap();
+        }
+        let media_types = image
+            .layers
+            .iter()
+            .map(|layer| layer.descriptor.media_type());
+        let media_types: Vec<String> = media_types.map(ToString::to_string).collect();
+        assert_eq!(media_types[0], OCI_LAYER);
+        assert_eq!(media_types[2], format!("{OCI_LAYER}+gzip"));
+    }
+
+    #[test]
+    fn the_manifest_that_is_made_up_is_the_same_every_time() {
+        let open = || open_bytes(&old_archive(), "docker-archive:x.tar:@0").unwrap();
+        assert_eq!(open().root, open().root);
+    }
+
+    #[test]
+    fn images_are_chosen_by_any_spelling_of_their_names_or_by_place() {
+        for (reference, expected) in [
+            ("docker-archive:x.tar:docker.io/library/a:1", Some("a:1")),
+            ("docker-archive:x.tar:a", Some("a:latest")),
+            ("docker-archive:x.tar:@0", Some("a:1")),
+            ("docker-archive:x.tar:@1", None),
+        ] {
+            let source = open_bytes(&old_archive(), reference).unwrap();
+            let name = super::super::image_name::annotation(&source.root, REF_NAME);
+            assert_eq!(name, expected, "{reference}");
+        }
+        match open_bytes(&old_archive(), "x.tar").map(|_| ()) {
+            Err(TransportError::Ambiguous { choices, .. }) => {
+                assert_eq!(choices, ["a:1", "@1", "a:latest"]);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_layer_that_is_not_in_the_archive_is_named() {
+        let manifest = json!([{ "Config": "c.json", "Layers": ["gone.tar"] }]).to_string();
+        let bytes = archive(
+            &[
+                ("c.json", config(&[b"x"])),
+                ("manifest.json", manifest.into_bytes()),
+            ],
+            &[],
+        );
+        let error = open_bytes(&bytes, "x.tar").map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("gone.tar"), "{error}");
+    }
+
+    #[test]
+    fn both_forms_read_back_under_their_names() {
+        let names = [
+            "docker.io/library/a:1".to_owned(),
+            "localhost/b:2".to_owned(),
+        ];
+        for form in [DockerForm::Old, DockerForm::OciCarrying] {
+            let output = image("", b"layer");
+            let mut bytes = Vec::new();
+            write(&output, form, &names, &mut bytes, Path::new("-")).unwrap();
+            let source = open_bytes(&bytes, "x.tar").unwrap();
+            assert_eq!(source.medium, Medium::DockerArchive(form));
+            assert_eq!(source.docker_names, names);
+            let node = check_complete(&*source.store, &source.root).unwrap();
+            let original = output.checked().unwrap();
+            assert_eq!(node.images()[0].config, original.images()[0].config);
+            if form == DockerForm::OciCarrying {
+                assert_eq!(source.root["digest"], output.root["digest"]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_index_of_which_blobs_are_missing_is_read_through_manifest_json() {
+        let mut output = two_platforms();
+        let whole = output.checked().unwrap();
+        let image = whole.images()[0];
+        let manifest_json = manifest_json(image, &["a:1".to_owned()], blob_name, blob_name);
+        output.blobs.truncate(4); // the index and the first image
+        let mut files = oci_archive::files(&output, &[output.root.clone()]);
+        files.insert(MANIFEST_JSON.to_owned(), Content::Bytes(manifest_json));
+        let mut bytes = Vec::new();
+        archive::write(&mut bytes, Path::new("-"), &files).unwrap();
+        let source = open_bytes(&bytes, "docker-archive:x.tar").unwrap();
+        assert_eq!(
+            source.medium,
+            Medium::DockerArchive(DockerForm::OciCarrying)
+        );
+        check_complete(&*source.store, &source.root).unwrap();
+        assert_eq!(source.docker_names, ["a:1"]);
+    }
+
+    #[test]
+    fn several_platforms_do_not_fit_and_the_hint_says_how() {
+        let error = write(
+            &two_platforms(),
+            DockerForm::OciCarrying,
+            &[],
+            io::sink(),
+            Path::new("-"),
+        )
+        .unwrap_err();
+        assert!(error.hint().unwrap().contains("--platform linux/amd64"));
+    }
+
+    #[test]
+    fn an_image_without_a_name_has_null_repo_tags() {
+        let mut bytes = Vec::new();
+        let form = DockerForm::OciCarrying;
+        write(&image("v1", b"x"), form, &[], &mut bytes, Path::new("-")).unwrap();
+        let archive = Archive::open(&Reference::Stream, &bytes[..]).unwrap();
+        let mut manifest_json = String::new();
+        let member = archive.find(MANIFEST_JSON).unwrap();
+        member.reader().read_to_string(&mut manifest_json).unwrap();
+        assert!(
+            manifest_json.contains(r#""RepoTags":null"#),
+            "{manifest_json}"
+        );
+    }
+}

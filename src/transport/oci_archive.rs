@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use std::slice;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -54,7 +55,7 @@ pub(super) fn write(
     path: &Path,
 ) -> Result<(), TransportError> {
     output.checked()?;
-    archive::write(to, path, &files(output, &[output.root.clone()]))
+    archive::write(to, path, &files(output, slice::from_ref(&output.root)))
 }
 
 #[cfg(test)]

@@ -315,3 +315,199 @@ impl Drop for Added {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use serde_json::json;
+
+    use super::super::output::check_complete;
+    use super::super::testing::{LAYOUT_PATHS, image, listing, refer};
+    use super::*;
+    use crate::oci::digest::sha256_digest;
+
+    fn staging(beside: &Path) -> tempfile::TempDir {
+        tempfile::tempdir_in(beside).unwrap()
+    }
+
+    fn layout_with(directory: &Path, tags: &[&str]) -> PathBuf {
+        let layout = directory.join("layout");
+        create_new(&layout, staging(directory).path(), &image(tags[0], b"0")).unwrap();
+        for tag in &tags[1..] {
+            add(
+                &layout,
+                staging(&layout).path(),
+                &image(tag, tag.as_bytes()),
+            )
+            .unwrap();
+        }
+        layout
+    }
+
+    fn read(layout: &Path, tag: &str) -> Source {
+        let source = open(&refer(&format!("oci:{}:{tag}", layout.display()))).unwrap();
+        check_complete(&*source.store, &source.root).unwrap();
+        source
+    }
+
+    #[test]
+    fn a_new_layout_is_whole_and_leaves_no_other_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = layout_with(directory.path(), &["v1"]);
+        let source = read(&layout, "v1");
+        assert_eq!(source.root, image("v1", b"0").root);
+        assert_eq!(source.name, "layout:v1");
+        assert_eq!(listing(directory.path()).len(), LAYOUT_PATHS);
+    }
+
+    #[test]
+    fn other_tags_and_unknown_fields_survive() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = layout_with(directory.path(), &["v1", "v2"]);
+        let path = layout.join(INDEX_JSON);
+        let mut index = read_index(&layout).unwrap().unwrap();
+        index["x-unknown"] = json!([1, { "b": 1, "a": 2 }]);
+        index["manifests"][0]["x-field"] = json!("kept");
+        fs::write(&path, index.to_string()).unwrap();
+
+        let replacement = image("v2", b"new");
+        add(&layout, staging(&layout).path(), &replacement).unwrap();
+        index["manifests"][1] = replacement.root;
+        assert_eq!(fs::read_to_string(&path).unwrap(), index.to_string());
+        read(&layout, "v1");
+        read(&layout, "v2");
+    }
+
+    #[test]
+    fn concurrent_commits_of_different_tags_all_survive() {
+        let directory = tempfile::tempdir().unwrap();
+        // Some find nothing there, and one of them makes the layout.
+        let layout = directory.path().join("layout");
+        let tags: Vec<String> = (0..8).map(|number| format!("v{number}")).collect();
+        thread::scope(|scope| {
+            for tag in &tags {
+                let (layout, directory) = (&layout, directory.path());
+                scope.spawn(move || {
+                    let output = image(tag, tag.as_bytes());
+                    create_new(layout, staging(directory).path(), &output).unwrap();
+                    add(layout, staging(layout).path(), &output).unwrap();
+                });
+            }
+        });
+        for tag in &tags {
+            read(&layout, tag);
+        }
+        assert_eq!(
+            roots(&read_index(&layout).unwrap().unwrap()).len(),
+            tags.len()
+        );
+    }
+
+    #[test]
+    fn an_empty_directory_becomes_a_layout() {
+        let directory = tempfile::tempdir().unwrap();
+        add(
+            directory.path(),
+            staging(directory.path()).path(),
+            &image("v1", b"0"),
+        )
+        .unwrap();
+        read(directory.path(), "v1");
+    }
+
+    #[test]
+    fn a_failing_commit_leaves_the_listing_as_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = layout_with(directory.path(), &["v1"]);
+        let before = listing(directory.path());
+
+        let mut without_layer = image("v2", b"other");
+        without_layer.blobs.pop();
+        let mut damaged = image("v2", b"other");
+        damaged.blobs[2].location = super::super::spool::blob_of(&vec![b'x'; 2048]).unwrap();
+        for output in [without_layer, damaged] {
+            assert!(add(&layout, staging(&layout).path(), &output).is_err());
+            assert_eq!(listing(directory.path()), before);
+            let new = directory.path().join("new");
+            assert!(create_new(&new, staging(directory.path()).path(), &output).is_err());
+            assert_eq!(listing(directory.path()), before);
+        }
+        let index = layout.join(INDEX_JSON);
+        fs::write(&index, r#"{"manifests": {}}"#).unwrap();
+        let before = listing(directory.path());
+        let output = image("v2", b"other");
+        assert!(matches!(
+            add(&layout, staging(&layout).path(), &output),
+            Err(TransportError::Malformed { .. })
+        ));
+        assert_eq!(listing(directory.path()), before);
+    }
+
+    #[test]
+    fn a_blob_of_the_wrong_size_is_replaced_and_one_that_is_there_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = layout_with(directory.path(), &["v1"]);
+        let output = image("v1", b"0");
+        let [manifest, config, _] = &output.blobs[..] else {
+            panic!("three blobs");
+        };
+        let path = |blob: &OutputBlob| layout.join(blob_name(&blob.digest));
+        fs::write(path(manifest), "cut").unwrap();
+        let left = path(config).metadata().unwrap();
+        add(&layout, staging(&layout).path(), &output).unwrap();
+        read(&layout, "v1");
+        let now = path(config).metadata().unwrap();
+        use std::os::unix::fs::MetadataExt;
+        assert_eq!(left.ino(), now.ino());
+    }
+
+    #[test]
+    fn what_is_no_layout_is_said_to_be_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let reference = refer(&format!("oci:{}", directory.path().display()));
+        let is_no_image = |reference: &Reference| {
+            matches!(
+                open(reference).map(|_| ()),
+                Err(TransportError::NotAnImage { .. })
+            )
+        };
+        assert!(is_no_image(&reference));
+        fs::write(directory.path().join(OCI_LAYOUT), OCI_LAYOUT_CONTENT).unwrap();
+        assert!(is_no_image(&reference));
+        fs::write(directory.path().join(INDEX_JSON), r#"{"manifests":[]}"#).unwrap();
+        assert!(is_no_image(&reference));
+    }
+
+    #[test]
+    fn an_index_json_beyond_the_bound_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = layout_with(directory.path(), &["v1"]);
+        let index = File::options().write(true).open(layout.join(INDEX_JSON));
+        index.unwrap().set_len(DOCUMENT_LIMIT + 1).unwrap();
+        assert!(matches!(
+            read_index(&layout),
+            Err(TransportError::TooLarge { .. })
+        ));
+    }
+
+    #[test]
+    fn a_blob_that_is_no_regular_file_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = LayoutStore {
+            directory: directory.path().to_owned(),
+        };
+        let digest = sha256_digest(b"x");
+        assert!(matches!(
+            store.locate(&digest),
+            Err(BlobError::Missing { .. })
+        ));
+        let path = directory.path().join(blob_name(&digest));
+        fs::create_dir_all(&path).unwrap();
+        assert!(matches!(store.locate(&digest), Err(BlobError::Io { .. })));
+        fs::remove_dir(&path).unwrap();
+        let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, mode, 0).unwrap();
+        assert!(matches!(store.locate(&digest), Err(BlobError::Io { .. })));
+    }
+}

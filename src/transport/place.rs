@@ -39,7 +39,7 @@ pub(super) fn place(blob: &OutputBlob, staging: &Path, to: &Path) -> Result<(), 
             .file
             .metadata()
             .is_ok_and(|metadata| metadata.len() == location.size);
-    if whole && reflink(&location.file, to) || whole && hardlink(location, to) {
+    if whole && (reflink(&location.file, to) || hardlink(location, to)) {
         return Ok(());
     }
     copy(blob, to)

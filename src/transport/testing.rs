@@ -1,5 +1,7 @@
 //! Small images for the tests of this module.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::{Value, json};
 
 use crate::oci::digest::sha256_digest;
@@ -12,12 +14,22 @@ pub(super) fn refer(text: &str) -> Reference {
     text.parse().unwrap()
 }
 
+/// A header without a name.
+pub(super) fn header(entry_type: tar::EntryType, size: usize) -> tar::Header {
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(entry_type);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(size as u64);
+    header
+}
+
 /// An uncompressed layer with one file.
 pub(super) fn layer_tar(content: &[u8]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_ustar();
-    header.set_mode(0o644);
-    header.set_size(content.len() as u64);
+    let mut header = header(tar::EntryType::Regular, content.len());
     builder.append_data(&mut header, "file", content).unwrap();
     builder.into_inner().unwrap()
 }
@@ -84,4 +96,22 @@ pub(super) fn two_platforms() -> OutputImage {
         root: descriptor(OCI_INDEX, index.as_bytes()),
         blobs,
     }
+}
+
+/// Paths of a layout of one image: itself, `oci-layout`, `index.json`, two directories, and the
+/// blobs of [`image`].
+pub(super) const LAYOUT_PATHS: usize = 5 + 3;
+
+/// Every path below a directory, sorted.
+pub(super) fn listing(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in directory.read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(listing(&path));
+        }
+        found.push(path);
+    }
+    found.sort();
+    found
 }
