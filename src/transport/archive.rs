@@ -50,12 +50,8 @@ impl Archive {
                 false => spooled(spool::spool(file))?,
             }
         };
-        let not_an_archive = |error: io::Error| TransportError::NotAnImage {
-            path: path.to_owned(),
-            reason: format!("it is no archive ({error})"),
-        };
         let whole = spool::whole_file(file).map_err(TransportError::io("read", path))?;
-        let plain = spool::decompressed(whole).map_err(not_an_archive)?;
+        let plain = spool::decompressed(whole).map_err(|error| unpack_error(error, path))?;
         let entries = index(&plain).map_err(|error| TransportError::Malformed {
             path: path.to_owned(),
             document: "the archive".to_owned(),
@@ -121,6 +117,18 @@ impl Archive {
             document: name.to_owned(),
             reason: error.to_string(),
         })
+    }
+}
+
+/// What failed while a file was taken for an archive and unpacked: its content, or the disk.
+fn unpack_error(error: io::Error, path: &Path) -> TransportError {
+    use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
+    match error.kind() {
+        InvalidData | InvalidInput | Other | UnexpectedEof => TransportError::NotAnImage {
+            path: path.to_owned(),
+            reason: format!("it cannot be read as an archive: {error}"),
+        },
+        _ => TransportError::io("unpack", path)(error),
     }
 }
 

@@ -23,7 +23,7 @@ use super::image_name::{CONTAINERD_NAME, REF_NAME, normalized, set_annotation, t
 use super::index_json::{INDEX_JSON, OCI_LAYOUT, choose};
 use super::oci_archive;
 use super::output::{OutputImage, check_complete};
-use super::reference::{Reference, Selector};
+use super::reference::{Reference, Selector, Transport};
 use super::source::{DockerForm, Medium, Source, docker_names};
 use super::spool;
 
@@ -34,7 +34,7 @@ pub(super) const MANIFEST_JSON: &str = "manifest.json";
 /// image, else through `manifest.json`. docker saves an index of many platforms with the blobs of
 /// one; only `manifest.json` then leads to what is there.
 pub(super) fn open(archive: Arc<Archive>, reference: &Reference) -> Result<Source, TransportError> {
-    if !(archive.has(INDEX_JSON) && archive.has(OCI_LAYOUT)) {
+    if !(archive.has(MANIFEST_JSON) && archive.has(INDEX_JSON) && archive.has(OCI_LAYOUT)) {
         return open_manifest_json(&archive, reference, DockerForm::Old);
     }
     let form = DockerForm::OciCarrying;
@@ -46,7 +46,7 @@ pub(super) fn open(archive: Arc<Archive>, reference: &Reference) -> Result<Sourc
             TransportError::NoSuchName { .. }
             | TransportError::Blob(BlobError::Missing { .. })
             | TransportError::Image(ImageError::Blob(BlobError::Missing { .. })),
-        ) if archive.has(MANIFEST_JSON) => open_manifest_json(&archive, reference, form),
+        ) => open_manifest_json(&archive, reference, form),
         opened => opened,
     }
 }
@@ -61,7 +61,7 @@ fn open_manifest_json(
         .as_array()
         .ok_or_else(|| malformed(archive, "it is no array".to_owned()))?;
     let candidates = candidates(entries);
-    let chosen = choose(&candidates, reference)?;
+    let chosen = choose(&candidates, reference, Transport::DockerArchive)?;
     let entry = chosen["place"]
         .as_u64()
         .and_then(|place| entries.get(place as usize));
@@ -145,13 +145,7 @@ fn synthesize(archive: &Archive, entry: &Value) -> Result<(MappedStore, Value), 
     let mut layers = Vec::new();
     for (name, diff_id) in layer_names.into_iter().zip(diff_ids) {
         let location = member(name)?;
-        let compression = spool::compression(&location).map_err(read_error)?;
-        // What an uncompressed layer hashes to is checked against its diff_id when it is read.
-        let digest = match compression {
-            Compression::None => diff_id,
-            _ => hash(&location).map_err(read_error)?,
-        };
-        let media_type = layer_media_type(OCI_LAYER, compression);
+        let (media_type, digest) = identify(&location, diff_id).map_err(read_error)?;
         layers.push(descriptor(&media_type, &digest, location.size));
         blobs.insert(digest, location);
     }
@@ -169,6 +163,17 @@ fn synthesize(archive: &Archive, entry: &Value) -> Result<(MappedStore, Value), 
         spool::blob_of(manifest.as_bytes()).map_err(read_error)?,
     );
     Ok((MappedStore(blobs), root))
+}
+
+/// A layer's media type and digest. What an uncompressed one hashes to is checked against its
+/// diff_id when it is read.
+fn identify(layer: &BlobLocation, diff_id: Digest) -> io::Result<(String, Digest)> {
+    let compression = spool::compression(layer)?;
+    let digest = match compression {
+        Compression::None => diff_id,
+        _ => hash(layer)?,
+    };
+    Ok((layer_media_type(OCI_LAYER, compression), digest))
 }
 
 fn config_diff_ids(

@@ -60,7 +60,9 @@ pub enum TransportError {
     Ambiguous {
         /// The reference.
         reference: String,
-        /// What may be appended to it, each naming one image.
+        /// What goes in front of a choice to make it a reference: `oci:DIR:`.
+        prefix: String,
+        /// What names one image each.
         choices: Vec<String>,
     },
     /// No image has the name that was asked for.
@@ -124,10 +126,9 @@ impl TransportError {
             Self::Unsupported { reference, .. } => Some(format!(
                 "`skopeo copy {reference} oci:DIR:TAG` brings it into reach"
             )),
-            Self::Ambiguous { reference, choices } => {
-                let choice = choices.first()?;
-                Some(format!("choose one, as in `{reference}:{choice}`"))
-            }
+            Self::Ambiguous {
+                prefix, choices, ..
+            } => Some(format!("choose one, as in `{prefix}{}`", choices.first()?)),
             Self::SeveralPlatforms { platforms } => Some(format!(
                 "`--platform {}` takes one of them; `oci:DIR` and `oci-archive:FILE` hold all",
                 platforms.first()?

@@ -11,7 +11,7 @@ use super::error::TransportError;
 use super::image_name::{
     CONTAINERD_NAME, REF_NAME, annotation, full_names, is_full_name, normalized, tag,
 };
-use super::reference::{Reference, Selector};
+use super::reference::{Reference, Selector, Transport};
 
 /// The file's name in a layout.
 pub(super) const INDEX_JSON: &str = "index.json";
@@ -49,10 +49,11 @@ pub(super) fn roots(index: &Value) -> &[Value] {
         .map_or(&[], Vec::as_slice)
 }
 
-/// The descriptor that a reference asks for.
+/// The descriptor that a reference asks for. `transport` is what it turned out to be.
 pub(super) fn choose<'a>(
     roots: &'a [Value],
     reference: &Reference,
+    transport: Transport,
 ) -> Result<&'a Value, TransportError> {
     if roots.is_empty() {
         return Err(TransportError::NotAnImage {
@@ -78,6 +79,7 @@ pub(super) fn choose<'a>(
         }
         _ => Err(TransportError::Ambiguous {
             reference: reference.to_string(),
+            prefix: reference.prefix(transport),
             choices: choices(roots),
         }),
     }
@@ -175,7 +177,7 @@ mod tests {
     }
 
     fn choose_digest(roots: &[Value], reference: &str) -> Result<String, TransportError> {
-        let chosen = choose(roots, &reference.parse().unwrap())?;
+        let chosen = choose(roots, &reference.parse().unwrap(), Transport::Oci)?;
         Ok(chosen["digest"].as_str().unwrap().to_owned())
     }
 
@@ -197,8 +199,9 @@ mod tests {
         ];
         for reference in ["oci:x", "oci:x:twice"] {
             match choose_digest(&roots, reference) {
-                Err(TransportError::Ambiguous { choices, .. }) => {
-                    assert_eq!(choices, ["v1", "@1", "@2", "@3"]);
+                Err(error @ TransportError::Ambiguous { .. }) => {
+                    assert!(error.to_string().ends_with(": v1, @1, @2, @3"), "{error}");
+                    assert!(error.hint().is_some_and(|hint| hint.contains("`oci:x:v1`")));
                 }
                 other => panic!("{other:?}"),
             }

@@ -14,7 +14,7 @@ use super::index_json::{
     INDEX_JSON, OCI_LAYOUT, OCI_LAYOUT_CONTENT, check_layout_version, choose, roots, with_roots,
 };
 use super::output::OutputImage;
-use super::reference::Reference;
+use super::reference::{Reference, Transport};
 use super::source::{Medium, Source, docker_names};
 
 /// Opens the image that `reference` chooses from the archive's `index.json`.
@@ -26,7 +26,11 @@ pub(super) fn open(
     check_layout_version(&archive.read_json(OCI_LAYOUT)?, &archive.path)?;
     let index = archive.read_json(INDEX_JSON)?;
     let roots = roots(&index);
-    let root = choose(roots, reference)?.clone();
+    let transport = match medium {
+        Medium::DockerArchive(_) => Transport::DockerArchive,
+        _ => Transport::OciArchive,
+    };
+    let root = choose(roots, reference, transport)?.clone();
     let names = docker_names(roots, &root, reference);
     Ok(Source::new(archive, root, medium, reference, names))
 }

@@ -20,7 +20,7 @@ use super::index_json::{
 };
 use super::output::OutputImage;
 use super::place::{OutputBlob, create, place, sync};
-use super::reference::Reference;
+use super::reference::{Reference, Transport};
 use super::source::{Medium, Source, docker_names};
 
 /// Opens the image that `reference` chooses from the layout's `index.json`.
@@ -40,7 +40,7 @@ pub(super) fn open(reference: &Reference) -> Result<Source, TransportError> {
     check_version(path)?.ok_or_else(|| missing(OCI_LAYOUT))?;
     let index = read_index(path)?.ok_or_else(|| missing(INDEX_JSON))?;
     let roots = roots(&index);
-    let root = choose(roots, reference)?.clone();
+    let root = choose(roots, reference, Transport::Oci)?.clone();
     let names = docker_names(roots, &root, reference);
     let store = Arc::new(LayoutStore {
         directory: path.to_owned(),

@@ -99,6 +99,11 @@ impl Reference {
         !matches!(self, Self::Path(_)) && self.path() == Path::new("-")
     }
 
+    /// What goes in front of a selector to name an image of this medium.
+    pub(super) fn prefix(&self, transport: Transport) -> String {
+        format!("{}:{}:", transport.name(), self.path().display())
+    }
+
     /// The image that it asks for, where it says so.
     pub fn selector(&self) -> Option<&Selector> {
         match self {

@@ -1,6 +1,6 @@
 //! Writing an image: decided and checked early, committed whole at the end.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
@@ -206,18 +206,26 @@ fn decide(reference: &Reference, source: Medium) -> Result<(Medium, Place), Tran
     if reference.is_stream() {
         return Ok((asked.unwrap_or(as_archive(source)), Place::Stream));
     }
-    let metadata = match path.metadata() {
-        Ok(metadata) => metadata,
+    match path.metadata() {
+        Ok(metadata) => decide_existing(path, &metadata, asked, source),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let medium = asked.unwrap_or(new_medium(path, source));
             let place = match medium {
                 Medium::OciLayout => Place::NewLayout(path.to_owned()),
                 _ => Place::File(path.to_owned()),
             };
-            return Ok((medium, place));
+            Ok((medium, place))
         }
-        Err(error) => return Err(TransportError::io("open", path)(error)),
-    };
+        Err(error) => Err(TransportError::io("open", path)(error)),
+    }
+}
+
+fn decide_existing(
+    path: &Path,
+    metadata: &Metadata,
+    asked: Option<Medium>,
+    source: Medium,
+) -> Result<(Medium, Place), TransportError> {
     // Replacing a symlink would leave what it leads to as it was.
     let real = path
         .canonicalize()
