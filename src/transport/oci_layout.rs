@@ -215,27 +215,7 @@ fn lock(layout: &Path) -> Result<Vec<File>, TransportError> {
 /// moment in between, all that can be read is whole.
 fn write_into(layout: &Path, staging: &Path, output: &OutputImage) -> Result<(), TransportError> {
     let mut added = Added::default();
-    let mut directories = BTreeSet::new();
-    for blob in &output.blobs {
-        let to = layout.join(blob_name(&blob.digest));
-        let directory = parent(&to);
-        if directories.insert(directory.to_owned()) {
-            added.directory(parent(directory))?;
-            added.directory(directory)?;
-        }
-        if to
-            .metadata()
-            .is_ok_and(|there| there.is_file() && there.len() == blob.location.size)
-        {
-            continue;
-        }
-        let temporary = staging.join("placed-blob");
-        place(blob, staging, &temporary)?;
-        added.file(&temporary, to)?;
-    }
-    for directory in &directories {
-        sync(directory)?;
-    }
+    write_blobs(layout, staging, &output.blobs, &mut added)?;
     let mut index = read_index(layout)?.unwrap_or_else(|| with_roots(&[]));
     if !put(&mut index, output.root.clone()) {
         return Err(TransportError::Malformed {
@@ -255,6 +235,36 @@ fn write_into(layout: &Path, staging: &Path, output: &OutputImage) -> Result<(),
     }
     added.keep();
     sync(layout)
+}
+
+fn write_blobs(
+    layout: &Path,
+    staging: &Path,
+    blobs: &[OutputBlob],
+    added: &mut Added,
+) -> Result<(), TransportError> {
+    let mut directories = BTreeSet::new();
+    for blob in blobs {
+        let to = layout.join(blob_name(&blob.digest));
+        let directory = parent(&to);
+        if directories.insert(directory.to_owned()) {
+            added.directory(parent(directory))?;
+            added.directory(directory)?;
+        }
+        if to
+            .metadata()
+            .is_ok_and(|there| there.is_file() && there.len() == blob.location.size)
+        {
+            continue;
+        }
+        let temporary = staging.join("placed-blob");
+        place(blob, staging, &temporary)?;
+        added.file(&temporary, to)?;
+    }
+    for directory in &directories {
+        sync(directory)?;
+    }
+    Ok(())
 }
 
 fn write_temporary(staging: &Path, bytes: &[u8]) -> Result<PathBuf, TransportError> {
