@@ -3,6 +3,7 @@
 pub mod inventory;
 pub mod oci;
 pub mod parallel;
+pub mod pipeline;
 pub mod plan;
 pub mod profile;
 pub mod progress;

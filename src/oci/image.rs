@@ -212,6 +212,35 @@ impl Node {
         }
     }
 
+    /// Digests of every blob at and below this node, documents before what they name; one that is
+    /// named several times comes several times.
+    ///
+    /// # Errors
+    /// [`ImageError::Malformed`] for a descriptor that is none.
+    pub fn blobs(&self) -> Result<Vec<Digest>, ImageError> {
+        let mut digests = vec![typed_descriptor(self.descriptor())?.digest().clone()];
+        match self {
+            Self::Index(index) => {
+                for child in &index.children {
+                    digests.extend(child.blobs()?);
+                }
+            }
+            Self::Image(image) => {
+                digests.push(image.config_descriptor.digest().clone());
+                digests.extend(
+                    image
+                        .layers
+                        .iter()
+                        .map(|layer| layer.descriptor.digest().clone()),
+                );
+            }
+            Self::Other(other) => {
+                digests.extend(other.blobs.iter().skip(1).map(|blob| blob.digest().clone()))
+            }
+        }
+        Ok(digests)
+    }
+
     /// All images at and below this node, in order.
     pub fn images(&self) -> Vec<&Image> {
         match self {

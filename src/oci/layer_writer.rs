@@ -36,16 +36,12 @@ pub struct LayerWriter {
 }
 
 impl LayerWriter {
-    /// Starts a layer in a new file at `path`, compressed as the (resolved) setting says.
+    /// Starts a layer in an empty `file` (open for reading too) at `path`, compressed as the
+    /// (resolved) setting says.
     ///
     /// # Errors
-    /// I/O errors; a file that exists already is one.
-    pub fn create(path: &Path, setting: CompressionSetting) -> io::Result<Self> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(path)?;
+    /// I/O errors.
+    pub fn new(file: File, path: &Path, setting: CompressionSetting) -> io::Result<Self> {
         let output = HashingWriter {
             inner: BufWriter::with_capacity(128 << 10, file),
             hasher: DigestHasher::sha256(),
@@ -166,6 +162,15 @@ mod tests {
     use crate::oci::compression::decode;
     use crate::oci::digest::sha256_digest;
 
+    fn new_file(path: &Path) -> File {
+        File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .unwrap()
+    }
+
     #[test]
     fn a_layer_has_the_digests_of_its_bytes_in_every_compression() {
         let directory = tempfile::tempdir().unwrap();
@@ -179,7 +184,7 @@ mod tests {
         ];
         for (index, setting) in settings.into_iter().enumerate() {
             let path = directory.path().join(index.to_string());
-            let mut writer = LayerWriter::create(&path, setting).unwrap();
+            let mut writer = LayerWriter::new(new_file(&path), &path, setting).unwrap();
             writer.write_all(&data).unwrap();
             let written = writer.finish().unwrap();
             let blob = std::fs::read(&path).unwrap();
@@ -200,7 +205,8 @@ mod tests {
     fn a_layer_that_was_damaged_on_disk_does_not_read_back() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("layer");
-        let mut writer = LayerWriter::create(&path, CompressionSetting::Zstd(3)).unwrap();
+        let mut writer =
+            LayerWriter::new(new_file(&path), &path, CompressionSetting::Zstd(3)).unwrap();
         writer.write_all(&b"tar bytes ".repeat(500)).unwrap();
         let written = writer.finish().unwrap();
         let mut bytes = std::fs::read(&path).unwrap();

@@ -19,6 +19,17 @@ pub struct Edit {
     pub replacement: Vec<Piece>,
 }
 
+impl Edit {
+    /// Bytes that come in.
+    pub fn added_bytes(&self) -> u64 {
+        let length = |piece: &Piece| match piece {
+            Piece::Bytes(bytes) => bytes.len() as u64,
+            Piece::Earlier(range) => range.end - range.start,
+        };
+        self.replacement.iter().map(length).sum()
+    }
+}
+
 /// Bytes that an edit puts in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {

@@ -1,0 +1,183 @@
+//! `inspect`: what bytecode is in an image, and what is wrong with it.
+
+use super::summary::{self, path_text};
+use super::{Options, PipelineError, open, survey};
+use crate::inventory::{Inventory, Status, Tree};
+use crate::oci::Image;
+use crate::report::model::{
+    Finding, FindingKind, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow,
+};
+use crate::situations::{Extent, Situation, situations};
+use crate::transport::Source;
+
+/// Reads every image that the source holds and reports on it. `reference` is what the user wrote.
+///
+/// # Errors
+/// [`PipelineError`] where an image cannot be read. One without Python is a report.
+pub fn inspect(
+    source: &Source,
+    reference: &str,
+    options: &Options<'_>,
+) -> Result<InspectReport, PipelineError> {
+    let root = open(source, options)?;
+    let mut images = Vec::new();
+    for image in root.images() {
+        let inventory = survey(&*source.store, image, options)?;
+        images.push(describe(image, &inventory));
+    }
+    Ok(InspectReport {
+        schema: "pycull.inspect/1",
+        reference: reference.to_owned(),
+        images,
+    })
+}
+
+fn describe(image: &Image, inventory: &Inventory) -> InspectImage {
+    InspectImage {
+        platform: image.platform.to_string(),
+        manifest_digest: image.manifest_digest().to_owned(),
+        compressed_bytes: summary::compressed_bytes(image),
+        uncompressed_bytes: summary::uncompressed_bytes(inventory),
+        layers: layers(image, inventory),
+        trees: inventory
+            .trees
+            .iter()
+            .enumerate()
+            .map(|(index, tree)| describe_tree(inventory, index, tree))
+            .collect(),
+        situations: rows(&situations(inventory, Extent::Image)),
+        findings: findings(inventory),
+    }
+}
+
+fn layers(image: &Image, inventory: &Inventory) -> Vec<InspectLayer> {
+    let levels = summary::levels_by_layer(inventory);
+    let commands = summary::created_by(image);
+    let parts = inventory.layers.iter().zip(levels).zip(commands);
+    parts
+        .enumerate()
+        .map(|(index, ((scan, levels), created_by))| InspectLayer {
+            index: index + 1,
+            digest: scan.layer.descriptor.digest().to_string(),
+            diff_id: scan.layer.diff_id.to_string(),
+            media_type: scan.layer.descriptor.media_type().to_string(),
+            compressed_bytes: scan.layer.descriptor.size(),
+            uncompressed_bytes: scan.uncompressed_bytes,
+            levels: summary::levels(levels),
+            created_by,
+        })
+        .collect()
+}
+
+fn describe_tree(inventory: &Inventory, index: usize, tree: &Tree) -> InspectTree {
+    InspectTree {
+        path: path_text(&tree.path),
+        python: tree.version.map(|version| version.to_string()),
+        cache_tag: tree
+            .version
+            .map(|version| format!("cpython-{}{}", version.major, version.minor)),
+        magic: tree.magic.map(|magic| magic.0),
+        kind: tree.kind.to_string(),
+        sources: summary::count(tree.sources),
+        levels: summary::levels(tree.levels),
+        sourceless: summary::count(tree.sourceless),
+        situations: rows(&situations(inventory, Extent::Tree(index))),
+    }
+}
+
+fn rows(situations: &[Situation]) -> Vec<SituationRow> {
+    let status_quo = situations.first().map_or(0, |situation| situation.bytes);
+    situations
+        .iter()
+        .map(|situation| {
+            let difference = situation.bytes.cast_signed() - status_quo.cast_signed();
+            let percent = if status_quo == 0 {
+                0.0
+            } else {
+                difference as f64 / status_quo as f64 * 100.0
+            };
+            SituationRow {
+                name: situation.name.to_owned(),
+                bytes: situation.bytes,
+                difference_bytes: difference,
+                difference_percent: (percent * 100.0).round() / 100.0,
+            }
+        })
+        .collect()
+}
+
+/// All findings, by path.
+fn findings(inventory: &Inventory) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = cache_findings(inventory)
+        .chain(sourceless_findings(inventory))
+        .chain(hidden_findings(inventory))
+        .collect();
+    findings.sort_by(|a, b| (&a.path, a.layer, a.kind).cmp(&(&b.path, b.layer, b.kind)));
+    findings
+}
+
+fn cache_findings(inventory: &Inventory) -> impl Iterator<Item = Finding> + '_ {
+    inventory.caches.iter().filter_map(|cache| {
+        let (kind, detail) = match &cache.status {
+            Status::Fresh | Status::Unknown(_) => return None,
+            Status::Stale(reason) => (FindingKind::Stale, reason.to_string()),
+            Status::HashMismatch => (
+                FindingKind::HashMismatch,
+                "checked hash: Python compiles the source at every start".to_owned(),
+            ),
+            Status::UncheckedMismatch => (
+                FindingKind::HashMismatch,
+                "unchecked hash: Python runs this, not the source".to_owned(),
+            ),
+            Status::Orphan => (
+                FindingKind::Orphan,
+                format!("there is no {}", path_text(&cache.source)),
+            ),
+            Status::Foreign(reason) => (FindingKind::Foreign, reason.clone()),
+            Status::Malformed(reason) => (FindingKind::Malformed, reason.clone()),
+        };
+        Some(Finding {
+            kind,
+            path: path_text(&cache.path),
+            layer: cache.member.layer + 1,
+            bytes: cache.bytes,
+            detail,
+        })
+    })
+}
+
+fn sourceless_findings(inventory: &Inventory) -> impl Iterator<Item = Finding> + '_ {
+    inventory.sourceless.iter().flat_map(|module| {
+        let finding = |kind, detail| Finding {
+            kind,
+            path: path_text(&module.path),
+            layer: module.member.layer + 1,
+            bytes: module.bytes,
+            detail,
+        };
+        let malformed = module
+            .malformed
+            .clone()
+            .map(|reason| finding(FindingKind::Malformed, reason));
+        let shadowed = module.shadowed.then(|| {
+            finding(
+                FindingKind::Shadowed,
+                "the source beside it is imported instead".to_owned(),
+            )
+        });
+        malformed.into_iter().chain(shadowed)
+    })
+}
+
+fn hidden_findings(inventory: &Inventory) -> impl Iterator<Item = Finding> + '_ {
+    inventory.hidden.iter().map(|cache| {
+        let by = inventory.member(cache.by);
+        Finding {
+            kind: FindingKind::Hidden,
+            path: path_text(&cache.path),
+            layer: cache.member.layer + 1,
+            bytes: cache.bytes,
+            detail: format!("by {} in layer {}", path_text(&by.path), cache.by.layer + 1),
+        }
+    })
+}

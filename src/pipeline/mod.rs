@@ -1,0 +1,140 @@
+//! The recipes: what each command does, step by step, from a reference to a report. The only
+//! place where the other modules are wired together.
+
+mod compare;
+mod inspect;
+mod minimize;
+mod summary;
+
+use crate::inventory::{self, Inventory};
+use crate::oci::image::{ImageError, load};
+use crate::oci::{BlobStore, Image, Node, Platform};
+use crate::progress::Observer;
+use crate::rootfs::{RootfsError, squash};
+use crate::scan::{LayerError, hash_sources, scan_layers};
+use crate::transport::{Source, TransportError};
+
+pub use compare::compare;
+pub use inspect::inspect;
+pub use minimize::{MinimizeOptions, minimize, plan_only};
+
+/// What every recipe can be told.
+#[derive(Clone)]
+pub struct Options<'a> {
+    /// The platform that is wanted; `None`: all of them.
+    pub platform: Option<Platform>,
+    /// Layers that are worked on at a time.
+    pub jobs: usize,
+    /// Is told how far the work is.
+    pub observer: &'a dyn Observer,
+}
+
+/// What can go wrong in a recipe.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// An index, manifest or config cannot be used.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A layer cannot be used.
+    #[error("image {platform}: {source}")]
+    Layer {
+        /// The image's platform.
+        platform: Platform,
+        /// What is wrong with it.
+        source: LayerError,
+    },
+    /// The layers cannot be applied one upon the other.
+    #[error("image {platform}: {source}")]
+    Rootfs {
+        /// The image's platform.
+        platform: Platform,
+        /// What is wrong.
+        source: RootfsError,
+    },
+    /// The image's config runs Python at a level that has no name of its own here.
+    #[error(
+        "image {platform}: profile `auto` cannot tell the level: the config runs Python with an optimization above 2"
+    )]
+    RuntimeLevel {
+        /// The image's platform.
+        platform: Platform,
+    },
+    /// The images have no platform in common.
+    #[error("the images have no platform in common: before {before}; after {after}")]
+    NothingToCompare {
+        /// Platforms of the image before.
+        before: String,
+        /// Platforms of the image after.
+        after: String,
+    },
+    /// The output could not be written.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// A document could not be written beside the output.
+    #[error("cannot write a document of the new image to {path}")]
+    Stage {
+        /// The file.
+        path: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl PipelineError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Transport(error) => error.hint(),
+            Self::RuntimeLevel { .. } => {
+                Some("name the levels to keep, for example `--set levels=[0]`".to_owned())
+            }
+            Self::Image(ImageError::NoPlatform { .. }) => {
+                Some("choose one of them with `--platform`".to_owned())
+            }
+            Self::Image(ImageError::Blob(crate::oci::BlobError::Missing { .. })) => Some(
+                "if the image holds one platform of several, choose it with `--platform`"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+fn open(source: &Source, options: &Options<'_>) -> Result<Node, ImageError> {
+    load(&*source.store, &source.root, options.platform.as_ref())
+}
+
+/// Reads an image whole and takes stock of it.
+fn survey(
+    store: &dyn BlobStore,
+    image: &Image,
+    options: &Options<'_>,
+) -> Result<Inventory, PipelineError> {
+    let layer_error = |source| PipelineError::Layer {
+        platform: image.platform.clone(),
+        source,
+    };
+    let scans =
+        scan_layers(store, &image.layers, options.jobs, options.observer).map_err(layer_error)?;
+    let rootfs = squash(scans.iter().map(|scan| &*scan.members)).map_err(|source| {
+        PipelineError::Rootfs {
+            platform: image.platform.clone(),
+            source,
+        }
+    })?;
+    let wanted = inventory::wanted_hashes(&scans, &rootfs);
+    let hashes = match wanted.is_empty() {
+        true => Default::default(),
+        false => hash_sources(
+            store,
+            &image.layers,
+            &wanted,
+            options.jobs,
+            options.observer,
+        )
+        .map_err(layer_error)?,
+    };
+    Ok(inventory::build(scans, rootfs, &hashes))
+}
