@@ -24,9 +24,7 @@ pub fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs) -> WantedHashes {
         let (true, Some(source)) = (header.needs_source_hash(), file.source_inode) else {
             continue;
         };
-        let magics = wanted
-            .entry(rootfs.inode(source).data)
-            .or_insert_with(Vec::new);
+        let magics = wanted.entry(rootfs.inode(source).data).or_default();
         if !magics.contains(&header.magic) {
             magics.push(header.magic);
         }

@@ -137,7 +137,7 @@ fn plan_image<'a>(
             Some(level) => vec![level],
             None => {
                 return Err(PipelineError::RuntimeLevel {
-                    platform: image.platform.clone(),
+                    platform: image.platform.to_string(),
                 });
             }
         },
@@ -252,8 +252,8 @@ impl Work<'_> {
         });
         options.observer.end();
         outcomes.map_err(|source| PipelineError::Layer {
-            platform: planned.image.platform.clone(),
-            source,
+            platform: planned.image.platform.to_string(),
+            source: Box::new(source),
         })
     }
 

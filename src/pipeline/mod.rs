@@ -40,15 +40,15 @@ pub enum PipelineError {
     #[error("image {platform}: {source}")]
     Layer {
         /// The image's platform.
-        platform: Platform,
+        platform: String,
         /// What is wrong with it.
-        source: LayerError,
+        source: Box<LayerError>,
     },
     /// The layers cannot be applied one upon the other.
     #[error("image {platform}: {source}")]
     Rootfs {
         /// The image's platform.
-        platform: Platform,
+        platform: String,
         /// What is wrong.
         source: RootfsError,
     },
@@ -58,7 +58,7 @@ pub enum PipelineError {
     )]
     RuntimeLevel {
         /// The image's platform.
-        platform: Platform,
+        platform: String,
     },
     /// The images have no platform in common.
     #[error("the images have no platform in common: before {before}; after {after}")]
@@ -113,14 +113,14 @@ fn survey(
     options: &Options<'_>,
 ) -> Result<Inventory, PipelineError> {
     let layer_error = |source| PipelineError::Layer {
-        platform: image.platform.clone(),
-        source,
+        platform: image.platform.to_string(),
+        source: Box::new(source),
     };
     let scans =
         scan_layers(store, &image.layers, options.jobs, options.observer).map_err(layer_error)?;
     let rootfs = squash(scans.iter().map(|scan| &*scan.members)).map_err(|source| {
         PipelineError::Rootfs {
-            platform: image.platform.clone(),
+            platform: image.platform.to_string(),
             source,
         }
     })?;

@@ -58,6 +58,12 @@ pub(super) fn parse(block: &[u8; 512]) -> Result<&Header, HeaderError> {
 
 /// The size field as it stands, for whatever type of header.
 pub(super) fn raw_size(header: &Header) -> Result<u64, HeaderError> {
+    let is_empty = header.as_bytes()[SIZE_FIELD]
+        .iter()
+        .all(|byte| matches!(byte, 0 | b' '));
+    if is_empty {
+        return Ok(0);
+    }
     header
         .entry_size()
         .map_err(|_| HeaderError::Field { name: "size" })
@@ -100,17 +106,27 @@ pub(super) struct Fields {
 impl Fields {
     pub(super) fn read(header: &Header) -> Result<Self, HeaderError> {
         let wrong = |name| HeaderError::Field { name };
+        let block = header.as_bytes();
+        // A field left empty counts as 0, as Go's reader has it.
+        let or_zero = |field: std::ops::Range<usize>, value: std::io::Result<u64>| {
+            let is_empty = block[field].iter().all(|byte| matches!(byte, 0 | b' '));
+            if is_empty { Ok(0) } else { value }
+        };
         let device = |number: std::io::Result<Option<u32>>| number.ok().flatten().unwrap_or(0);
         Ok(Self {
             path: header.path_bytes().into_owned(),
             link: header.link_name_bytes().unwrap_or_default().into_owned(),
             size: raw_size(header)?,
             sparse_size: header.as_gnu().and_then(|gnu| gnu.real_size().ok()),
-            mode: header.mode().map_err(|_| wrong("mode"))? & 0o7777,
-            uid: header.uid().map_err(|_| wrong("uid"))?,
-            gid: header.gid().map_err(|_| wrong("gid"))?,
+            mode: or_zero(100..108, header.mode().map(u64::from)).map_err(|_| wrong("mode"))?
+                as u32
+                & 0o7777,
+            uid: or_zero(108..116, header.uid()).map_err(|_| wrong("uid"))?,
+            gid: or_zero(116..124, header.gid()).map_err(|_| wrong("gid"))?,
             // Base-256 times before 1970 come as the two's complement.
-            mtime: header.mtime().map_err(|_| wrong("mtime"))?.cast_signed(),
+            mtime: or_zero(136..148, header.mtime())
+                .map_err(|_| wrong("mtime"))?
+                .cast_signed(),
             device: (device(header.device_major()), device(header.device_minor())),
         })
     }
