@@ -27,7 +27,7 @@ pub struct LayerError {
     pub digest: Digest,
     /// What is wrong.
     #[source]
-    pub cause: LayerErrorCause,
+    pub cause: Box<LayerErrorCause>,
 }
 
 /// What is wrong with a layer.
@@ -118,7 +118,7 @@ pub(crate) fn layer_error(index: usize, layer: &Layer, cause: LayerErrorCause) -
     LayerError {
         number: index + 1,
         digest: layer.descriptor.digest().clone(),
-        cause,
+        cause: Box::new(cause),
     }
 }
 
@@ -292,9 +292,9 @@ fn hash_layer(
     layer_index: usize,
     wanted: &HashMap<usize, &[Magic]>,
     observer: &dyn Observer,
-) -> Result<Vec<((MemberId, Magic), [u8; 8])>, LayerErrorCause> {
+) -> Result<SourceHashes, LayerErrorCause> {
     read_layer(store, layer, observer, |_, stream| {
-        let mut hashes = Vec::new();
+        let mut hashes = SourceHashes::new();
         let mut reader = tar::Reader::new(stream);
         let mut index = 0;
         while reader.next_member()?.is_some() {

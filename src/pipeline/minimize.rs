@@ -253,7 +253,7 @@ impl Work<'_> {
         options.observer.end();
         outcomes.map_err(|source| PipelineError::Layer {
             platform: planned.image.platform.to_string(),
-            source: Box::new(source),
+            source,
         })
     }
 

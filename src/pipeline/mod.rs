@@ -42,7 +42,7 @@ pub enum PipelineError {
         /// The image's platform.
         platform: String,
         /// What is wrong with it.
-        source: Box<LayerError>,
+        source: LayerError,
     },
     /// The layers cannot be applied one upon the other.
     #[error("image {platform}: {source}")]
@@ -114,7 +114,7 @@ fn survey(
 ) -> Result<Inventory, PipelineError> {
     let layer_error = |source| PipelineError::Layer {
         platform: image.platform.to_string(),
-        source: Box::new(source),
+        source,
     };
     let scans =
         scan_layers(store, &image.layers, options.jobs, options.observer).map_err(layer_error)?;

@@ -16,10 +16,10 @@ pub fn runtime_level(config: &Value) -> Option<Level> {
 
 fn environment(config: &Value) -> Option<String> {
     let variables = config.pointer("/config/Env")?.as_array()?;
-    let values = variables
+    let mut values = variables
         .iter()
         .filter_map(|variable| variable.as_str()?.strip_prefix("PYTHONOPTIMIZE="));
-    values.last().map(str::to_owned)
+    values.next_back().map(str::to_owned)
 }
 
 /// An empty value counts as unset, and any that is no positive number as 1 (CPython's `_Py_get_env_flag`).

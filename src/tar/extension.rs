@@ -125,7 +125,9 @@ fn malformed_value(key: &[u8], value: &[u8]) -> String {
 }
 
 /// A record's key and value, or what is wrong with it.
-type Record<'a> = Result<(&'a [u8], &'a [u8]), String>;
+type Record<'a> = Result<KeyAndValue<'a>, String>;
+
+type KeyAndValue<'a> = (&'a [u8], &'a [u8]);
 
 /// The records `length key=value\n` of a pax extended header (POSIX.1-2017, pax, "pax Header Block").
 pub(super) fn records(payload: &[u8]) -> impl Iterator<Item = Record<'_>> {
@@ -148,7 +150,8 @@ pub(super) fn records(payload: &[u8]) -> impl Iterator<Item = Record<'_>> {
     })
 }
 
-fn split_record(rest: &[u8]) -> Option<((&[u8], &[u8]), &[u8])> {
+/// The first record, and what follows it.
+fn split_record(rest: &[u8]) -> Option<(KeyAndValue<'_>, &[u8])> {
     let space = rest.iter().take(21).position(|byte| *byte == b' ')?;
     let length: usize = std::str::from_utf8(&rest[..space]).ok()?.parse().ok()?;
     let record = rest.get(space + 1..length)?.strip_suffix(b"\n")?;

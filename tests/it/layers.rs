@@ -1,0 +1,1 @@
+//! The merged view and the plan on layers made by hand.

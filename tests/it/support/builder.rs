@@ -1,0 +1,294 @@
+//! Images made by hand, member by member, so that a test says just what it is about.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use pycull::oci::digest::sha256_digest;
+use serde_json::{Value, json};
+
+/// Compression of a layer that a test makes.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Layered {
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+/// A layer's tar stream, written member by member.
+#[derive(Default, Clone)]
+pub struct LayerBuilder {
+    bytes: Vec<u8>,
+    pax: Vec<(String, Vec<u8>)>,
+    mtime: u64,
+    mode: Option<u32>,
+    trailing: Vec<u8>,
+}
+
+pub const SOURCE_MTIME: u64 = 1_600_000_000;
+
+impl LayerBuilder {
+    pub fn new() -> Self {
+        Self { mtime: SOURCE_MTIME, ..Self::default() }
+    }
+
+    /// Extended attributes and other pax records of the next member.
+    pub fn pax(mut self, key: &str, value: impl AsRef<[u8]>) -> Self {
+        self.pax.push((key.to_owned(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// The mtime of members from here on.
+    pub fn mtime(mut self, seconds: u64) -> Self {
+        self.mtime = seconds;
+        self
+    }
+
+    /// The mode of members from here on.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// Bytes after the end marker.
+    pub fn trailing(mut self, bytes: &[u8]) -> Self {
+        self.trailing = bytes.to_vec();
+        self
+    }
+
+    pub fn directory(self, path: &str) -> Self {
+        self.member(path, tar::EntryType::Directory, 0o755, "", &[])
+    }
+
+    pub fn file(self, path: &str, data: impl AsRef<[u8]>) -> Self {
+        self.member(path, tar::EntryType::Regular, 0o644, "", data.as_ref())
+    }
+
+    pub fn hardlink(self, path: &str, target: &str) -> Self {
+        self.member(path, tar::EntryType::Link, 0o644, target, &[])
+    }
+
+    pub fn symlink(self, path: &str, target: &str) -> Self {
+        self.member(path, tar::EntryType::Symlink, 0o777, target, &[])
+    }
+
+    /// `.wh.NAME` beside where NAME is.
+    pub fn whiteout(self, path: &str) -> Self {
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let separator = if directory.is_empty() { "" } else { "/" };
+        self.file(&format!("{directory}{separator}.wh.{name}"), b"")
+    }
+
+    pub fn opaque(self, directory: &str) -> Self {
+        self.file(&format!("{directory}/.wh..wh..opq"), b"")
+    }
+
+    /// A module with its source and a level-0 cache that is fresh.
+    pub fn module(self, directory: &str, name: &str, source: &str) -> Self {
+        let cache = super::pyc::cache_39(self.mtime as u32, source.len() as u32, source.as_bytes());
+        self.file(&format!("{directory}/{name}.py"), source)
+            .file(&format!("{directory}/__pycache__/{name}.cpython-39.pyc"), cache)
+    }
+
+    /// What makes a directory a standard library of CPython 3.9, without caches.
+    pub fn stdlib(self, directory: &str) -> Self {
+        self.file(&format!("{directory}/os.py"), "# os\n")
+            .file(&format!("{directory}/site.py"), "# site\n")
+            .file(&format!("{directory}/encodings/__init__.py"), "# encodings\n")
+    }
+
+    /// Any member. Names and targets that do not fit the header go to pax records.
+    pub fn member(mut self, path: &str, kind: tar::EntryType, mode: u32, link: &str, data: &[u8]) -> Self {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(self.mode.unwrap_or(mode));
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(self.mtime);
+        header.set_size(data.len() as u64);
+        if path.len() > 100 {
+            self.pax.push(("path".to_owned(), path.as_bytes().to_vec()));
+        }
+        let name = &path.as_bytes()[..path.len().min(100)];
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name);
+        if !link.is_empty() {
+            header.set_link_name_literal(link).unwrap();
+        }
+        self.push_pax();
+        header.set_cksum();
+        self.raw(header.as_bytes());
+        self.raw(data);
+        self.pad();
+        self
+    }
+
+    /// Bytes as they are, for members that no builder makes.
+    pub fn raw_member(mut self, bytes: &[u8]) -> Self {
+        self.raw(bytes);
+        self.pad();
+        self
+    }
+
+    fn push_pax(&mut self) {
+        if self.pax.is_empty() {
+            return;
+        }
+        let mut payload = Vec::new();
+        for (key, value) in self.pax.drain(..) {
+            let rest = key.len() + value.len() + 3;
+            let length = (1..).map(|digits| rest + digits).find(|length| rest + length.to_string().len() == *length).unwrap();
+            payload.extend([format!("{length} {key}=").as_bytes(), &value, b"\n"].concat());
+        }
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::XHeader);
+        header.set_path("PaxHeaders/x").unwrap();
+        header.set_size(payload.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        self.raw(header.as_bytes());
+        self.raw(&payload);
+        self.pad();
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn pad(&mut self) {
+        self.bytes.resize(self.bytes.len().next_multiple_of(512), 0);
+    }
+
+    /// The whole archive.
+    pub fn build(&self) -> Vec<u8> {
+        [&self.bytes[..], &[0; 1024], &self.trailing].concat()
+    }
+}
+
+/// One layer of an [`ImageBuilder`].
+pub struct BuiltLayer {
+    pub tar: Vec<u8>,
+    pub blob: Vec<u8>,
+    pub descriptor: Value,
+}
+
+/// An image in an OCI layout.
+pub struct ImageBuilder {
+    layers: Vec<BuiltLayer>,
+    pub config: Value,
+    pub manifest: Value,
+    tag: String,
+}
+
+impl ImageBuilder {
+    pub fn new() -> Self {
+        Self {
+            layers: Vec::new(),
+            config: json!({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}, "history": []}),
+            manifest: json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}),
+            tag: "latest".to_owned(),
+        }
+    }
+
+    /// An image of these layers, gzip-compressed.
+    pub fn of(layers: impl IntoIterator<Item = LayerBuilder>) -> Self {
+        layers.into_iter().fold(Self::new(), |image, layer| image.layer(layer))
+    }
+
+    pub fn layer(self, layer: LayerBuilder) -> Self {
+        self.layer_as(layer, Layered::Gzip)
+    }
+
+    pub fn layer_as(mut self, layer: LayerBuilder, compression: Layered) -> Self {
+        let tar = layer.build();
+        let (blob, suffix) = compress(&tar, compression);
+        let descriptor = json!({
+            "mediaType": format!("application/vnd.oci.image.layer.v1.tar{suffix}"),
+            "digest": sha256_digest(&blob).to_string(),
+            "size": blob.len(),
+        });
+        let number = self.layers.len() + 1;
+        self.config["rootfs"]["diff_ids"].as_array_mut().unwrap().push(json!(sha256_digest(&tar).to_string()));
+        self.config["history"].as_array_mut().unwrap().push(json!({"created_by": format!("layer {number}")}));
+        self.layers.push(BuiltLayer { tar, blob, descriptor });
+        self
+    }
+
+    pub fn platform(mut self, os: &str, architecture: &str) -> Self {
+        self.config["os"] = json!(os);
+        self.config["architecture"] = json!(architecture);
+        self
+    }
+
+    pub fn tag(mut self, tag: &str) -> Self {
+        self.tag = tag.to_owned();
+        self
+    }
+
+    /// Changes the descriptor of a layer, counted from 0.
+    pub fn edit_layer(mut self, index: usize, edit: impl FnOnce(&mut Value)) -> Self {
+        edit(&mut self.layers[index].descriptor);
+        self
+    }
+
+    pub fn edit_config(mut self, edit: impl FnOnce(&mut Value)) -> Self {
+        edit(&mut self.config);
+        self
+    }
+
+    /// Writes blobs into a layout directory and returns the manifest's descriptor.
+    pub fn write_blobs(&self, layout: &Path) -> Value {
+        fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
+        fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+        for layer in &self.layers {
+            write_blob(layout, &layer.blob);
+        }
+        let config = self.config.to_string();
+        let mut manifest = self.manifest.clone();
+        manifest["config"] = descriptor("application/vnd.oci.image.config.v1+json", &write_blob(layout, config.as_bytes()), config.len());
+        manifest["layers"] = self.layers.iter().map(|layer| layer.descriptor.clone()).collect();
+        let manifest = manifest.to_string();
+        let mut root = descriptor("application/vnd.oci.image.manifest.v1+json", &write_blob(layout, manifest.as_bytes()), manifest.len());
+        root["platform"] = json!({"os": self.config["os"], "architecture": self.config["architecture"]});
+        root
+    }
+
+    /// Writes a whole layout with this one image.
+    pub fn write(&self, layout: &Path) {
+        let mut root = self.write_blobs(layout);
+        root["annotations"] = json!({"org.opencontainers.image.ref.name": self.tag});
+        write_index(layout, vec![root]);
+    }
+}
+
+pub fn write_index(layout: &Path, manifests: Vec<Value>) {
+    let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests});
+    fs::write(layout.join("index.json"), index.to_string()).unwrap();
+}
+
+/// Writes a nested index of these manifests as a blob and returns its descriptor.
+pub fn write_nested_index(layout: &Path, manifests: Vec<Value>) -> Value {
+    let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests}).to_string();
+    descriptor("application/vnd.oci.image.index.v1+json", &write_blob(layout, index.as_bytes()), index.len())
+}
+
+pub fn write_blob(layout: &Path, bytes: &[u8]) -> String {
+    let digest = sha256_digest(bytes);
+    fs::write(layout.join("blobs/sha256").join(digest.digest()), bytes).unwrap();
+    digest.to_string()
+}
+
+pub fn descriptor(media_type: &str, digest: &str, size: usize) -> Value {
+    json!({"mediaType": media_type, "digest": digest, "size": size})
+}
+
+fn compress(tar: &[u8], compression: Layered) -> (Vec<u8>, &'static str) {
+    match compression {
+        Layered::Plain => (tar.to_vec(), ""),
+        Layered::Gzip => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+            encoder.write_all(tar).unwrap();
+            (encoder.finish().unwrap(), "+gzip")
+        }
+        Layered::Zstd => (zstd::encode_all(tar, 3).unwrap(), "+zstd"),
+    }
+}

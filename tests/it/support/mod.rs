@@ -1,0 +1,10 @@
+//! What the tests share: images made by hand, the binary, real tools, and reading results back.
+
+pub mod builder;
+pub mod layout;
+pub mod pyc;
+pub mod tools;
+
+pub use builder::{ImageBuilder, LayerBuilder, Layered};
+pub use layout::{Layout, TarMember};
+pub use tools::{Output, pycull, tool};
