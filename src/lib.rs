@@ -15,3 +15,4 @@ pub mod scan;
 pub mod situations;
 pub mod tar;
 pub mod transport;
+pub mod validate;

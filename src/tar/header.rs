@@ -132,6 +132,16 @@ impl Fields {
     }
 }
 
+/// The size field of a member with these headers, as it stands: also where the type of the member
+/// means that no data follows. 0 where `raw` is not whole headers.
+pub fn size_field(raw: &[u8]) -> u64 {
+    let main = split_headers(raw)
+        .ok()
+        .and_then(|(_, main)| main.first_chunk());
+    main.and_then(|block: &[u8; 512]| raw_size(Header::from_byte_slice(block)).ok())
+        .unwrap_or(0)
+}
+
 /// The headers of a member that is as `raw` says, but named `path`.
 ///
 /// `raw` is a member's headers as [`super::Reader::raw_headers`] gives them.

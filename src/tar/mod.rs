@@ -6,7 +6,7 @@ pub mod header;
 pub mod member;
 pub mod reader;
 
-pub use header::{HeaderError, hardlink_to, has_valid_checksum, rename};
+pub use header::{HeaderError, hardlink_to, has_valid_checksum, rename, size_field};
 pub use member::{Kind, Member, Timestamp, Xattr};
 pub use reader::{Reader, TarError};
 

@@ -29,7 +29,10 @@ pub const SOURCE_MTIME: u64 = 1_600_000_000;
 
 impl LayerBuilder {
     pub fn new() -> Self {
-        Self { mtime: SOURCE_MTIME, ..Self::default() }
+        Self {
+            mtime: SOURCE_MTIME,
+            ..Self::default()
+        }
     }
 
     /// Extended attributes and other pax records of the next member.
@@ -86,19 +89,31 @@ impl LayerBuilder {
     /// A module with its source and a level-0 cache that is fresh.
     pub fn module(self, directory: &str, name: &str, source: &str) -> Self {
         let cache = super::pyc::cache_39(self.mtime as u32, source.len() as u32, source.as_bytes());
-        self.file(&format!("{directory}/{name}.py"), source)
-            .file(&format!("{directory}/__pycache__/{name}.cpython-39.pyc"), cache)
+        self.file(&format!("{directory}/{name}.py"), source).file(
+            &format!("{directory}/__pycache__/{name}.cpython-39.pyc"),
+            cache,
+        )
     }
 
     /// What makes a directory a standard library of CPython 3.9, without caches.
     pub fn stdlib(self, directory: &str) -> Self {
         self.file(&format!("{directory}/os.py"), "# os\n")
             .file(&format!("{directory}/site.py"), "# site\n")
-            .file(&format!("{directory}/encodings/__init__.py"), "# encodings\n")
+            .file(
+                &format!("{directory}/encodings/__init__.py"),
+                "# encodings\n",
+            )
     }
 
     /// Any member. Names and targets that do not fit the header go to pax records.
-    pub fn member(mut self, path: &str, kind: tar::EntryType, mode: u32, link: &str, data: &[u8]) -> Self {
+    pub fn member(
+        mut self,
+        path: &str,
+        kind: tar::EntryType,
+        mode: u32,
+        link: &str,
+        data: &[u8],
+    ) -> Self {
         let mut header = tar::Header::new_ustar();
         header.set_entry_type(kind);
         header.set_mode(self.mode.unwrap_or(mode));
@@ -136,7 +151,10 @@ impl LayerBuilder {
         let mut payload = Vec::new();
         for (key, value) in self.pax.drain(..) {
             let rest = key.len() + value.len() + 3;
-            let length = (1..).map(|digits| rest + digits).find(|length| rest + length.to_string().len() == *length).unwrap();
+            let length = (1..)
+                .map(|digits| rest + digits)
+                .find(|length| rest + length.to_string().len() == *length)
+                .unwrap();
             payload.extend([format!("{length} {key}=").as_bytes(), &value, b"\n"].concat());
         }
         let mut header = tar::Header::new_ustar();
@@ -191,7 +209,9 @@ impl ImageBuilder {
 
     /// An image of these layers, gzip-compressed.
     pub fn of(layers: impl IntoIterator<Item = LayerBuilder>) -> Self {
-        layers.into_iter().fold(Self::new(), |image, layer| image.layer(layer))
+        layers
+            .into_iter()
+            .fold(Self::new(), |image, layer| image.layer(layer))
     }
 
     pub fn layer(self, layer: LayerBuilder) -> Self {
@@ -207,9 +227,19 @@ impl ImageBuilder {
             "size": blob.len(),
         });
         let number = self.layers.len() + 1;
-        self.config["rootfs"]["diff_ids"].as_array_mut().unwrap().push(json!(sha256_digest(&tar).to_string()));
-        self.config["history"].as_array_mut().unwrap().push(json!({"created_by": format!("layer {number}")}));
-        self.layers.push(BuiltLayer { tar, blob, descriptor });
+        self.config["rootfs"]["diff_ids"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!(sha256_digest(&tar).to_string()));
+        self.config["history"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"created_by": format!("layer {number}")}));
+        self.layers.push(BuiltLayer {
+            tar,
+            blob,
+            descriptor,
+        });
         self
     }
 
@@ -238,17 +268,34 @@ impl ImageBuilder {
     /// Writes blobs into a layout directory and returns the manifest's descriptor.
     pub fn write_blobs(&self, layout: &Path) -> Value {
         fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
-        fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+        fs::write(
+            layout.join("oci-layout"),
+            r#"{"imageLayoutVersion":"1.0.0"}"#,
+        )
+        .unwrap();
         for layer in &self.layers {
             write_blob(layout, &layer.blob);
         }
         let config = self.config.to_string();
         let mut manifest = self.manifest.clone();
-        manifest["config"] = descriptor("application/vnd.oci.image.config.v1+json", &write_blob(layout, config.as_bytes()), config.len());
-        manifest["layers"] = self.layers.iter().map(|layer| layer.descriptor.clone()).collect();
+        manifest["config"] = descriptor(
+            "application/vnd.oci.image.config.v1+json",
+            &write_blob(layout, config.as_bytes()),
+            config.len(),
+        );
+        manifest["layers"] = self
+            .layers
+            .iter()
+            .map(|layer| layer.descriptor.clone())
+            .collect();
         let manifest = manifest.to_string();
-        let mut root = descriptor("application/vnd.oci.image.manifest.v1+json", &write_blob(layout, manifest.as_bytes()), manifest.len());
-        root["platform"] = json!({"os": self.config["os"], "architecture": self.config["architecture"]});
+        let mut root = descriptor(
+            "application/vnd.oci.image.manifest.v1+json",
+            &write_blob(layout, manifest.as_bytes()),
+            manifest.len(),
+        );
+        root["platform"] =
+            json!({"os": self.config["os"], "architecture": self.config["architecture"]});
         root
     }
 
@@ -268,7 +315,11 @@ pub fn write_index(layout: &Path, manifests: Vec<Value>) {
 /// Writes a nested index of these manifests as a blob and returns its descriptor.
 pub fn write_nested_index(layout: &Path, manifests: Vec<Value>) -> Value {
     let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests}).to_string();
-    descriptor("application/vnd.oci.image.index.v1+json", &write_blob(layout, index.as_bytes()), index.len())
+    descriptor(
+        "application/vnd.oci.image.index.v1+json",
+        &write_blob(layout, index.as_bytes()),
+        index.len(),
+    )
 }
 
 pub fn write_blob(layout: &Path, bytes: &[u8]) -> String {
@@ -285,7 +336,8 @@ fn compress(tar: &[u8], compression: Layered) -> (Vec<u8>, &'static str) {
     match compression {
         Layered::Plain => (tar.to_vec(), ""),
         Layered::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
             encoder.write_all(tar).unwrap();
             (encoder.finish().unwrap(), "+gzip")
         }

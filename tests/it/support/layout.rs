@@ -55,7 +55,10 @@ impl Layout {
     }
 
     pub fn manifest_digest(&self) -> String {
-        self.index()["manifests"][0]["digest"].as_str().unwrap().to_owned()
+        self.index()["manifests"][0]["digest"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     pub fn config(&self) -> Value {
@@ -66,7 +69,10 @@ impl Layout {
     pub fn layer_tar(&self, index: usize) -> Vec<u8> {
         let descriptor = &self.manifest()["layers"][index];
         let bytes = decompressed(&self.blob(descriptor));
-        assert_eq!(self.config()["rootfs"]["diff_ids"][index], sha256_digest(&bytes).to_string());
+        assert_eq!(
+            self.config()["rootfs"]["diff_ids"][index],
+            sha256_digest(&bytes).to_string()
+        );
         bytes
     }
 
@@ -80,14 +86,21 @@ impl Layout {
 
     /// Names of a layer's members, in order.
     pub fn names(&self, index: usize) -> Vec<String> {
-        self.members(index).into_iter().map(|member| member.path).collect()
+        self.members(index)
+            .into_iter()
+            .map(|member| member.path)
+            .collect()
     }
 }
 
 pub fn decompressed(blob: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     match blob {
-        [0x1f, 0x8b, ..] => drop(flate2::read::MultiGzDecoder::new(blob).read_to_end(&mut out).unwrap()),
+        [0x1f, 0x8b, ..] => drop(
+            flate2::read::MultiGzDecoder::new(blob)
+                .read_to_end(&mut out)
+                .unwrap(),
+        ),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => out = zstd::decode_all(blob).unwrap(),
         _ => out = blob.to_vec(),
     }
@@ -101,17 +114,31 @@ pub fn tar_members(bytes: &[u8]) -> Vec<TarMember> {
         .unwrap()
         .map(|entry| {
             let mut entry = entry.unwrap();
-            let xattrs = entry.pax_extensions().unwrap().into_iter().flatten().filter_map(|record| {
-                let record = record.unwrap();
-                Some((record.key().unwrap().strip_prefix("SCHILY.xattr.")?.to_owned(), record.value_bytes().to_vec()))
-            });
+            let xattrs = entry
+                .pax_extensions()
+                .unwrap()
+                .into_iter()
+                .flatten()
+                .filter_map(|record| {
+                    let record = record.unwrap();
+                    Some((
+                        record
+                            .key()
+                            .unwrap()
+                            .strip_prefix("SCHILY.xattr.")?
+                            .to_owned(),
+                        record.value_bytes().to_vec(),
+                    ))
+                });
             let xattrs = xattrs.collect();
             let mut data = Vec::new();
             entry.read_to_end(&mut data).unwrap();
             TarMember {
                 path: String::from_utf8(entry.path_bytes().into_owned()).unwrap(),
                 kind: entry.header().entry_type(),
-                link: entry.link_name_bytes().map(|link| String::from_utf8(link.into_owned()).unwrap()),
+                link: entry
+                    .link_name_bytes()
+                    .map(|link| String::from_utf8(link.into_owned()).unwrap()),
                 size_field: entry.header().entry_size().unwrap(),
                 data,
                 xattrs,

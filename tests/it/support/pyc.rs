@@ -6,7 +6,13 @@ pub const MAGIC_39: u16 = 3425;
 /// A timestamp cache for CPython 3.9 of a source with that mtime and size. `payload` is a constant
 /// in its code, so that files can be told apart.
 pub fn cache_39(mtime: u32, size: u32, payload: &[u8]) -> Vec<u8> {
-    [&header(MAGIC_39, 0)[..], &mtime.to_le_bytes(), &size.to_le_bytes(), &body_39(payload)].concat()
+    [
+        &header(MAGIC_39, 0)[..],
+        &mtime.to_le_bytes(),
+        &size.to_le_bytes(),
+        &body_39(payload),
+    ]
+    .concat()
 }
 
 /// A hash-based cache; flags 1 is unchecked, 3 is checked (PEP 552).
@@ -21,7 +27,8 @@ fn header(magic: u16, flags: u32) -> Vec<u8> {
 /// The marshalled code of an empty module, with `payload` among its constants.
 fn body_39(payload: &[u8]) -> Vec<u8> {
     let number = |value: i32| value.to_le_bytes().to_vec();
-    let bytes = |tag: u8, value: &[u8]| [&[tag][..], &(value.len() as i32).to_le_bytes(), value].concat();
+    let bytes =
+        |tag: u8, value: &[u8]| [&[tag][..], &(value.len() as i32).to_le_bytes(), value].concat();
     let empty_tuple = vec![b')', 0];
     let mut body = vec![b'c'];
     // argcount, posonlyargcount, kwonlyargcount, nlocals, stacksize, flags

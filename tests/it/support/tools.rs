@@ -17,12 +17,19 @@ impl Output {
     }
 
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("no JSON: {error}\n{}", self.text()))
+        serde_json::from_slice(&self.stdout)
+            .unwrap_or_else(|error| panic!("no JSON: {error}\n{}", self.text()))
     }
 
     #[track_caller]
     pub fn success(self) -> Self {
-        assert_eq!(self.code, Some(0), "stderr: {}\nstdout: {}", self.stderr, String::from_utf8_lossy(&self.stdout));
+        assert_eq!(
+            self.code,
+            Some(0),
+            "stderr: {}\nstdout: {}",
+            self.stderr,
+            String::from_utf8_lossy(&self.stdout)
+        );
         self
     }
 
@@ -32,7 +39,11 @@ impl Output {
         assert_eq!(self.code, Some(2), "stderr: {}", self.stderr);
         assert!(self.stderr.starts_with("error: "), "{}", self.stderr);
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
-        assert!(self.stderr.contains(needle), "`{needle}` is not in: {}", self.stderr);
+        assert!(
+            self.stderr.contains(needle),
+            "`{needle}` is not in: {}",
+            self.stderr
+        );
         self
     }
 }
@@ -54,8 +65,13 @@ pub fn tool<S: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = S>)
 
 /// A command for a tool that the tests need.
 pub fn tool_command(name: &str) -> Command {
-    let found = std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(name).is_file()));
-    assert!(found, "the test needs `{name}`, which is not installed; run `.ci/setup-tests`");
+    let found = std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
+    });
+    assert!(
+        found,
+        "the test needs `{name}`, which is not installed; run `.ci/setup-tests`"
+    );
     let mut command = Command::new(name);
     // Set on some build hosts; an interpreter would leave no caches.
     command.env_remove("PYTHONDONTWRITEBYTECODE");
@@ -63,13 +79,22 @@ pub fn tool_command(name: &str) -> Command {
 }
 
 pub fn run(command: &mut Command) -> Output {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    Output { code: output.status.code(), stdout: output.stdout, stderr: String::from_utf8_lossy(&output.stderr).into_owned() }
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    Output {
+        code: output.status.code(),
+        stdout: output.stdout,
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
 }
 
 /// A file that ships in testdata.
 pub fn testdata(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("testdata")
+        .join(name)
 }
 
 /// The real images, built by `tests/images/build`.
@@ -77,8 +102,15 @@ pub const REAL_IMAGES: [&str; 4] = ["py3.9", "py3.11", "py3.13", "py3.14"];
 
 /// A real image's layout.
 pub fn real_image(name: &str) -> PathBuf {
-    let directory = std::env::var_os("PYCULL_IMAGES").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/images"), PathBuf::from);
+    let directory = std::env::var_os("PYCULL_IMAGES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/images"),
+        PathBuf::from,
+    );
     let image = directory.join(name);
-    assert!(image.join("index.json").is_file(), "the test needs the real image {}; run `tests/images/build`", image.display());
+    assert!(
+        image.join("index.json").is_file(),
+        "the test needs the real image {}; run `tests/images/build`",
+        image.display()
+    );
     image
 }

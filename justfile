@@ -1,0 +1,21 @@
+# Short names for what the repository's scripts do.
+
+# What a change must pass.
+ci:
+    .ci/run
+
+# Install what the tests need, and run them all.
+test:
+    .ci/test
+
+# Build the real images that the tests read (target/images, or $PYCULL_IMAGES).
+images *NAMES:
+    tests/images/build {{ NAMES }}
+
+# Measure pycull beside the tools that users have today.
+bench:
+    benches/against-tools
+
+# The main job, on an image that ships with the repository.
+demo:
+    cargo run --release -- minimize testdata/fedora-shaped.tar --output target/demo.tar
