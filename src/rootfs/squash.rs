@@ -349,3 +349,205 @@ impl Rootfs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tar::Timestamp;
+
+    fn member(kind: Kind, path: &str, link: &str) -> Member {
+        Member {
+            offset: 0,
+            data_offset: 512,
+            stored_bytes: 0,
+            size: 0,
+            sparse: false,
+            kind,
+            path: path.as_bytes().into(),
+            link: link.as_bytes().into(),
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            mtime: Timestamp::default(),
+            device: (0, 0),
+            xattrs: Vec::new(),
+        }
+    }
+
+    fn file(path: &str) -> Member {
+        member(Kind::File, path, "")
+    }
+
+    fn directory(path: &str) -> Member {
+        member(Kind::Directory, path, "")
+    }
+
+    fn symlink(path: &str, target: &str) -> Member {
+        member(Kind::Symlink, path, target)
+    }
+
+    fn hardlink(path: &str, target: &str) -> Member {
+        member(Kind::Hardlink, path, target)
+    }
+
+    fn merged(layers: &[Vec<Member>]) -> Rootfs {
+        squash(layers.iter().map(Vec::as_slice)).unwrap()
+    }
+
+    /// Each path with the layer that it comes from, `-` where no member set it.
+    fn view(layers: &[Vec<Member>]) -> Vec<String> {
+        let rootfs = merged(layers);
+        let text = |(path, node): (Vec<u8>, NodeId)| {
+            let origin = rootfs
+                .node(node)
+                .origin
+                .map_or("-".to_owned(), |origin| origin.layer.to_string());
+            format!("{} {origin}", String::from_utf8(path).unwrap())
+        };
+        rootfs.walk().skip(1).map(text).collect()
+    }
+
+    #[test]
+    fn an_upper_file_replaces_a_lower_one() {
+        assert_eq!(view(&[vec![file("a")], vec![file("a")]]), ["a 1"]);
+    }
+
+    #[test]
+    fn an_upper_directory_keeps_what_is_in_the_lower_one() {
+        assert_eq!(
+            view(&[vec![directory("d"), file("d/a")], vec![directory("d")]]),
+            ["d 1", "d/a 0"]
+        );
+    }
+
+    #[test]
+    fn a_file_in_place_of_a_directory_takes_all_below_with_it() {
+        assert_eq!(
+            view(&[vec![directory("d"), file("d/a")], vec![file("d")]]),
+            ["d 1"]
+        );
+    }
+
+    #[test]
+    fn a_directory_in_place_of_a_file_begins_empty() {
+        assert_eq!(
+            view(&[vec![file("d")], vec![directory("d"), file("d/a")]]),
+            ["d 1", "d/a 1"]
+        );
+    }
+
+    #[test]
+    fn a_whiteout_deletes_below_and_never_in_its_own_layer() {
+        let lower = vec![directory("d"), file("d/a"), file("d/b")];
+        for upper in [
+            vec![file("d/.wh.a"), file("d/a")],
+            vec![file("d/a"), file("d/.wh.a")],
+        ] {
+            assert_eq!(view(&[lower.clone(), upper]), ["d 0", "d/a 1", "d/b 0"]);
+        }
+        assert_eq!(view(&[lower, vec![file(".wh.d")]]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_opaque_whiteout_deletes_what_lower_layers_have_in_its_directory() {
+        let lower = vec![directory("d"), file("d/a"), file("d/b")];
+        let upper = vec![directory("d"), file("d/c"), file("d/.wh..wh..opq")];
+        assert_eq!(view(&[lower, upper]), ["d 1", "d/c 1"]);
+    }
+
+    #[test]
+    fn the_last_of_two_members_of_one_name_wins() {
+        let rootfs = merged(&[vec![file("a"), file("b"), file("a")]]);
+        let id = |index| MemberId { layer: 0, index };
+        assert_eq!(rootfs.fate(id(0)), Fate::Hidden { by: id(2) });
+        assert!(matches!(rootfs.fate(id(2)), Fate::Visible(_)));
+    }
+
+    #[test]
+    fn names_of_one_inode_are_counted_across_layers() {
+        let rootfs = merged(&[
+            vec![file("a"), hardlink("b", "a")],
+            vec![hardlink("c", "b"), file(".wh.a")],
+        ]);
+        let inode = rootfs.leaf(rootfs.lookup(b"c").unwrap()).unwrap();
+        assert_eq!(rootfs.inode(inode).names, 2);
+        assert_eq!(rootfs.inode(inode).data, MemberId { layer: 0, index: 0 });
+        let link = MemberId { layer: 1, index: 0 };
+        assert_eq!(
+            rootfs.link_target(link),
+            Some(MemberId { layer: 0, index: 1 })
+        );
+    }
+
+    #[test]
+    fn symlinked_directories_are_followed_in_names_and_in_link_targets() {
+        let lower = vec![
+            directory("usr"),
+            directory("usr/lib"),
+            symlink("lib", "usr/lib"),
+            symlink("abs", "/usr/../usr/lib"),
+        ];
+        let upper = vec![file("lib/a"), file("abs/b"), hardlink("c", "lib/a")];
+        let layers = [lower, upper];
+        let rootfs = merged(&layers);
+        assert!(rootfs.lookup(b"usr/lib/a").is_some() && rootfs.lookup(b"usr/lib/b").is_some());
+        assert_eq!(
+            rootfs.member_path(MemberId { layer: 1, index: 1 }, b"abs/b"),
+            b"usr/lib/b"
+        );
+        assert_eq!(
+            rootfs.leaf(rootfs.lookup(b"c").unwrap()),
+            rootfs.leaf(rootfs.lookup(b"lib/a").unwrap())
+        );
+        assert_eq!(rootfs.follow(b"lib"), rootfs.lookup(b"usr/lib"));
+    }
+
+    #[test]
+    fn a_symlink_never_leads_above_the_root() {
+        let layers = [
+            vec![symlink("up", "../../../etc"), directory("etc")],
+            vec![file("up/passwd")],
+        ];
+        assert!(merged(&layers).lookup(b"etc/passwd").is_some());
+    }
+
+    #[test]
+    fn missing_parents_are_implied() {
+        assert_eq!(view(&[vec![file("./a/b/c")]]), ["a -", "a/b -", "a/b/c 0"]);
+    }
+
+    #[test]
+    fn aufs_bookkeeping_is_no_file() {
+        assert_eq!(
+            view(&[vec![
+                file(".wh..wh.plnk"),
+                directory(".wh..wh.orph"),
+                file("a")
+            ]]),
+            ["a 0"]
+        );
+    }
+
+    #[test]
+    fn what_no_engine_extracts_is_an_error() {
+        let error = |layers: &[Vec<Member>]| squash(layers.iter().map(Vec::as_slice)).unwrap_err();
+        assert!(matches!(
+            error(&[vec![hardlink("a", "b")]]),
+            RootfsError::LinkTarget { layer: 1, .. }
+        ));
+        assert!(matches!(
+            error(&[vec![directory("d"), hardlink("a", "d")]]),
+            RootfsError::LinkTarget { .. }
+        ));
+        assert!(matches!(
+            error(&[vec![], vec![file("d/.wh.")]]),
+            RootfsError::Whiteout { layer: 2, .. }
+        ));
+        let looped = vec![symlink("a", "b"), symlink("b", "a"), file("a/x")];
+        assert!(matches!(error(&[looped]), RootfsError::SymlinkLoop { .. }));
+        assert!(matches!(
+            error(&[vec![file(".")]]),
+            RootfsError::Root { .. }
+        ));
+    }
+}

