@@ -1,3 +1,34 @@
 //! Reports: what each command found or did, as data, and that data as text, JSON and markdown.
+//!
+//! A report is turned into a [`document::Document`] once, by the module of its command; text and
+//! markdown render any document. JSON is the report itself.
 
 pub mod model;
+
+pub mod compare;
+pub mod inspect;
+pub mod minimize;
+
+pub mod document;
+
+pub mod json;
+pub mod markdown;
+pub mod text;
+
+mod printable;
+pub mod size;
+
+#[cfg(test)]
+mod samples;
+
+pub use printable::printable;
+
+/// How much of a report people want to see. JSON always has all of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// What matters; long lists are folded.
+    #[default]
+    Summary,
+    /// Every tree, finding and step.
+    All,
+}

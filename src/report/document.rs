@@ -1,0 +1,212 @@
+//! A report as a document, before it is text or markdown: blocks with no markup in them.
+//!
+//! Strings may come from an image. Renderers escape them; nothing here does.
+
+/// Blocks, in order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Document {
+    /// The blocks.
+    pub blocks: Vec<Block>,
+}
+
+/// A part of a document.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Block {
+    /// What the blocks up to the next headline are about.
+    Headline {
+        /// The image.
+        name: String,
+        /// Short facts about it.
+        facts: Vec<String>,
+    },
+    /// A line of prose.
+    Line(String),
+    /// Figures.
+    Table(Table),
+    /// Something to know.
+    Note(String),
+    /// Something to look into.
+    Warning(String),
+    /// Something to do.
+    Hint {
+        /// A command line.
+        command: String,
+        /// What it does.
+        effect: String,
+    },
+    /// The figures that matter most.
+    Summary(String),
+}
+
+/// Rows under headings.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Table {
+    /// What it is a table of, where the headings do not tell.
+    pub title: Option<String>,
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// The rows, each with a cell for every column.
+    pub rows: Vec<Vec<Cell>>,
+    /// What was left out of it.
+    pub more: Option<String>,
+}
+
+/// A column's heading and alignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Its heading; may be empty.
+    pub heading: &'static str,
+    /// Whether its cells are numbers.
+    pub align: Align,
+}
+
+/// Where in its column a cell stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    /// Text.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+impl Column {
+    /// A column of text.
+    pub fn left(heading: &'static str) -> Self {
+        Self {
+            heading,
+            align: Align::Left,
+        }
+    }
+
+    /// A column of numbers.
+    pub fn right(heading: &'static str) -> Self {
+        Self {
+            heading,
+            align: Align::Right,
+        }
+    }
+}
+
+/// A cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// What it says.
+    pub text: String,
+    /// What kind of text that is.
+    pub content: Content,
+    /// What the reader is to think of it.
+    pub tone: Tone,
+}
+
+/// Kinds of text, which differ in what is done where room is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// A word or number: always whole.
+    Word,
+    /// A digest or another word for machines: always whole.
+    Code,
+    /// A path: cut in the middle.
+    Path,
+    /// A command line: cut at the end.
+    Command,
+    /// A sentence: wrapped.
+    Prose,
+}
+
+/// What a cell's colour says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tone {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// It goes, and is not missed.
+    Good,
+    /// It is wrong, or too much.
+    Bad,
+}
+
+impl Cell {
+    /// A word or number.
+    pub fn word(text: impl Into<String>) -> Self {
+        Self::new(text, Content::Word)
+    }
+
+    /// A number.
+    pub fn number(number: impl ToString) -> Self {
+        Self::word(number.to_string())
+    }
+
+    /// A digest.
+    pub fn code(text: impl Into<String>) -> Self {
+        Self::new(text, Content::Code)
+    }
+
+    /// A path.
+    pub fn path(text: impl Into<String>) -> Self {
+        Self::new(text, Content::Path)
+    }
+
+    /// A command line.
+    pub fn command(text: impl Into<String>) -> Self {
+        Self::new(text, Content::Command)
+    }
+
+    /// A sentence.
+    pub fn prose(text: impl Into<String>) -> Self {
+        Self::new(text, Content::Prose)
+    }
+
+    /// Nothing.
+    pub fn empty() -> Self {
+        Self::word("")
+    }
+
+    /// The same cell in another tone.
+    pub fn tone(self, tone: Tone) -> Self {
+        Self { tone, ..self }
+    }
+
+    fn new(text: impl Into<String>, content: Content) -> Self {
+        Self {
+            text: text.into(),
+            content,
+            tone: Tone::Plain,
+        }
+    }
+}
+
+impl Tone {
+    /// Of a difference in bytes: less is good.
+    pub fn of_difference(bytes: i64) -> Self {
+        match bytes {
+            ..0 => Self::Good,
+            0 => Self::Plain,
+            1.. => Self::Bad,
+        }
+    }
+}
+
+impl Document {
+    /// Adds a block.
+    pub fn push(&mut self, block: Block) {
+        self.blocks.push(block);
+    }
+
+    /// Adds a line of prose.
+    pub fn line(&mut self, text: impl Into<String>) {
+        self.push(Block::Line(text.into()));
+    }
+
+    /// Adds a table unless it has no rows.
+    pub fn table(&mut self, table: Table) {
+        if !table.rows.is_empty() {
+            self.push(Block::Table(table));
+        }
+    }
+}
+
+/// The first twelve digits of a digest, as tools show it.
+pub fn short_digest(digest: &str) -> String {
+    let hex = digest.split_once(':').map_or(digest, |(_, hex)| hex);
+    hex.chars().take(12).collect()
+}

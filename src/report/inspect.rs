@@ -1,0 +1,380 @@
+//! What `inspect` found, as a document.
+
+mod findings;
+mod hint;
+
+use std::cmp::Reverse;
+
+use super::Detail;
+use super::document::{Block, Cell, Column, Document, Table, Tone, short_digest};
+use super::model::{Count, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow};
+use super::size;
+
+/// The report as a document: a section for each platform, and last what to do about it.
+pub fn document(report: &InspectReport, detail: Detail) -> Document {
+    let mut document = Document::default();
+    for image in &report.images {
+        push_image(&mut document, &report.reference, image, detail);
+    }
+    if let Some(hint) = hint::block(report) {
+        document.push(hint);
+    }
+    document
+}
+
+fn push_image(document: &mut Document, reference: &str, image: &InspectImage, detail: Detail) {
+    document.push(headline(reference, image));
+    push_trees(document, image, detail);
+    document.table(layer_table(image, detail));
+    push_situations(document, image, detail);
+    findings::push(document, &image.findings, detail);
+}
+
+fn headline(reference: &str, image: &InspectImage) -> Block {
+    let layers = match image.layers.len() {
+        1 => "1 layer".to_owned(),
+        count => format!("{count} layers"),
+    };
+    let sizes = format!(
+        "{} compressed, {} unpacked",
+        size::bytes(image.compressed_bytes),
+        size::bytes(image.uncompressed_bytes)
+    );
+    Block::Headline {
+        name: reference.to_owned(),
+        facts: vec![image.platform.clone(), layers, sizes],
+    }
+}
+
+/// Most trees that a summary lists.
+const LISTED_TREES: usize = 8;
+/// A tree without bytecode and with fewer sources than this is not worth a line.
+const FEW_SOURCES: u64 = 20;
+
+fn push_trees(document: &mut Document, image: &InspectImage, detail: Detail) {
+    if image.trees.is_empty() {
+        document.line("no Python found");
+        return;
+    }
+    let trees = by_importance(&image.trees);
+    let mut listed = trees.clone();
+    if detail == Detail::Summary {
+        listed.retain(|tree| {
+            is_stdlib(tree) || has_bytecode(tree) || tree.sources.files >= FEW_SOURCES
+        });
+        listed.truncate(LISTED_TREES);
+    }
+    let is_listed = |tree: &InspectTree| listed.iter().any(|other| std::ptr::eq(*other, tree));
+    let left_out: Vec<_> = trees.into_iter().filter(|tree| !is_listed(tree)).collect();
+    document.table(Table {
+        more: more_trees(&left_out),
+        ..tree_table(&listed)
+    });
+}
+
+fn more_trees(left_out: &[&InspectTree]) -> Option<String> {
+    let with = left_out.iter().filter(|tree| has_bytecode(tree)).count();
+    let without = left_out.len() - with;
+    let what = match (with, without) {
+        (0, 0) => return None,
+        (_, 0) => format!("{with} more with caches"),
+        (0, _) => format!("{without} more without caches"),
+        _ => format!("{with} more with caches, {without} without"),
+    };
+    Some(format!("and {what}; -v lists all"))
+}
+
+/// Standard libraries first, then the trees with most bytecode.
+fn by_importance(trees: &[InspectTree]) -> Vec<&InspectTree> {
+    let mut trees: Vec<&InspectTree> = trees.iter().collect();
+    trees.sort_by_key(|tree| (!is_stdlib(tree), Reverse(bytecode(tree).bytes)));
+    trees
+}
+
+fn is_stdlib(tree: &InspectTree) -> bool {
+    tree.kind == "stdlib"
+}
+
+fn has_bytecode(tree: &InspectTree) -> bool {
+    bytecode(tree).files > 0
+}
+
+fn bytecode(tree: &InspectTree) -> Count {
+    let counts = tree.levels.values().chain([&tree.sourceless]);
+    counts.fold(Count::default(), |sum, count| Count {
+        files: sum.files + count.files,
+        bytes: sum.bytes + count.bytes,
+    })
+}
+
+fn tree_table(trees: &[&InspectTree]) -> Table {
+    let row = |tree: &&InspectTree| {
+        let cache_tag = tree.cache_tag.as_deref().unwrap_or("-");
+        vec![
+            Cell::word(tree.python.as_deref().unwrap_or("?")),
+            Cell::path(&tree.path),
+            Cell::word(&tree.kind),
+            Cell::word(cache_tag),
+            Cell::number(tree.sources.files),
+            Cell::number(bytecode(tree).files),
+        ]
+    };
+    Table {
+        title: None,
+        columns: vec![
+            Column::left("python"),
+            Column::left("tree"),
+            Column::left("kind"),
+            Column::left("cache tag"),
+            Column::right("sources"),
+            Column::right("bytecode"),
+        ],
+        rows: trees.iter().map(row).collect(),
+        more: None,
+    }
+}
+
+fn layer_table(image: &InspectImage, detail: Detail) -> Table {
+    let has_history = image.layers.iter().any(|layer| layer.created_by.is_some());
+    let mut columns = vec![
+        Column::right("layer"),
+        Column::left("digest"),
+        Column::right("compressed"),
+        Column::right("unpacked"),
+        Column::right("level 0"),
+        Column::right("level 1"),
+        Column::right("level 2"),
+    ];
+    if has_history {
+        columns.push(Column::left("made by"));
+    }
+    let row = |layer: &InspectLayer| {
+        let mut row = vec![
+            Cell::number(layer.index),
+            Cell::code(short_digest(&layer.digest)),
+            Cell::word(size::bytes(layer.compressed_bytes)),
+            Cell::word(size::bytes(layer.uncompressed_bytes)),
+        ];
+        row.extend(["0", "1", "2"].map(|level| level_cell(layer.levels.get(level))));
+        if has_history {
+            let command = layer.created_by.as_deref().unwrap_or_default();
+            row.push(Cell::command(made_by(command, detail)));
+        }
+        row
+    };
+    Table {
+        title: None,
+        columns,
+        rows: image.layers.iter().map(row).collect(),
+        more: None,
+    }
+}
+
+fn level_cell(count: Option<&Count>) -> Cell {
+    match count {
+        Some(count) if count.files > 0 => Cell::word(size::bytes(count.bytes)),
+        _ => Cell::word("-"),
+    }
+}
+
+/// Most characters of a command that a summary shows, however wide the terminal.
+const COMMAND_CHARS: usize = 60;
+
+/// A history's command without what every builder writes around it.
+fn made_by(created_by: &str, detail: Detail) -> String {
+    const PREFIXES: [&str; 5] = [
+        "RUN ",
+        "/bin/sh -c #(nop) ",
+        "/bin/sh -c #(nop)",
+        "/bin/sh -c ",
+        "-c ",
+    ];
+    let mut command = created_by.trim().trim_end_matches("# buildkit");
+    for prefix in PREFIXES {
+        command = command.strip_prefix(prefix).unwrap_or(command).trim();
+    }
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let command = words.join(" ");
+    if detail == Detail::All || command.chars().count() <= COMMAND_CHARS {
+        return command;
+    }
+    let start: String = command.chars().take(COMMAND_CHARS - 1).collect();
+    format!("{}…", start.trim_end())
+}
+
+/// Most trees whose size table a summary shows.
+const TREE_TABLES: usize = 3;
+
+fn push_situations(document: &mut Document, image: &InspectImage, detail: Detail) {
+    if image.situations.iter().all(|row| row.difference_bytes == 0) {
+        return;
+    }
+    document.table(situation_table("the whole image", &image.situations));
+    let trees = by_importance(&image.trees);
+    let with_bytecode: Vec<_> = trees.iter().filter(|tree| has_bytecode(tree)).collect();
+    let shown = match detail {
+        Detail::Summary => with_bytecode.len().min(TREE_TABLES),
+        Detail::All => with_bytecode.len(),
+    };
+    for tree in &with_bytecode[..shown] {
+        document.table(situation_table(&tree.path, &tree.situations));
+    }
+    let more = with_bytecode.len() - shown;
+    if more > 0 {
+        document.line(format!("and {more} more with caches; -v shows all"));
+    }
+}
+
+fn situation_table(title: &str, situations: &[SituationRow]) -> Table {
+    let largest = situations.iter().map(|row| row.bytes).max().unwrap_or(0);
+    let row = |row: &SituationRow| {
+        let tone = Tone::of_difference(row.difference_bytes);
+        let (difference, percent) = match row.name.as_str() {
+            "status-quo" => (String::new(), String::new()),
+            _ => (
+                size::difference(row.difference_bytes),
+                size::percent(row.difference_percent),
+            ),
+        };
+        vec![
+            Cell::word(situation_title(&row.name)),
+            Cell::word(size::bytes(row.bytes)),
+            Cell::word(difference).tone(tone),
+            Cell::word(percent).tone(tone),
+            Cell::word(bar(row.bytes, largest)),
+        ]
+    };
+    Table {
+        title: Some(title.to_owned()),
+        columns: vec![
+            Column::left("situation"),
+            Column::right("size"),
+            Column::right("difference"),
+            Column::right("%"),
+            Column::left(""),
+        ],
+        rows: situations.iter().map(row).collect(),
+        more: None,
+    }
+}
+
+fn situation_title(name: &str) -> &str {
+    match name {
+        "status-quo" => "status quo",
+        "level-0" => "level 0 only",
+        "no-cache" => "no cache",
+        "levels-0-1" => "levels 0 and 1",
+        "levels-0-1-unlinked" => "levels 0 and 1, not linked",
+        "all-unlinked" => "all levels, not linked",
+        "sourceless" => "level 0 in place of sources",
+        other => other,
+    }
+}
+
+/// How long a bar is that stands for the largest size.
+const BAR_CHARS: u64 = 20;
+
+fn bar(bytes: u64, largest: u64) -> String {
+    let largest = u128::from(largest.max(1));
+    let filled = (u128::from(bytes) * u128::from(BAR_CHARS) + largest / 2) / largest;
+    let filled = usize::try_from(filled).unwrap_or(0);
+    let rest = (BAR_CHARS as usize).saturating_sub(filled);
+    format!("{}{}", "█".repeat(filled), "░".repeat(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::super::text::{Style, render};
+    use super::*;
+
+    fn at_80_columns(detail: Detail) -> String {
+        let style = Style {
+            color: false,
+            width: Some(80),
+        };
+        render(&document(&samples::inspect(), detail), style)
+    }
+
+    #[test]
+    fn the_report_fits_80_columns() {
+        insta::assert_snapshot!(at_80_columns(Detail::Summary), @r"
+        app.tar  linux/amd64  2 layers  90.3 MB compressed, 341.2 MB unpacked
+
+        python  tree                kind    cache tag    sources  bytecode
+        3.11    usr/lib/python3.11  stdlib  cpython-311      600      1200
+        and 1 more without caches; -v lists all
+
+        layer  digest        compressed  unpacked  level 0  level 1  level 2  made by
+            1  111111111111     45.2 MB  170.6 MB  25.4 MB        -    900 B  ADD file:…
+            2  222222222222     45.2 MB  170.6 MB  25.4 MB        -    900 B  pip insta…
+
+        the whole image
+        situation                        size  difference       %
+        status quo                   341.2 MB                      ███████████████████░
+        level 0 only                 333.2 MB     -8.0 MB  -2.3 %  ███████████████████░
+        no cache                     324.2 MB    -17.0 MB  -5.0 %  ███████████████████░
+        levels 0 and 1               335.0 MB     -6.2 MB  -1.8 %  ███████████████████░
+        levels 0 and 1, not linked   341.2 MB         0 B     0 %  ███████████████████░
+        all levels, not linked       350.0 MB     +8.8 MB  +2.6 %  ████████████████████
+        level 0 in place of sources  321.0 MB    -20.2 MB  -5.9 %  ██████████████████░░
+
+        usr/lib/python3.11
+        situation                       size  difference        %
+        status quo                   29.0 MB                       ████████████████████
+        level 0 only                 21.0 MB     -8.0 MB  -27.6 %  ██████████████░░░░░░
+        no cache                     12.0 MB    -17.0 MB  -58.6 %  ████████░░░░░░░░░░░░
+        levels 0 and 1               21.0 MB     -8.0 MB  -27.6 %  ██████████████░░░░░░
+        levels 0 and 1, not linked   29.0 MB         0 B      0 %  ████████████████████
+        all levels, not linked       29.0 MB         0 B      0 %  ████████████████████
+        level 0 in place of sources   9.0 MB    -20.0 MB  -69.0 %  ██████░░░░░░░░░░░░░░
+
+        findings
+        kind    files     size  meaning, and where most of them are
+        stale       1  31.0 kB  source changed since; Python compiles it at every start
+                    1  31.0 kB  usr/lib/python3.11
+        hidden      1   1.9 kB  overwritten or deleted by a later layer, and still shipped
+                    1   1.9 kB  opt/a\u{1b}[2J|b
+
+        hint: `pycull minimize app.tar --output app-small.tar --profile default` saves 8.0 MB unpacked; only Python with -O would start slower
+        ");
+    }
+
+    #[test]
+    fn verbose_lists_every_tree_and_finding() {
+        let document = document(&samples::inspect(), Detail::All);
+        let text = render(&document, Style::default());
+        for path in [
+            "srv/tiny",
+            "usr/lib/python3.11/__pycache__/re.cpython-311.pyc",
+        ] {
+            assert!(text.contains(path), "{path}: {text}");
+        }
+        assert!(!at_80_columns(Detail::Summary).contains("srv/tiny"));
+    }
+
+    #[test]
+    fn no_python_is_a_result() {
+        let document = document(&samples::inspect_without_python(), Detail::Summary);
+        insta::assert_snapshot!(render(&document, Style::default()), @r"
+        app.tar  linux/amd64  1 layer  90.3 MB compressed, 341.2 MB unpacked
+        no Python found
+
+        layer  digest        compressed  unpacked  level 0  level 1  level 2
+            1  111111111111     45.2 MB  170.6 MB        -        -        -
+        ");
+    }
+
+    #[test]
+    fn commands_lose_what_every_builder_writes_around_them() {
+        let made_by = |command| made_by(command, Detail::Summary);
+        assert_eq!(made_by("/bin/sh -c #(nop)  CMD [\"sh\"]"), "CMD [\"sh\"]");
+        assert_eq!(made_by("/bin/sh -c apt-get  update"), "apt-get update");
+        assert_eq!(
+            made_by("RUN /bin/sh -c pip install x # buildkit"),
+            "pip install x"
+        );
+        assert_eq!(made_by("COPY . /app # buildkit"), "COPY . /app");
+        assert_eq!(made_by(&"x".repeat(99)).chars().count(), COMMAND_CHARS);
+    }
+}

@@ -1,0 +1,424 @@
+//! What `minimize` did, or would do, as a document.
+
+use super::Detail;
+use super::document::{Block, Cell, Column, Document, Table, Tone, short_digest};
+use super::model::{
+    ImageSize, LayerAction, LayerSize, LeftOut, MinimizeImage, MinimizeLayer, MinimizeReport,
+    StepRow,
+};
+use super::size;
+
+/// The report as a document: a section for each platform, the sizes before and after last in it.
+pub fn document(report: &MinimizeReport, detail: Detail) -> Document {
+    let mut document = Document::default();
+    for image in &report.images {
+        push_image(&mut document, report, image, detail);
+    }
+    document
+}
+
+fn push_image(
+    document: &mut Document,
+    report: &MinimizeReport,
+    image: &MinimizeImage,
+    detail: Detail,
+) {
+    document.push(headline(report, image));
+    document.table(layer_table(image));
+    document.table(reason_table(image));
+    if let Some(steps) = image.steps.as_ref().filter(|_| detail == Detail::All) {
+        document.table(step_table(steps));
+    }
+    push_counts(document, image, report.dry_run);
+    push_warnings(document, &image.warnings, detail);
+    push_left_out(document, &report.left_out);
+    push_identity(document, image);
+    document.push(Block::Summary(summary(image, report.dry_run)));
+}
+
+fn headline(report: &MinimizeReport, image: &MinimizeImage) -> Block {
+    let name = match &report.output {
+        Some(output) => format!("{} → {output}", report.reference),
+        None => report.reference.clone(),
+    };
+    let levels: Vec<String> = image.levels.iter().map(u8::to_string).collect();
+    let kept = match levels.len() {
+        0 => "no level".to_owned(),
+        1 => format!("level {}", levels[0]),
+        _ => format!("levels {}", levels.join(", ")),
+    };
+    let profile = format!("profile {} keeps {kept}", image.profile);
+    Block::Headline {
+        name,
+        facts: vec![image.platform.clone(), profile],
+    }
+}
+
+fn layer_table(image: &MinimizeImage) -> Table {
+    let mut rows: Vec<_> = image.layers.iter().enumerate().map(layer_row).collect();
+    rows.push(total_row(image));
+    Table {
+        title: None,
+        columns: vec![
+            Column::right("layer"),
+            Column::left("digest"),
+            Column::left("action"),
+            Column::right("compressed"),
+            Column::right("after"),
+            Column::right("unpacked"),
+            Column::right("after"),
+        ],
+        rows,
+        more: None,
+    }
+}
+
+fn layer_row((index, layer): (usize, &MinimizeLayer)) -> Vec<Cell> {
+    let digest = [&layer.after, &layer.before]
+        .into_iter()
+        .find_map(|side| side.as_ref()?.digest.as_deref());
+    let compressed = |side: &Option<LayerSize>| match side {
+        Some(size) => Cell::word(optional_bytes(size.compressed_bytes)),
+        None => Cell::word("-"),
+    };
+    let unpacked = |side: &Option<LayerSize>| match side {
+        Some(size) => Cell::word(size::bytes(size.uncompressed_bytes)),
+        None => Cell::word("-"),
+    };
+    let tone = match layer.action {
+        LayerAction::Kept => Tone::Plain,
+        _ => Tone::Good,
+    };
+    vec![
+        Cell::number(index + 1),
+        Cell::code(digest.map_or_else(String::new, short_digest)),
+        Cell::word(action_name(layer.action)).tone(tone),
+        compressed(&layer.before),
+        compressed(&layer.after),
+        unpacked(&layer.before),
+        unpacked(&layer.after),
+    ]
+}
+
+fn total_row(image: &MinimizeImage) -> Vec<Cell> {
+    let (before, after) = (&image.before, &image.after);
+    vec![
+        Cell::word("total"),
+        Cell::empty(),
+        Cell::empty(),
+        Cell::word(optional_bytes(before.compressed_bytes)),
+        Cell::word(optional_bytes(after.compressed_bytes)),
+        Cell::word(size::bytes(before.uncompressed_bytes)),
+        Cell::word(size::bytes(after.uncompressed_bytes)),
+    ]
+}
+
+fn optional_bytes(bytes: Option<u64>) -> String {
+    bytes.map_or_else(|| "?".to_owned(), size::bytes)
+}
+
+fn action_name(action: LayerAction) -> &'static str {
+    match action {
+        LayerAction::Kept => "kept",
+        LayerAction::Rewritten => "rewritten",
+        LayerAction::Appended => "appended",
+        LayerAction::Dropped => "dropped",
+    }
+}
+
+fn reason_table(image: &MinimizeImage) -> Table {
+    let row = |(reason, members): (&String, &u64)| vec![Cell::word(reason), Cell::number(members)];
+    Table {
+        title: None,
+        columns: vec![Column::left("reason"), Column::right("members")],
+        rows: image.reasons.iter().map(row).collect(),
+        more: None,
+    }
+}
+
+fn step_table(steps: &[StepRow]) -> Table {
+    let row = |step: &StepRow| {
+        vec![
+            Cell::number(step.layer),
+            Cell::word(step.action),
+            Cell::path(&step.path),
+            Cell::prose(&step.reason),
+        ]
+    };
+    Table {
+        title: Some("every step".to_owned()),
+        columns: vec![
+            Column::right("layer"),
+            Column::left("action"),
+            Column::left("member"),
+            Column::left("reason"),
+        ],
+        rows: steps.iter().map(row).collect(),
+        more: None,
+    }
+}
+
+fn push_counts(document: &mut Document, image: &MinimizeImage, dry_run: bool) {
+    let (removed, compiled, relinked) = (&image.removed, &image.compiled, &image.relinked);
+    let verb = |done, planned| if dry_run { planned } else { done };
+    let counts = [
+        (
+            removed.files,
+            removed.bytes,
+            verb("removed", "would remove"),
+        ),
+        (
+            relinked.files,
+            relinked.bytes,
+            verb(
+                "linked to an identical level",
+                "would link to an identical level",
+            ),
+        ),
+        (
+            compiled.files,
+            compiled.bytes,
+            verb("compiled", "would compile"),
+        ),
+    ];
+    let mut is_idle = true;
+    for (files, bytes, verb) in counts.into_iter().filter(|(files, ..)| *files > 0) {
+        document.line(format!(
+            "{verb}: {files} {}, {}",
+            plural(files, "cache"),
+            size::bytes(bytes)
+        ));
+        is_idle = false;
+    }
+    if compiled.failed > 0 {
+        let sources = plural(compiled.failed, "source");
+        document.push(Block::Warning(format!(
+            "could not compile {} {sources}",
+            compiled.failed
+        )));
+    }
+    if is_idle && image.reasons.is_empty() {
+        document.line("nothing to do: the image is as the profile wants it");
+    }
+}
+
+fn plural(count: u64, word: &str) -> String {
+    match count {
+        1 => word.to_owned(),
+        _ => format!("{word}s"),
+    }
+}
+
+/// Most warnings that a summary lists.
+const LISTED_WARNINGS: usize = 5;
+
+fn push_warnings(document: &mut Document, warnings: &[String], detail: Detail) {
+    let listed = match detail {
+        Detail::Summary => warnings.len().min(LISTED_WARNINGS),
+        Detail::All => warnings.len(),
+    };
+    for warning in &warnings[..listed] {
+        document.push(Block::Warning(warning.clone()));
+    }
+    match warnings.len() - listed {
+        0 => {}
+        1 => document.line("and 1 more warning; -v lists all"),
+        more => document.line(format!("and {more} more warnings; -v lists all")),
+    }
+}
+
+fn push_left_out(document: &mut Document, left_out: &[LeftOut]) {
+    for manifest in left_out {
+        let subject = manifest.subject.as_deref().map_or_else(
+            || "an image that changed".to_owned(),
+            |subject| format!("{} before it changed", short_digest(subject)),
+        );
+        let digest = short_digest(&manifest.manifest_digest);
+        document.push(Block::Warning(format!(
+            "left out {} {digest}: it speaks of {subject}",
+            manifest.kind
+        )));
+    }
+}
+
+fn push_identity(document: &mut Document, image: &MinimizeImage) {
+    let (before, after) = (&image.before.manifest_digest, &image.after.manifest_digest);
+    let rows = [("manifest before", before), ("manifest after", after)]
+        .into_iter()
+        .filter_map(|(name, digest)| Some(vec![Cell::word(name), Cell::code(digest.as_ref()?)]));
+    document.table(Table {
+        title: None,
+        columns: vec![Column::left(""), Column::left("")],
+        rows: rows.collect(),
+        more: None,
+    });
+    if before != after && after.is_some() {
+        document.push(Block::Note(
+            "signatures of the manifest before do not apply to the one after".to_owned(),
+        ));
+    }
+}
+
+/// The last line: what the reader came for.
+fn summary(image: &MinimizeImage, dry_run: bool) -> String {
+    let ImageSize {
+        compressed_bytes,
+        uncompressed_bytes,
+        ..
+    } = image.before;
+    let unpacked = size_change(
+        uncompressed_bytes,
+        image.after.uncompressed_bytes,
+        "unpacked",
+    );
+    let mut text = match (compressed_bytes, image.after.compressed_bytes) {
+        (Some(before), Some(after)) => {
+            format!("{}, {unpacked}", size_change(before, after, "compressed"))
+        }
+        (Some(before), None) => format!("{unpacked}; {} compressed now", size::bytes(before)),
+        (None, _) => unpacked,
+    };
+    if dry_run {
+        text.push_str("; nothing was written");
+    }
+    text
+}
+
+fn size_change(before: u64, after: u64, what: &str) -> String {
+    let percent = size::percent(size::percent_more(before, after));
+    format!("{} {what} ({percent})", size::change(before, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::{Style, render};
+    use super::super::{markdown, samples};
+    use super::*;
+
+    fn at_80_columns(report: &MinimizeReport, detail: Detail) -> String {
+        let style = Style {
+            color: false,
+            width: Some(80),
+        };
+        render(&document(report, detail), style)
+    }
+
+    #[test]
+    fn the_sizes_are_on_the_last_line() {
+        insta::assert_snapshot!(at_80_columns(&samples::minimize(), Detail::Summary), @r"
+        app.tar → app-small.tar  linux/amd64  profile default keeps level 0
+
+        layer  digest        action     compressed    after  unpacked     after
+            1  111111111111  kept          97.1 MB  97.1 MB  291.3 MB  291.3 MB
+            2  333333333333  rewritten     33.7 MB   1.0 MB  101.1 MB    3.0 MB
+            3  444444444444  dropped      100.0 kB        -  300.0 kB         -
+        total                             130.9 MB  98.1 MB  392.7 MB  294.3 MB
+
+        reason   members
+        level 1       70
+        stale          4
+
+        removed: 74 caches, 31.0 MB
+        linked to an identical level: 5 caches, 120.0 kB
+        warning: left x1.pyc alone
+        warning: left x2.pyc alone
+        warning: left x3.pyc alone
+        warning: left x4.pyc alone
+        warning: left x5.pyc alone
+        and 2 more warnings; -v lists all
+        warning: left out attestation eeeeeeeeeeee: it speaks of aaaaaaaaaaaa before it changed
+
+        manifest before  sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+        manifest after   sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
+
+        note: signatures of the manifest before do not apply to the one after
+
+        130.9 MB → 98.1 MB compressed (-25.1 %), 392.7 MB → 294.3 MB unpacked (-25.1 %)
+        ");
+    }
+
+    #[test]
+    fn a_dry_run_shows_its_steps_to_who_asks_and_says_that_nothing_was_written() {
+        let text = at_80_columns(&samples::minimize_dry_run(), Detail::All);
+        insta::assert_snapshot!(text, @r"
+        app.tar  linux/amd64  profile default keeps level 0
+
+        layer  digest        action     compressed    after  unpacked     after
+            1  111111111111  kept          97.1 MB  97.1 MB  291.3 MB  291.3 MB
+            2  222222222222  rewritten     33.7 MB        ?  101.1 MB    3.0 MB
+            3  444444444444  dropped      100.0 kB        -  300.0 kB         -
+        total                             130.9 MB        ?  392.7 MB  294.3 MB
+
+        reason   members
+        level 1       70
+        stale          4
+
+        every step
+        layer  action  member                            reason
+            2  drop    usr/lib/py…cpython-311.opt-1.pyc  the profile does not list level 1
+
+        would remove: 74 caches, 31.0 MB
+        would link to an identical level: 5 caches, 120.0 kB
+
+        manifest before  sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+
+        392.7 MB → 294.3 MB unpacked (-25.1 %); 130.9 MB compressed now; nothing was written
+        ");
+    }
+
+    #[test]
+    fn nothing_to_do_is_said() {
+        let text = at_80_columns(&samples::minimize_unchanged(), Detail::Summary);
+        assert!(text.contains("nothing to do"), "{text}");
+        assert!(!text.contains("signatures"), "{text}");
+    }
+
+    #[test]
+    fn markdown_has_the_same_tables() {
+        let document = document(&samples::minimize(), Detail::Summary);
+        insta::assert_snapshot!(markdown::render(&document), @r"
+        ## `app.tar → app-small.tar`
+
+        linux/amd64, profile default keeps level 0
+
+        | layer | digest | action | compressed | after | unpacked | after |
+        | ---: | --- | --- | ---: | ---: | ---: | ---: |
+        | 1 | `111111111111` | kept | 97.1 MB | 97.1 MB | 291.3 MB | 291.3 MB |
+        | 2 | `333333333333` | rewritten | 33.7 MB | 1.0 MB | 101.1 MB | 3.0 MB |
+        | 3 | `444444444444` | dropped | 100.0 kB | - | 300.0 kB | - |
+        | total |  |  | 130.9 MB | 98.1 MB | 392.7 MB | 294.3 MB |
+
+        | reason | members |
+        | --- | ---: |
+        | level 1 | 70 |
+        | stale | 4 |
+
+        removed: 74 caches, 31.0 MB
+
+        linked to an identical level: 5 caches, 120.0 kB
+
+        > **warning:** left x1.pyc alone
+
+        > **warning:** left x2.pyc alone
+
+        > **warning:** left x3.pyc alone
+
+        > **warning:** left x4.pyc alone
+
+        > **warning:** left x5.pyc alone
+
+        and 2 more warnings; -v lists all
+
+        > **warning:** left out attestation eeeeeeeeeeee: it speaks of aaaaaaaaaaaa before it changed
+
+        |  |  |
+        | --- | --- |
+        | manifest before | `sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa` |
+        | manifest after | `sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb` |
+
+        > **note:** signatures of the manifest before do not apply to the one after
+
+        **130.9 MB → 98.1 MB compressed (-25.1 %), 392.7 MB → 294.3 MB unpacked (-25.1 %)**
+        ");
+    }
+}
