@@ -1,0 +1,243 @@
+//! Arguments as they are typed. Image references stay text here: the library's errors about them
+//! have hints, which clap would lose.
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use pycull::oci::Platform;
+use pycull::oci::compression::CompressionSetting;
+use pycull::report::model::FindingKind;
+
+use super::limit::Limit;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 a gate or check said no; 2 the command could not be done.
+
+Images: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], a bare path, or `-` for
+an archive on standard input or output.";
+
+/// Manages the CPython bytecode in the layers of a container image.
+///
+/// Finds .pyc files by optimization level, says what they cost and what is wrong with them, and
+/// writes a smaller image. It needs no container engine and no root.
+#[derive(Debug, Parser)]
+#[command(name = "pycull", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// What every verb takes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct Common {
+    /// How the report is written
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: Format,
+    /// Image to take where there are several, as os/architecture[/variant], or `all`
+    #[arg(long, global = true, value_name = "PLATFORM", default_value = "all")]
+    pub(crate) platform: PlatformChoice,
+    /// Layers to work on at a time [default: the processors]
+    #[arg(long, short, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// Print only the report and errors
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// List everything: each tree, finding, step and warning
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+    /// Whether to use colours; `auto` honours NO_COLOR
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: ColorChoice,
+    /// Draw no progress bars
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+}
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs; docs/schema describes it
+    Json,
+    /// For pull requests and issues
+    Markdown,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Which platforms are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PlatformChoice(pub(crate) Option<Platform>);
+
+impl std::str::FromStr for PlatformChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "all" => Ok(Self(None)),
+            _ => text.parse().map(|platform| Self(Some(platform))),
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Show the bytecode in an image, what it costs, and what is wrong with it
+    Inspect(Inspect),
+    /// Write an image with only the bytecode that a profile keeps
+    Minimize(Minimize),
+    /// Compare two images' layers and bytecode; with a limit, a gate for CI
+    Compare(Compare),
+    /// List, show or check profiles
+    Profile {
+        #[command(subcommand)]
+        action: ProfileAction,
+    },
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Example:
+  pycull completions bash > ~/.local/share/bash-completion/completions/pycull")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "\
+Example:
+  pycull man | man -l -")]
+    Man,
+}
+
+/// Arguments of `inspect`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pycull inspect app.tar
+  podman save app | pycull inspect -
+  pycull inspect oci:app:latest --deny stale,malformed
+  pycull inspect app.tar --format json | jq '.images[].findings[].path'")]
+pub(crate) struct Inspect {
+    /// The image to read
+    #[arg(value_name = "IMAGE", value_hint = ValueHint::AnyPath)]
+    pub(crate) image: String,
+    /// Kinds of findings that make the exit code 1, separated by commas
+    #[arg(long, value_name = "KIND,…", value_delimiter = ',', value_parser = finding_kind)]
+    pub(crate) deny: Vec<FindingKind>,
+}
+
+/// Arguments of `minimize`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pycull minimize app.tar --output app-small.tar
+  pycull minimize oci:app:v1 --output oci:app:v1-small --profile minimal
+  pycull minimize app.tar --dry-run --set levels=[0,1]
+  podman save app | pycull minimize - --output - | podman load")]
+pub(crate) struct Minimize {
+    /// The image to read
+    #[arg(value_name = "IMAGE", value_hint = ValueHint::AnyPath)]
+    pub(crate) image: String,
+    /// The image to write; `-` is standard output, the report then goes to standard error
+    #[arg(long, short, value_name = "IMAGE", value_hint = ValueHint::AnyPath)]
+    #[arg(required_unless_present = "dry_run")]
+    pub(crate) output: Option<String>,
+    /// A built-in profile's name, or a TOML file
+    #[arg(long, short, value_name = "NAME|FILE", default_value = "default", value_hint = ValueHint::FilePath)]
+    pub(crate) profile: String,
+    /// Change one key of the profile, for example levels=[0,1]; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append)]
+    pub(crate) set: Vec<String>,
+    /// Compression of rewritten layers: keep, none, gzip[:LEVEL] or zstd[:LEVEL]
+    #[arg(long, value_name = "HOW", default_value = "keep")]
+    pub(crate) compression: CompressionSetting,
+    /// Say what would be done, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Arguments of `compare`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pycull compare app.tar app-small.tar
+  pycull compare main.tar branch.tar --max-growth 2.5%
+  pycull compare main.tar branch.tar --max-growth 500kB --format markdown")]
+pub(crate) struct Compare {
+    /// The image to compare with
+    #[arg(value_name = "BEFORE", value_hint = ValueHint::AnyPath)]
+    pub(crate) before: String,
+    /// The image that may be larger or smaller
+    #[arg(value_name = "AFTER", value_hint = ValueHint::AnyPath)]
+    pub(crate) after: String,
+    /// Most that the compressed layers may grow: bytes (0, 500kB, 10MiB) or a share (2.5%)
+    #[arg(long, value_name = "SIZE|PERCENT")]
+    pub(crate) max_growth: Option<Limit>,
+}
+
+/// What to do with profiles.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProfileAction {
+    /// List the built-in profiles
+    List,
+    /// Print the text of a built-in profile
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Check a profile; the exit code is 1 where it is not valid
+    Check {
+        /// A TOML file, or a built-in profile's name
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: String,
+    },
+}
+
+fn finding_kind(name: &str) -> Result<FindingKind, String> {
+    let kind = FindingKind::ALL
+        .into_iter()
+        .find(|kind| kind.name() == name);
+    kind.ok_or_else(|| {
+        let names = FindingKind::ALL.map(FindingKind::name);
+        format!("there is no such kind; kinds are {}", names.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn an_output_is_required_unless_nothing_is_written() {
+        assert!(Args::try_parse_from(["pycull", "minimize", "a.tar"]).is_err());
+        assert!(Args::try_parse_from(["pycull", "minimize", "a.tar", "--dry-run"]).is_ok());
+        assert!(Args::try_parse_from(["pycull", "minimize", "a.tar", "-o", "-"]).is_ok());
+    }
+
+    #[test]
+    fn denied_kinds_are_checked_and_listed() {
+        let parse = |kinds| Args::try_parse_from(["pycull", "inspect", "-", "--deny", kinds]);
+        assert!(parse("stale,hash-mismatch").is_ok());
+        let error = parse("stale,wrong").unwrap_err().to_string();
+        assert!(error.contains("kinds are malformed, stale"), "{error}");
+    }
+}

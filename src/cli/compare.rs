@@ -1,0 +1,80 @@
+//! `pycull compare`.
+
+use std::cmp::Reverse;
+
+use anyhow::bail;
+use pycull::pipeline;
+use pycull::report::compare::document;
+use pycull::report::model::{CompareImage, CompareLayer, CompareReport};
+use pycull::report::size;
+
+use super::Outcome;
+use super::args::Compare;
+use super::image;
+use super::limit::Limit;
+use super::printer::{Printer, Stream};
+use super::progress::Bars;
+
+pub(crate) fn run(args: &Compare, printer: &Printer) -> anyhow::Result<Outcome> {
+    if args.before == "-" && args.after == "-" {
+        bail!("only one of the images can be on standard input");
+    }
+    let settings = &printer.settings;
+    let (before, after) = (image::open(&args.before)?, image::open(&args.after)?);
+    let bars = Bars::new(settings);
+    let options = image::options(settings, &bars);
+    let report = pipeline::compare((&before, &args.before), (&after, &args.after), &options)?;
+    bars.clear();
+    printer.report(Stream::Out, &report, || document(&report))?;
+    Ok(args
+        .max_growth
+        .map_or(Outcome::Done, |limit| gate(limit, &report, printer)))
+}
+
+/// Says which images grew by more than the limit.
+fn gate(limit: Limit, report: &CompareReport, printer: &Printer) -> Outcome {
+    let mut outcome = Outcome::Done;
+    for image in &report.images {
+        if let Some(message) = excess(limit, image) {
+            printer.refusal(&message);
+            outcome = Outcome::Refused;
+        }
+    }
+    outcome
+}
+
+/// Most layers that a refusal names.
+const NAMED_LAYERS: usize = 3;
+
+fn excess(limit: Limit, image: &CompareImage) -> Option<String> {
+    let totals = &image.totals;
+    let most = limit.most(totals.compressed_before);
+    let over = totals
+        .compressed_after
+        .checked_sub(most)
+        .filter(|over| *over > 0)?;
+    let percent = size::percent_more(totals.compressed_before, totals.compressed_after);
+    let mut grown: Vec<(usize, &CompareLayer)> = image
+        .layers
+        .iter()
+        .enumerate()
+        .filter(|(_, layer)| layer.compressed_difference > 0)
+        .collect();
+    grown.sort_by_key(|(_, layer)| Reverse(layer.compressed_difference));
+    let layers: Vec<String> = grown
+        .iter()
+        .take(NAMED_LAYERS)
+        .map(|(index, layer)| {
+            let grown = size::difference(layer.compressed_difference);
+            format!("layer {} {grown}", index + 1)
+        })
+        .collect();
+    Some(format!(
+        "{} grew by {} ({}) compressed, {} more than {limit}: {}",
+        image.platform,
+        size::bytes(totals.compressed_difference.unsigned_abs()),
+        size::percent(percent),
+        size::bytes(over),
+        layers.join(", ")
+    ))
+}

@@ -1,0 +1,104 @@
+//! An error as people read it: what, why, and what to do.
+
+use std::error::Error;
+use std::io;
+
+use pycull::pipeline::PipelineError;
+use pycull::profile::ProfileError;
+use pycull::transport::TransportError;
+
+/// An error's messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// What could not be done.
+    pub(crate) message: String,
+    /// Why, each caused by the next.
+    pub(crate) causes: Vec<String>,
+    /// What to do about it.
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(error: &anyhow::Error) -> Self {
+        let message = error.to_string();
+        let mut causes: Vec<String> = Vec::new();
+        for cause in error.chain().skip(1).map(ToString::to_string) {
+            // Some messages hold their cause's already.
+            let said = std::iter::once(&message).chain(&causes);
+            if !said.into_iter().any(|text| text.contains(&cause)) {
+                causes.push(cause);
+            }
+        }
+        Self {
+            message,
+            causes,
+            hint: error.chain().find_map(hint),
+        }
+    }
+}
+
+fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    let transport = error.downcast_ref().and_then(TransportError::hint);
+    let profile = || error.downcast_ref().and_then(ProfileError::hint);
+    let pipeline = || error.downcast_ref().and_then(PipelineError::hint);
+    transport.or_else(profile).or_else(pipeline)
+}
+
+/// Whether the reader of standard output or error went away.
+pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Print>()
+        .is_some_and(|Print(cause)| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// A report could not be printed.
+#[derive(Debug)]
+pub(crate) struct Print(pub(crate) io::Error);
+
+impl std::fmt::Display for Print {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("cannot print")
+    }
+}
+
+impl Error for Print {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn causes_are_said_once() {
+        let cause = io::Error::other("disk on fire");
+        let error = Err::<(), _>(cause)
+            .context("cannot read: disk on fire")
+            .context("no image")
+            .unwrap_err();
+        let failure = Failure::new(&error);
+        assert_eq!(failure.message, "no image");
+        assert_eq!(failure.causes, ["cannot read: disk on fire"]);
+    }
+
+    #[test]
+    fn a_hint_is_found_anywhere_in_the_chain() {
+        let error = pycull::profile::load("nonsense", &[])
+            .context("outer")
+            .unwrap_err();
+        assert!(Failure::new(&error).hint.unwrap().contains("default"));
+    }
+
+    #[test]
+    fn a_closed_pipe_is_told_from_other_failures() {
+        let print = |kind: io::ErrorKind| anyhow::Error::new(Print(kind.into()));
+        assert!(is_closed_pipe(&print(io::ErrorKind::BrokenPipe)));
+        assert!(!is_closed_pipe(&print(io::ErrorKind::StorageFull)));
+        assert!(!is_closed_pipe(
+            &io::Error::from(io::ErrorKind::BrokenPipe).into()
+        ));
+    }
+}

@@ -1,0 +1,24 @@
+//! What the verbs about images share.
+
+use std::io;
+
+use pycull::pipeline::Options;
+use pycull::progress::Observer;
+use pycull::transport::{Reference, Source, TransportError};
+
+use super::settings::Settings;
+
+/// Finds the image that a reference names, on standard input for `-`.
+pub(crate) fn open(reference: &str) -> Result<Source, TransportError> {
+    let reference: Reference = reference.parse()?;
+    Source::open(&reference, io::stdin().lock())
+}
+
+/// What the recipes are told.
+pub(crate) fn options<'a>(settings: &Settings, observer: &'a dyn Observer) -> Options<'a> {
+    Options {
+        platform: settings.platform.clone(),
+        jobs: settings.jobs,
+        observer,
+    }
+}

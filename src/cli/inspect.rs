@@ -1,0 +1,40 @@
+//! `pycull inspect`.
+
+use pycull::pipeline;
+use pycull::report::inspect::document;
+use pycull::report::model::{FindingKind, InspectReport};
+
+use super::Outcome;
+use super::args::Inspect;
+use super::image;
+use super::printer::{Printer, Stream};
+use super::progress::Bars;
+
+pub(crate) fn run(args: &Inspect, printer: &Printer) -> anyhow::Result<Outcome> {
+    let settings = &printer.settings;
+    let source = image::open(&args.image)?;
+    let bars = Bars::new(settings);
+    let options = image::options(settings, &bars);
+    let report = pipeline::inspect(&source, &args.image, &options)?;
+    bars.clear();
+    printer.report(Stream::Out, &report, || document(&report, settings.detail))?;
+    Ok(gate(&args.deny, &report, printer))
+}
+
+/// Says which of the denied kinds there are.
+fn gate(denied: &[FindingKind], report: &InspectReport, printer: &Printer) -> Outcome {
+    let count = |kind: FindingKind| {
+        let findings = report.images.iter().flat_map(|image| &image.findings);
+        findings.filter(|finding| finding.kind == kind).count()
+    };
+    let found: Vec<String> = FindingKind::ALL
+        .into_iter()
+        .filter(|kind| denied.contains(kind) && count(*kind) > 0)
+        .map(|kind| format!("{} {}", count(kind), kind.name()))
+        .collect();
+    if found.is_empty() {
+        return Outcome::Done;
+    }
+    printer.refusal(&format!("denied findings: {}", found.join(", ")));
+    Outcome::Refused
+}

@@ -1,0 +1,101 @@
+//! `--max-growth`: a size or a share.
+
+use std::fmt;
+use std::str::FromStr;
+
+use pycull::report::size;
+
+/// How much an image may grow.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Limit {
+    /// By so many bytes.
+    Bytes(u64),
+    /// By so many percent of what it was.
+    Percent(f64),
+}
+
+impl Limit {
+    /// Most bytes that an image of `before` bytes may have.
+    pub(crate) fn most(self, before: u64) -> u64 {
+        match self {
+            Self::Bytes(bytes) => before.saturating_add(bytes),
+            Self::Percent(percent) => {
+                before.saturating_add((before as f64 * percent / 100.0) as u64)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => f.write_str(&size::bytes(*bytes)),
+            Self::Percent(percent) => write!(f, "{percent} %"),
+        }
+    }
+}
+
+/// Units of bytes, in lower case.
+const UNITS: [(&str, u64); 11] = [
+    ("", 1),
+    ("b", 1),
+    ("k", 1_000),
+    ("kb", 1_000),
+    ("m", 1_000_000),
+    ("mb", 1_000_000),
+    ("g", 1_000_000_000),
+    ("gb", 1_000_000_000),
+    ("kib", 1 << 10),
+    ("mib", 1 << 20),
+    ("gib", 1 << 30),
+];
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || {
+            format!("`{text}` is no size and no share; write it as 0, 500kB, 1.5MB, 10MiB or 2.5%")
+        };
+        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+        let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
+        let number: f64 = number.parse().map_err(|_| error())?;
+        let unit = unit.trim().to_ascii_lowercase();
+        if unit == "%" {
+            return Ok(Self::Percent(number));
+        }
+        let known = UNITS.iter().find(|(name, _)| *name == unit);
+        let (_, bytes) = known.ok_or_else(error)?;
+        Ok(Self::Bytes((number * *bytes as f64).round() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_sizes_or_shares() {
+        for (text, limit) in [
+            ("0", Limit::Bytes(0)),
+            ("500kB", Limit::Bytes(500_000)),
+            ("1.5MB", Limit::Bytes(1_500_000)),
+            ("10MiB", Limit::Bytes(10 << 20)),
+            ("1 GiB", Limit::Bytes(1 << 30)),
+            ("0%", Limit::Percent(0.0)),
+            ("2.5%", Limit::Percent(2.5)),
+        ] {
+            assert_eq!(text.parse(), Ok(limit), "{text}");
+        }
+        for wrong in ["", "kB", "-1", "1.2.3", "5 apples", "1e3", "nan%", "inf"] {
+            assert!(wrong.parse::<Limit>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_most_is_counted_from_what_was() {
+        assert_eq!(Limit::Bytes(5).most(100), 105);
+        assert_eq!(Limit::Percent(2.5).most(1000), 1025);
+        assert_eq!(Limit::Bytes(u64::MAX).most(1), u64::MAX);
+    }
+}

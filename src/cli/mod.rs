@@ -1,0 +1,68 @@
+//! The command line: the only code that prints, reads the environment or draws bars. Arguments as
+//! typed become settings, and a verb turns settings into calls of the library and a report.
+
+mod args;
+mod settings;
+
+mod compare;
+mod completions;
+mod inspect;
+mod man;
+mod minimize;
+mod profile;
+
+mod failure;
+mod image;
+mod limit;
+mod printer;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Verb};
+use failure::Failure;
+use printer::Printer;
+use settings::Settings;
+
+/// How a command that was carried out ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// Done: exit code 0.
+    Done,
+    /// A gate or check said no: exit code 1.
+    Refused,
+}
+
+/// Runs the command of this process.
+pub(crate) fn run() -> ExitCode {
+    // A usage error ends the process here, with exit code 2.
+    let args = Args::parse();
+    let printer = Printer::new(Settings::new(&args.common));
+    match dispatch(&args.verb, &printer) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Refused) => ExitCode::from(1),
+        Err(error) => report_failure(&error, &printer),
+    }
+}
+
+fn dispatch(verb: &Verb, printer: &Printer) -> anyhow::Result<Outcome> {
+    match verb {
+        Verb::Inspect(args) => inspect::run(args, printer),
+        Verb::Minimize(args) => minimize::run(args, printer),
+        Verb::Compare(args) => compare::run(args, printer),
+        Verb::Profile { action } => profile::run(action, printer),
+        Verb::Completions { shell } => completions::run(*shell, printer),
+        Verb::Man => man::run(printer),
+    }
+}
+
+/// Nobody reads what a closed pipe would take: that is no failure.
+fn report_failure(error: &anyhow::Error, printer: &Printer) -> ExitCode {
+    if failure::is_closed_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    printer.failure(&Failure::new(error));
+    ExitCode::from(2)
+}

@@ -1,0 +1,53 @@
+//! Settings: what arguments, environment and terminal come to.
+
+use std::io::IsTerminal;
+
+use pycull::oci::Platform;
+use pycull::report::Detail;
+
+use super::args::{ColorChoice, Common, Format};
+
+/// What every verb is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// How the report is written.
+    pub(crate) format: Format,
+    /// How much of it.
+    pub(crate) detail: Detail,
+    /// Whether bars are drawn.
+    pub(crate) progress: bool,
+    /// Layers to work on at a time.
+    pub(crate) jobs: usize,
+    /// The platform that is wanted; `None`: all.
+    pub(crate) platform: Option<Platform>,
+    color: ColorChoice,
+    no_color: bool,
+}
+
+impl Settings {
+    pub(crate) fn new(common: &Common) -> Self {
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            format: common.format,
+            detail: match common.verbose {
+                true => Detail::All,
+                false => Detail::Summary,
+            },
+            progress: !common.quiet && !common.no_progress && std::io::stderr().is_terminal(),
+            jobs: common.jobs.map_or_else(processors, usize::from),
+            platform: common.platform.0.clone(),
+            color: common.color,
+            // https://no-color.org: set and not empty.
+            no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+        }
+    }
+
+    /// Whether to write colours to a stream.
+    pub(crate) fn color_on(&self, stream: &impl IsTerminal) -> bool {
+        match self.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => !self.no_color && stream.is_terminal(),
+        }
+    }
+}
