@@ -333,7 +333,8 @@ mod tests {
         kind    files     size  meaning, and where most of them are
         stale       1  31.0 kB  source changed since; Python compiles it at every start
                     1  31.0 kB  usr/lib/python3.11
-        hidden      1   1.9 kB  overwritten or deleted by a later layer, and still shipped
+        hidden      1   1.9 kB  overwritten or deleted by a later layer, and still
+                                shipped
                     1   1.9 kB  opt/a\u{1b}[2J|b
 
         hint: `pycull minimize app.tar --output app-small.tar --profile default` saves 8.0 MB unpacked; only Python with -O would start slower

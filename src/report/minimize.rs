@@ -33,7 +33,10 @@ fn push_image(
     push_warnings(document, &image.warnings, detail);
     push_left_out(document, &report.left_out);
     push_identity(document, image);
-    document.push(Block::Summary(summary(image, report.dry_run)));
+    if report.dry_run {
+        document.push(Block::Note("a dry run: nothing was written".to_owned()));
+    }
+    document.push(Block::Summary(summary(image)));
 }
 
 fn headline(report: &MinimizeReport, image: &MinimizeImage) -> Block {
@@ -243,11 +246,11 @@ fn push_left_out(document: &mut Document, left_out: &[LeftOut]) {
 
 fn push_identity(document: &mut Document, image: &MinimizeImage) {
     let (before, after) = (&image.before.manifest_digest, &image.after.manifest_digest);
-    let rows = [("manifest before", before), ("manifest after", after)]
+    let rows = [("before", before), ("after", after)]
         .into_iter()
         .filter_map(|(name, digest)| Some(vec![Cell::word(name), Cell::code(digest.as_ref()?)]));
     document.table(Table {
-        title: None,
+        title: Some("manifest".to_owned()),
         columns: vec![Column::left(""), Column::left("")],
         rows: rows.collect(),
         more: None,
@@ -260,7 +263,7 @@ fn push_identity(document: &mut Document, image: &MinimizeImage) {
 }
 
 /// The last line: what the reader came for.
-fn summary(image: &MinimizeImage, dry_run: bool) -> String {
+fn summary(image: &MinimizeImage) -> String {
     let ImageSize {
         compressed_bytes,
         uncompressed_bytes,
@@ -271,17 +274,13 @@ fn summary(image: &MinimizeImage, dry_run: bool) -> String {
         image.after.uncompressed_bytes,
         "unpacked",
     );
-    let mut text = match (compressed_bytes, image.after.compressed_bytes) {
+    match (compressed_bytes, image.after.compressed_bytes) {
         (Some(before), Some(after)) => {
             format!("{}, {unpacked}", size_change(before, after, "compressed"))
         }
         (Some(before), None) => format!("{unpacked}; {} compressed now", size::bytes(before)),
         (None, _) => unpacked,
-    };
-    if dry_run {
-        text.push_str("; nothing was written");
     }
-    text
 }
 
 fn size_change(before: u64, after: u64, what: &str) -> String {
@@ -328,8 +327,9 @@ mod tests {
         and 2 more warnings; -v lists all
         warning: left out attestation eeeeeeeeeeee: it speaks of aaaaaaaaaaaa before it changed
 
-        manifest before  sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-        manifest after   sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
+        manifest
+        before  sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+        after   sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
 
         note: signatures of the manifest before do not apply to the one after
 
@@ -355,14 +355,18 @@ mod tests {
 
         every step
         layer  action  member                            reason
-            2  drop    usr/lib/py…cpython-311.opt-1.pyc  the profile does not list level 1
+            2  drop    usr/li…/re.cpython-311.opt-1.pyc  the profile does not list level
+                                                         1
 
         would remove: 74 caches, 31.0 MB
         would link to an identical level: 5 caches, 120.0 kB
 
-        manifest before  sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+        manifest
+        before  sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 
-        392.7 MB → 294.3 MB unpacked (-25.1 %); 130.9 MB compressed now; nothing was written
+        note: a dry run: nothing was written
+
+        392.7 MB → 294.3 MB unpacked (-25.1 %); 130.9 MB compressed now
         ");
     }
 
@@ -411,10 +415,12 @@ mod tests {
 
         > **warning:** left out attestation eeeeeeeeeeee: it speaks of aaaaaaaaaaaa before it changed
 
+        ### manifest
+
         |  |  |
         | --- | --- |
-        | manifest before | `sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa` |
-        | manifest after | `sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb` |
+        | before | `sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa` |
+        | after | `sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb` |
 
         > **note:** signatures of the manifest before do not apply to the one after
 

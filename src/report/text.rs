@@ -1,7 +1,7 @@
 //! Documents as text for people: aligned, coloured only for meaning, no wider than the terminal.
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Attribute, CellAlignment, Color, ColumnConstraint, ContentArrangement, Width};
+use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement};
 
 use super::document::{Align, Block, Cell, Content, Document, Table, Tone};
 use super::printable;
@@ -162,15 +162,12 @@ fn lay_out(table: &Table, widths: &[u16]) -> comfy_table::Table {
         let cells = row.iter().zip(widths);
         laid_out.add_row(cells.map(|(cell, width)| styled(cell, *width)));
     }
-    for ((laid_out, column), width) in laid_out.column_iter_mut().zip(&table.columns).zip(widths) {
+    for (laid_out, column) in laid_out.column_iter_mut().zip(&table.columns) {
         laid_out.set_padding((0, GAP));
         laid_out.set_cell_alignment(match column.align {
             Align::Left => CellAlignment::Left,
             Align::Right => CellAlignment::Right,
         });
-        if *width < u16::MAX {
-            laid_out.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(width + GAP)));
-        }
     }
     laid_out
 }
@@ -180,7 +177,8 @@ fn styled(cell: &Cell, width: u16) -> comfy_table::Cell {
     let text = match cell.content {
         Content::Path => cut_in_the_middle(&text, usize::from(width)),
         Content::Command => cut_at_the_end(&text, usize::from(width)),
-        Content::Word | Content::Code | Content::Prose => text.into_owned(),
+        Content::Prose => wrapped(&text, usize::from(width)),
+        Content::Word | Content::Code => text.into_owned(),
     };
     let styled = comfy_table::Cell::new(text);
     match cell.tone {
@@ -190,17 +188,35 @@ fn styled(cell: &Cell, width: u16) -> comfy_table::Cell {
     }
 }
 
-/// What tells paths apart is at their end: that gets two thirds.
+/// What tells paths apart is their end: the file's name stays, and a third at most goes to the
+/// start.
 fn cut_in_the_middle(text: &str, width: usize) -> String {
     let count = text.chars().count();
     if count <= width {
         return text.to_owned();
     }
     let kept = width.saturating_sub(1);
-    let head = kept / 3;
+    let file_name = text
+        .rfind('/')
+        .map_or(0, |slash| text[slash..].chars().count());
+    let head = kept.saturating_sub(file_name).min(kept / 3);
     let start: String = text.chars().take(head).collect();
     let end: String = text.chars().skip(count - (kept - head)).collect();
     format!("{start}…{end}")
+}
+
+fn wrapped(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join("\n")
 }
 
 fn cut_at_the_end(text: &str, width: usize) -> String {
