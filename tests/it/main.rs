@@ -2,5 +2,5 @@
 //! judged by other tools.
 
 mod architecture;
-mod layers;
 mod support;
+mod traps;

@@ -95,6 +95,29 @@ impl LayerBuilder {
         )
     }
 
+    /// A cache of a module, fresh for `source` at the mtime of now. `payload` is its content.
+    pub fn cache(
+        self,
+        directory: &str,
+        name: &str,
+        level: u8,
+        source: &str,
+        payload: &str,
+    ) -> Self {
+        let cache =
+            super::pyc::cache_39(self.mtime as u32, source.len() as u32, payload.as_bytes());
+        self.file(&super::pyc::cache_path(directory, name, level), cache)
+    }
+
+    /// A module with its source and fresh caches of all three levels, no two of them the same.
+    pub fn module_of_three(self, directory: &str, name: &str) -> Self {
+        let source = format!("# {name}\n");
+        let with_source = self.file(&format!("{directory}/{name}.py"), &source);
+        [1, 2, 0].into_iter().fold(with_source, |layer, level| {
+            layer.cache(directory, name, level, &source, &format!("{name} {level}"))
+        })
+    }
+
     /// What makes a directory a standard library of CPython 3.9, without caches.
     pub fn stdlib(self, directory: &str) -> Self {
         self.file(&format!("{directory}/os.py"), "# os\n")
@@ -218,8 +241,12 @@ impl ImageBuilder {
         self.layer_as(layer, Layered::Gzip)
     }
 
-    pub fn layer_as(mut self, layer: LayerBuilder, compression: Layered) -> Self {
-        let tar = layer.build();
+    pub fn layer_as(self, layer: LayerBuilder, compression: Layered) -> Self {
+        self.layer_tar(layer.build(), compression)
+    }
+
+    /// A layer of these bytes, an archive that another program made.
+    pub fn layer_tar(mut self, tar: Vec<u8>, compression: Layered) -> Self {
         let (blob, suffix) = compress(&tar, compression);
         let descriptor = json!({
             "mediaType": format!("application/vnd.oci.image.layer.v1.tar{suffix}"),

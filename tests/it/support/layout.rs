@@ -47,6 +47,23 @@ impl Layout {
         serde_json::from_slice(&self.blob(descriptor)).unwrap()
     }
 
+    /// Descriptors of all images at any depth: manifests whose config is an image's, attestations left out.
+    pub fn images(&self) -> Vec<Value> {
+        let mut pending: Vec<Value> = self.index()["manifests"].as_array().unwrap().clone();
+        let mut images = Vec::new();
+        while let Some(descriptor) = pending.pop() {
+            let document = self.document(&descriptor);
+            if let Some(manifests) = document["manifests"].as_array() {
+                pending.extend(manifests.iter().cloned());
+            } else if descriptor["platform"]["os"] != "unknown"
+                && document["artifactType"].is_null()
+            {
+                images.push(descriptor);
+            }
+        }
+        images
+    }
+
     /// The manifest of a layout's only image.
     pub fn manifest(&self) -> Value {
         let index = self.index();

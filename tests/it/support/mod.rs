@@ -3,8 +3,11 @@
 pub mod builder;
 pub mod layout;
 pub mod pyc;
+pub mod scene;
+pub mod stream;
 pub mod tools;
 
 pub use builder::{ImageBuilder, LayerBuilder, Layered};
 pub use layout::{Layout, TarMember};
+pub use scene::{Minimized, extracts, findings, inspected, minimized};
 pub use tools::{Output, pycull, tool};

@@ -3,11 +3,28 @@
 /// Magic number of CPython 3.9.
 pub const MAGIC_39: u16 = 3425;
 
+/// Where the tests' standard library lies.
+pub const STDLIB: &str = "usr/lib64/python3.9";
+
+/// The path of a module's cache for CPython 3.9.
+pub fn cache_path(directory: &str, module: &str, level: u8) -> String {
+    let optimization = match level {
+        0 => String::new(),
+        level => format!(".opt-{level}"),
+    };
+    format!("{directory}/__pycache__/{module}.cpython-39{optimization}.pyc")
+}
+
 /// A timestamp cache for CPython 3.9 of a source with that mtime and size. `payload` is a constant
 /// in its code, so that files can be told apart.
 pub fn cache_39(mtime: u32, size: u32, payload: &[u8]) -> Vec<u8> {
+    cache_of(MAGIC_39, mtime, size, payload)
+}
+
+/// The same under another magic number.
+pub fn cache_of(magic: u16, mtime: u32, size: u32, payload: &[u8]) -> Vec<u8> {
     [
-        &header(MAGIC_39, 0)[..],
+        &header(magic, 0)[..],
         &mtime.to_le_bytes(),
         &size.to_le_bytes(),
         &body_39(payload),

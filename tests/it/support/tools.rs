@@ -39,6 +39,8 @@ impl Output {
         assert_eq!(self.code, Some(2), "stderr: {}", self.stderr);
         assert!(self.stderr.starts_with("error: "), "{}", self.stderr);
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        let message = self.stderr.trim_start_matches("error: ");
+        assert!(!message.starts_with(char::is_uppercase), "{}", self.stderr);
         assert!(
             self.stderr.contains(needle),
             "`{needle}` is not in: {}",

@@ -1,1 +1,0 @@
-//! The merged view and the plan on layers made by hand.

@@ -1,0 +1,250 @@
+//! An image, what pycull makes of it, and the proof that an engine extracts the result.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::layout::decompressed;
+use super::stream::{Slice, cut};
+use super::{ImageBuilder, Layout, pycull, tool};
+
+/// An image before and after `minimize`, and what pycull said about it.
+pub struct Minimized {
+    pub before: Layout,
+    pub after: Layout,
+    /// The report, as JSON.
+    pub report: Value,
+    _directory: TempDir,
+}
+
+impl Minimized {
+    /// What the report says of the only image.
+    pub fn image(&self) -> &Value {
+        let images = self.report["images"].as_array().unwrap();
+        assert_eq!(images.len(), 1, "{images:?}");
+        &images[0]
+    }
+
+    /// What became of each layer.
+    pub fn actions(&self) -> Vec<&str> {
+        let layers = self.image()["layers"].as_array().unwrap();
+        layers
+            .iter()
+            .map(|layer| layer["action"].as_str().unwrap())
+            .collect()
+    }
+
+    pub fn warnings(&self) -> Vec<&str> {
+        let warnings = self.image()["warnings"].as_array().unwrap();
+        warnings
+            .iter()
+            .map(|warning| warning.as_str().unwrap())
+            .collect()
+    }
+
+    /// The rootfs after, unpacked by an engine.
+    pub fn unpacked(&self) -> Unpacked {
+        extracts(&self.after)
+    }
+}
+
+/// Writes the image, minimizes it into a new layout, and has every image of that extracted.
+#[track_caller]
+pub fn minimized(image: &ImageBuilder, arguments: &[&str]) -> Minimized {
+    minimized_layout(|layout| image.write(layout), arguments)
+}
+
+/// The same for a layout that the test writes.
+#[track_caller]
+pub fn minimized_layout(write: impl FnOnce(&Path), arguments: &[&str]) -> Minimized {
+    let directory = tempfile::tempdir().unwrap();
+    let (before, after) = (
+        directory.path().join("before"),
+        directory.path().join("after"),
+    );
+    write(&before);
+    let report = minimize(&before, &after, arguments);
+    let done = Minimized {
+        before: Layout(before),
+        after: Layout(after),
+        report,
+        _directory: directory,
+    };
+    for manifest in done.after.images() {
+        extracts_image(&done.after, &manifest);
+    }
+    done
+}
+
+/// `pycull minimize`, and its report.
+#[track_caller]
+pub fn minimize(input: &Path, output: &Path, arguments: &[&str]) -> Value {
+    let (input, output) = (input.to_str().unwrap(), output.to_str().unwrap());
+    let fixed = ["minimize", input, "--output", output, "--format", "json"];
+    pycull(fixed.iter().chain(arguments)).success().json()
+}
+
+/// What `pycull inspect` says about the only image of a layout.
+#[track_caller]
+pub fn inspected_layout(layout: &Path) -> Value {
+    let report = pycull(["inspect", layout.to_str().unwrap(), "--format", "json"]);
+    let report = report.success().json();
+    assert_eq!(report["schema"], "pycull.inspect/1");
+    let images = report["images"].as_array().unwrap();
+    assert_eq!(images.len(), 1, "{images:?}");
+    images[0].clone()
+}
+
+/// What `pycull inspect` says about an image.
+#[track_caller]
+pub fn inspected(image: &ImageBuilder) -> Value {
+    let directory = tempfile::tempdir().unwrap();
+    image.write(directory.path());
+    inspected_layout(directory.path())
+}
+
+/// The findings about an image: kind, path and layer.
+#[track_caller]
+pub fn findings(image: &ImageBuilder) -> Vec<(String, String, u64)> {
+    let image = inspected(image);
+    let findings = image["findings"].as_array().unwrap();
+    findings
+        .iter()
+        .map(|finding| {
+            let text = |key: &str| finding[key].as_str().unwrap().to_owned();
+            (
+                text("kind"),
+                text("path"),
+                finding["layer"].as_u64().unwrap(),
+            )
+        })
+        .collect()
+}
+
+/// A rootfs that an engine unpacked. It goes with this value.
+pub struct Unpacked {
+    directory: TempDir,
+}
+
+impl Unpacked {
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.directory.path().join("bundle/rootfs").join(path)
+    }
+
+    #[track_caller]
+    pub fn read(&self, path: &str) -> Vec<u8> {
+        let full = self.path(path);
+        fs::read(&full).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// Whether anything has that name, a dangling symlink included.
+    pub fn has(&self, path: &str) -> bool {
+        self.path(path).symlink_metadata().is_ok()
+    }
+}
+
+/// Unpacks the only image of a layout.
+#[track_caller]
+pub fn extracts(layout: &Layout) -> Unpacked {
+    let images = layout.images();
+    assert_eq!(images.len(), 1, "{images:?}");
+    extracts_image(layout, &images[0])
+}
+
+/// Unpacks one image of a layout, named by its manifest's descriptor.
+///
+/// umoci does it where it can. What has another form goes through skopeo first, which checks every
+/// digest and diff_id on the way; members that umoci refuses are left to GNU tar.
+#[track_caller]
+pub fn extracts_image(layout: &Layout, manifest: &Value) -> Unpacked {
+    let directory = tempfile::tempdir().unwrap();
+    let (alone, converted) = (
+        directory.path().join("alone"),
+        directory.path().join("converted"),
+    );
+    fs::create_dir(&alone).unwrap();
+    let blobs = fs::canonicalize(layout.0.join("blobs")).unwrap();
+    std::os::unix::fs::symlink(blobs, alone.join("blobs")).unwrap();
+    fs::copy(layout.0.join("oci-layout"), alone.join("oci-layout")).unwrap();
+    let mut root = manifest.clone();
+    root["annotations"] = json!({"org.opencontainers.image.ref.name": "it"});
+    super::builder::write_index(&alone, vec![root]);
+    let document = layout.document(manifest);
+    let by_tar = layers(layout, &document).any(|tar| has_odd_members(&tar));
+    let mut image = format!("{}:it", alone.display());
+    if by_tar || !umoci_reads(manifest, &document) {
+        let from = format!("oci:{image}");
+        image = format!("{}:it", converted.display());
+        let to = format!("oci:{image}");
+        let flags = [
+            "--insecure-policy",
+            "copy",
+            "--format",
+            "oci",
+            "--dest-compress-format",
+            "gzip",
+        ];
+        tool("skopeo", flags.into_iter().chain([&*from, &*to])).success();
+    }
+    let bundle = directory.path().join("bundle");
+    if by_tar {
+        unpack_with_tar(layers(layout, &document), &bundle);
+    } else {
+        tool(
+            "umoci",
+            ["unpack", "--image", &image, bundle.to_str().unwrap()],
+        )
+        .success();
+    }
+    Unpacked { directory }
+}
+
+fn layers(layout: &Layout, manifest: &Value) -> impl Iterator<Item = Vec<u8>> {
+    let layers = manifest["layers"].as_array().unwrap().iter();
+    layers.map(|layer| decompressed(&layout.blob(layer)))
+}
+
+/// umoci 0.4 refuses pax global headers and sparse files.
+fn has_odd_members(tar: &[u8]) -> bool {
+    let sparse = tar.windows(11).any(|window| window == b"GNU.sparse.");
+    let odd = |slice: &Slice<'_>| !matches!(slice.flag, 0 | b'0'..=b'7');
+    sparse || cut(tar).0.iter().any(|(_, slice)| odd(slice))
+}
+
+fn unpack_with_tar(layers: impl Iterator<Item = Vec<u8>>, bundle: &Path) {
+    let rootfs = bundle.join("rootfs");
+    fs::create_dir_all(&rootfs).unwrap();
+    for layer in layers {
+        let names = cut(&layer).0;
+        assert!(
+            !names.iter().any(|(name, _)| name.contains("/.wh.")),
+            "tar knows no whiteouts"
+        );
+        let file = bundle.join("layer.tar");
+        fs::write(&file, layer).unwrap();
+        let flags = [
+            "--xattrs",
+            "--xattrs-include=*",
+            "--numeric-owner",
+            "-C",
+            rootfs.to_str().unwrap(),
+        ];
+        tool(
+            "tar",
+            flags.into_iter().chain(["-xpf", file.to_str().unwrap()]),
+        )
+        .success();
+    }
+}
+
+/// umoci 0.4 reads OCI media types, and layers that are plain or gzip.
+fn umoci_reads(descriptor: &Value, manifest: &Value) -> bool {
+    let is_oci = |descriptor: &Value| {
+        let media_type = descriptor["mediaType"].as_str().unwrap();
+        media_type.starts_with("application/vnd.oci.") && !media_type.ends_with("zstd")
+    };
+    let layers = manifest["layers"].as_array().unwrap();
+    is_oci(descriptor) && is_oci(&manifest["config"]) && layers.iter().all(is_oci)
+}

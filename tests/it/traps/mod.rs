@@ -1,0 +1,11 @@
+//! One test or more for each way in which a rewritten image is known to break.
+
+mod bytecode;
+mod documents;
+mod foreign_writers;
+mod hardlinks;
+mod headers;
+mod host;
+mod metadata;
+mod sparse;
+mod whiteouts;
