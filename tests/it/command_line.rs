@@ -1,0 +1,289 @@
+//! The command line as people and pipelines meet it: exit codes, gates, pipes, and that what the
+//! documents show is what the binary prints.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::support::tools::{pycull_command, real_image, testdata};
+use crate::support::{ImageBuilder, LayerBuilder, pycull};
+
+fn fedora() -> String {
+    testdata("fedora-shaped.tar").display().to_string()
+}
+
+/// An image with a stale cache and a fresh one.
+fn image_with_a_stale_cache(layout: &Path) {
+    let stdlib = LayerBuilder::new().stdlib("usr/lib/python3.9");
+    let layer = stdlib
+        .module("usr/lib/python3.9", "fresh", "a = 1\n")
+        .module("usr/lib/python3.9", "old", "b = 1\n");
+    let upper = LayerBuilder::new()
+        .mtime(1_700_000_000)
+        .file("usr/lib/python3.9/old.py", "b = 2\n");
+    ImageBuilder::of([layer, upper]).write(layout);
+}
+
+#[test]
+fn denied_findings_fail_after_the_report() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    image_with_a_stale_cache(&image);
+    let image = image.to_str().unwrap();
+    let denied = pycull([
+        "inspect",
+        image,
+        "--deny",
+        "stale,malformed",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(denied.code, Some(1), "{}", denied.stderr);
+    assert_eq!(denied.json()["images"][0]["findings"][0]["kind"], "stale");
+    assert!(denied.stderr.contains("stale"), "{}", denied.stderr);
+    pycull(["inspect", image, "--deny", "malformed,hidden"]).success();
+    pycull(["inspect", image, "--deny", "rotten"]).refused("rotten");
+}
+
+#[test]
+fn growth_beyond_the_limit_fails() {
+    let directory = tempfile::tempdir().unwrap();
+    let small = directory.path().join("small.tar").display().to_string();
+    pycull([
+        "minimize",
+        &fedora(),
+        "--output",
+        &small,
+        "--profile",
+        "minimal",
+    ])
+    .success();
+    pycull(["compare", &fedora(), &small, "--max-growth", "0"]).success();
+    assert_eq!(
+        pycull(["compare", &small, &fedora(), "--max-growth", "10%"]).code,
+        Some(1)
+    );
+    pycull(["compare", &small, &fedora(), "--max-growth", "1MB"]).success();
+    assert_eq!(
+        pycull(["compare", &small, &fedora(), "--max-growth", "lots"]).code,
+        Some(2)
+    );
+}
+
+#[test]
+fn usage_errors_exit_with_two() {
+    for arguments in [
+        &["inspect"][..],
+        &["minimize", "x"],
+        &["frobnicate"],
+        &["inspect", "x", "--jobs", "0"],
+    ] {
+        assert_eq!(pycull(arguments).code, Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_registry_is_refused_with_the_way_round() {
+    let output = pycull(["inspect", "docker://docker.io/library/python"]).refused("docker");
+    assert!(
+        output.stderr.contains("hint: ") && output.stderr.contains("skopeo copy"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let mut child = pycull_command()
+        .args(["inspect", &fedora(), "--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap()
+        ),
+        (Some(0), String::new())
+    );
+}
+
+#[test]
+fn a_dry_run_lists_every_step_and_writes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    image_with_a_stale_cache(&image);
+    let before = fs::read_dir(directory.path()).unwrap().count();
+    let report = pycull([
+        "minimize",
+        image.to_str().unwrap(),
+        "--dry-run",
+        "--format",
+        "json",
+    ])
+    .success()
+    .json();
+    let steps = report["images"][0]["steps"].as_array().unwrap().clone();
+    assert_eq!(steps.len(), 1, "{steps:?}");
+    assert_eq!(
+        steps[0]["path"],
+        "usr/lib/python3.9/__pycache__/old.cpython-39.pyc"
+    );
+    assert!(
+        steps[0]["reason"].as_str().unwrap().starts_with("stale: "),
+        "{steps:?}"
+    );
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), before);
+}
+
+#[test]
+fn a_dry_run_foretells_the_sizes_that_writing_gives() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = directory.path().join("out.tar").display().to_string();
+    for profile in ["default", "minimal", "levels-0-1"] {
+        let foretold = pycull([
+            "minimize",
+            &fedora(),
+            "--dry-run",
+            "--profile",
+            profile,
+            "--format",
+            "json",
+        ])
+        .success()
+        .json();
+        let written = pycull([
+            "minimize",
+            &fedora(),
+            "--output",
+            &output,
+            "--profile",
+            profile,
+            "--format",
+            "json",
+        ])
+        .success()
+        .json();
+        let bytes = |report: &serde_json::Value| {
+            report["images"][0]["after"]["uncompressed_bytes"]
+                .as_u64()
+                .unwrap()
+        };
+        assert_eq!(bytes(&foretold), bytes(&written), "{profile}");
+    }
+}
+
+#[test]
+fn profiles_are_listed_shown_and_checked() {
+    let list = pycull(["profile", "list"]).success().text();
+    for name in ["default", "minimal", "levels-0-1", "auto"] {
+        assert!(list.contains(name), "{list}");
+        let shown = pycull(["profile", "show", name]).success().text();
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("own.toml");
+        fs::write(&file, shown).unwrap();
+        pycull(["profile", "check", file.to_str().unwrap()]).success();
+        fs::write(&file, "lvels = []\n").unwrap();
+        let wrong = pycull(["profile", "check", file.to_str().unwrap()]);
+        assert_eq!(wrong.code, Some(1));
+        assert!(
+            wrong.stderr.contains("line 1") && wrong.stderr.contains("did you mean `levels`?"),
+            "{}",
+            wrong.stderr
+        );
+    }
+}
+
+#[test]
+fn completions_and_the_manual_page_are_made() {
+    assert!(
+        pycull(["completions", "bash"])
+            .success()
+            .text()
+            .contains("minimize")
+    );
+    assert!(pycull(["man"]).success().text().contains(".TH"));
+}
+
+#[test]
+fn names_from_an_image_do_not_reach_the_terminal_raw() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    let layer = LayerBuilder::new()
+        .file("app/__pycache__/x\u{1b}[2J.cpython-39.pyc", "x")
+        .file("app/y.py", "");
+    ImageBuilder::of([layer]).write(&image);
+    for format in ["text", "markdown", "json"] {
+        let output =
+            pycull(["inspect", image.to_str().unwrap(), "-v", "--format", format]).success();
+        assert!(output.text().contains("[2J"), "{}", output.text());
+        assert!(!output.stdout.contains(&0x1b), "{}", output.text());
+    }
+}
+
+/// Every document that pycull prints follows the schema that is published for it.
+#[test]
+fn json_follows_the_published_schemas() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = directory.path().join("out").display().to_string();
+    let stale = directory.path().join("stale");
+    image_with_a_stale_cache(&stale);
+    let images = [
+        fedora(),
+        testdata("docker-old.tar").display().to_string(),
+        stale.display().to_string(),
+        real_image("py3.14").display().to_string(),
+    ];
+    for image in &images {
+        let _ = fs::remove_dir_all(&output);
+        let target = format!("oci:{output}:x");
+        for (schema, arguments) in [
+            ("inspect", vec!["inspect", image]),
+            ("minimize", vec!["minimize", image, "--dry-run"]),
+            ("minimize", vec!["minimize", image, "--output", &target]),
+            ("compare", vec!["compare", image, &target]),
+        ] {
+            let document = pycull(arguments.iter().copied().chain(["--format", "json"]))
+                .success()
+                .json();
+            assert_eq!(document["schema"], format!("pycull.{schema}/1"));
+            let path =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schema/{schema}.json"));
+            let schema = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+            let validator = jsonschema::validator_for(&schema).unwrap();
+            let errors: Vec<String> = validator
+                .iter_errors(&document)
+                .map(|error| error.to_string())
+                .collect();
+            assert_eq!(errors, Vec::<String>::new(), "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_shows_what_inspect_prints() {
+    let readme =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let block = readme
+        .split("```text\n")
+        .nth(1)
+        .and_then(|rest| rest.split("\n```").next())
+        .unwrap();
+    let (command, shown) = block.split_once('\n').unwrap();
+    let arguments = command.strip_prefix("$ pycull ").unwrap().split(' ');
+    let printed = crate::support::tools::run(
+        pycull_command()
+            .args(arguments)
+            .current_dir(env!("CARGO_MANIFEST_DIR")),
+    )
+    .success()
+    .text();
+    let shown = shown.strip_suffix("\n…").unwrap();
+    assert!(
+        printed.starts_with(shown),
+        "README shows:\n{shown}\nbut pycull prints:\n{printed}"
+    );
+}
