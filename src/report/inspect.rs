@@ -205,6 +205,9 @@ fn made_by(created_by: &str, detail: Detail) -> String {
 /// Most trees whose size table a summary shows.
 const TREE_TABLES: usize = 3;
 
+/// A summary has no size table for a tree whose caches are less than this part of all.
+const SMALLEST_PART: u64 = 50;
+
 fn push_situations(document: &mut Document, image: &InspectImage, detail: Detail) {
     if image.situations.iter().all(|row| row.difference_bytes == 0) {
         return;
@@ -212,8 +215,15 @@ fn push_situations(document: &mut Document, image: &InspectImage, detail: Detail
     document.table(situation_table("the whole image", &image.situations));
     let trees = by_importance(&image.trees);
     let with_bytecode: Vec<_> = trees.iter().filter(|tree| has_bytecode(tree)).collect();
+    let all: u64 = with_bytecode.iter().map(|tree| bytecode(tree).bytes).sum();
+    let is_large =
+        |tree: &&&&InspectTree| bytecode(tree).bytes.saturating_mul(SMALLEST_PART) >= all;
     let shown = match detail {
-        Detail::Summary => with_bytecode.len().min(TREE_TABLES),
+        Detail::Summary => with_bytecode
+            .iter()
+            .take(TREE_TABLES)
+            .take_while(is_large)
+            .count(),
         Detail::All => with_bytecode.len(),
     };
     for tree in &with_bytecode[..shown] {

@@ -17,11 +17,24 @@ pub(super) fn block(report: &InspectReport) -> Option<Block> {
             quoted(source),
             quoted(&output)
         ),
-        effect: format!(
-            "saves {} unpacked; only Python with -O would start slower",
-            size::bytes(saved)
-        ),
+        effect: format!("saves {} unpacked; {}", size::bytes(saved), cost(report)),
     })
+}
+
+/// What the saving costs at start-up.
+fn cost(report: &InspectReport) -> &'static str {
+    let levels = report
+        .images
+        .iter()
+        .flat_map(|image| &image.layers)
+        .map(|layer| &layer.levels);
+    let has_optimized = levels
+        .flatten()
+        .any(|(level, count)| level != "0" && count.files > 0);
+    match has_optimized {
+        true => "only Python with -O would start slower",
+        false => "Python starts as before",
+    }
 }
 
 /// What profile `default` saves: in the merged view, and in what the layers hide.
@@ -62,7 +75,10 @@ fn smaller(reference: &str) -> String {
 fn smaller_path(path: &str) -> String {
     let file_name = path.rfind('/').map_or(0, |slash| slash + 1);
     match path[file_name..].rfind('.') {
-        Some(dot) if dot > 0 => {
+        // `py3.11` has no extension.
+        Some(dot)
+            if dot > 0 && path[file_name + dot + 1..].starts_with(|c: char| c.is_alphabetic()) =>
+        {
             let (stem, extension) = path.split_at(file_name + dot);
             format!("{stem}-small{extension}")
         }
@@ -88,6 +104,7 @@ mod tests {
         for (reference, output) in [
             ("app.tar", "app-small.tar"),
             ("./a.b/app", "./a.b/app-small"),
+            ("images/py3.11", "images/py3.11-small"),
             ("dir/", "dir-small"),
             ("oci:app:v1", "oci:app-small:v1"),
             ("oci:app:@1", "oci:app-small"),
