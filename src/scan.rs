@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use sha2::{Digest as _, Sha256};
 
 use crate::oci::blob::into_blob_error;
+use crate::oci::digest::HashingReader;
 use crate::oci::image::Layer;
 use crate::oci::{
     BlobError, BlobStore, Compression, Digest, DigestHasher, compression, open_verified,
@@ -229,19 +230,6 @@ fn decode_and_check<T>(
         });
     }
     Ok(value)
-}
-
-struct HashingReader<R> {
-    inner: R,
-    hasher: DigestHasher,
-}
-
-impl<R: Read> Read for HashingReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        Ok(count)
-    }
 }
 
 /// Which sources are to be hashed, and as the interpreters of which magic numbers do it.

@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use crate::oci::image::{ImageError, load};
-use crate::oci::{BlobStore, Image};
+use crate::oci::image::ImageError;
+use crate::oci::{BlobStore, Image, load};
 use crate::progress::Unobserved;
 use crate::rootfs::{RootfsError, squash};
 use crate::scan::{LayerError, LayerScan, scan_layers};

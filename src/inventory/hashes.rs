@@ -1,6 +1,6 @@
 //! Which sources must be hashed to judge hash-based caches (PEP 552).
 
-use super::build::SourceIndex;
+use super::files::SourceIndex;
 use crate::rootfs::Rootfs;
 use crate::scan::{LayerScan, WantedHashes};
 

@@ -2,7 +2,9 @@
 //! and whether Python would use it.
 
 mod build;
+mod files;
 mod hashes;
+mod judge;
 mod trees;
 
 use std::collections::BTreeMap;

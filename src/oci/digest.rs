@@ -1,5 +1,6 @@
 //! Digests of blobs (OCI image-spec, descriptor.md, "Digests").
 
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use oci_spec::image::DigestAlgorithm;
@@ -49,6 +50,20 @@ impl DigestHasher {
             Self::Sha384(hasher) => digest_of("sha384", &hasher.finalize()),
             Self::Sha512(hasher) => digest_of("sha512", &hasher.finalize()),
         }
+    }
+}
+
+/// Hashes what is read through it.
+pub(crate) struct HashingReader<R> {
+    pub(crate) inner: R,
+    pub(crate) hasher: DigestHasher,
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
     }
 }
 

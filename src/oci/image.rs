@@ -1,15 +1,14 @@
 //! Indexes, manifests and configs: read with types, kept as JSON, so that fields which pycull
 //! does not know survive an edit (image-spec image-index.md, manifest.md, config.md).
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde_json::Value;
 
 use super::Descriptor;
-use super::blob::{BlobError, BlobStore, read_document};
+use super::blob::BlobError;
 use super::digest::Digest;
-use super::media_type::{DocumentKind, document_kind, is_image_config};
+use super::platform::Platform;
 
 /// What can be wrong with an image's documents.
 #[derive(Debug, thiserror::Error)]
@@ -56,81 +55,6 @@ pub enum ImageError {
         /// What there is, separated by commas.
         available: String,
     },
-}
-
-/// An operating system and architecture (image-spec image-index.md, "platform").
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Platform {
-    /// For example `linux`.
-    pub os: String,
-    /// For example `amd64`.
-    pub architecture: String,
-    /// For example `v7`.
-    pub variant: Option<String>,
-}
-
-impl Platform {
-    /// Whether an image of platform `other` is wanted where `self` is asked for. Without a variant
-    /// every variant is.
-    pub fn accepts(&self, other: &Self) -> bool {
-        self.os == other.os
-            && self.architecture == other.architecture
-            && (self.variant.is_none() || self.variant == other.variant)
-    }
-
-    fn from_json(value: &Value) -> Option<Self> {
-        let text = |key| {
-            value
-                .get(key)
-                .and_then(Value::as_str)
-                .filter(|text: &&str| !text.is_empty())
-                .map(str::to_owned)
-        };
-        Some(Self {
-            os: text("os")?,
-            architecture: text("architecture")?,
-            variant: text("variant"),
-        })
-    }
-}
-
-impl fmt::Display for Platform {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant
-            .as_ref()
-            .map_or(Ok(()), |variant| write!(f, "/{variant}"))
-    }
-}
-
-impl FromStr for Platform {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts: Vec<&str> = text.split('/').collect();
-        match parts[..] {
-            _ if parts.iter().any(|part| part.is_empty()) => {}
-            [os, architecture] => {
-                return Ok(Self {
-                    os: os.to_owned(),
-                    architecture: architecture.to_owned(),
-                    variant: None,
-                });
-            }
-            [os, architecture, variant] => {
-                let variant = Some(variant.to_owned());
-                return Ok(Self {
-                    os: os.to_owned(),
-                    architecture: architecture.to_owned(),
-                    variant,
-                });
-            }
-            _ => {}
-        }
-        Err(format!(
-            "`{text}` is no platform; write it as os/architecture or os/architecture/variant"
-        ))
-    }
 }
 
 /// One layer of an image.
@@ -251,197 +175,6 @@ impl Node {
     }
 }
 
-const DEEPEST_INDEX: usize = 8;
-
-/// Reads what `descriptor` names: an image, or an index with everything below it that `platform`
-/// lets through (`None`: everything).
-///
-/// # Errors
-/// [`ImageError`] where a document is missing, damaged or malformed, or nothing matches.
-pub fn load(
-    store: &dyn BlobStore,
-    descriptor: &Value,
-    platform: Option<&Platform>,
-) -> Result<Node, ImageError> {
-    let mut passed_over = Vec::new();
-    let loader = Loader { store, platform };
-    let node = loader.node(descriptor, 0, &mut passed_over)?;
-    match (node, platform) {
-        (Some(Node::Other(other)), _) => {
-            let typed = typed_descriptor(&other.descriptor)?;
-            Err(ImageError::NotAnImage {
-                digest: typed.digest().clone(),
-                media_type: typed.media_type().to_string(),
-            })
-        }
-        (Some(node), None) => Ok(node),
-        (Some(node), Some(_)) if !node.images().is_empty() => Ok(node),
-        (_, Some(wanted)) => {
-            let available = if passed_over.is_empty() {
-                "none".to_owned()
-            } else {
-                passed_over.join(", ")
-            };
-            Err(ImageError::NoPlatform {
-                wanted: wanted.clone(),
-                available,
-            })
-        }
-        (None, None) => Err(ImageError::EmptyIndex {
-            digest: digest_text(descriptor),
-        }),
-    }
-}
-
-struct Loader<'a> {
-    store: &'a dyn BlobStore,
-    platform: Option<&'a Platform>,
-}
-
-impl Loader<'_> {
-    /// `None` where the platform filter leaves the node out.
-    fn node(
-        &self,
-        descriptor: &Value,
-        depth: usize,
-        passed_over: &mut Vec<String>,
-    ) -> Result<Option<Node>, ImageError> {
-        if depth > DEEPEST_INDEX {
-            return Err(ImageError::TooDeep {
-                limit: DEEPEST_INDEX,
-            });
-        }
-        if !self.wants(
-            descriptor.get("platform").and_then(Platform::from_json),
-            passed_over,
-        ) {
-            return Ok(None);
-        }
-        let typed = typed_descriptor(descriptor)?;
-        match document_kind(typed.media_type().as_ref()) {
-            Some(DocumentKind::Index) => self.index(descriptor, &typed, depth, passed_over),
-            Some(DocumentKind::Manifest) => self.manifest(descriptor, &typed, passed_over),
-            None => Ok(Some(Node::Other(Other {
-                descriptor: descriptor.clone(),
-                blobs: vec![typed],
-                subject: None,
-            }))),
-        }
-    }
-
-    /// Attestations pass here (their platform is `unknown/unknown`): whether they stay is decided
-    /// with their subject.
-    fn wants(&self, found: Option<Platform>, passed_over: &mut Vec<String>) -> bool {
-        match (self.platform, found) {
-            (Some(wanted), Some(found)) if found.os != "unknown" && !wanted.accepts(&found) => {
-                passed_over.push(found.to_string());
-                false
-            }
-            _ => true,
-        }
-    }
-
-    fn index(
-        &self,
-        descriptor: &Value,
-        typed: &Descriptor,
-        depth: usize,
-        passed_over: &mut Vec<String>,
-    ) -> Result<Option<Node>, ImageError> {
-        let document = self.document(typed, "index")?;
-        let manifests = document
-            .get("manifests")
-            .and_then(Value::as_array)
-            .map_or(&[][..], Vec::as_slice);
-        if manifests.is_empty() {
-            return Err(ImageError::EmptyIndex {
-                digest: typed.digest().to_string(),
-            });
-        }
-        let mut children = Vec::new();
-        for manifest in manifests {
-            children.extend(self.node(manifest, depth + 1, passed_over)?);
-        }
-        let empty = children
-            .iter()
-            .all(|child| matches!(child, Node::Index(index) if index.children.is_empty()));
-        if empty && self.platform.is_some() {
-            return Ok(None);
-        }
-        Ok(Some(Node::Index(Index {
-            descriptor: descriptor.clone(),
-            document,
-            children,
-        })))
-    }
-
-    fn manifest(
-        &self,
-        descriptor: &Value,
-        typed: &Descriptor,
-        passed_over: &mut Vec<String>,
-    ) -> Result<Option<Node>, ImageError> {
-        let manifest = self.document(typed, "manifest")?;
-        let malformed = |reason: String| ImageError::Malformed {
-            what: "manifest",
-            digest: typed.digest().to_string(),
-            reason,
-        };
-        let layers = descriptors(&manifest, "layers").map_err(malformed)?;
-        let config = match manifest.get("config") {
-            Some(config) => Some(typed_descriptor(config)?),
-            None => None,
-        };
-        let is_image = config
-            .as_ref()
-            .is_some_and(|config| is_image_config(config.media_type().as_ref()))
-            && manifest.get("artifactType").is_none()
-            && !is_attestation(descriptor, &layers);
-        let (Some(config), true) = (&config, is_image) else {
-            let subject = subject_of(descriptor, &manifest);
-            let blobs = [typed.clone()]
-                .into_iter()
-                .chain(config)
-                .chain(layers)
-                .collect();
-            return Ok(Some(Node::Other(Other {
-                descriptor: descriptor.clone(),
-                blobs,
-                subject,
-            })));
-        };
-        let image = self.image(descriptor, manifest.clone(), config, layers)?;
-        Ok(self
-            .wants(Some(image.platform.clone()), passed_over)
-            .then(|| Node::Image(Box::new(image))))
-    }
-
-    fn image(
-        &self,
-        descriptor: &Value,
-        manifest: Value,
-        config_descriptor: &Descriptor,
-        layers: Vec<Descriptor>,
-    ) -> Result<Image, ImageError> {
-        let config = self.document(config_descriptor, "config")?;
-        assemble_image(
-            descriptor.clone(),
-            manifest,
-            config_descriptor.clone(),
-            config,
-            layers,
-        )
-    }
-
-    fn document(&self, descriptor: &Descriptor, what: &'static str) -> Result<Value, ImageError> {
-        parse_object(
-            &read_document(self.store, descriptor, what)?,
-            what,
-            descriptor.digest().as_ref(),
-        )
-    }
-}
-
 /// Puts an image together from its parts, matching layers with the config's diff_ids.
 ///
 /// # Errors
@@ -545,7 +278,7 @@ pub fn typed_descriptor(value: &Value) -> Result<Descriptor, ImageError> {
     })
 }
 
-fn descriptors(document: &Value, key: &str) -> Result<Vec<Descriptor>, String> {
+pub(super) fn descriptors(document: &Value, key: &str) -> Result<Vec<Descriptor>, String> {
     let list = document
         .get(key)
         .and_then(Value::as_array)
@@ -555,48 +288,10 @@ fn descriptors(document: &Value, key: &str) -> Result<Vec<Descriptor>, String> {
         .collect()
 }
 
-fn digest_text(descriptor: &Value) -> String {
+pub(super) fn digest_text(descriptor: &Value) -> String {
     descriptor
         .get("digest")
         .and_then(Value::as_str)
         .unwrap_or("without a digest")
         .to_owned()
-}
-
-/// BuildKit's attestations carry an image's config, and in-toto statements for layers.
-fn is_attestation(descriptor: &Value, layers: &[Descriptor]) -> bool {
-    descriptor
-        .pointer("/annotations/vnd.docker.reference.type")
-        .is_some()
-        || layers.iter().any(|layer| {
-            layer
-                .media_type()
-                .to_string()
-                .starts_with("application/vnd.in-toto")
-        })
-}
-
-/// BuildKit's attestations name their subject in an annotation of the descriptor, referrers
-/// (distribution-spec 1.1) in a field of the manifest.
-fn subject_of(descriptor: &Value, manifest: &Value) -> Option<String> {
-    let attested = descriptor.pointer("/annotations/vnd.docker.reference.digest");
-    let referred = manifest.pointer("/subject/digest");
-    attested
-        .or(referred)
-        .and_then(Value::as_str)
-        .map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_platform_without_variant_accepts_every_variant() {
-        let platform = |text: &str| text.parse::<Platform>().unwrap();
-        assert!(platform("linux/arm").accepts(&platform("linux/arm/v7")));
-        assert!(!platform("linux/arm/v6").accepts(&platform("linux/arm/v7")));
-        assert!(!platform("linux/arm64").accepts(&platform("linux/amd64")));
-        assert!("linux".parse::<Platform>().is_err() && "linux//v7".parse::<Platform>().is_err());
-    }
 }

@@ -6,11 +6,15 @@ pub mod compression;
 pub mod digest;
 pub mod image;
 pub mod layer_writer;
+pub mod load;
 pub mod media_type;
+pub mod platform;
 mod second_decoder;
 
 pub use blob::{BlobError, BlobLocation, BlobStore, open_verified, read_document};
 pub use compression::{Compression, CompressionSetting};
 pub use digest::{Digest, DigestHasher};
-pub use image::{Image, ImageError, Index, Node, Platform};
+pub use image::{Image, ImageError, Index, Node};
+pub use load::load;
 pub use oci_spec::image::Descriptor;
+pub use platform::Platform;

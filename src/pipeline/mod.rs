@@ -7,8 +7,8 @@ mod minimize;
 mod summary;
 
 use crate::inventory::{self, Inventory};
-use crate::oci::image::{ImageError, load};
-use crate::oci::{BlobStore, Image, Node, Platform};
+use crate::oci::image::ImageError;
+use crate::oci::{BlobStore, Image, Node, Platform, load};
 use crate::progress::Observer;
 use crate::rootfs::{RootfsError, squash};
 use crate::scan::{LayerError, hash_sources, scan_layers};

@@ -2,6 +2,7 @@
 
 mod load;
 mod runtime_level;
+mod schema;
 
 use std::fmt;
 

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::oci::image::load;
-use crate::oci::{BlobError, BlobLocation, BlobStore, Digest, Node};
+use crate::oci::{BlobError, BlobLocation, BlobStore, Digest, Node, load};
 
 use super::error::TransportError;
 use super::place::OutputBlob;

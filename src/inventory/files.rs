@@ -1,0 +1,154 @@
+//! The files of the merged view that speak of Python, sorted into sources, caches and sourceless modules.
+
+use std::collections::BTreeMap;
+
+use super::trees::PythonDirectory;
+use crate::pyc::{CacheName, CpythonTag, Level, parse_cache_name};
+use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs, path};
+use crate::scan::{Bytecode, LayerScan};
+
+/// A regular file by path, name and inode.
+pub(super) struct NamedFile {
+    pub(super) path: Vec<u8>,
+    pub(super) node: NodeId,
+    pub(super) inode: InodeId,
+}
+
+/// A file that is a cache by its name.
+pub(super) struct CacheFile {
+    pub(super) path: Vec<u8>,
+    pub(super) node: NodeId,
+    pub(super) inode: InodeId,
+    /// The member with the file's data.
+    pub(super) data: MemberId,
+    pub(super) source: Vec<u8>,
+    pub(super) source_inode: Option<InodeId>,
+    pub(super) tag: CpythonTag,
+    pub(super) level: Option<Level>,
+}
+
+/// The regular files of the merged view, sorted into what they are to Python.
+pub(super) struct SourceIndex<'a> {
+    pub(super) rootfs: &'a Rootfs,
+    pub(super) files: Vec<NamedFile>,
+    pub(super) caches: Vec<CacheFile>,
+    pub(super) sourceless: Vec<NamedFile>,
+    pub(super) sources: Vec<Vec<u8>>,
+}
+
+impl<'a> SourceIndex<'a> {
+    pub(super) fn new(rootfs: &'a Rootfs) -> Self {
+        let mut index = Self {
+            rootfs,
+            files: Vec::new(),
+            caches: Vec::new(),
+            sourceless: Vec::new(),
+            sources: Vec::new(),
+        };
+        for (path, node) in rootfs.walk() {
+            if path.ends_with(b".py") && rootfs.leaf(node).is_some() {
+                index.sources.push(path.clone());
+            }
+            let Some(inode) = rootfs.regular_file(node) else {
+                continue;
+            };
+            if path.ends_with(b".pyc") {
+                index.add_bytecode(&path, node, inode);
+            }
+            index.files.push(NamedFile { path, node, inode });
+        }
+        index
+    }
+
+    fn add_bytecode(&mut self, path: &[u8], node: NodeId, inode: InodeId) {
+        let directory = path::parent(path);
+        if path::file_name(directory) != b"__pycache__" {
+            // A name with more points is not importable.
+            if path::file_name(path)
+                .iter()
+                .filter(|byte| **byte == b'.')
+                .count()
+                == 1
+            {
+                self.sourceless.push(NamedFile {
+                    path: path.to_vec(),
+                    node,
+                    inode,
+                });
+            }
+            return;
+        }
+        let Some((name, tag)) = cpython_cache(path) else {
+            return;
+        };
+        let source = path::join(path::parent(directory), &name.source_name());
+        self.caches.push(CacheFile {
+            path: path.to_vec(),
+            node,
+            inode,
+            data: self.rootfs.inode(inode).data,
+            source_inode: self
+                .rootfs
+                .follow(&source)
+                .and_then(|node| self.rootfs.regular_file(node)),
+            source,
+            tag,
+            level: name.level(),
+        });
+    }
+
+    pub(super) fn cache_files(&self) -> &[CacheFile] {
+        &self.caches
+    }
+
+    pub(super) fn directories(&self, layers: &[LayerScan]) -> BTreeMap<Vec<u8>, PythonDirectory> {
+        let mut directories: BTreeMap<Vec<u8>, PythonDirectory> = BTreeMap::new();
+        for source in &self.sources {
+            directories
+                .entry(path::parent(source).to_vec())
+                .or_default()
+                .sources += 1;
+        }
+        for file in &self.sourceless {
+            directories
+                .entry(path::parent(&file.path).to_vec())
+                .or_default()
+                .sourceless += 1;
+        }
+        for cache in &self.caches {
+            let directory = directories
+                .entry(path::parent(&cache.source).to_vec())
+                .or_default();
+            let magics = directory.tags.entry(cache.tag).or_default();
+            if let Some(Ok(header)) = bytecode(layers, cache.data).map(|bytecode| &bytecode.header)
+            {
+                *magics.entry(header.magic).or_default() += 1;
+            }
+        }
+        for (directory, content) in &mut directories {
+            content.is_stdlib = self.is_stdlib(directory);
+        }
+        directories
+    }
+
+    /// CPython itself finds its standard library by `os.py` (or `.pyc`), and cannot start without
+    /// `encodings`; `site` tells it from other directories that have both.
+    fn is_stdlib(&self, directory: &[u8]) -> bool {
+        let has = |name: &[u8]| self.rootfs.follow(&path::join(directory, name)).is_some();
+        let has_module = |name: &str| {
+            has(format!("{name}.py").as_bytes()) || has(format!("{name}.pyc").as_bytes())
+        };
+        has_module("os") && has_module("site") && has_module("encodings/__init__")
+    }
+}
+
+/// A cache's name and tag, where it is one of CPython's; others' caches are left alone.
+pub(super) fn cpython_cache(path: &[u8]) -> Option<(CacheName<'_>, CpythonTag)> {
+    let name = parse_cache_name(path::file_name(path))?;
+    let tag = CpythonTag::parse(name.cache_tag)?;
+    Some((name, tag))
+}
+
+pub(super) fn bytecode(layers: &[LayerScan], data: MemberId) -> Option<&Bytecode> {
+    layers[data.layer].bytecode.get(&data.index)
+}

@@ -1,0 +1,174 @@
+//! What Python would do with each bytecode file.
+
+use std::collections::BTreeMap;
+
+use super::build::TreeLocator;
+use super::files::{CacheFile, NamedFile, bytecode};
+use super::trees::FoundTree;
+use super::{Cache, Sourceless, Status, TreeKind};
+use crate::pyc::{
+    CpythonTag, CpythonVersion, Freshness, Header, HeaderError, Invalidation, Magic, freshness,
+};
+use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
+use crate::scan::{Bytecode, LayerScan, SourceHashes};
+use crate::tar::Timestamp;
+
+/// The interpreters of an image, by their standard libraries.
+pub(super) struct Interpreters {
+    magics: BTreeMap<CpythonVersion, Magic>,
+    known: bool,
+}
+
+impl Interpreters {
+    pub(super) fn new(trees: &[FoundTree]) -> Self {
+        let stdlibs = || trees.iter().filter(|tree| tree.kind == TreeKind::Stdlib);
+        let versions = stdlibs().filter_map(|tree| Some((tree.version?, tree.magic?)));
+        Self {
+            magics: versions.collect(),
+            known: stdlibs().next().is_some() && stdlibs().all(|tree| tree.version.is_some()),
+        }
+    }
+
+    /// Why no interpreter of the image has that cache tag. In an image without any, such as one
+    /// that only adds to a base, nobody can say.
+    fn foreign_tag(&self, tag: CpythonTag) -> Option<String> {
+        let version = CpythonVersion::new(tag.major, tag.minor);
+        (self.known && !self.magics.contains_key(&version))
+            .then(|| format!("the image has no Python {}", tag.version()))
+    }
+
+    fn foreign_magic(&self, tag: CpythonTag, magic: Magic) -> Option<String> {
+        let version = CpythonVersion::new(tag.major, tag.minor);
+        let expected = self
+            .magics
+            .get(&version)
+            .copied()
+            .or_else(|| Magic::final_for(tag.major, tag.minor))?;
+        (magic != expected).then(|| {
+            format!(
+                "its magic number is {}, the interpreter's is {}",
+                magic.0, expected.0
+            )
+        })
+    }
+}
+
+pub(super) struct Judge<'a> {
+    pub(super) layers: &'a [LayerScan],
+    pub(super) rootfs: &'a Rootfs,
+    pub(super) hashes: &'a SourceHashes,
+    pub(super) interpreters: &'a Interpreters,
+}
+
+impl Judge<'_> {
+    pub(super) fn cache(&self, file: &CacheFile, locate: &TreeLocator) -> Cache {
+        let bytecode = bytecode(self.layers, file.data);
+        Cache {
+            path: file.path.clone(),
+            node: file.node,
+            member: self.origin(file.node, file.data),
+            inode: file.inode,
+            bytes: self.rootfs.inode(file.inode).size,
+            source: file.source.clone(),
+            source_inode: file.source_inode,
+            tree: locate.tree(&file.source),
+            tag: file.tag,
+            level: file.level,
+            status: self.status(file, bytecode),
+            sha256: bytecode.map(|bytecode| bytecode.sha256),
+        }
+    }
+
+    fn origin(&self, node: NodeId, data: MemberId) -> MemberId {
+        self.rootfs.node(node).origin.unwrap_or(data)
+    }
+
+    /// What Python would do with the cache, in the order in which its import system asks.
+    fn status(&self, file: &CacheFile, bytecode: Option<&Bytecode>) -> Status {
+        let Some(source) = file.source_inode else {
+            return Status::Orphan;
+        };
+        if let Some(reason) = self.interpreters.foreign_tag(file.tag) {
+            return Status::Foreign(reason);
+        }
+        let Some(bytecode) = bytecode else {
+            return Status::Unknown("it was not examined: it is sparse, larger than 64 MiB, or a link to a file of another kind".to_owned());
+        };
+        let header = match &bytecode.header {
+            Ok(header) => header,
+            Err(error) => return malformed_header(error),
+        };
+        if let Some(reason) = self.interpreters.foreign_magic(file.tag, header.magic) {
+            return Status::Foreign(reason);
+        }
+        let status = self.freshness(header, source);
+        match &bytecode.body {
+            // Python opens the body only once the header fits.
+            Err(error) if status.is_useful() => Status::Malformed(error.to_string()),
+            _ => status,
+        }
+    }
+
+    fn freshness(&self, header: &Header, source: InodeId) -> Status {
+        let inode = self.rootfs.inode(source);
+        let Timestamp {
+            seconds,
+            nanoseconds,
+        } = self.layers[inode.data.layer].members[inode.data.index].mtime;
+        let hash = self.hashes.get(&(inode.data, header.magic)).copied();
+        match freshness(header, (seconds, nanoseconds), inode.size, hash) {
+            Freshness::Fresh => Status::Fresh,
+            Freshness::Unchecked => unchecked(header, hash),
+            Freshness::Stale(reason) => Status::Stale(reason),
+            Freshness::HashMismatch => Status::HashMismatch,
+            Freshness::HashNeeded => Status::Unknown("its source was not hashed".to_owned()),
+        }
+    }
+
+    pub(super) fn sourceless(&self, file: &NamedFile, locate: &TreeLocator) -> Sourceless {
+        let data = self.rootfs.inode(file.inode).data;
+        let bytecode = bytecode(self.layers, data);
+        let source = &file.path[..file.path.len() - 1];
+        let python2 = bytecode.is_some_and(
+            |bytecode| matches!(&bytecode.header, Ok(header) if header.magic.is_python2()),
+        );
+        let malformed = bytecode.and_then(|bytecode| match (&bytecode.header, &bytecode.body) {
+            (Err(error), _) => match malformed_header(error) {
+                Status::Malformed(reason) => Some(reason),
+                _ => None,
+            },
+            (Ok(_), Err(error)) => Some(error.to_string()),
+            (Ok(_), Ok(())) => None,
+        });
+        Sourceless {
+            path: file.path.clone(),
+            member: self.origin(file.node, data),
+            bytes: self.rootfs.inode(file.inode).size,
+            tree: locate.tree(&file.path),
+            // Python 2 keeps its caches there.
+            shadowed: !python2
+                && self
+                    .rootfs
+                    .follow(source)
+                    .is_some_and(|node| self.rootfs.regular_file(node).is_some()),
+            malformed,
+        }
+    }
+}
+
+fn unchecked(header: &Header, hash: Option<[u8; 8]>) -> Status {
+    match (&header.invalidation, hash) {
+        (Invalidation::UncheckedHash(stored), Some(hash)) if *stored != hash => {
+            Status::UncheckedMismatch
+        }
+        _ => Status::Fresh,
+    }
+}
+
+/// A magic number that no CPython has is somebody else's bytecode, not a broken file.
+fn malformed_header(error: &HeaderError) -> Status {
+    match error {
+        HeaderError::UnknownMagic(_) => Status::Foreign(error.to_string()),
+        _ => Status::Malformed(error.to_string()),
+    }
+}

@@ -1,0 +1,220 @@
+//! What was planned or done, as the report's data.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::MinimizeOptions;
+use super::planned::Planned;
+use crate::pipeline::summary::{self, path_text};
+use crate::plan::{Action, LayerPlan, Step};
+use crate::report::model::{
+    Compiled, Count, ImageSize, LayerAction, LayerSize, MinimizeImage, MinimizeLayer, StepRow,
+};
+use crate::rewrite::documents::LayerOutcome;
+use crate::rewrite::layer::edits;
+use crate::rootfs::MemberId;
+use crate::scan::LayerScan;
+use crate::tar::Kind;
+
+/// What was written for an image.
+#[derive(Clone, Copy)]
+pub(super) struct Written<'a> {
+    pub(super) outcomes: &'a [LayerOutcome],
+    /// Of the new manifest.
+    pub(super) descriptor: &'a Value,
+}
+
+impl Planned<'_> {
+    /// The report on a plan that was carried out, or was not.
+    pub(super) fn report(
+        &self,
+        minimize: &MinimizeOptions<'_>,
+        written: Option<Written<'_>>,
+    ) -> MinimizeImage {
+        let layers = self.layers(written);
+        let before = ImageSize {
+            manifest_digest: Some(self.image.manifest_digest().to_owned()),
+            compressed_bytes: Some(summary::compressed_bytes(self.image)),
+            uncompressed_bytes: summary::uncompressed_bytes(&self.inventory),
+        };
+        MinimizeImage {
+            platform: self.image.platform.to_string(),
+            profile: minimize.profile.name.clone(),
+            levels: self
+                .levels
+                .iter()
+                .map(|level| level.index() as u8)
+                .collect(),
+            after: self.size_after(&before, &layers, written),
+            before,
+            layers,
+            removed: self.removed(),
+            compiled: Compiled::default(),
+            relinked: self.relinked(),
+            reasons: self.reasons(),
+            steps: minimize.steps.then(|| self.steps()),
+            warnings: self.plan.warnings.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn size_after(
+        &self,
+        before: &ImageSize,
+        layers: &[MinimizeLayer],
+        written: Option<Written<'_>>,
+    ) -> ImageSize {
+        if self.plan.is_empty() {
+            return before.clone();
+        }
+        let after = || layers.iter().filter_map(|layer| layer.after.as_ref());
+        ImageSize {
+            manifest_digest: written.and_then(|written| {
+                written
+                    .descriptor
+                    .get("digest")?
+                    .as_str()
+                    .map(str::to_owned)
+            }),
+            compressed_bytes: after().map(|layer| layer.compressed_bytes).sum(),
+            uncompressed_bytes: after().map(|layer| layer.uncompressed_bytes).sum(),
+        }
+    }
+
+    fn layers(&self, written: Option<Written<'_>>) -> Vec<MinimizeLayer> {
+        let outcome = |index: usize| written.map(|written| &written.outcomes[index]);
+        let layers = self
+            .inventory
+            .layers
+            .iter()
+            .zip(&self.plan.layers)
+            .enumerate();
+        layers
+            .map(|(index, (scan, plan))| layer_row(scan, plan, outcome(index)))
+            .collect()
+    }
+
+    fn each_step(&self) -> impl Iterator<Item = (MemberId, &Step)> {
+        self.plan
+            .layers
+            .iter()
+            .enumerate()
+            .flat_map(|(layer, plan)| {
+                plan.steps.iter().map(move |(index, step)| {
+                    (
+                        MemberId {
+                            layer,
+                            index: *index,
+                        },
+                        step,
+                    )
+                })
+            })
+    }
+
+    /// Caches that go, and the data that goes with them: not what a surviving link takes over.
+    fn removed(&self) -> Count {
+        let mut count = Count::default();
+        let mut moved = 0;
+        for (id, step) in self.each_step() {
+            let member = self.inventory.member(id);
+            match step.action {
+                Action::Drop
+                    if matches!(member.kind, Kind::File | Kind::Hardlink)
+                        && step.path.ends_with(b".pyc") =>
+                {
+                    count.files += 1;
+                    count.bytes += member.stored_bytes;
+                }
+                Action::Promote { data } => {
+                    moved += self
+                        .inventory
+                        .member(MemberId { index: data, ..id })
+                        .stored_bytes
+                }
+                _ => {}
+            }
+        }
+        count.bytes = count.bytes.saturating_sub(moved);
+        count
+    }
+
+    /// Files that become links to an identical level.
+    fn relinked(&self) -> Count {
+        let mut count = Count::default();
+        for (id, step) in self.each_step() {
+            let member = self.inventory.member(id);
+            if matches!(step.action, Action::Link { .. }) && member.kind == Kind::File {
+                count.files += 1;
+                count.bytes += member.stored_bytes;
+            }
+        }
+        count
+    }
+
+    fn reasons(&self) -> BTreeMap<String, u64> {
+        let mut reasons = BTreeMap::new();
+        for (_, step) in self.each_step() {
+            *reasons.entry(step.reason.kind().to_owned()).or_default() += 1;
+        }
+        reasons
+    }
+
+    fn steps(&self) -> Vec<StepRow> {
+        let row = |(id, step): (MemberId, &Step)| StepRow {
+            layer: id.layer + 1,
+            path: path_text(&step.path),
+            action: match step.action {
+                Action::Drop => "drop",
+                Action::Promote { .. } => "promote",
+                Action::Link { .. } => "link",
+            },
+            reason: step.reason.to_string(),
+        };
+        self.each_step().map(row).collect()
+    }
+}
+
+fn layer_row(scan: &LayerScan, plan: &LayerPlan, outcome: Option<&LayerOutcome>) -> MinimizeLayer {
+    let before = LayerSize {
+        digest: Some(scan.layer.descriptor.digest().to_string()),
+        compressed_bytes: Some(scan.layer.descriptor.size()),
+        uncompressed_bytes: scan.uncompressed_bytes,
+    };
+    let (action, after) = match outcome {
+        _ if plan.becomes_empty => (LayerAction::Dropped, None),
+        _ if plan.steps.is_empty() => (LayerAction::Kept, Some(before.clone())),
+        Some(LayerOutcome::Rewritten(layer)) => (
+            LayerAction::Rewritten,
+            Some(LayerSize {
+                digest: Some(layer.digest.to_string()),
+                compressed_bytes: Some(layer.compressed_bytes),
+                uncompressed_bytes: layer.uncompressed_bytes,
+            }),
+        ),
+        _ => {
+            let uncompressed_bytes = planned_bytes(scan, plan);
+            (
+                LayerAction::Rewritten,
+                Some(LayerSize {
+                    digest: None,
+                    compressed_bytes: None,
+                    uncompressed_bytes,
+                }),
+            )
+        }
+    };
+    MinimizeLayer {
+        before: Some(before),
+        after,
+        action,
+    }
+}
+
+/// Bytes that a layer's tar archive will have.
+fn planned_bytes(scan: &LayerScan, plan: &LayerPlan) -> u64 {
+    let edits = edits(scan, plan).unwrap_or_default();
+    edits.iter().fold(scan.uncompressed_bytes, |bytes, edit| {
+        bytes + edit.added_bytes() - (edit.range.end - edit.range.start)
+    })
+}

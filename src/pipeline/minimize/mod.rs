@@ -1,0 +1,117 @@
+//! `minimize`: the plan, and an image with new layers by it.
+
+mod describe;
+mod planned;
+mod work;
+
+use std::io::Write;
+
+use serde_json::Value;
+
+use super::{Options, PipelineError, open};
+use crate::oci::compression::CompressionSetting;
+use crate::profile::Profile;
+use crate::report::model::{LeftOut, MinimizeReport};
+use crate::rewrite::index::rebuild;
+use crate::transport::{OutputImage, Source, Target};
+use planned::plan_image;
+use work::Work;
+
+/// What `minimize` is to do.
+#[derive(Debug, Clone, Copy)]
+pub struct MinimizeOptions<'a> {
+    /// The profile.
+    pub profile: &'a Profile,
+    /// How rewritten layers are compressed.
+    pub compression: CompressionSetting,
+    /// Whether the report lists every step of the plan.
+    pub steps: bool,
+}
+
+/// Reports what [`minimize`] would do, and writes nothing.
+///
+/// # Errors
+/// [`PipelineError`] where the image cannot be read.
+pub fn plan_only(
+    source: &Source,
+    reference: &str,
+    minimize: &MinimizeOptions<'_>,
+    options: &Options<'_>,
+) -> Result<MinimizeReport, PipelineError> {
+    let root = open(source, options)?;
+    let mut images = Vec::new();
+    for image in root.images() {
+        let planned = plan_image(source, image, minimize, options)?;
+        images.push(planned.report(minimize, None));
+    }
+    Ok(MinimizeReport {
+        schema: "pycull.minimize/1",
+        reference: reference.to_owned(),
+        output: None,
+        dry_run: true,
+        images,
+        left_out: Vec::new(),
+    })
+}
+
+/// Writes the image that the profile asks for to `target`: to `stdout` where that is a stream.
+/// `output_name` is the target as the user wrote it.
+///
+/// # Errors
+/// [`PipelineError`]; nothing is written then.
+pub fn minimize(
+    source: &Source,
+    reference: &str,
+    target: Target,
+    output_name: &str,
+    stdout: &mut dyn Write,
+    minimize: &MinimizeOptions<'_>,
+    options: &Options<'_>,
+) -> Result<MinimizeReport, PipelineError> {
+    let root = open(source, options)?;
+    let mut work = Work::new(source, target.staging());
+    let mut images = Vec::new();
+    for image in root.images() {
+        images.push(work.image(image, minimize, options)?);
+    }
+    let (descriptor, rebuilt) = rebuild(&root, &work.replaced);
+    for index in &rebuilt.indexes {
+        work.stage_document(index)?;
+    }
+    let blobs = work.output_blobs(&descriptor)?;
+    target.commit(
+        OutputImage {
+            root: descriptor,
+            blobs,
+        },
+        stdout,
+    )?;
+    Ok(MinimizeReport {
+        schema: "pycull.minimize/1",
+        reference: reference.to_owned(),
+        output: Some(output_name.to_owned()),
+        dry_run: false,
+        images,
+        left_out: rebuilt.left_out.iter().map(left_out).collect(),
+    })
+}
+
+fn left_out(descriptor: &Value) -> LeftOut {
+    let text = |pointer: &str| {
+        descriptor
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    let is_attestation = text("/annotations/vnd.docker.reference.type").is_some();
+    LeftOut {
+        manifest_digest: text("/digest").unwrap_or_default(),
+        subject: text("/annotations/vnd.docker.reference.digest"),
+        kind: if is_attestation {
+            "attestation"
+        } else {
+            "artifact"
+        }
+        .to_owned(),
+    }
+}

@@ -1,0 +1,220 @@
+//! Carrying a plan out: new blobs in the target's staging directory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::MinimizeOptions;
+use super::describe::Written;
+use super::planned::{Planned, plan_image};
+use crate::oci::compression::CompressionSetting;
+use crate::oci::image::typed_descriptor;
+use crate::oci::layer_writer::{LayerWriter, WrittenLayer};
+use crate::oci::{BlobError, BlobLocation, BlobStore, Digest, Image, ImageError, load};
+use crate::parallel::try_map;
+use crate::pipeline::{Options, PipelineError};
+use crate::plan::LayerPlan;
+use crate::progress::Phase;
+use crate::report::model::MinimizeImage;
+use crate::rewrite::documents::{LayerOutcome, NewDocument, rewrite_documents};
+use crate::rewrite::layer::{apply, edits};
+use crate::scan::{LayerErrorCause, LayerScan, layer_error, read_layer};
+use crate::tar::TarError;
+use crate::transport::{OutputBlob, Source};
+
+/// The output while it grows: blobs in the staging directory, and which manifests they replace.
+pub(super) struct Work<'a> {
+    source: &'a Source,
+    staging: &'a Path,
+    staged: Vec<(Digest, PathBuf, u64)>,
+    /// New descriptors by the digest of the manifest that they replace.
+    pub(super) replaced: HashMap<String, Value>,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(source: &'a Source, staging: &'a Path) -> Self {
+        Self {
+            source,
+            staging,
+            staged: Vec::new(),
+            replaced: HashMap::new(),
+        }
+    }
+
+    pub(super) fn image(
+        &mut self,
+        image: &Image,
+        minimize: &MinimizeOptions<'_>,
+        options: &Options<'_>,
+    ) -> Result<MinimizeImage, PipelineError> {
+        let planned = plan_image(self.source, image, minimize, options)?;
+        if planned.plan.is_empty() {
+            return Ok(planned.report(minimize, None));
+        }
+        let outcomes = self.write_layers(&planned, minimize, options)?;
+        for outcome in &outcomes {
+            if let LayerOutcome::Rewritten(layer) = outcome {
+                self.staged.push((
+                    layer.digest.clone(),
+                    layer.path.clone(),
+                    layer.compressed_bytes,
+                ));
+            }
+        }
+        let documents = rewrite_documents(image, &outcomes);
+        self.stage_document(&documents.config)?;
+        self.stage_document(&documents.manifest)?;
+        let descriptor = documents.manifest.descriptor.clone();
+        self.replaced
+            .insert(image.manifest_digest().to_owned(), descriptor.clone());
+        let mut report = planned.report(
+            minimize,
+            Some(Written {
+                outcomes: &outcomes,
+                descriptor: &descriptor,
+            }),
+        );
+        if documents.history_is_misaligned {
+            report.warnings.push(
+                "the config's history does not match its layers and was left as it is".to_owned(),
+            );
+        }
+        Ok(report)
+    }
+
+    fn write_layers(
+        &self,
+        planned: &Planned<'_>,
+        minimize: &MinimizeOptions<'_>,
+        options: &Options<'_>,
+    ) -> Result<Vec<LayerOutcome>, PipelineError> {
+        let scans = &planned.inventory.layers;
+        let changed = scans
+            .iter()
+            .zip(&planned.plan.layers)
+            .filter(|(_, plan)| must_be_written(plan))
+            .map(|(scan, _)| scan);
+        let sizes: Vec<u64> = changed.map(|scan| scan.layer.descriptor.size()).collect();
+        options
+            .observer
+            .begin(Phase::Writing, sizes.len(), sizes.iter().sum());
+        let outcomes = try_map(options.jobs, scans, |index, scan| {
+            let plan = &planned.plan.layers[index];
+            if plan.becomes_empty {
+                return Ok(LayerOutcome::Dropped);
+            }
+            if plan.steps.is_empty() {
+                return Ok(LayerOutcome::Kept);
+            }
+            let written = self.write_layer(scan, plan, minimize.compression, options);
+            options.observer.layer_done();
+            written
+                .map(LayerOutcome::Rewritten)
+                .map_err(|cause| layer_error(index, &scan.layer, cause))
+        });
+        options.observer.end();
+        outcomes.map_err(|source| PipelineError::Layer {
+            platform: planned.image.platform.to_string(),
+            source,
+        })
+    }
+
+    fn write_layer(
+        &self,
+        scan: &LayerScan,
+        plan: &LayerPlan,
+        compression: CompressionSetting,
+        options: &Options<'_>,
+    ) -> Result<WrittenLayer, LayerErrorCause> {
+        let edits = edits(scan, plan)
+            .map_err(|source| LayerErrorCause::Tar(TarError::Header { offset: 0, source }))?;
+        let (file, path) = tempfile::NamedTempFile::new_in(self.staging)
+            .and_then(|file| file.keep().map_err(|error| error.error))
+            .map_err(LayerErrorCause::Write)?;
+        let setting = compression.resolve(scan.compression);
+        let mut writer = LayerWriter::new(file, &path, setting).map_err(LayerErrorCause::Write)?;
+        let written = read_layer(
+            &*self.source.store,
+            &scan.layer,
+            options.observer,
+            |_, stream| {
+                // What the output refuses is told apart from what the input lacks.
+                Ok(apply(stream, &edits, &mut writer))
+            },
+        )?;
+        written.map_err(LayerErrorCause::Write)?;
+        writer.finish().map_err(LayerErrorCause::Write)
+    }
+
+    pub(super) fn stage_document(&mut self, document: &NewDocument) -> Result<(), PipelineError> {
+        let digest = typed_descriptor(&document.descriptor)?.digest().clone();
+        let path = self.staging.join(digest.digest());
+        std::fs::write(&path, &document.bytes).map_err(|source| PipelineError::Stage {
+            path: path.display().to_string(),
+            source,
+        })?;
+        self.staged
+            .push((digest, path, document.bytes.len() as u64));
+        Ok(())
+    }
+
+    /// Every blob that the new root reaches: staged ones, and those of the source.
+    pub(super) fn output_blobs(
+        &self,
+        descriptor: &Value,
+    ) -> Result<Vec<OutputBlob>, PipelineError> {
+        let mut blobs: BTreeMap<String, OutputBlob> = BTreeMap::new();
+        for (digest, path, size) in &self.staged {
+            let file = File::open(path).map_err(|source| PipelineError::Stage {
+                path: path.display().to_string(),
+                source,
+            })?;
+            let location = BlobLocation {
+                file: Arc::new(file),
+                path: Some(path.clone()),
+                offset: 0,
+                size: *size,
+            };
+            blobs.insert(
+                digest.to_string(),
+                OutputBlob {
+                    digest: digest.clone(),
+                    location,
+                },
+            );
+        }
+        let store = Overlay {
+            staged: &blobs,
+            source: &*self.source.store,
+        };
+        let new_root = load(&store, descriptor, None)?;
+        let mut reached = BTreeMap::new();
+        for digest in new_root.blobs()? {
+            let location = store.locate(&digest).map_err(ImageError::from)?;
+            reached.insert(digest.to_string(), OutputBlob { digest, location });
+        }
+        Ok(reached.into_values().collect())
+    }
+}
+
+/// Staged blobs before those of the source.
+struct Overlay<'a> {
+    staged: &'a BTreeMap<String, OutputBlob>,
+    source: &'a dyn BlobStore,
+}
+
+impl BlobStore for Overlay<'_> {
+    fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
+        match self.staged.get(digest.as_ref()) {
+            Some(blob) => Ok(blob.location.clone()),
+            None => self.source.locate(digest),
+        }
+    }
+}
+
+fn must_be_written(plan: &LayerPlan) -> bool {
+    !plan.steps.is_empty() && !plan.becomes_empty
+}

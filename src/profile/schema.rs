@@ -1,0 +1,232 @@
+//! Every key of a profile as TOML has it, and the check of their values.
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use serde::Deserialize;
+
+use super::load::ProfileError;
+use super::{Dead, Levels, Profile, Scope, Stale};
+use crate::pyc::Level;
+
+/// Every key, as TOML has it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Schema {
+    description: String,
+    levels: RawLevels,
+    missing: Missing,
+    stale: Stale,
+    dead: Dead,
+    hardlink: bool,
+    invalidation: Invalidation,
+    debug_ranges: bool,
+    placement: Placement,
+    include: Vec<String>,
+    exclude: Vec<String>,
+    sourceless: Vec<String>,
+    runtime: Runtime,
+    packages: Packages,
+}
+
+impl Default for Schema {
+    fn default() -> Self {
+        Self {
+            description: String::new(),
+            levels: RawLevels::Listed(vec![0]),
+            missing: Missing::Leave,
+            stale: Stale::Strip,
+            dead: Dead::Strip,
+            hardlink: true,
+            invalidation: Invalidation::Keep,
+            debug_ranges: true,
+            placement: Placement::Append,
+            include: vec!["**".to_owned()],
+            exclude: Vec::new(),
+            sourceless: Vec::new(),
+            runtime: Runtime::default(),
+            packages: Packages {
+                rpmdb: Rpmdb::Leave,
+            },
+        }
+    }
+}
+
+/// Keys at the top and in tables, for the hint on a misspelt one.
+pub(super) const KEYS: [&str; 17] = [
+    "description",
+    "levels",
+    "missing",
+    "stale",
+    "dead",
+    "hardlink",
+    "invalidation",
+    "debug_ranges",
+    "placement",
+    "include",
+    "exclude",
+    "sourceless",
+    "runtime",
+    "packages",
+    "dont_write_bytecode",
+    "pycache_prefix",
+    "rpmdb",
+];
+
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a list of levels from 0 to 2, or \"auto\""
+)]
+enum RawLevels {
+    Listed(Vec<u8>),
+    Word(String),
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum Missing {
+    Leave,
+    Compile,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum Invalidation {
+    Keep,
+    Timestamp,
+    CheckedHash,
+    UncheckedHash,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum Placement {
+    Append,
+    Source,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Runtime {
+    dont_write_bytecode: bool,
+    pycache_prefix: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Packages {
+    rpmdb: Rpmdb,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum Rpmdb {
+    Mark,
+    Leave,
+}
+
+pub(super) fn check(name: &str, schema: Schema) -> Result<Profile, ProfileError> {
+    refuse_what_is_not_there_yet(name, &schema)?;
+    let value_error = |reason: String| ProfileError::Value {
+        name: name.to_owned(),
+        reason,
+    };
+    Ok(Profile {
+        name: name.to_owned(),
+        description: schema.description,
+        levels: levels(&schema.levels).map_err(value_error)?,
+        stale: schema.stale,
+        dead: schema.dead,
+        hardlink: schema.hardlink,
+        scope: Scope {
+            include: globs(&schema.include).map_err(value_error)?,
+            exclude: globs(&schema.exclude).map_err(value_error)?,
+        },
+    })
+}
+
+/// Every key is read; what only a later version can do is refused, never passed over.
+fn refuse_what_is_not_there_yet(name: &str, schema: &Schema) -> Result<(), ProfileError> {
+    const COMPILE: &str = "compile it";
+    const CONFIG: &str = "change the image's config";
+    let asked = [
+        (
+            schema.missing == Missing::Compile,
+            "missing = \"compile\"",
+            COMPILE,
+        ),
+        (
+            schema.stale == Stale::Compile,
+            "stale = \"compile\"",
+            COMPILE,
+        ),
+        (
+            schema.invalidation != Invalidation::Keep,
+            "invalidation",
+            "rewrite its headers",
+        ),
+        (!schema.debug_ranges, "debug_ranges = false", COMPILE),
+        (
+            schema.placement != Placement::Append,
+            "placement = \"source\"",
+            COMPILE,
+        ),
+        (
+            !schema.sourceless.is_empty(),
+            "sourceless",
+            "put it in the place of sources",
+        ),
+        (
+            schema.runtime.dont_write_bytecode,
+            "runtime.dont_write_bytecode",
+            CONFIG,
+        ),
+        (
+            !schema.runtime.pycache_prefix.is_empty(),
+            "runtime.pycache_prefix",
+            CONFIG,
+        ),
+        (
+            schema.packages.rpmdb == Rpmdb::Mark,
+            "packages.rpmdb = \"mark\"",
+            "edit package databases",
+        ),
+    ];
+    match asked.into_iter().find(|(asked, ..)| *asked) {
+        Some((_, setting, verb)) => Err(ProfileError::NotYet {
+            name: name.to_owned(),
+            setting: setting.to_owned(),
+            verb,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn levels(raw: &RawLevels) -> Result<Levels, String> {
+    match raw {
+        RawLevels::Word(word) if word == "auto" => Ok(Levels::Auto),
+        RawLevels::Word(word) => Err(format!(
+            "`levels` is `{word}`; it takes a list of levels from 0 to 2, or \"auto\""
+        )),
+        RawLevels::Listed(numbers) => {
+            let level = |number: &u8| {
+                Level::from_number(*number)
+                    .ok_or_else(|| format!("there is no level {number}; levels are 0, 1 and 2"))
+            };
+            let mut levels = numbers.iter().map(level).collect::<Result<Vec<_>, _>>()?;
+            levels.sort();
+            levels.dedup();
+            Ok(Levels::Listed(levels))
+        }
+    }
+}
+
+fn globs(patterns: &[String]) -> Result<GlobSet, String> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        // Paths have no leading slash; people write one.
+        let relative = pattern.strip_prefix('/').unwrap_or(pattern);
+        let glob = GlobBuilder::new(relative).literal_separator(true).build();
+        set.add(glob.map_err(|error| format!("glob `{pattern}`: {}", error.kind()))?);
+    }
+    set.build().map_err(|error| error.to_string())
+}
