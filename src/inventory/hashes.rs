@@ -1,6 +1,7 @@
 //! Which sources must be hashed to judge hash-based caches (PEP 552).
 
 use super::files::SourceIndex;
+use crate::pyc::{Header, Invalidation};
 use crate::rootfs::Rootfs;
 use crate::scan::{LayerScan, WantedHashes};
 
@@ -13,7 +14,7 @@ pub fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs) -> WantedHashes {
         .iter()
         .flat_map(|layer| layer.bytecode.values())
         .filter_map(|bytecode| bytecode.header.as_ref().ok());
-    if !headers.any(|header| header.needs_source_hash()) {
+    if !headers.any(has_source_hash) {
         return wanted;
     }
     for file in SourceIndex::new(rootfs).cache_files() {
@@ -21,7 +22,7 @@ pub fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs) -> WantedHashes {
         let Some(Ok(header)) = bytecode.map(|bytecode| &bytecode.header) else {
             continue;
         };
-        let (true, Some(source)) = (header.needs_source_hash(), file.source_inode) else {
+        let (true, Some(source)) = (has_source_hash(header), file.source_inode) else {
             continue;
         };
         let magics = wanted.entry(rootfs.inode(source).data).or_default();
@@ -30,4 +31,12 @@ pub fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs) -> WantedHashes {
         }
     }
     wanted
+}
+
+/// Python compares a checked hash alone, but what an unchecked one hides is worth knowing.
+fn has_source_hash(header: &Header) -> bool {
+    matches!(
+        header.invalidation,
+        Invalidation::CheckedHash(_) | Invalidation::UncheckedHash(_)
+    )
 }
