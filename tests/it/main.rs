@@ -5,6 +5,10 @@
 #![allow(unreachable_pub)]
 
 mod architecture;
+mod bad_input;
 mod command_line;
+mod determinism;
+mod indexes;
+mod inventory;
 mod support;
 mod traps;

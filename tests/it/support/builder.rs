@@ -160,13 +160,6 @@ impl LayerBuilder {
         self
     }
 
-    /// Bytes as they are, for members that no builder makes.
-    pub fn raw_member(mut self, bytes: &[u8]) -> Self {
-        self.raw(bytes);
-        self.pad();
-        self
-    }
-
     fn push_pax(&mut self) {
         if self.pax.is_empty() {
             return;
@@ -205,9 +198,15 @@ impl LayerBuilder {
     }
 }
 
+pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+
 /// One layer of an [`ImageBuilder`].
 pub struct BuiltLayer {
-    pub tar: Vec<u8>,
     pub blob: Vec<u8>,
     pub descriptor: Value,
 }
@@ -225,7 +224,7 @@ impl ImageBuilder {
         Self {
             layers: Vec::new(),
             config: json!({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}, "history": []}),
-            manifest: json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}),
+            manifest: json!({"schemaVersion": 2, "mediaType": OCI_MANIFEST}),
             tag: "latest".to_owned(),
         }
     }
@@ -246,28 +245,31 @@ impl ImageBuilder {
     }
 
     /// A layer of these bytes, an archive that another program made.
-    pub fn layer_tar(mut self, tar: Vec<u8>, compression: Layered) -> Self {
+    pub fn layer_tar(self, tar: Vec<u8>, compression: Layered) -> Self {
         let (blob, suffix) = compress(&tar, compression);
+        self.layer_blob(&tar, blob, suffix)
+    }
+
+    /// A layer whose blob is this, whatever it is; `suffix` ends its media type.
+    pub fn layer_blob(mut self, tar: &[u8], blob: Vec<u8>, suffix: &str) -> Self {
         let descriptor = json!({
             "mediaType": format!("application/vnd.oci.image.layer.v1.tar{suffix}"),
             "digest": sha256_digest(&blob).to_string(),
             "size": blob.len(),
         });
         let number = self.layers.len() + 1;
-        self.config["rootfs"]["diff_ids"]
-            .as_array_mut()
-            .unwrap()
-            .push(json!(sha256_digest(&tar).to_string()));
-        self.config["history"]
-            .as_array_mut()
-            .unwrap()
-            .push(json!({"created_by": format!("layer {number}")}));
-        self.layers.push(BuiltLayer {
-            tar,
-            blob,
-            descriptor,
-        });
+        let push = |list: &mut Value, value| list.as_array_mut().unwrap().push(value);
+        let diff_id = sha256_digest(tar).to_string();
+        push(&mut self.config["rootfs"]["diff_ids"], json!(diff_id));
+        let history = json!({"created_by": format!("layer {number}")});
+        push(&mut self.config["history"], history);
+        self.layers.push(BuiltLayer { blob, descriptor });
         self
+    }
+
+    /// A layer's blob, counted from 0.
+    pub fn blob(&self, index: usize) -> &[u8] {
+        &self.layers[index].blob
     }
 
     pub fn platform(mut self, os: &str, architecture: &str) -> Self {
@@ -287,6 +289,20 @@ impl ImageBuilder {
         self
     }
 
+    /// The media types of Docker's schema 2, in the manifest and in all that it names.
+    pub fn docker_media_types(mut self) -> Self {
+        self.manifest["mediaType"] = json!(DOCKER_MANIFEST);
+        for layer in &mut self.layers {
+            let oci = layer.descriptor["mediaType"].as_str().unwrap();
+            let docker = match oci.rsplit_once('+') {
+                Some((_, suffix)) => format!("{DOCKER_LAYER}.{suffix}"),
+                None => DOCKER_LAYER.to_owned(),
+            };
+            layer.descriptor["mediaType"] = json!(docker);
+        }
+        self
+    }
+
     pub fn edit_config(mut self, edit: impl FnOnce(&mut Value)) -> Self {
         edit(&mut self.config);
         self
@@ -303,24 +319,16 @@ impl ImageBuilder {
         for layer in &self.layers {
             write_blob(layout, &layer.blob);
         }
-        let config = self.config.to_string();
+        let manifest_type = self.manifest["mediaType"].as_str().unwrap();
+        let config_type = match manifest_type {
+            DOCKER_MANIFEST => DOCKER_CONFIG,
+            _ => OCI_CONFIG,
+        };
         let mut manifest = self.manifest.clone();
-        manifest["config"] = descriptor(
-            "application/vnd.oci.image.config.v1+json",
-            &write_blob(layout, config.as_bytes()),
-            config.len(),
-        );
-        manifest["layers"] = self
-            .layers
-            .iter()
-            .map(|layer| layer.descriptor.clone())
-            .collect();
-        let manifest = manifest.to_string();
-        let mut root = descriptor(
-            "application/vnd.oci.image.manifest.v1+json",
-            &write_blob(layout, manifest.as_bytes()),
-            manifest.len(),
-        );
+        manifest["config"] = write_document(layout, config_type, &self.config);
+        let layers = self.layers.iter().map(|layer| layer.descriptor.clone());
+        manifest["layers"] = layers.collect();
+        let mut root = write_document(layout, manifest_type, &manifest);
         root["platform"] =
             json!({"os": self.config["os"], "architecture": self.config["architecture"]});
         root
@@ -335,28 +343,33 @@ impl ImageBuilder {
 }
 
 pub fn write_index(layout: &Path, manifests: Vec<Value>) {
-    let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests});
-    fs::write(layout.join("index.json"), index.to_string()).unwrap();
+    fs::write(layout.join("index.json"), index(manifests).to_string()).unwrap();
 }
 
 /// Writes a nested index of these manifests as a blob and returns its descriptor.
 pub fn write_nested_index(layout: &Path, manifests: Vec<Value>) -> Value {
-    let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests}).to_string();
-    descriptor(
-        "application/vnd.oci.image.index.v1+json",
-        &write_blob(layout, index.as_bytes()),
-        index.len(),
-    )
+    write_document(layout, OCI_INDEX, &index(manifests))
+}
+
+fn index(manifests: Vec<Value>) -> Value {
+    json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})
+}
+
+/// Writes a document as a blob and returns its descriptor.
+pub fn write_document(layout: &Path, media_type: &str, document: &Value) -> Value {
+    write_text(layout, media_type, &document.to_string())
+}
+
+/// The same for any text.
+pub fn write_text(layout: &Path, media_type: &str, text: &str) -> Value {
+    let digest = write_blob(layout, text.as_bytes());
+    json!({"mediaType": media_type, "digest": digest, "size": text.len()})
 }
 
 pub fn write_blob(layout: &Path, bytes: &[u8]) -> String {
     let digest = sha256_digest(bytes);
     fs::write(layout.join("blobs/sha256").join(digest.digest()), bytes).unwrap();
     digest.to_string()
-}
-
-pub fn descriptor(media_type: &str, digest: &str, size: usize) -> Value {
-    json!({"mediaType": media_type, "digest": digest, "size": size})
 }
 
 fn compress(tar: &[u8], compression: Layered) -> (Vec<u8>, &'static str) {
@@ -369,5 +382,42 @@ fn compress(tar: &[u8], compression: Layered) -> (Vec<u8>, &'static str) {
             (encoder.finish().unwrap(), "+gzip")
         }
         Layered::Zstd => (zstd::encode_all(tar, 3).unwrap(), "+zstd"),
+    }
+}
+
+/// An attestation about an image, as BuildKit writes it.
+pub struct Attestation {
+    subject: Value,
+}
+
+impl Attestation {
+    /// About the image with this descriptor.
+    pub fn of(subject: &Value) -> Self {
+        let subject = subject["digest"].clone();
+        Self { subject }
+    }
+
+    /// Writes its blobs and returns its manifest's descriptor.
+    pub fn write(&self, layout: &Path) -> Value {
+        let statement = json!({
+            "_type": "https://in-toto.io/Statement/v0.1",
+            "subject": [{"digest": self.subject}],
+        });
+        let layer = write_document(layout, "application/vnd.in-toto+json", &statement);
+        let config = json!({
+            "architecture": "unknown", "os": "unknown", "config": {},
+            "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
+        });
+        let config = write_document(layout, OCI_CONFIG, &config);
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": [layer],
+        });
+        let mut root = write_document(layout, OCI_MANIFEST, &manifest);
+        root["platform"] = json!({"os": "unknown", "architecture": "unknown"});
+        root["annotations"] = json!({
+            "vnd.docker.reference.type": "attestation-manifest",
+            "vnd.docker.reference.digest": self.subject,
+        });
+        root
     }
 }

@@ -1,6 +1,7 @@
 //! What the tests share: images made by hand, the binary, real tools, and reading results back.
 
 pub mod builder;
+pub mod disk;
 pub mod layout;
 pub mod pyc;
 pub mod scene;
@@ -8,6 +9,6 @@ pub mod stream;
 pub mod tools;
 
 pub use builder::{ImageBuilder, LayerBuilder, Layered};
-pub use layout::{Layout, TarMember};
-pub use scene::{Minimized, extracts, findings, inspected, minimized};
+pub use layout::Layout;
+pub use scene::{Minimized, findings, inspected, minimized};
 pub use tools::{Output, pycull, tool};

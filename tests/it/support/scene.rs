@@ -1,6 +1,7 @@
 //! An image, what pycull makes of it, and the proof that an engine extracts the result.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -160,34 +161,13 @@ pub fn extracts(layout: &Layout) -> Unpacked {
 #[track_caller]
 pub fn extracts_image(layout: &Layout, manifest: &Value) -> Unpacked {
     let directory = tempfile::tempdir().unwrap();
-    let (alone, converted) = (
-        directory.path().join("alone"),
-        directory.path().join("converted"),
-    );
-    fs::create_dir(&alone).unwrap();
-    let blobs = fs::canonicalize(layout.0.join("blobs")).unwrap();
-    std::os::unix::fs::symlink(blobs, alone.join("blobs")).unwrap();
-    fs::copy(layout.0.join("oci-layout"), alone.join("oci-layout")).unwrap();
-    let mut root = manifest.clone();
-    root["annotations"] = json!({"org.opencontainers.image.ref.name": "it"});
-    super::builder::write_index(&alone, vec![root]);
     let document = layout.document(manifest);
     let by_tar = layers(layout, &document).any(|tar| has_odd_members(&tar));
-    let mut image = format!("{}:it", alone.display());
-    if by_tar || !umoci_reads(manifest, &document) {
-        let from = format!("oci:{image}");
-        image = format!("{}:it", converted.display());
-        let to = format!("oci:{image}");
-        let flags = [
-            "--insecure-policy",
-            "copy",
-            "--format",
-            "oci",
-            "--dest-compress-format",
-            "gzip",
-        ];
-        tool("skopeo", flags.into_iter().chain([&*from, &*to])).success();
-    }
+    let image = if by_tar || !umoci_reads(manifest, &document) {
+        converted(layout, manifest, directory.path())
+    } else {
+        alone(layout, manifest, directory.path())
+    };
     let bundle = directory.path().join("bundle");
     if by_tar {
         unpack_with_tar(layers(layout, &document), &bundle);
@@ -199,6 +179,43 @@ pub fn extracts_image(layout: &Layout, manifest: &Value) -> Unpacked {
         .success();
     }
     Unpacked { directory }
+}
+
+/// A layout that names this image alone; its blobs are those of `layout`.
+fn alone(layout: &Layout, manifest: &Value, directory: &Path) -> String {
+    let alone = directory.join("alone");
+    fs::create_dir(&alone).unwrap();
+    let blobs = fs::canonicalize(layout.0.join("blobs")).unwrap();
+    symlink(blobs, alone.join("blobs")).unwrap();
+    fs::copy(layout.0.join("oci-layout"), alone.join("oci-layout")).unwrap();
+    let mut root = manifest.clone();
+    root["annotations"] = json!({"org.opencontainers.image.ref.name": "it"});
+    super::builder::write_index(&alone, vec![root]);
+    format!("{}:it", alone.display())
+}
+
+/// The image in OCI's form with gzip layers, brought there by skopeo. Its `dir:` takes any form.
+fn converted(layout: &Layout, manifest: &Value, directory: &Path) -> String {
+    let flat = directory.join("flat");
+    fs::create_dir(&flat).unwrap();
+    for blob in fs::read_dir(layout.0.join("blobs/sha256")).unwrap() {
+        let blob = fs::canonicalize(blob.unwrap().path()).unwrap();
+        symlink(&blob, flat.join(blob.file_name().unwrap())).unwrap();
+    }
+    fs::write(flat.join("manifest.json"), layout.blob(manifest)).unwrap();
+    fs::write(flat.join("version"), "Directory Transport Version: 1.1\n").unwrap();
+    let image = format!("{}:it", directory.join("converted").display());
+    let (from, to) = (format!("dir:{}", flat.display()), format!("oci:{image}"));
+    let flags = [
+        "--insecure-policy",
+        "copy",
+        "--format",
+        "oci",
+        "--dest-compress-format",
+        "gzip",
+    ];
+    tool("skopeo", flags.into_iter().chain([&*from, &*to])).success();
+    image
 }
 
 fn layers(layout: &Layout, manifest: &Value) -> impl Iterator<Item = Vec<u8>> {

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::builder::{descriptor, write_blob, write_index, write_nested_index};
+use crate::support::builder::{Attestation, write_index, write_nested_index};
 use crate::support::pyc::{STDLIB, cache_path};
 use crate::support::scene::minimized_layout;
-use crate::support::{ImageBuilder, LayerBuilder, minimized};
+use crate::support::{ImageBuilder, LayerBuilder, minimized, pycull};
 
 fn python() -> LayerBuilder {
     LayerBuilder::new()
@@ -63,34 +63,6 @@ fn embedded_copies_of_changed_documents_go() {
     assert_eq!(index["manifests"][0].get("data"), None);
 }
 
-/// Writes an attestation about a manifest, as BuildKit does, and returns its descriptor.
-fn attestation(layout: &std::path::Path, subject: &Value) -> Value {
-    let statement = json!({"_type": "https://in-toto.io/Statement/v0.1", "subject": [{"digest": subject["digest"]}]}).to_string();
-    let layer = descriptor(
-        "application/vnd.in-toto+json",
-        &write_blob(layout, statement.as_bytes()),
-        statement.len(),
-    );
-    let config = json!({"architecture": "unknown", "os": "unknown", "config": {}, "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}}).to_string();
-    let config = descriptor(
-        "application/vnd.oci.image.config.v1+json",
-        &write_blob(layout, config.as_bytes()),
-        config.len(),
-    );
-    let manifest = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": [layer]}).to_string();
-    let mut root = descriptor(
-        "application/vnd.oci.image.manifest.v1+json",
-        &write_blob(layout, manifest.as_bytes()),
-        manifest.len(),
-    );
-    root["platform"] = json!({"os": "unknown", "architecture": "unknown"});
-    root["annotations"] = json!({
-        "vnd.docker.reference.type": "attestation-manifest",
-        "vnd.docker.reference.digest": subject["digest"],
-    });
-    root
-}
-
 /// Trap 16: attestation manifests.
 #[test]
 fn an_attestation_of_a_rewritten_manifest_is_left_out_and_named() {
@@ -104,7 +76,7 @@ fn an_attestation_of_a_rewritten_manifest_is_left_out_and_named() {
             let images = [rewritten.write_blobs(layout), kept.write_blobs(layout)];
             attestations = images
                 .iter()
-                .map(|image| attestation(layout, image))
+                .map(|image| Attestation::of(image).write(layout))
                 .collect();
             let all = images
                 .into_iter()
@@ -187,4 +159,19 @@ fn the_last_layer_stays_though_nothing_is_in_it() {
     let done = minimized(&ImageBuilder::of([layer]), &["--profile", "minimal"]);
     assert_eq!(done.actions(), ["rewritten"]);
     assert_eq!(done.after.names(0), [""; 0]);
+}
+
+/// Trap 17: signatures are over the manifest and die with it.
+#[test]
+fn the_report_says_that_signatures_do_not_survive_and_only_where_it_is_so() {
+    let said = |layer: LayerBuilder| {
+        let directory = tempfile::tempdir().unwrap();
+        let (input, output) = (directory.path().join("in"), directory.path().join("out"));
+        ImageBuilder::of([layer]).write(&input);
+        let (input, output) = (input.to_str().unwrap(), output.to_str().unwrap());
+        let output = pycull(["minimize", input, "--output", output]).success();
+        output.text().contains("signatures")
+    };
+    assert!(said(python()));
+    assert!(!said(other()), "the manifest did not change");
 }

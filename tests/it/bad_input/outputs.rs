@@ -1,0 +1,116 @@
+//! Outputs that exist as another kind of thing.
+
+use std::fs;
+use std::path::Path;
+
+use super::good;
+use crate::support::disk::{assert_same, snapshot};
+use crate::support::{Output, pycull};
+
+/// Minimizes a good image into what `make` makes of the path, by way of `reference`.
+#[track_caller]
+fn refused(
+    make: impl FnOnce(&Path),
+    reference: impl FnOnce(&str) -> String,
+    needle: &str,
+) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    let (input, output) = (directory.path().join("in"), directory.path().join("out"));
+    good().write(&input);
+    make(&output);
+    let before = snapshot(directory.path());
+    let reference = reference(output.to_str().unwrap());
+    let refused =
+        pycull(["minimize", input.to_str().unwrap(), "--output", &reference]).refused(needle);
+    assert!(refused.stderr.contains("/out"), "{}", refused.stderr);
+    assert_same(&before, &snapshot(directory.path()), &reference);
+    refused
+}
+
+fn with_files(path: &Path) {
+    fs::create_dir(path).unwrap();
+    fs::write(path.join("thesis.txt"), "ten years of work").unwrap();
+}
+
+#[test]
+fn a_directory_with_other_files_is_left_alone() {
+    refused(with_files, str::to_owned, "other files");
+    refused(with_files, |path| format!("oci:{path}:new"), "other files");
+    refused(
+        with_files,
+        |path| format!("oci-archive:{path}"),
+        "a directory",
+    );
+    refused(
+        with_files,
+        |path| format!("docker-archive:{path}"),
+        "a directory",
+    );
+}
+
+#[test]
+fn a_text_file_is_left_alone() {
+    let text = |path: &Path| fs::write(path, "dear diary\n").unwrap();
+    refused(text, str::to_owned, "not an image archive");
+    refused(
+        text,
+        |path| format!("oci-archive:{path}"),
+        "not an OCI archive",
+    );
+    refused(
+        text,
+        |path| format!("docker-archive:{path}"),
+        "not a docker archive",
+    );
+    refused(
+        text,
+        |path| format!("oci:{path}:new"),
+        "not an image layout",
+    );
+}
+
+#[test]
+fn a_layout_is_left_alone_where_an_archive_is_asked_for() {
+    let layout = |path: &Path| good().tag("there").write(path);
+    refused(layout, |path| format!("oci-archive:{path}"), "a directory");
+    refused(
+        layout,
+        |path| format!("docker-archive:{path}"),
+        "a directory",
+    );
+}
+
+#[test]
+fn a_damaged_layout_gets_no_image_added() {
+    let damaged = |path: &Path| {
+        good().tag("there").write(path);
+        fs::write(path.join("index.json"), "{").unwrap();
+    };
+    refused(damaged, |path| format!("oci:{path}:new"), "index.json");
+    let future = |path: &Path| {
+        good().tag("there").write(path);
+        fs::write(path.join("oci-layout"), r#"{"imageLayoutVersion": "9"}"#).unwrap();
+    };
+    refused(future, |path| format!("oci:{path}:new"), "oci-layout");
+}
+
+#[test]
+fn an_output_in_a_directory_that_does_not_exist_is_refused() {
+    let nothing = |_: &Path| {};
+    refused(
+        nothing,
+        |path| format!("{path}/deep/er"),
+        "cannot write to directory",
+    );
+    refused(
+        nothing,
+        |path| format!("oci-archive:{path}/deep.tar"),
+        "cannot write to directory",
+    );
+}
+
+#[test]
+fn an_output_below_a_file_is_refused() {
+    let file = |path: &Path| fs::write(path, "text").unwrap();
+    refused(file, |path| format!("{path}/image"), "Not a directory");
+}

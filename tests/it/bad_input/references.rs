@@ -1,0 +1,138 @@
+//! Names that lead to no image, or to more than one; options that mean nothing.
+
+use std::fs;
+
+use super::{good, is_refused, reference_is_refused};
+use crate::support::builder::write_index;
+use crate::support::disk::{assert_same, snapshot};
+use crate::support::{ImageBuilder, LayerBuilder, pycull};
+
+#[test]
+fn a_file_that_is_no_image_is_refused() {
+    for content in [
+        &b""[..],
+        b"just text\n",
+        &[0; 10240],
+        b"\x1f\x8b\x08\0garbage",
+    ] {
+        is_refused(|path| fs::write(path, content).unwrap(), &["in`"]);
+    }
+    let tar = LayerBuilder::new()
+        .file("etc/hello", "not an image")
+        .build();
+    is_refused(|path| fs::write(path, &tar).unwrap(), &["no image in"]);
+}
+
+#[test]
+fn an_archive_cut_short_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (layout, archive) = (
+        directory.path().join("layout"),
+        directory.path().join("a.tar"),
+    );
+    good().write(&layout);
+    let to = format!("oci-archive:{}", archive.display());
+    pycull(["minimize", layout.to_str().unwrap(), "--output", &to]).success();
+    let bytes = fs::read(&archive).unwrap();
+    for length in [bytes.len() / 2, bytes.len() / 10, 700, 512, 100] {
+        is_refused(|path| fs::write(path, &bytes[..length]).unwrap(), &["in`"]);
+    }
+}
+
+#[test]
+fn an_empty_directory_is_no_image() {
+    is_refused(
+        |path| fs::create_dir(path).unwrap(),
+        &["no image in", "oci-layout"],
+    );
+}
+
+#[test]
+fn what_does_not_exist_is_refused() {
+    is_refused(|_| {}, &["cannot open", "in`"]);
+}
+
+#[test]
+fn a_transport_that_pycull_does_not_speak_is_refused_with_a_way_out() {
+    let directory = tempfile::tempdir().unwrap();
+    for reference in [
+        "containers-storage:localhost/app",
+        "docker-daemon:app:1",
+        "ftp://a/b",
+    ] {
+        reference_is_refused(directory.path(), reference, &[reference, "skopeo copy"]);
+    }
+}
+
+#[test]
+fn an_ambiguous_image_is_refused_with_the_choices() {
+    let directory = tempfile::tempdir().unwrap();
+    let layout = directory.path().join("in");
+    let roots = ["one", "two"].map(|tag| {
+        let image = ImageBuilder::of([LayerBuilder::new().file("etc/tag", tag)]);
+        let mut root = image.write_blobs(&layout);
+        root["annotations"]["org.opencontainers.image.ref.name"] = tag.into();
+        root
+    });
+    write_index(&layout, roots.to_vec());
+    let path = layout.to_str().unwrap();
+    reference_is_refused(
+        directory.path(),
+        path,
+        &["more than one image", "one, two", ":one`"],
+    );
+    let missing = format!("oci:{path}:three");
+    reference_is_refused(directory.path(), &missing, &["`three`", "one, two"]);
+}
+
+#[test]
+fn an_unknown_platform_is_refused_with_what_there_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let layout = directory.path().join("in");
+    good().write(&layout);
+    let (input, output) = (layout.to_str().unwrap(), directory.path().join("out"));
+    let before = snapshot(directory.path());
+    let output = output.to_str().unwrap();
+    for (platform, needle) in [
+        ("linux/s390x", "there is: linux/amd64"),
+        ("linux/amd64/v9", "there is: linux/amd64"),
+        ("windows", "os/architecture"),
+        ("linux//v7", "os/architecture"),
+    ] {
+        pycull(["inspect", input, "--platform", platform]).refused(needle);
+        let minimize = [
+            "minimize",
+            input,
+            "--output",
+            output,
+            "--platform",
+            platform,
+        ];
+        pycull(minimize).refused(needle);
+        assert_same(&before, &snapshot(directory.path()), platform);
+    }
+}
+
+#[test]
+fn options_that_mean_nothing_are_refused_before_anything_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let layout = directory.path().join("in");
+    good().write(&layout);
+    let (input, output) = (layout.to_str().unwrap(), directory.path().join("out"));
+    let output = output.to_str().unwrap();
+    let before = snapshot(directory.path());
+    for (option, value, needle) in [
+        ("--profile", "smallest", "`smallest`"),
+        ("--profile", "no/such/file.toml", "no/such/file.toml"),
+        ("--set", "levels=[3]", "levels"),
+        ("--set", "levls=[0]", "levels"),
+        ("--set", "levels", "levels"),
+        ("--compression", "xz", "xz"),
+        ("--compression", "gzip:10", "gzip:10"),
+        ("--jobs", "0", "0"),
+        ("--format", "yaml", "yaml"),
+    ] {
+        pycull(["minimize", input, "--output", output, option, value]).refused(needle);
+        assert_same(&before, &snapshot(directory.path()), value);
+    }
+}
