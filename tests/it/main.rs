@@ -10,5 +10,7 @@ mod command_line;
 mod determinism;
 mod indexes;
 mod inventory;
+mod engines;
+mod merged_view;
 mod support;
 mod traps;

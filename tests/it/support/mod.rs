@@ -2,11 +2,13 @@
 
 pub mod builder;
 pub mod disk;
+pub mod engines;
 pub mod layout;
 pub mod pyc;
 pub mod scene;
 pub mod stream;
 pub mod tools;
+pub mod tree;
 
 pub use builder::{ImageBuilder, LayerBuilder, Layered};
 pub use layout::Layout;

@@ -1,0 +1,249 @@
+//! Trees of files, all that can be told about each path, to hold against each other.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use pycull::oci::DigestHasher;
+
+use super::tools::tool;
+
+/// What a path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    File,
+    Directory,
+    Symlink,
+    CharacterDevice,
+    BlockDevice,
+    Fifo,
+}
+
+/// All that a path is, apart from its name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    pub kind: FileKind,
+    /// Permission and set-id bits; 0 for symlinks, whose bits mean nothing.
+    pub mode: u32,
+    pub owner: (u64, u64),
+    /// Seconds and nanoseconds.
+    pub mtime: (i64, u32),
+    pub size: u64,
+    pub link: String,
+    pub device: (u32, u32),
+    pub xattrs: BTreeMap<String, Vec<u8>>,
+    /// Of a file's content.
+    pub sha256: Option<String>,
+    /// All names of its inode, where it has several.
+    pub names: Vec<String>,
+}
+
+/// Entries by path without a leading slash; the root's path is empty.
+#[derive(Debug, Clone, Default)]
+pub struct Tree(pub BTreeMap<String, Entry>);
+
+impl Tree {
+    /// Fills in each entry's names, from what tells its inode.
+    pub fn group<I: std::hash::Hash + Eq>(&mut self, inodes: &HashMap<String, I>) {
+        let mut names: HashMap<&I, Vec<String>> = HashMap::new();
+        for path in self.0.keys() {
+            if let Some(inode) = inodes.get(path) {
+                names.entry(inode).or_default().push(path.clone());
+            }
+        }
+        for (path, entry) in &mut self.0 {
+            let all = inodes.get(path).map(|inode| &names[inode]);
+            entry.names = all.filter(|all| all.len() > 1).cloned().unwrap_or_default();
+        }
+    }
+
+    /// Takes paths out, as names of hardlinked files too.
+    pub fn remove(&mut self, mut gone: impl FnMut(&str) -> bool) {
+        self.0.retain(|path, _| !gone(path));
+        for entry in self.0.values_mut() {
+            entry.names.retain(|name| !gone(name));
+            if entry.names.len() == 1 {
+                entry.names.clear();
+            }
+        }
+    }
+
+    /// Fails with the first paths that differ.
+    #[track_caller]
+    pub fn assert_same(&self, other: &Self) {
+        let mut differences = Vec::new();
+        for (path, entry) in &self.0 {
+            match other.0.get(path) {
+                None => differences.push(format!("{path}: only on the left: {entry:?}")),
+                Some(there) if there != entry => {
+                    differences.push(format!("{path}:\n  left  {entry:?}\n  right {there:?}"))
+                }
+                Some(_) => {}
+            }
+        }
+        let new = other
+            .0
+            .iter()
+            .filter(|(path, _)| !self.0.contains_key(*path));
+        differences
+            .extend(new.map(|(path, entry)| format!("{path}: only on the right: {entry:?}")));
+        let shown = differences
+            .iter()
+            .take(10)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("\n");
+        assert!(
+            differences.is_empty(),
+            "{} of {} paths differ:\n{shown}",
+            differences.len(),
+            self.0.len()
+        );
+    }
+}
+
+/// An image's layers, unpacked by `umoci` with owners and devices as they are.
+pub struct Unpacked {
+    directory: tempfile::TempDir,
+}
+
+impl Unpacked {
+    /// Unpacks `oci:LAYOUT:TAG`.
+    pub fn new(layout: &Path, tag: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let image = format!("{}:{tag}", layout.display());
+        let bundle = directory.path().join("bundle");
+        tool(
+            "umoci",
+            [
+                "unpack".as_ref(),
+                "--image".as_ref(),
+                OsStr::new(&image),
+                bundle.as_os_str(),
+            ],
+        )
+        .success();
+        Self { directory }
+    }
+
+    pub fn rootfs(&self) -> PathBuf {
+        self.directory.path().join("bundle/rootfs")
+    }
+
+    pub fn tree(&self) -> Tree {
+        let mut tree = Tree::default();
+        let mut inodes = HashMap::new();
+        walk(&self.rootfs(), "", &mut tree, &mut inodes).unwrap();
+        tree.group(&inodes);
+        tree
+    }
+}
+
+fn walk(
+    root: &Path,
+    path: &str,
+    tree: &mut Tree,
+    inodes: &mut HashMap<String, u64>,
+) -> io::Result<()> {
+    let full = root.join(path);
+    let metadata = fs::symlink_metadata(&full)?;
+    if metadata.is_dir() {
+        for child in fs::read_dir(&full)? {
+            let name = child?.file_name();
+            let name = name
+                .to_str()
+                .unwrap_or_else(|| panic!("{name:?} in {path} is not UTF-8"));
+            let below = if path.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{path}/{name}")
+            };
+            walk(root, &below, tree, inodes)?;
+        }
+    } else {
+        inodes.insert(path.to_owned(), metadata.ino());
+    }
+    tree.0.insert(path.to_owned(), entry(&full, &metadata)?);
+    Ok(())
+}
+
+fn entry(path: &Path, metadata: &Metadata) -> io::Result<Entry> {
+    let kind = match metadata.file_type() {
+        kind if kind.is_dir() => FileKind::Directory,
+        kind if kind.is_symlink() => FileKind::Symlink,
+        kind if kind.is_char_device() => FileKind::CharacterDevice,
+        kind if kind.is_block_device() => FileKind::BlockDevice,
+        kind if kind.is_fifo() => FileKind::Fifo,
+        _ => FileKind::File,
+    };
+    let is_device = matches!(kind, FileKind::CharacterDevice | FileKind::BlockDevice);
+    let device = metadata.rdev();
+    Ok(Entry {
+        kind,
+        mode: if kind == FileKind::Symlink {
+            0
+        } else {
+            metadata.mode() & 0o7777
+        },
+        owner: (metadata.uid().into(), metadata.gid().into()),
+        mtime: (metadata.mtime(), metadata.mtime_nsec() as u32),
+        size: if kind == FileKind::File {
+            metadata.len()
+        } else {
+            0
+        },
+        link: match kind {
+            FileKind::Symlink => fs::read_link(path)?
+                .to_str()
+                .map(str::to_owned)
+                .unwrap_or_else(|| panic!("{path:?}")),
+            _ => String::new(),
+        },
+        device: if is_device {
+            (rustix::fs::major(device), rustix::fs::minor(device))
+        } else {
+            (0, 0)
+        },
+        xattrs: xattrs(path)?,
+        sha256: (kind == FileKind::File)
+            .then(|| sha256_of(&mut File::open(path)?))
+            .transpose()?,
+        names: Vec::new(),
+    })
+}
+
+fn xattrs(path: &Path) -> io::Result<BTreeMap<String, Vec<u8>>> {
+    let mut names = vec![0; 64 << 10];
+    let length = rustix::fs::llistxattr(path, &mut names[..])?;
+    let mut found = BTreeMap::new();
+    for name in names[..length]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+    {
+        let mut value = vec![0; 64 << 10];
+        let length = rustix::fs::lgetxattr(path, name, &mut value[..])?;
+        value.truncate(length);
+        found.insert(
+            OsStr::from_bytes(name).to_string_lossy().into_owned(),
+            value,
+        );
+    }
+    Ok(found)
+}
+
+/// The digest of all that a reader has, in hexadecimal.
+pub fn sha256_of(reader: &mut dyn Read) -> io::Result<String> {
+    let mut hasher = DigestHasher::sha256();
+    let mut buffer = [0; 64 << 10];
+    loop {
+        let count = reader.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(hasher.finish().digest().to_owned());
+        }
+        hasher.update(&buffer[..count]);
+    }
+}
