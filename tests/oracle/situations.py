@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """The size table of a tree in an unpacked rootfs, computed the slow way: one walk, then a sum for each situation.
 
-usage: situations.py ROOTFS TREE_PATH        (`.` is the whole rootfs)
+usage: situations.py ROOTFS TREE_PATH [EXCLUDED_PATH …]        (`.` is the whole rootfs)
+
+A path in the rootfs that is excluded does not count, nor what is in it: a tree in the tree that is a row of its own.
 
 Prints {"status-quo": bytes, ...}. It knows nothing of the Rust code: the tests hold the two against each other.
 
@@ -36,8 +38,9 @@ class File:
             return file.read()
 
 
-def walk(top):
-    for folder, _, names in os.walk(top, onerror=fail):
+def walk(top, excluded):
+    for folder, folders, names in os.walk(top, onerror=fail):
+        folders[:] = [name for name in folders if os.path.join(folder, name) not in excluded]
         for name in names:
             path = os.path.join(folder, name)
             status = os.lstat(path)
@@ -54,8 +57,8 @@ def size(remaining):
     return sum({name: file.size for name, file in remaining}.values())
 
 
-def situations(top):
-    files = list(walk(top))
+def situations(top, excluded=()):
+    files = list(walk(top, excluded))
     others = [file for file in files if file.level is None]
     caches = [file for file in files if file.level is not None]
     level_0 = {file.module: file for file in caches if file.level == 0}
@@ -91,12 +94,12 @@ def situations(top):
 
 
 def main():
-    if len(sys.argv) != 3:
+    if len(sys.argv) < 3:
         sys.exit(__doc__)
-    top = os.path.normpath(os.path.join(sys.argv[1], sys.argv[2].lstrip("/")))
+    top, *excluded = (os.path.normpath(os.path.join(sys.argv[1], path.lstrip("/"))) for path in sys.argv[2:])
     if not os.path.isdir(top):
         sys.exit(f"situations.py: {top} is not a directory")
-    print(json.dumps(situations(top), indent=2))
+    print(json.dumps(situations(top, excluded), indent=2))
 
 
 if __name__ == "__main__":
