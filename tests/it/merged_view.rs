@@ -13,8 +13,9 @@ use pycull::tar::{Kind, Member, Reader};
 use pycull::transport::Source;
 
 use super::support::engines::skopeo_copy;
+use super::support::scene::Unpacked;
 use super::support::tools::{real_image, testdata};
-use super::support::tree::{Entry, FileKind, Tree, Unpacked, sha256_of};
+use super::support::tree::{Entry, FileKind, Tree, sha256_of};
 use super::support::{ImageBuilder, LayerBuilder};
 
 #[test]
@@ -263,7 +264,7 @@ fn device(kind: u8, name: &str, major: u32, minor: u32) -> Vec<u8> {
 /// Compares the view of a layout's image with what umoci unpacks, path by path, and returns it.
 #[track_caller]
 fn agrees(layout: &Path) -> Tree {
-    let unpacked = Unpacked::new(layout, "latest").tree();
+    let unpacked = Unpacked::by_umoci(layout, "latest").tree();
     let mut view = view(layout);
     // A directory that no member describes has what the engine gives it.
     for path in &view.implied {

@@ -11,7 +11,8 @@ import sysconfig
 
 # They open a browser, print a poem, want a display, or run as programs.
 SKIPPED = {"__main__", "__phello__", "antigravity", "idlelib", "test", "this", "tkinter", "turtle", "turtledemo"}
-CACHE = re.compile(r".*\.cpython-[0-9]+(?:\.opt-([12]))?\.pyc")
+# A module with a dot in its name (3.9 has `__phello__.foo.py`) cannot be imported: its cache is nobody's.
+CACHE = re.compile(r"[^.]*\.cpython-[0-9]+(?:\.opt-([12]))?\.pyc")
 
 
 def below(folder, prefix=""):

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::layout::decompressed;
 use super::stream::{Slice, cut};
+use super::tree::Tree;
 use super::{ImageBuilder, Layout, pycull, tool};
 
 /// An image before and after `minimize`, and what pycull said about it.
@@ -130,6 +131,22 @@ pub struct Unpacked {
 }
 
 impl Unpacked {
+    /// Has umoci unpack `oci:LAYOUT:TAG`, owners and devices as they are.
+    #[track_caller]
+    pub fn by_umoci(layout: &Path, tag: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        umoci_unpack(
+            &format!("{}:{tag}", layout.display()),
+            &directory.path().join("bundle"),
+        );
+        Self { directory }
+    }
+
+    /// All that is in it.
+    pub fn tree(&self) -> Tree {
+        Tree::of(&self.path(""))
+    }
+
     pub fn path(&self, path: &str) -> PathBuf {
         self.directory.path().join("bundle/rootfs").join(path)
     }
@@ -172,11 +189,7 @@ pub fn extracts_image(layout: &Layout, manifest: &Value) -> Unpacked {
     if by_tar {
         unpack_with_tar(layers(layout, &document), &bundle);
     } else {
-        tool(
-            "umoci",
-            ["unpack", "--image", &image, bundle.to_str().unwrap()],
-        )
-        .success();
+        umoci_unpack(&image, &bundle);
     }
     Unpacked { directory }
 }
@@ -216,6 +229,10 @@ fn converted(layout: &Layout, manifest: &Value, directory: &Path) -> String {
     ];
     tool("skopeo", flags.into_iter().chain([&*from, &*to])).success();
     image
+#[track_caller]
+fn umoci_unpack(image: &str, bundle: &Path) {
+    let bundle = bundle.to_str().unwrap();
+    tool("umoci", ["unpack", "--image", image, bundle]).success();
 }
 
 fn layers(layout: &Layout, manifest: &Value) -> impl Iterator<Item = Vec<u8>> {

@@ -6,11 +6,9 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pycull::oci::DigestHasher;
-
-use super::tools::tool;
 
 /// What a path is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +45,15 @@ pub struct Entry {
 pub struct Tree(pub BTreeMap<String, Entry>);
 
 impl Tree {
+    /// What lies below a directory, itself included.
+    pub fn of(root: &Path) -> Self {
+        let mut tree = Self::default();
+        let mut inodes = HashMap::new();
+        walk(root, "", &mut tree, &mut inodes).unwrap();
+        tree.group(&inodes);
+        tree
+    }
+
     /// Fills in each entry's names, from what tells its inode.
     pub fn group<I: std::hash::Hash + Eq>(&mut self, inodes: &HashMap<String, I>) {
         let mut names: HashMap<&I, Vec<String>> = HashMap::new();
@@ -103,43 +110,6 @@ impl Tree {
             differences.len(),
             self.0.len()
         );
-    }
-}
-
-/// An image's layers, unpacked by `umoci` with owners and devices as they are.
-pub struct Unpacked {
-    directory: tempfile::TempDir,
-}
-
-impl Unpacked {
-    /// Unpacks `oci:LAYOUT:TAG`.
-    pub fn new(layout: &Path, tag: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let image = format!("{}:{tag}", layout.display());
-        let bundle = directory.path().join("bundle");
-        tool(
-            "umoci",
-            [
-                "unpack".as_ref(),
-                "--image".as_ref(),
-                OsStr::new(&image),
-                bundle.as_os_str(),
-            ],
-        )
-        .success();
-        Self { directory }
-    }
-
-    pub fn rootfs(&self) -> PathBuf {
-        self.directory.path().join("bundle/rootfs")
-    }
-
-    pub fn tree(&self) -> Tree {
-        let mut tree = Tree::default();
-        let mut inodes = HashMap::new();
-        walk(&self.rootfs(), "", &mut tree, &mut inodes).unwrap();
-        tree.group(&inodes);
-        tree
     }
 }
 

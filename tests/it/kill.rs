@@ -1,0 +1,321 @@
+//! Killed at any moment, pycull leaves what was there before, and what it made whole or not at all.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::support::tools::{pycull_command, real_image, run, tool_command};
+use super::support::{ImageBuilder, LayerBuilder, Layout, pycull, tool};
+
+/// System calls that change a file system. Each thread counts its own, each kind for itself.
+const CHANGES: [&str; 14] = [
+    "write",
+    "pwrite64",
+    "fsync",
+    "fdatasync",
+    "ftruncate",
+    "rename",
+    "renameat2",
+    "link",
+    "linkat",
+    "unlink",
+    "unlinkat",
+    "mkdir",
+    "rmdir",
+    "ioctl",
+];
+
+#[test]
+fn a_layout_survives_a_kill_at_any_moment_of_adding_an_image() {
+    let small = Image::small();
+    let rounds = 30;
+    survives(&small, rounds);
+}
+
+#[test]
+fn a_layout_of_a_real_image_survives_a_kill_at_any_moment_of_adding_another() {
+    let real = Image::real("py3.11");
+    survives(&real, 5);
+}
+
+#[test]
+fn a_layout_survives_a_kill_at_every_call_that_changes_the_file_system() {
+    let small = Image::small();
+    let rounds: Vec<usize> = CHANGES
+        .iter()
+        .map(|call| kills_at_each(call, &small))
+        .collect();
+    assert!(
+        rounds.iter().sum::<usize>() > 20,
+        "killed at {rounds:?} of {CHANGES:?}"
+    );
+}
+
+/// Kills at the first call of a kind, then at the second, until a run is not killed. How often it was.
+fn kills_at_each(call: &str, image: &Image) -> usize {
+    for number in 1.. {
+        let work = image.copy();
+        let inject = format!("inject={call}:signal=KILL:when={number}");
+        let mut command = tool_command("strace");
+        command.args([
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            &inject,
+            env!("CARGO_BIN_EXE_pycull"),
+        ]);
+        let output = command
+            .args(adding(work.path()))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        image.assert_whole(work.path(), &format!("{call} {number}"));
+        if output.status.success() {
+            assert!(tagged(work.path(), "new").is_some());
+            return number - 1;
+        }
+        // strace ends as what it traced did: by the same signal.
+        assert_eq!(
+            output.status.signal(),
+            Some(9),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    unreachable!("a run has an end")
+}
+
+#[test]
+fn a_new_layout_that_was_killed_is_not_there_or_whole() {
+    new_output_is_whole_or_absent("oci", "new-layout");
+}
+
+#[test]
+fn a_new_oci_archive_that_was_killed_is_not_there_or_whole() {
+    new_output_is_whole_or_absent("oci-archive", "new.tar");
+}
+
+#[test]
+fn a_new_docker_archive_that_was_killed_is_not_there_or_whole() {
+    new_output_is_whole_or_absent("docker-archive", "new.tar");
+}
+
+/// A layout with the tag `old`, into which tests write another image.
+struct Image {
+    directory: TempDir,
+    manifest_digest: String,
+}
+
+impl Image {
+    fn small() -> Self {
+        let layers = (0..4).map(|layer| {
+            (0..20).fold(
+                LayerBuilder::new().stdlib("usr/lib/python3.9"),
+                |layer_tar, module| {
+                    layer_tar.module_of_three("usr/lib/python3.9", &format!("m{layer}_{module}"))
+                },
+            )
+        });
+        let image = ImageBuilder::of(layers).tag("old");
+        Self::new(|layout| image.write(layout))
+    }
+
+    fn real(name: &str) -> Self {
+        Self::new(|layout| {
+            copy_tree(&real_image(name), layout);
+            let index = fs::read_to_string(layout.join("index.json")).unwrap();
+            fs::write(
+                layout.join("index.json"),
+                index.replace("\"latest\"", "\"old\""),
+            )
+            .unwrap();
+        })
+    }
+
+    fn new(write: impl FnOnce(&Path)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path());
+        let manifest_digest = tagged(directory.path(), "old").unwrap()["digest"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        Self {
+            directory,
+            manifest_digest,
+        }
+    }
+
+    fn copy(&self) -> TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        copy_tree(self.directory.path(), copy.path());
+        copy
+    }
+
+    /// The old image is whole and, where it is there, so is the new one.
+    #[track_caller]
+    fn assert_whole(&self, layout: &Path, moment: &str) {
+        let old = tagged(layout, "old").unwrap_or_else(|| panic!("{moment}: the old tag is gone"));
+        assert_eq!(old["digest"], *self.manifest_digest, "{moment}");
+        for tag in ["old", "new"] {
+            let Some(descriptor) = tagged(layout, tag) else {
+                continue;
+            };
+            blobs_are_whole(&Layout::new(layout), &descriptor);
+            let image = format!("oci:{}:{tag}", layout.display());
+            pycull(["inspect", &image, "--format", "json"]).success();
+            tool("skopeo", ["inspect", &image]).success();
+        }
+    }
+}
+
+/// A kill in each of equal parts of a whole run's time.
+fn survives(image: &Image, rounds: u32) {
+    let duration = whole_run(|| {
+        let work = image.copy();
+        (adding(work.path()), work)
+    });
+    let mut killed = 0;
+    for round in 0..rounds {
+        let work = image.copy();
+        killed += u32::from(killed_after(
+            &adding(work.path()),
+            duration * round / rounds,
+        ));
+        image.assert_whole(
+            work.path(),
+            &format!("round {round} of {rounds}, {duration:?}"),
+        );
+        // And it is no worse a place to write to than before.
+        run(pycull_command().args(adding(work.path()))).success();
+        assert!(tagged(work.path(), "new").is_some());
+        image.assert_whole(work.path(), &format!("the run after round {round}"));
+    }
+    assert!(
+        killed >= rounds / 3,
+        "{killed} of {rounds} runs were killed before their end"
+    );
+}
+
+fn new_output_is_whole_or_absent(transport: &str, name: &str) {
+    let image = Image::small();
+    let input = format!("oci:{}:old", image.directory.path().display());
+    let arguments = |directory: &Path| {
+        let output = directory.join(name);
+        let output = format!("{transport}:{}:localhost/new:1", output.display());
+        [
+            "minimize",
+            &input,
+            "--output",
+            &output,
+            "--profile",
+            "minimal",
+            "--format",
+            "json",
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    };
+    let duration = whole_run(|| {
+        let work = tempfile::tempdir().unwrap();
+        (arguments(work.path()), work)
+    });
+    let (rounds, mut absent) = (25, 0);
+    for round in 0..rounds {
+        let work = tempfile::tempdir().unwrap();
+        killed_after(&arguments(work.path()), duration * round / rounds);
+        let output = work.path().join(name);
+        if output.symlink_metadata().is_err() {
+            absent += 1;
+            continue;
+        }
+        let reference = format!("{transport}:{}", output.display());
+        pycull(["inspect", &reference, "--format", "json"]).success();
+        tool(
+            "skopeo",
+            ["inspect", &format!("{reference}:localhost/new:1")],
+        )
+        .success();
+    }
+    assert!(
+        absent >= rounds / 3,
+        "{absent} of {rounds} runs were killed before there was an output"
+    );
+}
+
+/// Arguments that put a minimized image beside the old one.
+fn adding(layout: &Path) -> Vec<String> {
+    let (from, to) = (
+        format!("oci:{}:old", layout.display()),
+        format!("oci:{}:new", layout.display()),
+    );
+    [
+        "minimize",
+        &from,
+        "--output",
+        &to,
+        "--profile",
+        "minimal",
+        "--jobs",
+        "1",
+        "--format",
+        "json",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+/// How long a run takes that nobody kills: the shortest of three.
+fn whole_run(mut prepare: impl FnMut() -> (Vec<String>, TempDir)) -> Duration {
+    let mut one = || {
+        let (arguments, _work) = prepare();
+        let start = Instant::now();
+        run(pycull_command().args(arguments)).success();
+        start.elapsed()
+    };
+    [one(), one(), one()].into_iter().min().unwrap()
+}
+
+/// Starts pycull and kills it after that time; whether it was still there to be killed.
+fn killed_after(arguments: &[String], time: Duration) -> bool {
+    let mut command = pycull_command();
+    let silent = command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child = silent.spawn().unwrap();
+    // Not to wait for anything: the time is what the test is about.
+    std::thread::sleep(time);
+    child.kill().unwrap();
+    child.wait().unwrap().signal() == Some(9)
+}
+
+/// The root descriptor of a tag.
+fn tagged(layout: &Path, tag: &str) -> Option<Value> {
+    let index = Layout::new(layout).index();
+    let mut roots = index["manifests"].as_array().unwrap().iter();
+    roots
+        .find(|root| root["annotations"]["org.opencontainers.image.ref.name"] == tag)
+        .cloned()
+}
+
+/// Reads every blob of an image against its digest and size.
+fn blobs_are_whole(layout: &Layout, descriptor: &Value) {
+    let manifest = layout.document(descriptor);
+    layout.blob(&manifest["config"]);
+    for layer in manifest["layers"].as_array().unwrap() {
+        layout.blob(layer);
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    let from: PathBuf = from.join(".");
+    tool("cp", ["-R".as_ref(), from.as_os_str(), to.as_os_str()]).success();
+}
