@@ -3,15 +3,16 @@
 
 // A test binary has no outside: `pub` is for the modules beside it.
 #![allow(unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod architecture;
 mod bad_input;
 mod command_line;
 mod determinism;
-mod indexes;
-mod inventory;
 mod engines;
 mod fedora;
+mod indexes;
+mod inventory;
 mod kill;
 mod memory;
 mod merged_view;

@@ -116,13 +116,8 @@ fn write_image(layout: &Path) {
         "digest": digest.to_string(),
         "size": compressed.bytes,
     }]);
-    let manifest = manifest.to_string();
-    let digest = builder::write_blob(layout, manifest.as_bytes());
-    let mut root = builder::descriptor(
-        "application/vnd.oci.image.manifest.v1+json",
-        &digest,
-        manifest.len(),
-    );
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let mut root = builder::write_document(layout, media_type, &manifest);
     root["annotations"] = json!({"org.opencontainers.image.ref.name": "latest"});
     builder::write_index(layout, vec![root]);
 }

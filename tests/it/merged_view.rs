@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::path::Path;
 
-use pycull::oci::image::{Image, load};
+use pycull::oci::{Image, load};
 use pycull::oci::{compression, open_verified};
 use pycull::progress::Unobserved;
 use pycull::rootfs::{InodeKind, MemberId, squash};

@@ -184,6 +184,13 @@ impl LayerBuilder {
         self.pad();
     }
 
+    /// Bytes as they are, for members that no builder makes.
+    pub fn raw_member(mut self, bytes: &[u8]) -> Self {
+        self.raw(bytes);
+        self.pad();
+        self
+    }
+
     fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }

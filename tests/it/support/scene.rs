@@ -1,9 +1,12 @@
 //! An image, what pycull makes of it, and the proof that an engine extracts the result.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use pycull::transport::Source;
+use pycull::validate::validate;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -177,6 +180,7 @@ pub fn extracts(layout: &Layout) -> Unpacked {
 /// digest and diff_id on the way; members that umoci refuses are left to GNU tar.
 #[track_caller]
 pub fn extracts_image(layout: &Layout, manifest: &Value) -> Unpacked {
+    validates(layout, manifest);
     let directory = tempfile::tempdir().unwrap();
     let document = layout.document(manifest);
     let by_tar = layers(layout, &document).any(|tar| has_odd_members(&tar));
@@ -192,6 +196,16 @@ pub fn extracts_image(layout: &Layout, manifest: &Value) -> Unpacked {
         umoci_unpack(&image, &bundle);
     }
     Unpacked { directory }
+}
+
+/// What must be true of any image is true of this one.
+#[track_caller]
+fn validates(layout: &Layout, manifest: &Value) {
+    let reference = format!("oci:{}:@0", layout.0.display());
+    let source = Source::open(&reference.parse().unwrap(), io::empty()).unwrap();
+    if let Err(violation) = validate(&*source.store, manifest) {
+        panic!("{manifest}: {violation}");
+    }
 }
 
 /// A layout that names this image alone; its blobs are those of `layout`.
@@ -229,6 +243,8 @@ fn converted(layout: &Layout, manifest: &Value, directory: &Path) -> String {
     ];
     tool("skopeo", flags.into_iter().chain([&*from, &*to])).success();
     image
+}
+
 #[track_caller]
 fn umoci_unpack(image: &str, bundle: &Path) {
     let bundle = bundle.to_str().unwrap();

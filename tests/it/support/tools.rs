@@ -99,9 +99,6 @@ pub fn testdata(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// The real images, built by `tests/images/build`.
-pub const REAL_IMAGES: [&str; 4] = ["py3.9", "py3.11", "py3.13", "py3.14"];
-
 /// A real image's layout.
 pub fn real_image(name: &str) -> PathBuf {
     let directory = std::env::var_os("PYCULL_IMAGES").map_or_else(
