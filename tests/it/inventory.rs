@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::pyc::{MAGIC_39, STDLIB, cache_39, cache_of, cache_path, hash_cache_39};
+use crate::support::scene::inspected_layout;
+use crate::support::tools::real_image;
 use crate::support::{ImageBuilder, LayerBuilder, findings, inspected, minimized};
 
 const MTIME: u32 = 1_600_000_000;
@@ -377,4 +379,20 @@ fn levels_are_counted_by_layer_and_tree_and_a_link_counts_once() {
         report["layers"][0]["levels"]["0"],
         json!({"files": 2, "bytes": own})
     );
+}
+
+#[test]
+fn no_cache_of_a_real_image_is_called_malformed_or_foreign() {
+    for name in ["py3.9", "py3.11", "py3.13", "py3.14"] {
+        let report = inspected_layout(&real_image(name));
+        let trees = report["trees"].as_array().unwrap();
+        let stdlib = trees.iter().find(|tree| tree["kind"] == "stdlib").unwrap();
+        let caches = &stdlib["levels"]["0"]["files"];
+        assert!(caches.as_u64().unwrap() > 100, "{name}: {caches}");
+        let findings = report["findings"].as_array().unwrap();
+        let wrong =
+            |finding: &&Value| finding["kind"] == "malformed" || finding["kind"] == "foreign";
+        let wrong: Vec<&Value> = findings.iter().filter(wrong).collect();
+        assert!(wrong.is_empty(), "{name}: {wrong:?}");
+    }
 }

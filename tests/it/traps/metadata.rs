@@ -181,3 +181,26 @@ fn a_link_finds_its_data_however_its_target_is_written() {
         );
     }
 }
+
+/// Trap 14: a member's own name may be written another way too.
+#[test]
+fn a_cache_is_found_however_its_name_is_written() {
+    let path = cache_path(STDLIB, "m", 1);
+    for name in [
+        format!("/{path}"),
+        format!("./{path}"),
+        format!("etc/../{path}"),
+        format!("../{path}"),
+        path.replace('/', "//"),
+    ] {
+        let cache = cache_39(MTIME, SOURCE.len() as u32, b"m");
+        let layer = LayerBuilder::new()
+            .stdlib(STDLIB)
+            .file(&format!("{STDLIB}/m.py"), SOURCE)
+            .file(&name, cache)
+            .file("etc/after", "a");
+        let done = minimized(&ImageBuilder::of([layer]), &[]);
+        let (before, after) = (done.before.layer_tar(0), done.after.layer_tar(0));
+        assert_untouched(&before, &after, &[&name], &[]);
+    }
+}
