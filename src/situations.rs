@@ -128,7 +128,7 @@ impl<'a> Table<'a> {
                 shared += cache.bytes;
             }
         }
-        bytes - shared
+        bytes.saturating_sub(shared)
     }
 
     /// With every cache a file of its own.

@@ -25,7 +25,12 @@ pub fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs) -> WantedHashes {
         let (true, Some(source)) = (has_source_hash(header), file.source_inode) else {
             continue;
         };
-        let magics = wanted.entry(rootfs.inode(source).data).or_default();
+        let data = rootfs.inode(source).data;
+        // Of a sparse file the archive holds fragments alone.
+        if layers[data.layer].members[data.index].sparse {
+            continue;
+        }
+        let magics = wanted.entry(data).or_default();
         if !magics.contains(&header.magic) {
             magics.push(header.magic);
         }

@@ -15,14 +15,15 @@ use crate::tar::Timestamp;
 
 /// The interpreters of an image, by their standard libraries.
 pub(super) struct Interpreters {
-    magics: BTreeMap<CpythonVersion, Magic>,
+    /// A version newer than the table has no magic number that is known.
+    magics: BTreeMap<CpythonVersion, Option<Magic>>,
     known: bool,
 }
 
 impl Interpreters {
     pub(super) fn new(trees: &[FoundTree]) -> Self {
         let stdlibs = || trees.iter().filter(|tree| tree.kind == TreeKind::Stdlib);
-        let versions = stdlibs().filter_map(|tree| Some((tree.version?, tree.magic?)));
+        let versions = stdlibs().filter_map(|tree| Some((tree.version?, tree.magic)));
         Self {
             magics: versions.collect(),
             known: stdlibs().next().is_some() && stdlibs().all(|tree| tree.version.is_some()),
@@ -43,6 +44,7 @@ impl Interpreters {
             .magics
             .get(&version)
             .copied()
+            .flatten()
             .or_else(|| Magic::final_for(tag.major, tag.minor))?;
         (magic != expected).then(|| {
             format!(
@@ -71,7 +73,7 @@ impl Judge<'_> {
             bytes: self.rootfs.inode(file.inode).size,
             source: file.source.clone(),
             source_inode: file.source_inode,
-            tree: locate.tree(&file.source),
+            tree: locate.tree(&file.path),
             tag: file.tag,
             level: file.level,
             status: self.status(file, bytecode),
@@ -96,7 +98,8 @@ impl Judge<'_> {
         };
         let header = match &bytecode.header {
             Ok(header) => header,
-            Err(error) => return malformed_header(error),
+            Err(error @ HeaderError::UnknownMagic(_)) => return Status::Unknown(error.to_string()),
+            Err(error) => return Status::Malformed(error.to_string()),
         };
         if let Some(reason) = self.interpreters.foreign_magic(file.tag, header.magic) {
             return Status::Foreign(reason);
@@ -133,10 +136,8 @@ impl Judge<'_> {
             |bytecode| matches!(&bytecode.header, Ok(header) if header.magic.is_python2()),
         );
         let malformed = bytecode.and_then(|bytecode| match (&bytecode.header, &bytecode.body) {
-            (Err(error), _) => match malformed_header(error) {
-                Status::Malformed(reason) => Some(reason),
-                _ => None,
-            },
+            (Err(HeaderError::UnknownMagic(_)), _) => None,
+            (Err(error), _) => Some(error.to_string()),
             (Ok(_), Err(error)) => Some(error.to_string()),
             (Ok(_), Ok(())) => None,
         });
@@ -162,13 +163,5 @@ fn unchecked(header: &Header, hash: Option<[u8; 8]>) -> Status {
             Status::UncheckedMismatch
         }
         _ => Status::Fresh,
-    }
-}
-
-/// A magic number that no CPython has is somebody else's bytecode, not a broken file.
-fn malformed_header(error: &HeaderError) -> Status {
-    match error {
-        HeaderError::UnknownMagic(_) => Status::Foreign(error.to_string()),
-        _ => Status::Malformed(error.to_string()),
     }
 }

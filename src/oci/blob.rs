@@ -148,6 +148,8 @@ pub fn open_verified(
 pub struct VerifyingReader<R> {
     inner: R,
     hasher: Option<DigestHasher>,
+    /// The digest of all bytes, once they were read.
+    found: Option<Digest>,
     digest: Digest,
     size: u64,
     seen: u64,
@@ -165,6 +167,7 @@ impl<R: Read> VerifyingReader<R> {
         Ok(Self {
             inner,
             hasher: Some(hasher),
+            found: None,
             digest,
             size,
             seen: 0,
@@ -177,9 +180,6 @@ impl<R: Read> VerifyingReader<R> {
     }
 
     fn check_end(&mut self) -> Result<(), BlobError> {
-        let Some(hasher) = self.hasher.take() else {
-            return Ok(());
-        };
         if self.seen != self.size {
             return Err(BlobError::Size {
                 digest: self.digest.clone(),
@@ -187,8 +187,11 @@ impl<R: Read> VerifyingReader<R> {
                 found: self.seen,
             });
         }
-        let found = hasher.finish();
-        if found != self.digest {
+        // Whoever reads on after the end is told the same again.
+        if let Some(hasher) = self.hasher.take() {
+            self.found = Some(hasher.finish());
+        }
+        if let Some(found) = self.found.clone().filter(|found| *found != self.digest) {
             return Err(BlobError::Digest {
                 expected: self.digest.clone(),
                 found,

@@ -39,6 +39,12 @@ pub enum ImageError {
         /// The bound.
         limit: usize,
     },
+    /// More descriptors than any honest index leads to.
+    #[error("the index leads to more than {limit} descriptors")]
+    TooMany {
+        /// The bound.
+        limit: usize,
+    },
     /// A descriptor of a kind that holds no image.
     #[error("{digest} has media type `{media_type}`, which is no image and no index")]
     NotAnImage {
@@ -266,16 +272,29 @@ pub fn parse_object(bytes: &[u8], what: &'static str, name: &str) -> Result<Valu
     Ok(value)
 }
 
+/// Bytes that a blob may have, 32 TiB: sums over all layers of a manifest cannot overflow.
+const LARGEST_BLOB: u64 = 1 << 45;
+
 /// A descriptor as a type.
 ///
 /// # Errors
 /// [`ImageError::Malformed`] where media type, digest or size is missing or wrong.
 pub fn typed_descriptor(value: &Value) -> Result<Descriptor, ImageError> {
-    serde_json::from_value(value.clone()).map_err(|error| ImageError::Malformed {
+    let malformed = |reason: String| ImageError::Malformed {
         what: "descriptor",
         digest: digest_text(value),
-        reason: error.to_string(),
-    })
+        reason,
+    };
+    let descriptor: Descriptor =
+        serde_json::from_value(value.clone()).map_err(|error| malformed(error.to_string()))?;
+    if descriptor.size() > LARGEST_BLOB {
+        let reason = format!(
+            "its size is {} bytes; at most {LARGEST_BLOB} are accepted",
+            descriptor.size()
+        );
+        return Err(malformed(reason));
+    }
+    Ok(descriptor)
 }
 
 pub(super) fn descriptors(document: &Value, key: &str) -> Result<Vec<Descriptor>, String> {

@@ -1,5 +1,7 @@
 //! Following descriptors: from a root to every image, index and artifact below it.
 
+use std::cell::Cell;
+
 use serde_json::Value;
 
 use super::Descriptor;
@@ -13,6 +15,10 @@ use super::platform::Platform;
 
 const DEEPEST_INDEX: usize = 8;
 
+/// Most descriptors that one root may lead to. Nested indexes that name each other many times
+/// would else multiply without end.
+const MOST_DESCRIPTORS: usize = 10_000;
+
 /// Reads what `descriptor` names: an image, or an index with everything below it that `platform`
 /// lets through (`None`: everything).
 ///
@@ -24,7 +30,11 @@ pub fn load(
     platform: Option<&Platform>,
 ) -> Result<Node, ImageError> {
     let mut passed_over = Vec::new();
-    let loader = Loader { store, platform };
+    let loader = Loader {
+        store,
+        platform,
+        budget: Cell::new(MOST_DESCRIPTORS),
+    };
     let node = loader.node(descriptor, 0, &mut passed_over)?;
     match (node, platform) {
         (Some(Node::Other(other)), _) => {
@@ -56,6 +66,8 @@ pub fn load(
 struct Loader<'a> {
     store: &'a dyn BlobStore,
     platform: Option<&'a Platform>,
+    /// Descriptors that may yet be followed.
+    budget: Cell<usize>,
 }
 
 impl Loader<'_> {
@@ -71,6 +83,12 @@ impl Loader<'_> {
                 limit: DEEPEST_INDEX,
             });
         }
+        let Some(budget) = self.budget.get().checked_sub(1) else {
+            return Err(ImageError::TooMany {
+                limit: MOST_DESCRIPTORS,
+            });
+        };
+        self.budget.set(budget);
         if !self.wants(
             descriptor.get("platform").and_then(Platform::from_json),
             passed_over,

@@ -1,7 +1,7 @@
 //! What has no use left once caches are gone: `__pycache__` directories with nothing in them, and
 //! whiteouts of what no lower layer has any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Drops, Reason};
 use crate::inventory::Inventory;
@@ -105,18 +105,14 @@ fn drop_whiteouts(inventory: &Inventory, places: &Places, drops: &mut Drops) {
 }
 
 fn drop_directories(inventory: &Inventory, places: &mut Places, drops: &mut Drops) {
-    let has_marker = |directory: &[u8], drops: &Drops| {
-        let stays = |marker: &&Marker| !drops.contains_key(&marker.member);
-        inventory
-            .rootfs
-            .markers()
-            .iter()
-            .filter(stays)
-            .any(|marker| {
-                (marker.opaque && marker.target == directory)
-                    || path::parent(&marker.target) == directory
-            })
-    };
+    let markers = inventory.rootfs.markers().iter();
+    let marked: HashSet<&[u8]> = markers
+        .filter(|marker| !drops.contains_key(&marker.member))
+        .map(|marker| match marker.opaque {
+            true => &*marker.target,
+            false => path::parent(&marker.target),
+        })
+        .collect();
     let emptied: Vec<Vec<u8>> = places
         .0
         .iter()
@@ -129,7 +125,7 @@ fn drop_directories(inventory: &Inventory, places: &mut Places, drops: &mut Drop
             places.below(directory).all(|place| place.kept.is_none())
                 && places.below(directory).any(|place| place.dropped.is_some())
         })
-        .filter(|(directory, _)| !has_marker(directory, drops))
+        .filter(|(directory, _)| !marked.contains(&***directory))
         .map(|(directory, _)| directory.clone())
         .collect();
     for directory in emptied {

@@ -277,43 +277,72 @@ fn covered_paths(inventory: &Inventory) -> BTreeSet<Vec<u8>> {
     for (layer, scan) in inventory.layers.iter().enumerate() {
         for (index, member) in scan.members.iter().enumerate() {
             let id = MemberId { layer, index };
-            if !matches!(inventory.rootfs.fate(id), Fate::Hidden { .. })
-                || caches.contains(&id)
-                || !member.path.ends_with(b".pyc")
-            {
-                continue;
-            }
-            let path = inventory.rootfs.member_path(id, &member.path);
-            if path::file_name(path::parent(&path)) == b"__pycache__" {
-                paths.insert(path);
+            if matches!(inventory.rootfs.fate(id), Fate::Hidden { .. }) && !caches.contains(&id) {
+                let path = inventory.rootfs.member_path(id, &member.path);
+                paths.extend(entry_of_cache_directory(&path));
             }
         }
     }
     paths
 }
 
+/// The path of what lies in a `__pycache__`, for it and for all below it.
+fn entry_of_cache_directory(path: &[u8]) -> Option<Vec<u8>> {
+    let parts = path::components(path);
+    let directory = parts.iter().position(|part| *part == b"__pycache__")?;
+    parts.get(..directory + 2).map(|parts| parts.join(&b'/'))
+}
+
 /// A hardlink whose target lies in a lower layer keeps that target: not every engine could
-/// extract it otherwise, and its content is nowhere else.
+/// extract it otherwise, and its content is nowhere else. What covers the target then stays too,
+/// for else the target would come back.
 fn keep_what_upper_layers_need(
     inventory: &Inventory,
     drops: &mut Drops,
     warnings: &mut Vec<Warning>,
 ) {
-    let mut links: Vec<_> = inventory
-        .rootfs
-        .links()
-        .filter(|(link, target)| link.layer != target.layer)
+    let mut links: Vec<MemberId> = inventory.rootfs.links().map(|(link, _)| link).collect();
+    // From the top down: a target that stays may be a link that needs one further down.
+    links.sort_unstable_by(|a, b| b.cmp(a));
+    let visible: HashMap<&[u8], MemberId> = inventory
+        .caches
+        .iter()
+        .map(|cache| (&*cache.path, cache.member))
         .collect();
-    links.sort_unstable();
-    for (link, target) in links {
-        if !drops.contains_key(&link) && drops.remove(&target).is_some() {
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for link in &links {
+            let Some(target) = needed_below(inventory, drops, *link) else {
+                continue;
+            };
+            drops.remove(&target);
+            changed = true;
             let path = inventory
                 .rootfs
                 .member_path(target, &inventory.member(target).path);
+            if let Some(cover) = visible.get(&*path) {
+                drops.remove(cover);
+            }
             warnings.push(Warning::NeededAbove {
                 path,
                 layer: link.layer + 1,
             });
         }
     }
+}
+
+/// The member in a lower layer that a link which stays would lose.
+fn needed_below(inventory: &Inventory, drops: &Drops, link: MemberId) -> Option<MemberId> {
+    if drops.contains_key(&link) {
+        return None;
+    }
+    let mut target = inventory.rootfs.link_target(link)?;
+    while target.layer == link.layer {
+        if !drops.contains_key(&target) {
+            return None;
+        }
+        target = inventory.rootfs.link_target(target)?;
+    }
+    drops.contains_key(&target).then_some(target)
 }

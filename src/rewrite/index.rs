@@ -1,7 +1,7 @@
 //! Walking up from rewritten manifests to the root: every index that names one is written anew
 //! (after umoci: replace a leaf, then each of its parents).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -24,26 +24,74 @@ pub struct Rebuilt {
 /// Attestations and other artifacts about a manifest that is gone are left out.
 pub fn rebuild(root: &Node, replaced: &HashMap<String, Value>) -> (Value, Rebuilt) {
     let mut rebuilt = Rebuilt::default();
-    let kept: Vec<&str> = root
-        .images()
-        .iter()
-        .map(|image| image.manifest_digest())
-        .filter(|digest| !replaced.contains_key(*digest))
-        .collect();
-    let descriptor = Walk {
+    let gone = gone(root, replaced);
+    let mut walk = Walk {
         replaced,
-        kept,
+        gone: &gone,
         rebuilt: &mut rebuilt,
-    }
-    .node(root)
-    .unwrap_or_else(|| root.descriptor().clone());
+    };
+    let descriptor = walk.node(root).unwrap_or_else(|| root.descriptor().clone());
     (descriptor, rebuilt)
+}
+
+/// Digests of manifests that the new root does not lead to any more: rewritten ones, those that
+/// the platform filter left out, and artifacts about one of these.
+fn gone(root: &Node, replaced: &HashMap<String, Value>) -> HashSet<String> {
+    let mut gone: HashSet<String> = replaced.keys().cloned().collect();
+    let mut artifacts = Vec::new();
+    let mut pending = vec![root];
+    while let Some(node) = pending.pop() {
+        match node {
+            Node::Image(_) => {}
+            Node::Other(other) => artifacts.push(other),
+            Node::Index(index) => {
+                let present: HashSet<&str> = index
+                    .children
+                    .iter()
+                    .map(|child| digest(child.descriptor()))
+                    .collect();
+                let named = index.document.get("manifests").and_then(Value::as_array);
+                let named = named.into_iter().flatten().map(digest);
+                gone.extend(
+                    named
+                        .filter(|digest| !present.contains(digest))
+                        .map(str::to_owned),
+                );
+                pending.extend(&index.children);
+            }
+        }
+    }
+    loop {
+        let is_about_gone = |other: &&Other| {
+            other
+                .subject
+                .as_ref()
+                .is_some_and(|subject| gone.contains(subject))
+        };
+        let about: Vec<String> = artifacts
+            .iter()
+            .copied()
+            .filter(is_about_gone)
+            .map(|other| digest(&other.descriptor).to_owned())
+            .collect();
+        let before = gone.len();
+        gone.extend(about);
+        if gone.len() == before {
+            return gone;
+        }
+    }
+}
+
+fn digest(descriptor: &Value) -> &str {
+    descriptor
+        .get("digest")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 struct Walk<'a> {
     replaced: &'a HashMap<String, Value>,
-    /// Manifests of images that stay as they are.
-    kept: Vec<&'a str>,
+    gone: &'a HashSet<String>,
     rebuilt: &'a mut Rebuilt,
 }
 
@@ -67,7 +115,7 @@ impl Walk<'_> {
         let subject_is_gone = other
             .subject
             .as_deref()
-            .is_some_and(|subject| !self.kept.contains(&subject));
+            .is_some_and(|subject| self.gone.contains(subject));
         if subject_is_gone {
             self.rebuilt.left_out.push(other.descriptor.clone());
             return None;

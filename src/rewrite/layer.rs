@@ -197,10 +197,13 @@ impl Captures {
         if length == 0 {
             return Ok(());
         }
-        let seen = self.wanted[..self.next]
+        let seen = &self.wanted[..self.next];
+        let first = seen.partition_point(|(wanted, _)| wanted.start < range.start);
+        let found = seen[first..]
             .iter()
-            .find(|(wanted, _)| wanted == range);
-        let (_, place) = seen.ok_or(io::ErrorKind::UnexpectedEof)?;
+            .take_while(|(wanted, _)| wanted.start == range.start);
+        let mut found = found.filter(|(wanted, _)| wanted == range);
+        let (_, place) = found.next().ok_or(io::ErrorKind::UnexpectedEof)?;
         self.spool.seek(SeekFrom::Start(*place))?;
         io::copy(&mut Read::by_ref(&mut self.spool).take(length), output)?;
         Ok(())

@@ -187,7 +187,9 @@ const TYPE_FIELD: usize = 156;
 
 fn derive(raw: &[u8], change: &Change<'_>) -> Result<Vec<u8>, HeaderError> {
     let (extensions, main) = split_headers(raw)?;
-    let main: &[u8; 512] = main.first_chunk().ok_or(HeaderError::Extensions)?;
+    let (main, map) = main
+        .split_first_chunk::<512>()
+        .ok_or(HeaderError::Extensions)?;
     let mut block = *main;
     let mut pax = Vec::new();
     let mut output = Vec::new();
@@ -223,6 +225,10 @@ fn derive(raw: &[u8], change: &Change<'_>) -> Result<Vec<u8>, HeaderError> {
         push_pax(&mut output, pax_header.unwrap_or(main), &pax);
     }
     output.extend_from_slice(&sealed(block));
+    if change.link.is_none() {
+        // An old GNU sparse file's map goes on after its header.
+        output.extend_from_slice(map);
+    }
     Ok(output)
 }
 
@@ -254,7 +260,7 @@ fn copy_records(payload: &[u8], change: &Change<'_>, pax: &mut Vec<u8>) -> Resul
     for record in records(payload) {
         let (key, value) = record.map_err(|_| HeaderError::Extensions)?;
         let gone = match key {
-            b"path" => change.path.is_some(),
+            b"path" | b"GNU.sparse.name" => change.path.is_some(),
             b"linkpath" | b"size" => change.link.is_some(),
             _ => false,
         };

@@ -9,7 +9,13 @@ use super::{BLOCK, padded};
 
 /// Most bytes that one member's extension headers may have: names, links and attributes fit many
 /// times over, and a hostile size field cannot ask for more memory.
-const EXTENSION_LIMIT: u64 = 4 << 20;
+const EXTENSION_LIMIT: u64 = 1 << 20;
+
+/// Longest name or link target, Linux's PATH_MAX.
+const NAME_LIMIT: usize = 4096;
+
+/// Most bytes that a sparse file may claim to have, 4 TiB.
+const LARGEST_SPARSE: u64 = 1 << 42;
 
 /// What can be wrong with an archive.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +139,12 @@ impl<R: Read> Reader<R> {
         extensions: Extensions,
     ) -> Result<Member, TarError> {
         let in_header = |source| TarError::Header { offset: at, source };
+        let longest = [&extensions.path, &extensions.link, &extensions.sparse_name];
+        let longest = longest.into_iter().flatten().map(Vec::len).max();
+        if let Some(length) = longest.filter(|length| *length > NAME_LIMIT) {
+            let reason = format!("a name of {length} bytes is longer than {NAME_LIMIT}");
+            return Err(TarError::Extension { offset, reason });
+        }
         let header = header::parse(block).map_err(in_header)?;
         let fields = header::Fields::read(header).map_err(in_header)?;
         let gnu_sparse = header.entry_type().is_gnu_sparse();
@@ -152,6 +164,9 @@ impl<R: Read> Reader<R> {
         let Some(end) = end.filter(|end| *end < u64::MAX / 2) else {
             return Err(in_header(HeaderError::Field { name: "size" }));
         };
+        if sparse_size.is_some_and(|size| size > LARGEST_SPARSE) {
+            return Err(in_header(HeaderError::Field { name: "size" }));
+        }
         self.data_left = stored_bytes;
         self.padding_left = end - data_offset - stored_bytes;
         let mut xattrs = extensions.xattrs;
