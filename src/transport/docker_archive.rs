@@ -120,6 +120,20 @@ impl BlobStore for MappedStore {
     }
 }
 
+/// A config is named by its digest, as every engine does it: then it is held to it.
+fn check_name(archive: &Archive, name: &str, digest: &Digest) -> Result<(), TransportError> {
+    let file_name = name.rsplit('/').next().unwrap_or(name);
+    let stem = file_name.strip_suffix(".json").unwrap_or(file_name);
+    let is_digest = stem.len() == 64 && stem.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_digest && stem != digest.digest() {
+        return Err(malformed(
+            archive,
+            format!("`{name}` is damaged: its bytes hash to {digest}"),
+        ));
+    }
+    Ok(())
+}
+
 /// Makes up the manifest that an entry of `manifest.json` stands for. It depends on the entry's
 /// config and layers alone.
 fn synthesize(archive: &Archive, entry: &Value) -> Result<(MappedStore, Value), TransportError> {
@@ -132,6 +146,7 @@ fn synthesize(archive: &Archive, entry: &Value) -> Result<(MappedStore, Value), 
     let config_name = entry["Config"].as_str().ok_or_else(no_config)?;
     let config_bytes = archive.read(config_name)?;
     let config_digest = sha256_digest(&config_bytes);
+    check_name(archive, config_name, &config_digest)?;
     let layer_names: Vec<&str> = entry["Layers"]
         .as_array()
         .map(|names| names.iter().filter_map(Value::as_str).collect())

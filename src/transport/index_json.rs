@@ -139,8 +139,8 @@ fn choices(roots: &[Value]) -> Vec<String> {
         .collect()
 }
 
-/// Puts a descriptor in: in place of the one with the same name, or of the same unnamed digest,
-/// else at the end. A name that two entries had is left with one.
+/// Puts a descriptor in: in place of the one with the same name, or without a name in place of the
+/// only image without one, else at the end. A name that two entries had is left with one.
 ///
 /// Returns false where the document has no array of manifests.
 pub(super) fn put(index: &mut Value, root: Value) -> bool {
@@ -148,9 +148,23 @@ pub(super) fn put(index: &mut Value, root: Value) -> bool {
         return false;
     };
     let name = annotation(&root, REF_NAME).map(str::to_owned);
+    let is_unnamed = |entry: &Value| annotation(entry, REF_NAME).is_none();
+    // Two images without a name could not be told apart: the only one gives way.
+    let unnamed: Vec<Value> = images(manifests)
+        .into_iter()
+        .filter(|entry| is_unnamed(entry))
+        .map(|entry| entry["digest"].clone())
+        .collect();
+    let gives_way = match &unnamed[..] {
+        [only] => only.clone(),
+        _ => root["digest"].clone(),
+    };
     let same = |entry: &Value| match &name {
         Some(name) => annotation(entry, REF_NAME) == Some(name),
-        None => annotation(entry, REF_NAME).is_none() && entry["digest"] == root["digest"],
+        None => {
+            let digest = &entry["digest"];
+            is_unnamed(entry) && (*digest == root["digest"] || *digest == gives_way)
+        }
     };
     let Some(place) = manifests.iter().position(same) else {
         manifests.push(root);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::oci::blob::DOCUMENT_LIMIT;
+use crate::oci::blob::{DOCUMENT_LIMIT, VerifyingReader};
 use crate::oci::{BlobError, BlobLocation, BlobStore, Digest};
 
 use super::archive::blob_name;
@@ -251,10 +251,7 @@ fn write_blobs(
             added.directory(parent(directory))?;
             added.directory(directory)?;
         }
-        if to
-            .metadata()
-            .is_ok_and(|there| there.is_file() && there.len() == blob.location.size)
-        {
+        if is_there(&to, blob) {
             continue;
         }
         let temporary = staging.join("placed-blob");
@@ -265,6 +262,23 @@ fn write_blobs(
         sync(directory)?;
     }
     Ok(())
+}
+
+/// Whether a layout has the blob already, whole. One that is damaged is written anew.
+fn is_there(path: &Path, blob: &OutputBlob) -> bool {
+    // What was read from here was checked on the way.
+    if blob.location.path.as_deref() == Some(path) {
+        return true;
+    }
+    let checked = || -> io::Result<()> {
+        let file = File::open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let reader = VerifyingReader::new(file, blob.digest.clone(), blob.location.size);
+        io::copy(&mut reader.map_err(io::Error::other)?, &mut io::sink()).map(|_| ())
+    };
+    checked().is_ok()
 }
 
 fn write_temporary(staging: &Path, bytes: &[u8]) -> Result<PathBuf, TransportError> {
