@@ -16,5 +16,6 @@ mod inventory;
 mod kill;
 mod memory;
 mod merged_view;
+mod past_bugs;
 mod support;
 mod traps;
