@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use crate::oci::image::ImageError;
+use crate::oci::image::{ImageError, is_empty_layer};
 use crate::oci::{BlobStore, Image, load};
 use crate::progress::Unobserved;
 use crate::rootfs::{RootfsError, squash};
@@ -86,9 +86,10 @@ fn check_history(image: &Image) -> Result<(), Violation> {
     let Some(history) = image.config.get("history").and_then(Value::as_array) else {
         return Ok(());
     };
-    let has_layer =
-        |entry: &&Value| entry.get("empty_layer").and_then(Value::as_bool) != Some(true);
-    let entries = history.iter().filter(has_layer).count();
+    let entries = history
+        .iter()
+        .filter(|entry| !is_empty_layer(entry))
+        .count();
     if entries != 0 && entries != image.layers.len() {
         return Err(Violation::History {
             entries,

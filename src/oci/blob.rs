@@ -174,11 +174,6 @@ impl<R: Read> VerifyingReader<R> {
         })
     }
 
-    /// Bytes read so far.
-    pub fn position(&self) -> u64 {
-        self.seen
-    }
-
     fn check_end(&mut self) -> Result<(), BlobError> {
         if self.seen != self.size {
             return Err(BlobError::Size {

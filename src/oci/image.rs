@@ -254,6 +254,14 @@ pub fn diff_ids(config: &Value) -> Result<Vec<Digest>, String> {
         .collect()
 }
 
+/// Whether a history entry made no layer (image-spec config.md, "history").
+pub fn is_empty_layer(entry: &Value) -> bool {
+    entry
+        .get("empty_layer")
+        .and_then(Value::as_bool)
+        .unwrap_or(false)
+}
+
 /// Parses JSON that must be an object.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::inventory::{Inventory, Sizes};
 use crate::oci::Image;
+use crate::oci::image::is_empty_layer;
 use crate::pyc::Level;
 use crate::report::model::{Count, Levels};
 
@@ -83,15 +84,9 @@ pub(super) fn created_by(image: &Image) -> Vec<Option<String>> {
         .get("history")
         .and_then(Value::as_array)
         .map_or(&[][..], Vec::as_slice);
-    let is_empty = |entry: &&Value| {
-        entry
-            .get("empty_layer")
-            .and_then(Value::as_bool)
-            .unwrap_or(false)
-    };
     let commands: Vec<Option<String>> = history
         .iter()
-        .filter(|entry| !is_empty(entry))
+        .filter(|entry| !is_empty_layer(entry))
         .map(|entry| {
             entry
                 .get("created_by")

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::oci::digest::sha256_digest;
-use crate::oci::image::Image;
+use crate::oci::image::{Image, is_empty_layer};
 use crate::oci::layer_writer::WrittenLayer;
 use crate::oci::media_type::layer_media_type;
 
@@ -163,15 +163,9 @@ fn edit_history(config: &mut Value, outcomes: &[LayerOutcome]) -> bool {
     let Some(history) = config.get_mut("history").and_then(Value::as_array_mut) else {
         return true;
     };
-    let is_empty = |entry: &Value| {
-        entry
-            .get("empty_layer")
-            .and_then(Value::as_bool)
-            .unwrap_or(false)
-    };
     let entries: Vec<&mut Value> = history
         .iter_mut()
-        .filter(|entry| !is_empty(entry))
+        .filter(|entry| !is_empty_layer(entry))
         .collect();
     if entries.len() != outcomes.len() {
         return false;
