@@ -1,4 +1,9 @@
-//! Doing the same to many layers, several at a time, with a result that does not depend on how many.
+//! Doing the same to many layers, several at a time, with a result that does not depend on how many;
+//! and the stages of one layer side by side.
+
+mod read_ahead;
+
+pub use read_ahead::{ReadAhead, read_ahead};
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,0 +1,139 @@
+//! Reading on a thread of its own, so that what makes bytes and what uses them run side by side.
+
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// Bytes that are handed over at a time, and how many such buffers there are.
+const BUFFER: usize = 256 << 10;
+const BUFFERS: usize = 4;
+
+/// Reads `reader` a few buffers ahead of `consume`, on another thread.
+///
+/// `consume` sees the reader's bytes, its end and its error as if it read it itself. Where it returns
+/// before the end, up to 1 MiB more than it took may have been read.
+pub fn read_ahead<R: Read + Send, T>(
+    reader: &mut R,
+    consume: impl FnOnce(&mut ReadAhead) -> T,
+) -> T {
+    let (full, filled) = channel();
+    let (spare, empty) = channel();
+    for _ in 0..BUFFERS {
+        // The other end is here until the thread has it.
+        let _ = spare.send(vec![0; BUFFER]);
+    }
+    std::thread::scope(|scope| {
+        scope.spawn(move || produce(reader, &empty, &full));
+        let mut ahead = ReadAhead {
+            filled,
+            spare,
+            current: Filled {
+                buffer: Vec::new(),
+                end: 0,
+                result: Ok(()),
+            },
+            position: 0,
+        };
+        consume(&mut ahead)
+    })
+}
+
+/// Bytes that were read, and what came after them.
+struct Filled {
+    buffer: Vec<u8>,
+    end: usize,
+    result: io::Result<()>,
+}
+
+/// Reads until the reader ends, or nobody listens any more.
+fn produce(reader: &mut impl Read, empty: &Receiver<Vec<u8>>, full: &Sender<Filled>) {
+    for mut buffer in empty {
+        let mut end = 0;
+        let mut is_at_end = false;
+        let mut result = Ok(());
+        while end < buffer.len() && !is_at_end && result.is_ok() {
+            match reader.read(&mut buffer[end..]) {
+                Ok(0) => is_at_end = true,
+                Ok(count) => end += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => result = Err(error),
+            }
+        }
+        let is_over = is_at_end || result.is_err();
+        let sent = full.send(Filled {
+            buffer,
+            end,
+            result,
+        });
+        if is_over || sent.is_err() {
+            break;
+        }
+    }
+}
+
+/// The bytes of a reader on another thread.
+pub struct ReadAhead {
+    filled: Receiver<Filled>,
+    spare: Sender<Vec<u8>>,
+    current: Filled,
+    position: usize,
+}
+
+impl Read for ReadAhead {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        while self.position == self.current.end {
+            std::mem::replace(&mut self.current.result, Ok(()))?;
+            let Ok(next) = self.filled.recv() else {
+                return Ok(0);
+            };
+            let used = std::mem::replace(&mut self.current, next);
+            self.position = 0;
+            if !used.buffer.is_empty() {
+                // Nobody takes it once the reader has ended.
+                let _ = self.spare.send(used.buffer);
+            }
+        }
+        let count = target.len().min(self.current.end - self.position);
+        target[..count].copy_from_slice(&self.current.buffer[self.position..self.position + count]);
+        self.position += count;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_bytes_come_in_order() {
+        let bytes: Vec<u8> = (0..3_000_000u32).map(|i| (i / 7) as u8).collect();
+        for length in [0, 1, BUFFER, BUFFER + 1, bytes.len()] {
+            let mut found = Vec::new();
+            read_ahead(&mut &bytes[..length], |ahead| ahead.read_to_end(&mut found)).unwrap();
+            assert!(found == bytes[..length]);
+        }
+    }
+
+    #[test]
+    fn an_error_comes_after_the_bytes_before_it() {
+        struct Failing;
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("no more"))
+            }
+        }
+        let mut found = Vec::new();
+        let result = read_ahead(&mut (&b"some"[..]).chain(Failing), |ahead| {
+            ahead.read_to_end(&mut found)
+        });
+        assert_eq!(result.unwrap_err().to_string(), "no more");
+        assert_eq!(found, b"some");
+    }
+
+    #[test]
+    fn whoever_stops_early_does_not_wait() {
+        let mut endless = io::repeat(1);
+        let mut byte = [0];
+        read_ahead(&mut endless, |ahead| ahead.read_exact(&mut byte)).unwrap();
+        assert_eq!(byte, [1]);
+    }
+}
