@@ -1,0 +1,163 @@
+//! What each stage of the work costs, on data made here: `cargo bench`.
+//!
+//! Whole runs beside other tools are measured by `just bench`.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::{self, Write};
+use std::sync::LazyLock;
+
+use divan::counter::BytesCount;
+use divan::{Bencher, black_box};
+use flate2::write::GzEncoder;
+use pycull::deflate::{BlockIndex, GzipReader, GzipWriter, Kept, Old};
+use pycull::pyc::Header;
+use pycull::rootfs::squash;
+use pycull::tar::{self, Member};
+
+fn main() {
+    divan::main();
+}
+
+const MODULES: u64 = 4000;
+
+/// A layer: modules of 4 KiB that look like Python, each with a cache.
+static LAYER: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut builder = ::tar::Builder::new(Vec::new());
+    for module in 0..MODULES {
+        let source = source(module);
+        let mut add = |path: String, data: &[u8]| {
+            let mut header = ::tar::Header::new_gnu();
+            header.set_size(data.len() as u64);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, path, data).unwrap();
+        };
+        add(
+            format!("usr/lib/python3.9/p{}/m{module}.py", module % 50),
+            &source,
+        );
+        let cache = [&CACHE_HEADER[..], &source].concat();
+        let name = format!(
+            "usr/lib/python3.9/p{}/__pycache__/m{module}.cpython-39.pyc",
+            module % 50
+        );
+        add(name, &cache);
+    }
+    builder.into_inner().unwrap()
+});
+
+/// The 16 bytes before the code in a cache of CPython 3.9.
+const CACHE_HEADER: [u8; 16] = [
+    0x61, 0x0d, 0x0d, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0x60, 0, 0x10, 0, 0,
+];
+
+fn source(seed: u64) -> Vec<u8> {
+    let words = [
+        "import ", "self.", "return ", "def ", "None\n", "    ", "os.path", "(", "):\n",
+    ];
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut text = Vec::new();
+    while text.len() < 4096 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        text.extend_from_slice(words[(state % 9) as usize].as_bytes());
+        if state.is_multiple_of(4) {
+            text.extend_from_slice(format!("name_{}", state % 9973).as_bytes());
+        }
+    }
+    text
+}
+
+static BLOB: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+    encoder.write_all(&LAYER).unwrap();
+    encoder.finish().unwrap()
+});
+
+static MEMBERS: LazyLock<Vec<Member>> = LazyLock::new(|| members(&LAYER));
+
+fn members(layer: &[u8]) -> Vec<Member> {
+    let mut reader = tar::Reader::new(layer);
+    let mut members = Vec::new();
+    while let Some(member) = reader.next_member().unwrap() {
+        members.push(member);
+    }
+    members
+}
+
+fn index(blob: &[u8]) -> BlockIndex {
+    let mut reader = GzipReader::new(blob);
+    io::copy(&mut reader, &mut io::sink()).unwrap();
+    reader.into_index()
+}
+
+#[divan::bench]
+fn inflate_with_block_index(bencher: Bencher<'_, '_>) {
+    let blob = &*BLOB;
+    bencher
+        .counter(BytesCount::new(LAYER.len()))
+        .bench(|| index(black_box(blob)));
+}
+
+/// The same with zlib-rs, which tells of no blocks.
+#[divan::bench]
+fn inflate_with_zlib_rs(bencher: Bencher<'_, '_>) {
+    let blob = &**BLOB;
+    bencher.counter(BytesCount::new(LAYER.len())).bench(|| {
+        let mut reader = flate2::bufread::GzDecoder::new(black_box(blob));
+        io::copy(&mut reader, &mut io::sink())
+    });
+}
+
+/// So many stretches of 20 kB go.
+#[divan::bench(args = [1, 10, 50])]
+fn splice(bencher: Bencher<'_, '_>, cuts: u64) {
+    let index = index(&BLOB);
+    let (mut kept, mut new, mut position) = (Vec::new(), Vec::new(), 0);
+    let layer = &**LAYER;
+    for cut in 0..cuts {
+        let start = cut * layer.len() as u64 / cuts;
+        kept.push(Kept {
+            old: position..start,
+            new_start: new.len() as u64,
+        });
+        new.extend_from_slice(&layer[position as usize..start as usize]);
+        position = start + 20_000;
+    }
+    kept.push(Kept {
+        old: position..layer.len() as u64,
+        new_start: new.len() as u64,
+    });
+    new.extend_from_slice(&layer[position as usize..]);
+    bencher.counter(BytesCount::new(new.len())).bench(|| {
+        let old = Old {
+            bytes: Box::new(BLOB.clone()),
+            index: &index,
+            kept: &kept,
+            new_length: new.len() as u64,
+        };
+        let mut writer = GzipWriter::splicing(io::sink(), 6, 1, old);
+        writer.write_all(&new).unwrap();
+        writer.finish().unwrap()
+    });
+}
+
+#[divan::bench]
+fn tar_stream(bencher: Bencher<'_, '_>) {
+    bencher
+        .counter(BytesCount::new(LAYER.len()))
+        .bench(|| members(black_box(&LAYER)));
+}
+
+/// The same archive upon itself ten times.
+#[divan::bench]
+fn merged_view(bencher: Bencher<'_, '_>) {
+    let members = &**MEMBERS;
+    bencher.bench(|| squash(std::iter::repeat_n(black_box(members), 10)));
+}
+
+#[divan::bench]
+fn cache_header(bencher: Bencher<'_, '_>) {
+    bencher.bench(|| Header::parse(black_box(&CACHE_HEADER)));
+}

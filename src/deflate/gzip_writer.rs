@@ -1,0 +1,250 @@
+//! Writing a gzip stream: what the old one has already is taken over, the rest compressed.
+
+use std::io::{self, Write};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use crc32fast::Hasher;
+
+use super::block_writer::{BlockWriter, ReadAt};
+use super::compressor::{Compressors, Pending, Piece};
+use super::index::BlockIndex;
+use super::inflate::WINDOW;
+use super::layout::{Copy, Kept, Run, divide};
+
+/// Bytes that are compressed by themselves, with what comes before as dictionary.
+const PIECE: usize = 128 << 10;
+
+/// Parts that may wait to be written.
+const WAITING: usize = 16;
+
+/// What a stream is spliced from: the old stream, and what of it is kept.
+pub struct Old<'a> {
+    /// The compressed bytes.
+    pub bytes: Box<dyn ReadAt>,
+    /// Their blocks.
+    pub index: &'a BlockIndex,
+    /// What the new stream has of the old one, in the new one's order.
+    pub kept: &'a [Kept],
+    /// Bytes that the new stream will have.
+    pub new_length: u64,
+}
+
+/// Takes an uncompressed stream and writes it as one gzip member.
+///
+/// Compressing and writing go on in threads of their own. The bytes written depend on the stream, the
+/// level and the old stream alone, not on the number of threads.
+pub struct GzipWriter<W> {
+    compressors: Compressors,
+    output: Option<SyncSender<Part>>,
+    thread: Option<JoinHandle<io::Result<W>>>,
+    runs: std::vec::IntoIter<Run>,
+    run: Run,
+    /// Bytes of `run` to come.
+    left: u64,
+    /// The stream's last bytes, a window of them at least where the next run needs one.
+    recent: Vec<u8>,
+    /// The piece that grows: its history, and as much of itself as was written.
+    piece: Piece,
+    crc: Hasher,
+    length: u64,
+}
+
+enum Part {
+    Copy(Copy),
+    Compressed(Pending),
+    End { crc: u32, length: u64 },
+}
+
+impl<W: Write + Send + 'static> GzipWriter<W> {
+    /// Compresses all of the stream at `level` (0 to 9) with so many threads.
+    pub fn new(output: W, level: u32, threads: usize) -> Self {
+        let nothing = Box::new(Vec::new());
+        Self::start(
+            output,
+            level,
+            threads,
+            vec![Run::Compress(u64::MAX)],
+            nothing,
+        )
+    }
+
+    /// Takes over what the old stream has, and compresses the rest.
+    pub fn splicing(output: W, level: u32, threads: usize, old: Old<'_>) -> Self {
+        let runs = divide(old.index, old.kept, old.new_length);
+        Self::start(output, level, threads, runs, old.bytes)
+    }
+
+    fn start(output: W, level: u32, threads: usize, runs: Vec<Run>, old: Box<dyn ReadAt>) -> Self {
+        let (sender, parts) = sync_channel(WAITING);
+        let thread = std::thread::spawn(move || {
+            let mut writer = BlockWriter::new(output)?;
+            for part in parts {
+                match part {
+                    Part::Copy(run) => writer.copy(&run, &*old)?,
+                    Part::Compressed(blocks) => writer.aligned(&blocks.recv().map_err(lost)??)?,
+                    Part::End { crc, length } => return writer.finish(crc, length),
+                }
+            }
+            Err(io::Error::other("the stream was not written to its end"))
+        });
+        Self {
+            compressors: Compressors::new(level, threads.max(1)),
+            output: Some(sender),
+            thread: Some(thread),
+            runs: runs.into_iter(),
+            run: Run::Compress(0),
+            left: 0,
+            recent: Vec::new(),
+            piece: Piece::default(),
+            crc: Hasher::new(),
+            length: 0,
+        }
+    }
+
+    /// Writes what is left, and gives back the output.
+    ///
+    /// # Errors
+    /// I/O errors of the output and of the old stream; [`io::ErrorKind::InvalidInput`] where the
+    /// stream had another length than was said.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.end_piece()?;
+        let is_whole = match self.run {
+            Run::Compress(u64::MAX) => true,
+            _ => self.left == 0 && self.runs.all(|run| run == Run::Compress(u64::MAX)),
+        };
+        if !is_whole {
+            return Err(wrong_length());
+        }
+        let (crc, length) = (self.crc.clone().finalize(), self.length);
+        self.send(Part::End { crc, length })?;
+        self.join()
+    }
+
+    /// Begins the next run.
+    fn next_run(&mut self) -> io::Result<()> {
+        self.run = self.runs.next().ok_or_else(wrong_length)?;
+        match self.run.clone() {
+            Run::Compress(length) => {
+                self.left = length;
+                self.start_piece();
+            }
+            Run::Copy(run) => {
+                self.left = run.length;
+                self.crc
+                    .combine(&Hasher::new_with_initial_len(run.crc, run.length));
+                self.send(Part::Copy(run))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn start_piece(&mut self) {
+        let history = self.recent.len().min(WINDOW);
+        let mut bytes = Vec::with_capacity(history + PIECE);
+        bytes.extend_from_slice(&self.recent[self.recent.len() - history..]);
+        self.piece = Piece { bytes, history };
+    }
+
+    fn end_piece(&mut self) -> io::Result<()> {
+        let piece = std::mem::take(&mut self.piece);
+        if piece.bytes.len() > piece.history {
+            self.crc.update(&piece.bytes[piece.history..]);
+            let pending = self.compressors.compress(piece);
+            self.send(Part::Compressed(pending))?;
+        }
+        Ok(())
+    }
+
+    /// Remembers bytes that may be the history of what is compressed next.
+    fn remember(&mut self, bytes: &[u8]) {
+        let bytes = &bytes[bytes.len().saturating_sub(WINDOW)..];
+        if self.recent.len() + bytes.len() > 4 * WINDOW {
+            let unneeded = self.recent.len() - WINDOW.min(self.recent.len());
+            self.recent.drain(..unneeded);
+        }
+        self.recent.extend_from_slice(bytes);
+    }
+
+    fn send(&mut self, part: Part) -> io::Result<()> {
+        let sent = self
+            .output
+            .as_ref()
+            .is_some_and(|output| output.send(part).is_ok());
+        match sent {
+            true => Ok(()),
+            // The thread ended early: it says why.
+            false => match self.join() {
+                Err(error) => Err(error),
+                Ok(_) => Err(io::ErrorKind::BrokenPipe.into()),
+            },
+        }
+    }
+
+    fn join(&mut self) -> io::Result<W> {
+        self.output = None;
+        let thread = self.thread.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the thread that writes failed")))
+    }
+}
+
+impl<W: Write + Send + 'static> Write for GzipWriter<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        while self.left == 0 {
+            self.next_run()?;
+        }
+        let mut count = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        if let Run::Compress(_) = self.run {
+            count = count.min(self.piece.history + PIECE - self.piece.bytes.len());
+            self.piece.bytes.extend_from_slice(&buffer[..count]);
+        }
+        // Of a run, only the last window can be the history of the next.
+        let unneeded = self.left.saturating_sub(WINDOW as u64).min(count as u64) as usize;
+        match self.run {
+            Run::Copy(_) => self.remember(&buffer[unneeded..count]),
+            Run::Compress(_) => self.remember(&buffer[..count]),
+        }
+        self.left -= count as u64;
+        self.length += count as u64;
+        if let Run::Compress(_) = self.run {
+            let is_full = self.piece.bytes.len() == self.piece.history + PIECE;
+            if is_full || self.left == 0 {
+                self.end_piece()?;
+                self.start_piece();
+            }
+        }
+        Ok(count)
+    }
+
+    /// Does nothing: what is written before the end is not to be read.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<W> Drop for GzipWriter<W> {
+    fn drop(&mut self) {
+        self.output = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lost<E>(_: E) -> io::Error {
+    io::Error::other("a thread that compresses failed")
+}
+
+fn wrong_length() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "the stream has another length than was said",
+    )
+}

@@ -1,0 +1,448 @@
+//! Decoding of one deflate stream (RFC 1951), block by block.
+
+use std::io::{self, Read};
+
+use super::DeflateError;
+use super::bit_reader::{BitReader, BitsInMemory};
+use super::huffman::{
+    self, DISTANCE_BITS, DISTANCE_MEANING, DISTANCE_TABLE, Entry, LITERAL_BITS, LITERAL_MEANING,
+    LITERAL_TABLE, PRECODE_BITS, PRECODE_MEANING, PRECODE_TABLE,
+};
+
+/// How far back a block may refer, in bytes.
+pub(super) const WINDOW: usize = 32 << 10;
+
+/// Bytes decoded before they must be taken.
+const CHUNK: usize = 192 << 10;
+
+/// Room after the chunk: the longest match, and what copying in words writes too much.
+const SLACK: usize = 258 + 40;
+
+const OUTPUT: usize = WINDOW + CHUNK + SLACK;
+type Output = [u8; OUTPUT];
+
+/// Why decoding stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The buffer is full: take what is in it.
+    Full,
+    /// A block ended; the next bit is the next block's first, or what follows the stream.
+    BlockEnd {
+        /// Whether it was the stream's last.
+        last: bool,
+    },
+}
+
+enum State {
+    BetweenBlocks,
+    /// In a stored block, with so many bytes left.
+    Stored(usize),
+    Compressed,
+}
+
+/// A decoder, and the bytes that it decoded last.
+pub(super) struct Inflate<R> {
+    pub(super) input: BitReader<R>,
+    state: State,
+    in_last_block: bool,
+    /// Bytes before `taken` are history, those up to `position` are new.
+    output: Box<Output>,
+    taken: usize,
+    position: usize,
+    /// Where in `output` the history begins.
+    history: usize,
+    /// The earliest place in `output` that was referred to since [`Self::furthest_back`].
+    earliest: usize,
+    literals: Box<[Entry; LITERAL_TABLE]>,
+    distances: Box<[Entry; DISTANCE_TABLE]>,
+}
+
+impl<R: Read> Inflate<R> {
+    pub(super) fn new(input: BitReader<R>) -> Self {
+        Self {
+            input,
+            state: State::BetweenBlocks,
+            in_last_block: false,
+            output: Box::new([0; OUTPUT]),
+            taken: 0,
+            position: 0,
+            history: 0,
+            earliest: 0,
+            literals: Box::new([Entry::INVALID; LITERAL_TABLE]),
+            distances: Box::new([Entry::INVALID; DISTANCE_TABLE]),
+        }
+    }
+
+    /// Begins a stream with no history where the last one ended.
+    pub(super) fn start_stream(&mut self) {
+        self.history = self.position;
+        self.earliest = self.position;
+    }
+
+    /// What was decoded and not yet taken.
+    pub(super) fn decoded(&self) -> &[u8] {
+        &self.output[self.taken..self.position]
+    }
+
+    /// Takes bytes of [`Self::decoded`].
+    pub(super) fn take(&mut self, count: usize) {
+        self.taken += count;
+    }
+
+    /// How many bytes before the next one the earliest is that was referred to since the last call.
+    pub(super) fn furthest_back(&mut self) -> usize {
+        let back = self.position - self.earliest;
+        self.earliest = self.position;
+        back
+    }
+
+    /// Decodes until the buffer is full or a block ends.
+    ///
+    /// # Errors
+    /// [`DeflateError`] as an I/O error where the data is no deflate stream, and those of the input.
+    pub(super) fn run(&mut self) -> io::Result<Stop> {
+        self.make_room();
+        loop {
+            match self.state {
+                State::BetweenBlocks => self.block_header()?,
+                State::Stored(0) => return Ok(self.end_of_block()),
+                State::Stored(left) => {
+                    let room = (WINDOW + CHUNK - self.position).min(left);
+                    if room == 0 {
+                        return Ok(Stop::Full);
+                    }
+                    let target = &mut self.output[self.position..self.position + room];
+                    let count = self.input.read_bytes(target)?;
+                    self.position += count;
+                    self.state = State::Stored(left - count);
+                }
+                State::Compressed => {
+                    return Ok(match self.compressed()? {
+                        true => self.end_of_block(),
+                        false => Stop::Full,
+                    });
+                }
+            }
+        }
+    }
+
+    fn end_of_block(&mut self) -> Stop {
+        self.state = State::BetweenBlocks;
+        Stop::BlockEnd {
+            last: self.in_last_block,
+        }
+    }
+
+    /// Once all was taken, moves the window to the front. It never grows while anything is not taken.
+    fn make_room(&mut self) {
+        if self.taken < self.position || self.position < WINDOW + CHUNK {
+            return;
+        }
+        let shift = self.position - WINDOW;
+        self.output.copy_within(shift..self.position, 0);
+        self.position = WINDOW;
+        self.taken = WINDOW;
+        self.history = self.history.saturating_sub(shift);
+        self.earliest = self.earliest.saturating_sub(shift);
+    }
+
+    fn block_header(&mut self) -> io::Result<()> {
+        self.in_last_block = self.input.take(1)? == 1;
+        match self.input.take(2)? {
+            0 => {
+                self.input.align();
+                let length = self.input.take(16)?;
+                if self.input.take(16)? != length ^ 0xffff {
+                    return Err(DeflateError::StoredLength.into());
+                }
+                self.state = State::Stored(length as usize);
+            }
+            1 => {
+                let mut lengths = [8; 288 + 32];
+                lengths[144..256].fill(9);
+                lengths[256..280].fill(7);
+                lengths[288..].fill(5);
+                self.tables(&lengths, 288)?;
+            }
+            2 => self.dynamic_tables()?,
+            _ => return Err(DeflateError::BlockType.into()),
+        }
+        Ok(())
+    }
+
+    /// RFC 1951, 3.2.7.
+    fn dynamic_tables(&mut self) -> io::Result<()> {
+        const ORDER: [usize; 19] = [
+            16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
+        ];
+        let literal_count = self.input.take(5)? as usize + 257;
+        let distance_count = self.input.take(5)? as usize + 1;
+        let precode_count = self.input.take(4)? as usize + 4;
+        if literal_count > 286 || distance_count > 30 {
+            return Err(DeflateError::Code.into());
+        }
+        let mut precode_lengths = [0; 19];
+        for symbol in &ORDER[..precode_count] {
+            precode_lengths[*symbol] = self.input.take(3)? as u8;
+        }
+        let mut precode = [Entry::INVALID; PRECODE_TABLE];
+        huffman::build(
+            &mut precode,
+            PRECODE_BITS,
+            &precode_lengths,
+            &PRECODE_MEANING,
+            false,
+        )?;
+        let mut lengths = [0u8; 286 + 30];
+        let lengths = &mut lengths[..literal_count + distance_count];
+        let mut filled = 0;
+        while filled < lengths.len() {
+            self.input.refill()?;
+            let entry = precode[self.input.peek() as usize & (PRECODE_TABLE - 1)];
+            self.consume(entry.bits())?;
+            let (value, repeat) = match entry.value() {
+                16 if filled == 0 => return Err(DeflateError::Code.into()),
+                16 => (lengths[filled - 1], 3 + self.input.take(2)?),
+                17 => (0, 3 + self.input.take(3)?),
+                18 => (0, 11 + self.input.take(7)?),
+                length => (length as u8, 1),
+            };
+            let end = filled + repeat as usize;
+            lengths
+                .get_mut(filled..end)
+                .ok_or(DeflateError::Code)?
+                .fill(value);
+            filled = end;
+        }
+        if lengths[256] == 0 {
+            return Err(DeflateError::Code.into());
+        }
+        self.tables(lengths, literal_count)
+    }
+
+    /// Code lengths of literals, then of distances.
+    fn tables(&mut self, lengths: &[u8], literal_count: usize) -> io::Result<()> {
+        let (literals, distances) = lengths.split_at(literal_count);
+        let table = &mut self.literals[..];
+        huffman::build(table, LITERAL_BITS, literals, &LITERAL_MEANING, true)?;
+        let table = &mut self.distances[..];
+        huffman::build(table, DISTANCE_BITS, distances, &DISTANCE_MEANING, true)?;
+        self.state = State::Compressed;
+        Ok(())
+    }
+
+    /// Decodes symbols. True at the end of the block, false where the buffer is full.
+    fn compressed(&mut self) -> io::Result<bool> {
+        while self.position < WINDOW + CHUNK {
+            if self.compressed_in_memory()? {
+                return Ok(true);
+            }
+            if self.position < WINDOW + CHUNK && self.symbol()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The same, while nothing must be read and no care be taken. True at the end of the block.
+    #[inline(never)]
+    fn compressed_in_memory(&mut self) -> Result<bool, DeflateError> {
+        const LITERAL_MASK: u64 = (1 << LITERAL_BITS) - 1;
+        const DISTANCE_MASK: u64 = (1 << DISTANCE_BITS) - 1;
+        let mut input = self.input.in_memory();
+        let (literals, distances) = (&*self.literals, &*self.distances);
+        let output = &mut *self.output;
+        let history = self.history;
+        let mut position = self.position;
+        let mut earliest = self.earliest;
+        let mut result = Ok(false);
+        let next = |input: &BitsInMemory<'_>| literals[(input.peek() & LITERAL_MASK) as usize];
+        let mut entry = Entry::INVALID;
+        let mut is_loaded = false;
+        while position < WINDOW + CHUNK && input.refill_twice() {
+            // Of the 56 bits, two literals take at most 22 and a length at most 20.
+            if !is_loaded {
+                entry = next(&input);
+                is_loaded = true;
+            }
+            let mut word = input.peek();
+            input.consume(entry.bits());
+            if entry.is_literal() {
+                output[position] = entry.value() as u8;
+                position += 1;
+                entry = next(&input);
+                word = input.peek();
+                input.consume(entry.bits());
+                if entry.is_literal() {
+                    output[position] = entry.value() as u8;
+                    position += 1;
+                    entry = next(&input);
+                    word = input.peek();
+                    input.consume(entry.bits());
+                    if entry.is_literal() {
+                        output[position] = entry.value() as u8;
+                        position += 1;
+                        entry = next(&input);
+                        continue;
+                    }
+                }
+            }
+            if entry.is_special() {
+                if entry.is_second_table() {
+                    word = input.peek();
+                    entry = second_entry(literals, entry.second_place(word));
+                    input.consume(entry.bits());
+                }
+                if entry.is_literal() {
+                    output[position] = entry.value() as u8;
+                    position += 1;
+                    entry = next(&input);
+                    continue;
+                }
+                if entry.is_special() {
+                    result = match entry.is_end() {
+                        true => Ok(true),
+                        false => Err(DeflateError::Symbol),
+                    };
+                    break;
+                }
+            }
+            let length = entry.value_with_extra(word);
+
+            // A distance takes at most 28 bits.
+            input.refill();
+            entry = distances[(input.peek() & DISTANCE_MASK) as usize];
+            word = input.peek();
+            input.consume(entry.bits());
+            if entry.is_special() {
+                if entry.is_second_table() {
+                    word = input.peek();
+                    entry = second_entry(distances, entry.second_place(word));
+                    input.consume(entry.bits());
+                }
+                if entry.is_special() {
+                    result = Err(DeflateError::Symbol);
+                    break;
+                }
+            }
+            let distance = entry.value_with_extra(word);
+            if distance > position - history {
+                result = Err(DeflateError::Distance);
+                break;
+            }
+            entry = next(&input);
+            let from = position - distance;
+            earliest = earliest.min(from);
+            copy_match(output, position, distance, length);
+            position += length;
+        }
+        let state = input.state();
+        self.input.resume(state);
+        self.position = position;
+        self.earliest = earliest;
+        result
+    }
+}
+
+impl<R: Read> Inflate<R> {
+    /// Decodes one symbol, at the edge of what is in memory. True at the end of the block.
+    #[cold]
+    fn symbol(&mut self) -> io::Result<bool> {
+        let (entry, word) = self.entry(&|tables| &tables.literals[..], LITERAL_BITS)?;
+        if entry.is_special() {
+            return match entry.is_end() {
+                true => Ok(true),
+                false => Err(DeflateError::Symbol.into()),
+            };
+        }
+        if entry.is_literal() {
+            self.output[self.position] = entry.value() as u8;
+            self.position += 1;
+            return Ok(false);
+        }
+        let length = entry.value_with_extra(word);
+        let (entry, word) = self.entry(&|tables| &tables.distances[..], DISTANCE_BITS)?;
+        if entry.is_special() {
+            return Err(DeflateError::Symbol.into());
+        }
+        let distance = entry.value_with_extra(word);
+        if distance > self.position - self.history {
+            return Err(DeflateError::Distance.into());
+        }
+        self.earliest = self.earliest.min(self.position - distance);
+        copy_match(&mut self.output, self.position, distance, length);
+        self.position += length;
+        Ok(false)
+    }
+
+    /// Takes one code word with its extra bits, and returns them with what it means.
+    fn entry(
+        &mut self,
+        table: &dyn Fn(&Self) -> &[Entry],
+        first_bits: u32,
+    ) -> io::Result<(Entry, u64)> {
+        self.input.refill()?;
+        let mut entry = table(self)[(self.input.peek() & ((1 << first_bits) - 1)) as usize];
+        if entry.is_second_table() {
+            self.consume(first_bits)?;
+            entry = second_entry(table(self), entry.second_place(self.input.peek()));
+        }
+        let word = self.input.peek();
+        self.consume(entry.bits())?;
+        Ok((entry, word))
+    }
+
+    fn consume(&mut self, bits: u32) -> io::Result<()> {
+        if !self.input.has(bits) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.input.consume(bits);
+        Ok(())
+    }
+}
+
+/// An entry of a second table. Tables that [`huffman::build`] filled never lead outside.
+#[inline(always)]
+fn second_entry(table: &[Entry], place: usize) -> Entry {
+    table.get(place).copied().unwrap_or(Entry::INVALID)
+}
+
+/// Repeats what was `distance` bytes ago. There is [`SLACK`] after it, and words may be written into that.
+#[inline(always)]
+fn copy_match(output: &mut Output, position: usize, distance: usize, length: usize) {
+    let end = position + length;
+    let mut to = position;
+    let mut from = position - distance;
+    if distance >= 16 {
+        while to < end {
+            copy_word::<16>(output, from, to);
+            (from, to) = (from + 16, to + 16);
+        }
+    } else if distance >= 8 {
+        while to < end {
+            copy_word::<8>(output, from, to);
+            (from, to) = (from + 8, to + 8);
+        }
+    } else if distance == 1 {
+        let byte = output[from];
+        output[to..end].fill(byte);
+    } else {
+        for to in position..end {
+            output[to] = output[to - distance];
+        }
+    }
+}
+
+#[inline(always)]
+fn copy_word<const N: usize>(output: &mut Output, from: usize, to: usize) {
+    let Some(word) = output
+        .get(from..)
+        .and_then(<[u8]>::first_chunk::<N>)
+        .copied()
+    else {
+        return;
+    };
+    if let Some(target) = output.get_mut(to..).and_then(<[u8]>::first_chunk_mut::<N>) {
+        *target = word;
+    }
+}

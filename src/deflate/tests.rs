@@ -1,0 +1,241 @@
+use std::io::{Read, Write};
+
+use flate2::write::GzEncoder;
+use proptest::prelude::*;
+
+use super::*;
+
+/// Bytes that compress like files do: words that come again, and noise.
+fn data(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let mut bytes = Vec::with_capacity(length + 64);
+    while bytes.len() < length {
+        match next() % 5 {
+            0 => bytes.extend_from_slice(&next().to_le_bytes()),
+            1 => bytes.resize(bytes.len() + (next() % 600) as usize, next() as u8),
+            2 if bytes.len() > 40_000 => {
+                let from = bytes.len() - 1 - (next() % 39_000) as usize;
+                let to = (from + 3 + (next() % 400) as usize).min(bytes.len());
+                bytes.extend_from_within(from..to);
+            }
+            _ => {
+                let words = [
+                    "import ",
+                    "self.",
+                    "return None\n",
+                    "    def __init__(",
+                    "os.path",
+                ];
+                bytes.extend_from_slice(words[next() as usize % words.len()].as_bytes());
+            }
+        }
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+fn gzip(data: &[u8], level: u32) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::new(level));
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn index(stream: &[u8], expected: &[u8]) -> BlockIndex {
+    let mut reader = GzipReader::new(stream);
+    let mut found = Vec::new();
+    reader.read_to_end(&mut found).unwrap();
+    assert!(found == expected);
+    reader.into_index()
+}
+
+fn plain(stream: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    flate2::bufread::GzDecoder::new(stream)
+        .read_to_end(&mut bytes)
+        .unwrap();
+    bytes
+}
+
+/// What is to be done at a place of a stream: skip bytes, and put others there.
+type Change = (usize, usize, Vec<u8>);
+
+/// The new stream, and what it has of the old one.
+fn changed(old: &[u8], changes: &[Change]) -> (Vec<u8>, Vec<Kept>) {
+    let (mut new, mut kept, mut position) = (Vec::new(), Vec::new(), 0);
+    let mut changes = changes.to_vec();
+    changes.sort();
+    for (start, length, inserted) in changes {
+        let start = start.min(old.len()).max(position);
+        kept.push(Kept {
+            old: position as u64..start as u64,
+            new_start: new.len() as u64,
+        });
+        new.extend_from_slice(&old[position..start]);
+        new.extend_from_slice(&inserted);
+        position = (start + length).min(old.len());
+    }
+    kept.push(Kept {
+        old: position as u64..old.len() as u64,
+        new_start: new.len() as u64,
+    });
+    new.extend_from_slice(&old[position..]);
+    (new, kept)
+}
+
+fn spliced(old: &[u8], index: &BlockIndex, kept: &[Kept], new: &[u8], threads: usize) -> Vec<u8> {
+    let old = Old {
+        bytes: Box::new(old.to_vec()),
+        index,
+        kept,
+        new_length: new.len() as u64,
+    };
+    let mut writer = GzipWriter::splicing(Vec::new(), 6, threads, old);
+    writer.write_all(new).unwrap();
+    writer.finish().unwrap()
+}
+
+#[test]
+fn a_cut_leaves_all_blocks_but_those_around_it() {
+    let old = data(3_000_000, 1);
+    let stream = gzip(&old, 6);
+    let index = index(&stream, &old);
+    let (new, kept) = changed(&old, &[(1_000_000, 100_000, vec![])]);
+    let runs = layout::divide(&index, &kept, new.len() as u64);
+    let compressed: u64 = runs
+        .iter()
+        .map(|run| match run {
+            layout::Run::Compress(length) => *length,
+            layout::Run::Copy(_) => 0,
+        })
+        .sum();
+    assert!(
+        compressed < 700_000,
+        "{compressed} bytes are compressed anew"
+    );
+    assert!(plain(&spliced(&stream, &index, &kept, &new, 1)) == new);
+}
+
+#[test]
+fn a_stream_without_changes_is_copied_whole() {
+    let old = data(500_000, 2);
+    let stream = [
+        gzip(&old[..200_000], 9),
+        gzip(&[], 6),
+        gzip(&old[200_000..], 1),
+    ]
+    .concat();
+    let index = index(&stream, &old);
+    let (new, kept) = changed(&old, &[]);
+    let runs = layout::divide(&index, &kept, new.len() as u64);
+    assert!(
+        runs.iter().all(|run| matches!(run, layout::Run::Copy(_))),
+        "{runs:?}"
+    );
+    let copy = spliced(&stream, &index, &kept, &new, 2);
+    assert!(plain(&copy) == new);
+    assert!(copy.len() <= stream.len());
+}
+
+#[test]
+fn a_stream_of_another_length_than_was_said_is_refused() {
+    let old = data(300_000, 4);
+    let stream = gzip(&old, 6);
+    let index = index(&stream, &old);
+    let (new, kept) = changed(&old, &[(5, 5, vec![])]);
+    for (said, written) in [(new.len(), new.len() - 1), (new.len() - 1, new.len())] {
+        let old = Old {
+            bytes: Box::new(stream.clone()),
+            index: &index,
+            kept: &kept[..1],
+            new_length: said as u64,
+        };
+        let mut writer = GzipWriter::splicing(Vec::new(), 6, 1, old);
+        let result = writer
+            .write_all(&new[..written])
+            .and_then(|()| writer.finish());
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+}
+
+#[test]
+fn damage_to_a_stream_is_noticed_and_never_a_panic() {
+    let old = data(60_000, 5);
+    let stream = gzip(&old, 6);
+    for at in 0..stream.len() {
+        let mut damaged = stream.clone();
+        damaged[at] ^= 1 << (at % 8);
+        let mut found = Vec::new();
+        let result = GzipReader::new(&damaged[..]).read_to_end(&mut found);
+        // Some bits may have either value: the header's time, a distance into bytes that are all alike.
+        assert!(result.is_err() || found == old, "byte {at}");
+        let cut = GzipReader::new(&stream[..at]).read_to_end(&mut Vec::new());
+        assert_eq!(
+            cut.unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof,
+            "cut at {at}"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn streams_read_as_other_decoders_read_them(
+        length in 0usize..400_000, seed: u64, level in 0u32..=9, step in 1usize..70_000,
+    ) {
+        let data = data(length, seed);
+        let stream = gzip(&data, level);
+        let mut reader = GzipReader::new(&stream[..]);
+        let mut found = Vec::new();
+        let mut buffer = vec![0; step];
+        loop {
+            let count = reader.read(&mut buffer).unwrap();
+            if count == 0 { break }
+            found.extend_from_slice(&buffer[..count]);
+        }
+        prop_assert!(found == data);
+    }
+
+    #[test]
+    fn random_changes_give_the_stream_that_was_written(
+        length in 0usize..600_000, seed: u64, level in 0u32..=9,
+        members in proptest::collection::vec(0usize..600_000, 0..3),
+        changes in proptest::collection::vec(
+            (0usize..600_000, 0usize..90_000, proptest::collection::vec(any::<u8>(), 0..40)), 0..8),
+    ) {
+        let old = data(length, seed);
+        let mut members = members;
+        members.sort();
+        let (mut stream, mut start) = (Vec::new(), 0);
+        for end in members.into_iter().chain([length]) {
+            let end = end.min(length);
+            stream.extend(gzip(&old[start..end], level));
+            start = end;
+        }
+        let index = index(&stream, &old);
+        let (new, kept) = changed(&old, &changes);
+        let one = spliced(&stream, &index, &kept, &new, 1);
+        prop_assert!(plain(&one) == new);
+        // What was spliced can be spliced.
+        let _ = self::index(&one, &new);
+        prop_assert!(spliced(&stream, &index, &kept, &new, 3) == one);
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let stream = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff][..], &bytes].concat();
+        let mut own = Vec::new();
+        let mut other = Vec::new();
+        let result = GzipReader::new(&stream[..]).read_to_end(&mut own);
+        let expected = flate2::bufread::MultiGzDecoder::new(&stream[..]).read_to_end(&mut other);
+        prop_assert_eq!(result.is_ok(), expected.is_ok());
+        if result.is_ok() {
+            prop_assert_eq!(own, other);
+        }
+    }
+}
