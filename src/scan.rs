@@ -6,13 +6,13 @@ use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::deflate::BlockIndex;
 use crate::oci::blob::into_blob_error;
+use crate::oci::compression::Decoder;
 use crate::oci::digest::HashingReader;
 use crate::oci::image::Layer;
-use crate::oci::{
-    BlobError, BlobStore, Compression, Digest, DigestHasher, compression, open_verified,
-};
-use crate::parallel::try_map;
+use crate::oci::{BlobError, BlobStore, Compression, Digest, DigestHasher, open_verified};
+use crate::parallel::{read_ahead, try_map};
 use crate::progress::{ObservedReader, Observer, Phase};
 use crate::pyc::{Header, HeaderError, Magic, MarshalError, SourceHasher, check_body};
 use crate::rootfs::MemberId;
@@ -75,6 +75,8 @@ pub struct LayerScan {
     pub layer: Layer,
     /// How its blob is compressed, told from the bytes.
     pub compression: Compression,
+    /// The deflate blocks of its blob, where that is gzip.
+    pub blocks: BlockIndex,
     /// Bytes of the tar archive, with what follows its end marker.
     pub uncompressed_bytes: u64,
     /// Its members, in order.
@@ -128,10 +130,11 @@ fn scan_layer(
     layer: &Layer,
     observer: &dyn Observer,
 ) -> Result<LayerScan, LayerErrorCause> {
-    read_layer(store, layer, observer, |compression, stream| {
+    let (mut scan, blocks) = read_layer(store, layer, observer, |compression, stream| {
         let mut scan = LayerScan {
             layer: layer.clone(),
             compression,
+            blocks: BlockIndex::default(),
             uncompressed_bytes: 0,
             members: Vec::new(),
             raw_headers: HashMap::new(),
@@ -153,7 +156,9 @@ fn scan_layer(
         scan.members.shrink_to_fit();
         scan.uncompressed_bytes = reader.drain()?;
         Ok(scan)
-    })
+    })?;
+    scan.blocks = blocks;
+    Ok(scan)
 }
 
 fn examine(reader: &mut impl Read, size: u64) -> io::Result<Bytecode> {
@@ -175,21 +180,66 @@ fn examine(reader: &mut impl Read, size: u64) -> io::Result<Bytecode> {
     })
 }
 
-/// Decompresses a layer for `consume`, checks blob and diff_id to their last bytes, and says what
-/// is really wrong where a damaged blob made the decoder stumble first.
-pub(crate) fn read_layer<T>(
+/// Reads a layer for the first time: blob and diff_id are checked to their last bytes. Returns the
+/// blob's deflate blocks too.
+fn read_layer<T>(
     store: &dyn BlobStore,
     layer: &Layer,
     observer: &dyn Observer,
     consume: impl FnOnce(Compression, &mut dyn Read) -> Result<T, TarError>,
+) -> Result<(T, BlockIndex), LayerErrorCause> {
+    let hasher = DigestHasher::for_digest(&layer.diff_id).ok_or_else(|| BlobError::Algorithm {
+        digest: layer.diff_id.clone(),
+    })?;
+    decode_layer(store, layer, observer, |compression, inner| {
+        let mut stream = HashingReader { inner, hasher };
+        let value = consume(compression, &mut stream)?;
+        io::copy(&mut stream, &mut io::sink())?;
+        Ok((value, stream.hasher.finish()))
+    })
+    .and_then(|((value, found), blocks)| match found == layer.diff_id {
+        true => Ok((value, blocks)),
+        false => Err(LayerErrorCause::DiffId {
+            expected: layer.diff_id.clone(),
+            found,
+        }),
+    })
+}
+
+/// Reads a layer again that [`scan_layers`] read. The blob is checked as before; what a blob
+/// decompresses to is known to be right then.
+pub(crate) fn reread_layer<T>(
+    store: &dyn BlobStore,
+    layer: &Layer,
+    observer: &dyn Observer,
+    consume: impl FnOnce(&mut dyn Read) -> Result<T, TarError>,
 ) -> Result<T, LayerErrorCause> {
+    decode_layer(store, layer, observer, |_, stream| consume(stream)).map(|(value, _)| value)
+}
+
+/// Decompresses a layer for `consume`, checks the blob to its last byte, and says what is really wrong
+/// where a damaged blob made the decoder stumble first.
+///
+/// Reading with its check, decompressing, and what `consume` does run side by side.
+fn decode_layer<T>(
+    store: &dyn BlobStore,
+    layer: &Layer,
+    observer: &dyn Observer,
+    consume: impl FnOnce(Compression, &mut dyn Read) -> Result<T, TarError>,
+) -> Result<(T, BlockIndex), LayerErrorCause> {
     let digest = layer.descriptor.digest();
     let verified = open_verified(store, &layer.descriptor)?;
     let mut blob = ObservedReader {
         inner: verified,
         observer,
     };
-    let result = decode_and_check(&mut blob, layer, consume);
+    let result = read_ahead(&mut blob, |blob| {
+        let mut decoder =
+            Decoder::new(blob, layer.descriptor.size()).map_err(LayerErrorCause::Decode)?;
+        let compression = decoder.compression();
+        let value = read_ahead(&mut decoder, |stream| consume(compression, stream));
+        Ok((value.map_err(tar_cause)?, decoder.into_block_index()))
+    });
     let rest = io::copy(&mut blob, &mut io::sink()).map_err(|error| into_blob_error(error, digest));
     match (rest, result) {
         (Err(damage), _) => Err(damage.into()),
@@ -197,21 +247,8 @@ pub(crate) fn read_layer<T>(
     }
 }
 
-fn decode_and_check<T>(
-    blob: &mut (impl Read + Send),
-    layer: &Layer,
-    consume: impl FnOnce(Compression, &mut dyn Read) -> Result<T, TarError>,
-) -> Result<T, LayerErrorCause> {
-    let hasher = DigestHasher::for_digest(&layer.diff_id).ok_or_else(|| BlobError::Algorithm {
-        digest: layer.diff_id.clone(),
-    })?;
-    let (compression, decoder) =
-        compression::decode(blob, layer.descriptor.size()).map_err(LayerErrorCause::Decode)?;
-    let mut stream = HashingReader {
-        inner: decoder,
-        hasher,
-    };
-    let value = consume(compression, &mut stream).map_err(|error| match error {
+fn tar_cause(error: TarError) -> LayerErrorCause {
+    match error {
         TarError::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<TarError>()) => {
             match error.downcast::<TarError>() {
                 Ok(error) => LayerErrorCause::Tar(error),
@@ -220,16 +257,7 @@ fn decode_and_check<T>(
         }
         TarError::Io(error) => LayerErrorCause::Decode(error),
         error => LayerErrorCause::Tar(error),
-    })?;
-    io::copy(&mut stream, &mut io::sink()).map_err(LayerErrorCause::Decode)?;
-    let found = stream.hasher.finish();
-    if found != layer.diff_id {
-        return Err(LayerErrorCause::DiffId {
-            expected: layer.diff_id.clone(),
-            found,
-        });
     }
-    Ok(value)
 }
 
 /// Which sources are to be hashed, and as the interpreters of which magic numbers do it.
@@ -281,7 +309,7 @@ fn hash_layer(
     wanted: &HashMap<usize, &[Magic]>,
     observer: &dyn Observer,
 ) -> Result<SourceHashes, LayerErrorCause> {
-    read_layer(store, layer, observer, |_, stream| {
+    reread_layer(store, layer, observer, |stream| {
         let mut hashes = SourceHashes::new();
         let mut reader = tar::Reader::new(stream);
         let mut index = 0;

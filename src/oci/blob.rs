@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Descriptor;
 use super::digest::{Digest, DigestHasher};
+use crate::deflate::ReadAt;
 
 /// What can be wrong with a blob.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +91,16 @@ impl BlobLocation {
             position: self.offset,
             end: self.offset + self.size,
         }
+    }
+}
+
+impl ReadAt for BlobLocation {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let end = offset.checked_add(buffer.len() as u64);
+        if end.is_none_or(|end| end > self.size) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.file.read_exact_at(buffer, self.offset + offset)
     }
 }
 

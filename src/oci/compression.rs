@@ -4,8 +4,7 @@ use std::fmt;
 use std::io::{self, BufReader, Read, Write};
 use std::str::FromStr;
 
-use flate2::bufread::MultiGzDecoder;
-use flate2::write::GzEncoder;
+use crate::deflate::{BlockIndex, GzipReader, GzipWriter, Old};
 
 /// How a layer's bytes are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,52 +73,78 @@ pub fn sniff(start: &[u8]) -> Result<Compression, UnknownCompression> {
 const LARGEST_RATIO: u64 = 1100;
 const ALWAYS_ALLOWED: u64 = 64 << 20;
 
-/// A decoder for a blob of `blob_bytes` bytes, its compression told from the bytes themselves.
+/// Decompresses a blob, its compression told from the bytes themselves.
 ///
-/// Reading fails once more comes out than a blob of that size can honestly hold.
-///
-/// # Errors
-/// I/O errors of `blob`, and [`UnknownCompression`] as an I/O error.
-pub fn decode<'a>(
-    blob: impl Read + Send + 'a,
+/// Reading fails once more comes out than a blob of its size can honestly hold.
+pub struct Decoder<R: Read> {
+    inner: Inner<Start<R>>,
     blob_bytes: u64,
-) -> io::Result<(Compression, Box<dyn Read + Send + 'a>)> {
-    let mut blob = BufReader::with_capacity(128 << 10, blob);
-    let mut start = Vec::with_capacity(SNIFF_BYTES);
-    blob.by_ref()
-        .take(SNIFF_BYTES as u64)
-        .read_to_end(&mut start)?;
-    let compression = sniff(&start).map_err(io::Error::other)?;
-    let whole = BufReader::with_capacity(128 << 10, io::Cursor::new(start).chain(blob));
-    let decoder: Box<dyn Read + Send + 'a> = match compression {
-        Compression::None => return Ok((compression, Box::new(whole))),
-        Compression::Gzip => Box::new(MultiGzDecoder::new(whole)),
-        Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(whole)?),
-    };
-    let limit = blob_bytes
-        .saturating_mul(LARGEST_RATIO)
-        .saturating_add(ALWAYS_ALLOWED);
-    Ok((
-        compression,
-        Box::new(BombGuard {
-            inner: decoder,
-            limit,
-            left: limit,
-            blob_bytes,
-        }),
-    ))
-}
-
-struct BombGuard<R> {
-    inner: R,
     limit: u64,
     left: u64,
-    blob_bytes: u64,
 }
 
-impl<R: Read> Read for BombGuard<R> {
+/// A blob with its first bytes put back.
+type Start<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
+
+enum Inner<R: Read> {
+    None(R),
+    Gzip(Box<GzipReader<R>>),
+    Zstd(zstd::stream::read::Decoder<'static, BufReader<R>>),
+}
+
+impl<R: Read> Decoder<R> {
+    /// Decodes `blob`, which has `blob_bytes` bytes.
+    ///
+    /// # Errors
+    /// I/O errors of `blob`, and [`UnknownCompression`] as an I/O error.
+    pub fn new(mut blob: R, blob_bytes: u64) -> io::Result<Self> {
+        let mut start = Vec::with_capacity(SNIFF_BYTES);
+        blob.by_ref()
+            .take(SNIFF_BYTES as u64)
+            .read_to_end(&mut start)?;
+        let compression = sniff(&start).map_err(io::Error::other)?;
+        let whole = io::Cursor::new(start).chain(blob);
+        let limit = blob_bytes
+            .saturating_mul(LARGEST_RATIO)
+            .saturating_add(ALWAYS_ALLOWED);
+        Ok(Self {
+            inner: match compression {
+                Compression::None => Inner::None(whole),
+                Compression::Gzip => Inner::Gzip(Box::new(GzipReader::new(whole))),
+                Compression::Zstd => Inner::Zstd(zstd::stream::read::Decoder::new(whole)?),
+            },
+            blob_bytes,
+            limit,
+            left: limit,
+        })
+    }
+
+    /// How the blob is compressed.
+    pub fn compression(&self) -> Compression {
+        match self.inner {
+            Inner::None(_) => Compression::None,
+            Inner::Gzip(_) => Compression::Gzip,
+            Inner::Zstd(_) => Compression::Zstd,
+        }
+    }
+
+    /// The deflate blocks met so far, where there are any.
+    pub fn into_block_index(self) -> BlockIndex {
+        match self.inner {
+            Inner::Gzip(reader) => reader.into_index(),
+            Inner::None(_) | Inner::Zstd(_) => BlockIndex::default(),
+        }
+    }
+}
+
+impl<R: Read> Read for Decoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
+        let count = match &mut self.inner {
+            // What is not compressed is no bomb.
+            Inner::None(blob) => return blob.read(buffer),
+            Inner::Gzip(reader) => reader.read(buffer)?,
+            Inner::Zstd(decoder) => decoder.read(buffer)?,
+        };
         self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
             io::Error::other(format!(
                 "a blob of {} bytes unpacks to more than {} bytes: refused as a decompression bomb",
@@ -150,23 +175,41 @@ pub const DEFAULT_GZIP_LEVEL: u32 = 6;
 pub const DEFAULT_ZSTD_LEVEL: i32 = 3;
 
 impl CompressionSetting {
-    /// The encoding for a layer that was compressed with `original`. Never [`Self::Keep`].
-    pub fn resolve(self, original: Compression) -> Self {
+    /// The encoding for a layer that was compressed with `original`.
+    pub fn encoding(self, original: Compression) -> Encoding<'static> {
+        let gzip = |level| Encoding::Gzip { level, old: None };
         match (self, original) {
-            (Self::Keep, Compression::None) => Self::None,
-            (Self::Keep, Compression::Gzip) => Self::Gzip(DEFAULT_GZIP_LEVEL),
-            (Self::Keep, Compression::Zstd) => Self::Zstd(DEFAULT_ZSTD_LEVEL),
-            (chosen, _) => chosen,
+            (Self::Keep, Compression::None) | (Self::None, _) => Encoding::None,
+            (Self::Keep, Compression::Gzip) => gzip(DEFAULT_GZIP_LEVEL),
+            (Self::Keep, Compression::Zstd) => Encoding::Zstd(DEFAULT_ZSTD_LEVEL),
+            (Self::Gzip(level), _) => gzip(level),
+            (Self::Zstd(level), _) => Encoding::Zstd(level),
         }
     }
+}
 
-    /// The compression that a layer has when written so; `None` for [`Self::Keep`].
-    pub fn compression(self) -> Option<Compression> {
+/// How a layer is written.
+pub enum Encoding<'a> {
+    /// As a plain tar archive.
+    None,
+    /// As one gzip member.
+    Gzip {
+        /// The level for what is compressed, from 0 to 9.
+        level: u32,
+        /// A stream that compressed parts are taken over from.
+        old: Option<Old<'a>>,
+    },
+    /// As one Zstandard frame, at a level from 1 to 22.
+    Zstd(i32),
+}
+
+impl Encoding<'_> {
+    /// The compression that a layer has when written so.
+    pub fn compression(&self) -> Compression {
         match self {
-            Self::Keep => None,
-            Self::None => Some(Compression::None),
-            Self::Gzip(_) => Some(Compression::Gzip),
-            Self::Zstd(_) => Some(Compression::Zstd),
+            Self::None => Compression::None,
+            Self::Gzip { .. } => Compression::Gzip,
+            Self::Zstd(_) => Compression::Zstd,
         }
     }
 }
@@ -203,25 +246,35 @@ impl FromStr for CompressionSetting {
     }
 }
 
-/// An encoder around a blob's file. Its output depends on the input and the setting alone.
-pub(crate) enum Encoder<W: Write> {
+/// An encoder around a blob's file. Its output depends on the input and the encoding alone, not on
+/// the number of threads.
+pub(crate) enum Encoder<W: Write + Send + 'static> {
     None(W),
-    Gzip(Box<GzEncoder<W>>),
+    Gzip(Box<GzipWriter<W>>),
     Zstd(zstd::stream::write::Encoder<'static, W>),
 }
 
-impl<W: Write> Encoder<W> {
-    /// `setting` is resolved: for [`CompressionSetting::Keep`] nothing is compressed.
-    pub(crate) fn new(output: W, setting: CompressionSetting) -> io::Result<Self> {
-        Ok(match setting {
-            CompressionSetting::Keep | CompressionSetting::None => Self::None(output),
-            CompressionSetting::Gzip(level) => Self::Gzip(Box::new(GzEncoder::new(
-                output,
-                flate2::Compression::new(level),
-            ))),
-            CompressionSetting::Zstd(level) => {
+/// Bytes that one of Zstandard's threads compresses by itself. It says how the frame is divided, so
+/// it must be the same everywhere; and each thread holds a few times as much.
+const ZSTD_JOB: u32 = 2 << 20;
+
+/// Most threads that compress one layer with Zstandard, for the memory that they take.
+const ZSTD_THREADS: usize = 8;
+
+impl<W: Write + Send + 'static> Encoder<W> {
+    pub(crate) fn new(output: W, encoding: Encoding<'_>, threads: usize) -> io::Result<Self> {
+        Ok(match encoding {
+            Encoding::None => Self::None(output),
+            Encoding::Gzip { level, old } => Self::Gzip(Box::new(match old {
+                Some(old) => GzipWriter::splicing(output, level, threads, old),
+                None => GzipWriter::new(output, level, threads),
+            })),
+            Encoding::Zstd(level) => {
                 let mut encoder = zstd::stream::write::Encoder::new(output, level)?;
                 encoder.include_checksum(true)?;
+                // Even one thread divides the frame; none would not.
+                encoder.multithread(threads.clamp(1, ZSTD_THREADS) as u32)?;
+                encoder.set_parameter(zstd::zstd_safe::CParameter::JobSize(ZSTD_JOB))?;
                 Self::Zstd(encoder)
             }
         })
@@ -236,7 +289,7 @@ impl<W: Write> Encoder<W> {
     }
 }
 
-impl<W: Write> Write for Encoder<W> {
+impl<W: Write + Send + 'static> Write for Encoder<W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         match self {
             Self::None(output) => output.write(buffer),
@@ -256,11 +309,13 @@ impl<W: Write> Write for Encoder<W> {
 
 #[cfg(test)]
 mod tests {
+    use flate2::write::GzEncoder;
+
     use super::*;
 
     fn decoded(blob: &[u8], claimed: u64) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
-        decode(blob, claimed)?.1.read_to_end(&mut out)?;
+        Decoder::new(blob, claimed)?.read_to_end(&mut out)?;
         Ok(out)
     }
 

@@ -4,6 +4,7 @@
 pub mod blob;
 pub mod compression;
 pub mod digest;
+mod growing_file;
 pub mod image;
 pub mod layer_writer;
 pub mod load;
@@ -12,7 +13,7 @@ pub mod platform;
 mod second_decoder;
 
 pub use blob::{BlobError, BlobLocation, BlobStore, open_verified, read_document};
-pub use compression::{Compression, CompressionSetting};
+pub use compression::{Compression, CompressionSetting, Encoding};
 pub use digest::{Digest, DigestHasher};
 pub use image::{Image, ImageError, Index, Node};
 pub use load::load;

@@ -3,8 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use miniz_oxide::inflate::stream::{InflateState, inflate};
-use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
+use flate2::{Decompress, FlushDecompress, Status};
 
 use super::compression::Compression;
 
@@ -34,8 +33,8 @@ const PLAIN_HEADER_BYTES: usize = 10;
 
 struct SingleGzip<R> {
     input: BufReader<R>,
-    state: Box<InflateState>,
-    crc: flate2::Crc,
+    inflate: Decompress,
+    crc: crc32fast::Hasher,
     done: bool,
 }
 
@@ -51,8 +50,8 @@ impl<R: Read> SingleGzip<R> {
         }
         Ok(Self {
             input,
-            state: InflateState::new_boxed(DataFormat::Raw),
-            crc: flate2::Crc::new(),
+            inflate: Decompress::new(false),
+            crc: crc32fast::Hasher::new(),
             done: false,
         })
     }
@@ -62,8 +61,8 @@ impl<R: Read> SingleGzip<R> {
         let mut trailer = [0; 8];
         self.input.read_exact(&mut trailer)?;
         let [a, b, c, d, length @ ..] = trailer;
-        if u32::from_le_bytes([a, b, c, d]) != self.crc.sum()
-            || u32::from_le_bytes(length) != self.crc.amount()
+        if u32::from_le_bytes([a, b, c, d]) != self.crc.clone().finalize()
+            || u32::from_le_bytes(length) != self.inflate.total_out() as u32
         {
             return Err(corrupt("its gzip trailer does not match its data"));
         }
@@ -79,24 +78,30 @@ impl<R: Read> Read for SingleGzip<R> {
         while !self.done && !buffer.is_empty() {
             let input = self.input.fill_buf()?;
             let at_end = input.is_empty();
-            let result = inflate(&mut self.state, input, buffer, MZFlush::None);
-            self.input.consume(result.bytes_consumed);
-            self.crc.update(&buffer[..result.bytes_written]);
-            match result.status {
-                Ok(MZStatus::StreamEnd) => {
-                    self.done = true;
-                    self.check_trailer()?;
-                }
-                Ok(_) | Err(MZError::Buf) if !at_end => {}
-                _ => return Err(corrupt("its deflate stream is broken or cut short")),
+            let before = (self.inflate.total_in(), self.inflate.total_out());
+            let status = self
+                .inflate
+                .decompress(input, buffer, FlushDecompress::None)
+                .map_err(|_| corrupt(BROKEN))?;
+            let written = (self.inflate.total_out() - before.1) as usize;
+            self.input
+                .consume((self.inflate.total_in() - before.0) as usize);
+            self.crc.update(&buffer[..written]);
+            if status == Status::StreamEnd {
+                self.done = true;
+                self.check_trailer()?;
+            } else if at_end && written == 0 {
+                return Err(corrupt(BROKEN));
             }
-            if result.bytes_written > 0 {
-                return Ok(result.bytes_written);
+            if written > 0 {
+                return Ok(written);
             }
         }
         Ok(0)
     }
 }
+
+const BROKEN: &str = "its deflate stream is broken or cut short";
 
 fn corrupt(what: &str) -> io::Error {
     io::Error::new(

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use tempfile::SpooledTempFile;
 
+use crate::deflate::Kept;
 use crate::plan::{Action, LayerPlan};
 use crate::scan::LayerScan;
 use crate::tar::{self, HeaderError};
@@ -75,6 +76,34 @@ pub fn edits(scan: &LayerScan, plan: &LayerPlan) -> Result<Vec<Edit>, HeaderErro
         }
     }
     Ok(edits)
+}
+
+/// What a stream of `length` bytes keeps in its order after the edits, and its length then.
+pub fn kept(edits: &[Edit], length: u64) -> (Vec<Kept>, u64) {
+    let mut kept = Vec::with_capacity(edits.len() + 1);
+    let (mut old, mut new) = (0, 0);
+    let mut keep = |range: Range<u64>, new: &mut u64| {
+        let bytes = range.end - range.start;
+        if bytes > 0 {
+            kept.push(Kept {
+                old: range,
+                new_start: *new,
+            });
+        }
+        *new += bytes;
+    };
+    for edit in edits {
+        keep(old..edit.range.start, &mut new);
+        for piece in &edit.replacement {
+            match piece {
+                Piece::Bytes(bytes) => new += bytes.len() as u64,
+                Piece::Earlier(range) => keep(range.clone(), &mut new),
+            }
+        }
+        old = edit.range.end;
+    }
+    keep(old..length, &mut new);
+    (kept, new)
 }
 
 fn raw_headers(scan: &LayerScan, index: usize) -> Result<&[u8], HeaderError> {

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use crate::oci::BlobLocation;
-use crate::oci::compression::{Compression, decode, sniff};
+use crate::oci::compression::{Compression, Decoder, sniff};
 
 /// Copies a stream into an unlinked file in TMPDIR.
 pub(super) fn spool(mut stream: impl Read) -> io::Result<File> {
@@ -38,8 +38,7 @@ pub(super) fn decompressed(archive: BlobLocation) -> io::Result<BlobLocation> {
     if compression(&archive)? == Compression::None {
         return Ok(archive);
     }
-    let (_, stream) = decode(archive.reader(), archive.size)?;
-    whole_file(spool(stream)?)
+    whole_file(spool(Decoder::new(archive.reader(), archive.size)?)?)
 }
 
 /// A blob's compression, told from its first bytes.

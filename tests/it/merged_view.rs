@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use pycull::oci::{Image, load};
-use pycull::oci::{compression, open_verified};
+use pycull::oci::{compression::Decoder, open_verified};
 use pycull::progress::Unobserved;
 use pycull::rootfs::{InodeKind, MemberId, squash};
 use pycull::scan::{LayerScan, scan_layers};
@@ -332,7 +332,7 @@ fn view(layout: &Path) -> View {
 fn content_sums(source: &Source, scan: &LayerScan) -> HashMap<usize, String> {
     let descriptor = &scan.layer.descriptor;
     let mut blob = open_verified(&*source.store, descriptor).unwrap();
-    let (_, stream) = compression::decode(&mut blob, descriptor.size()).unwrap();
+    let stream = Decoder::new(&mut blob, descriptor.size()).unwrap();
     let mut reader = Reader::new(stream);
     let mut sums = HashMap::new();
     for index in 0.. {

@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::MinimizeOptions;
 use super::describe::Written;
 use super::planned::{Planned, plan_image};
-use crate::oci::compression::CompressionSetting;
+use crate::deflate::Old;
+use crate::oci::compression::{CompressionSetting, Encoding};
 use crate::oci::image::typed_descriptor;
 use crate::oci::layer_writer::{LayerWriter, WrittenLayer};
 use crate::oci::{BlobError, BlobLocation, BlobStore, Digest, Image, ImageError, load};
@@ -20,8 +21,8 @@ use crate::plan::LayerPlan;
 use crate::progress::Phase;
 use crate::report::model::MinimizeImage;
 use crate::rewrite::documents::{LayerOutcome, NewDocument, rewrite_documents};
-use crate::rewrite::layer::{apply, edits};
-use crate::scan::{LayerErrorCause, LayerScan, layer_error, read_layer};
+use crate::rewrite::layer::{apply, edits, kept};
+use crate::scan::{LayerErrorCause, LayerScan, layer_error, reread_layer};
 use crate::tar::TarError;
 use crate::transport::{OutputBlob, Source};
 
@@ -134,13 +135,24 @@ impl<'a> Work<'a> {
         let (file, path) = tempfile::NamedTempFile::new_in(self.staging)
             .and_then(|file| file.keep().map_err(|error| error.error))
             .map_err(LayerErrorCause::Write)?;
-        let setting = compression.resolve(scan.compression);
-        let mut writer = LayerWriter::new(file, &path, setting).map_err(LayerErrorCause::Write)?;
-        let written = read_layer(
+        let (kept, new_length) = kept(&edits, scan.uncompressed_bytes);
+        let mut encoding = compression.encoding(scan.compression);
+        if let (CompressionSetting::Keep, Encoding::Gzip { old, .. }) = (compression, &mut encoding)
+        {
+            *old = Some(Old {
+                bytes: Box::new(self.source.store.locate(scan.layer.descriptor.digest())?),
+                index: &scan.blocks,
+                kept: &kept,
+                new_length,
+            });
+        }
+        let mut writer = LayerWriter::new(file, &path, encoding, options.jobs)
+            .map_err(LayerErrorCause::Write)?;
+        let written = reread_layer(
             &*self.source.store,
             &scan.layer,
             options.observer,
-            |_, stream| {
+            |stream| {
                 // What the output refuses is told apart from what the input lacks.
                 Ok(apply(stream, &edits, &mut writer))
             },

@@ -1,0 +1,110 @@
+//! A file that one thread writes and another reads at the same time.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// The two ends of `file`, which is empty.
+pub(super) fn growing(file: File) -> (GrowingWriter, GrowingReader) {
+    let shared = Arc::new(Shared {
+        file,
+        progress: Mutex::default(),
+        changed: Condvar::new(),
+    });
+    let writer = GrowingWriter(Arc::clone(&shared));
+    (
+        writer,
+        GrowingReader {
+            shared,
+            position: 0,
+        },
+    )
+}
+
+struct Shared {
+    file: File,
+    progress: Mutex<Progress>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Progress {
+    written: u64,
+    is_over: bool,
+}
+
+impl Shared {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes the file. When it goes, the file has its last byte.
+pub(super) struct GrowingWriter(Arc<Shared>);
+
+impl GrowingWriter {
+    /// Ends the file, and says how many bytes it has.
+    pub(super) fn finish(self) -> u64 {
+        self.0.progress().written
+    }
+}
+
+impl Write for GrowingWriter {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let count = (&self.0.file).write(buffer)?;
+        self.0.progress().written += count as u64;
+        self.0.changed.notify_one();
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (&self.0.file).flush()
+    }
+}
+
+impl Drop for GrowingWriter {
+    fn drop(&mut self) {
+        self.0.progress().is_over = true;
+        self.0.changed.notify_one();
+    }
+}
+
+/// Reads the file from its start; at its end so far it waits for more.
+pub(super) struct GrowingReader {
+    shared: Arc<Shared>,
+    position: u64,
+}
+
+impl GrowingReader {
+    /// Bytes read.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+}
+
+impl Read for GrowingReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut progress = self.shared.progress();
+        while progress.written <= self.position && !progress.is_over {
+            progress = self
+                .shared
+                .changed
+                .wait(progress)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        let available = match progress.is_over {
+            // To the file's own end: what somebody else put there is to be seen.
+            true => usize::MAX,
+            false => usize::try_from(progress.written - self.position).unwrap_or(usize::MAX),
+        };
+        drop(progress);
+        let wanted = buffer.len().min(available);
+        let count = self
+            .shared
+            .file
+            .read_at(&mut buffer[..wanted], self.position)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}
