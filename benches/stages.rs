@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::{self, Write};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
@@ -132,7 +132,7 @@ fn splice(bencher: Bencher<'_, '_>, cuts: u64) {
     new.extend_from_slice(&layer[position as usize..]);
     bencher.counter(BytesCount::new(new.len())).bench(|| {
         let old = Old {
-            bytes: Box::new(BLOB.clone()),
+            bytes: Arc::new(BLOB.clone()),
             index: &index,
             kept: &kept,
             new_length: new.len() as u64,

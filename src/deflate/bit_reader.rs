@@ -22,13 +22,14 @@ pub(super) struct BitReader<R> {
 }
 
 impl<R: Read> BitReader<R> {
-    pub(super) fn new(inner: R) -> Self {
+    /// Reads `inner`, which begins `offset` bytes into the stream.
+    pub(super) fn new(inner: R, offset: u64) -> Self {
         Self {
+            offset,
             inner,
             buffer: vec![0; BUFFER].into(),
             position: 0,
             end: 0,
-            offset: 0,
             at_end: false,
             bits: 0,
             count: 0,

@@ -3,25 +3,7 @@
 use std::io::{self, Write};
 
 use super::layout::Copy;
-
-/// Where the bytes of an old stream are.
-pub trait ReadAt: Send {
-    /// Fills `buffer` with the bytes from `offset` on.
-    ///
-    /// # Errors
-    /// I/O errors, and [`io::ErrorKind::UnexpectedEof`] where there are not so many.
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
-}
-
-impl ReadAt for Vec<u8> {
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let end = start.saturating_add(buffer.len());
-        let bytes = self.get(start..end).ok_or(io::ErrorKind::UnexpectedEof)?;
-        buffer.copy_from_slice(bytes);
-        Ok(())
-    }
-}
+use super::read_at::{ReadAt, read_exact_at};
 
 /// Bytes copied at a time.
 const PIECE: u64 = 128 << 10;
@@ -68,7 +50,7 @@ impl<W: Write> BlockWriter<W> {
         while at < last {
             let mut piece = std::mem::take(&mut self.buffer);
             piece.resize((last - at).min(PIECE) as usize, 0);
-            old.read_exact_at(&mut piece, at)?;
+            read_exact_at(old, &mut piece, at)?;
             if let Some(mark) = run.last_mark
                 && (at..at + piece.len() as u64).contains(&(mark / 8))
             {
@@ -177,6 +159,7 @@ mod tests {
             length: 1,
             crc: crc32fast::hash(b"x"),
             last_mark: None,
+            stretches: Vec::new(),
         };
         ((block << place).to_le_bytes().to_vec(), copy)
     }

@@ -1,8 +1,10 @@
 //! gzip members (RFC 1952) read as one stream, their deflate blocks noted.
 
+use std::hash::Hasher as _;
 use std::io::{self, Read};
 
 use crc32fast::Hasher;
+use twox_hash::XxHash3_64;
 
 use super::DeflateError;
 use super::bit_reader::BitReader;
@@ -16,8 +18,7 @@ pub struct GzipReader<R> {
     state: State,
     /// Bytes decoded, of all members.
     decoded: u64,
-    member: Hasher,
-    member_start: u64,
+    member: Option<Member>,
     /// The block that is being decoded, or the run of small ones.
     open: OpenBlock,
     index: BlockIndex,
@@ -30,6 +31,12 @@ enum State {
     End,
 }
 
+/// What the trailer of a member that was read from its start is held against.
+struct Member {
+    crc: Hasher,
+    start: u64,
+}
+
 struct OpenBlock {
     bit: u64,
     /// The bit of the last block's header.
@@ -37,20 +44,43 @@ struct OpenBlock {
     data: u64,
     earliest: u64,
     crc: Hasher,
+    fingerprint: XxHash3_64,
 }
 
 impl<R: Read> GzipReader<R> {
     /// Reads `inner` from the first member's first byte.
     pub fn new(inner: R) -> Self {
         Self {
-            inflate: Inflate::new(BitReader::new(inner)),
+            inflate: Inflate::new(BitReader::new(inner, 0)),
             state: State::MemberHeader,
             decoded: 0,
-            member: Hasher::new(),
-            member_start: 0,
+            member: None,
             open: OpenBlock::starting(0, 0),
             index: BlockIndex::default(),
         }
+    }
+
+    /// Goes on with a block that begins at bit `bit` and decodes to bytes from `data` on. `inner`
+    /// begins with the byte that the bit is in; `history` is what comes before the data.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub(super) fn resume(inner: R, bit: u64, data: u64, history: &[u8]) -> io::Result<Self> {
+        let mut input = BitReader::new(inner, bit / 8);
+        input.take((bit % 8) as u32)?;
+        Ok(Self {
+            inflate: Inflate::resume(input, history),
+            state: State::InMember,
+            decoded: data,
+            member: None,
+            open: OpenBlock::starting(bit, data),
+            index: BlockIndex::without_points(),
+        })
+    }
+
+    /// The blocks that ended since the last call. Resume points are no longer made after the first.
+    pub(super) fn take_blocks(&mut self) -> BlockIndex {
+        std::mem::replace(&mut self.index, BlockIndex::without_points())
     }
 
     /// The blocks met so far: all of them once the stream was read to its end.
@@ -67,6 +97,7 @@ impl<R: Read> GzipReader<R> {
             let stop = self.inflate.run()?;
             let new = self.inflate.decoded();
             self.open.crc.update(new);
+            self.open.fingerprint.write(new);
             self.decoded += new.len() as u64;
             let back = self.inflate.furthest_back() as u64;
             self.open.earliest = self.open.earliest.min(self.decoded - back);
@@ -83,8 +114,10 @@ impl<R: Read> GzipReader<R> {
     fn start_member(&mut self) -> io::Result<()> {
         header(&mut self.inflate.input)?;
         self.inflate.start_stream();
-        self.member = Hasher::new();
-        self.member_start = self.decoded;
+        self.member = Some(Member {
+            crc: Hasher::new(),
+            start: self.decoded,
+        });
         self.open = OpenBlock::starting(self.inflate.input.bit_offset(), self.decoded);
         self.state = State::InMember;
         Ok(())
@@ -97,15 +130,22 @@ impl<R: Read> GzipReader<R> {
             self.open.newest = end;
             return;
         }
-        self.member.combine(&self.open.crc);
+        if let Some(member) = &mut self.member {
+            member.crc.combine(&self.open.crc);
+        }
         self.index.push(Block {
             reach: (data.start - self.open.earliest) as u32,
             bits,
             data,
             crc: self.open.crc.clone().finalize(),
+            fingerprint: self.open.fingerprint.finish(),
             last_mark: last.then_some(self.open.newest),
         });
         self.open = OpenBlock::starting(end, self.decoded);
+        if !last {
+            let inflate = &self.inflate;
+            self.index.offer_point(self.decoded, || inflate.history());
+        }
     }
 
     fn end_member(&mut self) -> io::Result<()> {
@@ -113,9 +153,11 @@ impl<R: Read> GzipReader<R> {
         input.align();
         let crc = input.take(32)?;
         let length = input.take(32)?;
-        let found = (self.decoded - self.member_start) as u32;
-        if (crc, length) != (self.member.clone().finalize(), found) {
-            return Err(DeflateError::Trailer.into());
+        if let Some(member) = self.member.take() {
+            let found = (self.decoded - member.start) as u32;
+            if (crc, length) != (member.crc.finalize(), found) {
+                return Err(DeflateError::Trailer.into());
+            }
         }
         self.state = match input.is_at_end()? {
             true => State::End,
@@ -133,6 +175,7 @@ impl OpenBlock {
             data,
             earliest: data,
             crc: Hasher::new(),
+            fingerprint: XxHash3_64::new(),
         }
     }
 }

@@ -1,16 +1,18 @@
 //! Writing a gzip stream: what the old one has already is taken over, the rest compressed.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use crc32fast::Hasher;
 
-use super::block_writer::{BlockWriter, ReadAt};
+use super::block_writer::BlockWriter;
 use super::compressor::{Compressors, Pending, Piece};
 use super::index::BlockIndex;
 use super::inflate::WINDOW;
-use super::layout::{Copy, Kept, Run, divide};
+use super::layout::{Copy, Kept, Run, Stretch, divide};
+use super::read_at::ReadAt;
 
 /// Bytes that are compressed by themselves, with what comes before as dictionary.
 const PIECE: usize = 128 << 10;
@@ -21,7 +23,7 @@ const WAITING: usize = 16;
 /// What a stream is spliced from: the old stream, and what of it is kept.
 pub struct Old<'a> {
     /// The compressed bytes.
-    pub bytes: Box<dyn ReadAt>,
+    pub bytes: Arc<dyn ReadAt>,
     /// Their blocks.
     pub index: &'a BlockIndex,
     /// What the new stream has of the old one, in the new one's order.
@@ -59,7 +61,7 @@ enum Part {
 impl<W: Write + Send + 'static> GzipWriter<W> {
     /// Compresses all of the stream at `level` (0 to 9) with so many threads.
     pub fn new(output: W, level: u32, threads: usize) -> Self {
-        let nothing = Box::new(Vec::new());
+        let nothing = Arc::new(Vec::new());
         Self::start(
             output,
             level,
@@ -75,7 +77,7 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         Self::start(output, level, threads, runs, old.bytes)
     }
 
-    fn start(output: W, level: u32, threads: usize, runs: Vec<Run>, old: Box<dyn ReadAt>) -> Self {
+    fn start(output: W, level: u32, threads: usize, runs: Vec<Run>, old: Arc<dyn ReadAt>) -> Self {
         let (sender, parts) = sync_channel(WAITING);
         let thread = std::thread::spawn(move || {
             let mut writer = BlockWriter::new(output)?;
@@ -102,6 +104,38 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         }
     }
 
+    /// Whether the next bytes are taken over; if they are the first of a part that is, also what it
+    /// must decode to.
+    ///
+    /// # Errors
+    /// I/O errors of the output and of the old stream.
+    pub fn next_is_copied(&mut self) -> io::Result<Option<Vec<Stretch>>> {
+        self.begin_run()?;
+        Ok(match &mut self.run {
+            Run::Copy(run) => Some(std::mem::take(&mut run.stretches)),
+            Run::Compress(_) => None,
+        })
+    }
+
+    /// How many of the next bytes need not be written, but can be [skipped](Self::skip): they are
+    /// taken over, and nothing that is compressed has them in its window.
+    ///
+    /// # Errors
+    /// I/O errors of the output and of the old stream.
+    pub fn unneeded(&mut self) -> io::Result<u64> {
+        self.begin_run()?;
+        Ok(match self.run {
+            Run::Copy(_) => self.left.saturating_sub(WINDOW as u64),
+            Run::Compress(_) => 0,
+        })
+    }
+
+    /// Goes on after bytes that are [not needed](Self::unneeded).
+    pub fn skip(&mut self, bytes: u64) {
+        self.left -= bytes;
+        self.length += bytes;
+    }
+
     /// Writes what is left, and gives back the output.
     ///
     /// # Errors
@@ -121,22 +155,29 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         self.join()
     }
 
-    /// Begins the next run.
-    fn next_run(&mut self) -> io::Result<()> {
-        self.run = self.runs.next().ok_or_else(wrong_length)?;
-        match self.run.clone() {
+    /// Begins the next run where the last one is over, if there is one.
+    fn begin_run(&mut self) -> io::Result<()> {
+        if self.left > 0 {
+            return Ok(());
+        }
+        let Some(run) = self.runs.next() else {
+            return Ok(());
+        };
+        self.run = run;
+        match &self.run {
             Run::Compress(length) => {
-                self.left = length;
+                self.left = *length;
                 self.start_piece();
+                Ok(())
             }
             Run::Copy(run) => {
                 self.left = run.length;
-                self.crc
-                    .combine(&Hasher::new_with_initial_len(run.crc, run.length));
-                self.send(Part::Copy(run))?;
+                let crc = Hasher::new_with_initial_len(run.crc, run.length);
+                self.crc.combine(&crc);
+                let run = run.clone();
+                self.send(Part::Copy(run))
             }
         }
-        Ok(())
     }
 
     fn start_piece(&mut self) {
@@ -195,8 +236,9 @@ impl<W: Write + Send + 'static> Write for GzipWriter<W> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        while self.left == 0 {
-            self.next_run()?;
+        self.begin_run()?;
+        if self.left == 0 {
+            return Err(wrong_length());
         }
         let mut count = usize::try_from(self.left)
             .unwrap_or(usize::MAX)

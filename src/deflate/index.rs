@@ -11,6 +11,8 @@ pub struct Block {
     pub data: Range<u64>,
     /// CRC-32 of those bytes.
     pub crc: u32,
+    /// XXH3 of those bytes, to tell whether they are decoded to the same again.
+    pub fingerprint: u64,
     /// How many bytes before its own it refers back to, at most 32 KiB.
     pub reach: u32,
     /// Where the bit is that marks its last block as the last one of a member, if it is.
@@ -22,18 +24,46 @@ pub struct Block {
 const ENOUGH_BITS: u64 = 8 << 10;
 const ENOUGH_DATA: u64 = 64 << 10;
 
-/// Most blocks in an index, 28 MiB of them. Only a stream of crumbs, hundreds of thousands of members
+/// Most blocks in an index, 32 MiB of them. Only a stream of crumbs, hundreds of thousands of members
 /// smaller than [`ENOUGH_BITS`], has more.
 const MOST_BLOCKS: usize = 512 << 10;
+
+/// Bytes of data between two resume points at first. It doubles whenever there are [`MOST_POINTS`].
+const FIRST_SPACING: u64 = 1 << 20;
+
+/// Most resume points, of a window each: 4 MiB.
+const MOST_POINTS: usize = 128;
+
+/// A block that decoding can begin at.
+#[derive(Debug)]
+pub(super) struct Point {
+    /// The block's place in the index.
+    pub(super) block: usize,
+    /// The bytes before it: a window, or all since its member began.
+    pub(super) window: Box<[u8]>,
+}
 
 /// The blocks of a gzip stream, in order.
 ///
 /// It is empty where the stream is in more parts than is worth keeping: nothing can be taken over
 /// from such a stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct BlockIndex {
     blocks: Vec<Block>,
     is_closed: bool,
+    points: Vec<Point>,
+    spacing: u64,
+}
+
+impl Default for BlockIndex {
+    fn default() -> Self {
+        Self {
+            blocks: Vec::new(),
+            is_closed: false,
+            points: Vec::new(),
+            spacing: FIRST_SPACING,
+        }
+    }
 }
 
 impl BlockIndex {
@@ -42,14 +72,51 @@ impl BlockIndex {
         &self.blocks
     }
 
+    /// An empty index that takes no resume points.
+    pub(super) fn without_points() -> Self {
+        Self {
+            spacing: u64::MAX,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn push(&mut self, block: Block) {
         if self.blocks.len() == MOST_BLOCKS {
             self.blocks = Vec::new();
+            self.points = Vec::new();
             self.is_closed = true;
         }
         if !self.is_closed {
             self.blocks.push(block);
         }
+    }
+
+    /// Offers the bytes before the block that comes next, which begins at `data`.
+    pub(super) fn offer_point<'a>(&mut self, data: u64, window: impl FnOnce() -> &'a [u8]) {
+        let newest = self.points.last();
+        let newest = newest.map_or(0, |point| self.blocks[point.block - 1].data.end);
+        if self.is_closed || data < newest.saturating_add(self.spacing) {
+            return;
+        }
+        if self.points.len() == MOST_POINTS {
+            let mut keep = false;
+            self.points.retain(|_| {
+                keep = !keep;
+                keep
+            });
+            self.spacing *= 2;
+        }
+        self.points.push(Point {
+            block: self.blocks.len(),
+            window: window().into(),
+        });
+    }
+
+    /// The last point at or before `data`.
+    pub(super) fn point_before(&self, data: u64) -> Option<&Point> {
+        let start = |point: &Point| self.blocks[point.block - 1].data.end;
+        let after = self.points.partition_point(|point| start(point) <= data);
+        self.points[..after].last()
     }
 
     /// Whether a block that has so much ends there, or takes in the next one too.

@@ -73,6 +73,20 @@ impl<R: Read> Inflate<R> {
         }
     }
 
+    /// Goes on in the middle of a stream, between two blocks.
+    pub(super) fn resume(input: BitReader<R>, history: &[u8]) -> Self {
+        let mut inflate = Self::new(input);
+        let bytes = history.len().min(WINDOW);
+        inflate.output[..bytes].copy_from_slice(&history[history.len() - bytes..]);
+        (inflate.position, inflate.taken, inflate.earliest) = (bytes, bytes, bytes);
+        inflate
+    }
+
+    /// What the next block can refer back to.
+    pub(super) fn history(&self) -> &[u8] {
+        &self.output[self.history.max(self.position.saturating_sub(WINDOW))..self.position]
+    }
+
     /// Begins a stream with no history where the last one ended.
     pub(super) fn start_stream(&mut self) {
         self.history = self.position;

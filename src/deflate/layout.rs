@@ -15,7 +15,16 @@ pub struct Kept {
     pub new_start: u64,
 }
 
-/// A stretch of the new stream.
+/// What a stretch of a stream must decode to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// Its bytes.
+    pub length: u64,
+    /// XXH3 of them.
+    pub fingerprint: u64,
+}
+
+/// A part of the new stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Run {
     /// Blocks of the old stream, as they are.
@@ -35,6 +44,8 @@ pub(super) struct Copy {
     pub(super) crc: u32,
     /// A bit among them that marks a stream's last block.
     pub(super) last_mark: Option<u64>,
+    /// What each of them decodes to.
+    pub(super) stretches: Vec<Stretch>,
 }
 
 /// Divides a new stream of `length` bytes. `kept` is in the order of the new stream.
@@ -86,6 +97,7 @@ impl Copy {
             length: block.data.end - block.data.start,
             crc: block.crc,
             last_mark: block.last_mark,
+            stretches: vec![Stretch::of(block)],
         }
     }
 
@@ -97,5 +109,15 @@ impl Copy {
         self.length += length;
         self.bits.end = block.bits.end;
         self.last_mark = block.last_mark;
+        self.stretches.push(Stretch::of(block));
+    }
+}
+
+impl Stretch {
+    fn of(block: &Block) -> Self {
+        Self {
+            length: block.data.end - block.data.start,
+            fingerprint: block.fingerprint,
+        }
     }
 }

@@ -10,14 +10,17 @@ mod huffman;
 mod index;
 mod inflate;
 mod layout;
+mod read_at;
+mod sparse_reader;
 #[cfg(test)]
 mod tests;
 
-pub use block_writer::ReadAt;
 pub use gzip_reader::GzipReader;
 pub use gzip_writer::{GzipWriter, Old};
 pub use index::{Block, BlockIndex};
-pub use layout::Kept;
+pub use layout::{Kept, Stretch};
+pub use read_at::ReadAt;
+pub use sparse_reader::SparseReader;
 
 use std::io;
 

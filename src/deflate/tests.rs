@@ -1,4 +1,5 @@
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
@@ -38,6 +39,18 @@ fn data(length: usize, seed: u64) -> Vec<u8> {
     }
     bytes.truncate(length);
     bytes
+}
+
+/// Bytes that do not compress.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    };
+    (0..length).map(|_| next()).collect()
 }
 
 fn gzip(data: &[u8], level: u32) -> Vec<u8> {
@@ -88,15 +101,25 @@ fn changed(old: &[u8], changes: &[Change]) -> (Vec<u8>, Vec<Kept>) {
     (new, kept)
 }
 
+/// The new stream, spliced. What need not be written is skipped.
 fn spliced(old: &[u8], index: &BlockIndex, kept: &[Kept], new: &[u8], threads: usize) -> Vec<u8> {
     let old = Old {
-        bytes: Box::new(old.to_vec()),
+        bytes: Arc::new(old.to_vec()),
         index,
         kept,
         new_length: new.len() as u64,
     };
     let mut writer = GzipWriter::splicing(Vec::new(), 6, threads, old);
-    writer.write_all(new).unwrap();
+    let mut position = 0;
+    while position < new.len() {
+        match writer.unneeded().unwrap() {
+            0 => position += writer.write(&new[position..]).unwrap(),
+            unneeded => {
+                writer.skip(unneeded);
+                position += unneeded as usize;
+            }
+        }
+    }
     writer.finish().unwrap()
 }
 
@@ -143,6 +166,67 @@ fn a_stream_without_changes_is_copied_whole() {
 }
 
 #[test]
+fn what_is_skipped_is_not_decoded_and_what_is_read_is_the_same() {
+    let old = noise(20_000_000);
+    let stream = [gzip(&old[..9_000_000], 6), gzip(&old[9_000_000..], 9)].concat();
+    let index = index(&stream, &old);
+    struct Counting(Vec<u8>, std::sync::atomic::AtomicU64);
+    impl ReadAt for Counting {
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            let count = self.0.read_at(buffer, offset)?;
+            self.1
+                .fetch_add(count as u64, std::sync::atomic::Ordering::Relaxed);
+            Ok(count)
+        }
+    }
+    let bytes = Arc::new(Counting(stream.clone(), 0.into()));
+    let mut reader = SparseReader::new(Arc::clone(&bytes) as Arc<dyn ReadAt>, &index);
+    let mut position = 0;
+    for skipped in [0, 1, 5_000_000, 10, 3_000_000, 2_000_000, 7_000_000, 0] {
+        reader.skip(skipped as u64).unwrap();
+        position += skipped;
+        let mut found = vec![0; 70_000];
+        reader.read_exact(&mut found).unwrap();
+        assert!(found == old[position..position + found.len()]);
+        position += found.len();
+    }
+    let read = bytes.1.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(read < stream.len() as u64 / 2, "{read} of {}", stream.len());
+    assert!(reader.skip(old.len() as u64).is_err());
+}
+
+#[test]
+fn a_stream_that_changed_since_it_was_indexed_is_not_read() {
+    let old = data(3_000_000, 7);
+    let stream = gzip(&old, 6);
+    let index = index(&stream, &old);
+    let mut other = old.clone();
+    other[2_900_000] ^= 1;
+    let other = gzip(&other, 6);
+    let mut reader = SparseReader::new(Arc::new(other), &index);
+    let error = reader.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
+
+#[test]
+fn a_long_stream_has_a_bounded_number_of_resume_points() {
+    let old = noise(200 << 20);
+    let index = index(&gzip(&old, 0), &old);
+    let mut starts = std::collections::BTreeSet::new();
+    for data in (0..old.len() as u64).step_by(1 << 20) {
+        let start = index
+            .point_before(data)
+            .map_or(0, |point| index.blocks()[point.block].data.start);
+        assert!(
+            start <= data && data - start < 3 << 20,
+            "{start} for {data}"
+        );
+        starts.insert(start);
+    }
+    assert!(starts.len() <= 128, "{} points", starts.len());
+}
+
+#[test]
 fn a_stream_of_another_length_than_was_said_is_refused() {
     let old = data(300_000, 4);
     let stream = gzip(&old, 6);
@@ -150,7 +234,7 @@ fn a_stream_of_another_length_than_was_said_is_refused() {
     let (new, kept) = changed(&old, &[(5, 5, vec![])]);
     for (said, written) in [(new.len(), new.len() - 1), (new.len() - 1, new.len())] {
         let old = Old {
-            bytes: Box::new(stream.clone()),
+            bytes: Arc::new(stream.clone()),
             index: &index,
             kept: &kept[..1],
             new_length: said as u64,

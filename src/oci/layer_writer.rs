@@ -1,15 +1,21 @@
-//! Writing one layer: bytes of the tar stream go in; diff_id, digest and sizes come out, all
-//! computed while streaming, and the file is read back before anything may name it.
+//! Writing one layer: bytes of the tar stream go in; diff_id, digest and sizes come out, and the file
+//! is read back, while it is being written, before anything may name it.
 
 use std::fs::File;
+use std::hash::Hasher as _;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+
+use twox_hash::XxHash3_64;
 
 use super::compression::{Compression, Encoder, Encoding};
 use super::digest::{Digest, DigestHasher, HashingReader};
 use super::growing_file::{GrowingReader, GrowingWriter, growing};
 use super::second_decoder;
+use crate::deflate::Stretch;
+use crate::parallel::read_ahead;
 
 /// A layer that was written and read back.
 #[derive(Debug, Clone)]
@@ -28,11 +34,16 @@ pub struct WrittenLayer {
     pub compression: Compression,
 }
 
-/// Hashes and counts a tar stream, compresses it, and reads back what was written while it grows.
+/// Compresses a tar stream into a file, and reads back what is there while it grows.
+///
+/// Digest and diff_id are those of what was read back, after every stretch of it was held against
+/// what was meant: the bytes that were written here, or those that blocks taken over had before.
 pub struct LayerWriter {
     encoder: Encoder<BufWriter<GrowingWriter>>,
+    meant: Sender<Stretch>,
+    /// Bytes of the file as they are read back.
+    progress: Receiver<u64>,
     read_back: JoinHandle<io::Result<ReadBack>>,
-    diff_id: DigestHasher,
     uncompressed_bytes: u64,
     path: PathBuf,
     compression: Compression,
@@ -53,58 +64,110 @@ impl LayerWriter {
         let compression = encoding.compression();
         let (writer, reader) = growing(file);
         let output = BufWriter::with_capacity(128 << 10, writer);
+        let (meant, stretches) = channel();
+        let (advance, progress) = channel();
+        let reader = ReportingReader {
+            inner: reader,
+            advance,
+        };
         Ok(Self {
             encoder: Encoder::new(output, encoding, threads)?,
-            read_back: std::thread::spawn(move || read_back(reader, compression)),
-            diff_id: DigestHasher::sha256(),
+            meant,
+            progress,
+            read_back: std::thread::spawn(move || read_back(reader, compression, &stretches)),
             uncompressed_bytes: 0,
             path: path.to_owned(),
             compression,
         })
     }
 
-    /// Ends the layer, and compares what another decoder read back.
+    /// How many of the next bytes may be [skipped](Self::skip), because they are taken over.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn unneeded(&mut self) -> io::Result<u64> {
+        match &mut self.encoder {
+            Encoder::Gzip(encoder) => encoder.unneeded(),
+            Encoder::None(_) | Encoder::Zstd(_) => Ok(0),
+        }
+    }
+
+    /// Goes on after bytes that are [not needed](Self::unneeded).
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        self.expect_copied()?;
+        if let Encoder::Gzip(encoder) = &mut self.encoder {
+            encoder.skip(bytes);
+        }
+        self.uncompressed_bytes += bytes;
+        Ok(())
+    }
+
+    /// Ends the layer, once it was read back and is what was meant. Reading back is told of to
+    /// `advance`, in bytes of the file.
     ///
     /// # Errors
     /// I/O errors, and [`io::ErrorKind::InvalidData`] where the file does not decode to what was
     /// written into it.
-    pub fn finish(self) -> io::Result<WrittenLayer> {
+    pub fn finish(self, advance: &mut dyn FnMut(u64)) -> io::Result<WrittenLayer> {
         let output = self.encoder.finish()?;
         let written_bytes = output
             .into_inner()
             .map_err(io::IntoInnerError::into_error)?
             .finish();
-        let diff_id = self.diff_id.finish();
+        drop(self.meant);
+        // Until the thread is done, or has failed.
+        self.progress.into_iter().for_each(advance);
         let found = self
             .read_back
             .join()
             .unwrap_or_else(|_| Err(io::Error::other("the thread that reads back failed")))?;
-        if found.diff_id != diff_id || found.compressed_bytes != written_bytes {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!(
-                    "the written layer {} does not read back as it was written",
-                    found.digest
-                ),
-            ));
+        if found.compressed_bytes != written_bytes {
+            return Err(not_as_written());
         }
         Ok(WrittenLayer {
             path: self.path,
             digest: found.digest,
             compressed_bytes: written_bytes,
-            diff_id,
+            diff_id: found.diff_id,
             uncompressed_bytes: self.uncompressed_bytes,
             compression: self.compression,
         })
+    }
+
+    /// Where the next bytes are taken over, tells the reader what they must be. False where they are not.
+    fn expect_copied(&mut self) -> io::Result<bool> {
+        let Encoder::Gzip(encoder) = &mut self.encoder else {
+            return Ok(false);
+        };
+        let stretches = encoder.next_is_copied()?;
+        let is_copied = stretches.is_some();
+        for stretch in stretches.into_iter().flatten() {
+            self.expect(stretch);
+        }
+        Ok(is_copied)
+    }
+
+    fn expect(&self, stretch: Stretch) {
+        // The reader only stops listening after a failure, which finishing tells.
+        let _ = self.meant.send(stretch);
     }
 }
 
 impl Write for LayerWriter {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.encoder.write_all(buffer)?;
-        self.diff_id.update(buffer);
-        self.uncompressed_bytes += buffer.len() as u64;
-        Ok(buffer.len())
+        let is_copied = self.expect_copied()?;
+        let count = self.encoder.write(buffer)?;
+        if !is_copied {
+            self.expect(Stretch {
+                length: count as u64,
+                fingerprint: XxHash3_64::oneshot(&buffer[..count]),
+            });
+        }
+        self.uncompressed_bytes += count as u64;
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -119,29 +182,72 @@ struct ReadBack {
     diff_id: Digest,
 }
 
-fn read_back(file: GrowingReader, compression: Compression) -> io::Result<ReadBack> {
+fn read_back(
+    file: ReportingReader,
+    compression: Compression,
+    meant: &Receiver<Stretch>,
+) -> io::Result<ReadBack> {
     let mut blob = HashingReader {
         inner: file,
         hasher: DigestHasher::sha256(),
     };
-    let mut diff_id = DigestHasher::sha256();
     let mut decoder = second_decoder::decode(&mut blob, compression)?;
-    let mut buffer = vec![0; 128 << 10];
-    loop {
-        let count = decoder.read(&mut buffer)?;
-        if count == 0 {
-            break;
-        }
-        diff_id.update(&buffer[..count]);
-    }
+    let diff_id = read_ahead(&mut decoder, |stream| compare(stream, meant))?;
     drop(decoder);
     // What the decoder left unread is part of the blob too.
     io::copy(&mut blob, &mut io::sink())?;
     Ok(ReadBack {
-        compressed_bytes: blob.inner.position(),
+        compressed_bytes: blob.inner.inner.position(),
         digest: blob.hasher.finish(),
         diff_id: diff_id.finish(),
     })
+}
+
+/// Tells how much was read.
+struct ReportingReader {
+    inner: GrowingReader,
+    advance: Sender<u64>,
+}
+
+impl Read for ReportingReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        // Whoever gave up the layer does not listen.
+        let _ = self.advance.send(count as u64);
+        Ok(count)
+    }
+}
+
+/// Hashes a stream that must be the stretches that were meant and nothing else.
+fn compare(stream: &mut impl Read, meant: &Receiver<Stretch>) -> io::Result<DigestHasher> {
+    let mut diff_id = DigestHasher::sha256();
+    let mut buffer = vec![0; 128 << 10];
+    for stretch in meant {
+        let mut fingerprint = XxHash3_64::new();
+        let mut left = stretch.length;
+        while left > 0 {
+            let wanted = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+            let count = stream.read(&mut buffer[..wanted])?;
+            if count == 0 {
+                return Err(not_as_written());
+            }
+            diff_id.update(&buffer[..count]);
+            fingerprint.write(&buffer[..count]);
+            left -= count as u64;
+        }
+        if fingerprint.finish() != stretch.fingerprint {
+            return Err(not_as_written());
+        }
+    }
+    match stream.read(&mut buffer)? {
+        0 => Ok(diff_id),
+        _ => Err(not_as_written()),
+    }
+}
+
+fn not_as_written() -> io::Error {
+    let message = "the written layer does not read back as it was written";
+    io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
 #[cfg(test)]
@@ -177,7 +283,7 @@ mod tests {
             let path = directory.path().join(index.to_string());
             let mut writer = LayerWriter::new(new_file(&path), &path, encoding(), 2).unwrap();
             writer.write_all(&data).unwrap();
-            let written = writer.finish().unwrap();
+            let written = writer.finish(&mut |_| {}).unwrap();
             let blob = std::fs::read(&path).unwrap();
             assert_eq!(written.digest, sha256_digest(&blob));
             assert_eq!(written.compressed_bytes, blob.len() as u64);
@@ -210,7 +316,7 @@ mod tests {
                 let mut writer =
                     LayerWriter::new(new_file(&path), &path, encoding(), threads).unwrap();
                 writer.write_all(&data).unwrap();
-                let digest = writer.finish().unwrap().digest;
+                let digest = writer.finish(&mut |_| {}).unwrap().digest;
                 std::fs::remove_file(&path).unwrap();
                 digest
             });
@@ -239,7 +345,7 @@ mod tests {
             writer.write_all(&b"tar bytes ".repeat(500)).unwrap();
             // All is held back until the end, so a byte that is there already is lost, or in the way.
             (&file).write_all(b"x").unwrap();
-            assert!(writer.finish().is_err());
+            assert!(writer.finish(&mut |_| {}).is_err());
             std::fs::remove_file(&path).unwrap();
         }
     }

@@ -9,9 +9,9 @@ use super::compression::Compression;
 
 /// A decoder for a layer that pycull wrote, known to be one gzip member or one Zstandard frame.
 pub(super) fn decode<'a>(
-    blob: impl Read + 'a,
+    blob: impl Read + Send + 'a,
     compression: Compression,
-) -> io::Result<Box<dyn Read + 'a>> {
+) -> io::Result<Box<dyn Read + Send + 'a>> {
     Ok(match compression {
         Compression::None => Box::new(blob),
         Compression::Gzip => Box::new(SingleGzip::new(blob)?),

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use tempfile::SpooledTempFile;
 
-use crate::deflate::Kept;
+use crate::deflate::{Kept, SparseReader};
+use crate::oci::layer_writer::LayerWriter;
 use crate::plan::{Action, LayerPlan};
 use crate::scan::LayerScan;
 use crate::tar::{self, HeaderError};
@@ -113,11 +114,84 @@ fn raw_headers(scan: &LayerScan, index: usize) -> Result<&[u8], HeaderError> {
         .ok_or(HeaderError::Extensions)
 }
 
-/// Copies a stream with edits applied, to its last byte.
+/// A stream that edits are made to.
+pub trait Input: Read {
+    /// Goes on so many bytes later.
+    ///
+    /// # Errors
+    /// I/O errors, and [`io::ErrorKind::UnexpectedEof`] where there are not so many.
+    fn skip(&mut self, bytes: u64) -> io::Result<()>;
+}
+
+impl Input for SparseReader<'_> {
+    fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        SparseReader::skip(self, bytes)
+    }
+}
+
+/// A stream that can only be read.
+pub struct Whole<R>(pub R);
+
+impl<R: Read> Read for Whole<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl<R: Read> Input for Whole<R> {
+    fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        match io::copy(&mut self.0.by_ref().take(bytes), &mut io::sink())? == bytes {
+            true => Ok(()),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+/// Where the edited stream goes.
+pub trait Output: Write {
+    /// How many of the next bytes may be skipped.
+    ///
+    /// # Errors
+    /// I/O errors.
+    fn unneeded(&mut self) -> io::Result<u64>;
+
+    /// Goes on after bytes that are not needed.
+    ///
+    /// # Errors
+    /// I/O errors.
+    fn skip(&mut self, bytes: u64) -> io::Result<()>;
+}
+
+impl Output for LayerWriter {
+    fn unneeded(&mut self) -> io::Result<u64> {
+        LayerWriter::unneeded(self)
+    }
+
+    fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        LayerWriter::skip(self, bytes)
+    }
+}
+
+/// Why [`apply`] failed.
+#[derive(Debug)]
+pub enum ApplyError {
+    /// The input did.
+    Input(io::Error),
+    /// The output did.
+    Output(io::Error),
+}
+
+/// Copies a stream of `length` bytes with edits applied. What neither the output nor a later edit
+/// needs is not read.
 ///
 /// # Errors
-/// I/O errors of either side; [`io::ErrorKind::UnexpectedEof`] where the stream ends before an edit.
-pub fn apply(input: &mut dyn Read, edits: &[Edit], output: &mut dyn Write) -> io::Result<()> {
+/// I/O errors of either side; [`io::ErrorKind::UnexpectedEof`] where the input is shorter.
+pub fn apply(
+    input: &mut dyn Input,
+    length: u64,
+    edits: &[Edit],
+    output: &mut dyn Output,
+) -> Result<(), ApplyError> {
     let mut stream = Stream {
         input,
         position: 0,
@@ -125,43 +199,81 @@ pub fn apply(input: &mut dyn Read, edits: &[Edit], output: &mut dyn Write) -> io
         buffer: vec![0; 128 << 10],
     };
     for edit in edits {
-        stream.advance(edit.range.start, Some(&mut *output))?;
-        stream.advance(edit.range.end, None)?;
+        stream.copy(edit.range.start, output)?;
+        stream.drop(edit.range.end)?;
         for piece in &edit.replacement {
             match piece {
-                Piece::Bytes(bytes) => output.write_all(bytes)?,
-                Piece::Earlier(range) => stream.captures.replay(range, output)?,
+                Piece::Bytes(bytes) => output.write_all(bytes),
+                Piece::Earlier(range) => stream.captures.replay(range, output),
             }
+            .map_err(ApplyError::Output)?;
         }
     }
-    io::copy(stream.input, output)?;
-    Ok(())
+    stream.copy(length, output)
 }
 
 struct Stream<'a> {
-    input: &'a mut dyn Read,
+    input: &'a mut dyn Input,
     position: u64,
     captures: Captures,
     buffer: Vec<u8>,
 }
 
 impl Stream<'_> {
-    fn advance(&mut self, end: u64, mut output: Option<&mut dyn Write>) -> io::Result<()> {
+    /// Copies up to `end`.
+    fn copy(&mut self, end: u64, output: &mut dyn Output) -> Result<(), ApplyError> {
         while self.position < end {
-            let wanted = usize::try_from(end - self.position)
-                .unwrap_or(usize::MAX)
-                .min(self.buffer.len());
-            let count = self.input.read(&mut self.buffer[..wanted])?;
-            if count == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+            let unneeded = output.unneeded().map_err(ApplyError::Output)?;
+            let unneeded = unneeded.min(self.captures.unneeded(self.position));
+            if unneeded > 0 {
+                let unneeded = unneeded.min(end - self.position);
+                output.skip(unneeded).map_err(ApplyError::Output)?;
+                self.skip(unneeded)?;
+                continue;
             }
-            let bytes = &self.buffer[..count];
-            if let Some(output) = &mut output {
-                output.write_all(bytes)?;
-            }
-            self.captures.see(self.position, bytes)?;
-            self.position += count as u64;
+            let count = self.read(end)?;
+            let written = output.write_all(&self.buffer[..count]);
+            written.map_err(ApplyError::Output)?;
         }
+        Ok(())
+    }
+
+    /// Leaves out what is before `end`.
+    fn drop(&mut self, end: u64) -> Result<(), ApplyError> {
+        while self.position < end {
+            let unneeded = self.captures.unneeded(self.position);
+            match unneeded.min(end - self.position) {
+                0 => {
+                    self.read(end)?;
+                }
+                unneeded => self.skip(unneeded)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads into the buffer, not beyond `end`.
+    fn read(&mut self, end: u64) -> Result<usize, ApplyError> {
+        let wanted = usize::try_from(end - self.position)
+            .unwrap_or(usize::MAX)
+            .min(self.buffer.len());
+        let count = self
+            .input
+            .read(&mut self.buffer[..wanted])
+            .map_err(ApplyError::Input)?;
+        if count == 0 {
+            return Err(ApplyError::Input(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.captures
+            .see(self.position, &self.buffer[..count])
+            .map_err(ApplyError::Output)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+
+    fn skip(&mut self, bytes: u64) -> Result<(), ApplyError> {
+        self.input.skip(bytes).map_err(ApplyError::Input)?;
+        self.position += bytes;
         Ok(())
     }
 }
@@ -198,6 +310,12 @@ impl Captures {
         }
     }
 
+    /// How many of the bytes from `position` on no later edit wants.
+    fn unneeded(&self, position: u64) -> u64 {
+        let next = self.wanted.get(self.next);
+        next.map_or(u64::MAX, |(range, _)| range.start.saturating_sub(position))
+    }
+
     fn see(&mut self, position: u64, bytes: &[u8]) -> io::Result<()> {
         let end = position + bytes.len() as u64;
         while let Some((range, place)) = self
@@ -221,7 +339,7 @@ impl Captures {
         Ok(())
     }
 
-    fn replay(&mut self, range: &Range<u64>, output: &mut dyn Write) -> io::Result<()> {
+    fn replay(&mut self, range: &Range<u64>, output: &mut dyn Output) -> io::Result<()> {
         let length = range.end - range.start;
         if length == 0 {
             return Ok(());
@@ -234,7 +352,8 @@ impl Captures {
         let mut found = found.filter(|(wanted, _)| wanted == range);
         let (_, place) = found.next().ok_or(io::ErrorKind::UnexpectedEof)?;
         self.spool.seek(SeekFrom::Start(*place))?;
-        io::copy(&mut Read::by_ref(&mut self.spool).take(length), output)?;
+        let mut output: &mut dyn Write = output;
+        io::copy(&mut Read::by_ref(&mut self.spool).take(length), &mut output)?;
         Ok(())
     }
 }
@@ -245,10 +364,48 @@ mod tests {
 
     use super::*;
 
+    /// Takes what it needs, and notes where it skipped: of every `period` bytes, `unneeded` are not needed.
+    struct Sparse {
+        bytes: Vec<Option<u8>>,
+        period: u64,
+        unneeded: u64,
+    }
+
+    impl Write for Sparse {
+        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+            self.bytes.extend(buffer.iter().copied().map(Some));
+            Ok(buffer.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Output for Sparse {
+        fn unneeded(&mut self) -> io::Result<u64> {
+            let place = self.bytes.len() as u64 % self.period;
+            Ok(self.unneeded.saturating_sub(place))
+        }
+
+        fn skip(&mut self, bytes: u64) -> io::Result<()> {
+            self.bytes.resize(self.bytes.len() + bytes as usize, None);
+            Ok(())
+        }
+    }
+
+    fn try_apply(input: &[u8], length: u64, edits: &[Edit], output: &mut Sparse) -> bool {
+        apply(&mut Whole(input), length, edits, output).is_ok()
+    }
+
     fn applied(input: &[u8], edits: &[Edit]) -> Vec<u8> {
-        let mut output = Vec::new();
-        apply(&mut &*input, edits, &mut output).unwrap();
-        output
+        let mut output = Sparse {
+            bytes: Vec::new(),
+            period: 1,
+            unneeded: 0,
+        };
+        assert!(try_apply(input, input.len() as u64, edits, &mut output));
+        output.bytes.into_iter().map(Option::unwrap).collect()
     }
 
     #[test]
@@ -276,7 +433,12 @@ mod tests {
             range: 8..12,
             replacement: vec![],
         }];
-        assert!(apply(&mut &b"0123456789"[..], &edits, &mut io::sink()).is_err());
+        let mut output = Sparse {
+            bytes: Vec::new(),
+            period: 1,
+            unneeded: 0,
+        };
+        assert!(!try_apply(b"0123456789", 12, &edits, &mut output));
     }
 
     proptest! {
@@ -284,6 +446,8 @@ mod tests {
         fn edits_agree_with_splicing_a_vector(
             input in proptest::collection::vec(any::<u8>(), 0..5000),
             cuts in proptest::collection::vec((0usize..5000, 0usize..400, any::<bool>()), 0..20),
+            period in 1u64..900,
+            unneeded in 0u64..900,
         ) {
             let mut cuts = cuts;
             cuts.sort();
@@ -306,7 +470,14 @@ mod tests {
                 position = end;
             }
             expected.extend_from_slice(&input[position..]);
-            prop_assert_eq!(applied(&input, &edits), expected);
+            let (_, new_length) = kept(&edits, input.len() as u64);
+            prop_assert_eq!(new_length, expected.len() as u64);
+            prop_assert_eq!(&applied(&input, &edits), &expected);
+            let mut output = Sparse { bytes: Vec::new(), period, unneeded };
+            prop_assert!(try_apply(&input, input.len() as u64, &edits, &mut output));
+            prop_assert_eq!(output.bytes.len(), expected.len());
+            let is_right = |(found, expected): (&Option<u8>, &u8)| found.is_none_or(|found| found == *expected);
+            prop_assert!(output.bytes.iter().zip(&expected).all(is_right));
         }
     }
 }

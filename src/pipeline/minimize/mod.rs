@@ -1,6 +1,7 @@
 //! `minimize`: the plan, and an image with new layers by it.
 
 mod describe;
+mod new_layer;
 mod planned;
 mod work;
 

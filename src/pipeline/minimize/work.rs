@@ -9,11 +9,9 @@ use serde_json::Value;
 
 use super::MinimizeOptions;
 use super::describe::Written;
+use super::new_layer::NewLayer;
 use super::planned::{Planned, plan_image};
-use crate::deflate::Old;
-use crate::oci::compression::{CompressionSetting, Encoding};
 use crate::oci::image::typed_descriptor;
-use crate::oci::layer_writer::{LayerWriter, WrittenLayer};
 use crate::oci::{BlobError, BlobLocation, BlobStore, Digest, Image, ImageError, load};
 use crate::parallel::try_map;
 use crate::pipeline::{Options, PipelineError};
@@ -21,9 +19,7 @@ use crate::plan::LayerPlan;
 use crate::progress::Phase;
 use crate::report::model::MinimizeImage;
 use crate::rewrite::documents::{LayerOutcome, NewDocument, rewrite_documents};
-use crate::rewrite::layer::{apply, edits, kept};
-use crate::scan::{LayerErrorCause, LayerScan, layer_error, reread_layer};
-use crate::tar::TarError;
+use crate::scan::layer_error;
 use crate::transport::{OutputBlob, Source};
 
 /// The output while it grows: blobs in the staging directory, and which manifests they replace.
@@ -99,6 +95,8 @@ impl<'a> Work<'a> {
             .filter(|(_, plan)| must_be_written(plan))
             .map(|(scan, _)| scan);
         let sizes: Vec<u64> = changed.map(|scan| scan.layer.descriptor.size()).collect();
+        let at_a_time = options.jobs.min(sizes.len()).max(1);
+        let threads_each = options.jobs.div_ceil(at_a_time);
         options
             .observer
             .begin(Phase::Writing, sizes.len(), sizes.iter().sum());
@@ -110,7 +108,15 @@ impl<'a> Work<'a> {
             if plan.steps.is_empty() {
                 return Ok(LayerOutcome::Kept);
             }
-            let written = self.write_layer(scan, plan, minimize.compression, options);
+            let new_layer = NewLayer {
+                store: &*self.source.store,
+                scan,
+                plan,
+                compression: minimize.compression,
+                observer: options.observer,
+                threads: threads_each,
+            };
+            let written = new_layer.write(self.staging);
             options.observer.layer_done();
             written
                 .map(LayerOutcome::Rewritten)
@@ -121,44 +127,6 @@ impl<'a> Work<'a> {
             platform: planned.image.platform.to_string(),
             source,
         })
-    }
-
-    fn write_layer(
-        &self,
-        scan: &LayerScan,
-        plan: &LayerPlan,
-        compression: CompressionSetting,
-        options: &Options<'_>,
-    ) -> Result<WrittenLayer, LayerErrorCause> {
-        let edits = edits(scan, plan)
-            .map_err(|source| LayerErrorCause::Tar(TarError::Header { offset: 0, source }))?;
-        let (file, path) = tempfile::NamedTempFile::new_in(self.staging)
-            .and_then(|file| file.keep().map_err(|error| error.error))
-            .map_err(LayerErrorCause::Write)?;
-        let (kept, new_length) = kept(&edits, scan.uncompressed_bytes);
-        let mut encoding = compression.encoding(scan.compression);
-        if let (CompressionSetting::Keep, Encoding::Gzip { old, .. }) = (compression, &mut encoding)
-        {
-            *old = Some(Old {
-                bytes: Box::new(self.source.store.locate(scan.layer.descriptor.digest())?),
-                index: &scan.blocks,
-                kept: &kept,
-                new_length,
-            });
-        }
-        let mut writer = LayerWriter::new(file, &path, encoding, options.jobs)
-            .map_err(LayerErrorCause::Write)?;
-        let written = reread_layer(
-            &*self.source.store,
-            &scan.layer,
-            options.observer,
-            |stream| {
-                // What the output refuses is told apart from what the input lacks.
-                Ok(apply(stream, &edits, &mut writer))
-            },
-        )?;
-        written.map_err(LayerErrorCause::Write)?;
-        writer.finish().map_err(LayerErrorCause::Write)
     }
 
     pub(super) fn stage_document(&mut self, document: &NewDocument) -> Result<(), PipelineError> {

@@ -1,0 +1,104 @@
+//! Reading parts of a gzip stream that was read before.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use super::gzip_reader::GzipReader;
+use super::index::{Block, BlockIndex};
+use super::read_at::{ReadAt, ReadFrom};
+
+/// Decodes a gzip stream again, from whichever of the index's resume points serves.
+///
+/// Every block of which a byte was read is decoded to its end and held against the index, so that
+/// what is read is what was read before.
+pub struct SparseReader<'a> {
+    bytes: Arc<dyn ReadAt>,
+    index: &'a BlockIndex,
+    reader: GzipReader<ReadFrom>,
+    position: u64,
+    /// Blocks before this one were checked, or skipped.
+    next_block: usize,
+}
+
+impl<'a> SparseReader<'a> {
+    /// Reads the stream that `index` was made of.
+    pub fn new(bytes: Arc<dyn ReadAt>, index: &'a BlockIndex) -> Self {
+        let start = ReadFrom {
+            bytes: Arc::clone(&bytes),
+            offset: 0,
+        };
+        let mut reader = GzipReader::new(start);
+        reader.take_blocks();
+        Self {
+            bytes,
+            index,
+            reader,
+            position: 0,
+            next_block: 0,
+        }
+    }
+
+    /// Goes on so many bytes later.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        let target = self.position + bytes;
+        let blocks = self.index.blocks();
+        if let Some(point) = self.index.point_before(target)
+            && let Some(block) = blocks.get(point.block)
+        {
+            let rest = &blocks[self.next_block..];
+            let open = rest.get(rest.partition_point(|block| block.data.end < self.position));
+            let open_end = open.map_or(self.position, |block| block.data.end);
+            if block.data.start > open_end {
+                self.discard(open_end - self.position)?;
+                self.jump(point.block, &point.window)?;
+            }
+        }
+        self.discard(target - self.position)
+    }
+
+    fn jump(&mut self, block: usize, window: &[u8]) -> io::Result<()> {
+        let Block { bits, data, .. } = &self.index.blocks()[block];
+        let rest = ReadFrom {
+            bytes: Arc::clone(&self.bytes),
+            offset: bits.start / 8,
+        };
+        self.reader = GzipReader::resume(rest, bits.start, data.start, window)?;
+        self.position = data.start;
+        self.next_block = block;
+        Ok(())
+    }
+
+    fn discard(&mut self, bytes: u64) -> io::Result<()> {
+        let discarded = io::copy(&mut self.by_ref().take(bytes), &mut io::sink())?;
+        match discarded == bytes {
+            true => Ok(()),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// Holds the blocks that ended against what they were.
+    fn check(&mut self) -> io::Result<()> {
+        let found = self.reader.take_blocks();
+        let expected = &self.index.blocks()[self.next_block..];
+        if !expected.starts_with(found.blocks()) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the blob is not what it was when it was first read",
+            ));
+        }
+        self.next_block += found.blocks().len();
+        Ok(())
+    }
+}
+
+impl Read for SparseReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.position += count as u64;
+        self.check()?;
+        Ok(count)
+    }
+}

@@ -1,0 +1,122 @@
+//! One layer written anew.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::deflate::{Old, ReadAt, SparseReader};
+use crate::oci::compression::{CompressionSetting, Encoding};
+use crate::oci::layer_writer::{LayerWriter, WrittenLayer};
+use crate::oci::{BlobStore, Compression};
+use crate::plan::LayerPlan;
+use crate::progress::Observer;
+use crate::rewrite::layer::{ApplyError, Edit, Whole, apply, edits, kept};
+use crate::scan::{LayerErrorCause, LayerScan, reread_layer};
+use crate::tar::TarError;
+
+/// A layer, and what is to be done to it.
+pub(super) struct NewLayer<'a> {
+    pub(super) store: &'a dyn BlobStore,
+    pub(super) scan: &'a LayerScan,
+    pub(super) plan: &'a LayerPlan,
+    pub(super) compression: CompressionSetting,
+    pub(super) observer: &'a dyn Observer,
+    /// Threads that compress.
+    pub(super) threads: usize,
+}
+
+impl NewLayer<'_> {
+    /// Writes the layer into a new file in `directory`.
+    ///
+    /// # Errors
+    /// [`LayerErrorCause`]; the file is then of no use.
+    pub(super) fn write(&self, directory: &Path) -> Result<WrittenLayer, LayerErrorCause> {
+        let edits = edits(self.scan, self.plan)
+            .map_err(|source| LayerErrorCause::Tar(TarError::Header { offset: 0, source }))?;
+        let file = tempfile::NamedTempFile::new_in(directory)
+            .and_then(|file| file.keep().map_err(|error| error.error))
+            .map_err(LayerErrorCause::Write)?;
+        match self.encoding() {
+            Encoding::Gzip { level, .. } if self.can_be_spliced() => {
+                self.splice(&edits, level, file)
+            }
+            encoding => self.encode(&edits, encoding, file),
+        }
+    }
+
+    fn encoding(&self) -> Encoding<'static> {
+        self.compression.encoding(self.scan.compression)
+    }
+
+    /// A level that the user asked for is for the whole layer.
+    fn can_be_spliced(&self) -> bool {
+        self.compression == CompressionSetting::Keep
+            && self.scan.compression == Compression::Gzip
+            && !self.scan.blocks.blocks().is_empty()
+    }
+
+    /// Takes over the blocks of the old layer.
+    fn splice(
+        &self,
+        edits: &[Edit],
+        level: u32,
+        (file, path): (File, PathBuf),
+    ) -> Result<WrittenLayer, LayerErrorCause> {
+        let length = self.scan.uncompressed_bytes;
+        let descriptor = &self.scan.layer.descriptor;
+        let bytes: Arc<dyn ReadAt> = Arc::new(self.store.locate(descriptor.digest())?);
+        let (kept, new_length) = kept(edits, length);
+        let old = Old {
+            bytes: Arc::clone(&bytes),
+            index: &self.scan.blocks,
+            kept: &kept,
+            new_length,
+        };
+        let encoding = Encoding::Gzip {
+            level,
+            old: Some(old),
+        };
+        let mut writer = LayerWriter::new(file, &path, encoding, self.threads)
+            .map_err(LayerErrorCause::Write)?;
+        let mut input = SparseReader::new(bytes, &self.scan.blocks);
+        apply(&mut input, length, edits, &mut writer).map_err(cause)?;
+        // Little is read; what takes time is reading back what was written.
+        let mut left = descriptor.size();
+        let mut advance = |bytes: u64| {
+            let bytes = bytes.min(left);
+            left -= bytes;
+            self.observer.advance(bytes);
+        };
+        let written = writer.finish(&mut advance);
+        advance(u64::MAX);
+        written.map_err(LayerErrorCause::Write)
+    }
+
+    /// Compresses the whole layer.
+    fn encode(
+        &self,
+        edits: &[Edit],
+        encoding: Encoding<'static>,
+        (file, path): (File, PathBuf),
+    ) -> Result<WrittenLayer, LayerErrorCause> {
+        let mut writer = LayerWriter::new(file, &path, encoding, self.threads)
+            .map_err(LayerErrorCause::Write)?;
+        let length = self.scan.uncompressed_bytes;
+        reread_layer(self.store, &self.scan.layer, self.observer, |stream| {
+            // What the output refuses is told apart from what the input lacks.
+            match apply(&mut Whole(stream), length, edits, &mut writer) {
+                Err(ApplyError::Input(error)) => Err(TarError::Io(error)),
+                result => Ok(result),
+            }
+        })?
+        .map_err(cause)?;
+        writer.finish(&mut |_| {}).map_err(LayerErrorCause::Write)
+    }
+}
+
+fn cause(error: ApplyError) -> LayerErrorCause {
+    match error {
+        ApplyError::Input(error) => LayerErrorCause::Decode(error),
+        ApplyError::Output(error) => LayerErrorCause::Write(error),
+    }
+}
