@@ -14,7 +14,7 @@ images *NAMES:
 
 # Measure pycull beside the tools that users have today.
 bench:
-    benches/against-tools
+    benches/run
 
 # The main job, on an image that ships with the repository.
 demo:

@@ -1,0 +1,49 @@
+"""What pycull is held to: each limit, the value that was measured, and whether it is met."""
+import dataclasses
+
+LARGEST = 2048
+"""The layer, in MiB, whose memory is limited."""
+
+
+@dataclasses.dataclass
+class Limit:
+    what: str
+    bound: str
+    value: str
+    met: bool | None  # None: not measured in this run
+
+
+def at_most(what, value, bound, form):
+    return Limit(what, f"≤ {form(bound)}", form(value), value <= bound)
+
+
+def ratio(value):
+    return f"{value:.2f}"
+
+
+def percent(value):
+    return f"{value:+.2f} %"
+
+
+def check(results):
+    """The limits, held against the results as `benches/run` writes them."""
+    seconds = {row["key"]: row["median_seconds"] for row in results["commands"]}
+    sizes, scaling = results["sizes"], results["scaling"]
+    growth = (sizes["pycull"] / sizes["podman"] - 1) * 100
+    minimize, inspect = seconds["minimize"], seconds["inspect"]
+    limits = [
+        at_most("minimize, as a share of compressing anew with pigz", minimize / seconds["pigz"], 0.25, ratio),
+        at_most("minimize, as a share of buildah", minimize / seconds["buildah"], 0.15, ratio),
+        at_most("minimize, times the floor", minimize / seconds["floor"], 2.5, ratio),
+        at_most("inspect, times the floor's inflate", inspect / seconds["floor-inflate"], 1.5, ratio),
+        at_most("size of the new layer beside podman's compression of the same archive", growth, 1.0, percent),
+    ]
+    r_squared = scaling["r_squared"]
+    limits.append(Limit("R² of the line through time over size", "≥ 0.99", f"{r_squared:.4f}", r_squared >= 0.99))
+    what = f"peak memory at {LARGEST // 1024} GiB unpacked"
+    peaks = [point["peak_bytes"] / 2**20 for point in scaling["points"] if point["mebibytes"] == LARGEST]
+    if peaks:
+        limits.append(at_most(what, peaks[0], 150, lambda value: f"{value:.0f} MiB"))
+    else:
+        limits.append(Limit(what, "≤ 150 MiB", "not measured", None))
+    return limits

@@ -1,0 +1,145 @@
+"""The commands that are measured beside pycull, and the tools that they need."""
+import os
+import pathlib
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+
+from bench_measure import Command, must
+
+# Tool, Debian's package, and the arguments that make it tell its version.
+DEBIAN_TOOLS = (
+    ("buildah", "buildah", "--version"),
+    ("libdeflate-gunzip", "libdeflate-tools", "-V"),
+    ("mmdebstrap", "mmdebstrap", "--version"),
+    ("openssl", "openssl", "version"),
+    ("pigz", "pigz", "--version"),
+    ("podman", "podman", "--version"),
+    ("umoci", "umoci", "--version"),
+)
+
+
+def docker_repack(tools):
+    """The path of docker-repack: the benchmark's own, or one of the user's."""
+    return shutil.which(tools / "bin/docker-repack") or shutil.which("docker-repack")
+
+
+def require(tools):
+    """Stop unless every tool is there; say how to install those that are not."""
+    problems = []
+    if os.geteuid() != 0:
+        problems.append("needs root, as mmdebstrap, umoci and buildah's mount do")
+    packages = [package for tool, package, _ in DEBIAN_TOOLS if not shutil.which(tool)]
+    if packages:
+        problems.append(f"tools are missing; install them with apt-get install {' '.join(packages)}")
+    if not docker_repack(tools):
+        problems.append(
+            "docker-repack is missing; install it with apt-get install cmake g++ libssl-dev pkg-config && "
+            f"cargo install --locked --root {tools} docker-repack"
+        )
+    if problems:
+        raise SystemExit("\n".join(f"benches/run: {problem}" for problem in problems))
+
+
+def versions(pycull, tools):
+    """Each tool's name and version."""
+    found = {}
+    commands = [(tool, [tool, option]) for tool, _, option in DEBIAN_TOOLS]
+    commands += [("pycull", [pycull, "--version"]), ("docker-repack", [docker_repack(tools), "--version"])]
+    for tool, command in commands:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        version = re.search(r"\d+(\.\d+)+\S*", done.stdout + done.stderr)
+        found[tool] = version[0].rstrip(",") if version else "unknown"
+    return dict(sorted(found.items()))
+
+
+def machine():
+    """The processor's model, how many of its cores are for us, the memory in bytes, and the kernel."""
+    model = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return {
+        "processor": model[1] if model else platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "kernel": platform.release(),
+    }
+
+
+def minimize(pycull, layout, key="minimize"):
+    """pycull's main job on one image."""
+    title = "`pycull minimize --profile minimal`"
+    run = f"{q(pycull)} minimize {q(f'oci:{layout}')} --profile minimal --output oci:{{scratch}}/out"
+    return Command(key, title, run)
+
+
+def commands(pycull, tools, subject, buildah):
+    """Everything that is measured on the subject, in the order of a round."""
+    layout, layer = subject.layout, q(subject.layer)
+    return [
+        minimize(pycull, layout),
+        Command("inspect", "`pycull inspect`", f"{q(pycull)} inspect {q(f'oci:{layout}')}"),
+        Command(
+            "floor-inflate",
+            "`libdeflate-gunzip`: inflate the layer",
+            f"libdeflate-gunzip -c < {layer} > /dev/null",
+        ),
+        # openssl hashes with the processor's SHA instructions; Debian 12's sha256sum does not, and would make the
+        # floor several times higher than it is.
+        Command(
+            "floor",
+            "`libdeflate-gunzip | openssl dgst -sha256`: inflate and hash the layer",
+            f"libdeflate-gunzip -c < {layer} | openssl dgst -sha256",
+        ),
+        Command(
+            "pigz",
+            "`pigz -dc | pigz -6 -p2`: compress the layer anew",
+            f"pigz -dc {layer} | pigz -6 -p2 > {{scratch}}/out.gz",
+            note="removes nothing: it is what any tool pays that compresses the whole layer anew",
+        ),
+        umoci(layout),
+        buildah_squash(buildah),
+        Command(
+            "docker-repack",
+            "docker-repack",
+            f"{q(docker_repack(tools))} oci://{q(layout)} oci://{{scratch}}/out --target-size 50MB",
+            note="removes no caches: it sorts all files into new layers of at most 50 MB (its documentation's example) "
+            "and compresses them with zstd at level 14, its default",
+        ),
+    ]
+
+
+def umoci(layout):
+    """Unpack, delete, repack. The image is copied first, because umoci writes into the layout that it reads."""
+    return Command(
+        "umoci",
+        "umoci: unpack, delete, repack",
+        "umoci unpack --image {scratch}/image:latest {scratch}/bundle\n"
+        "find {scratch}/bundle/rootfs -name '*.pyc' -delete\n"
+        "umoci repack --image {scratch}/image:small {scratch}/bundle",
+        prepare=f"cp -r {q(layout)} {{scratch}}/image",
+        note="adds a layer of whiteouts: the image does not get smaller",
+    )
+
+
+def buildah_squash(buildah):
+    """Mount, delete, commit as one layer, push to a layout. `buildah` is the tool with a store that holds the image."""
+    tool = shlex.join(buildah)
+    image = must([*buildah, "images", "--quiet", "--no-trunc"]).split()[0]
+    return Command(
+        "buildah",
+        "buildah: mount, delete, commit --squash, push",
+        f"container=$({tool} from --pull-never {image})\n"
+        f"mounted=$({tool} mount $container)\n"
+        "find $mounted -name '*.pyc' -delete\n"
+        f"{tool} umount $container\n"
+        f"{tool} commit --quiet --squash $container localhost/small:latest\n"
+        f"{tool} push --quiet localhost/small:latest oci:{{scratch}}/out:latest",
+        clean=f"{tool} rm --all; {tool} rmi localhost/small:latest",
+        note="the image is in its store before the clock starts",
+    )
+
+
+def q(value):
+    """A value as one word of a script that `str.format` fills in later."""
+    return shlex.quote(str(value)).replace("{", "{{").replace("}", "}}")
