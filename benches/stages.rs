@@ -1,16 +1,18 @@
-//! What each stage of the work costs, on data made here: `cargo bench`.
+//! What each stage of the work costs: `cargo bench`, on a layer made here, or
+//! `PYCULL_LAYER=FILE cargo bench` on a layer compressed with gzip.
 //!
 //! Whole runs beside other tools are measured by `just bench`.
 
 #![allow(clippy::unwrap_used)]
 
-use std::io::{self, Write};
+use std::ffi::OsString;
+use std::io::{self, Read, Seek, Write};
 use std::sync::{Arc, LazyLock};
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use flate2::write::GzEncoder;
-use pycull::deflate::{BlockIndex, GzipReader, GzipWriter, Kept, Old};
+use pycull::deflate::{BlockIndex, GzipReader, GzipWriter, Kept, Old, ReadAt, SparseReader};
 use pycull::pyc::Header;
 use pycull::rootfs::squash;
 use pycull::tar::{self, Member};
@@ -21,8 +23,17 @@ fn main() {
 
 const MODULES: u64 = 4000;
 
-/// A layer: modules of 4 KiB that look like Python, each with a cache.
+fn given() -> Option<OsString> {
+    std::env::var_os("PYCULL_LAYER")
+}
+
+/// A layer's archive: modules of 4 KiB that look like Python, each with a cache.
 static LAYER: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    if given().is_some() {
+        let mut layer = Vec::new();
+        GzipReader::new(&**BLOB).read_to_end(&mut layer).unwrap();
+        return layer;
+    }
     let mut builder = ::tar::Builder::new(Vec::new());
     for module in 0..MODULES {
         let source = source(module);
@@ -70,6 +81,9 @@ fn source(seed: u64) -> Vec<u8> {
 }
 
 static BLOB: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    if let Some(file) = given() {
+        return std::fs::read(file).unwrap();
+    }
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::new(6));
     encoder.write_all(&LAYER).unwrap();
     encoder.finish().unwrap()
@@ -110,29 +124,28 @@ fn inflate_with_zlib_rs(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// So many stretches of 20 kB go.
-#[divan::bench(args = [1, 10, 50])]
+/// What is left of the layer after so many cuts, an eighth of it together.
+fn kept(cuts: u64) -> Vec<Kept> {
+    let length = LAYER.len() as u64;
+    let (each, cut) = (length / cuts, length / cuts / 8);
+    let stretch = |number| Kept {
+        old: number * each..(number + 1) * each - cut,
+        new_start: number * (each - cut),
+    };
+    (0..cuts).map(stretch).collect()
+}
+
+#[divan::bench(args = [1, 10, 150])]
 fn splice(bencher: Bencher<'_, '_>, cuts: u64) {
-    let index = index(&BLOB);
-    let (mut kept, mut new, mut position) = (Vec::new(), Vec::new(), 0);
-    let layer = &**LAYER;
-    for cut in 0..cuts {
-        let start = cut * layer.len() as u64 / cuts;
-        kept.push(Kept {
-            old: position..start,
-            new_start: new.len() as u64,
-        });
-        new.extend_from_slice(&layer[position as usize..start as usize]);
-        position = start + 20_000;
-    }
-    kept.push(Kept {
-        old: position..layer.len() as u64,
-        new_start: new.len() as u64,
-    });
-    new.extend_from_slice(&layer[position as usize..]);
+    let (index, kept) = (index(&BLOB), kept(cuts));
+    let stretches = kept
+        .iter()
+        .map(|kept| &LAYER[kept.old.start as usize..kept.old.end as usize]);
+    let new: Vec<u8> = stretches.collect::<Vec<_>>().concat();
+    let bytes: Arc<dyn ReadAt> = Arc::new(BLOB.clone());
     bencher.counter(BytesCount::new(new.len())).bench(|| {
         let old = Old {
-            bytes: Arc::new(BLOB.clone()),
+            bytes: Arc::clone(&bytes),
             index: &index,
             kept: &kept,
             new_length: new.len() as u64,
@@ -140,6 +153,50 @@ fn splice(bencher: Bencher<'_, '_>, cuts: u64) {
         let mut writer = GzipWriter::splicing(io::sink(), 6, 1, old);
         writer.write_all(&new).unwrap();
         writer.finish().unwrap()
+    });
+}
+
+/// Pass 2's reading, if it decoded the layer a second time.
+#[divan::bench]
+fn read_again_whole(bencher: Bencher<'_, '_>) {
+    bencher
+        .counter(BytesCount::new(LAYER.len()))
+        .bench(|| io::copy(&mut GzipReader::new(&**BLOB), &mut io::sink()));
+}
+
+/// Pass 2's reading as it is: 96 KiB before each cut and 128 KiB after it, from windows kept in pass 1.
+#[divan::bench(args = [1, 10, 150])]
+fn read_again_around_cuts(bencher: Bencher<'_, '_>, cuts: u64) {
+    let (index, kept) = (index(&BLOB), kept(cuts));
+    let bytes: Arc<dyn ReadAt> = Arc::new(BLOB.clone());
+    bencher.counter(BytesCount::new(LAYER.len())).bench(|| {
+        let mut reader = SparseReader::new(Arc::clone(&bytes), &index);
+        let mut position = 0;
+        for stretch in &kept {
+            for (from, to) in [
+                (stretch.old.start, stretch.old.start + (128 << 10)),
+                (stretch.old.end.saturating_sub(96 << 10), stretch.old.end),
+            ] {
+                let (from, to) = (from.max(position), to.min(stretch.old.end).max(position));
+                reader.skip(from - position).unwrap();
+                io::copy(&mut reader.by_ref().take(to - from), &mut io::sink()).unwrap();
+                position = to;
+            }
+        }
+    });
+}
+
+/// Pass 2's reading, if pass 1 kept what it decoded in an unlinked temporary file.
+#[divan::bench]
+fn read_again_from_a_file(bencher: Bencher<'_, '_>) {
+    bencher.counter(BytesCount::new(LAYER.len())).bench(|| {
+        let mut file = tempfile::tempfile().unwrap();
+        for chunk in LAYER.chunks(256 << 10) {
+            file.write_all(chunk).unwrap();
+        }
+        file.rewind().unwrap();
+        let mut buffer = vec![0; 256 << 10];
+        while file.read(&mut buffer).unwrap() > 0 {}
     });
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct Common {
     /// Image to take where there are several, as os/architecture[/variant], or `all`
     #[arg(long, global = true, value_name = "PLATFORM", default_value = "all")]
     pub(crate) platform: PlatformChoice,
-    /// Layers to work on at a time [default: the processors]
+    /// Layers to work on at a time, and threads that compress [default: the processors]
     #[arg(long, short, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
     /// Print only the report and errors
@@ -161,7 +161,8 @@ pub(crate) struct Minimize {
     /// Change one key of the profile, for example levels=[0,1]; may be repeated
     #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append)]
     pub(crate) set: Vec<String>,
-    /// Compression of rewritten layers: keep, none, gzip[:LEVEL] or zstd[:LEVEL]
+    /// Compression of rewritten layers: keep (as it was, taking over what did not change), none,
+    /// gzip[:LEVEL] or zstd[:LEVEL]
     #[arg(long, value_name = "HOW", default_value = "keep")]
     pub(crate) compression: CompressionSetting,
     /// Say what would be done, and write nothing

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::DeflateError;
-use super::bit_reader::{BitReader, BitsInMemory};
+use super::bit_reader::BitReader;
 use super::huffman::{
     self, DISTANCE_BITS, DISTANCE_MEANING, DISTANCE_TABLE, Entry, LITERAL_BITS, LITERAL_MEANING,
     LITERAL_TABLE, PRECODE_BITS, PRECODE_MEANING, PRECODE_TABLE,
@@ -13,13 +13,13 @@ use super::huffman::{
 pub(super) const WINDOW: usize = 32 << 10;
 
 /// Bytes decoded before they must be taken.
-const CHUNK: usize = 192 << 10;
+pub(super) const CHUNK: usize = 192 << 10;
 
 /// Room after the chunk: the longest match, and what copying in words writes too much.
 const SLACK: usize = 258 + 40;
 
 const OUTPUT: usize = WINDOW + CHUNK + SLACK;
-type Output = [u8; OUTPUT];
+pub(super) type Output = [u8; OUTPUT];
 
 /// Why decoding stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,15 +46,15 @@ pub(super) struct Inflate<R> {
     state: State,
     in_last_block: bool,
     /// Bytes before `taken` are history, those up to `position` are new.
-    output: Box<Output>,
+    pub(super) output: Box<Output>,
     taken: usize,
-    position: usize,
+    pub(super) position: usize,
     /// Where in `output` the history begins.
-    history: usize,
+    pub(super) history: usize,
     /// The earliest place in `output` that was referred to since [`Self::furthest_back`].
-    earliest: usize,
-    literals: Box<[Entry; LITERAL_TABLE]>,
-    distances: Box<[Entry; DISTANCE_TABLE]>,
+    pub(super) earliest: usize,
+    pub(super) literals: Box<[Entry; LITERAL_TABLE]>,
+    pub(super) distances: Box<[Entry; DISTANCE_TABLE]>,
 }
 
 impl<R: Read> Inflate<R> {
@@ -245,218 +245,11 @@ impl<R: Read> Inflate<R> {
         Ok(())
     }
 
-    /// Decodes symbols. True at the end of the block, false where the buffer is full.
-    fn compressed(&mut self) -> io::Result<bool> {
-        while self.position < WINDOW + CHUNK {
-            if self.compressed_in_memory()? {
-                return Ok(true);
-            }
-            if self.position < WINDOW + CHUNK && self.symbol()? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The same, while nothing must be read and no care be taken. True at the end of the block.
-    #[inline(never)]
-    fn compressed_in_memory(&mut self) -> Result<bool, DeflateError> {
-        const LITERAL_MASK: u64 = (1 << LITERAL_BITS) - 1;
-        const DISTANCE_MASK: u64 = (1 << DISTANCE_BITS) - 1;
-        let mut input = self.input.in_memory();
-        let (literals, distances) = (&*self.literals, &*self.distances);
-        let output = &mut *self.output;
-        let history = self.history;
-        let mut position = self.position;
-        let mut earliest = self.earliest;
-        let mut result = Ok(false);
-        let next = |input: &BitsInMemory<'_>| literals[(input.peek() & LITERAL_MASK) as usize];
-        let mut entry = Entry::INVALID;
-        let mut is_loaded = false;
-        while position < WINDOW + CHUNK && input.refill_twice() {
-            // Of the 56 bits, two literals take at most 22 and a length at most 20.
-            if !is_loaded {
-                entry = next(&input);
-                is_loaded = true;
-            }
-            let mut word = input.peek();
-            input.consume(entry.bits());
-            if entry.is_literal() {
-                output[position] = entry.value() as u8;
-                position += 1;
-                entry = next(&input);
-                word = input.peek();
-                input.consume(entry.bits());
-                if entry.is_literal() {
-                    output[position] = entry.value() as u8;
-                    position += 1;
-                    entry = next(&input);
-                    word = input.peek();
-                    input.consume(entry.bits());
-                    if entry.is_literal() {
-                        output[position] = entry.value() as u8;
-                        position += 1;
-                        entry = next(&input);
-                        continue;
-                    }
-                }
-            }
-            if entry.is_special() {
-                if entry.is_second_table() {
-                    word = input.peek();
-                    entry = second_entry(literals, entry.second_place(word));
-                    input.consume(entry.bits());
-                }
-                if entry.is_literal() {
-                    output[position] = entry.value() as u8;
-                    position += 1;
-                    entry = next(&input);
-                    continue;
-                }
-                if entry.is_special() {
-                    result = match entry.is_end() {
-                        true => Ok(true),
-                        false => Err(DeflateError::Symbol),
-                    };
-                    break;
-                }
-            }
-            let length = entry.value_with_extra(word);
-
-            // A distance takes at most 28 bits.
-            input.refill();
-            entry = distances[(input.peek() & DISTANCE_MASK) as usize];
-            word = input.peek();
-            input.consume(entry.bits());
-            if entry.is_special() {
-                if entry.is_second_table() {
-                    word = input.peek();
-                    entry = second_entry(distances, entry.second_place(word));
-                    input.consume(entry.bits());
-                }
-                if entry.is_special() {
-                    result = Err(DeflateError::Symbol);
-                    break;
-                }
-            }
-            let distance = entry.value_with_extra(word);
-            if distance > position - history {
-                result = Err(DeflateError::Distance);
-                break;
-            }
-            entry = next(&input);
-            let from = position - distance;
-            earliest = earliest.min(from);
-            copy_match(output, position, distance, length);
-            position += length;
-        }
-        let state = input.state();
-        self.input.resume(state);
-        self.position = position;
-        self.earliest = earliest;
-        result
-    }
-}
-
-impl<R: Read> Inflate<R> {
-    /// Decodes one symbol, at the edge of what is in memory. True at the end of the block.
-    #[cold]
-    fn symbol(&mut self) -> io::Result<bool> {
-        let (entry, word) = self.entry(&|tables| &tables.literals[..], LITERAL_BITS)?;
-        if entry.is_special() {
-            return match entry.is_end() {
-                true => Ok(true),
-                false => Err(DeflateError::Symbol.into()),
-            };
-        }
-        if entry.is_literal() {
-            self.output[self.position] = entry.value() as u8;
-            self.position += 1;
-            return Ok(false);
-        }
-        let length = entry.value_with_extra(word);
-        let (entry, word) = self.entry(&|tables| &tables.distances[..], DISTANCE_BITS)?;
-        if entry.is_special() {
-            return Err(DeflateError::Symbol.into());
-        }
-        let distance = entry.value_with_extra(word);
-        if distance > self.position - self.history {
-            return Err(DeflateError::Distance.into());
-        }
-        self.earliest = self.earliest.min(self.position - distance);
-        copy_match(&mut self.output, self.position, distance, length);
-        self.position += length;
-        Ok(false)
-    }
-
-    /// Takes one code word with its extra bits, and returns them with what it means.
-    fn entry(
-        &mut self,
-        table: &dyn Fn(&Self) -> &[Entry],
-        first_bits: u32,
-    ) -> io::Result<(Entry, u64)> {
-        self.input.refill()?;
-        let mut entry = table(self)[(self.input.peek() & ((1 << first_bits) - 1)) as usize];
-        if entry.is_second_table() {
-            self.consume(first_bits)?;
-            entry = second_entry(table(self), entry.second_place(self.input.peek()));
-        }
-        let word = self.input.peek();
-        self.consume(entry.bits())?;
-        Ok((entry, word))
-    }
-
-    fn consume(&mut self, bits: u32) -> io::Result<()> {
+    pub(super) fn consume(&mut self, bits: u32) -> io::Result<()> {
         if !self.input.has(bits) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.input.consume(bits);
         Ok(())
-    }
-}
-
-/// An entry of a second table. Tables that [`huffman::build`] filled never lead outside.
-#[inline(always)]
-fn second_entry(table: &[Entry], place: usize) -> Entry {
-    table.get(place).copied().unwrap_or(Entry::INVALID)
-}
-
-/// Repeats what was `distance` bytes ago. There is [`SLACK`] after it, and words may be written into that.
-#[inline(always)]
-fn copy_match(output: &mut Output, position: usize, distance: usize, length: usize) {
-    let end = position + length;
-    let mut to = position;
-    let mut from = position - distance;
-    if distance >= 16 {
-        while to < end {
-            copy_word::<16>(output, from, to);
-            (from, to) = (from + 16, to + 16);
-        }
-    } else if distance >= 8 {
-        while to < end {
-            copy_word::<8>(output, from, to);
-            (from, to) = (from + 8, to + 8);
-        }
-    } else if distance == 1 {
-        let byte = output[from];
-        output[to..end].fill(byte);
-    } else {
-        for to in position..end {
-            output[to] = output[to - distance];
-        }
-    }
-}
-
-#[inline(always)]
-fn copy_word<const N: usize>(output: &mut Output, from: usize, to: usize) {
-    let Some(word) = output
-        .get(from..)
-        .and_then(<[u8]>::first_chunk::<N>)
-        .copied()
-    else {
-        return;
-    };
-    if let Some(target) = output.get_mut(to..).and_then(<[u8]>::first_chunk_mut::<N>) {
-        *target = word;
     }
 }

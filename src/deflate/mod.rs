@@ -12,6 +12,7 @@ mod inflate;
 mod layout;
 mod read_at;
 mod sparse_reader;
+mod symbols;
 #[cfg(test)]
 mod tests;
 
