@@ -44,9 +44,12 @@ impl Shared {
 pub(super) struct GrowingWriter(Arc<Shared>);
 
 impl GrowingWriter {
-    /// Ends the file, and says how many bytes it has.
-    pub(super) fn finish(self) -> u64 {
-        self.0.progress().written
+    /// Ends the file, has it brought to the disk, and says how many bytes it has.
+    pub(super) fn finish(self) -> io::Result<u64> {
+        let shared = Arc::clone(&self.0);
+        drop(self);
+        shared.file.sync_data()?;
+        Ok(shared.progress().written)
     }
 }
 

@@ -113,10 +113,11 @@ impl LayerWriter {
     /// written into it.
     pub fn finish(self, advance: &mut dyn FnMut(u64)) -> io::Result<WrittenLayer> {
         let output = self.encoder.finish()?;
-        let written_bytes = output
+        let output = output
             .into_inner()
-            .map_err(io::IntoInnerError::into_error)?
-            .finish();
+            .map_err(io::IntoInnerError::into_error)?;
+        // The disk takes its time, which reading back does not mind.
+        let written_bytes = output.finish()?;
         drop(self.meant);
         // Until the thread is done, or has failed.
         self.progress.into_iter().for_each(advance);
@@ -191,9 +192,10 @@ fn read_back(
         inner: file,
         hasher: DigestHasher::sha256(),
     };
-    let mut decoder = second_decoder::decode(&mut blob, compression)?;
-    let diff_id = read_ahead(&mut decoder, |stream| compare(stream, meant))?;
-    drop(decoder);
+    let diff_id = read_ahead(&mut blob, |blob| {
+        let mut decoder = second_decoder::decode(blob, compression)?;
+        read_ahead(&mut decoder, |stream| compare(stream, meant))
+    })?;
     // What the decoder left unread is part of the blob too.
     io::copy(&mut blob, &mut io::sink())?;
     Ok(ReadBack {

@@ -76,8 +76,10 @@ impl NewLayer<'_> {
             level,
             old: Some(old),
         };
-        let mut writer = LayerWriter::new(file, &path, encoding, self.threads)
-            .map_err(LayerErrorCause::Write)?;
+        // Little is compressed: reading back is the longest, and must not wait for a processor.
+        let threads = self.threads.div_ceil(2);
+        let mut writer =
+            LayerWriter::new(file, &path, encoding, threads).map_err(LayerErrorCause::Write)?;
         let mut input = SparseReader::new(bytes, &self.scan.blocks);
         apply(&mut input, length, edits, &mut writer).map_err(cause)?;
         // Little is read; what takes time is reading back what was written.
