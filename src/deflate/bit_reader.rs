@@ -180,9 +180,10 @@ pub(super) struct BitsInMemory<'a> {
 }
 
 impl BitsInMemory<'_> {
-    /// Makes at least 56 bits available, now and once more. False near the end of what is in memory.
+    /// Makes at least 56 bits available, and sees that [`Self::refill`] can do so once more. False near
+    /// the end of what is in memory.
     #[inline(always)]
-    pub(super) fn refill_twice(&mut self) -> bool {
+    pub(super) fn refill_with_one_to_spare(&mut self) -> bool {
         let ahead = self
             .input
             .get(self.position..)

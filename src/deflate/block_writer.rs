@@ -1,8 +1,10 @@
 //! Writing a gzip member out of deflate blocks made elsewhere.
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::layout::Copy;
+use super::layout::CopiedBlocks;
 use super::read_at::{ReadAt, read_exact_at};
 
 /// Bytes copied at a time.
@@ -18,6 +20,7 @@ const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 /// blocks without data go between: a few bits each, so that all eight places can be reached.
 pub(super) struct BlockWriter<W> {
     output: W,
+    is_abandoned: Arc<AtomicBool>,
     /// The bits of the last byte, which has less than eight yet.
     bits: u64,
     count: u32,
@@ -25,10 +28,12 @@ pub(super) struct BlockWriter<W> {
 }
 
 impl<W: Write> BlockWriter<W> {
-    pub(super) fn new(mut output: W) -> io::Result<Self> {
+    /// Begins the member. Once `is_abandoned` is set, copying stops.
+    pub(super) fn new(mut output: W, is_abandoned: Arc<AtomicBool>) -> io::Result<Self> {
         output.write_all(&HEADER)?;
         Ok(Self {
             output,
+            is_abandoned,
             bits: 0,
             count: 0,
             buffer: Vec::new(),
@@ -42,12 +47,15 @@ impl<W: Write> BlockWriter<W> {
     }
 
     /// Copies blocks of an old stream.
-    pub(super) fn copy(&mut self, run: &Copy, old: &dyn ReadAt) -> io::Result<()> {
+    pub(super) fn copy(&mut self, run: &CopiedBlocks, old: &dyn ReadAt) -> io::Result<()> {
         let (first, last) = (run.bits.start / 8, run.bits.end.div_ceil(8));
         let before = (run.bits.start % 8) as u32;
         self.advance_to(before)?;
         let mut at = first;
         while at < last {
+            if self.is_abandoned.load(Ordering::Relaxed) {
+                return Err(io::Error::other("the stream was given up"));
+            }
             let mut piece = std::mem::take(&mut self.buffer);
             piece.resize((last - at).min(PIECE) as usize, 0);
             read_exact_at(old, &mut piece, at)?;
@@ -152,9 +160,9 @@ mod tests {
     use super::*;
 
     /// A deflate stream's block of fixed codes with the data "x", at a place in its first byte.
-    fn block_at(place: u32) -> (Vec<u8>, Copy) {
+    fn block_at(place: u32) -> (Vec<u8>, CopiedBlocks) {
         let block = 0b010 | u32::from((0x30 + b'x').reverse_bits()) << 3;
-        let copy = Copy {
+        let copy = CopiedBlocks {
             bits: u64::from(place)..u64::from(place) + 18,
             length: 1,
             crc: crc32fast::hash(b"x"),
@@ -167,7 +175,7 @@ mod tests {
     #[test]
     fn every_place_in_a_byte_is_reached_from_every_other() {
         for (from, to) in (0..64).map(|pair| (pair / 8, pair % 8)) {
-            let mut writer = BlockWriter::new(Vec::new()).unwrap();
+            let mut writer = BlockWriter::new(Vec::new(), Arc::default()).unwrap();
             writer.advance_to(from).unwrap();
             assert_eq!(writer.count, from);
             let (old, copy) = block_at(to);

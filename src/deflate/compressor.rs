@@ -78,17 +78,12 @@ fn blocks(compress: &mut Compress, piece: &Piece) -> io::Result<Vec<u8>> {
     if !history.is_empty() {
         compress.set_dictionary(history)?;
     }
-    let mut blocks = Vec::with_capacity(data.len() / 2 + 1024);
-    loop {
-        let taken = compress.total_in() as usize;
-        let status = compress.compress_vec(&data[taken..], &mut blocks, FlushCompress::Sync)?;
-        if status != Status::Ok && status != Status::BufError {
-            return Err(io::Error::other("deflate ended before its input"));
-        }
-        // With room left, all was taken and the flush is complete.
-        if blocks.len() < blocks.capacity() {
-            return Ok(blocks);
-        }
-        blocks.reserve(blocks.len() / 2 + 1024);
+    // More than the blocks can have: how zlib stores bytes depends on the room that it is given.
+    let mut blocks = Vec::with_capacity(data.len() + data.len() / 8 + 1024);
+    let status = compress.compress_vec(data, &mut blocks, FlushCompress::Sync)?;
+    let is_whole = compress.total_in() == data.len() as u64 && blocks.len() < blocks.capacity();
+    match status == Status::Ok && is_whole {
+        true => Ok(blocks),
+        false => Err(io::Error::other("deflate did not take all of its input")),
     }
 }

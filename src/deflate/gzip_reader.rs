@@ -89,7 +89,7 @@ impl<R: Read> GzipReader<R> {
     }
 
     /// Goes on until there is something to take, or the stream ends.
-    fn decode(&mut self) -> io::Result<()> {
+    pub(super) fn decode(&mut self) -> io::Result<()> {
         while self.inflate.decoded().is_empty() && self.state != State::End {
             if self.state == State::MemberHeader {
                 self.start_member()?;
@@ -99,7 +99,7 @@ impl<R: Read> GzipReader<R> {
             self.open.crc.update(new);
             self.open.fingerprint.write(new);
             self.decoded += new.len() as u64;
-            let back = self.inflate.furthest_back() as u64;
+            let back = self.inflate.take_furthest_back() as u64;
             self.open.earliest = self.open.earliest.min(self.decoded - back);
             if let Stop::BlockEnd { last } = stop {
                 self.end_block(last);
@@ -119,6 +119,7 @@ impl<R: Read> GzipReader<R> {
             start: self.decoded,
         });
         self.open = OpenBlock::starting(self.inflate.input.bit_offset(), self.decoded);
+        self.index.offer_point(self.decoded, || &[]);
         self.state = State::InMember;
         Ok(())
     }
@@ -182,7 +183,12 @@ impl OpenBlock {
 
 impl<R: Read> Read for GzipReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.decode()?;
+        if let Err(error) = self.decode() {
+            // Nothing more comes.
+            self.state = State::End;
+            self.inflate.take(self.inflate.decoded().len());
+            return Err(error);
+        }
         let decoded = self.inflate.decoded();
         let count = decoded.len().min(buffer.len());
         buffer[..count].copy_from_slice(&decoded[..count]);

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -11,7 +12,7 @@ use super::block_writer::BlockWriter;
 use super::compressor::{Compressors, Pending, Piece};
 use super::index::BlockIndex;
 use super::inflate::WINDOW;
-use super::layout::{Copy, Kept, Run, Stretch, divide};
+use super::layout::{CopiedBlocks, Kept, Run, Stretch, divide};
 use super::read_at::ReadAt;
 
 /// Bytes that are compressed by themselves, with what comes before as dictionary.
@@ -38,12 +39,17 @@ pub struct Old<'a> {
 /// level and the old stream alone, not on the number of threads.
 pub struct GzipWriter<W> {
     compressors: Compressors,
+    is_abandoned: Arc<AtomicBool>,
     output: Option<SyncSender<Part>>,
     thread: Option<JoinHandle<io::Result<W>>>,
     runs: std::vec::IntoIter<Run>,
-    run: Run,
-    /// Bytes of `run` to come.
+    /// Whether all that comes after the runs is compressed.
+    is_endless: bool,
+    /// Whether the run at hand is copied, and how many of its bytes are to come.
+    is_copied: bool,
     left: u64,
+    /// What the run at hand decodes to, until that is asked for.
+    stretches: Vec<Stretch>,
     /// The stream's last bytes, a window of them at least where the next run needs one.
     recent: Vec<u8>,
     /// The piece that grows: its history, and as much of itself as was written.
@@ -53,37 +59,41 @@ pub struct GzipWriter<W> {
 }
 
 enum Part {
-    Copy(Copy),
+    Copy(CopiedBlocks),
     Compressed(Pending),
     End { crc: u32, length: u64 },
 }
 
 impl<W: Write + Send + 'static> GzipWriter<W> {
-    /// Compresses all of the stream at `level` (0 to 9) with so many threads.
+    /// Compresses all of the stream at `level` (0 to 9) with so many threads, at least one.
     pub fn new(output: W, level: u32, threads: usize) -> Self {
         let nothing = Arc::new(Vec::new());
-        Self::start(
-            output,
-            level,
-            threads,
-            vec![Run::Compress(u64::MAX)],
-            nothing,
-        )
+        Self::start(output, level, threads, Vec::new(), true, nothing)
     }
 
-    /// Takes over what the old stream has, and compresses the rest.
+    /// Takes over what the old stream has, and compresses the rest at `level` (0 to 9) with so many
+    /// threads, at least one.
     pub fn splicing(output: W, level: u32, threads: usize, old: Old<'_>) -> Self {
         let runs = divide(old.index, old.kept, old.new_length);
-        Self::start(output, level, threads, runs, old.bytes)
+        Self::start(output, level, threads, runs, false, old.bytes)
     }
 
-    fn start(output: W, level: u32, threads: usize, runs: Vec<Run>, old: Arc<dyn ReadAt>) -> Self {
+    fn start(
+        output: W,
+        level: u32,
+        threads: usize,
+        runs: Vec<Run>,
+        is_endless: bool,
+        old: Arc<dyn ReadAt>,
+    ) -> Self {
         let (sender, parts) = sync_channel(WAITING);
+        let is_abandoned = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&is_abandoned);
         let thread = std::thread::spawn(move || {
-            let mut writer = BlockWriter::new(output)?;
+            let mut writer = BlockWriter::new(output, stop)?;
             for part in parts {
                 match part {
-                    Part::Copy(run) => writer.copy(&run, &*old)?,
+                    Part::Copy(blocks) => writer.copy(&blocks, &*old)?,
                     Part::Compressed(blocks) => writer.aligned(&blocks.recv().map_err(lost)??)?,
                     Part::End { crc, length } => return writer.finish(crc, length),
                 }
@@ -91,12 +101,16 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
             Err(io::Error::other("the stream was not written to its end"))
         });
         Self {
-            compressors: Compressors::new(level, threads.max(1)),
+            // With more than can wait to be written, some would only wait for the others.
+            compressors: Compressors::new(level, threads.clamp(1, WAITING)),
+            is_abandoned,
             output: Some(sender),
             thread: Some(thread),
             runs: runs.into_iter(),
-            run: Run::Compress(0),
+            is_endless,
+            is_copied: false,
             left: 0,
+            stretches: Vec::new(),
             recent: Vec::new(),
             piece: Piece::default(),
             crc: Hasher::new(),
@@ -104,17 +118,15 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         }
     }
 
-    /// Whether the next bytes are taken over; if they are the first of a part that is, also what it
-    /// must decode to.
+    /// Whether the next bytes are taken over. What they must decode to is added to `expected` when a
+    /// part that is begins.
     ///
     /// # Errors
     /// I/O errors of the output and of the old stream.
-    pub fn next_is_copied(&mut self) -> io::Result<Option<Vec<Stretch>>> {
+    pub fn begin_part(&mut self, expected: &mut Vec<Stretch>) -> io::Result<bool> {
         self.begin_run()?;
-        Ok(match &mut self.run {
-            Run::Copy(run) => Some(std::mem::take(&mut run.stretches)),
-            Run::Compress(_) => None,
-        })
+        expected.append(&mut self.stretches);
+        Ok(self.is_copied)
     }
 
     /// How many of the next bytes need not be written, but can be [skipped](Self::skip): they are
@@ -124,16 +136,23 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
     /// I/O errors of the output and of the old stream.
     pub fn unneeded(&mut self) -> io::Result<u64> {
         self.begin_run()?;
-        Ok(match self.run {
-            Run::Copy(_) => self.left.saturating_sub(WINDOW as u64),
-            Run::Compress(_) => 0,
+        Ok(match self.is_copied {
+            true => self.left.saturating_sub(WINDOW as u64),
+            false => 0,
         })
     }
 
     /// Goes on after bytes that are [not needed](Self::unneeded).
-    pub fn skip(&mut self, bytes: u64) {
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] where they are needed.
+    pub fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        if bytes > self.unneeded()? {
+            return Err(wrong_length());
+        }
         self.left -= bytes;
         self.length += bytes;
+        Ok(())
     }
 
     /// Writes what is left, and gives back the output.
@@ -143,11 +162,7 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
     /// stream had another length than was said.
     pub fn finish(mut self) -> io::Result<W> {
         self.end_piece()?;
-        let is_whole = match self.run {
-            Run::Compress(u64::MAX) => true,
-            _ => self.left == 0 && self.runs.all(|run| run == Run::Compress(u64::MAX)),
-        };
-        if !is_whole {
+        if !self.is_endless && (self.left > 0 || self.runs.len() > 0) {
             return Err(wrong_length());
         }
         let (crc, length) = (self.crc.clone().finalize(), self.length);
@@ -160,22 +175,23 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         if self.left > 0 {
             return Ok(());
         }
-        let Some(run) = self.runs.next() else {
-            return Ok(());
+        let run = match self.runs.next() {
+            Some(run) => run,
+            None if self.is_endless => Run::Compress(u64::MAX),
+            None => return Ok(()),
         };
-        self.run = run;
-        match &self.run {
+        match run {
             Run::Compress(length) => {
-                self.left = *length;
+                (self.is_copied, self.left) = (false, length);
                 self.start_piece();
                 Ok(())
             }
-            Run::Copy(run) => {
-                self.left = run.length;
-                let crc = Hasher::new_with_initial_len(run.crc, run.length);
-                self.crc.combine(&crc);
-                let run = run.clone();
-                self.send(Part::Copy(run))
+            Run::Copy(mut blocks) => {
+                (self.is_copied, self.left) = (true, blocks.length);
+                self.stretches = std::mem::take(&mut blocks.stretches);
+                self.crc
+                    .combine(&Hasher::new_with_initial_len(blocks.crc, blocks.length));
+                self.send(Part::Copy(blocks))
             }
         }
     }
@@ -243,22 +259,24 @@ impl<W: Write + Send + 'static> Write for GzipWriter<W> {
         let mut count = usize::try_from(self.left)
             .unwrap_or(usize::MAX)
             .min(buffer.len());
-        if let Run::Compress(_) = self.run {
-            count = count.min(self.piece.history + PIECE - self.piece.bytes.len());
-            self.piece.bytes.extend_from_slice(&buffer[..count]);
-        }
-        // Of a run, only the last window can be the history of the next.
-        let unneeded = self.left.saturating_sub(WINDOW as u64).min(count as u64) as usize;
-        match self.run {
-            Run::Copy(_) => self.remember(&buffer[unneeded..count]),
-            Run::Compress(_) => self.remember(&buffer[..count]),
-        }
+        let unneeded = match self.is_copied {
+            // Only its last window can be the history of the next run.
+            true => self.left.saturating_sub(WINDOW as u64).min(count as u64) as usize,
+            false => {
+                count = count.min(self.piece.history + PIECE - self.piece.bytes.len());
+                self.piece.bytes.extend_from_slice(&buffer[..count]);
+                0
+            }
+        };
+        self.remember(&buffer[unneeded..count]);
         self.left -= count as u64;
         self.length += count as u64;
-        if let Run::Compress(_) = self.run {
+        if !self.is_copied {
             let is_full = self.piece.bytes.len() == self.piece.history + PIECE;
             if is_full || self.left == 0 {
                 self.end_piece()?;
+            }
+            if is_full && self.left > 0 {
                 self.start_piece();
             }
         }
@@ -273,6 +291,7 @@ impl<W: Write + Send + 'static> Write for GzipWriter<W> {
 
 impl<W> Drop for GzipWriter<W> {
     fn drop(&mut self) {
+        self.is_abandoned.store(true, Ordering::Relaxed);
         self.output = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

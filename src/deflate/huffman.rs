@@ -11,7 +11,8 @@ pub(super) const DISTANCE_BITS: u32 = 8;
 pub(super) const PRECODE_BITS: u32 = 7;
 
 /// Room for the first table and all second ones: the largest that any complete code of the
-/// alphabet's size can need (288 symbols of at most 15 bits after 11; 32 after 8; 19 of at most 7).
+/// alphabet's size can need (288 symbols of at most 15 bits after 11; 32 after 8; 19 of at most 7), as
+/// zlib's program `enough` counts it.
 pub(super) const LITERAL_TABLE: usize = 2342;
 pub(super) const DISTANCE_TABLE: usize = 402;
 pub(super) const PRECODE_TABLE: usize = 128;
@@ -107,35 +108,18 @@ pub(super) fn build(
     meaning: &[Entry],
     may_be_incomplete: bool,
 ) -> Result<(), DeflateError> {
-    let mut counts = [0u16; LONGEST_CODE + 1];
-    for length in lengths {
-        counts[usize::from(*length)] += 1;
-    }
-    counts[0] = 0;
-    let mut left = 1i32;
-    for count in &counts[1..] {
-        left = (left << 1) - i32::from(*count);
-        if left < 0 {
-            return Err(DeflateError::Code);
-        }
-    }
-    let longest = (1..=LONGEST_CODE)
-        .rev()
-        .find(|bits| counts[*bits] > 0)
-        .unwrap_or(0);
-    if left > 0 && !(may_be_incomplete && longest <= 1) {
-        return Err(DeflateError::Code);
-    }
+    let counts = count(lengths);
+    let is_complete = check(&counts, may_be_incomplete)?;
 
     let mut next_code = [0u16; LONGEST_CODE + 2];
     for bits in 1..=LONGEST_CODE {
         next_code[bits + 1] = (next_code[bits] + counts[bits]) << 1;
     }
     let first_size = 1usize << first_bits;
-    if left > 0 {
+    if !is_complete {
         table[..first_size].fill(Entry::INVALID);
     }
-    let mut long = [(0u16, 0u8, 0u16); 320];
+    let mut long = [LongWord::default(); 288];
     let mut long_count = 0;
     for (symbol, length) in lengths.iter().enumerate() {
         let bits = usize::from(*length);
@@ -154,7 +138,7 @@ pub(super) fn build(
                 *slot = entry;
             }
         } else {
-            long[long_count] = (word, *length, symbol as u16);
+            long[long_count] = LongWord { word, bits, symbol };
             long_count += 1;
         }
     }
@@ -162,29 +146,55 @@ pub(super) fn build(
     Ok(())
 }
 
+/// How many words there are of each length.
+fn count(lengths: &[u8]) -> [u16; LONGEST_CODE + 1] {
+    let mut counts = [0; LONGEST_CODE + 1];
+    for length in lengths {
+        counts[usize::from(*length)] += 1;
+    }
+    counts[0] = 0;
+    counts
+}
+
+/// Whether every sequence of bits begins with a word.
+fn check(counts: &[u16; LONGEST_CODE + 1], may_be_incomplete: bool) -> Result<bool, DeflateError> {
+    let mut left = 1i32;
+    for count in &counts[1..] {
+        left = (left << 1) - i32::from(*count);
+        if left < 0 {
+            return Err(DeflateError::Code);
+        }
+    }
+    let has_long_words = counts[2..].iter().any(|count| *count > 0);
+    match left {
+        0 => Ok(true),
+        _ if may_be_incomplete && !has_long_words => Ok(false),
+        _ => Err(DeflateError::Code),
+    }
+}
+
+/// A code word that is longer than the first table's index, its first bit lowest.
+#[derive(Clone, Copy, Default)]
+struct LongWord {
+    word: u16,
+    bits: usize,
+    symbol: usize,
+}
+
 /// Places the words longer than `first_bits`: those with the same first bits share a table.
-fn second_tables(
-    table: &mut [Entry],
-    first_bits: u32,
-    long: &mut [(u16, u8, u16)],
-    meaning: &[Entry],
-) {
+fn second_tables(table: &mut [Entry], first_bits: u32, long: &mut [LongWord], meaning: &[Entry]) {
     let prefix = |word: u16| usize::from(word) & ((1 << first_bits) - 1);
-    long.sort_unstable_by_key(|(word, _, _)| prefix(*word));
+    long.sort_unstable_by_key(|long| prefix(long.word));
     let mut place = 1usize << first_bits;
-    for group in long.chunk_by(|one, other| prefix(one.0) == prefix(other.0)) {
-        let longest = group
-            .iter()
-            .map(|(_, length, _)| *length)
-            .max()
-            .unwrap_or(0);
-        let index_bits = u32::from(longest) - first_bits;
+    for group in long.chunk_by(|one, other| prefix(one.word) == prefix(other.word)) {
+        let longest = group.iter().map(|long| long.bits).max().unwrap_or(0);
+        let index_bits = longest as u32 - first_bits;
         let size = 1usize << index_bits;
-        table[prefix(group[0].0)] = Entry::second_table(place, first_bits, index_bits);
-        for (word, length, symbol) in group {
-            let bits = usize::from(*length) - first_bits as usize;
-            let entry = meaning[usize::from(*symbol)].of_word(bits);
-            let start = place + usize::from(*word >> first_bits);
+        table[prefix(group[0].word)] = Entry::second_table(place, first_bits, index_bits);
+        for long in group {
+            let bits = long.bits - first_bits as usize;
+            let entry = meaning[long.symbol].of_word(bits);
+            let start = place + usize::from(long.word >> first_bits);
             for slot in table[start..place + size].iter_mut().step_by(1 << bits) {
                 *slot = entry;
             }

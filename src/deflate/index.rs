@@ -19,20 +19,21 @@ pub struct Block {
     pub last_mark: Option<u64>,
 }
 
-/// A block is noted by itself once it has so many bits or so much data: an index is small then,
-/// whatever the stream is made of.
+/// A block is noted by itself once it has so many bits or so much data; smaller ones are taken together.
+/// An index is small then, whatever the stream is made of: it has an entry for each KiB of the stream
+/// at most. A block of ordinary data has ten times as much.
 const ENOUGH_BITS: u64 = 8 << 10;
 const ENOUGH_DATA: u64 = 64 << 10;
 
-/// Most blocks in an index, 32 MiB of them. Only a stream of crumbs, hundreds of thousands of members
-/// smaller than [`ENOUGH_BITS`], has more.
+/// Most blocks in an index, 36 MiB of them. zlib's blocks of data that does not compress have 16 KiB,
+/// so that is 8 GiB of it; or hundreds of thousands of members smaller than [`ENOUGH_BITS`].
 const MOST_BLOCKS: usize = 512 << 10;
 
 /// Bytes of data between two resume points at first. It doubles whenever there are [`MOST_POINTS`].
-const FIRST_SPACING: u64 = 1 << 20;
+const FIRST_SPACING: u64 = 2 << 20;
 
-/// Most resume points, of a window each: 4 MiB.
-const MOST_POINTS: usize = 128;
+/// Most resume points, of a window each: 2 MiB.
+const MOST_POINTS: usize = 64;
 
 /// A block that decoding can begin at.
 #[derive(Debug)]
@@ -67,6 +68,11 @@ impl Default for BlockIndex {
 }
 
 impl BlockIndex {
+    /// Whether nothing can be taken over.
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
     /// The blocks.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
@@ -93,9 +99,12 @@ impl BlockIndex {
 
     /// Offers the bytes before the block that comes next, which begins at `data`.
     pub(super) fn offer_point<'a>(&mut self, data: u64, window: impl FnOnce() -> &'a [u8]) {
+        if self.blocks.is_empty() {
+            return;
+        }
         let newest = self.points.last();
         let newest = newest.map_or(0, |point| self.blocks[point.block - 1].data.end);
-        if self.is_closed || data < newest.saturating_add(self.spacing) {
+        if data < newest.saturating_add(self.spacing) {
             return;
         }
         if self.points.len() == MOST_POINTS {

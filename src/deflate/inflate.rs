@@ -45,13 +45,15 @@ pub(super) struct Inflate<R> {
     pub(super) input: BitReader<R>,
     state: State,
     in_last_block: bool,
+    /// Whether the tables are those of the fixed codes, which many small blocks in a row may have.
+    has_fixed_tables: bool,
     /// Bytes before `taken` are history, those up to `position` are new.
     pub(super) output: Box<Output>,
     taken: usize,
     pub(super) position: usize,
     /// Where in `output` the history begins.
     pub(super) history: usize,
-    /// The earliest place in `output` that was referred to since [`Self::furthest_back`].
+    /// The earliest place in `output` that was referred to since [`Self::take_furthest_back`].
     pub(super) earliest: usize,
     pub(super) literals: Box<[Entry; LITERAL_TABLE]>,
     pub(super) distances: Box<[Entry; DISTANCE_TABLE]>,
@@ -63,6 +65,7 @@ impl<R: Read> Inflate<R> {
             input,
             state: State::BetweenBlocks,
             in_last_block: false,
+            has_fixed_tables: false,
             output: Box::new([0; OUTPUT]),
             taken: 0,
             position: 0,
@@ -104,7 +107,7 @@ impl<R: Read> Inflate<R> {
     }
 
     /// How many bytes before the next one the earliest is that was referred to since the last call.
-    pub(super) fn furthest_back(&mut self) -> usize {
+    pub(super) fn take_furthest_back(&mut self) -> usize {
         let back = self.position - self.earliest;
         self.earliest = self.position;
         back
@@ -171,12 +174,14 @@ impl<R: Read> Inflate<R> {
                 }
                 self.state = State::Stored(length as usize);
             }
+            1 if self.has_fixed_tables => self.state = State::Compressed,
             1 => {
                 let mut lengths = [8; 288 + 32];
                 lengths[144..256].fill(9);
                 lengths[256..280].fill(7);
                 lengths[288..].fill(5);
                 self.tables(&lengths, 288)?;
+                self.has_fixed_tables = true;
             }
             2 => self.dynamic_tables()?,
             _ => return Err(DeflateError::BlockType.into()),
@@ -236,6 +241,7 @@ impl<R: Read> Inflate<R> {
 
     /// Code lengths of literals, then of distances.
     fn tables(&mut self, lengths: &[u8], literal_count: usize) -> io::Result<()> {
+        self.has_fixed_tables = false;
         let (literals, distances) = lengths.split_at(literal_count);
         let table = &mut self.literals[..];
         huffman::build(table, LITERAL_BITS, literals, &LITERAL_MEANING, true)?;

@@ -28,14 +28,14 @@ pub struct Stretch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Run {
     /// Blocks of the old stream, as they are.
-    Copy(Copy),
+    Copy(CopiedBlocks),
     /// So many bytes that must be compressed.
     Compress(u64),
 }
 
 /// Deflate blocks that follow each other without a gap.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Copy {
+pub(super) struct CopiedBlocks {
     /// Their bits in the old stream.
     pub(super) bits: Range<u64>,
     /// Bytes that they decode to.
@@ -63,7 +63,7 @@ pub(super) fn divide(index: &BlockIndex, kept: &[Kept], length: u64) -> Vec<Run>
             }
             match runs.last_mut() {
                 Some(Run::Copy(run)) if run.bits.end == block.bits.start => run.extend(block),
-                _ => runs.push(Run::Copy(Copy::of(block))),
+                _ => runs.push(Run::Copy(CopiedBlocks::of(block))),
             }
             position = start + (block.data.end - block.data.start);
         }
@@ -90,7 +90,7 @@ fn blocks_within<'a>(
         .filter(move |block| block.data.start - u64::from(block.reach) >= start)
 }
 
-impl Copy {
+impl CopiedBlocks {
     fn of(block: &Block) -> Self {
         Self {
             bits: block.bits.clone(),

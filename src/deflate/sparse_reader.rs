@@ -53,6 +53,9 @@ impl<'a> SparseReader<'a> {
             let open_end = open.map_or(self.position, |block| block.data.end);
             if block.data.start > open_end {
                 self.discard(open_end - self.position)?;
+                // All of the block may be there, and its end not decoded.
+                self.reader.decode()?;
+                self.check()?;
                 self.jump(point.block, &point.window)?;
             }
         }
@@ -71,6 +74,17 @@ impl<'a> SparseReader<'a> {
         Ok(())
     }
 
+    /// Checks what is not yet, where all was read.
+    ///
+    /// # Errors
+    /// As reading, and [`io::ErrorKind::InvalidData`] where there is more.
+    pub fn finish(mut self) -> io::Result<()> {
+        match self.read(&mut [0])? {
+            0 => Ok(()),
+            _ => Err(changed()),
+        }
+    }
+
     fn discard(&mut self, bytes: u64) -> io::Result<()> {
         let discarded = io::copy(&mut self.by_ref().take(bytes), &mut io::sink())?;
         match discarded == bytes {
@@ -84,10 +98,7 @@ impl<'a> SparseReader<'a> {
         let found = self.reader.take_blocks();
         let expected = &self.index.blocks()[self.next_block..];
         if !expected.starts_with(found.blocks()) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the blob is not what it was when it was first read",
-            ));
+            return Err(changed());
         }
         self.next_block += found.blocks().len();
         Ok(())
@@ -101,4 +112,11 @@ impl Read for SparseReader<'_> {
         self.check()?;
         Ok(count)
     }
+}
+
+fn changed() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "it is not what it was when it was first read",
+    )
 }

@@ -106,12 +106,12 @@ struct InRegisters<'a> {
 impl InRegisters<'_> {
     #[inline(always)]
     fn run(&mut self) -> Result<bool, DeflateError> {
-        if !self.input.refill_twice() {
+        if !self.input.refill_with_one_to_spare() {
             return Ok(false);
         }
         self.look_up();
         // At every turn there are 56 bits: two literals take at most 22, a third or a length 20.
-        while self.position < WINDOW + CHUNK && self.input.refill_twice() {
+        while self.position < WINDOW + CHUNK && self.input.refill_with_one_to_spare() {
             let (mut entry, mut word) = self.take();
             if entry.is_literal() {
                 self.literal(entry);
@@ -169,7 +169,7 @@ impl InRegisters<'_> {
 
     #[inline(always)]
     fn distance(&mut self) -> Result<usize, DeflateError> {
-        // At most 28 bits.
+        // It takes at most 28 bits. This turn began with a refill to spare.
         self.input.refill();
         let mut word = self.input.peek();
         let mut entry = self.distances[(word & ((1 << DISTANCE_BITS) - 1)) as usize];
@@ -193,7 +193,7 @@ impl InRegisters<'_> {
     }
 }
 
-/// An entry of a second table. Tables that [`huffman::build`] filled never lead outside.
+/// An entry of a second table. Tables that were built from a code never lead outside.
 #[inline(always)]
 fn second_entry(table: &[Entry], place: usize) -> Entry {
     table.get(place).copied().unwrap_or(Entry::INVALID)

@@ -115,7 +115,7 @@ fn spliced(old: &[u8], index: &BlockIndex, kept: &[Kept], new: &[u8], threads: u
         match writer.unneeded().unwrap() {
             0 => position += writer.write(&new[position..]).unwrap(),
             unneeded => {
-                writer.skip(unneeded);
+                writer.skip(unneeded).unwrap();
                 position += unneeded as usize;
             }
         }
@@ -208,6 +208,45 @@ fn a_stream_that_changed_since_it_was_indexed_is_not_read() {
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
 }
 
+/// A block that fills the decoder's buffer to its last byte, and then others.
+fn full_buffer_then_noise(byte: u8) -> (Vec<u8>, Vec<u8>) {
+    let first = vec![byte; inflate::WINDOW + inflate::CHUNK];
+    let data = [first.clone(), noise(8 << 20)].concat();
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+    encoder.write_all(&first).unwrap();
+    encoder.flush().unwrap();
+    encoder.write_all(&data[first.len()..]).unwrap();
+    (encoder.finish().unwrap(), data)
+}
+
+#[test]
+fn a_block_whose_end_was_not_decoded_is_checked_before_others_are_skipped() {
+    let (stream, data) = full_buffer_then_noise(100);
+    let (other, other_data) = full_buffer_then_noise(101);
+    assert_eq!(stream.len(), other.len());
+    let index = index(&stream, &data);
+    let end = inflate::WINDOW + inflate::CHUNK;
+    assert_eq!(index.blocks()[0].data, 0..end as u64);
+    for (stream, data, is_right) in [(stream, data, true), (other, other_data, false)] {
+        let mut reader = SparseReader::new(Arc::new(stream), &index);
+        let mut found = vec![0; end];
+        let read = reader.read_exact(&mut found);
+        assert!(read.is_err() || found == data[..end]);
+        assert_eq!(read.and_then(|()| reader.skip(6 << 20)).is_ok(), is_right);
+    }
+}
+
+#[test]
+fn millions_of_empty_blocks_take_no_long_time_and_no_memory() {
+    // Four empty blocks of fixed codes, ten bits each, are five bytes.
+    let blocks = [0b0000_0010, 0b0000_1000, 0b0010_0000, 0b1000_0000, 0];
+    let mut stream = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+    stream.extend(blocks.repeat(1 << 20));
+    stream.extend([0b11, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let index = index(&stream, &[]);
+    assert!(index.blocks().len() < stream.len() / 1000);
+}
+
 #[test]
 fn a_long_stream_has_a_bounded_number_of_resume_points() {
     let old = noise(200 << 20);
@@ -218,12 +257,12 @@ fn a_long_stream_has_a_bounded_number_of_resume_points() {
             .point_before(data)
             .map_or(0, |point| index.blocks()[point.block].data.start);
         assert!(
-            start <= data && data - start < 3 << 20,
+            start <= data && data - start < 9 << 20,
             "{start} for {data}"
         );
         starts.insert(start);
     }
-    assert!(starts.len() <= 128, "{} points", starts.len());
+    assert!(starts.len() <= 64, "{} points", starts.len());
 }
 
 #[test]

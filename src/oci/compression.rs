@@ -128,7 +128,7 @@ impl<R: Read> Decoder<R> {
         }
     }
 
-    /// The deflate blocks met so far, where there are any.
+    /// The deflate blocks met so far, where there are any: all of them once it was read to its end.
     pub fn into_block_index(self) -> BlockIndex {
         match self.inner {
             Inner::Gzip(reader) => reader.into_index(),

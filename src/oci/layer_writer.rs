@@ -43,7 +43,8 @@ pub struct LayerWriter {
     meant: Sender<Stretch>,
     /// Bytes of the file as they are read back.
     progress: Receiver<u64>,
-    read_back: JoinHandle<io::Result<ReadBack>>,
+    /// After the encoder: the file has no end before that is gone.
+    read_back: ReadBackThread,
     uncompressed_bytes: u64,
     path: PathBuf,
     compression: Compression,
@@ -74,7 +75,9 @@ impl LayerWriter {
             encoder: Encoder::new(output, encoding, threads)?,
             meant,
             progress,
-            read_back: std::thread::spawn(move || read_back(reader, compression, &stretches)),
+            read_back: ReadBackThread(Some(std::thread::spawn(move || {
+                read_back(reader, compression, &stretches)
+            }))),
             uncompressed_bytes: 0,
             path: path.to_owned(),
             compression,
@@ -99,7 +102,7 @@ impl LayerWriter {
     pub fn skip(&mut self, bytes: u64) -> io::Result<()> {
         self.expect_copied()?;
         if let Encoder::Gzip(encoder) = &mut self.encoder {
-            encoder.skip(bytes);
+            encoder.skip(bytes)?;
         }
         self.uncompressed_bytes += bytes;
         Ok(())
@@ -121,10 +124,7 @@ impl LayerWriter {
         drop(self.meant);
         // Until the thread is done, or has failed.
         self.progress.into_iter().for_each(advance);
-        let found = self
-            .read_back
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the thread that reads back failed")))?;
+        let found = self.read_back.join()?;
         if found.compressed_bytes != written_bytes {
             return Err(not_as_written());
         }
@@ -143,9 +143,9 @@ impl LayerWriter {
         let Encoder::Gzip(encoder) = &mut self.encoder else {
             return Ok(false);
         };
-        let stretches = encoder.next_is_copied()?;
-        let is_copied = stretches.is_some();
-        for stretch in stretches.into_iter().flatten() {
+        let mut expected = Vec::new();
+        let is_copied = encoder.begin_part(&mut expected)?;
+        for stretch in expected {
             self.expect(stretch);
         }
         Ok(is_copied)
@@ -173,6 +173,26 @@ impl Write for LayerWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         self.encoder.flush()
+    }
+}
+
+/// The thread that reads back. It is waited for even where the layer is given up.
+struct ReadBackThread(Option<JoinHandle<io::Result<ReadBack>>>);
+
+impl ReadBackThread {
+    fn join(mut self) -> io::Result<ReadBack> {
+        let failed = || io::Error::other("the thread that reads back failed");
+        let thread = self.0.take().ok_or_else(failed)?;
+        thread.join().unwrap_or_else(|_| Err(failed()))
+    }
+}
+
+impl Drop for ReadBackThread {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            // Its result is about a layer that nobody wants.
+            let _ = thread.join();
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! The decoders that read written layers back: other implementations than those that layers are
-//! read and written with, so that a fault in one does not vouch for itself.
+//! read with, so that a fault in one does not vouch for itself.
 
 use std::io::{self, BufRead, BufReader, Read};
 

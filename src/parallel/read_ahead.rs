@@ -9,8 +9,8 @@ const BUFFERS: usize = 4;
 
 /// Reads `reader` a few buffers ahead of `consume`, on another thread.
 ///
-/// `consume` sees the reader's bytes, its end and its error as if it read it itself. Where it returns
-/// before the end, up to 1 MiB more than it took may have been read.
+/// `consume` sees the reader's bytes, its end and its error (once; nothing comes after it). Where it
+/// returns before the end, up to 1 MiB more than it took may have been read.
 pub fn read_ahead<R: Read + Send, T>(
     reader: &mut R,
     consume: impl FnOnce(&mut ReadAhead) -> T,

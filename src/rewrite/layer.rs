@@ -37,7 +37,8 @@ impl Edit {
 pub enum Piece {
     /// These.
     Bytes(Vec<u8>),
-    /// Those of an earlier stretch of the same stream.
+    /// Those of an earlier stretch of the same stream. No two that edits want may overlap, unless they
+    /// are the same.
     Earlier(Range<u64>),
 }
 
@@ -200,7 +201,7 @@ pub fn apply(
     };
     for edit in edits {
         stream.copy(edit.range.start, output)?;
-        stream.drop(edit.range.end)?;
+        stream.leave_out(edit.range.end)?;
         for piece in &edit.replacement {
             match piece {
                 Piece::Bytes(bytes) => output.write_all(bytes),
@@ -239,7 +240,7 @@ impl Stream<'_> {
     }
 
     /// Leaves out what is before `end`.
-    fn drop(&mut self, end: u64) -> Result<(), ApplyError> {
+    fn leave_out(&mut self, end: u64) -> Result<(), ApplyError> {
         while self.position < end {
             let unneeded = self.captures.unneeded(self.position);
             match unneeded.min(end - self.position) {
@@ -300,7 +301,7 @@ impl Captures {
                 _ => None,
             })
             .collect();
-        wanted.sort_by_key(|(range, _)| range.start);
+        wanted.sort_by_key(|(range, _)| (range.start, range.end));
         wanted.dedup();
         Self {
             wanted,

@@ -1,13 +1,15 @@
 //! One layer written anew.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::deflate::{Old, ReadAt, SparseReader};
+use crate::oci::blob::into_blob_error;
 use crate::oci::compression::{CompressionSetting, Encoding};
 use crate::oci::layer_writer::{LayerWriter, WrittenLayer};
-use crate::oci::{BlobStore, Compression};
+use crate::oci::{BlobStore, Compression, open_verified};
 use crate::plan::LayerPlan;
 use crate::progress::Observer;
 use crate::rewrite::layer::{ApplyError, Edit, Whole, apply, edits, kept};
@@ -37,9 +39,9 @@ impl NewLayer<'_> {
             .and_then(|file| file.keep().map_err(|error| error.error))
             .map_err(LayerErrorCause::Write)?;
         match self.encoding() {
-            Encoding::Gzip { level, .. } if self.can_be_spliced() => {
-                self.splice(&edits, level, file)
-            }
+            Encoding::Gzip { level, .. } if self.can_be_spliced() => self
+                .splice(&edits, level, file)
+                .map_err(|cause| self.damage().unwrap_or(cause)),
             encoding => self.encode(&edits, encoding, file),
         }
     }
@@ -52,7 +54,7 @@ impl NewLayer<'_> {
     fn can_be_spliced(&self) -> bool {
         self.compression == CompressionSetting::Keep
             && self.scan.compression == Compression::Gzip
-            && !self.scan.blocks.blocks().is_empty()
+            && !self.scan.blocks.is_empty()
     }
 
     /// Takes over the blocks of the old layer.
@@ -82,7 +84,8 @@ impl NewLayer<'_> {
             LayerWriter::new(file, &path, encoding, threads).map_err(LayerErrorCause::Write)?;
         let mut input = SparseReader::new(bytes, &self.scan.blocks);
         apply(&mut input, length, edits, &mut writer).map_err(cause)?;
-        // Little is read; what takes time is reading back what was written.
+        input.finish().map_err(LayerErrorCause::Decode)?;
+        // What takes longest is reading back what was written.
         let mut left = descriptor.size();
         let mut advance = |bytes: u64| {
             let bytes = bytes.min(left);
@@ -92,6 +95,16 @@ impl NewLayer<'_> {
         let written = writer.finish(&mut advance);
         advance(u64::MAX);
         written.map_err(LayerErrorCause::Write)
+    }
+
+    /// What is wrong with the old blob by now, if anything: then that is why the new one failed.
+    fn damage(&self) -> Option<LayerErrorCause> {
+        let descriptor = &self.scan.layer.descriptor;
+        let read = open_verified(self.store, descriptor).and_then(|mut blob| {
+            io::copy(&mut blob, &mut io::sink())
+                .map_err(|error| into_blob_error(error, descriptor.digest()))
+        });
+        read.err().map(LayerErrorCause::Blob)
     }
 
     /// Compresses the whole layer.

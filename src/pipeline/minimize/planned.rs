@@ -1,6 +1,7 @@
 //! An image with what is to be done to it.
 
 use super::MinimizeOptions;
+use crate::deflate::BlockIndex;
 use crate::inventory::Inventory;
 use crate::oci::Image;
 use crate::pipeline::{Options, PipelineError, survey};
@@ -35,7 +36,7 @@ pub(super) fn plan_image<'a>(
             }
         },
     };
-    let inventory = survey(&*source.store, image, options)?;
+    let mut inventory = survey(&*source.store, image, options)?;
     let policy = Policy {
         levels: &levels,
         stale: profile.stale,
@@ -44,6 +45,12 @@ pub(super) fn plan_image<'a>(
         scope: Some(&profile.scope),
     };
     let plan = keep_one_layer(plan(&inventory, &policy));
+    for (scan, plan) in inventory.layers.iter_mut().zip(&plan.layers) {
+        if plan.steps.is_empty() {
+            // Nothing will be taken over from it.
+            scan.blocks = BlockIndex::default();
+        }
+    }
     Ok(Planned {
         image,
         inventory,
