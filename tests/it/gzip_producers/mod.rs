@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 
-use pycull::deflate::{BlockIndex, GzipReader, GzipWriter, Old};
+use pycull::deflate::{Block, BlockIndex, GzipReader, GzipWriter, Old};
 
 use self::decoders::{Case, all_decode};
 use self::sample::{Edited, Random, edited, sample};
@@ -127,10 +127,11 @@ fn a_stream_of_one_giant_block_is_spliced() {
 #[track_caller]
 fn splices(stream: &[u8], data: &[u8], least_copied: u64) {
     let index = indexed(stream, data);
+    let edges: Vec<u64> = index.blocks().iter().flat_map(edges).collect();
     let mut random = Random::new(stream);
     let mut cases = Vec::new();
     for (places, level) in ROUNDS {
-        let new = edited(data, places, &mut random);
+        let new = edited(data, places, &edges, &mut random);
         let spliced = spliced(stream, &index, &new, level);
         let copied = copied(stream, &index, &spliced) * 100 / data.len() as u64;
         assert!(places != 0 || copied == 100, "{copied} % without an edit");
@@ -150,6 +151,12 @@ fn splices(stream: &[u8], data: &[u8], least_copied: u64) {
         });
     }
     all_decode(&cases);
+}
+
+/// Where a stretch that is kept may begin so that it has just enough for a block, or one byte too little.
+fn edges(block: &Block) -> [u64; 2] {
+    let first = block.data.start - u64::from(block.reach);
+    [first, (first + 1).min(block.data.end)]
 }
 
 /// The blocks of a stream. Its bytes are what is expected, to pycull and to flate2.

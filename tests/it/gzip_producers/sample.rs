@@ -98,8 +98,8 @@ pub struct Edited {
     pub inserted: usize,
 }
 
-/// Cuts, insertions and replacements at so many places of a stream.
-pub fn edited(old: &[u8], places: usize, random: &mut Random) -> Edited {
+/// Cuts, insertions and replacements at so many places of a stream. Some cuts end at one of the `edges`.
+pub fn edited(old: &[u8], places: usize, edges: &[u64], random: &mut Random) -> Edited {
     let mut edits: Vec<(usize, usize, Vec<u8>)> = (0..places)
         .map(|_| {
             let start = random.below(old.len() + 1);
@@ -115,7 +115,12 @@ pub fn edited(old: &[u8], places: usize, random: &mut Random) -> Edited {
                 1 => old[from..old.len().min(from + cut % 6000)].to_vec(),
                 _ => Vec::new(),
             };
-            (start, cut, inserted)
+            if edges.is_empty() || random.below(2) == 0 {
+                return (start, cut, inserted);
+            }
+            let edge = edges[random.below(edges.len())] as usize;
+            let start = edge.saturating_sub(cut);
+            (start, edge - start, inserted)
         })
         .collect();
     edits.sort();
