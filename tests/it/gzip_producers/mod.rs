@@ -8,6 +8,7 @@ mod sample;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use pycull::deflate::{Block, BlockIndex, GzipReader, GzipWriter, Old};
 
@@ -172,13 +173,20 @@ fn indexed(stream: &[u8], data: &[u8]) -> BlockIndex {
 /// The one place that knows how a stream is spliced.
 fn spliced(stream: &[u8], index: &BlockIndex, new: &Edited, level: u32) -> Vec<u8> {
     let old = Old {
-        bytes: Box::new(stream.to_vec()),
+        bytes: Arc::new(stream.to_vec()),
         index,
         kept: &new.kept,
         new_length: new.bytes.len() as u64,
     };
     let mut writer = GzipWriter::splicing(Vec::new(), level, 2, old);
-    writer.write_all(&new.bytes).unwrap();
+    let mut rest = &new.bytes[..];
+    while !rest.is_empty() {
+        let skipped = writer.unneeded().unwrap();
+        writer.skip(skipped);
+        rest = &rest[skipped as usize..];
+        let written = writer.write(rest).unwrap();
+        rest = &rest[written..];
+    }
     writer.finish().unwrap()
 }
 
