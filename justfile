@@ -19,3 +19,8 @@ bench:
 # The main job, on an image that ships with the repository.
 demo:
     cargo run --release -- minimize testdata/fedora-shaped.tar --output target/demo.tar
+
+# Fuzz the splicing of gzip streams for so many seconds (fuzz/README.md).
+fuzz SECONDS='600':
+    fuzz/seed fuzz/corpus/splice
+    cargo +nightly fuzz run -s none --no-trace-compares splice -- -max_total_time={{ SECONDS }} -timeout=60

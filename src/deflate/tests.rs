@@ -266,6 +266,28 @@ fn a_long_stream_has_a_bounded_number_of_resume_points() {
 }
 
 #[test]
+fn a_block_is_copied_where_all_that_it_refers_to_is_kept_and_not_a_byte_less() {
+    let old = data(1_000_000, 3);
+    let stream = gzip(&old, 6);
+    let index = index(&stream, &old);
+    for block in index.blocks().iter().filter(|block| block.reach > 0) {
+        let first = (block.data.start - u64::from(block.reach)) as usize;
+        let copies = |from: usize| {
+            // Other bytes are where the kept ones would refer to.
+            let other: Vec<u8> = old[..from].iter().map(|byte| !byte).collect();
+            let (new, kept) = changed(&old, &[(0, from, other)]);
+            assert!(plain(&spliced(&stream, &index, &kept, &new, 1)) == new);
+            let runs = layout::divide(&index, &kept, new.len() as u64);
+            runs.iter().any(
+                |run| matches!(run, layout::Run::Copy(copy) if copy.bits.start == block.bits.start),
+            )
+        };
+        assert!(copies(first));
+        assert!(!copies(first + 1));
+    }
+}
+
+#[test]
 fn a_stream_of_another_length_than_was_said_is_refused() {
     let old = data(300_000, 4);
     let stream = gzip(&old, 6);

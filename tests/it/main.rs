@@ -11,6 +11,7 @@ mod command_line;
 mod determinism;
 mod engines;
 mod fedora;
+mod gzip_producers;
 mod indexes;
 mod inventory;
 mod kill;

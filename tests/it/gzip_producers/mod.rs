@@ -1,0 +1,259 @@
+//! Streams of the gzip writers that there are, spliced with random edits, and read by other decoders.
+
+mod decoders;
+mod generator;
+mod go;
+mod sample;
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use pycull::deflate::{Block, BlockIndex, GzipReader, GzipWriter, Old};
+
+use self::decoders::{Case, all_decode};
+use self::sample::{Edited, Random, edited, sample};
+use super::support::tools::{tool, tool_command};
+
+/// Part of the data, in percent, that is in copied blocks after a few edits, where blocks are of ordinary size.
+const ORDINARY: u64 = 40;
+
+/// Edits at so many places, and the level for what is compressed anew: each makes a stream of its own.
+const ROUNDS: [(usize, u32); 3] = [(0, 6), (3, 6), (20, 1)];
+
+#[test]
+fn streams_of_gnu_gzip_are_spliced() {
+    for level in ["-1", "-6", "-9"] {
+        splices(&filtered("gzip", &["-c", level]), sample(), ORDINARY);
+    }
+}
+
+#[test]
+fn streams_of_pigz_are_spliced() {
+    for level in ["-0", "-1", "-6", "-9"] {
+        splices(&filtered("pigz", &["-c", "-p2", level]), sample(), ORDINARY);
+    }
+    // Pieces without a dictionary, and other sizes.
+    let independent = ["-c", "-p2", "-i", "-b", "64"];
+    splices(&filtered("pigz", &independent), sample(), ORDINARY);
+}
+
+#[test]
+fn streams_of_zopfli_are_spliced() {
+    let part = &sample()[1_000_000..1_400_000];
+    let file = written(part);
+    let path = file.path().to_str().unwrap();
+    let once = tool("zopfli", ["-c", "--i1", path]).success().stdout;
+    splices(&once, part, 0);
+    let in_pigz = tool("pigz", ["-c", "-11", "-I", "1", "-p2", path]).success();
+    splices(&in_pigz.stdout, part, 0);
+}
+
+#[test]
+fn streams_of_libdeflate_are_spliced() {
+    for level in 1..=12 {
+        let level = format!("-{level}");
+        let stream = filtered("libdeflate-gzip", &["-c", &level]);
+        splices(&stream, sample(), ORDINARY);
+    }
+}
+
+#[test]
+fn streams_of_isa_l_are_spliced() {
+    for level in ["-0", "-1", "-2", "-3"] {
+        splices(&filtered("igzip", &["-c", level]), sample(), 0);
+    }
+}
+
+#[test]
+fn streams_of_bgzip_are_spliced() {
+    splices(&filtered("bgzip", &["-c"]), sample(), ORDINARY);
+}
+
+#[test]
+fn streams_of_zlib_in_python_are_spliced() {
+    for level in ["1", "6", "9"] {
+        splices(&by_python(&["gzip", level], sample()), sample(), ORDINARY);
+    }
+    // Level, strategy, memory level, window bits.
+    for options in [
+        ["6", "Z_FIXED", "8", "15"],
+        ["6", "Z_HUFFMAN_ONLY", "9", "15"],
+        ["6", "Z_RLE", "1", "15"],
+        ["6", "Z_FILTERED", "9", "10"],
+        ["0", "Z_DEFAULT_STRATEGY", "8", "15"],
+        ["0", "Z_DEFAULT_STRATEGY", "1", "9"],
+    ] {
+        let arguments = [&["zlib"][..], &options].concat();
+        splices(&by_python(&arguments, sample()), sample(), ORDINARY);
+    }
+    for mode in ["Z_SYNC_FLUSH", "Z_FULL_FLUSH", "Z_PARTIAL_FLUSH", "Z_BLOCK"] {
+        splices(&by_python(&["flushed", mode], sample()), sample(), ORDINARY);
+    }
+}
+
+#[test]
+fn streams_of_zlib_ng_are_spliced() {
+    // On level 1 all is one block.
+    let least = |level| if level == "1" { 0 } else { ORDINARY };
+    for level in ["0", "1", "2", "3", "6", "9"] {
+        let stream = by_python(&["zlib-ng", level], sample());
+        splices(&stream, sample(), least(level));
+    }
+}
+
+#[test]
+fn streams_of_many_members_are_spliced() {
+    for size in ["700", "50000", "1000000"] {
+        let stream = by_python(&["members", size], sample());
+        splices(&stream, sample(), 0);
+    }
+    splices(&by_python(&["estargz"], sample()), sample(), ORDINARY);
+}
+
+#[test]
+fn a_stream_of_one_giant_block_is_spliced() {
+    let data = generator::far_repeats(1_500_000);
+    splices(&generator::one_block(&data), &data, 0);
+    // Its blocks are in two members: cuts in one leave the other alone.
+    let (first, second) = data.split_at(700_000);
+    let members = [generator::one_block(first), generator::one_block(second)];
+    splices(&members.concat(), &data, 0);
+}
+
+/// Splices a stream that decodes to `data` in several ways, and has all decoders read the results.
+///
+/// At least `least_copied` percent of the data comes out of copied blocks after a few edits.
+#[track_caller]
+fn splices(stream: &[u8], data: &[u8], least_copied: u64) {
+    let index = indexed(stream, data);
+    let edges: Vec<u64> = index.blocks().iter().flat_map(edges).collect();
+    let mut random = Random::new(stream);
+    let mut cases = Vec::new();
+    for (places, level) in ROUNDS {
+        let new = edited(data, places, &edges, &mut random);
+        let spliced = spliced(stream, &index, &new, level);
+        let copied = copied(stream, &index, &spliced) * 100 / data.len() as u64;
+        assert!(places != 0 || copied == 100, "{copied} % without an edit");
+        assert!(places > 3 || copied >= least_copied, "{copied} % copied");
+        // What is compressed anew may be larger on level 1, or where matches are so far apart that zlib has none.
+        let allowed = stream.len() + stream.len() / 20 + new.inserted + 300;
+        assert!(
+            spliced.len() <= allowed || level == 1 || least_copied == 0,
+            "{} > {allowed} bytes",
+            spliced.len()
+        );
+        // What was spliced can be spliced.
+        indexed(&spliced, &new.bytes);
+        cases.push(Case {
+            stream: spliced,
+            data: new.bytes,
+        });
+    }
+    all_decode(&cases);
+}
+
+/// Where a stretch that is kept may begin so that it has just enough for a block, or one byte too little.
+fn edges(block: &Block) -> [u64; 2] {
+    let first = block.data.start - u64::from(block.reach);
+    [first, (first + 1).min(block.data.end)]
+}
+
+/// The blocks of a stream. Its bytes are what is expected, to pycull and to flate2.
+#[track_caller]
+fn indexed(stream: &[u8], data: &[u8]) -> BlockIndex {
+    let mut reader = GzipReader::new(stream);
+    let mut found = Vec::new();
+    reader.read_to_end(&mut found).unwrap();
+    assert!(found == data, "pycull finds other bytes");
+    reader.into_index()
+}
+
+/// The one place that knows how a stream is spliced.
+fn spliced(stream: &[u8], index: &BlockIndex, new: &Edited, level: u32) -> Vec<u8> {
+    let old = Old {
+        bytes: Arc::new(stream.to_vec()),
+        index,
+        kept: &new.kept,
+        new_length: new.bytes.len() as u64,
+    };
+    let mut writer = GzipWriter::splicing(Vec::new(), level, 2, old);
+    let mut rest = &new.bytes[..];
+    while !rest.is_empty() {
+        let skipped = writer.unneeded().unwrap();
+        writer.skip(skipped);
+        rest = &rest[skipped as usize..];
+        let written = writer.write(rest).unwrap();
+        rest = &rest[written..];
+    }
+    writer.finish().unwrap()
+}
+
+/// Bytes of data whose blocks are in both streams, bit for bit but for what shares a byte with other blocks.
+fn copied(old: &[u8], index: &BlockIndex, new: &[u8]) -> u64 {
+    let mut at = 0;
+    let mut copied = 0;
+    for block in index.blocks() {
+        let inside = block.bits.start.div_ceil(8) as usize..(block.bits.end / 8) as usize;
+        // The mark of the last block goes.
+        let inside = match block.last_mark {
+            Some(mark) => inside.start.max(mark as usize / 8 + 1)..inside.end,
+            None => inside,
+        };
+        let bytes = old.get(inside).unwrap_or_default();
+        if let Some(place) = find(&new[at..], bytes) {
+            at += place + bytes.len();
+            copied += block.data.end - block.data.start;
+        }
+    }
+    copied
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    let head = &needle[..needle.len().min(16)];
+    if head.is_empty() {
+        return Some(0);
+    }
+    let mut places = haystack.windows(head.len()).enumerate();
+    places.find_map(|(place, window)| {
+        (window == head && haystack[place..].starts_with(needle)).then_some(place)
+    })
+}
+
+/// The sample, compressed by a tool that takes a file and writes to standard output.
+#[track_caller]
+fn filtered(name: &str, arguments: &[&str]) -> Vec<u8> {
+    let file = written(sample());
+    let path = file.path().to_str().unwrap();
+    let output = tool(name, arguments.iter().copied().chain([path]));
+    output.success().stdout
+}
+
+#[track_caller]
+fn by_python(arguments: &[&str], data: &[u8]) -> Vec<u8> {
+    const SCRIPT: &str = include_str!("produce.py");
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python");
+    assert!(
+        packages.join("zlib_ng").is_dir(),
+        "the test needs zlib-ng for Python in {}; run `.ci/setup-tests`",
+        packages.display()
+    );
+    let input = written(data);
+    let output = tool_command("python3")
+        .env("PYTHONPATH", packages)
+        .args(["-c", SCRIPT])
+        .args(arguments)
+        .stdin(File::open(input.path()).unwrap())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    output.stdout
+}
+
+fn written(data: &[u8]) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), data).unwrap();
+    file
+}
