@@ -205,7 +205,7 @@ fn spliced(old: &[u8], index: &BlockIndex, kept: &[Kept], new: &[u8], parameter:
         // Half of the inputs write what they could skip.
         if parameter & 1 != 0 {
             let skipped = writer.unneeded().unwrap();
-            writer.skip(skipped);
+            writer.skip(skipped).unwrap();
             position += skipped as usize;
         }
         let piece = &new[position..new.len().min(position + step)];

@@ -182,7 +182,7 @@ fn spliced(stream: &[u8], index: &BlockIndex, new: &Edited, level: u32) -> Vec<u
     let mut rest = &new.bytes[..];
     while !rest.is_empty() {
         let skipped = writer.unneeded().unwrap();
-        writer.skip(skipped);
+        writer.skip(skipped).unwrap();
         rest = &rest[skipped as usize..];
         let written = writer.write(rest).unwrap();
         rest = &rest[written..];
