@@ -1,11 +1,11 @@
 //! Writing a gzip member out of deflate blocks made elsewhere.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::layout::CopiedBlocks;
-use super::read_at::{ReadAt, read_exact_at};
+use super::read_at::{ReadAt, ReadFrom};
 
 /// Bytes copied at a time.
 const PIECE: u64 = 128 << 10;
@@ -51,6 +51,7 @@ impl<W: Write> BlockWriter<W> {
         let (first, last) = (run.bits.start / 8, run.bits.end.div_ceil(8));
         let before = (run.bits.start % 8) as u32;
         self.advance_to(before)?;
+        let mut old = ReadFrom::new(old, first);
         let mut at = first;
         while at < last {
             if self.is_abandoned.load(Ordering::Relaxed) {
@@ -58,7 +59,7 @@ impl<W: Write> BlockWriter<W> {
             }
             let mut piece = std::mem::take(&mut self.buffer);
             piece.resize((last - at).min(PIECE) as usize, 0);
-            read_exact_at(old, &mut piece, at)?;
+            old.read_exact(&mut piece)?;
             if let Some(mark) = run.last_mark
                 && (at..at + piece.len() as u64).contains(&(mark / 8))
             {
@@ -155,8 +156,6 @@ impl<W: Write> BlockWriter<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-
     use super::*;
 
     /// A deflate stream's block of fixed codes with the data "x", at a place in its first byte.

@@ -20,7 +20,7 @@ pub use gzip_reader::GzipReader;
 pub use gzip_writer::{GzipWriter, Old};
 pub use index::{Block, BlockIndex};
 pub use layout::{Kept, Stretch};
-pub use read_at::ReadAt;
+pub use read_at::{ReadAt, ReadFrom};
 pub use sparse_reader::SparseReader;
 
 use std::io;

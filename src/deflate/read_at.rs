@@ -13,6 +13,18 @@ pub trait ReadAt: Send + Sync {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
+impl<T: ReadAt + ?Sized> ReadAt for &T {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        (**self).read_at(buffer, offset)
+    }
+}
+
+impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        (**self).read_at(buffer, offset)
+    }
+}
+
 impl ReadAt for Vec<u8> {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let start = usize::try_from(offset)
@@ -24,27 +36,21 @@ impl ReadAt for Vec<u8> {
     }
 }
 
-/// Fills `buffer`.
-pub(super) fn read_exact_at(bytes: &dyn ReadAt, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match bytes.read_at(&mut buffer[filled..], offset + filled as u64) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
 /// Reads on from one of the bytes.
-pub(super) struct ReadFrom {
-    pub(super) bytes: Arc<dyn ReadAt>,
-    pub(super) offset: u64,
+#[derive(Debug)]
+pub struct ReadFrom<B> {
+    bytes: B,
+    offset: u64,
 }
 
-impl Read for ReadFrom {
+impl<B: ReadAt> ReadFrom<B> {
+    /// Reads `bytes` from `offset` on.
+    pub fn new(bytes: B, offset: u64) -> Self {
+        Self { bytes, offset }
+    }
+}
+
+impl<B: ReadAt> Read for ReadFrom<B> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.bytes.read_at(buffer, self.offset)?;
         self.offset += count as u64;

@@ -14,7 +14,7 @@ use super::read_at::{ReadAt, ReadFrom};
 pub struct SparseReader<'a> {
     bytes: Arc<dyn ReadAt>,
     index: &'a BlockIndex,
-    reader: GzipReader<ReadFrom>,
+    reader: GzipReader<ReadFrom<Arc<dyn ReadAt>>>,
     position: u64,
     /// Blocks before this one were checked, or skipped.
     next_block: usize,
@@ -23,10 +23,7 @@ pub struct SparseReader<'a> {
 impl<'a> SparseReader<'a> {
     /// Reads the stream that `index` was made of.
     pub fn new(bytes: Arc<dyn ReadAt>, index: &'a BlockIndex) -> Self {
-        let start = ReadFrom {
-            bytes: Arc::clone(&bytes),
-            offset: 0,
-        };
+        let start = ReadFrom::new(Arc::clone(&bytes), 0);
         let mut reader = GzipReader::new(start);
         reader.take_blocks();
         Self {
@@ -64,10 +61,7 @@ impl<'a> SparseReader<'a> {
 
     fn jump(&mut self, block: usize, window: &[u8]) -> io::Result<()> {
         let Block { bits, data, .. } = &self.index.blocks()[block];
-        let rest = ReadFrom {
-            bytes: Arc::clone(&self.bytes),
-            offset: bits.start / 8,
-        };
+        let rest = ReadFrom::new(Arc::clone(&self.bytes), bits.start / 8);
         self.reader = GzipReader::resume(rest, bits.start, data.start, window)?;
         self.position = data.start;
         self.next_block = block;

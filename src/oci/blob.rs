@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Descriptor;
 use super::digest::{Digest, DigestHasher};
-use crate::deflate::ReadAt;
+use crate::deflate::{ReadAt, ReadFrom};
 
 /// What can be wrong with a blob.
 #[derive(Debug, thiserror::Error)]
@@ -86,11 +86,7 @@ pub struct BlobLocation {
 impl BlobLocation {
     /// A reader over the blob, independent of all others.
     pub fn reader(&self) -> BlobReader {
-        BlobReader {
-            file: Arc::clone(&self.file),
-            position: self.offset,
-            end: self.offset + self.size,
-        }
+        ReadFrom::new(self.clone(), 0)
     }
 }
 
@@ -104,22 +100,7 @@ impl ReadAt for BlobLocation {
 }
 
 /// Reads one blob's stretch of a file, without moving the file's own position.
-#[derive(Debug)]
-pub struct BlobReader {
-    file: Arc<File>,
-    position: u64,
-    end: u64,
-}
-
-impl Read for BlobReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
-        let wanted = buffer.len().min(left);
-        let count = self.file.read_at(&mut buffer[..wanted], self.position)?;
-        self.position += count as u64;
-        Ok(count)
-    }
-}
+pub type BlobReader = ReadFrom<BlobLocation>;
 
 /// An image's blobs, by digest. Content can be opened any number of times.
 pub trait BlobStore: Send + Sync {
