@@ -35,12 +35,11 @@ impl Compressors {
         let threads = (0..threads).map(|_| {
             let jobs = Arc::clone(&jobs);
             std::thread::spawn(move || {
-                let mut compress = Compress::new(Compression::new(level), false);
                 loop {
                     let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((piece, reply)) = job else { break };
                     // Whoever asked may have given up.
-                    let _ = reply.send(blocks(&mut compress, &piece));
+                    let _ = reply.send(blocks(level, &piece));
                 }
             })
         });
@@ -72,8 +71,10 @@ impl Drop for Compressors {
 
 /// Deflate blocks that decode to the piece after its history. They begin and end at a byte, and the
 /// last one is not marked as such.
-fn blocks(compress: &mut Compress, piece: &Piece) -> io::Result<Vec<u8>> {
-    compress.reset();
+fn blocks(level: u32, piece: &Piece) -> io::Result<Vec<u8>> {
+    // A new one each time: one that was reset finds other matches (zlib-rs 0.6.8), and which thread has
+    // compressed what before is chance.
+    let mut compress = Compress::new(Compression::new(level), false);
     let (history, data) = piece.bytes.split_at(piece.history);
     if !history.is_empty() {
         compress.set_dictionary(history)?;
@@ -85,5 +86,41 @@ fn blocks(compress: &mut Compress, piece: &Piece) -> io::Result<Vec<u8>> {
     match status == Status::Ok && is_whole {
         true => Ok(blocks),
         false => Err(io::Error::other("deflate did not take all of its input")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of an alphabet of eight: matches are many and short, and which are found shows in the size.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 56) as u8 & 7
+        };
+        (0..length).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn what_a_thread_compressed_before_leaves_no_trace() {
+        let bytes = noise(1_000_000);
+        let piece = |number: usize| Piece {
+            bytes: bytes[number * 9973..][..20_000 + number * 3000].to_vec(),
+            history: number * 500,
+        };
+        let compressed = |numbers: &mut dyn Iterator<Item = usize>| -> Vec<_> {
+            let compressors = Compressors::new(6, 1);
+            numbers
+                .map(|number| compressors.compress(piece(number)).recv().unwrap().unwrap())
+                .collect()
+        };
+        let forward = compressed(&mut (0..30));
+        let mut backward = compressed(&mut (0..30).rev());
+        backward.reverse();
+        assert!(forward == backward);
     }
 }
