@@ -1,5 +1,5 @@
 """The measurements as markdown and plots."""
-from bench_limits import LARGEST
+from bench_limits import LARGEST, MOST_MEMORY
 from bench_plot import Plot, svg
 
 BEGIN, END = "<!-- benches/run writes from here -->", "<!-- to here -->"
@@ -113,7 +113,7 @@ def plots(scaling):
     ]
     peaks = [(size, point["peak_bytes"] / 2**20) for size, point in zip(sizes, scaling["points"])]
     line = (scaling["seconds_per_mebibyte"], scaling["intercept_seconds"], line_words(scaling))
-    limit = (150, f"limit at {LARGEST // 1024} GiB: 150 MiB")
+    limit = (MOST_MEMORY, f"limit at {LARGEST // 1024} GiB: {MOST_MEMORY} MiB")
     title = "pycull minimize --profile minimal"
     return {
         TIME_PLOT: svg(Plot(f"{title}: time", x_label, "real time (s)", times, step, line=line)),

@@ -3,6 +3,8 @@ import dataclasses
 
 LARGEST = 2048
 """The layer, in MiB, whose memory is limited."""
+MOST_MEMORY = 150
+"""What `minimize` may hold of memory for it, in MiB."""
 
 
 @dataclasses.dataclass
@@ -43,7 +45,7 @@ def check(results):
     what = f"peak memory at {LARGEST // 1024} GiB unpacked"
     peaks = [point["peak_bytes"] / 2**20 for point in scaling["points"] if point["mebibytes"] == LARGEST]
     if peaks:
-        limits.append(at_most(what, peaks[0], 150, lambda value: f"{value:.0f} MiB"))
+        limits.append(at_most(what, peaks[0], MOST_MEMORY, lambda value: f"{value:.0f} MiB"))
     else:
-        limits.append(Limit(what, "≤ 150 MiB", "not measured", None))
+        limits.append(Limit(what, f"≤ {MOST_MEMORY} MiB", "not measured", None))
     return limits

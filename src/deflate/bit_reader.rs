@@ -44,10 +44,10 @@ impl<R: Read> BitReader<R> {
     /// Makes at least 56 bits available, or all that are left.
     #[inline(always)]
     pub(super) fn refill(&mut self) -> io::Result<()> {
-        if let Some(word) = self.buffer[self.position..self.end].first_chunk::<8>() {
-            self.bits |= u64::from_le_bytes(*word) << self.count;
-            self.position += (63 - self.count as usize) >> 3;
-            self.count |= 56;
+        let mut in_memory = self.in_memory();
+        if in_memory.refill() {
+            let state = in_memory.state();
+            self.resume(state);
             Ok(())
         } else {
             self.refill_at_the_edge()

@@ -50,13 +50,23 @@ struct OpenBlock {
 impl<R: Read> GzipReader<R> {
     /// Reads `inner` from the first member's first byte.
     pub fn new(inner: R) -> Self {
+        Self::noting(inner, BlockIndex::default())
+    }
+
+    /// Reads `inner` a second time: resume points are not made again.
+    pub(super) fn again(inner: R) -> Self {
+        Self::noting(inner, BlockIndex::without_points())
+    }
+
+    /// Reads `inner` and adds its blocks to `index`.
+    fn noting(inner: R, index: BlockIndex) -> Self {
         Self {
             inflate: Inflate::new(BitReader::new(inner, 0)),
             state: State::MemberHeader,
             decoded: 0,
             member: None,
             open: OpenBlock::starting(0, 0),
-            index: BlockIndex::default(),
+            index,
         }
     }
 
@@ -78,7 +88,7 @@ impl<R: Read> GzipReader<R> {
         })
     }
 
-    /// The blocks that ended since the last call. Resume points are no longer made after the first.
+    /// The blocks that ended since the last call, without resume points.
     pub(super) fn take_blocks(&mut self) -> BlockIndex {
         std::mem::replace(&mut self.index, BlockIndex::without_points())
     }

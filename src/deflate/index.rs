@@ -19,6 +19,13 @@ pub struct Block {
     pub last_mark: Option<u64>,
 }
 
+impl Block {
+    /// The bytes that it decodes to.
+    pub(super) fn length(&self) -> u64 {
+        self.data.end - self.data.start
+    }
+}
+
 /// A block is noted by itself once it has so many bits or so much data; smaller ones are taken together.
 /// An index is small then, whatever the stream is made of: it has an entry for each KiB of the stream
 /// at most. A block of ordinary data has ten times as much.

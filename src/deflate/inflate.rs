@@ -191,17 +191,29 @@ impl<R: Read> Inflate<R> {
 
     /// RFC 1951, 3.2.7.
     fn dynamic_tables(&mut self) -> io::Result<()> {
-        const ORDER: [usize; 19] = [
-            16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
-        ];
         let literal_count = self.input.take(5)? as usize + 257;
         let distance_count = self.input.take(5)? as usize + 1;
         let precode_count = self.input.take(4)? as usize + 4;
         if literal_count > 286 || distance_count > 30 {
             return Err(DeflateError::Code.into());
         }
+        let precode = self.precode(precode_count)?;
+        let mut lengths = [0u8; 286 + 30];
+        let lengths = &mut lengths[..literal_count + distance_count];
+        self.code_lengths(&precode, lengths)?;
+        if lengths[256] == 0 {
+            return Err(DeflateError::Code.into());
+        }
+        self.tables(lengths, literal_count)
+    }
+
+    /// The code that the code lengths are written in.
+    fn precode(&mut self, count: usize) -> io::Result<[Entry; PRECODE_TABLE]> {
+        const ORDER: [usize; 19] = [
+            16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
+        ];
         let mut precode_lengths = [0; 19];
-        for symbol in &ORDER[..precode_count] {
+        for symbol in &ORDER[..count] {
             precode_lengths[*symbol] = self.input.take(3)? as u8;
         }
         let mut precode = [Entry::INVALID; PRECODE_TABLE];
@@ -212,8 +224,15 @@ impl<R: Read> Inflate<R> {
             &PRECODE_MEANING,
             false,
         )?;
-        let mut lengths = [0u8; 286 + 30];
-        let lengths = &mut lengths[..literal_count + distance_count];
+        Ok(precode)
+    }
+
+    /// Reads the code lengths of literals and distances, one sequence of both.
+    fn code_lengths(
+        &mut self,
+        precode: &[Entry; PRECODE_TABLE],
+        lengths: &mut [u8],
+    ) -> io::Result<()> {
         let mut filled = 0;
         while filled < lengths.len() {
             self.input.refill()?;
@@ -233,13 +252,10 @@ impl<R: Read> Inflate<R> {
                 .fill(value);
             filled = end;
         }
-        if lengths[256] == 0 {
-            return Err(DeflateError::Code.into());
-        }
-        self.tables(lengths, literal_count)
+        Ok(())
     }
 
-    /// Code lengths of literals, then of distances.
+    /// Builds the tables: code lengths of literals, then of distances.
     fn tables(&mut self, lengths: &[u8], literal_count: usize) -> io::Result<()> {
         self.has_fixed_tables = false;
         let (literals, distances) = lengths.split_at(literal_count);

@@ -65,7 +65,7 @@ pub(super) fn divide(index: &BlockIndex, kept: &[Kept], length: u64) -> Vec<Run>
                 Some(Run::Copy(run)) if run.bits.end == block.bits.start => run.extend(block),
                 _ => runs.push(Run::Copy(CopiedBlocks::of(block))),
             }
-            position = start + (block.data.end - block.data.start);
+            position = start + block.length();
         }
     }
     if position < length {
@@ -94,7 +94,7 @@ impl CopiedBlocks {
     fn of(block: &Block) -> Self {
         Self {
             bits: block.bits.clone(),
-            length: block.data.end - block.data.start,
+            length: block.length(),
             crc: block.crc,
             last_mark: block.last_mark,
             stretches: vec![Stretch::of(block)],
@@ -102,11 +102,10 @@ impl CopiedBlocks {
     }
 
     fn extend(&mut self, block: &Block) {
-        let length = block.data.end - block.data.start;
         let mut crc = Hasher::new_with_initial_len(self.crc, self.length);
-        crc.combine(&Hasher::new_with_initial_len(block.crc, length));
+        crc.combine(&Hasher::new_with_initial_len(block.crc, block.length()));
         self.crc = crc.finalize();
-        self.length += length;
+        self.length += block.length();
         self.bits.end = block.bits.end;
         self.last_mark = block.last_mark;
         self.stretches.push(Stretch::of(block));
@@ -116,7 +115,7 @@ impl CopiedBlocks {
 impl Stretch {
     fn of(block: &Block) -> Self {
         Self {
-            length: block.data.end - block.data.start,
+            length: block.length(),
             fingerprint: block.fingerprint,
         }
     }

@@ -23,7 +23,7 @@ pub use layout::{Kept, Stretch};
 pub use read_at::{ReadAt, ReadFrom};
 pub use sparse_reader::SparseReader;
 
-use std::io;
+use std::io::{self, Read};
 
 /// What can be wrong with a gzip stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -55,5 +55,16 @@ pub enum DeflateError {
 impl From<DeflateError> for io::Error {
     fn from(error: DeflateError) -> Self {
         Self::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+/// Reads so many bytes for nothing.
+///
+/// # Errors
+/// Those of the reader, and [`io::ErrorKind::UnexpectedEof`] where it has fewer.
+pub(crate) fn discard(reader: &mut impl Read, bytes: u64) -> io::Result<()> {
+    match io::copy(&mut reader.take(bytes), &mut io::sink())? == bytes {
+        true => Ok(()),
+        false => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }

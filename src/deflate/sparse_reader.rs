@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use super::discard;
 use super::gzip_reader::GzipReader;
 use super::index::{Block, BlockIndex};
 use super::read_at::{ReadAt, ReadFrom};
@@ -23,9 +24,7 @@ pub struct SparseReader<'a> {
 impl<'a> SparseReader<'a> {
     /// Reads the stream that `index` was made of.
     pub fn new(bytes: Arc<dyn ReadAt>, index: &'a BlockIndex) -> Self {
-        let start = ReadFrom::new(Arc::clone(&bytes), 0);
-        let mut reader = GzipReader::new(start);
-        reader.take_blocks();
+        let reader = GzipReader::again(ReadFrom::new(Arc::clone(&bytes), 0));
         Self {
             bytes,
             index,
@@ -49,14 +48,14 @@ impl<'a> SparseReader<'a> {
             let open = rest.get(rest.partition_point(|block| block.data.end < self.position));
             let open_end = open.map_or(self.position, |block| block.data.end);
             if block.data.start > open_end {
-                self.discard(open_end - self.position)?;
+                discard(self, open_end - self.position)?;
                 // All of the block may be there, and its end not decoded.
                 self.reader.decode()?;
                 self.check()?;
                 self.jump(point.block, &point.window)?;
             }
         }
-        self.discard(target - self.position)
+        discard(self, target - self.position)
     }
 
     fn jump(&mut self, block: usize, window: &[u8]) -> io::Result<()> {
@@ -76,14 +75,6 @@ impl<'a> SparseReader<'a> {
         match self.read(&mut [0])? {
             0 => Ok(()),
             _ => Err(changed()),
-        }
-    }
-
-    fn discard(&mut self, bytes: u64) -> io::Result<()> {
-        let discarded = io::copy(&mut self.by_ref().take(bytes), &mut io::sink())?;
-        match discarded == bytes {
-            true => Ok(()),
-            false => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
 

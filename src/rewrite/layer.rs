@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use tempfile::SpooledTempFile;
 
-use crate::deflate::{Kept, SparseReader};
+use crate::deflate::{Kept, SparseReader, discard};
 use crate::oci::layer_writer::LayerWriter;
 use crate::plan::{Action, LayerPlan};
 use crate::scan::LayerScan;
@@ -141,10 +141,7 @@ impl<R: Read> Read for Whole<R> {
 
 impl<R: Read> Input for Whole<R> {
     fn skip(&mut self, bytes: u64) -> io::Result<()> {
-        match io::copy(&mut self.0.by_ref().take(bytes), &mut io::sink())? == bytes {
-            true => Ok(()),
-            false => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
+        discard(&mut self.0, bytes)
     }
 }
 

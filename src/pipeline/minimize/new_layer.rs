@@ -9,7 +9,7 @@ use crate::deflate::{Old, ReadAt, SparseReader};
 use crate::oci::blob::into_blob_error;
 use crate::oci::compression::{CompressionSetting, Encoding};
 use crate::oci::layer_writer::{LayerWriter, WrittenLayer};
-use crate::oci::{BlobStore, Compression, open_verified};
+use crate::oci::{BlobStore, open_verified};
 use crate::plan::LayerPlan;
 use crate::progress::Observer;
 use crate::rewrite::layer::{ApplyError, Edit, Whole, apply, edits, kept};
@@ -52,9 +52,7 @@ impl NewLayer<'_> {
 
     /// A level that the user asked for is for the whole layer.
     fn can_be_spliced(&self) -> bool {
-        self.compression == CompressionSetting::Keep
-            && self.scan.compression == Compression::Gzip
-            && !self.scan.blocks.is_empty()
+        self.compression == CompressionSetting::Keep && !self.scan.blocks.is_empty()
     }
 
     /// Takes over the blocks of the old layer.
