@@ -53,8 +53,14 @@ pub enum LayerErrorCause {
         found: Digest,
     },
     /// A layer could not be written.
-    #[error("it cannot be written")]
-    Write(#[source] io::Error),
+    #[error("it cannot be written to {directory}")]
+    Write {
+        /// Where it was to be.
+        directory: String,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// What one bytecode file holds.

@@ -26,7 +26,8 @@ pub struct GzipReader<R> {
 
 #[derive(PartialEq)]
 enum State {
-    MemberHeader,
+    FirstMember,
+    NextMember,
     InMember,
     End,
 }
@@ -62,7 +63,7 @@ impl<R: Read> GzipReader<R> {
     fn noting(inner: R, index: BlockIndex) -> Self {
         Self {
             inflate: Inflate::new(BitReader::new(inner, 0)),
-            state: State::MemberHeader,
+            state: State::FirstMember,
             decoded: 0,
             member: None,
             open: OpenBlock::starting(0, 0),
@@ -101,7 +102,7 @@ impl<R: Read> GzipReader<R> {
     /// Goes on until there is something to take, or the stream ends.
     pub(super) fn decode(&mut self) -> io::Result<()> {
         while self.inflate.decoded().is_empty() && self.state != State::End {
-            if self.state == State::MemberHeader {
+            if matches!(self.state, State::FirstMember | State::NextMember) {
                 self.start_member()?;
             }
             let stop = self.inflate.run()?;
@@ -122,7 +123,11 @@ impl<R: Read> GzipReader<R> {
     }
 
     fn start_member(&mut self) -> io::Result<()> {
-        header(&mut self.inflate.input)?;
+        let is_first = self.state == State::FirstMember;
+        header(&mut self.inflate.input).map_err(|error| match is_first {
+            false if is_no_header(&error) => DeflateError::TrailingBytes.into(),
+            _ => error,
+        })?;
         self.inflate.start_stream();
         self.member = Some(Member {
             crc: Hasher::new(),
@@ -172,7 +177,7 @@ impl<R: Read> GzipReader<R> {
         }
         self.state = match input.is_at_end()? {
             true => State::End,
-            false => State::MemberHeader,
+            false => State::NextMember,
         };
         Ok(())
     }
@@ -212,6 +217,14 @@ const EXTRA: u8 = 1 << 2;
 const NAME: u8 = 1 << 3;
 const COMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0b1110_0000;
+
+/// Whether an error of [`header`] is about the bytes, not about reading them.
+fn is_no_header(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
+    )
+}
 
 /// Reads a member's header (RFC 1952, 2.3), of which nothing matters but where it ends.
 fn header<R: Read>(input: &mut BitReader<R>) -> io::Result<()> {

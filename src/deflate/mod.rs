@@ -47,6 +47,9 @@ pub enum DeflateError {
     /// Bytes that should be a gzip header are none.
     #[error("invalid gzip header")]
     Header,
+    /// What follows a gzip member is not another one.
+    #[error("bytes follow the gzip stream that are no gzip member")]
+    TrailingBytes,
     /// CRC-32 or length in a gzip trailer do not match the data.
     #[error("the gzip trailer does not match the data")]
     Trailer,

@@ -108,6 +108,11 @@ impl LayerWriter {
         Ok(())
     }
 
+    /// Bytes of the file that were read back since the last call.
+    pub fn take_read_back(&mut self) -> u64 {
+        self.progress.try_iter().sum()
+    }
+
     /// Ends the layer, once it was read back and is what was meant. Reading back is told of to
     /// `advance`, in bytes of the file.
     ///

@@ -1,7 +1,7 @@
 //! One layer written anew.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::oci::layer_writer::{LayerWriter, WrittenLayer};
 use crate::oci::{BlobStore, open_verified};
 use crate::plan::LayerPlan;
 use crate::progress::Observer;
-use crate::rewrite::layer::{ApplyError, Edit, Whole, apply, edits, kept};
+use crate::rewrite::layer::{ApplyError, Edit, Output, Whole, apply, edits, kept};
 use crate::scan::{LayerErrorCause, LayerScan, reread_layer};
 use crate::tar::TarError;
 
@@ -35,9 +35,10 @@ impl NewLayer<'_> {
     pub(super) fn write(&self, directory: &Path) -> Result<WrittenLayer, LayerErrorCause> {
         let edits = edits(self.scan, self.plan)
             .map_err(|source| LayerErrorCause::Tar(TarError::Header { offset: 0, source }))?;
+        let failed = |source| write_error(&directory.join("layer"), source);
         let file = tempfile::NamedTempFile::new_in(directory)
             .and_then(|file| file.keep().map_err(|error| error.error))
-            .map_err(LayerErrorCause::Write)?;
+            .map_err(failed)?;
         match self.encoding() {
             Encoding::Gzip { level, .. } if self.can_be_spliced() => self
                 .splice(&edits, level, file)
@@ -78,21 +79,17 @@ impl NewLayer<'_> {
         };
         // Little is compressed: reading back is the longest, and must not wait for a processor.
         let threads = self.threads.div_ceil(2);
-        let mut writer =
-            LayerWriter::new(file, &path, encoding, threads).map_err(LayerErrorCause::Write)?;
-        let mut input = SparseReader::new(bytes, &self.scan.blocks);
-        apply(&mut input, length, edits, &mut writer).map_err(cause)?;
-        input.finish().map_err(LayerErrorCause::Decode)?;
-        // What takes longest is reading back what was written.
-        let mut left = descriptor.size();
-        let mut advance = |bytes: u64| {
-            let bytes = bytes.min(left);
-            left -= bytes;
-            self.observer.advance(bytes);
+        let failed = |source| write_error(&path, source);
+        let writer = LayerWriter::new(file, &path, encoding, threads).map_err(failed)?;
+        let mut output = ToldOutput {
+            writer,
+            observer: self.observer,
+            left: descriptor.size(),
         };
-        let written = writer.finish(&mut advance);
-        advance(u64::MAX);
-        written.map_err(LayerErrorCause::Write)
+        let mut input = SparseReader::new(bytes, &self.scan.blocks);
+        apply(&mut input, length, edits, &mut output).map_err(|error| cause(error, &path))?;
+        input.finish().map_err(LayerErrorCause::Decode)?;
+        output.finish().map_err(failed)
     }
 
     /// What is wrong with the old blob by now, if anything: then that is why the new one failed.
@@ -112,8 +109,8 @@ impl NewLayer<'_> {
         encoding: Encoding<'static>,
         (file, path): (File, PathBuf),
     ) -> Result<WrittenLayer, LayerErrorCause> {
-        let mut writer = LayerWriter::new(file, &path, encoding, self.threads)
-            .map_err(LayerErrorCause::Write)?;
+        let failed = |source| write_error(&path, source);
+        let mut writer = LayerWriter::new(file, &path, encoding, self.threads).map_err(failed)?;
         let length = self.scan.uncompressed_bytes;
         reread_layer(self.store, &self.scan.layer, self.observer, |stream| {
             // What the output refuses is told apart from what the input lacks.
@@ -122,14 +119,72 @@ impl NewLayer<'_> {
                 result => Ok(result),
             }
         })?
-        .map_err(cause)?;
-        writer.finish(&mut |_| {}).map_err(LayerErrorCause::Write)
+        .map_err(|error| cause(error, &path))?;
+        writer.finish(&mut |_| {}).map_err(failed)
     }
 }
 
-fn cause(error: ApplyError) -> LayerErrorCause {
+/// A layer that is written, and an observer that is told how much of it was read back: that takes
+/// longest.
+struct ToldOutput<'a> {
+    writer: LayerWriter,
+    observer: &'a dyn Observer,
+    /// Bytes that the observer still expects.
+    left: u64,
+}
+
+impl ToldOutput<'_> {
+    fn tell(&mut self) {
+        let bytes = self.writer.take_read_back().min(self.left);
+        self.left -= bytes;
+        self.observer.advance(bytes);
+    }
+
+    fn finish(self) -> io::Result<WrittenLayer> {
+        let mut left = self.left;
+        let written = self.writer.finish(&mut |bytes| {
+            let bytes = bytes.min(left);
+            left -= bytes;
+            self.observer.advance(bytes);
+        });
+        self.observer.advance(left);
+        written
+    }
+}
+
+impl Write for ToldOutput<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.tell();
+        self.writer.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+impl Output for ToldOutput<'_> {
+    fn unneeded(&mut self) -> io::Result<u64> {
+        self.writer.unneeded()
+    }
+
+    fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        self.tell();
+        self.writer.skip(bytes)
+    }
+}
+
+fn cause(error: ApplyError, path: &Path) -> LayerErrorCause {
     match error {
         ApplyError::Input(error) => LayerErrorCause::Decode(error),
-        ApplyError::Output(error) => LayerErrorCause::Write(error),
+        ApplyError::Output(error) => write_error(path, error),
+    }
+}
+
+/// What could not be written to `file`. A full disk is known by its directory: the name was chosen at random.
+fn write_error(file: &Path, source: io::Error) -> LayerErrorCause {
+    LayerErrorCause::Write {
+        directory: file.parent().unwrap_or(file).display().to_string(),
+        source,
     }
 }

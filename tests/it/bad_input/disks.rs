@@ -49,6 +49,8 @@ fn a_full_disk_gets_no_half_of_a_layout_or_archive() {
         let path = disk.path().join("out");
         let path = path.to_str().unwrap();
         refused(&input, path, &disk, FULL);
+        // Which disk, where the staging directory is on another than the user thinks.
+        refused(&input, path, &disk, disk.path().to_str().unwrap());
         refused(&input, &format!("oci-archive:{path}.tar"), &disk, FULL);
         refused(&input, &format!("docker-archive:{path}.tar"), &disk, FULL);
         assert_eq!(snapshot(disk.path()).len(), 1, "{kibibytes}");
