@@ -70,8 +70,17 @@ pub struct Bytecode {
     pub header: Result<Header, HeaderError>,
     /// Whether its body is marshalled code to its end; `Ok` also where that cannot be told.
     pub body: Result<(), MarshalError>,
-    /// SHA-256 of the whole file, to find identical ones.
-    pub sha256: [u8; 32],
+    /// What the file is, to find identical ones.
+    pub contents: Contents,
+}
+
+/// What a bytecode file is: two with equal contents are the same, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Contents {
+    /// Its header as it stands; empty where it has none.
+    pub header: Box<[u8]>,
+    /// SHA-256 of what follows the header.
+    pub body_sha256: [u8; 32],
 }
 
 /// A layer, read.
@@ -179,10 +188,15 @@ fn examine(reader: &mut impl Read, size: u64) -> io::Result<Bytecode> {
         },
         _ => Ok(()),
     };
+    let (start, rest) = bytes.split_at(header.as_ref().map_or(0, |header| header.length));
+    let contents = Contents {
+        header: start.into(),
+        body_sha256: Sha256::digest(rest).into(),
+    };
     Ok(Bytecode {
         header,
         body,
-        sha256: Sha256::digest(&bytes).into(),
+        contents,
     })
 }
 

@@ -122,8 +122,8 @@ impl<'a> Table<'a> {
         let mut shared = 0;
         for cache in kept {
             let is_new = inodes.insert(cache.inode);
-            if let (true, Some(sha256)) = (is_new, cache.sha256)
-                && !contents.insert((&cache.source, cache.tag, sha256))
+            if let (true, Some(content)) = (is_new, &cache.contents)
+                && !contents.insert((&cache.source, cache.tag, content))
             {
                 shared += cache.bytes;
             }

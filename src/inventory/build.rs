@@ -11,7 +11,7 @@ use crate::scan::{LayerScan, SourceHashes};
 use crate::tar::Kind;
 
 /// Takes stock of an image. `hashes` has what [`super::wanted_hashes`] asked for.
-pub fn build(layers: Vec<LayerScan>, rootfs: Rootfs, hashes: &SourceHashes) -> Inventory {
+pub fn build(layers: Vec<LayerScan>, rootfs: Rootfs, hashes: SourceHashes) -> Inventory {
     let index = SourceIndex::new(&rootfs);
     let found = trees::find(&index.directories(&layers));
     let locate = TreeLocator::new(&found);
@@ -19,7 +19,7 @@ pub fn build(layers: Vec<LayerScan>, rootfs: Rootfs, hashes: &SourceHashes) -> I
     let judge = Judge {
         layers: &layers,
         rootfs: &rootfs,
-        hashes,
+        hashes: &hashes,
         interpreters: &interpreters,
     };
     let caches: Vec<Cache> = index
@@ -41,6 +41,7 @@ pub fn build(layers: Vec<LayerScan>, rootfs: Rootfs, hashes: &SourceHashes) -> I
         caches,
         hidden,
         sourceless,
+        source_hashes: hashes,
     }
 }
 

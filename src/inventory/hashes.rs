@@ -5,16 +5,17 @@ use crate::pyc::{Header, Invalidation};
 use crate::rootfs::Rootfs;
 use crate::scan::{LayerScan, WantedHashes};
 
-/// The sources whose hash decides about a cache, by the member that holds their data.
+/// The sources whose hash decides about a cache, by the member that holds their data; `all`: every
+/// source that has a cache.
 ///
-/// Empty for nearly every image: timestamps are the rule.
-pub fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs) -> WantedHashes {
+/// Without `all` it is empty for nearly every image: timestamps are the rule.
+pub fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs, all: bool) -> WantedHashes {
     let mut wanted = WantedHashes::new();
     let mut headers = layers
         .iter()
         .flat_map(|layer| layer.bytecode.values())
         .filter_map(|bytecode| bytecode.header.as_ref().ok());
-    if !headers.any(has_source_hash) {
+    if !all && !headers.any(has_source_hash) {
         return wanted;
     }
     for file in SourceIndex::new(rootfs).cache_files() {
@@ -22,7 +23,7 @@ pub fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs) -> WantedHashes {
         let Some(Ok(header)) = bytecode.map(|bytecode| &bytecode.header) else {
             continue;
         };
-        let (true, Some(source)) = (has_source_hash(header), file.source_inode) else {
+        let (true, Some(source)) = (all || has_source_hash(header), file.source_inode) else {
             continue;
         };
         let data = rootfs.inode(source).data;

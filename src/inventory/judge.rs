@@ -77,7 +77,7 @@ impl Judge<'_> {
             tag: file.tag,
             level: file.level,
             status: self.status(file, bytecode),
-            sha256: bytecode.map(|bytecode| bytecode.sha256),
+            contents: bytecode.map(|bytecode| bytecode.contents.clone()),
         }
     }
 

@@ -15,7 +15,7 @@ pub use hashes::wanted_hashes;
 
 use crate::pyc::{CpythonTag, CpythonVersion, Level, Magic, StaleReason};
 use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
-use crate::scan::LayerScan;
+use crate::scan::{Contents, LayerScan, SourceHashes};
 
 /// What Python there is in an image.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct Inventory {
     pub hidden: Vec<HiddenCache>,
     /// Sourceless modules, sorted by path.
     pub sourceless: Vec<Sourceless>,
+    /// The hashes of sources, where they were needed.
+    pub source_hashes: SourceHashes,
 }
 
 impl Inventory {
@@ -122,8 +124,8 @@ pub struct Cache {
     pub level: Option<Level>,
     /// Whether Python would use it.
     pub status: Status,
-    /// SHA-256 of the file, where it was examined.
-    pub sha256: Option<[u8; 32]>,
+    /// What the file is, where it was examined.
+    pub contents: Option<Contents>,
 }
 
 /// Whether Python would use a cache.

@@ -31,8 +31,8 @@ pub fn compare(
     }
     let mut images = Vec::new();
     for (old, new) in &pairs {
-        let old_inventory = survey(&*before.0.store, old, options)?;
-        let new_inventory = survey(&*after.0.store, new, options)?;
+        let old_inventory = survey(&*before.0.store, old, false, options)?;
+        let new_inventory = survey(&*after.0.store, new, false, options)?;
         images.push(compare_images((old, &old_inventory), (new, &new_inventory)));
     }
     Ok(CompareReport {

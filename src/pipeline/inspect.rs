@@ -22,7 +22,7 @@ pub fn inspect(
     let root = open(source, options)?;
     let mut images = Vec::new();
     for image in root.images() {
-        let inventory = survey(&*source.store, image, options)?;
+        let inventory = survey(&*source.store, image, false, options)?;
         images.push(describe(image, &inventory));
     }
     Ok(InspectReport {

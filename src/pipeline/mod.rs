@@ -106,10 +106,11 @@ fn open(source: &Source, options: &Options<'_>) -> Result<Node, ImageError> {
     load(&*source.store, &source.root, options.platform.as_ref())
 }
 
-/// Reads an image whole and takes stock of it.
+/// Reads an image whole and takes stock of it. `hash_all`: with the hash of every source that has a cache.
 fn survey(
     store: &dyn BlobStore,
     image: &Image,
+    hash_all: bool,
     options: &Options<'_>,
 ) -> Result<Inventory, PipelineError> {
     let layer_error = |source| PipelineError::Layer {
@@ -124,7 +125,7 @@ fn survey(
             source,
         }
     })?;
-    let wanted = inventory::wanted_hashes(&scans, &rootfs);
+    let wanted = inventory::wanted_hashes(&scans, &rootfs, hash_all);
     let hashes = match wanted.is_empty() {
         true => Default::default(),
         false => hash_sources(
@@ -136,5 +137,5 @@ fn survey(
         )
         .map_err(layer_error)?,
     };
-    Ok(inventory::build(scans, rootfs, &hashes))
+    Ok(inventory::build(scans, rootfs, hashes))
 }

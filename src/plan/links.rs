@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::convert::{Headers, header_after};
 use super::{Action, Drops, Policy, Reason};
 use crate::inventory::{Cache, Inventory};
 use crate::rootfs::MemberId;
@@ -13,11 +14,22 @@ use crate::tar::{Kind, Member};
 type Changes = BTreeMap<MemberId, (Action, Reason)>;
 
 /// The steps that links need once `drops` are gone. Drops themselves are not among them.
-pub(super) fn resolve(inventory: &Inventory, policy: &Policy<'_>, drops: &Drops) -> Changes {
+pub(super) fn resolve(
+    inventory: &Inventory,
+    policy: &Policy<'_>,
+    drops: &Drops,
+    headers: &Headers,
+) -> Changes {
     let mut groups = Groups::new(inventory);
     let mut touched: BTreeSet<MemberId> = drops.keys().map(|member| groups.root(*member)).collect();
     if policy.hardlink {
-        touched.extend(link_identical(inventory, policy, drops, &mut groups));
+        touched.extend(link_identical(
+            inventory,
+            policy,
+            drops,
+            headers,
+            &mut groups,
+        ));
     }
     let mut changes = Changes::new();
     for root in touched {
@@ -27,6 +39,7 @@ pub(super) fn resolve(inventory: &Inventory, policy: &Policy<'_>, drops: &Drops)
                 drops,
                 &groups.members(root),
                 &groups,
+                headers,
                 &mut changes,
             );
         }
@@ -106,6 +119,7 @@ fn resolve_group(
     drops: &Drops,
     members: &[MemberId],
     groups: &Groups,
+    headers: &Headers,
     changes: &mut Changes,
 ) {
     let survivors: Vec<MemberId> = members
@@ -125,7 +139,13 @@ fn resolve_group(
     if holder != root {
         changes.insert(
             holder,
-            (Action::Promote { data: root.index }, Reason::TargetDropped),
+            (
+                Action::Promote {
+                    data: root.index,
+                    header: headers.get(&root).cloned(),
+                },
+                Reason::TargetDropped,
+            ),
         );
     }
     let target = inventory.member(holder).path.to_vec();
@@ -178,6 +198,7 @@ fn link_identical(
     inventory: &Inventory,
     policy: &Policy<'_>,
     drops: &Drops,
+    headers: &Headers,
     groups: &mut Groups,
 ) -> Vec<MemberId> {
     let mut leaders = Vec::new();
@@ -204,7 +225,7 @@ fn link_identical(
         for (position, (cache, root)) in candidates.iter().enumerate() {
             let same = candidates[..position].iter().find(|(other, leader)| {
                 groups.leader(*leader) == *leader
-                    && is_same_file(inventory, (cache, *root), (other, *leader))
+                    && is_same_file(inventory, headers, (cache, *root), (other, *leader))
             });
             if let Some((_, leader)) = same {
                 groups.join(*root, *leader);
@@ -241,7 +262,12 @@ fn by_module<'a>(
 
 /// Whether two files in one layer are the same but for their names and modification times, which
 /// Python does not look at in caches.
-fn is_same_file(inventory: &Inventory, a: (&Cache, MemberId), b: (&Cache, MemberId)) -> bool {
+fn is_same_file(
+    inventory: &Inventory,
+    headers: &Headers,
+    a: (&Cache, MemberId),
+    b: (&Cache, MemberId),
+) -> bool {
     let (first, second) = (inventory.member(a.1), inventory.member(b.1));
     let metadata = |member: &Member| {
         (
@@ -253,11 +279,19 @@ fn is_same_file(inventory: &Inventory, a: (&Cache, MemberId), b: (&Cache, Member
         )
     };
     a.1.layer == b.1.layer
-        && a.0.sha256.is_some()
-        && a.0.sha256 == b.0.sha256
+        && has_same_bytes(headers, a, b)
         && first.kind == Kind::File
         && metadata(first) == metadata(second)
         && first.xattrs == second.xattrs
         && inventory.rootfs.inode(a.0.inode).data == a.1
         && inventory.rootfs.inode(b.0.inode).data == b.1
+}
+
+/// Whether two files hold the same once headers were written anew.
+fn has_same_bytes(headers: &Headers, a: (&Cache, MemberId), b: (&Cache, MemberId)) -> bool {
+    let (Some(first), Some(second)) = (&a.0.contents, &b.0.contents) else {
+        return false;
+    };
+    first.body_sha256 == second.body_sha256
+        && header_after(first, a.1, headers) == header_after(second, b.1, headers)
 }

@@ -1,6 +1,7 @@
 //! What is to be done to each member of each layer, and why: plain data, made from the inventory
 //! and a profile by a pure function. Nothing goes without a step that gives its reason.
 
+mod convert;
 mod emptied;
 mod links;
 mod verdict;
@@ -59,7 +60,11 @@ pub enum Action {
     Promote {
         /// Index of that member, in the same layer and before this one.
         data: usize,
+        /// What the data begins with instead, where that is changed; as long as what was there.
+        header: Option<Vec<u8>>,
     },
+    /// It is bytecode and gets another header, as long as the old one.
+    Header(Vec<u8>),
     /// It becomes, or stays, a hardlink, to this target.
     Link {
         /// The target's name as its member writes it.
@@ -97,6 +102,8 @@ pub enum Reason {
     TargetDropped,
     /// It is the same as another level of its module, at this path.
     Identical(Vec<u8>),
+    /// It is tied to its source in another way than the profile says.
+    Invalidation,
 }
 
 impl Reason {
@@ -116,6 +123,7 @@ impl Reason {
             Self::UselessWhiteout => "useless whiteout",
             Self::TargetDropped => "link target dropped",
             Self::Identical(_) => "identical level",
+            Self::Invalidation => "invalidation",
         }
     }
 }
@@ -135,6 +143,9 @@ impl fmt::Display for Reason {
             Self::UselessWhiteout => f.write_str("what it deletes from the layers below went"),
             Self::TargetDropped => f.write_str("the file that it links to went"),
             Self::Identical(path) => write!(f, "identical to {}", String::from_utf8_lossy(path)),
+            Self::Invalidation => {
+                f.write_str("the profile ties caches to their sources in another way")
+            }
         }
     }
 }
@@ -166,6 +177,11 @@ pub enum Warning {
         /// The cache.
         path: Vec<u8>,
     },
+    /// A cache whose header cannot be written anew.
+    CannotConvert {
+        /// The cache.
+        path: Vec<u8>,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -188,6 +204,11 @@ impl fmt::Display for Warning {
                 "kept {}: its optimization is none of the levels 0, 1 and 2",
                 text(path)
             ),
+            Self::CannotConvert { path } => write!(
+                f,
+                "kept the invalidation of {}: its header has no place for a hash, or other files share its data",
+                text(path)
+            ),
         }
     }
 }
@@ -200,7 +221,16 @@ pub fn plan(inventory: &Inventory, policy: &Policy<'_>) -> Plan {
     let mut warnings = Vec::new();
     let mut drops = choose_drops(inventory, policy, &mut warnings);
     keep_what_upper_layers_need(inventory, &mut drops, &mut warnings);
-    let mut changes = links::resolve(inventory, policy, &drops);
+    let headers = convert::headers(inventory, policy, &drops, &mut warnings);
+    let mut changes = links::resolve(inventory, policy, &drops, &headers);
+    for (member, header) in headers {
+        // Where the data moves to another name, or is shared with another level, that is done already.
+        if !drops.contains_key(&member) {
+            changes
+                .entry(member)
+                .or_insert((Action::Header(header), Reason::Invalidation));
+        }
+    }
     emptied::extend(inventory, &mut drops);
     for (member, reason) in drops {
         changes.insert(member, (Action::Drop, reason));

@@ -2,7 +2,7 @@
 
 use super::{Reason, Warning};
 use crate::inventory::{Cache, Status};
-use crate::profile::{Dead, Scope, Stale};
+use crate::profile::{Dead, InvalidationMode, Scope, Stale};
 use crate::pyc::Level;
 
 /// What of a profile decides about caches, with its levels resolved.
@@ -16,6 +16,8 @@ pub struct Policy<'a> {
     pub dead: Dead,
     /// Whether identical levels share one copy.
     pub hardlink: bool,
+    /// How caches are tied to their sources.
+    pub invalidation: InvalidationMode,
     /// The paths that it is about; `None`: all.
     pub scope: Option<&'a Scope>,
 }
@@ -29,6 +31,7 @@ impl<'a> Policy<'a> {
             stale: Stale::Strip,
             dead: Dead::Strip,
             hardlink: true,
+            invalidation: InvalidationMode::Keep,
             scope: None,
         }
     }

@@ -269,7 +269,6 @@ mod tests {
         for setting in [
             "missing=compile",
             "stale=compile",
-            "invalidation=checked-hash",
             "debug_ranges=false",
             "placement=source",
             "sourceless=[\"**\"]",

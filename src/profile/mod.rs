@@ -29,6 +29,8 @@ pub struct Profile {
     pub dead: Dead,
     /// Whether identical levels of one module are to share one copy.
     pub hardlink: bool,
+    /// How the result's caches are tied to their sources.
+    pub invalidation: InvalidationMode,
     /// Which caches are in scope, by path.
     pub scope: Scope,
 }
@@ -64,6 +66,20 @@ pub enum Stale {
     Keep,
     /// They are compiled anew.
     Compile,
+}
+
+/// How caches are tied to their sources (PEP 552).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InvalidationMode {
+    /// As they are.
+    Keep,
+    /// By modification time and size.
+    Timestamp,
+    /// By a hash that every import computes.
+    CheckedHash,
+    /// By a hash that no import looks at.
+    UncheckedHash,
 }
 
 /// What happens to dead caches.

@@ -4,7 +4,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
 use super::load::ProfileError;
-use super::{Dead, Levels, Profile, Scope, Stale};
+use super::{Dead, InvalidationMode, Levels, Profile, Scope, Stale};
 use crate::pyc::Level;
 
 /// Every key, as TOML has it.
@@ -17,7 +17,7 @@ pub(super) struct Schema {
     stale: Stale,
     dead: Dead,
     hardlink: bool,
-    invalidation: Invalidation,
+    invalidation: InvalidationMode,
     debug_ranges: bool,
     placement: Placement,
     include: Vec<String>,
@@ -36,7 +36,7 @@ impl Default for Schema {
             stale: Stale::Strip,
             dead: Dead::Strip,
             hardlink: true,
-            invalidation: Invalidation::Keep,
+            invalidation: InvalidationMode::Keep,
             debug_ranges: true,
             placement: Placement::Append,
             include: vec!["**".to_owned()],
@@ -90,15 +90,6 @@ enum Missing {
 
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "kebab-case")]
-enum Invalidation {
-    Keep,
-    Timestamp,
-    CheckedHash,
-    UncheckedHash,
-}
-
-#[derive(Debug, Deserialize, PartialEq)]
-#[serde(rename_all = "kebab-case")]
 enum Placement {
     Append,
     Source,
@@ -137,6 +128,7 @@ pub(super) fn check(name: &str, schema: Schema) -> Result<Profile, ProfileError>
         stale: schema.stale,
         dead: schema.dead,
         hardlink: schema.hardlink,
+        invalidation: schema.invalidation,
         scope: Scope {
             include: globs(&schema.include).map_err(value_error)?,
             exclude: globs(&schema.exclude).map_err(value_error)?,
@@ -158,11 +150,6 @@ fn refuse_what_is_not_there_yet(name: &str, schema: &Schema) -> Result<(), Profi
             schema.stale == Stale::Compile,
             "stale = \"compile\"",
             COMPILE,
-        ),
-        (
-            schema.invalidation != Invalidation::Keep,
-            "invalidation",
-            "rewrite its headers",
         ),
         (!schema.debug_ranges, "debug_ranges = false", COMPILE),
         (

@@ -303,7 +303,7 @@ pub struct StepRow {
     pub layer: usize,
     /// The member.
     pub path: String,
-    /// `drop`, `promote` or `link`.
+    /// `drop`, `promote`, `link` or `header`.
     pub action: &'static str,
     /// Why.
     pub reason: String,

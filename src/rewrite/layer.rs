@@ -50,16 +50,22 @@ pub fn edits(scan: &LayerScan, plan: &LayerPlan) -> Result<Vec<Edit>, HeaderErro
     let mut edits: Vec<Edit> = Vec::with_capacity(plan.steps.len());
     for (index, step) in &plan.steps {
         let member = &scan.members[*index];
-        let range = member.offset..member.end();
+        let mut range = member.offset..member.end();
         let replacement = match &step.action {
             Action::Drop => Vec::new(),
-            Action::Promote { data } => {
+            Action::Promote { data, header } => {
                 let source = &scan.members[*data];
-                let header = tar::rename(raw_headers(scan, *data)?, &member.path)?;
+                let mut bytes = tar::rename(raw_headers(scan, *data)?, &member.path)?;
+                let changed = header.as_deref().unwrap_or_default();
+                bytes.extend_from_slice(changed);
                 vec![
-                    Piece::Bytes(header),
-                    Piece::Earlier(source.data_offset..source.end()),
+                    Piece::Bytes(bytes),
+                    Piece::Earlier(source.data_offset + changed.len() as u64..source.end()),
                 ]
+            }
+            Action::Header(header) => {
+                range = member.data_offset..member.data_offset + header.len() as u64;
+                vec![Piece::Bytes(header.clone())]
             }
             Action::Link { target } => vec![Piece::Bytes(tar::hardlink_to(
                 raw_headers(scan, *index)?,

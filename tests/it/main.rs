@@ -13,6 +13,7 @@ mod engines;
 mod fedora;
 mod gzip_producers;
 mod indexes;
+mod invalidation;
 mod inventory;
 mod kill;
 mod memory;

@@ -126,7 +126,7 @@ impl Planned<'_> {
                     count.files += 1;
                     count.bytes += member.stored_bytes;
                 }
-                Action::Promote { data } => {
+                Action::Promote { data, .. } => {
                     moved += self
                         .inventory
                         .member(MemberId { index: data, ..id })
@@ -168,6 +168,7 @@ impl Planned<'_> {
                 Action::Drop => "drop",
                 Action::Promote { .. } => "promote",
                 Action::Link { .. } => "link",
+                Action::Header(_) => "header",
             },
             reason: step.reason.to_string(),
         };

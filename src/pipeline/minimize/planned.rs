@@ -6,7 +6,7 @@ use crate::inventory::Inventory;
 use crate::oci::Image;
 use crate::pipeline::{Options, PipelineError, survey};
 use crate::plan::{Plan, Policy, plan};
-use crate::profile::{Levels, runtime_level};
+use crate::profile::{InvalidationMode, Levels, runtime_level};
 use crate::pyc::Level;
 use crate::transport::Source;
 
@@ -36,12 +36,17 @@ pub(super) fn plan_image<'a>(
             }
         },
     };
-    let mut inventory = survey(&*source.store, image, options)?;
+    let needs_hashes = matches!(
+        profile.invalidation,
+        InvalidationMode::CheckedHash | InvalidationMode::UncheckedHash
+    );
+    let mut inventory = survey(&*source.store, image, needs_hashes, options)?;
     let policy = Policy {
         levels: &levels,
         stale: profile.stale,
         dead: profile.dead,
         hardlink: profile.hardlink,
+        invalidation: profile.invalidation,
         scope: Some(&profile.scope),
     };
     let plan = keep_one_layer(plan(&inventory, &policy));

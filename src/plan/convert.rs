@@ -1,0 +1,129 @@
+//! Tying caches to their sources in another way: which headers are written anew (PEP 552).
+
+use std::collections::BTreeMap;
+
+use super::{Drops, Policy, Warning};
+use crate::inventory::{Cache, Inventory, Status};
+use crate::profile::InvalidationMode;
+use crate::pyc::{Header, Invalidation, python_mtime};
+use crate::rootfs::{InodeId, MemberId};
+use crate::scan::Contents;
+use crate::tar::{Kind, Timestamp};
+
+/// New headers by the member with a cache's data. Each is as long as the old one.
+pub(super) type Headers = BTreeMap<MemberId, Vec<u8>>;
+
+/// The headers of fresh caches that stay and are tied to their sources in another way than `policy`
+/// says. Stale ones are left alone: a new header would vouch for what was compiled from another source.
+pub(super) fn headers(
+    inventory: &Inventory,
+    policy: &Policy<'_>,
+    drops: &Drops,
+    warnings: &mut Vec<Warning>,
+) -> Headers {
+    let mut headers = Headers::new();
+    if policy.invalidation == InvalidationMode::Keep {
+        return headers;
+    }
+    let mut files: BTreeMap<InodeId, Vec<&Cache>> = BTreeMap::new();
+    for cache in &inventory.caches {
+        files.entry(cache.inode).or_default().push(cache);
+    }
+    for (inode, names) in files {
+        let Some(staying) = names.iter().find(|cache| is_meant(cache, policy, drops)) else {
+            continue;
+        };
+        let data = inventory.rootfs.inode(inode).data;
+        let Some((old, new)) = old_and_new(inventory, policy, staying, data) else {
+            continue;
+        };
+        let header = new.map(|new| Header {
+            invalidation: new,
+            ..old
+        });
+        match header {
+            Some(header) if header == old => {}
+            Some(header)
+                if is_plain_file(inventory, data)
+                    && are_one_module(inventory, policy, drops, inode, &names) =>
+            {
+                headers.insert(data, header.to_bytes());
+            }
+            _ => warnings.push(Warning::CannotConvert {
+                path: staying.path.clone(),
+            }),
+        }
+    }
+    headers
+}
+
+fn is_meant(cache: &Cache, policy: &Policy<'_>, drops: &Drops) -> bool {
+    cache.status == Status::Fresh
+        && policy.is_in_scope(&cache.path)
+        && !drops.contains_key(&cache.member)
+}
+
+/// A cache's header, and what it should be tied to its source by; `None` where that cannot be said.
+fn old_and_new(
+    inventory: &Inventory,
+    policy: &Policy<'_>,
+    cache: &Cache,
+    data: MemberId,
+) -> Option<(Header, Option<Invalidation>)> {
+    let bytecode = inventory.layers[data.layer].bytecode.get(&data.index)?;
+    let old = *bytecode.header.as_ref().ok()?;
+    let source = inventory.rootfs.inode(cache.source_inode?);
+    let hash = inventory
+        .source_hashes
+        .get(&(source.data, old.magic))
+        .copied();
+    // Before 3.7 a header has no place for a hash.
+    let hash = hash.filter(|_| old.length == 16);
+    let new = match policy.invalidation {
+        InvalidationMode::Keep => Some(old.invalidation),
+        InvalidationMode::Timestamp => {
+            let Timestamp {
+                seconds,
+                nanoseconds,
+            } = inventory.member(source.data).mtime;
+            Some(Invalidation::Timestamp {
+                mtime: python_mtime(seconds, nanoseconds),
+                size: (old.length > 8).then_some(source.size as u32),
+            })
+        }
+        InvalidationMode::CheckedHash => hash.map(Invalidation::CheckedHash),
+        InvalidationMode::UncheckedHash => hash.map(Invalidation::UncheckedHash),
+    };
+    Some((old, new))
+}
+
+fn is_plain_file(inventory: &Inventory, data: MemberId) -> bool {
+    let member = inventory.member(data);
+    member.kind == Kind::File && !member.sparse
+}
+
+/// Whether every name of a file is a level of one module, or goes: writing to the file changes them all.
+fn are_one_module(
+    inventory: &Inventory,
+    policy: &Policy<'_>,
+    drops: &Drops,
+    inode: InodeId,
+    names: &[&Cache],
+) -> bool {
+    names.len() == inventory.rootfs.inode(inode).names
+        && names.iter().all(|cache| {
+            cache.source == names[0].source
+                && (drops.contains_key(&cache.member) || is_meant(cache, policy, drops))
+        })
+}
+
+/// What a file begins with once headers were written anew.
+pub(super) fn header_after<'a>(
+    contents: &'a Contents,
+    data: MemberId,
+    headers: &'a Headers,
+) -> &'a [u8] {
+    headers
+        .get(&data)
+        .map_or(&*contents.header, |header| &**header)
+}
