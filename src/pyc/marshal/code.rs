@@ -13,7 +13,7 @@ const CO_FAST_LOCAL: u8 = 0x20;
 
 /// A field of a code object. The numbers are 32 bits, the others are objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Field {
+pub(super) enum Field {
     ArgCount,
     PosOnlyArgCount,
     KwOnlyArgCount,
@@ -37,6 +37,22 @@ enum Field {
 }
 
 use Field::*;
+
+impl Field {
+    /// Whether the field is 32 bits in the stream, and no object.
+    pub(super) fn is_number(self) -> bool {
+        matches!(
+            self,
+            ArgCount
+                | PosOnlyArgCount
+                | KwOnlyArgCount
+                | LocalCount
+                | StackSize
+                | Flags
+                | FirstLine
+        )
+    }
+}
 
 /// 3.3 to 3.7.
 const FIRST_LAYOUT: &[Field] = &[
@@ -95,7 +111,8 @@ const THIRD_LAYOUT: &[Field] = &[
     ExceptionTable,
 ];
 
-fn layout(minor: u8) -> &'static [Field] {
+/// The fields of a code object in the stream's order.
+pub(super) fn layout(minor: u8) -> &'static [Field] {
     match minor {
         ..=7 => FIRST_LAYOUT,
         8..=10 => SECOND_LAYOUT,
@@ -160,11 +177,8 @@ impl Code {
     }
 
     fn read_numbers(&mut self, reader: &mut Reader<'_>) -> Result<(), MarshalError> {
-        while let [
-            field @ (ArgCount | PosOnlyArgCount | KwOnlyArgCount | LocalCount | StackSize | Flags
-            | FirstLine),
-            rest @ ..,
-        ] = self.rest
+        while let [field, rest @ ..] = self.rest
+            && field.is_number()
         {
             let number = reader.long()?;
             self.take_number(*field, number);
