@@ -13,6 +13,7 @@
 //! Time is linear in the body's length. Memory is bounded by it: a size that the stream claims
 //! is compared with the bytes that are left before anything is done with it.
 
+mod canonical;
 mod code;
 mod reader;
 mod scalar;
@@ -20,6 +21,8 @@ mod value;
 mod walk;
 
 use thiserror::Error;
+
+pub use canonical::canonical_body;
 
 use super::CpythonVersion;
 

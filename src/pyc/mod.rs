@@ -22,6 +22,6 @@ pub mod source_hash;
 pub use freshness::{Freshness, StaleReason, freshness, python_mtime};
 pub use header::{Header, HeaderError, Invalidation};
 pub use magic::{CpythonVersion, Magic};
-pub use marshal::{MarshalError, MarshalErrorKind, body_length, check_body};
+pub use marshal::{MarshalError, MarshalErrorKind, body_length, canonical_body, check_body};
 pub use name::{CacheName, CpythonTag, Level, cache_file_name, parse_cache_name};
 pub use source_hash::{SourceHasher, source_hash};

@@ -6,7 +6,7 @@ use super::value::{Kind, Sequence, Value};
 use super::{MarshalError, MarshalErrorKind, scalar};
 
 /// CPython counts every object on the way, the innermost one too.
-const MAX_DEPTH: usize = 2000;
+pub(super) const MAX_DEPTH: usize = 2000;
 
 /// An entry of the reference list.
 #[derive(Clone, Copy)]
@@ -109,7 +109,7 @@ impl<'a> Walk<'a> {
             b'{' | b'}' | b':' | b'c' => self.open_other(byte, offset).map(Read::Open),
             _ => {
                 let unknown = at(MarshalErrorKind::UnknownType(byte));
-                let value = self.read_leaf(kind)?.ok_or(unknown)?;
+                let value = scalar::leaf(kind, &mut self.reader)?.ok_or(unknown)?;
                 self.register(is_flagged, value);
                 Ok(Read::Whole(value))
             }
@@ -154,47 +154,6 @@ impl<'a> Walk<'a> {
                 kind: MarshalErrorKind::UnknownType(byte),
             }),
         }
-    }
-
-    /// An object without elements; none if the type is unknown.
-    fn read_leaf(&mut self, kind: u8) -> Result<Option<Value>, MarshalError> {
-        let reader = &mut self.reader;
-        let place = reader.position();
-        let value = match kind {
-            b'i' => reader.take(4).map(|_| Value::Other)?,
-            b'I' | b'g' => reader.take(8).map(|_| Value::Other)?,
-            b'y' => reader.take(16).map(|_| Value::Other)?,
-            b'l' => scalar::integer(reader).map(|()| Value::Other)?,
-            b'f' => scalar::float_text(reader).map(|()| Value::Other)?,
-            b'x' => {
-                scalar::float_text(reader)?;
-                scalar::float_text(reader).map(|()| Value::Other)?
-            }
-            b's' => {
-                let size = reader.size()? as usize;
-                reader.take(size)?;
-                // In a body above 4 GiB: a place where no bytes object will be found.
-                Value::Bytes(u32::try_from(place).unwrap_or(u32::MAX))
-            }
-            b'a' | b'A' | b'u' | b't' => {
-                let size = reader.size()? as usize;
-                let text = reader.take(size)?;
-                // What is called ASCII is read as Latin-1, and there every byte will do.
-                if matches!(kind, b'u' | b't') && !scalar::is_text(text) {
-                    return Err(MarshalError {
-                        offset: place,
-                        kind: MarshalErrorKind::BadText,
-                    });
-                }
-                Value::Text
-            }
-            b'z' | b'Z' => {
-                let size = usize::from(reader.byte()?);
-                reader.take(size).map(|_| Value::Text)?
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(value))
     }
 
     fn open_sequence(&mut self, kind: u8, is_flagged: bool) -> Result<Read, MarshalError> {
