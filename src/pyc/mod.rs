@@ -8,12 +8,14 @@
 //! 2. [`magic`]: which interpreter made it?
 //! 3. [`header`]: how is it tied to its source? (PEP 552)
 //! 4. [`mod@source_hash`] and [`mod@freshness`]: would Python use it with this source?
-//! 5. [`marshal`]: can its body be loaded?
+//! 5. [`marshal`]: can its body be loaded, and which body would be the same code?
+//! 6. [`mod@level_one`]: would optimization change it?
 //!
 //! Every function takes any input without a panic: the bytes come from images that others made.
 
 pub mod freshness;
 pub mod header;
+pub mod level_one;
 pub mod magic;
 pub mod marshal;
 pub mod name;
@@ -21,6 +23,7 @@ pub mod source_hash;
 
 pub use freshness::{Freshness, StaleReason, freshness, python_mtime};
 pub use header::{Header, HeaderError, Invalidation};
+pub use level_one::level_one_is_level_zero;
 pub use magic::{CpythonVersion, Magic};
 pub use marshal::{MarshalError, MarshalErrorKind, body_length, canonical_body, check_body};
 pub use name::{CacheName, CpythonTag, Level, cache_file_name, parse_cache_name};

@@ -6,7 +6,7 @@ use super::*;
 mod fixtures;
 
 /// The bodies by the minor versions whose releases read them; the layout is shared by several.
-fn bodies() -> Vec<(u8, Vec<u8>)> {
+pub(super) fn bodies() -> Vec<(u8, Vec<u8>)> {
     [
         (6, fixtures::PYTHON_3_6),
         (7, fixtures::PYTHON_3_7),
@@ -31,18 +31,18 @@ fn check(minor: u8, body: &[u8]) -> Result<(), MarshalErrorKind> {
 
 /// A code object of 3.13 with these fields; `None` leaves the usual one.
 #[derive(Default)]
-struct Fields<'a> {
-    numbers: Option<[i32; 5]>,
-    bytecode: Option<&'a [u8]>,
-    consts: Option<&'a [u8]>,
-    names: Option<&'a [u8]>,
-    variables: Option<&'a [u8]>,
-    kinds: Option<&'a [u8]>,
-    file_name: Option<&'a [u8]>,
+pub(super) struct Fields<'a> {
+    pub(super) numbers: Option<[i32; 5]>,
+    pub(super) bytecode: Option<&'a [u8]>,
+    pub(super) consts: Option<&'a [u8]>,
+    pub(super) names: Option<&'a [u8]>,
+    pub(super) variables: Option<&'a [u8]>,
+    pub(super) kinds: Option<&'a [u8]>,
+    pub(super) file_name: Option<&'a [u8]>,
 }
 
 impl Fields<'_> {
-    fn body(&self) -> Vec<u8> {
+    pub(super) fn body(&self) -> Vec<u8> {
         let mut body = vec![b'c'];
         let numbers = self.numbers.unwrap_or([0, 0, 0, 1, 0]);
         body.extend(numbers.into_iter().flat_map(i32::to_le_bytes));
