@@ -148,6 +148,8 @@ mod tests {
             "# x\r\r# coding: utf-7\r",
             "# decoding coding: utf-7\n",
             "# coding coding:utf-7\n",
+            "# codingcoding:utf-7\n",
+            "# vim:fileencoding: \n# coding:utf-7\n",
             "# coding: utf-8 coding: utf-7\n",
             "# CODING coding=rot13\n",
             "# coding: raw_unicode_escape\n",

@@ -12,6 +12,7 @@
 //! * NaNs are not equal to themselves but found in containers by identity, so each stays apart.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
@@ -109,25 +110,24 @@ impl<'a> Graph<'a> {
     pub(super) fn leaf(&mut self, kind: u8, payload: &'a [u8]) -> usize {
         let kind = text_kind(kind, payload);
         let is_nan = is_nan(kind, payload);
-        if let Some(&number) = self.leaves.get(&(kind, payload)).filter(|_| !is_nan) {
-            return number;
+        if !is_nan {
+            match self.leaves.entry((kind, payload)) {
+                Entry::Occupied(known) => return *known.get(),
+                Entry::Vacant(place) => place.insert(self.nodes.len()),
+            };
         }
         let size = (1 + payload.len()).min(REFERENCE_SIZE + 1);
         let is_number = matches!(
             kind,
             b'T' | b'F' | b'i' | b'I' | b'l' | b'f' | b'g' | b'x' | b'y'
         );
-        let number = self.push(Node {
+        self.push(Node {
             kind,
             content: Content::Leaf(payload),
             is_shareable: is_nan || size > REFERENCE_SIZE,
             size: if is_nan { REFERENCE_SIZE + 1 } else { size },
             has_fixed_hash: is_number && !is_nan,
-        });
-        if !is_nan {
-            self.leaves.insert((kind, payload), number);
-        }
-        number
+        })
     }
 
     /// The number of an object that holds others.

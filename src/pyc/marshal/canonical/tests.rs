@@ -178,18 +178,19 @@ fn sets_are_sorted_but_old_ones_of_numbers_only() {
 
 #[test]
 fn sets_of_containers_are_sorted_whatever_their_numbers() {
-    let elements: [&[u8]; 4] = [
+    let elements: [&[u8]; 5] = [
         b")\x02NT",
         b")\x01z\x03abc",
         b">\x01\0\0\0T",
+        b")\x01T",
         &[b"z\x41", &[b'a'; 65][..]].concat(),
     ];
-    let form = |order: [usize; 4]| {
-        let set = [&b">\x04\0\0\0"[..], &order.map(|at| elements[at]).concat()].concat();
+    let form = |order: [usize; 5]| {
+        let set = [&b">\x05\0\0\0"[..], &order.map(|at| elements[at]).concat()].concat();
         canonical_of(13, &[&set]).unwrap()
     };
-    let first = form([0, 1, 2, 3]);
-    for order in [[3, 2, 1, 0], [1, 0, 3, 2], [2, 3, 0, 1]] {
+    let first = form([0, 1, 2, 3, 4]);
+    for order in [[4, 3, 2, 1, 0], [1, 0, 3, 2, 4], [3, 2, 4, 0, 1]] {
         assert_eq!(form(order), first);
     }
 }
@@ -265,7 +266,7 @@ fn nested_references_are_not_expanded() {
 #[test]
 fn long_elements_of_sets_are_read_once() {
     let started = Instant::now();
-    let (long, count) = (1_usize << 20, 1_usize << 16);
+    let (long, count) = (1_usize << 20, 1_usize << 18);
     let mut consts = b")\x03".to_vec();
     for last in [b'1', b'2'] {
         consts.push(0xe1);
