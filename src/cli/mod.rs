@@ -10,6 +10,7 @@ mod inspect;
 mod man;
 mod minimize;
 mod profile;
+mod sandbox;
 
 mod failure;
 mod image;
@@ -20,6 +21,7 @@ mod progress;
 use std::process::ExitCode;
 
 use clap::Parser;
+use pycull::compile::sandbox::FAILURE;
 
 use args::{Args, Verb};
 use failure::Failure;
@@ -33,6 +35,8 @@ enum Outcome {
     Done,
     /// A gate or check said no: exit code 1.
     Refused,
+    /// A program could not be run in the sandbox.
+    NotRun,
 }
 
 /// Runs the command of this process.
@@ -43,6 +47,7 @@ pub(crate) fn run() -> ExitCode {
     match dispatch(&args.verb, &printer) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Refused) => ExitCode::from(1),
+        Ok(Outcome::NotRun) => ExitCode::from(FAILURE),
         Err(error) => report_failure(&error, &printer),
     }
 }
@@ -55,6 +60,8 @@ fn dispatch(verb: &Verb, printer: &Printer) -> anyhow::Result<Outcome> {
         Verb::Profile { action } => profile::run(action, printer),
         Verb::Completions { shell } => completions::run(*shell, printer),
         Verb::Man => man::run(printer),
+        Verb::SandboxExec { arguments } => Ok(sandbox::enter(arguments, printer)),
+        Verb::SandboxProbe => sandbox::probe(printer),
     }
 }
 

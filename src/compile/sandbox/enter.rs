@@ -1,0 +1,85 @@
+//! The helper's way into the sandbox, step by step.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::process::chdir;
+
+use super::request::Request;
+use super::{
+    Defences, Layer, Mode, SandboxError, filesystem, limits, namespaces, seccomp, supervisor,
+    system_calls,
+};
+
+/// The layers of defence that this process can put around itself, found out by doing it: it is good
+/// for nothing but saying so afterwards.
+pub fn defences() -> Defences {
+    let namespaces = namespaces::separate().and_then(|()| namespaces::confine(&[]));
+    Defences {
+        namespaces: namespaces.is_ok(),
+        landlock: filesystem::apply(&[]).ok().flatten(),
+        seccomp: seccomp::apply(false).unwrap_or(false),
+    }
+}
+
+pub(super) fn enter(request: Request) -> SandboxError {
+    match confine(&request) {
+        Ok(Next::Supervise) => supervisor::supervise(request),
+        Ok(Next::Become) => {
+            let source = Command::new(&request.program)
+                .args(&request.arguments)
+                .exec();
+            SandboxError::Run {
+                program: request.program,
+                source,
+            }
+        }
+        Err(error) => error,
+    }
+}
+
+/// What a process that is confined as far as it needs to be does next.
+enum Next {
+    /// Runs the helper again, in the namespaces that were made.
+    Supervise,
+    /// Becomes the program.
+    Become,
+}
+
+fn confine(request: &Request) -> Result<Next, SandboxError> {
+    if let Some(pipe) = request.supervisor {
+        supervisor::die_with_supervisor(pipe)?;
+    }
+    system_calls::close_descriptors()
+        .map_err(SandboxError::apply("close inherited descriptors"))?;
+    limits::no_new_privileges()?;
+    let wants_namespaces = request.wants(Layer::Namespaces);
+    if request.supervisor.is_none() && wants_namespaces && namespaces::separate().is_ok() {
+        return Ok(Next::Supervise);
+    }
+    let readable = &request.confinement.readable;
+    let mut applied = Defences {
+        namespaces: request.supervisor.is_some() && namespaces::confine(readable).is_ok(),
+        ..Defences::default()
+    };
+    let directory = &request.confinement.directory;
+    chdir(directory).map_err(SandboxError::apply(format!(
+        "go to `{}`",
+        directory.display()
+    )))?;
+    limits::apply(&request.confinement)?;
+    if request.wants(Layer::Landlock) {
+        applied.landlock = filesystem::apply(readable)?;
+    }
+    limits::drop_capabilities()?;
+    // Last, for it denies all of the above.
+    if request.wants(Layer::Seccomp) {
+        applied.seccomp = seccomp::apply(request.confinement.threads)?;
+    }
+    if request.mode == Mode::Required && !applied.any() {
+        return Err(SandboxError::Undefended {
+            program: request.program.clone(),
+        });
+    }
+    Ok(Next::Become)
+}

@@ -1,0 +1,143 @@
+//! The layer of namespaces: a process sees no other process, no network, and of the file system only
+//! a new root with the readable trees in it, read-only.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::CWD;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
+    mount_change, move_mount, open_tree, unmount,
+};
+use rustix::process::{chdir, getegid, geteuid, pivot_root};
+use rustix::thread::UnshareFlags;
+
+use super::system_calls::{make_read_only, unshare};
+
+/// Where the new root is put together: a directory that every system has, needed no more by then.
+const WORKSHOP: &str = "/proc";
+
+/// Moves this process into new namespaces; its children, into one for processes. Where the
+/// kernel or a container engine does not let it, an error, and nothing has changed.
+pub(super) fn separate() -> io::Result<()> {
+    let (user, group) = (geteuid().as_raw(), getegid().as_raw());
+    unshare(
+        UnshareFlags::NEWUSER
+            | UnshareFlags::NEWNS
+            | UnshareFlags::NEWPID
+            | UnshareFlags::NEWNET
+            | UnshareFlags::NEWIPC
+            | UnshareFlags::NEWUTS,
+    )?;
+    // As root of the namespace: another user would lose the capabilities that mounting needs when
+    // it runs the helper again. Where the maps are refused, so are the mounts.
+    let _ = fs::write("/proc/self/setgroups", "deny")
+        .and_then(|()| fs::write("/proc/self/uid_map", format!("0 {user} 1")))
+        .and_then(|()| fs::write("/proc/self/gid_map", format!("0 {group} 1")));
+    Ok(())
+}
+
+/// Makes the readable trees, at their paths, all that this process sees of the file system. On an
+/// error it sees what it saw before.
+pub(super) fn confine(readable: &[PathBuf]) -> io::Result<()> {
+    mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )?;
+    // Before the workshop hides what is beneath it.
+    let trees = outermost(readable)
+        .into_iter()
+        .map(|path| Ok((path, copy(path)?)))
+        .collect::<io::Result<Vec<_>>>()?;
+    let root = new_file_system()?;
+    attach(&root, Path::new(WORKSHOP))?;
+    furnish(&trees, root).inspect_err(|_| {
+        // The error is the one to tell. The namespace is this process's own, and has no other use.
+        let _ = unmount(WORKSHOP, UnmountFlags::DETACH);
+    })
+}
+
+/// Trees that are not part of another.
+fn outermost(readable: &[PathBuf]) -> Vec<&Path> {
+    let mut sorted: Vec<&Path> = readable.iter().map(PathBuf::as_path).collect();
+    sorted.sort_unstable();
+    let mut outermost: Vec<&Path> = Vec::new();
+    for path in sorted {
+        if !outermost.iter().any(|tree| path.starts_with(tree)) {
+            outermost.push(path);
+        }
+    }
+    outermost
+}
+
+/// A mount of a tree, attached nowhere yet, that nothing can be written through.
+fn copy(path: &Path) -> io::Result<OwnedFd> {
+    // Recursive, for the kernel gives no unprivileged process sight of what a mount hides.
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE;
+    let tree = open_tree(CWD, path, flags)?;
+    make_read_only(&tree)?;
+    Ok(tree)
+}
+
+fn new_file_system() -> io::Result<OwnedFd> {
+    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, "mode", "755")?;
+    fsconfig_create(&context)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    Ok(fsmount(
+        &context,
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        attributes,
+    )?)
+}
+
+fn attach(mount: &OwnedFd, path: &Path) -> io::Result<()> {
+    move_mount(
+        mount,
+        c"",
+        CWD,
+        path,
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )?;
+    Ok(())
+}
+
+/// Mounts the trees in the workshop and makes it the root.
+fn furnish(trees: &[(&Path, OwnedFd)], root: OwnedFd) -> io::Result<()> {
+    for (path, tree) in trees {
+        let place = Path::new(WORKSHOP).join(path.strip_prefix("/").unwrap_or(path));
+        // What the path is, a symlink's target included, is what is mounted.
+        if path.is_dir() {
+            fs::create_dir_all(&place)?;
+        } else {
+            fs::create_dir_all(place.parent().unwrap_or(&place))?;
+            fs::File::create(&place)?;
+        }
+        attach(tree, &place)?;
+    }
+    make_read_only(&root)?;
+    drop(root);
+    chdir(WORKSHOP)?;
+    // The old root then lies upon the new one, at the same place (pivot_root(2)).
+    pivot_root(".", ".")?;
+    unmount(".", UnmountFlags::DETACH)?;
+    chdir("/")?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_in_a_tree_is_mounted_with_it() {
+        let readable = ["/usr/lib", "/usr-local", "/usr", "/opt/a", "/usr"].map(PathBuf::from);
+        let expected = ["/opt/a", "/usr", "/usr-local"].map(Path::new);
+        assert_eq!(outermost(&readable), expected);
+    }
+}
