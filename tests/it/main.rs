@@ -19,5 +19,6 @@ mod kill;
 mod memory;
 mod merged_view;
 mod past_bugs;
+mod sandbox;
 mod support;
 mod traps;

@@ -18,20 +18,32 @@ pub(super) enum Test {
     Itself,
 }
 
-use Test::{Is, IsNot, Itself, Null};
+use Test::{Is, IsNot, Itself, Null, Without};
 
 /// A system call, and the tests of which one must hold; none: it is meant whatever its arguments.
 type Call = (c_long, &'static [Test]);
 
 const ANY: &[Test] = &[];
 
+/// What a file is opened with that is to be written. (O_TMPFILE goes with one of the first.)
+const WRITING: u64 = (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC) as u64;
+
+/// Of this type on glibc, and of another on musl.
+#[allow(clippy::unnecessary_cast)]
+const IOCTLS: &[Test] = &[
+    Is(1, TCGETS as u64),
+    Is(1, TIOCGWINSZ as u64),
+    Is(1, FIOCLEX as u64),
+    Is(1, FIONCLEX as u64),
+];
+
 /// What CPython 3.6 to 3.15 need, on glibc and musl, to start, import and compile, and an emulator to run it.
 #[rustfmt::skip]
 pub(super) const ALLOWED: &[Call] = &[
-    // Files, which Landlock and the mount namespace keep to the readable trees.
+    // Files to read, which Landlock and the mount namespace keep to the readable trees.
     (SYS_read, ANY), (SYS_readv, ANY), (SYS_pread64, ANY), (SYS_preadv, ANY),
     (SYS_write, ANY), (SYS_writev, ANY), (SYS_close, ANY), (SYS_close_range, ANY),
-    (SYS_openat, ANY), (SYS_fstat, ANY), (SYS_newfstatat, ANY), (SYS_statx, ANY),
+    (SYS_openat, &[Without(2, WRITING)]), (SYS_fstat, ANY), (SYS_newfstatat, ANY), (SYS_statx, ANY),
     (SYS_lseek, ANY), (SYS_getdents64, ANY), (SYS_readlinkat, ANY), (SYS_faccessat, ANY),
     (SYS_faccessat2, ANY), (SYS_getcwd, ANY), (SYS_dup, ANY), (SYS_dup3, ANY),
     (SYS_fadvise64, ANY), (SYS_statfs, ANY), (SYS_fstatfs, ANY), (SYS_umask, ANY),
@@ -41,9 +53,7 @@ pub(super) const ALLOWED: &[Call] = &[
         Is(1, F_SETFD as u64), Is(1, F_GETFL as u64), Is(1, F_SETFL as u64),
     ]),
     // isatty, the terminal's size, and what CPython does where F_SETFD would do.
-    (SYS_ioctl, &[
-        Is(1, TCGETS as u64), Is(1, TIOCGWINSZ as u64), Is(1, FIOCLEX as u64), Is(1, FIONCLEX as u64),
-    ]),
+    (SYS_ioctl, IOCTLS),
     (SYS_ppoll, ANY), (SYS_pselect6, ANY),
     // Memory.
     (SYS_mmap, ANY), (SYS_mprotect, ANY), (SYS_munmap, ANY), (SYS_mremap, ANY),
@@ -70,7 +80,7 @@ pub(super) const ALLOWED: &[Call] = &[
     (SYS_gettimeofday, ANY),
     // Older calls, which newer processors do not have.
     #[cfg(target_arch = "x86_64")]
-    (SYS_open, ANY),
+    (SYS_open, &[Without(1, WRITING)]),
     #[cfg(target_arch = "x86_64")]
     (SYS_stat, ANY),
     #[cfg(target_arch = "x86_64")]

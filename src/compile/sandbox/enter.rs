@@ -3,7 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use rustix::process::chdir;
+use rustix::process::{chdir, getpid};
 
 use super::request::Request;
 use super::{
@@ -49,6 +49,12 @@ enum Next {
 fn confine(request: &Request) -> Result<Next, SandboxError> {
     if let Some(pipe) = request.supervisor {
         supervisor::die_with_supervisor(pipe)?;
+        // Never in a mount namespace that others use.
+        if !getpid().is_init() {
+            return Err(SandboxError::Argument {
+                argument: format!("supervisor={pipe}"),
+            });
+        }
     }
     system_calls::close_descriptors()
         .map_err(SandboxError::apply("close inherited descriptors"))?;

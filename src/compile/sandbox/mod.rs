@@ -2,10 +2,10 @@
 //! hardly any code is safe to run; so pycull runs itself once more, with a hidden verb, and that
 //! process, single-threaded and with nothing in it yet, confines itself and becomes the program.
 //!
-//! Three layers of defence stand one behind the other, each of which alone keeps files from being
-//! written and read: Landlock, seccomp (which keeps them from being written only) and namespaces.
-//! [`Mode::Required`] refuses where the kernel has none of them. Whatever the mode, descriptors
-//! are closed, capabilities dropped and resources limited.
+//! Three layers of defence stand one behind the other: Landlock, seccomp and namespaces. Each alone
+//! keeps the program from writing files and from the network; seccomp alone does not keep it from
+//! reading what its user can read. [`Mode::Required`] refuses where the kernel has none of them.
+//! Whatever the mode, descriptors are closed, capabilities dropped and resources limited.
 //!
 //! How the program's end looks to the caller is the same with namespaces (where the helper waits for the
 //! program) and without (where it becomes it):
