@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -62,6 +63,26 @@ static int descriptors(void) {
     return 0;
 }
 
+static int open_often(const char *path) {
+    int count = 0;
+    while (open(path, O_RDONLY) >= 0) count++;
+    printf("%d\n", count);
+    return failed();
+}
+
+static int where(void) {
+    char path[4096];
+    if (!getcwd(path, sizeof path)) return failed();
+    puts(path);
+    return 0;
+}
+
+static int core(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_CORE, &limit)) return failed();
+    return limit.rlim_max ? 255 : 0;
+}
+
 static int environment(void) {
     for (char **variable = environ; *variable; variable++) puts(*variable);
     return 0;
@@ -98,6 +119,9 @@ int main(int count, char **arguments) {
     if (!strcmp(what, "call")) return syscall(atol(with), 0, 0, 0, 0, 0, 0) < 0 ? failed() : 0;
     if (!strcmp(what, "unix")) return socket(AF_UNIX, SOCK_STREAM, 0) < 0 ? failed() : 0;
     if (!strcmp(what, "descriptors")) return descriptors();
+    if (!strcmp(what, "open")) return open_often(with);
+    if (!strcmp(what, "where")) return where();
+    if (!strcmp(what, "core")) return core();
     if (!strcmp(what, "environment")) return environment();
     if (!strcmp(what, "thread")) return thread();
     if (!strcmp(what, "capabilities")) return capabilities();

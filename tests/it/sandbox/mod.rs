@@ -155,6 +155,11 @@ fn calls_that_only_attackers_make_are_deadly() {
         libc::SYS_process_vm_readv,
         libc::SYS_kexec_load,
         libc::SYS_perf_event_open,
+        libc::SYS_clone,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_fork,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_vfork,
     ] {
         let call = ["call", &call.to_string()];
         scene.with_all().run(&call).signal(libc::SIGSYS);
@@ -181,6 +186,32 @@ fn memory_is_limited() {
     scene.run(&["allocate", "1"]).code(0);
     scene.mode = Mode::Off;
     scene.run(&["allocate", "64"]).code(libc::ENOMEM);
+}
+
+#[test]
+fn open_files_and_core_dumps_are_limited() {
+    let mut scene = Scene::new();
+    scene.confinement.limits.open_files = 20;
+    let file = scene.readable.join("file");
+    for mode in [Mode::Required, Mode::Off] {
+        scene.mode = mode;
+        let ended = scene.run(&["open", text(&file)]).code(libc::EMFILE);
+        assert_eq!(ended.stdout, "17\n");
+        scene.run(&["core"]).code(0);
+    }
+}
+
+#[test]
+fn the_program_starts_where_it_is_told_to() {
+    let mut scene = Scene::new();
+    let below = scene.readable.join("below");
+    fs::create_dir(&below).unwrap();
+    scene.confinement.directory = below.clone();
+    for without in [None, Some(Layer::Namespaces)] {
+        scene.without = without.into_iter().collect();
+        let ended = scene.run(&["where"]).code(0);
+        assert_eq!(ended.stdout.trim_end(), text(&below));
+    }
 }
 
 #[test]
