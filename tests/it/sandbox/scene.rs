@@ -6,11 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use pycull::compile::sandbox::{Confinement, ENTER, Layer, Limits, Mode, command};
 use tempfile::TempDir;
 
-use super::super::support::tools::{run, tool_command};
+use super::super::support::tools::{run, tool, tool_command};
 
 /// Who runs pycull.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,13 +74,10 @@ impl Scene {
         let mut compiler = tool_command("cc");
         compiler.args(["-static", "-pthread", "-o"]);
         run(compiler.arg(&program).arg(source)).success();
-        fs::copy(&program, outside.join("hostile")).unwrap();
+        copy(&program, &outside.join("hostile"));
         // Where the tests' user builds, others may not go.
-        fs::copy(
-            env!("CARGO_BIN_EXE_pycull"),
-            directory.path().join("pycull"),
-        )
-        .unwrap();
+        let helper = Path::new(env!("CARGO_BIN_EXE_pycull"));
+        copy(helper, &directory.path().join("pycull"));
         let confinement = Confinement {
             readable: vec![readable.clone()],
             directory: readable.clone(),
@@ -156,14 +154,32 @@ impl Scene {
     }
 }
 
+/// Waits for a program that may never end by itself: it is then a failure of the test.
 pub fn ended(command: &mut Command) -> Ended {
-    let output = command.stdin(Stdio::null()).output().unwrap();
+    let command = command.stdin(Stdio::null());
+    let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("{command:?} does not end");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let output = child.wait_with_output().unwrap();
     Ended {
         code: output.status.code(),
         signal: output.status.signal(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// By another process: a program that this one has open to write cannot be run, and children of
+/// other tests' threads would hold it open a moment longer.
+fn copy(from: &Path, to: &Path) {
+    tool("cp", [from, to]).success();
 }
 
 fn open_to_all(path: &Path) {
