@@ -7,6 +7,9 @@
 //! reading what its user can read. [`Mode::Required`] refuses where the kernel has none of them.
 //! Whatever the mode, descriptors are closed, capabilities dropped and resources limited.
 //!
+//! What a layer alone does not keep the program from: with Landlock alone, changing modes, owners and
+//! times of files that its user owns; without namespaces, learning of a path whether it is there.
+//!
 //! How the program's end looks to the caller is the same with namespaces (where the helper waits for the
 //! program) and without (where it becomes it):
 //!

@@ -73,15 +73,13 @@ fn outermost(readable: &[PathBuf]) -> Vec<&Path> {
     outermost
 }
 
-/// A mount of a tree, attached nowhere yet, that nothing can be written through.
+/// A mount of a tree, attached nowhere yet.
 fn copy(path: &Path) -> io::Result<OwnedFd> {
     // Recursive, for the kernel gives no unprivileged process sight of what a mount hides.
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_RECURSIVE;
-    let tree = open_tree(CWD, path, flags)?;
-    make_read_only(&tree)?;
-    Ok(tree)
+    Ok(open_tree(CWD, path, flags)?)
 }
 
 fn new_file_system() -> io::Result<OwnedFd> {
@@ -120,6 +118,7 @@ fn furnish(trees: &[(&Path, OwnedFd)], root: OwnedFd) -> io::Result<()> {
         }
         attach(tree, &place)?;
     }
+    // With the trees that are attached to it.
     make_read_only(&root)?;
     drop(root);
     chdir(WORKSHOP)?;

@@ -326,7 +326,8 @@ fn killing_the_helper_leaves_no_process() {
         for user in USERS {
             scene.user = user;
             let mut command = scene.command(&scene.program(), &["sleep"]);
-            let mut helper = command.stdout(Stdio::piped()).spawn().unwrap();
+            let piped = command.stdout(Stdio::piped()).stderr(Stdio::null());
+            let mut helper = piped.spawn().unwrap();
             let mut line = String::new();
             let mut output = BufReader::new(helper.stdout.take().unwrap());
             output.read_line(&mut line).unwrap();
