@@ -1,11 +1,8 @@
 //! Arguments as they are typed. Image references stay text here: the library's errors about them
 //! have hints, which clap would lose.
 
-use std::ffi::OsString;
-
 use clap::{ArgAction, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use pycull::compile::sandbox::{ENTER, PROBE};
 use pycull::oci::Platform;
 use pycull::oci::compression::CompressionSetting;
 use pycull::report::model::FindingKind;
@@ -123,16 +120,6 @@ Example:
 Example:
   pycull man | man -l -")]
     Man,
-    /// Confine this process and become another program
-    #[command(name = ENTER, hide = true)]
-    SandboxExec {
-        /// What `sandbox::command` says
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
-        arguments: Vec<OsString>,
-    },
-    /// Print how this process could be confined
-    #[command(name = PROBE, hide = true)]
-    SandboxProbe,
 }
 
 /// Arguments of `inspect`.

@@ -15,7 +15,7 @@ pub(crate) fn run(printer: &Printer) -> anyhow::Result<Outcome> {
     Man::new(command.clone()).render(&mut page)?;
     for verb in command
         .get_subcommands()
-        .filter(|verb| verb.get_name() != "help" && !verb.is_hide_set())
+        .filter(|verb| verb.get_name() != "help")
     {
         let man = Man::new(verb.clone());
         let mut section = Vec::new();

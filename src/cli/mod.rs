@@ -21,7 +21,6 @@ mod progress;
 use std::process::ExitCode;
 
 use clap::Parser;
-use pycull::compile::sandbox::FAILURE;
 
 use args::{Args, Verb};
 use failure::Failure;
@@ -35,19 +34,19 @@ enum Outcome {
     Done,
     /// A gate or check said no: exit code 1.
     Refused,
-    /// A program could not be run in the sandbox.
-    NotRun,
 }
 
 /// Runs the command of this process.
 pub(crate) fn run() -> ExitCode {
+    if let Some(code) = sandbox::run(std::env::args_os().skip(1)) {
+        return code;
+    }
     // A usage error ends the process here, with exit code 2.
     let args = Args::parse();
     let printer = Printer::new(Settings::new(&args.common));
     match dispatch(&args.verb, &printer) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Refused) => ExitCode::from(1),
-        Ok(Outcome::NotRun) => ExitCode::from(FAILURE),
         Err(error) => report_failure(&error, &printer),
     }
 }
@@ -60,8 +59,6 @@ fn dispatch(verb: &Verb, printer: &Printer) -> anyhow::Result<Outcome> {
         Verb::Profile { action } => profile::run(action, printer),
         Verb::Completions { shell } => completions::run(*shell, printer),
         Verb::Man => man::run(printer),
-        Verb::SandboxExec { arguments } => Ok(sandbox::enter(arguments, printer)),
-        Verb::SandboxProbe => sandbox::probe(printer),
     }
 }
 

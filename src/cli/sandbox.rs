@@ -1,22 +1,44 @@
-//! The hidden verbs with which pycull runs itself, as a process to be confined.
+//! The verbs with which pycull runs itself, as a process to be confined. They are no part of
+//! [`super::args`]: completions would offer them.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
 
-use pycull::compile::sandbox;
+use pycull::compile::sandbox::{self, ENTER, FAILURE, PROBE, SandboxError};
 
-use super::Outcome;
 use super::failure::Failure;
-use super::printer::Printer;
 
-/// Becomes another program, or says why not.
-pub(crate) fn enter(arguments: &[OsString], printer: &Printer) -> Outcome {
-    let error = sandbox::enter(arguments.to_vec());
-    printer.failure(&Failure::new(&error.into()));
-    Outcome::NotRun
+/// Becomes another program, or tells of the defences, if the first argument says so.
+pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    let verb = arguments.next()?;
+    if verb == ENTER {
+        Some(report(sandbox::enter(arguments.collect())))
+    } else if verb == PROBE {
+        Some(probe())
+    } else {
+        None
+    }
 }
 
 /// Prints which layers of defence there are.
-pub(crate) fn probe(printer: &Printer) -> anyhow::Result<Outcome> {
-    printer.data(&serde_json::to_vec(&sandbox::defences())?)?;
-    Ok(Outcome::Done)
+fn probe() -> ExitCode {
+    let answer = serde_json::to_vec(&sandbox::defences()).unwrap_or_default();
+    match io::stdout().write_all(&answer) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(FAILURE),
+    }
+}
+
+fn report(error: SandboxError) -> ExitCode {
+    let Failure {
+        message, causes, ..
+    } = Failure::new(&error.into());
+    let mut lines = format!("error: {message}\n");
+    for cause in causes {
+        lines.push_str(&format!("  caused by: {cause}\n"));
+    }
+    // Where nobody listens, the exit code is left.
+    let _ = io::stderr().write_all(lines.as_bytes());
+    ExitCode::from(FAILURE)
 }

@@ -49,9 +49,9 @@ use serde::{Deserialize, Serialize};
 pub use enter::defences;
 use request::Request;
 
-/// The hidden verb of the command line that calls [`enter`].
+/// The verb of the command line, hidden from users, that calls [`enter`].
 pub const ENTER: &str = "sandbox-exec";
-/// The hidden verb that prints [`defences`] as JSON.
+/// The one that prints [`defences`] as JSON.
 pub const PROBE: &str = "sandbox-probe";
 /// The helper's exit code where the program could not be run.
 pub const FAILURE: u8 = 125;
