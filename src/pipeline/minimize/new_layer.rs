@@ -23,22 +23,23 @@ pub(super) struct NewLayer<'a> {
     pub(super) plan: &'a LayerPlan,
     pub(super) compression: CompressionSetting,
     pub(super) observer: &'a dyn Observer,
+    /// Where its file is to be.
+    pub(super) directory: &'a Path,
     /// Threads that compress.
     pub(super) threads: usize,
 }
 
 impl NewLayer<'_> {
-    /// Writes the layer into a new file in `directory`.
+    /// Writes the layer into a new file.
     ///
     /// # Errors
     /// [`LayerErrorCause`]; the file is then of no use.
-    pub(super) fn write(&self, directory: &Path) -> Result<WrittenLayer, LayerErrorCause> {
+    pub(super) fn write(&self) -> Result<WrittenLayer, LayerErrorCause> {
         let edits = edits(self.scan, self.plan)
             .map_err(|source| LayerErrorCause::Tar(TarError::Header { offset: 0, source }))?;
-        let failed = |source| write_error(&directory.join("layer"), source);
-        let file = tempfile::NamedTempFile::new_in(directory)
+        let file = tempfile::NamedTempFile::new_in(self.directory)
             .and_then(|file| file.keep().map_err(|error| error.error))
-            .map_err(failed)?;
+            .map_err(|error| self.write_error(error))?;
         match self.encoding() {
             Encoding::Gzip { level, .. } if self.can_be_spliced() => self
                 .splice(&edits, level, file)
@@ -79,17 +80,19 @@ impl NewLayer<'_> {
         };
         // Little is compressed: reading back is the longest, and must not wait for a processor.
         let threads = self.threads.div_ceil(2);
-        let failed = |source| write_error(&path, source);
-        let writer = LayerWriter::new(file, &path, encoding, threads).map_err(failed)?;
+        let writer = LayerWriter::new(file, &path, encoding, threads)
+            .map_err(|error| self.write_error(error))?;
         let mut output = ToldOutput {
             writer,
-            observer: self.observer,
-            left: descriptor.size(),
+            told: Told {
+                observer: self.observer,
+                left: descriptor.size(),
+            },
         };
         let mut input = SparseReader::new(bytes, &self.scan.blocks);
-        apply(&mut input, length, edits, &mut output).map_err(|error| cause(error, &path))?;
+        apply(&mut input, length, edits, &mut output).map_err(|error| self.cause(error))?;
         input.finish().map_err(LayerErrorCause::Decode)?;
-        output.finish().map_err(failed)
+        output.finish().map_err(|error| self.write_error(error))
     }
 
     /// What is wrong with the old blob by now, if anything: then that is why the new one failed.
@@ -109,8 +112,8 @@ impl NewLayer<'_> {
         encoding: Encoding<'static>,
         (file, path): (File, PathBuf),
     ) -> Result<WrittenLayer, LayerErrorCause> {
-        let failed = |source| write_error(&path, source);
-        let mut writer = LayerWriter::new(file, &path, encoding, self.threads).map_err(failed)?;
+        let mut writer = LayerWriter::new(file, &path, encoding, self.threads)
+            .map_err(|error| self.write_error(error))?;
         let length = self.scan.uncompressed_bytes;
         reread_layer(self.store, &self.scan.layer, self.observer, |stream| {
             // What the output refuses is told apart from what the input lacks.
@@ -119,35 +122,56 @@ impl NewLayer<'_> {
                 result => Ok(result),
             }
         })?
-        .map_err(|error| cause(error, &path))?;
-        writer.finish(&mut |_| {}).map_err(failed)
+        .map_err(|error| self.cause(error))?;
+        writer
+            .finish(&mut |_| {})
+            .map_err(|error| self.write_error(error))
+    }
+
+    fn cause(&self, error: ApplyError) -> LayerErrorCause {
+        match error {
+            ApplyError::Input(error) => LayerErrorCause::Decode(error),
+            ApplyError::Output(error) => self.write_error(error),
+        }
+    }
+
+    /// A full disk is known by the directory: the file's name was chosen at random.
+    fn write_error(&self, source: io::Error) -> LayerErrorCause {
+        LayerErrorCause::Write {
+            directory: self.directory.display().to_string(),
+            source,
+        }
     }
 }
 
-/// A layer that is written, and an observer that is told how much of it was read back: that takes
-/// longest.
+/// A layer that is written, while an observer is told how much of it was read back: that takes longest.
 struct ToldOutput<'a> {
     writer: LayerWriter,
+    told: Told<'a>,
+}
+
+/// An observer, and the bytes that it still expects.
+struct Told<'a> {
     observer: &'a dyn Observer,
-    /// Bytes that the observer still expects.
     left: u64,
+}
+
+impl Told<'_> {
+    fn advance(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.left);
+        self.left -= bytes;
+        self.observer.advance(bytes);
+    }
 }
 
 impl ToldOutput<'_> {
     fn tell(&mut self) {
-        let bytes = self.writer.take_read_back().min(self.left);
-        self.left -= bytes;
-        self.observer.advance(bytes);
+        self.told.advance(self.writer.take_read_back());
     }
 
-    fn finish(self) -> io::Result<WrittenLayer> {
-        let mut left = self.left;
-        let written = self.writer.finish(&mut |bytes| {
-            let bytes = bytes.min(left);
-            left -= bytes;
-            self.observer.advance(bytes);
-        });
-        self.observer.advance(left);
+    fn finish(mut self) -> io::Result<WrittenLayer> {
+        let written = self.writer.finish(&mut |bytes| self.told.advance(bytes));
+        self.told.advance(u64::MAX);
         written
     }
 }
@@ -171,20 +195,5 @@ impl Output for ToldOutput<'_> {
     fn skip(&mut self, bytes: u64) -> io::Result<()> {
         self.tell();
         self.writer.skip(bytes)
-    }
-}
-
-fn cause(error: ApplyError, path: &Path) -> LayerErrorCause {
-    match error {
-        ApplyError::Input(error) => LayerErrorCause::Decode(error),
-        ApplyError::Output(error) => write_error(path, error),
-    }
-}
-
-/// What could not be written to `file`. A full disk is known by its directory: the name was chosen at random.
-fn write_error(file: &Path, source: io::Error) -> LayerErrorCause {
-    LayerErrorCause::Write {
-        directory: file.parent().unwrap_or(file).display().to_string(),
-        source,
     }
 }

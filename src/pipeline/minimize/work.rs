@@ -114,9 +114,10 @@ impl<'a> Work<'a> {
                 plan,
                 compression: minimize.compression,
                 observer: options.observer,
+                directory: self.staging,
                 threads: threads_each,
             };
-            let written = new_layer.write(self.staging);
+            let written = new_layer.write();
             options.observer.layer_done();
             written
                 .map(LayerOutcome::Rewritten)
