@@ -17,25 +17,14 @@
 //! * SIGSYS: it made a system call that only an attacker makes.
 //! * SIGXCPU, or SIGKILL where it caught that: it used its CPU time.
 
-#[cfg(target_os = "linux")]
 mod calls;
-#[cfg(not(target_os = "linux"))]
-#[path = "elsewhere.rs"]
 mod enter;
-#[cfg(target_os = "linux")]
-mod enter;
-#[cfg(target_os = "linux")]
 mod filesystem;
-#[cfg(target_os = "linux")]
 mod limits;
-#[cfg(target_os = "linux")]
 mod namespaces;
 mod request;
-#[cfg(target_os = "linux")]
 mod seccomp;
-#[cfg(target_os = "linux")]
 mod supervisor;
-#[cfg(target_os = "linux")]
 mod system_calls;
 
 use std::ffi::OsString;
@@ -224,7 +213,6 @@ pub enum SandboxError {
 
 impl SandboxError {
     /// For `map_err`: what was to be done when a call failed.
-    #[cfg(target_os = "linux")]
     fn apply<E>(action: impl Into<String>) -> impl FnOnce(E) -> Self
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
