@@ -47,16 +47,12 @@ impl Containers {
             .into_iter()
             .map(|argument| argument.into_string().unwrap())
             .collect();
-        let mut all = vec!["run", "--rm", "--runtime", "runc", "--network", "none"];
-        // Below what a container on a build host may have set for itself.
-        all.extend(["--ulimit", "nofile=20000:20000"]);
-        all.extend(["--ulimit", "nproc=10000:10000"]);
-        all.extend(self.options.iter().map(String::as_str));
-        all.extend(["--user", user, "--volume", &volume, IMAGE]);
+        let mut options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        options.extend(["--user", user, "--volume", &volume]);
         // The first process of a container gets no signals: that is not to be the helper.
-        all.extend(["sh", "-c", "\"$@\"; exit $?", "sh"]);
-        all.extend(line.iter().map(String::as_str));
-        self.podman.podman(&all)
+        let mut command = vec!["sh", "-c", "\"$@\"; exit $?", "sh"];
+        command.extend(line.iter().map(String::as_str));
+        self.podman.run_with(&options, IMAGE, &command)
     }
 
     /// Hostile programs end as they should, where what is outside is told of by this error.

@@ -116,6 +116,11 @@ impl Podman {
 
     /// Runs a command in a new container of an image.
     pub fn run(&self, image: &str, command: &[&str]) -> Output {
+        self.run_with(&[], image, command)
+    }
+
+    /// The same with more options of `podman run`.
+    pub fn run_with(&self, options: &[&str], image: &str, command: &[&str]) -> Output {
         // The limits are below those that a container on a build host may have set for itself.
         let arguments = ["run", "--rm", "--runtime", "runc", "--network", "none"];
         let limits = [
@@ -123,9 +128,8 @@ impl Podman {
             "nofile=20000:20000",
             "--ulimit",
             "nproc=10000:10000",
-            image,
         ];
-        self.podman(&[&arguments[..], &limits, command].concat())
+        self.podman(&[&arguments[..], &limits, options, &[image], command].concat())
     }
 
     /// Bytes that an image takes in the store.
