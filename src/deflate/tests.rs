@@ -53,20 +53,6 @@ fn noise(length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-#[test]
-fn bytes_after_the_stream_are_told_from_a_broken_header() {
-    let error = |stream: &[u8]| {
-        let error = GzipReader::new(stream).read_to_end(&mut Vec::new());
-        error.unwrap_err().to_string()
-    };
-    let whole = gzip(b"data", 6);
-    for tail in [&b"x"[..], &[0; 512], &whole[..5]] {
-        let found = error(&[&whole, tail].concat());
-        assert_eq!(found, DeflateError::TrailingBytes.to_string());
-    }
-    assert_eq!(error(&[0; 512]), DeflateError::Header.to_string());
-}
-
 fn gzip(data: &[u8], level: u32) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::new(level));
     encoder.write_all(data).unwrap();
@@ -135,6 +121,20 @@ fn spliced(old: &[u8], index: &BlockIndex, kept: &[Kept], new: &[u8], threads: u
         }
     }
     writer.finish().unwrap()
+}
+
+#[test]
+fn bytes_after_the_stream_are_told_from_a_broken_header() {
+    let error = |stream: &[u8]| {
+        let error = GzipReader::new(stream).read_to_end(&mut Vec::new());
+        error.unwrap_err().to_string()
+    };
+    let whole = gzip(b"data", 6);
+    for tail in [&b"x"[..], &[0; 512], &whole[..5]] {
+        let found = error(&[&whole, tail].concat());
+        assert_eq!(found, DeflateError::TrailingBytes.to_string());
+    }
+    assert_eq!(error(&[0; 512]), DeflateError::Header.to_string());
 }
 
 #[test]
