@@ -1,6 +1,8 @@
 //! A test for each bug that was found after the fact, named by what went wrong.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
@@ -182,4 +184,18 @@ fn an_artifact_about_something_outside_the_index_was_left_out() {
     ];
     let report = pycull(arguments).success().json();
     assert_eq!(report["left_out"], json!([]));
+}
+
+#[test]
+fn a_new_layer_can_be_read_by_whoever_can_read_the_other_blobs() {
+    let image = ImageBuilder::of([LayerBuilder::new()
+        .stdlib(DIRECTORY)
+        .module_of_three(DIRECTORY, "m")]);
+    let done = minimized(&image, &["--profile", "minimal"]);
+    assert_eq!(done.actions(), ["rewritten"]);
+    let blobs = fs::read_dir(done.after.0.join("blobs/sha256")).unwrap();
+    let modes = blobs.map(|blob| blob.unwrap().metadata().unwrap().permissions().mode() & 0o444);
+    let modes: BTreeSet<u32> = modes.collect();
+    // Documents are written as the umask lets them be; layers had been for their owner alone.
+    assert_eq!(modes.len(), 1, "{modes:?}");
 }

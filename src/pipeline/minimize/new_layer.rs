@@ -1,7 +1,8 @@
 //! One layer written anew.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,7 +38,10 @@ impl NewLayer<'_> {
     pub(super) fn write(&self) -> Result<WrittenLayer, LayerErrorCause> {
         let edits = edits(self.scan, self.plan)
             .map_err(|source| LayerErrorCause::Tar(TarError::Header { offset: 0, source }))?;
-        let file = tempfile::NamedTempFile::new_in(self.directory)
+        // As all other files of the output: a layout takes it over as it is.
+        let file = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o644))
+            .tempfile_in(self.directory)
             .and_then(|file| file.keep().map_err(|error| error.error))
             .map_err(|error| self.write_error(error))?;
         match self.encoding() {
