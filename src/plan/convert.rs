@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drops, Policy, Warning};
+use super::{Drops, NewHeader, Policy, Reason, Warning};
 use crate::inventory::{Cache, Inventory, Status};
 use crate::profile::InvalidationMode;
 use crate::pyc::{Header, Invalidation, python_mtime};
@@ -10,8 +10,8 @@ use crate::rootfs::{InodeId, MemberId};
 use crate::scan::Contents;
 use crate::tar::{Kind, Timestamp};
 
-/// New headers by the member with a cache's data. Each is as long as the old one.
-pub(super) type Headers = BTreeMap<MemberId, Vec<u8>>;
+/// New headers by the member with a cache's data.
+pub(super) type Headers = BTreeMap<MemberId, NewHeader>;
 
 /// The headers of fresh caches that stay and are tied to their sources in another way than `policy`
 /// says. Stale ones are left alone: a new header would vouch for what was compiled from another source.
@@ -47,7 +47,11 @@ pub(super) fn headers(
                 if is_plain_file(inventory, data)
                     && are_one_module(inventory, policy, drops, inode, &names) =>
             {
-                headers.insert(data, header.to_bytes());
+                let header = NewHeader {
+                    bytes: header.to_bytes(),
+                    reason: Reason::Invalidation(policy.invalidation),
+                };
+                headers.insert(data, header);
             }
             _ => warnings.push(Warning::CannotConvert {
                 path: staying.path.clone(),
@@ -125,5 +129,5 @@ pub(super) fn header_after<'a>(
 ) -> &'a [u8] {
     headers
         .get(&data)
-        .map_or(&*contents.header, |header| &**header)
+        .map_or(&*contents.header, |header| &*header.bytes)
 }

@@ -12,6 +12,7 @@ use std::fmt;
 pub use verdict::{Policy, verdict};
 
 use crate::inventory::Inventory;
+use crate::profile::InvalidationMode;
 use crate::pyc::{Level, StaleReason};
 use crate::rootfs::{Fate, MemberId, path};
 
@@ -51,6 +52,26 @@ pub struct Step {
     pub reason: Reason,
 }
 
+impl Step {
+    /// All reasons: data that moves to another name may get another bytecode header as well.
+    pub fn reasons(&self) -> impl Iterator<Item = &Reason> {
+        let also = match &self.action {
+            Action::Promote { header, .. } => header.as_ref().map(|header| &header.reason),
+            _ => None,
+        };
+        std::iter::once(&self.reason).chain(also)
+    }
+}
+
+/// What bytecode begins with instead of its header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHeader {
+    /// As many bytes as the old one has.
+    pub bytes: Vec<u8>,
+    /// Why.
+    pub reason: Reason,
+}
+
 /// What is done to a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -60,8 +81,8 @@ pub enum Action {
     Promote {
         /// Index of that member, in the same layer and before this one.
         data: usize,
-        /// What the data begins with instead, where that is changed; as long as what was there.
-        header: Option<Vec<u8>>,
+        /// What the data begins with instead, where that is changed.
+        header: Option<NewHeader>,
     },
     /// It is bytecode and gets another header, as long as the old one.
     Header(Vec<u8>),
@@ -102,8 +123,8 @@ pub enum Reason {
     TargetDropped,
     /// It is the same as another level of its module, at this path.
     Identical(Vec<u8>),
-    /// It is tied to its source in another way than the profile says.
-    Invalidation,
+    /// It is to be tied to its source in this way.
+    Invalidation(InvalidationMode),
 }
 
 impl Reason {
@@ -123,7 +144,7 @@ impl Reason {
             Self::UselessWhiteout => "useless whiteout",
             Self::TargetDropped => "link target dropped",
             Self::Identical(_) => "identical level",
-            Self::Invalidation => "invalidation",
+            Self::Invalidation(_) => "invalidation",
         }
     }
 }
@@ -143,9 +164,7 @@ impl fmt::Display for Reason {
             Self::UselessWhiteout => f.write_str("what it deletes from the layers below went"),
             Self::TargetDropped => f.write_str("the file that it links to went"),
             Self::Identical(path) => write!(f, "identical to {}", String::from_utf8_lossy(path)),
-            Self::Invalidation => {
-                f.write_str("the profile ties caches to their sources in another way")
-            }
+            Self::Invalidation(mode) => write!(f, "the profile ties caches to sources by {mode}"),
         }
     }
 }
@@ -228,7 +247,7 @@ pub fn plan(inventory: &Inventory, policy: &Policy<'_>) -> Plan {
         if !drops.contains_key(&member) {
             changes
                 .entry(member)
-                .or_insert((Action::Header(header), Reason::Invalidation));
+                .or_insert((Action::Header(header.bytes), header.reason));
         }
     }
     emptied::extend(inventory, &mut drops);

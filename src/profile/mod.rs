@@ -82,6 +82,17 @@ pub enum InvalidationMode {
     UncheckedHash,
 }
 
+impl fmt::Display for InvalidationMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Keep => "keep",
+            Self::Timestamp => "timestamp",
+            Self::CheckedHash => "checked-hash",
+            Self::UncheckedHash => "unchecked-hash",
+        })
+    }
+}
+
 /// What happens to dead caches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]

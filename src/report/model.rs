@@ -229,7 +229,7 @@ pub struct MinimizeImage {
     pub compiled: Compiled,
     /// Files that became hardlinks, and the bytes that this saved.
     pub relinked: Count,
-    /// What the plan consists of, by reason: members by the kind of reason.
+    /// What the plan consists of: members by the kind of reason, once for each reason of theirs.
     pub reasons: BTreeMap<String, u64>,
     /// Every step; only where asked for.
     #[serde(skip_serializing_if = "Option::is_none")]

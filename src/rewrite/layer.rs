@@ -56,7 +56,7 @@ pub fn edits(scan: &LayerScan, plan: &LayerPlan) -> Result<Vec<Edit>, HeaderErro
             Action::Promote { data, header } => {
                 let source = &scan.members[*data];
                 let mut bytes = tar::rename(raw_headers(scan, *data)?, &member.path)?;
-                let changed = header.as_deref().unwrap_or_default();
+                let changed = header.as_ref().map_or(&[][..], |header| &header.bytes);
                 bytes.extend_from_slice(changed);
                 vec![
                     Piece::Bytes(bytes),

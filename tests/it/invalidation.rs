@@ -1,6 +1,7 @@
 //! `invalidation`: caches tied to their sources in another way, without compiling.
 
 use pycull::pyc::{Magic, source_hash};
+use serde_json::json;
 use tempfile::tempdir;
 
 use crate::support::engines::Podman;
@@ -68,7 +69,7 @@ fn real_caches_are_tied_by_hash(image: &str, mode: &str, flags: u32) {
     assert_eq!(diff_ids(&plain), diff_ids(&back));
     let again = directory.path().join("again");
     let report = minimize(&tied, &again, &["--set", &setting]);
-    assert_eq!(report["images"][0]["reasons"], serde_json::json!({}));
+    assert_eq!(report["images"][0]["reasons"], json!({}));
 }
 
 #[test]
@@ -99,6 +100,24 @@ fn a_link_that_takes_the_data_over_takes_it_with_the_new_header() {
     let done = minimized(&image, &CHECKED);
     let found = member(&done, &cache_path(STDLIB, "m", 0));
     assert_eq!(found, (tar::EntryType::Regular, tied.clone()));
+    // Counted for both of its reasons, and said so, with the mode.
+    let reasons = &done.image()["reasons"];
+    assert_eq!(
+        (&reasons["invalidation"], &reasons["link target dropped"]),
+        (&json!(1), &json!(1))
+    );
+    let verbose = [&CHECKED[..], &["--verbose"]].concat();
+    let steps = minimized(&image, &verbose).image()["steps"].clone();
+    let steps = steps.as_array().unwrap();
+    let promoted = steps
+        .iter()
+        .find(|step| step["action"] == "promote")
+        .unwrap();
+    let reason = promoted["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("went; ") && reason.contains("checked-hash"),
+        "{reason}"
+    );
     // With all levels, the data stays where it was.
     let done = minimized(
         &image,
@@ -163,5 +182,5 @@ fn levels_that_differ_in_their_headers_alone_are_linked() {
     assert_eq!(done.unpacked().read(&cache_path(STDLIB, "m", 1)), tied);
     let directory = tempdir().unwrap();
     let report = minimize(&done.after.0, &directory.path().join("again"), &arguments);
-    assert_eq!(report["images"][0]["reasons"], serde_json::json!({}));
+    assert_eq!(report["images"][0]["reasons"], json!({}));
 }

@@ -154,8 +154,8 @@ impl Planned<'_> {
 
     fn reasons(&self) -> BTreeMap<String, u64> {
         let mut reasons = BTreeMap::new();
-        for (_, step) in self.each_step() {
-            *reasons.entry(step.reason.kind().to_owned()).or_default() += 1;
+        for reason in self.each_step().flat_map(|(_, step)| step.reasons()) {
+            *reasons.entry(reason.kind().to_owned()).or_default() += 1;
         }
         reasons
     }
@@ -170,7 +170,11 @@ impl Planned<'_> {
                 Action::Link { .. } => "link",
                 Action::Header(_) => "header",
             },
-            reason: step.reason.to_string(),
+            reason: step
+                .reasons()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; "),
         };
         self.each_step().map(row).collect()
     }
