@@ -7,4 +7,4 @@ mod squash;
 pub mod tree;
 
 pub use squash::{RootfsError, squash};
-pub use tree::{Fate, Inode, InodeId, InodeKind, Marker, MemberId, Node, NodeId, Rootfs};
+pub use tree::{Content, Fate, Inode, InodeId, InodeKind, Marker, MemberId, Node, NodeId, Rootfs};

@@ -179,8 +179,8 @@ struct Change<'a> {
 }
 
 /// Bytes of the header fields for a name and for a link's target.
-const NAME_FIELD: std::ops::Range<usize> = 0..100;
-const LINK_FIELD: std::ops::Range<usize> = 157..257;
+pub(super) const NAME_FIELD: std::ops::Range<usize> = 0..100;
+pub(super) const LINK_FIELD: std::ops::Range<usize> = 157..257;
 const PREFIX_FIELD: std::ops::Range<usize> = 345..500;
 const SIZE_FIELD: std::ops::Range<usize> = 124..136;
 const TYPE_FIELD: usize = 156;
@@ -273,7 +273,7 @@ fn copy_records(payload: &[u8], change: &Change<'_>, pax: &mut Vec<u8>) -> Resul
 
 /// Puts a name into its field, or into a pax record where it is too long or not ASCII. The field
 /// then holds what fits, for readers that know no better.
-fn set_name(
+pub(super) fn set_name(
     block: &mut [u8; 512],
     field: std::ops::Range<usize>,
     name: &[u8],
@@ -289,7 +289,7 @@ fn set_name(
     block[field.start..field.start + fits.len()].copy_from_slice(fits);
 }
 
-fn push_pax(output: &mut Vec<u8>, template: &[u8; 512], payload: &[u8]) {
+pub(super) fn push_pax(output: &mut Vec<u8>, template: &[u8; 512], payload: &[u8]) {
     let mut block = *template;
     block[TYPE_FIELD] = b'x';
     block[SIZE_FIELD].copy_from_slice(format!("{:011o}\0", payload.len()).as_bytes());
@@ -298,7 +298,7 @@ fn push_pax(output: &mut Vec<u8>, template: &[u8; 512], payload: &[u8]) {
     output.resize(output.len().next_multiple_of(BLOCK as usize), 0);
 }
 
-fn sealed(block: [u8; 512]) -> [u8; 512] {
+pub(super) fn sealed(block: [u8; 512]) -> [u8; 512] {
     let mut header = Header::from_byte_slice(&block).clone();
     header.set_cksum();
     *header.as_bytes()
