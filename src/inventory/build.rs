@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::files::{SourceIndex, cpython_cache};
 use super::judge::{Interpreters, Judge};
 use super::trees::{self, FoundTree};
-use super::{Cache, HiddenCache, Inventory, Sizes, Sourceless, Tree};
+use super::{Cache, HiddenCache, Inventory, Sizes, Source, Sourceless, Tree};
 use crate::rootfs::{Fate, MemberId, Rootfs, path};
 use crate::scan::{LayerScan, SourceHashes};
 use crate::tar::Kind;
@@ -33,6 +33,7 @@ pub fn build(layers: Vec<LayerScan>, rootfs: Rootfs, hashes: SourceHashes) -> In
         .map(|file| judge.sourceless(file, &locate))
         .collect();
     let hidden = find_hidden(&layers, &rootfs);
+    let sources = find_sources(&index, &locate);
     let trees = count_trees(found, &index, &locate, &caches, &sourceless, &rootfs);
     Inventory {
         layers,
@@ -41,6 +42,7 @@ pub fn build(layers: Vec<LayerScan>, rootfs: Rootfs, hashes: SourceHashes) -> In
         caches,
         hidden,
         sourceless,
+        sources,
         source_hashes: hashes,
     }
 }
@@ -71,6 +73,30 @@ impl TreeLocator {
         }
         None
     }
+}
+
+/// Scripts are no modules: what lies in a `bin` is run, not imported; and no module's name has a point.
+fn find_sources(index: &SourceIndex<'_>, locate: &TreeLocator) -> Vec<Source> {
+    let mut sources = Vec::new();
+    for path in &index.sources {
+        let name = path::file_name(path);
+        let directory = path::file_name(path::parent(path));
+        if name.iter().filter(|byte| **byte == b'.').count() != 1
+            || matches!(directory, b"bin" | b"sbin")
+        {
+            continue;
+        }
+        let node = index.rootfs.follow(path);
+        let inode = node.and_then(|node| index.rootfs.regular_file(node));
+        if let (Some(inode), Some(tree)) = (inode, locate.tree(path)) {
+            sources.push(Source {
+                path: path.clone(),
+                inode,
+                tree,
+            });
+        }
+    }
+    sources
 }
 
 fn find_hidden(layers: &[LayerScan], rootfs: &Rootfs) -> Vec<HiddenCache> {

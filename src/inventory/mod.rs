@@ -32,6 +32,8 @@ pub struct Inventory {
     pub hidden: Vec<HiddenCache>,
     /// Sourceless modules, sorted by path.
     pub sourceless: Vec<Sourceless>,
+    /// Sources that Python could import, sorted by path.
+    pub sources: Vec<Source>,
     /// The hashes of sources, where they were needed.
     pub source_hashes: SourceHashes,
 }
@@ -157,6 +159,17 @@ impl Status {
             Self::Fresh | Self::UncheckedMismatch | Self::Unknown(_)
         )
     }
+}
+
+/// A source in a tree: a regular file named `module.py`, or a symlink to one.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Its path.
+    pub path: Vec<u8>,
+    /// The file; where the name is a symlink, what that leads to.
+    pub inode: InodeId,
+    /// Index of the tree that it lies in.
+    pub tree: usize,
 }
 
 /// A cache that ships in a layer and is never seen.
