@@ -3,6 +3,7 @@
 pub mod compile;
 pub mod deflate;
 pub mod inventory;
+pub mod member_data;
 pub mod oci;
 pub mod parallel;
 pub mod pipeline;

@@ -1,0 +1,114 @@
+//! Reading the data of some members again, after pass 1 has read everything: sources to compile,
+//! an interpreter and its libraries.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::deflate::{ReadAt, ReadFrom, SparseReader, discard};
+use crate::oci::{BlobStore, Compression};
+use crate::progress::Unobserved;
+use crate::rootfs::MemberId;
+use crate::scan::{LayerError, LayerErrorCause, LayerScan, layer_error, reread_layer};
+use crate::tar::{Member, TarError};
+
+/// Hands the data of each wanted member to `take`, in the order of layers and members, until that
+/// says to stop. Of gzip layers only what lies around the members is decompressed.
+///
+/// The members must be regular files that are not sparse; each is held in memory whole.
+///
+/// # Errors
+/// [`LayerError`] where a layer cannot be read, or is not what it was.
+pub fn read_members(
+    store: &dyn BlobStore,
+    layers: &[LayerScan],
+    wanted: &BTreeSet<MemberId>,
+    take: &mut dyn FnMut(MemberId, Vec<u8>) -> ControlFlow<()>,
+) -> Result<(), LayerError> {
+    for (layer, scan) in layers.iter().enumerate() {
+        let ids = wanted.range(MemberId { layer, index: 0 }..);
+        let members: Vec<(MemberId, &Member)> = ids
+            .take_while(|id| id.layer == layer)
+            .map(|id| (*id, &scan.members[id.index]))
+            .collect();
+        if members.is_empty() {
+            continue;
+        }
+        let flow = read_layer(store, scan, &members, take)
+            .map_err(|cause| layer_error(layer, &scan.layer, cause))?;
+        if flow.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+type Take<'a> = &'a mut dyn FnMut(MemberId, Vec<u8>) -> ControlFlow<()>;
+
+fn read_layer(
+    store: &dyn BlobStore,
+    scan: &LayerScan,
+    members: &[(MemberId, &Member)],
+    take: Take<'_>,
+) -> Result<ControlFlow<()>, LayerErrorCause> {
+    let digest = scan.layer.descriptor.digest();
+    if !scan.blocks.is_empty() {
+        let bytes: Arc<dyn ReadAt> = Arc::new(store.locate(digest)?);
+        let mut reader = SparseReader::new(bytes, &scan.blocks);
+        let skip = |reader: &mut SparseReader<'_>, bytes| reader.skip(bytes);
+        return each(&mut reader, skip, members, take).map_err(LayerErrorCause::Decode);
+    }
+    if scan.compression == Compression::None {
+        let blob = store.locate(digest)?;
+        let mut flow = ControlFlow::Continue(());
+        for (id, member) in members {
+            let mut data = ReadFrom::new(blob.clone(), member.data_offset);
+            let data = read_exactly(&mut data, member.size).map_err(LayerErrorCause::Decode)?;
+            flow = take(*id, data);
+            if flow.is_break() {
+                break;
+            }
+        }
+        return Ok(flow);
+    }
+    reread_layer(store, &scan.layer, &Unobserved, |mut stream| {
+        let flow = each(
+            &mut stream,
+            |stream, bytes| discard(stream, bytes),
+            members,
+            take,
+        );
+        let flow = flow.map_err(TarError::Io)?;
+        // The layer is checked at its end.
+        io::copy(&mut stream, &mut io::sink())?;
+        Ok(flow)
+    })
+}
+
+fn each<R: Read>(
+    reader: &mut R,
+    skip: impl Fn(&mut R, u64) -> io::Result<()>,
+    members: &[(MemberId, &Member)],
+    take: Take<'_>,
+) -> io::Result<ControlFlow<()>> {
+    let mut position = 0;
+    for (id, member) in members {
+        skip(reader, member.data_offset - position)?;
+        let data = read_exactly(reader, member.size)?;
+        position = member.data_offset + member.size;
+        if take(*id, data).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+fn read_exactly(reader: &mut impl Read, size: u64) -> io::Result<Vec<u8>> {
+    let mut data = Vec::with_capacity(size.min(1 << 20) as usize);
+    reader.take(size).read_to_end(&mut data)?;
+    match data.len() as u64 == size {
+        true => Ok(data),
+        false => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
