@@ -12,8 +12,9 @@ use std::sync::{Arc, LazyLock};
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use flate2::write::GzEncoder;
+use pycull::compile::cache::{Answer, Answers, CompileCache, Key};
 use pycull::deflate::{BlockIndex, GzipReader, GzipWriter, Kept, Old, ReadAt, SparseReader};
-use pycull::pyc::Header;
+use pycull::pyc::{Header, Level};
 use pycull::rootfs::squash;
 use pycull::tar::{self, Member};
 
@@ -210,4 +211,77 @@ fn merged_view(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn cache_header(bencher: Bencher<'_, '_>) {
     bencher.bench(|| Header::parse(black_box(&CACHE_HEADER)));
+}
+
+/// The keys of 2000 sources, none of them in the cache.
+fn keys() -> Vec<Key> {
+    (0..2000)
+        .map(|module| Key::new(&[1; 32], true, format!("/m{module}.py").as_bytes(), b""))
+        .collect()
+}
+
+/// A body of 40 KiB for levels 0 and 1, and another for level 2.
+fn answers() -> Answers {
+    let body: Vec<u8> = (0..10).flat_map(source).collect();
+    let mut answers = Answers::default();
+    answers.set(Level::Zero, Answer::Body(body[..40 << 10].into()));
+    answers.set(Level::One, Answer::Body(body[..40 << 10].into()));
+    answers.set(Level::Two, Answer::Body(body[..36 << 10].into()));
+    answers
+}
+
+/// What a first image pays: each source is missed, then put.
+#[divan::bench(sample_count = 20)]
+fn compile_cache_cold(bencher: Bencher<'_, '_>) {
+    let (keys, answers) = (keys(), answers());
+    bencher
+        .with_inputs(|| tempfile::tempdir().unwrap())
+        .bench_local_refs(|directory| {
+            let cache = CompileCache::open(directory.path().to_owned(), u64::MAX).unwrap();
+            for key in &keys {
+                assert!(cache.get(key).is_empty());
+                cache.put(key, &answers);
+            }
+            cache.finish().unwrap();
+        });
+}
+
+/// What the next image with the same base pays.
+#[divan::bench(args = [1, 3])]
+fn compile_cache_warm(bencher: Bencher<'_, '_>, levels: usize) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut known = Answers::default();
+    for level in &Level::ALL[..levels] {
+        known.set(*level, answers().get(*level).unwrap().clone());
+    }
+    let open = || CompileCache::open(directory.path().to_owned(), u64::MAX).unwrap();
+    let (keys, cache) = (keys(), open());
+    keys.iter().for_each(|key| cache.put(key, &known));
+    bencher.bench_local(|| {
+        let cache = open();
+        for key in &keys {
+            assert!(!black_box(cache.get(key)).is_empty());
+        }
+        cache.finish().unwrap();
+    });
+}
+
+/// Trimming 2000 entries, of which nothing has to go.
+#[divan::bench]
+fn compile_cache_trim(bencher: Bencher<'_, '_>) {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || CompileCache::open(directory.path().to_owned(), u64::MAX).unwrap();
+    let mut answer = Answers::default();
+    let cache = open();
+    let keys = keys();
+    answer.set(Level::Zero, Answer::Failure("".into()));
+    keys.iter().for_each(|key| cache.put(key, &answer));
+    let mut count = 0;
+    bencher.bench_local(|| {
+        count += 1;
+        answer.set(Level::One, Answer::Failure(format!("{count}").into()));
+        let cache = open();
+        cache.put(&keys[0], &answer);
+        cache.finish().unwrap();
+    });
 }
