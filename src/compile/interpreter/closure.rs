@@ -1,0 +1,207 @@
+//! What a candidate needs to start: its loader, its libraries, and the first files of its standard library.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::InterpreterError;
+use super::elf::{self, Architecture, Needs};
+use super::find::{Candidate, StandardLibrary};
+use super::image_files::ImageFiles;
+use super::libraries::{Object, Role, Walk};
+use super::search::{self, Loader, entries, regular_file};
+use super::start_files::{StartFile, start_files};
+use crate::rootfs::{InodeId, Rootfs, path};
+
+/// Most rounds of reading: a chain of libraries, each of which alone knows of the next, is as long.
+const MOST_ROUNDS: usize = 40;
+
+/// The beginnings of libraries' names that interpreters need, to read in the first round.
+const LIKELY_LIBRARIES: [&str; 14] = [
+    "libc.so",
+    "libcrypt.so",
+    "libdl.so",
+    "libexpat.so",
+    "libffi.so",
+    "libgcc_s.so",
+    "libintl.so",
+    "libm.so",
+    "libpthread.so",
+    "libpython3",
+    "librt.so",
+    "libtinfo.so",
+    "libutil.so",
+    "libz.so",
+];
+/// The beginnings of loaders' names.
+const LIKELY_LOADERS: [&str; 4] = ["ld-linux", "ld-musl-", "ld.so", "ld64.so"];
+
+/// An interpreter and all that it needs to start, in memory.
+#[derive(Debug, Clone)]
+pub struct Closure {
+    /// What it is for.
+    pub architecture: Architecture,
+    /// The interpreter's path in the image, without a leading slash.
+    pub path: Vec<u8>,
+    pub(super) program: Arc<[u8]>,
+    /// The loader; none where the program is static.
+    pub(super) loader: Option<(Loader, Arc<[u8]>)>,
+    /// By the names that the loader asks for.
+    pub(super) libraries: BTreeMap<Vec<u8>, Arc<[u8]>>,
+    /// Libraries, and whether the program, that name directories that would be searched first.
+    pub(super) with_rpath: BTreeSet<Vec<u8>>,
+    pub(super) program_has_rpath: bool,
+    /// `python3.11`.
+    pub(super) library_name: String,
+    /// By their paths in the standard library.
+    pub(super) library_files: BTreeMap<Vec<u8>, Arc<[u8]>>,
+}
+
+impl Closure {
+    /// Finds out what a candidate needs. Reads in rounds: first what most interpreters need, then what
+    /// turns out to be missing.
+    ///
+    /// # Errors
+    /// [`InterpreterError`]; whether the next candidate may do says
+    /// [`is_about_candidate`](InterpreterError::is_about_candidate). A program for another machine is an
+    /// error unless it `may_be_foreign`, that is, there is an emulator.
+    pub fn of(
+        files: &mut ImageFiles<'_>,
+        library: &StandardLibrary,
+        candidate: &Candidate,
+        may_be_foreign: bool,
+    ) -> Result<Self, InterpreterError> {
+        let start = start_files(files.rootfs, library)?;
+        let guesses = likely_files(files.rootfs, library);
+        let needed = start.iter().map(|file| file.inode);
+        files.read(needed.chain([candidate.inode]), guesses)?;
+        let program = held(files, candidate.inode);
+        let needs = program_needs(candidate, &program, may_be_foreign)?;
+        let loader = loader(files.rootfs, candidate, &needs)?;
+        let mut parsed = HashMap::new();
+        for _ in 0..MOST_ROUNDS {
+            let mut walk = Walk::new(files, &mut parsed, loader.as_ref().map(|it| &it.0));
+            walk.run(library, candidate, &needs, &start)?;
+            let mut unread = walk.unread;
+            let objects = walk.objects;
+            unread.extend(loader.as_ref().map(|it| it.1));
+            unread.retain(|inode| files.get(*inode).is_none());
+            if unread.is_empty() {
+                return Ok(Self::collect(
+                    files, library, candidate, &start, loader, objects,
+                ));
+            }
+            files.read(unread, [])?;
+        }
+        Err(InterpreterError::TooMuch {
+            path: text(&candidate.path),
+            limit: format!("{MOST_ROUNDS} libraries one of the other"),
+        })
+    }
+
+    fn collect(
+        files: &ImageFiles<'_>,
+        library: &StandardLibrary,
+        candidate: &Candidate,
+        start: &[StartFile],
+        loader: Option<(Loader, InodeId)>,
+        objects: Vec<Object>,
+    ) -> Self {
+        let mut closure = Self {
+            architecture: objects[0].needs.architecture,
+            path: candidate.path.clone(),
+            program: held(files, candidate.inode),
+            loader: loader.map(|(kind, inode)| (kind, held(files, inode))),
+            libraries: BTreeMap::new(),
+            with_rpath: BTreeSet::new(),
+            program_has_rpath: objects[0].rpath().is_some(),
+            library_name: library.name.clone(),
+            library_files: BTreeMap::new(),
+        };
+        for object in objects {
+            if let Role::Library(name) = &object.role {
+                if object.rpath().is_some() {
+                    closure.with_rpath.insert(name.clone());
+                }
+                closure
+                    .libraries
+                    .insert(name.clone(), held(files, object.inode));
+            }
+        }
+        for file in start {
+            closure
+                .library_files
+                .insert(file.path.clone(), held(files, file.inode));
+        }
+        closure
+    }
+}
+
+/// A file that was read: after a round, all that were asked for are there.
+fn held(files: &ImageFiles<'_>, inode: InodeId) -> Arc<[u8]> {
+    files.get(inode).cloned().unwrap_or_default()
+}
+
+fn program_needs(
+    candidate: &Candidate,
+    program: &[u8],
+    may_be_foreign: bool,
+) -> Result<Needs, InterpreterError> {
+    let path = text(&candidate.path);
+    if !elf::is_elf(program) {
+        return Err(InterpreterError::NoProgram { path });
+    }
+    let needs = elf::parse(program).map_err(|reason| InterpreterError::Elf {
+        path: path.clone(),
+        reason,
+    })?;
+    let host = Architecture::host();
+    if needs.architecture != host && !may_be_foreign {
+        return Err(InterpreterError::Foreign {
+            path,
+            architecture: needs.architecture,
+            host,
+        });
+    }
+    Ok(needs)
+}
+
+fn loader(
+    rootfs: &Rootfs,
+    candidate: &Candidate,
+    needs: &Needs,
+) -> Result<Option<(Loader, InodeId)>, InterpreterError> {
+    let Some(path) = &needs.loader else {
+        return Ok(None);
+    };
+    let inode = regular_file(rootfs, path).ok_or_else(|| InterpreterError::Loader {
+        path: text(&candidate.path),
+        loader: text(path),
+    })?;
+    Ok(Some((Loader::of(path), inode)))
+}
+
+/// Files that most interpreters need, of whatever architecture.
+fn likely_files(rootfs: &Rootfs, library: &StandardLibrary) -> Vec<InodeId> {
+    let mut directories = search::default_directories(rootfs);
+    directories.push(b"usr/local/lib".to_vec());
+    directories.push(path::join(&library.prefix, b"lib"));
+    directories.push(path::join(&library.prefix, b"lib64"));
+    let mut found = search::likely_configuration(rootfs);
+    for directory in directories {
+        let names = entries(rootfs, &directory)
+            .map(|(name, _)| name)
+            .filter(|name| {
+                let begins = |start: &str| name.starts_with(start.as_bytes());
+                LIKELY_LIBRARIES
+                    .iter()
+                    .chain(&LIKELY_LOADERS)
+                    .any(|start| begins(start))
+            });
+        found.extend(names.filter_map(|name| regular_file(rootfs, &path::join(&directory, name))));
+    }
+    found
+}
+
+pub(super) fn text(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}

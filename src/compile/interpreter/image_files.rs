@@ -1,0 +1,210 @@
+//! Files of an image, read in rounds and kept.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::InterpreterError;
+use crate::rootfs::{InodeId, MemberId, Rootfs};
+use crate::scan::LayerError;
+use crate::tar::Member;
+
+/// Reads the data of members: all that are asked for, each whole.
+/// [`read_members`](crate::member_data::read_members) is made for it.
+pub type ReadMembers<'a> =
+    dyn FnMut(&BTreeSet<MemberId>) -> Result<HashMap<MemberId, Vec<u8>>, LayerError> + 'a;
+
+/// Most files that are held. A standard library has about 125 encodings.
+const MOST_FILES: usize = 1000;
+/// Most bytes that are held.
+const MOST_BYTES: u64 = 512 << 20;
+/// Bytes of the largest file. A static interpreter with all its modules has a tenth of it.
+const LARGEST_FILE: u64 = 256 << 20;
+/// Most files, and bytes, that are read on suspicion.
+const MOST_GUESSES: (usize, u64) = (200, 128 << 20);
+
+/// Files of an image: what was read stays, for one candidate after the other.
+pub struct ImageFiles<'a> {
+    pub(super) rootfs: &'a Rootfs,
+    layers: Vec<&'a [Member]>,
+    read: &'a mut ReadMembers<'a>,
+    held: HashMap<InodeId, Arc<[u8]>>,
+    bytes: u64,
+}
+
+impl<'a> ImageFiles<'a> {
+    /// The files of a merged view, whose layers' members are these, lowest first.
+    pub fn new(
+        rootfs: &'a Rootfs,
+        layers: impl IntoIterator<Item = &'a [Member]>,
+        read: &'a mut ReadMembers<'a>,
+    ) -> Self {
+        Self {
+            rootfs,
+            layers: layers.into_iter().collect(),
+            read,
+            held: HashMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// What was read of a file.
+    pub(super) fn get(&self, inode: InodeId) -> Option<&Arc<[u8]>> {
+        self.held.get(&inode)
+    }
+
+    /// Reads files that are not held yet, in one round: those that are needed, and those that may be.
+    /// What may be needed and cannot be read is no error until it is.
+    pub(super) fn read(
+        &mut self,
+        needed: impl IntoIterator<Item = InodeId>,
+        guessed: impl IntoIterator<Item = InodeId>,
+    ) -> Result<(), InterpreterError> {
+        let mut wanted: HashMap<MemberId, InodeId> = HashMap::new();
+        let mut total = self.bytes;
+        for inode in needed {
+            let (id, member) = self.member(inode);
+            check(member)?;
+            if !self.held.contains_key(&inode) && wanted.insert(id, inode).is_none() {
+                total = total.saturating_add(member.size);
+                self.check_total(member, wanted.len(), total)?;
+            }
+        }
+        let (most, most_bytes) = MOST_GUESSES;
+        for inode in guessed {
+            let (id, member) = self.member(inode);
+            let fits = wanted.len() < most && total.saturating_add(member.size) < most_bytes;
+            if !self.held.contains_key(&inode)
+                && check(member).is_ok()
+                && fits
+                && wanted.insert(id, inode).is_none()
+            {
+                total += member.size;
+            }
+        }
+        self.take(wanted)
+    }
+
+    fn take(&mut self, wanted: HashMap<MemberId, InodeId>) -> Result<(), InterpreterError> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut read = (self.read)(&wanted.keys().copied().collect())?;
+        for (id, inode) in wanted {
+            let member = self.member(inode).1;
+            let data = read
+                .remove(&id)
+                .filter(|data| data.len() as u64 == member.size);
+            let data = data.ok_or_else(|| unusable(member, "its data is not in its layer"))?;
+            self.bytes += member.size;
+            self.held.insert(inode, data.into());
+        }
+        Ok(())
+    }
+
+    fn check_total(
+        &self,
+        member: &Member,
+        files: usize,
+        bytes: u64,
+    ) -> Result<(), InterpreterError> {
+        let limit = if self.held.len() + files > MOST_FILES {
+            format!("{MOST_FILES} files")
+        } else if bytes > MOST_BYTES {
+            format!("{} MiB", MOST_BYTES >> 20)
+        } else {
+            return Ok(());
+        };
+        Err(InterpreterError::TooMuch {
+            path: member.path_lossy(),
+            limit,
+        })
+    }
+
+    fn member(&self, inode: InodeId) -> (MemberId, &'a Member) {
+        let id = self.rootfs.inode(inode).data;
+        (id, &self.layers[id.layer][id.index])
+    }
+}
+
+fn check(member: &Member) -> Result<(), InterpreterError> {
+    if member.sparse {
+        return Err(unusable(member, "it is stored as a sparse file"));
+    }
+    if member.size > LARGEST_FILE {
+        let limit = LARGEST_FILE >> 20;
+        return Err(unusable(member, &format!("it has more than {limit} MiB")));
+    }
+    Ok(())
+}
+
+fn unusable(member: &Member, reason: &str) -> InterpreterError {
+    InterpreterError::File {
+        path: member.path_lossy(),
+        reason: reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{member, merged};
+    use super::*;
+    use crate::tar::Kind;
+
+    fn reading(members: &[Member], guess: bool) -> (Result<(), InterpreterError>, usize) {
+        let rootfs = merged(members);
+        let mut reads = 0;
+        let mut read = |wanted: &BTreeSet<MemberId>| {
+            reads += wanted.len();
+            let data = |id: &MemberId| vec![0; members[id.index].size as usize];
+            Ok(wanted.iter().map(|id| (*id, data(id))).collect())
+        };
+        let mut files = ImageFiles::new(&rootfs, [members], &mut read);
+        let inodes = || {
+            rootfs
+                .walk()
+                .filter_map(|(_, node)| rootfs.regular_file(node))
+        };
+        let result = match guess {
+            true => files.read([], inodes()),
+            false => files.read(inodes(), []),
+        };
+        // Once more: nothing is read twice.
+        let again = result.is_ok().then(|| files.read([], inodes()));
+        assert!(again.is_none_or(|result| result.is_ok()));
+        (result, reads)
+    }
+
+    #[test]
+    fn what_is_too_large_is_an_error_where_it_is_needed() {
+        let mut sparse = member(Kind::File, "a", "", 10);
+        sparse.sparse = true;
+        let large = member(Kind::File, "b", "", LARGEST_FILE + 1);
+        for (odd, text) in [(sparse, "sparse"), (large, "256 MiB")] {
+            let (result, reads) = reading(std::slice::from_ref(&odd), false);
+            assert!(result.unwrap_err().to_string().contains(text));
+            assert_eq!(reads, 0);
+            let members = [odd, member(Kind::File, "c", "", 1)];
+            let (result, reads) = reading(&members, true);
+            assert!(result.is_ok());
+            assert_eq!(reads, 1);
+        }
+    }
+
+    #[test]
+    fn there_is_a_limit_to_files_and_bytes() {
+        let many: Vec<Member> = (0..=MOST_FILES)
+            .map(|number| member(Kind::File, &format!("{number}"), "", 1))
+            .collect();
+        let (result, _) = reading(&many, false);
+        assert!(result.unwrap_err().to_string().contains("1000 files"));
+        let (result, reads) = reading(&many, true);
+        assert!(result.is_ok());
+        // And as many again when asked again.
+        assert_eq!(reads, 2 * MOST_GUESSES.0);
+        let large: Vec<Member> = (0..3)
+            .map(|number| member(Kind::File, &format!("{number}"), "", LARGEST_FILE))
+            .collect();
+        let (result, _) = reading(&large, false);
+        assert!(result.unwrap_err().to_string().contains("512 MiB"));
+    }
+}

@@ -1,0 +1,55 @@
+//! How an interpreter is started.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::compile::sandbox::{self, Confinement, Limits, Mode};
+
+/// How an interpreter is started, and what it may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// The program: the interpreter, its loader, or an emulator.
+    pub program: PathBuf,
+    /// Arguments before the interpreter's own.
+    pub arguments: Vec<OsString>,
+    /// Trees and files that it needs to read.
+    pub readable: Vec<PathBuf>,
+    /// An empty directory beneath one of them, to start in.
+    pub directory: PathBuf,
+    /// Whether it must start threads, as emulators do.
+    pub threads: bool,
+    /// SHA-256 of what decides what it compiles to.
+    pub identity: [u8; 32],
+}
+
+impl Launch {
+    /// A command that runs a script in the sandbox, without any configuration of users or packages. With
+    /// `debug_ranges` off, code objects of 3.11 and later know lines and no columns. `helper` is pycull's own binary.
+    ///
+    /// Python's hash seed is fixed: in some versions it decides the order of constants. What else the
+    /// caller adds to the environment, the script sees.
+    pub fn command(
+        &self,
+        helper: &Path,
+        mode: Mode,
+        limits: Limits,
+        debug_ranges: bool,
+        script: &str,
+    ) -> Command {
+        let confinement = Confinement {
+            readable: self.readable.clone(),
+            directory: self.directory.clone(),
+            limits,
+            threads: self.threads,
+        };
+        let mut command = sandbox::command(helper, mode, &confinement, &self.program);
+        command.args(&self.arguments).args(["-S", "-s", "-B"]);
+        if !debug_ranges {
+            command.args(["-X", "no_debug_ranges"]);
+        }
+        command.args([OsStr::new("-c"), OsStr::new(script)]);
+        command.env("PYTHONHASHSEED", "0");
+        command
+    }
+}

@@ -1,0 +1,239 @@
+//! The libraries that a loader would map.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use super::InterpreterError;
+use super::closure::text;
+use super::elf::{self, Needs};
+use super::find::{Candidate, StandardLibrary};
+use super::image_files::ImageFiles;
+use super::search::{self, Loader, expand, regular_file};
+use super::start_files::StartFile;
+use crate::rootfs::{InodeId, path};
+
+/// Most libraries of one interpreter.
+const MOST_LIBRARIES: usize = 200;
+
+/// What an ELF file is in the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Role {
+    Program,
+    /// The name that it was asked for by.
+    Library(Vec<u8>),
+    Extension,
+}
+
+/// An ELF file in the process.
+#[derive(Debug, Clone)]
+pub(super) struct Object {
+    pub(super) role: Role,
+    path: Vec<u8>,
+    pub(super) inode: InodeId,
+    pub(super) needs: Needs,
+    /// Index of what asked for it first.
+    parent: Option<usize>,
+    /// Whether it is there for an extension module alone, which may as well not load.
+    is_optional: bool,
+}
+
+impl Object {
+    /// DT_RPATH, where it counts.
+    pub(super) fn rpath(&self) -> Option<&[u8]> {
+        self.needs
+            .rpath
+            .as_deref()
+            .filter(|_| self.needs.runpath.is_none())
+    }
+}
+
+/// What was parsed, and what turned out not to be ELF.
+pub(super) type Parsed = HashMap<InodeId, Option<Needs>>;
+
+/// The loader's way through the libraries, breadth first, as far as files were read.
+pub(super) struct Walk<'a, 'b> {
+    files: &'a ImageFiles<'b>,
+    parsed: &'a mut Parsed,
+    loader: Option<&'a Loader>,
+    pub(super) objects: Vec<Object>,
+    names: BTreeSet<Vec<u8>>,
+    system_directories: Vec<Vec<u8>>,
+    pub(super) unread: BTreeSet<InodeId>,
+}
+
+impl<'a, 'b> Walk<'a, 'b> {
+    pub(super) fn new(
+        files: &'a ImageFiles<'b>,
+        parsed: &'a mut Parsed,
+        loader: Option<&'a Loader>,
+    ) -> Self {
+        let mut unread = BTreeSet::new();
+        let text = |inode| files.get(inode).map(|data| data.to_vec());
+        let system_directories = loader.map_or_else(Vec::new, |loader| {
+            search::system_directories(files.rootfs, loader, &text, &mut unread)
+        });
+        Self {
+            files,
+            parsed,
+            loader,
+            objects: Vec::new(),
+            names: BTreeSet::new(),
+            system_directories,
+            unread,
+        }
+    }
+
+    pub(super) fn run(
+        &mut self,
+        library: &StandardLibrary,
+        candidate: &Candidate,
+        needs: &Needs,
+        start: &[StartFile],
+    ) -> Result<(), InterpreterError> {
+        // The loader is there already, under the name that it was asked for by.
+        self.names.extend(
+            needs
+                .loader
+                .as_deref()
+                .map(|path| path::file_name(path).to_vec()),
+        );
+        self.objects.push(Object {
+            role: Role::Program,
+            path: candidate.path.clone(),
+            inode: candidate.inode,
+            needs: needs.clone(),
+            parent: None,
+            is_optional: false,
+        });
+        self.follow_needs(0)?;
+        // Without a loader, there are no modules to load either.
+        let extensions = start
+            .iter()
+            .filter(|file| file.is_extension && self.loader.is_some());
+        for file in extensions.collect::<Vec<_>>() {
+            let Some(needs) = self.parse(file.inode) else {
+                continue;
+            };
+            self.objects.push(Object {
+                role: Role::Extension,
+                path: path::join(&library.path, &file.path),
+                inode: file.inode,
+                needs,
+                parent: Some(0),
+                is_optional: true,
+            });
+            self.follow_needs(self.objects.len() - 1)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what an object needs, and what that needs.
+    fn follow_needs(&mut self, first: usize) -> Result<(), InterpreterError> {
+        let mut pending = VecDeque::from([first]);
+        while let Some(parent) = pending.pop_front() {
+            for name in self.objects[parent].needs.libraries.clone() {
+                let is_loader = self.loader.is_some_and(|loader| loader.is_itself(&name));
+                if is_loader || self.names.contains(&name) {
+                    continue;
+                }
+                if self.names.len() >= MOST_LIBRARIES {
+                    return Err(InterpreterError::TooMuch {
+                        path: text(&self.objects[parent].path),
+                        limit: format!("{MOST_LIBRARIES} libraries"),
+                    });
+                }
+                self.names.insert(name.clone());
+                if let Some(object) = self.find(parent, &name)? {
+                    self.names.extend(object.needs.name.clone());
+                    pending.push_back(self.objects.len());
+                    self.objects.push(object);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The first file of that name that the loader would take; none where that is not known yet.
+    fn find(&mut self, parent: usize, name: &[u8]) -> Result<Option<Object>, InterpreterError> {
+        let rootfs = self.files.rootfs;
+        let architecture = self.objects[0].needs.architecture;
+        // By a path, it would be one of this machine's.
+        let directories = match name.contains(&b'/') {
+            true => Vec::new(),
+            false => self.directories(parent),
+        };
+        let mut is_known = true;
+        for directory in directories {
+            let Some(node) = rootfs.follow(&directory) else {
+                continue;
+            };
+            let directory = rootfs.path(node);
+            let file = path::join(&directory, name);
+            let Some(inode) = regular_file(rootfs, &file) else {
+                continue;
+            };
+            if self.files.get(inode).is_none() {
+                self.unread.insert(inode);
+                is_known = false;
+                continue;
+            }
+            let needs = self
+                .parse(inode)
+                .filter(|needs| needs.architecture == architecture);
+            if let Some(needs) = needs.filter(|_| is_known) {
+                return Ok(Some(Object {
+                    role: Role::Library(name.to_vec()),
+                    path: file,
+                    inode,
+                    needs,
+                    parent: Some(parent),
+                    is_optional: self.objects[parent].is_optional,
+                }));
+            }
+        }
+        // As long as its configuration is not read, nobody knows where the loader looks.
+        let parent = &self.objects[parent];
+        if !is_known || !self.unread.is_empty() || parent.is_optional {
+            return Ok(None);
+        }
+        Err(InterpreterError::Library {
+            path: text(&parent.path),
+            library: text(name),
+        })
+    }
+
+    /// Where the loader looks for what an object needs: glibc's ld.so(8); musl takes either path of the
+    /// object and of all that led to it.
+    fn directories(&self, object: usize) -> Vec<Vec<u8>> {
+        let is_musl = matches!(self.loader, Some(Loader::Musl(_)));
+        let mut directories = Vec::new();
+        let mut add = |list: Option<&[u8]>, object: &Object| {
+            let list = list.unwrap_or_default();
+            let origin = path::parent(&object.path);
+            directories.extend(expand(list, origin, self.files.rootfs));
+        };
+        let own_runpath = self.objects[object].needs.runpath.as_deref();
+        let mut current = Some(object).filter(|_| is_musl || own_runpath.is_none());
+        while let Some(index) = current {
+            let object = &self.objects[index];
+            let list = object
+                .rpath()
+                .or(object.needs.runpath.as_deref().filter(|_| is_musl));
+            add(list, object);
+            current = object.parent;
+        }
+        if !is_musl {
+            add(own_runpath, &self.objects[object]);
+        }
+        directories.extend_from_slice(&self.system_directories);
+        directories
+    }
+
+    /// What a file needs; none where it is no ELF file that a loader would take.
+    fn parse(&mut self, inode: InodeId) -> Option<Needs> {
+        let data = self.files.get(inode)?;
+        self.parsed
+            .entry(inode)
+            .or_insert_with(|| elf::parse(data).ok())
+            .clone()
+    }
+}

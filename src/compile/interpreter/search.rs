@@ -1,0 +1,425 @@
+//! Where a dynamic loader looks for libraries: ld.so(8), ldconfig(8), and musl's `ldso/dynlink.c`.
+
+use std::collections::BTreeSet;
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use crate::rootfs::{Content, InodeId, NodeId, Rootfs, path};
+
+/// The configuration of glibc's.
+const CONFIGURATION: &[u8] = b"etc/ld.so.conf";
+/// Most directories that are searched, and files that are included.
+const MOST: usize = 200;
+/// Most entries of a directory that a pattern is held against.
+const MOST_ENTRIES: usize = 10_000;
+
+/// Whose loader it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Loader {
+    /// glibc's, or one that behaves so.
+    Glibc,
+    /// musl's, for what it calls this architecture: `x86_64` in `ld-musl-x86_64.so.1`.
+    Musl(Vec<u8>),
+}
+
+impl Loader {
+    /// Told from the loader's path, as it is in PT_INTERP.
+    pub(super) fn of(path: &[u8]) -> Self {
+        let name = path::file_name(path);
+        name.strip_prefix(b"ld-musl-")
+            .map(|rest| rest.split(|byte| *byte == b'.').next().unwrap_or(rest))
+            .map_or(Self::Glibc, |architecture| Self::Musl(architecture.into()))
+    }
+
+    /// Whether a name stands for the loader itself: musl's is the C library too, and has its parts' names.
+    pub(super) fn is_itself(&self, library: &[u8]) -> bool {
+        let parts = ["c", "pthread", "rt", "m", "dl", "util", "xnet"];
+        let part = library
+            .strip_prefix(b"lib")
+            .and_then(|rest| rest.split(|byte| *byte == b'.').next())
+            .filter(|part| part.len() + 3 < library.len());
+        matches!(self, Self::Musl(_))
+            && part.is_some_and(|part| parts.iter().any(|it| it.as_bytes() == part))
+    }
+}
+
+/// Hands out the text of a file, or `None` where it is yet to be read.
+pub(super) type Text<'a> = &'a dyn Fn(InodeId) -> Option<Vec<u8>>;
+
+/// The directories where any library may be, in order. Files that are yet to be read are put among
+/// `unread`, and the answer is not the last one.
+pub(super) fn system_directories(
+    rootfs: &Rootfs,
+    loader: &Loader,
+    text: Text<'_>,
+    unread: &mut BTreeSet<InodeId>,
+) -> Vec<Vec<u8>> {
+    match loader {
+        Loader::Glibc => {
+            let mut configuration = Configuration {
+                rootfs,
+                text,
+                unread,
+                seen: BTreeSet::new(),
+                directories: Vec::new(),
+            };
+            configuration.read(CONFIGURATION);
+            let mut directories = configuration.directories;
+            directories.extend(default_directories(rootfs));
+            directories
+        }
+        Loader::Musl(architecture) => {
+            let path = [b"etc/ld-musl-", architecture.as_slice(), b".path"].concat();
+            let default = b"/lib:/usr/local/lib:/usr/lib".to_vec();
+            let list = match regular_file(rootfs, &path) {
+                Some(inode) => text(inode).unwrap_or_else(|| {
+                    unread.insert(inode);
+                    Vec::new()
+                }),
+                None => default,
+            };
+            list.split(|byte| matches!(byte, b':' | b'\n'))
+                .filter(|part| part.starts_with(b"/"))
+                .take(MOST)
+                .map(path::clean)
+                .collect()
+        }
+    }
+}
+
+/// glibc's own directories, on any distribution. What is there for another architecture is skipped.
+pub(super) fn default_directories(rootfs: &Rootfs) -> Vec<Vec<u8>> {
+    let mut directories = Vec::new();
+    for parent in [&b"lib"[..], b"usr/lib"] {
+        let multiarch = entries(rootfs, parent)
+            .filter(|(name, _)| name.windows(7).any(|part| part == b"-linux-"))
+            .map(|(name, _)| path::join(parent, name));
+        directories.extend(multiarch.take(MOST));
+    }
+    for name in ["lib64", "usr/lib64", "lib", "usr/lib", "lib32", "usr/lib32"] {
+        directories.push(name.as_bytes().to_vec());
+    }
+    directories
+}
+
+/// Files of configuration that are likely to be read.
+pub(super) fn likely_configuration(rootfs: &Rootfs) -> Vec<InodeId> {
+    let included = entries(rootfs, b"etc/ld.so.conf.d").map(|(_, node)| node);
+    let musl = entries(rootfs, b"etc")
+        .filter(|(name, _)| name.starts_with(b"ld-musl-"))
+        .map(|(_, node)| node);
+    let own = regular_file(rootfs, CONFIGURATION);
+    let others = included.chain(musl).take(MOST);
+    own.into_iter()
+        .chain(others.filter_map(|node| regular_file(rootfs, &rootfs.path(node))))
+        .collect()
+}
+
+/// The directories of a DT_RPATH or DT_RUNPATH in a file in `origin`. Of `$LIB` every meaning that it
+/// has on some distribution; an entry with what nobody knows is left out, and so is a relative one:
+/// it would mean where the program is started.
+pub(super) fn expand(list: &[u8], origin: &[u8], rootfs: &Rootfs) -> Vec<Vec<u8>> {
+    let mut directories = Vec::new();
+    for entry in list.split(|byte| *byte == b':').take(MOST) {
+        let origin = [b"/", origin].concat();
+        let entry = replace(&replace(entry, b"${ORIGIN}", &origin), b"$ORIGIN", &origin);
+        let entry = replace(&entry, b"${LIB}", b"$LIB");
+        let expanded: Vec<Vec<u8>> = match contains(&entry, b"$LIB") {
+            true => library_names(rootfs)
+                .iter()
+                .map(|name| replace(&entry, b"$LIB", name))
+                .collect(),
+            false => vec![entry],
+        };
+        let usable = |entry: &Vec<u8>| entry.starts_with(b"/") && !entry.contains(&b'$');
+        directories.extend(
+            expanded
+                .into_iter()
+                .filter(usable)
+                .map(|it| path::clean(&it)),
+        );
+    }
+    directories.truncate(MOST);
+    directories
+}
+
+/// What `$LIB` may stand for.
+fn library_names(rootfs: &Rootfs) -> Vec<Vec<u8>> {
+    let mut names: Vec<Vec<u8>> = default_directories(rootfs)
+        .into_iter()
+        .filter(|directory| directory.starts_with(b"lib"))
+        .collect();
+    // The multiarch directory, which may lie below `usr` alone.
+    names.extend(default_directories(rootfs).iter().filter_map(|directory| {
+        let name = directory.strip_prefix(b"usr/")?;
+        name.contains(&b'/').then(|| name.to_vec())
+    }));
+    names
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+fn replace(text: &[u8], part: &[u8], by: &[u8]) -> Vec<u8> {
+    let mut result = Vec::new();
+    let mut rest = text;
+    while let Some(place) = rest.windows(part.len()).position(|window| window == part) {
+        result.extend_from_slice(&rest[..place]);
+        result.extend_from_slice(by);
+        rest = &rest[place + part.len()..];
+    }
+    result.extend_from_slice(rest);
+    result
+}
+
+/// A regular file at a path, symlinks followed.
+pub(super) fn regular_file(rootfs: &Rootfs, path: &[u8]) -> Option<InodeId> {
+    rootfs.regular_file(rootfs.follow(path)?)
+}
+
+/// What is in a directory, sorted by name; nothing where it is none.
+pub(super) fn entries<'a>(
+    rootfs: &'a Rootfs,
+    directory: &[u8],
+) -> impl Iterator<Item = (&'a [u8], NodeId)> {
+    let children = rootfs
+        .follow(directory)
+        .and_then(|node| match &rootfs.node(node).content {
+            Content::Directory(children) => Some(children),
+            Content::Leaf(_) => None,
+        });
+    children
+        .into_iter()
+        .flatten()
+        .map(|(name, node)| (&**name, *node))
+}
+
+/// Reading `ld.so.conf` as ldconfig does (`elf/ldconfig.c`, `parse_conf`).
+struct Configuration<'a> {
+    rootfs: &'a Rootfs,
+    text: Text<'a>,
+    unread: &'a mut BTreeSet<InodeId>,
+    seen: BTreeSet<InodeId>,
+    directories: Vec<Vec<u8>>,
+}
+
+impl Configuration<'_> {
+    /// Reads a file and what it includes, each once.
+    fn read(&mut self, file: &[u8]) {
+        let Some(inode) = regular_file(self.rootfs, file) else {
+            return;
+        };
+        if self.seen.len() >= MOST || !self.seen.insert(inode) {
+            return;
+        }
+        let Some(text) = (self.text)(inode) else {
+            self.unread.insert(inode);
+            return;
+        };
+        for line in text.split(|byte| *byte == b'\n') {
+            let line = line.split(|byte| *byte == b'#').next().unwrap_or_default();
+            let line = line.trim_ascii();
+            let patterns = line
+                .strip_prefix(b"include")
+                .filter(|rest| rest.first().is_some_and(u8::is_ascii_whitespace));
+            if let Some(patterns) = patterns {
+                self.include(path::parent(file), patterns);
+            } else if line.starts_with(b"/") && self.directories.len() < MOST {
+                // A type may follow, which only the oldest had.
+                let directory = line.split(|byte| *byte == b'=').next().unwrap_or(line);
+                self.directories.push(path::clean(directory));
+            }
+        }
+    }
+
+    fn include(&mut self, directory: &[u8], patterns: &[u8]) {
+        let patterns = patterns
+            .split(u8::is_ascii_whitespace)
+            .filter(|pattern| !pattern.is_empty());
+        for pattern in patterns {
+            let pattern = match pattern.starts_with(b"/") {
+                true => pattern.to_vec(),
+                false => path::join(directory, pattern),
+            };
+            for file in matching(self.rootfs, &pattern) {
+                self.read(&file);
+            }
+        }
+    }
+}
+
+/// The paths that a pattern of glob(7) means, sorted.
+fn matching(rootfs: &Rootfs, pattern: &[u8]) -> Vec<Vec<u8>> {
+    let mut found = vec![Vec::new()];
+    for part in path::components(pattern) {
+        let mut next = Vec::new();
+        match wildcard(part) {
+            None => next.extend(found.iter().map(|directory| path::join(directory, part))),
+            Some(matcher) => {
+                for directory in &found {
+                    let names = entries(rootfs, directory)
+                        .take(MOST_ENTRIES)
+                        .map(|(name, _)| name)
+                        .filter(|name| !name.starts_with(b".") && is_match(&matcher, name));
+                    next.extend(names.map(|name| path::join(directory, name)));
+                }
+            }
+        }
+        next.truncate(MOST);
+        found = next;
+    }
+    found
+}
+
+fn wildcard(part: &[u8]) -> Option<GlobMatcher> {
+    if !part.iter().any(|byte| b"*?[".contains(byte)) {
+        return None;
+    }
+    let text = std::str::from_utf8(part).ok()?;
+    let glob = GlobBuilder::new(text).literal_separator(true).build();
+    glob.ok().map(|glob| glob.compile_matcher())
+}
+
+fn is_match(matcher: &GlobMatcher, name: &[u8]) -> bool {
+    std::str::from_utf8(name).is_ok_and(|name| matcher.is_match(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::super::samples::{file, merged, symlink};
+    use super::*;
+    use crate::tar::Member;
+
+    fn strings(paths: &[Vec<u8>]) -> Vec<&str> {
+        paths
+            .iter()
+            .map(|path| std::str::from_utf8(path).unwrap())
+            .collect()
+    }
+
+    /// Searched directories with these files of configuration, glibc's own left out.
+    fn configured(texts: &[(&str, &str)], others: Vec<Member>) -> Vec<String> {
+        let mut members: Vec<Member> = texts.iter().map(|(path, _)| file(path)).collect();
+        members.extend(others);
+        let rootfs = merged(&members);
+        let held: HashMap<InodeId, Vec<u8>> = texts
+            .iter()
+            .map(|(path, text)| {
+                let inode = regular_file(&rootfs, path.as_bytes()).unwrap();
+                (inode, text.as_bytes().to_vec())
+            })
+            .collect();
+        let mut unread = BTreeSet::new();
+        let text = |inode: InodeId| held.get(&inode).cloned();
+        let found = system_directories(&rootfs, &Loader::Glibc, &text, &mut unread);
+        assert!(unread.is_empty());
+        let own = default_directories(&rootfs).len();
+        strings(&found[..found.len() - own])
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn configuration_includes_by_patterns_in_order() {
+        let found = configured(
+            &[
+                (
+                    "etc/ld.so.conf",
+                    "# first\n/opt/a  # why\n\tinclude ld.so.conf.d/*.conf /etc/other\ninclude none/*\n/opt/z/=libc6\n",
+                ),
+                ("etc/ld.so.conf.d/b.conf", "/opt/b\nrelative\nhwcap 0 x\n"),
+                ("etc/ld.so.conf.d/a.conf", "/opt/../opt/c"),
+                ("etc/ld.so.conf.d/.hidden.conf", "/no"),
+                ("etc/ld.so.conf.d/readme", "/no"),
+                ("etc/other", "/opt/d"),
+            ],
+            vec![],
+        );
+        assert_eq!(found, ["opt/a", "opt/c", "opt/b", "opt/d", "opt/z"]);
+    }
+
+    #[test]
+    fn configuration_that_includes_itself_ends() {
+        let found = configured(
+            &[
+                ("etc/ld.so.conf", "include ld.so.conf.d/*\n/a\n"),
+                ("etc/ld.so.conf.d/x", "include ../*.conf\ninclude *\n/b\n"),
+            ],
+            vec![symlink("etc/ld.so.conf.d/y", "x")],
+        );
+        assert_eq!(found, ["b", "a"]);
+    }
+
+    #[test]
+    fn what_is_unread_is_asked_for() {
+        let rootfs = merged(&[file("etc/ld.so.conf"), file("etc/ld-musl-x86_64.path")]);
+        for loader in [Loader::Glibc, Loader::Musl(b"x86_64".to_vec())] {
+            let mut unread = BTreeSet::new();
+            system_directories(&rootfs, &loader, &|_| None, &mut unread);
+            assert_eq!(unread.len(), 1);
+        }
+        assert_eq!(likely_configuration(&rootfs).len(), 2);
+    }
+
+    #[test]
+    fn musl_has_its_own_list() {
+        let loader = Loader::of(b"/lib/ld-musl-x86_64.so.1");
+        assert_eq!(loader, Loader::Musl(b"x86_64".to_vec()));
+        let find = |members: &[Member], text: &'static [u8]| {
+            let mut unread = BTreeSet::new();
+            let rootfs = merged(members);
+            system_directories(&rootfs, &loader, &|_| Some(text.to_vec()), &mut unread)
+        };
+        let found = find(&[], b"");
+        assert_eq!(strings(&found), ["lib", "usr/local/lib", "usr/lib"]);
+        let found = find(&[file("etc/ld-musl-x86_64.path")], b"/a:/b\n/c\nd\n");
+        assert_eq!(strings(&found), ["a", "b", "c"]);
+        for name in ["libc.so", "libc.musl-x86_64.so.1", "libpthread.so.0"] {
+            assert!(loader.is_itself(name.as_bytes()), "{name}");
+            assert!(!Loader::Glibc.is_itself(name.as_bytes()));
+        }
+        for name in ["libcrypt.so", "libpython3.so", "libc", "c.so"] {
+            assert!(!loader.is_itself(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn search_paths_of_files_are_expanded() {
+        let rootfs = merged(&[file("usr/lib/x86_64-linux-gnu/libc.so.6")]);
+        let found = |list: &str| expand(list.as_bytes(), b"opt/x/bin", &rootfs);
+        assert_eq!(
+            strings(&found(
+                "$ORIGIN/../lib:${ORIGIN}:/a/./b:relative::$PLATFORM/x:/y$ORIGIN"
+            )),
+            ["opt/x/lib", "opt/x/bin", "a/b", "y/opt/x/bin"]
+        );
+        assert_eq!(
+            strings(&found("/usr/$LIB/p:${LIB}")),
+            [
+                "usr/lib64/p",
+                "usr/lib/p",
+                "usr/lib32/p",
+                "usr/lib/x86_64-linux-gnu/p"
+            ]
+        );
+        assert_eq!(found(&"/a:".repeat(10_000)).len(), MOST);
+    }
+
+    #[test]
+    fn the_default_directories_include_those_of_multiarch() {
+        let rootfs = merged(&[
+            symlink("lib", "usr/lib"),
+            file("usr/lib/x86_64-linux-gnu/libc.so.6"),
+            file("usr/lib/python3.11/os.py"),
+        ]);
+        let found = default_directories(&rootfs);
+        assert_eq!(
+            strings(&found)[..3],
+            ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64"]
+        );
+    }
+}
