@@ -1,3 +1,13 @@
 //! Compiling sources to bytecode with an image's own interpreter, which is not to be trusted.
 
+pub mod cache;
+pub mod interpreter;
+mod protocol;
 pub mod sandbox;
+mod service;
+mod timed_pipe;
+mod worker;
+
+pub use protocol::{Job, Ready};
+pub use service::{Body, Compiled, Failure, Memory, SCRIPT, Service, ServiceError};
+pub use worker::{TimeLimits, WorkerEnd, WorkerFailure};

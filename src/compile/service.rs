@@ -1,0 +1,313 @@
+//! The compile service: workers that compile sources side by side, one process each, and are replaced
+//! when they die.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::cache::{Answer, Answers, CompileCache, Key};
+use super::protocol::{self, Job, Ready};
+use super::worker::{TimeLimits, Worker, WorkerEnd, WorkerFailure};
+use crate::pyc::{Level, MarshalError, canonical_body, level_one_is_level_zero};
+
+/// The worker's program, for `python -c`.
+pub const SCRIPT: &str = include_str!("worker.py");
+
+/// Workers that may die of their work before it is given up: a source can crash an interpreter,
+/// all of them cannot.
+const MOST_DEATHS: usize = 20;
+
+/// A body in canonical form, or why there is none.
+pub type Body = Result<Arc<[u8]>, Failure>;
+
+/// A source, compiled.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// The job's number.
+    pub index: usize,
+    /// One for each level that was asked for.
+    pub levels: Vec<(Level, Body)>,
+}
+
+/// Why a source has no bytecode.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// It does not compile: the interpreter's exception.
+    #[error("{0}")]
+    Source(String),
+    /// The worker failed when it compiled the source.
+    #[error("the interpreter failed: {0}")]
+    Worker(WorkerFailure),
+    /// What the worker answered is no code object.
+    #[error("the interpreter's answer is no bytecode: {0}")]
+    Answer(MarshalError),
+}
+
+/// Why sources cannot be compiled at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError<E> {
+    /// The sources could not be read.
+    #[error(transparent)]
+    Feed(E),
+    /// A worker did not become ready.
+    #[error("the interpreter does not start: {0}")]
+    Start(WorkerFailure),
+    /// Workers died one after the other.
+    #[error("the interpreter failed {MOST_DEATHS} times; the last time: {0}")]
+    Deaths(WorkerFailure),
+}
+
+/// What was compiled before, for whom.
+pub struct Memory<'a> {
+    /// Where it is kept.
+    pub cache: &'a CompileCache,
+    /// A digest of all that the interpreter consists of.
+    pub interpreter: [u8; 32],
+    /// Whether code has column positions.
+    pub debug_ranges: bool,
+}
+
+impl Memory<'_> {
+    fn key(&self, job: &Job) -> Key {
+        Key::new(&self.interpreter, self.debug_ranges, &job.path, &job.source)
+    }
+}
+
+/// Starts workers, each by the same command.
+pub struct Service<'a> {
+    command: &'a (dyn Fn() -> Command + Sync),
+    memory: Option<Memory<'a>>,
+    limits: TimeLimits,
+    ready: Ready,
+    first: Mutex<Option<Worker>>,
+}
+
+impl<'a> Service<'a> {
+    /// Starts the first worker and asks what its interpreter is. What is in `memory` is not compiled
+    /// again.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub fn start(
+        command: &'a (dyn Fn() -> Command + Sync),
+        limits: TimeLimits,
+        memory: Option<Memory<'a>>,
+    ) -> Result<Self, WorkerFailure> {
+        let (worker, ready) = Worker::start(command(), limits)?;
+        Ok(Self {
+            command,
+            memory,
+            limits,
+            ready,
+            first: Mutex::new(Some(worker)),
+        })
+    }
+
+    /// What the interpreter says that it is.
+    pub fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// Compiles what `feed` hands over, with so many workers at a time, and hands the results to `take`
+    /// as they come: in no order. `feed` is told to stop when all is lost.
+    ///
+    /// # Errors
+    /// `feed` failed, or the interpreter does again and again. That one source does not compile is a
+    /// result.
+    pub fn run<E: Send>(
+        &self,
+        workers: usize,
+        feed: impl FnOnce(&mut dyn FnMut(Job) -> ControlFlow<()>) -> Result<(), E> + Send,
+        take: &mut dyn FnMut(Compiled),
+    ) -> Result<(), ServiceError<E>> {
+        let workers = workers.max(1);
+        let (job_sender, jobs) = sync_channel(2 * workers);
+        let (result_sender, results) = sync_channel(2 * workers);
+        let deaths = AtomicUsize::new(0);
+        let jobs = Arc::new(Mutex::new(jobs));
+        std::thread::scope(|scope| {
+            let feeder = scope.spawn(move || {
+                feed(&mut |job| match job_sender.send(job) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(_) => ControlFlow::Break(()),
+                })
+            });
+            let threads: Vec<_> = (0..workers)
+                .map(|_| {
+                    let (jobs, results) = (Arc::clone(&jobs), result_sender.clone());
+                    let deaths = &deaths;
+                    scope.spawn(move || self.work(&jobs, &results, deaths))
+                })
+                .collect();
+            // The queue is closed once the last worker is gone.
+            drop((jobs, result_sender));
+            results.iter().for_each(take);
+            let mut outcome = Ok(());
+            for thread in threads {
+                outcome = outcome.and(joined(thread));
+            }
+            let fed = joined(feeder);
+            outcome.map_err(|fatal| match fatal {
+                Fatal::Start(failure) => ServiceError::Start(failure),
+                Fatal::Deaths(failure) => ServiceError::Deaths(failure),
+            })?;
+            fed.map_err(ServiceError::Feed)
+        })
+    }
+
+    /// One thread with a worker of its own, until there is no more to do.
+    fn work(
+        &self,
+        jobs: &Mutex<Receiver<Job>>,
+        results: &SyncSender<Compiled>,
+        deaths: &AtomicUsize,
+    ) -> Result<(), Fatal> {
+        let mut worker = lock(&self.first).take();
+        loop {
+            let job = lock(jobs).recv();
+            let Ok(job) = job else { return Ok(()) };
+            let (answers, death) = self.answers(&mut worker, &job)?;
+            // Nobody takes results once all is lost.
+            let _ = results.send(compiled(&job, &answers, death.as_ref()));
+            let Some(failure) = death else { continue };
+            worker = None;
+            if deaths.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_DEATHS {
+                return Err(Fatal::Deaths(failure));
+            }
+        }
+    }
+
+    /// What is remembered of a source, and else what a worker says; and how that failed, if it did.
+    fn answers(
+        &self,
+        worker: &mut Option<Worker>,
+        job: &Job,
+    ) -> Result<(BTreeMap<Level, Body>, Option<WorkerFailure>), Fatal> {
+        let key = self.memory.as_ref().map(|memory| memory.key(job));
+        let mut known = match (&self.memory, &key) {
+            (Some(memory), Some(key)) => memory.cache.get(key),
+            _ => Answers::default(),
+        };
+        let wanted = levels_to_compile(job);
+        let levels: Vec<Level> = wanted
+            .iter()
+            .copied()
+            .filter(|level| known.get(*level).is_none())
+            .collect();
+        let mut bodies: BTreeMap<Level, Body> = BTreeMap::new();
+        if !levels.is_empty() {
+            let answers = match self.ask(worker, job, &levels)? {
+                Ok(answers) => answers,
+                Err(failure) => return Ok((bodies, Some(failure))),
+            };
+            for (level, answer) in levels.iter().zip(answers) {
+                let body = self.body(answer);
+                remember(&mut known, *level, &body);
+                bodies.insert(*level, body);
+            }
+            if let (Some(memory), Some(key)) = (&self.memory, &key) {
+                memory.cache.put(key, &known);
+            }
+        }
+        for level in wanted {
+            if let Some(answer) = known.get(level) {
+                bodies.entry(level).or_insert_with(|| recalled(answer));
+            }
+        }
+        Ok((bodies, None))
+    }
+
+    /// Has a source compiled, by a new worker where there is none.
+    fn ask(
+        &self,
+        worker: &mut Option<Worker>,
+        job: &Job,
+        levels: &[Level],
+    ) -> Result<Result<Vec<protocol::Answer>, WorkerFailure>, Fatal> {
+        let worker = match worker {
+            Some(worker) => worker,
+            None => worker.insert(self.another().map_err(Fatal::Start)?),
+        };
+        Ok(worker.compile(job, levels))
+    }
+
+    fn another(&self) -> Result<Worker, WorkerFailure> {
+        let (worker, ready) = Worker::start((self.command)(), self.limits)?;
+        match ready == self.ready {
+            true => Ok(worker),
+            false => Err(WorkerFailure {
+                end: WorkerEnd::Forged("it is another interpreter than before".to_owned()),
+                stderr: String::new(),
+            }),
+        }
+    }
+
+    fn body(&self, answer: protocol::Answer) -> Body {
+        let body = answer.map_err(Failure::Source)?;
+        let canonical = canonical_body(self.ready.version, &body).map_err(Failure::Answer)?;
+        Ok(canonical.into())
+    }
+}
+
+/// What is known of a job's levels: a level that was not compiled is level 0.
+fn compiled(job: &Job, bodies: &BTreeMap<Level, Body>, death: Option<&WorkerFailure>) -> Compiled {
+    let body = |level: &Level| match death {
+        Some(failure) => Some(Err(Failure::Worker(failure.clone()))),
+        None => bodies
+            .get(level)
+            .or_else(|| bodies.get(&Level::Zero))
+            .cloned(),
+    };
+    let levels = job.levels.iter();
+    Compiled {
+        index: job.index,
+        levels: levels.filter_map(|it| Some((*it, body(it)?))).collect(),
+    }
+}
+
+/// Notes what depends on the source alone.
+fn remember(known: &mut Answers, level: Level, body: &Body) {
+    match body {
+        Ok(body) => known.set(level, Answer::Body(Arc::clone(body))),
+        Err(Failure::Source(message)) => known.set(level, Answer::Failure(message.as_str().into())),
+        Err(Failure::Worker(_) | Failure::Answer(_)) => {}
+    }
+}
+
+fn recalled(answer: &Answer) -> Body {
+    match answer {
+        Answer::Body(body) => Ok(Arc::clone(body)),
+        Answer::Failure(message) => Err(Failure::Source(message.to_string())),
+    }
+}
+
+/// Without level 1 where it is certainly level 0, and that is wanted too.
+fn levels_to_compile(job: &Job) -> Vec<Level> {
+    let mut levels = job.levels.clone();
+    levels.sort_unstable();
+    if levels.starts_with(&[Level::Zero, Level::One]) && level_one_is_level_zero(&job.source) {
+        levels.remove(1);
+    }
+    levels
+}
+
+enum Fatal {
+    Start(WorkerFailure),
+    Deaths(WorkerFailure),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a thread returned, or its panic.
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
