@@ -1,6 +1,6 @@
 //! Tying caches to their sources in another way: which headers are written anew (PEP 552).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Drops, NewHeader, Policy, Reason, Warning};
 use crate::inventory::{Cache, Inventory, Status};
@@ -14,23 +14,29 @@ use crate::tar::{Kind, Timestamp};
 pub(super) type Headers = BTreeMap<MemberId, NewHeader>;
 
 /// The headers of fresh caches that stay and are tied to their sources in another way than `policy`
-/// says. Stale ones are left alone: a new header would vouch for what was compiled from another source.
+/// says, and of stale ones that are known to hold what their source compiles to (`mended`). Others are
+/// left alone: a new header would vouch for what was compiled from another source.
 pub(super) fn headers(
     inventory: &Inventory,
     policy: &Policy<'_>,
     drops: &Drops,
+    mended: &BTreeSet<MemberId>,
     warnings: &mut Vec<Warning>,
 ) -> Headers {
     let mut headers = Headers::new();
-    if policy.invalidation == InvalidationMode::Keep {
+    if policy.invalidation == InvalidationMode::Keep && mended.is_empty() {
         return headers;
     }
+    let is_meant = |cache: &Cache| {
+        let is_true = cache.status == Status::Fresh || mended.contains(&cache.member);
+        is_true && policy.is_in_scope(&cache.path) && !drops.contains_key(&cache.member)
+    };
     let mut files: BTreeMap<InodeId, Vec<&Cache>> = BTreeMap::new();
     for cache in &inventory.caches {
         files.entry(cache.inode).or_default().push(cache);
     }
     for (inode, names) in files {
-        let Some(staying) = names.iter().find(|cache| is_meant(cache, policy, drops)) else {
+        let Some(staying) = names.iter().find(|cache| is_meant(cache)) else {
             continue;
         };
         let data = inventory.rootfs.inode(inode).data;
@@ -45,11 +51,11 @@ pub(super) fn headers(
             Some(header) if header == old => {}
             Some(header)
                 if is_plain_file(inventory, data)
-                    && are_one_module(inventory, policy, drops, inode, &names) =>
+                    && are_one_module(inventory, drops, inode, &names, &is_meant) =>
             {
                 let header = NewHeader {
                     bytes: header.to_bytes(),
-                    reason: Reason::Invalidation(policy.invalidation),
+                    reason: reason(staying, policy),
                 };
                 headers.insert(data, header);
             }
@@ -61,10 +67,12 @@ pub(super) fn headers(
     headers
 }
 
-fn is_meant(cache: &Cache, policy: &Policy<'_>, drops: &Drops) -> bool {
-    cache.status == Status::Fresh
-        && policy.is_in_scope(&cache.path)
-        && !drops.contains_key(&cache.member)
+fn reason(cache: &Cache, policy: &Policy<'_>) -> Reason {
+    match &cache.status {
+        Status::Stale(reason) => Reason::Stale(*reason),
+        Status::HashMismatch => Reason::HashMismatch,
+        _ => Reason::Invalidation(policy.invalidation),
+    }
 }
 
 /// A cache's header, and what it should be tied to its source by; `None` where that cannot be said.
@@ -83,7 +91,12 @@ fn old_and_new(
         .copied();
     // Before 3.7 a header has no place for a hash.
     let hash = hash.filter(|_| old.length == 16);
-    let new = match policy.invalidation {
+    let mode = match (policy.invalidation, &old.invalidation) {
+        (InvalidationMode::Keep, Invalidation::Timestamp { .. }) => InvalidationMode::Timestamp,
+        (InvalidationMode::Keep, Invalidation::CheckedHash(_)) => InvalidationMode::CheckedHash,
+        (mode, _) => mode,
+    };
+    let new = match mode {
         InvalidationMode::Keep => Some(old.invalidation),
         InvalidationMode::Timestamp => {
             let Timestamp {
@@ -101,7 +114,7 @@ fn old_and_new(
     Some((old, new))
 }
 
-fn is_plain_file(inventory: &Inventory, data: MemberId) -> bool {
+pub(super) fn is_plain_file(inventory: &Inventory, data: MemberId) -> bool {
     let member = inventory.member(data);
     member.kind == Kind::File && !member.sparse
 }
@@ -109,15 +122,15 @@ fn is_plain_file(inventory: &Inventory, data: MemberId) -> bool {
 /// Whether every name of a file is a level of one module, or goes: writing to the file changes them all.
 fn are_one_module(
     inventory: &Inventory,
-    policy: &Policy<'_>,
     drops: &Drops,
     inode: InodeId,
     names: &[&Cache],
+    is_meant: &dyn Fn(&Cache) -> bool,
 ) -> bool {
     names.len() == inventory.rootfs.inode(inode).names
         && names.iter().all(|cache| {
             cache.source == names[0].source
-                && (drops.contains_key(&cache.member) || is_meant(cache, policy, drops))
+                && (drops.contains_key(&cache.member) || is_meant(cache))
         })
 }
 

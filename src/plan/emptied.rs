@@ -9,15 +9,15 @@ use crate::rootfs::{Fate, Marker, MemberId, path};
 use crate::tar::Kind;
 
 /// Adds to `drops` what they leave without use. Opaque whiteouts always stay, and so does the
-/// directory of one.
-pub(super) fn extend(inventory: &Inventory, drops: &mut Drops) {
+/// directory of one, and one that receives other caches.
+pub(super) fn extend(inventory: &Inventory, receiving: &HashSet<&[u8]>, drops: &mut Drops) {
     if drops.is_empty() {
         return;
     }
     let mut places = Places::new(inventory, drops);
     // Whiteouts in a `__pycache__` first, then the directory, then the whiteouts of the directory.
     drop_whiteouts(inventory, &places, drops);
-    drop_directories(inventory, &mut places, drops);
+    drop_directories(inventory, receiving, &mut places, drops);
     drop_whiteouts(inventory, &places, drops);
 }
 
@@ -104,7 +104,12 @@ fn drop_whiteouts(inventory: &Inventory, places: &Places, drops: &mut Drops) {
     }
 }
 
-fn drop_directories(inventory: &Inventory, places: &mut Places, drops: &mut Drops) {
+fn drop_directories(
+    inventory: &Inventory,
+    receiving: &HashSet<&[u8]>,
+    places: &mut Places,
+    drops: &mut Drops,
+) {
     let markers = inventory.rootfs.markers().iter();
     let marked: HashSet<&[u8]> = markers
         .filter(|marker| !drops.contains_key(&marker.member))
@@ -125,7 +130,9 @@ fn drop_directories(inventory: &Inventory, places: &mut Places, drops: &mut Drop
             places.below(directory).all(|place| place.kept.is_none())
                 && places.below(directory).any(|place| place.dropped.is_some())
         })
-        .filter(|(directory, _)| !marked.contains(&***directory))
+        .filter(|(directory, _)| {
+            !marked.contains(&***directory) && !receiving.contains(&***directory)
+        })
         .map(|(directory, _)| directory.clone())
         .collect();
     for directory in emptied {

@@ -1,6 +1,7 @@
 //! What is to be done to each member of each layer, and why: plain data, made from the inventory
 //! and a profile by a pure function. Nothing goes without a step that gives its reason.
 
+mod compile;
 mod convert;
 mod emptied;
 mod links;
@@ -13,14 +14,16 @@ pub use verdict::{Policy, verdict};
 
 use crate::inventory::Inventory;
 use crate::profile::InvalidationMode;
-use crate::pyc::{Level, StaleReason};
+use crate::pyc::{CpythonVersion, Level, StaleReason};
 use crate::rootfs::{Fate, MemberId, path};
 
 /// What is to be done to an image's layers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
     /// One for each layer, lowest first.
     pub layers: Vec<LayerPlan>,
+    /// Caches that are to be compiled into a new layer above all others, by source and level.
+    pub appended: Vec<Compilation>,
     /// What was left alone though the profile might have meant it.
     pub warnings: Vec<Warning>,
 }
@@ -28,7 +31,13 @@ pub struct Plan {
 impl Plan {
     /// Whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
-        self.layers.iter().all(|layer| layer.steps.is_empty())
+        self.layers.iter().all(LayerPlan::is_empty) && self.appended.is_empty()
+    }
+
+    /// All caches that are to be compiled.
+    pub fn compilations(&self) -> impl Iterator<Item = &Compilation> {
+        let layers = self.layers.iter().flat_map(|layer| &layer.compiled);
+        layers.chain(&self.appended)
     }
 }
 
@@ -37,8 +46,40 @@ impl Plan {
 pub struct LayerPlan {
     /// Steps by the index of the member that they change. All other members stay as they are.
     pub steps: BTreeMap<usize, Step>,
+    /// Caches that are to be compiled into this layer, by source and level.
+    pub compiled: Vec<Compilation>,
     /// Whether no member is left.
     pub becomes_empty: bool,
+}
+
+impl LayerPlan {
+    /// Whether the layer stays as it is.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.compiled.is_empty()
+    }
+}
+
+/// A cache that is to be compiled: the image has none there, or one that goes by a step of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compilation {
+    /// Index of its source in the inventory.
+    pub source: usize,
+    /// Its level.
+    pub level: Level,
+    /// Its path.
+    pub path: Vec<u8>,
+    /// The member with the data of the stale cache in its place: if that turns out to hold the same
+    /// code, it can stay with another header.
+    pub stale: Option<MemberId>,
+}
+
+/// What compiling showed, and nothing else could.
+#[derive(Debug, Clone, Default)]
+pub struct CompileOutcome {
+    /// Sources that do not compile, by index in the inventory, with the level.
+    pub failed: BTreeSet<(usize, Level)>,
+    /// Members with the data of stale caches that hold the very code that their source compiles to.
+    pub current: BTreeSet<MemberId>,
 }
 
 /// What is to be done to one member.
@@ -196,6 +237,20 @@ pub enum Warning {
         /// The cache.
         path: Vec<u8>,
     },
+    /// A source that is too large or sparse, or whose caches have no directory to lie in.
+    CannotCompile {
+        /// The source.
+        path: Vec<u8>,
+    },
+    /// Sources for a Python that pycull cannot compile for, or does not know.
+    NoVersion {
+        /// Their tree.
+        path: Vec<u8>,
+        /// The Python, where it is known.
+        version: Option<CpythonVersion>,
+        /// Their number.
+        sources: usize,
+    },
     /// A cache whose header cannot be written anew.
     CannotConvert {
         /// The cache.
@@ -223,6 +278,27 @@ impl fmt::Display for Warning {
                 "kept {}: its optimization is none of the levels 0, 1 and 2",
                 text(path)
             ),
+            Self::CannotCompile { path } => write!(
+                f,
+                "did not compile {}: it is sparse or larger than 16 MiB, or its __pycache__ is no directory",
+                text(path)
+            ),
+            Self::NoVersion {
+                path,
+                version,
+                sources,
+            } => match version {
+                Some(version) => write!(
+                    f,
+                    "did not compile {sources} sources in /{}: they are for Python {version}; 3.6 to 3.15 can be compiled",
+                    text(path)
+                ),
+                None => write!(
+                    f,
+                    "did not compile {sources} sources in /{}: nothing says for which Python they are",
+                    text(path)
+                ),
+            },
             Self::CannotConvert { path } => write!(
                 f,
                 "kept the invalidation of {}: its header has no place for a hash, or other files share its data",
@@ -235,12 +311,15 @@ impl fmt::Display for Warning {
 /// What goes, and why.
 type Drops = BTreeMap<MemberId, Reason>;
 
-/// Makes the plan that brings an image to what `policy` says.
-pub fn plan(inventory: &Inventory, policy: &Policy<'_>) -> Plan {
+/// Makes the plan that brings an image to what `policy` says. Where that compiles, it is a plan of what
+/// to try at first; with the `outcome` of that, it is one of what to write.
+pub fn plan(inventory: &Inventory, policy: &Policy<'_>, outcome: &CompileOutcome) -> Plan {
     let mut warnings = Vec::new();
-    let mut drops = choose_drops(inventory, policy, &mut warnings);
+    let mended = compile::mended(inventory, policy, outcome);
+    let mut drops = choose_drops(inventory, policy, &mended, &mut warnings);
     keep_what_upper_layers_need(inventory, &mut drops, &mut warnings);
-    let headers = convert::headers(inventory, policy, &drops, &mut warnings);
+    let compilations = compile::choose(inventory, policy, &drops, outcome, &mut warnings);
+    let headers = convert::headers(inventory, policy, &drops, &mended, &mut warnings);
     let mut changes = links::resolve(inventory, policy, &drops, &headers);
     for (member, header) in headers {
         // Where the data moves to another name, or is shared with another level, that is done already.
@@ -250,7 +329,9 @@ pub fn plan(inventory: &Inventory, policy: &Policy<'_>) -> Plan {
                 .or_insert((Action::Header(header.bytes), header.reason));
         }
     }
-    emptied::extend(inventory, &mut drops);
+    let receiving = compilations.iter().map(|cache| path::parent(&cache.path));
+    emptied::extend(inventory, &receiving.collect(), &mut drops);
+    let places = compile::place(inventory, policy, &drops, &compilations);
     for (member, reason) in drops {
         changes.insert(member, (Action::Drop, reason));
     }
@@ -270,18 +351,35 @@ pub fn plan(inventory: &Inventory, policy: &Policy<'_>) -> Plan {
             },
         );
     }
+    let mut appended = Vec::new();
+    for (compilation, place) in compilations.into_iter().zip(places) {
+        match place {
+            Some(layer) => layers[layer].compiled.push(compilation),
+            None => appended.push(compilation),
+        }
+    }
     for (layer, scan) in layers.iter_mut().zip(&inventory.layers) {
         let dropped = layer
             .steps
             .values()
             .filter(|step| step.action == Action::Drop)
             .count();
-        layer.becomes_empty = dropped > 0 && dropped == scan.members.len();
+        layer.becomes_empty =
+            dropped > 0 && dropped == scan.members.len() && layer.compiled.is_empty();
     }
-    Plan { layers, warnings }
+    Plan {
+        layers,
+        appended,
+        warnings,
+    }
 }
 
-fn choose_drops(inventory: &Inventory, policy: &Policy<'_>, warnings: &mut Vec<Warning>) -> Drops {
+fn choose_drops(
+    inventory: &Inventory,
+    policy: &Policy<'_>,
+    mended: &BTreeSet<MemberId>,
+    warnings: &mut Vec<Warning>,
+) -> Drops {
     let mut drops = Drops::new();
     let mut below: HashMap<&[u8], Vec<MemberId>> = HashMap::new();
     for hidden in &inventory.hidden {
@@ -298,7 +396,8 @@ fn choose_drops(inventory: &Inventory, policy: &Policy<'_>, warnings: &mut Vec<W
     let not_caches = covered_paths(inventory);
     for cache in &inventory.caches {
         warnings.extend(verdict::reservation(cache, policy));
-        let Some(reason) = verdict(cache, policy) else {
+        let Some(reason) = verdict(cache, policy).filter(|_| !mended.contains(&cache.member))
+        else {
             continue;
         };
         if not_caches.contains(&cache.path) {

@@ -2,7 +2,7 @@
 
 use super::{Reason, Warning};
 use crate::inventory::{Cache, Status};
-use crate::profile::{Dead, InvalidationMode, Scope, Stale};
+use crate::profile::{Dead, InvalidationMode, Missing, Placement, Scope, Stale};
 use crate::pyc::Level;
 
 /// What of a profile decides about caches, with its levels resolved.
@@ -16,6 +16,10 @@ pub struct Policy<'a> {
     pub dead: Dead,
     /// Whether identical levels share one copy.
     pub hardlink: bool,
+    /// Whether what is missing is compiled.
+    pub missing: Missing,
+    /// Where compiled caches go.
+    pub placement: Placement,
     /// How caches are tied to their sources.
     pub invalidation: InvalidationMode,
     /// The paths that it is about; `None`: all.
@@ -31,6 +35,8 @@ impl<'a> Policy<'a> {
             stale: Stale::Strip,
             dead: Dead::Strip,
             hardlink: true,
+            missing: Missing::Leave,
+            placement: Placement::Append,
             invalidation: InvalidationMode::Keep,
             scope: None,
         }
@@ -56,8 +62,9 @@ pub fn verdict(cache: &Cache, policy: &Policy<'_>) -> Option<Reason> {
         Status::Orphan if dead => Some(Reason::Orphan),
         Status::Foreign(reason) if dead => Some(Reason::Foreign(reason.clone())),
         Status::Malformed(reason) if dead => Some(Reason::Malformed(reason.clone())),
-        Status::Stale(reason) if policy.stale == Stale::Strip => Some(Reason::Stale(*reason)),
-        Status::HashMismatch if policy.stale == Stale::Strip => Some(Reason::HashMismatch),
+        // Where it is to be compiled, the new one comes in its place.
+        Status::Stale(reason) if policy.stale != Stale::Keep => Some(Reason::Stale(*reason)),
+        Status::HashMismatch if policy.stale != Stale::Keep => Some(Reason::HashMismatch),
         _ => cache
             .level
             .filter(|level| !policy.levels.contains(level))

@@ -17,7 +17,7 @@ pub struct BuiltIn {
 }
 
 /// All profiles that come with pycull.
-pub const BUILT_IN: [BuiltIn; 4] = [
+pub const BUILT_IN: [BuiltIn; 7] = [
     BuiltIn {
         name: "default",
         toml: include_str!("builtin/default.toml"),
@@ -29,6 +29,18 @@ pub const BUILT_IN: [BuiltIn; 4] = [
     BuiltIn {
         name: "levels-0-1",
         toml: include_str!("builtin/levels-0-1.toml"),
+    },
+    BuiltIn {
+        name: "all",
+        toml: include_str!("builtin/all.toml"),
+    },
+    BuiltIn {
+        name: "level-1",
+        toml: include_str!("builtin/level-1.toml"),
+    },
+    BuiltIn {
+        name: "level-2",
+        toml: include_str!("builtin/level-2.toml"),
     },
     BuiltIn {
         name: "auto",
@@ -267,10 +279,6 @@ mod tests {
     #[test]
     fn what_a_later_version_does_is_refused_by_name() {
         for setting in [
-            "missing=compile",
-            "stale=compile",
-            "debug_ranges=false",
-            "placement=source",
             "sourceless=[\"**\"]",
             "runtime.dont_write_bytecode=true",
             "runtime.pycache_prefix=/var/cache/python",

@@ -29,10 +29,23 @@ pub struct Profile {
     pub dead: Dead,
     /// Whether identical levels of one module are to share one copy.
     pub hardlink: bool,
+    /// Whether listed levels that are missing are compiled.
+    pub missing: Missing,
+    /// Whether what is compiled has column positions (PEP 657; from Python 3.11 on).
+    pub debug_ranges: bool,
+    /// Where compiled caches go.
+    pub placement: Placement,
     /// How the result's caches are tied to their sources.
     pub invalidation: InvalidationMode,
     /// Which caches are in scope, by path.
     pub scope: Scope,
+}
+
+impl Profile {
+    /// Whether it has anything compiled.
+    pub fn compiles(&self) -> bool {
+        self.missing == Missing::Compile || self.stale == Stale::Compile
+    }
 }
 
 /// The levels that a profile keeps.
@@ -68,11 +81,31 @@ pub enum Stale {
     Compile,
 }
 
+/// Whether a listed level that is absent is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Missing {
+    /// It is not.
+    Leave,
+    /// It is.
+    Compile,
+}
+
+/// Where compiled caches go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Placement {
+    /// To a new layer above all others, which stay as they are.
+    Append,
+    /// To the layer of their source.
+    Source,
+}
+
 /// How caches are tied to their sources (PEP 552).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InvalidationMode {
-    /// As they are.
+    /// As they are; what is compiled by timestamp.
     Keep,
     /// By modification time and size.
     Timestamp,

@@ -4,7 +4,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
 use super::load::ProfileError;
-use super::{Dead, InvalidationMode, Levels, Profile, Scope, Stale};
+use super::{Dead, InvalidationMode, Levels, Missing, Placement, Profile, Scope, Stale};
 use crate::pyc::Level;
 
 /// Every key, as TOML has it.
@@ -81,20 +81,6 @@ enum RawLevels {
     Word(String),
 }
 
-#[derive(Debug, Deserialize, PartialEq)]
-#[serde(rename_all = "kebab-case")]
-enum Missing {
-    Leave,
-    Compile,
-}
-
-#[derive(Debug, Deserialize, PartialEq)]
-#[serde(rename_all = "kebab-case")]
-enum Placement {
-    Append,
-    Source,
-}
-
 #[derive(Debug, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Runtime {
@@ -128,6 +114,9 @@ pub(super) fn check(name: &str, schema: Schema) -> Result<Profile, ProfileError>
         stale: schema.stale,
         dead: schema.dead,
         hardlink: schema.hardlink,
+        missing: schema.missing,
+        debug_ranges: schema.debug_ranges,
+        placement: schema.placement,
         invalidation: schema.invalidation,
         scope: Scope {
             include: globs(&schema.include).map_err(value_error)?,
@@ -138,25 +127,8 @@ pub(super) fn check(name: &str, schema: Schema) -> Result<Profile, ProfileError>
 
 /// Every key is read; what only a later version can do is refused, never passed over.
 fn refuse_what_is_not_there_yet(name: &str, schema: &Schema) -> Result<(), ProfileError> {
-    const COMPILE: &str = "compile it";
     const CONFIG: &str = "change the image's config";
     let asked = [
-        (
-            schema.missing == Missing::Compile,
-            "missing = \"compile\"",
-            COMPILE,
-        ),
-        (
-            schema.stale == Stale::Compile,
-            "stale = \"compile\"",
-            COMPILE,
-        ),
-        (!schema.debug_ranges, "debug_ranges = false", COMPILE),
-        (
-            schema.placement != Placement::Append,
-            "placement = \"source\"",
-            COMPILE,
-        ),
         (
             !schema.sourceless.is_empty(),
             "sourceless",

@@ -1,0 +1,221 @@
+//! Which caches are to be compiled, and which layer each goes to.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::convert::is_plain_file;
+use super::{Compilation, CompileOutcome, Drops, Policy, Warning};
+use crate::inventory::{Cache, Inventory, Source, Status};
+use crate::profile::{Missing, Placement, Stale};
+use crate::pyc::{CpythonTag, CpythonVersion, Level, Magic, cache_file_name};
+use crate::rootfs::{Content, InodeId, MemberId, path};
+use crate::tar::Kind;
+
+/// The caches that a policy wants and the image has not, or not fresh, by source and level.
+pub(super) fn choose(
+    inventory: &Inventory,
+    policy: &Policy<'_>,
+    drops: &Drops,
+    outcome: &CompileOutcome,
+    warnings: &mut Vec<Warning>,
+) -> Vec<Compilation> {
+    if policy.missing == Missing::Leave && policy.stale != Stale::Compile {
+        return Vec::new();
+    }
+    let caches: HashMap<&[u8], &Cache> = inventory
+        .caches
+        .iter()
+        .map(|cache| (&*cache.path, cache))
+        .collect();
+    let mut chosen = Vec::new();
+    let mut versionless: BTreeMap<usize, usize> = BTreeMap::new();
+    for (index, source) in inventory.sources.iter().enumerate() {
+        let version = inventory.trees[source.tree].version;
+        let wanted = wanted_levels(inventory, policy, drops, &caches, source);
+        if wanted.is_empty() {
+            continue;
+        }
+        if !version.is_some_and(can_be_compiled) {
+            *versionless.entry(source.tree).or_default() += 1;
+        } else if !fits(inventory, source) || !has_place(inventory, &wanted[0].path) {
+            warnings.push(Warning::CannotCompile {
+                path: source.path.clone(),
+            });
+        } else {
+            let has_failed = |level| outcome.failed.contains(&(index, level));
+            let new = wanted.into_iter().filter(|it| !has_failed(it.level));
+            chosen.extend(new.map(|it| Compilation {
+                source: index,
+                ..it
+            }));
+        }
+    }
+    warnings.extend(versionless.into_iter().map(|(tree, sources)| {
+        let tree = &inventory.trees[tree];
+        Warning::NoVersion {
+            path: tree.path.clone(),
+            version: tree.version,
+            sources,
+        }
+    }));
+    chosen
+}
+
+/// Whether its compiler and its bytecode are known.
+fn can_be_compiled(version: CpythonVersion) -> bool {
+    version >= CpythonVersion::new(3, 6) && Magic::final_for(version.major, version.minor).is_some()
+}
+
+/// The levels of a source that are to be compiled; the index of the source is not filled in.
+fn wanted_levels(
+    inventory: &Inventory,
+    policy: &Policy<'_>,
+    drops: &Drops,
+    caches: &HashMap<&[u8], &Cache>,
+    source: &Source,
+) -> Vec<Compilation> {
+    let version = inventory.trees[source.tree].version;
+    let tag = version.map_or(CpythonTag { major: 3, minor: 0 }, |version| CpythonTag {
+        major: version.major,
+        minor: version.minor,
+    });
+    let wanted = policy.levels.iter().filter_map(|level| {
+        let path = cache_path(&source.path, tag, *level);
+        let cache = caches.get(&*path).copied();
+        let is_wanted =
+            policy.is_in_scope(&path) && is_wanted(inventory, policy, drops, cache, &path);
+        let stale = cache.filter(|cache| is_stale(cache));
+        is_wanted.then(|| Compilation {
+            source: 0,
+            level: *level,
+            stale: stale.map(|cache| inventory.rootfs.inode(cache.inode).data),
+            path,
+        })
+    });
+    wanted.collect()
+}
+
+fn is_stale(cache: &Cache) -> bool {
+    matches!(cache.status, Status::Stale(_) | Status::HashMismatch)
+}
+
+/// As `importlib.util.cache_from_source` has it (PEP 3147, PEP 488).
+fn cache_path(source: &[u8], tag: CpythonTag, level: Level) -> Vec<u8> {
+    let name = path::file_name(source);
+    let module = name.strip_suffix(b".py").unwrap_or(name);
+    let file = cache_file_name(module, tag.to_string().as_bytes(), level);
+    let directory = path::join(path::parent(source), b"__pycache__");
+    path::join(&directory, &file)
+}
+
+/// Whether nothing is at a cache's path once `drops` are gone, and the policy wants something there.
+fn is_wanted(
+    inventory: &Inventory,
+    policy: &Policy<'_>,
+    drops: &Drops,
+    cache: Option<&Cache>,
+    path: &[u8],
+) -> bool {
+    let missing = policy.missing == Missing::Compile;
+    match cache {
+        Some(cache) => {
+            drops.contains_key(&cache.member)
+                && (missing || (is_stale(cache) && policy.stale == Stale::Compile))
+        }
+        // A link or a directory there is somebody else's.
+        None => missing && inventory.rootfs.lookup(path).is_none(),
+    }
+}
+
+/// Sources larger than this are not compiled: the largest known is a tenth of it.
+const LARGEST_SOURCE: u64 = 16 << 20;
+
+fn fits(inventory: &Inventory, source: &Source) -> bool {
+    let inode = inventory.rootfs.inode(source.inode);
+    inode.size <= LARGEST_SOURCE && !inventory.member(inode.data).sparse
+}
+
+/// Whether the directory of a cache is one, or can be made.
+fn has_place(inventory: &Inventory, cache: &[u8]) -> bool {
+    match inventory.rootfs.lookup(path::parent(cache)) {
+        Some(node) => matches!(inventory.rootfs.node(node).content, Content::Directory(_)),
+        None => true,
+    }
+}
+
+/// The layer that each compilation goes to; `None` for a new one above all others.
+pub(super) fn place(
+    inventory: &Inventory,
+    policy: &Policy<'_>,
+    drops: &Drops,
+    chosen: &[Compilation],
+) -> Vec<Option<usize>> {
+    if policy.placement == Placement::Append {
+        return vec![None; chosen.len()];
+    }
+    // The highest layer with a whiteout of a path, or of all that lower layers have in it.
+    let mut whiteouts: HashMap<&[u8], usize> = HashMap::new();
+    for marker in inventory.rootfs.markers() {
+        if !drops.contains_key(&marker.member) {
+            whiteouts.insert(&marker.target, marker.member.layer);
+        }
+    }
+    let blocked = blocked_directories(inventory);
+    let layer = |compilation: &Compilation| {
+        let source = &inventory.sources[compilation.source];
+        let node = inventory.rootfs.lookup(&source.path)?;
+        let layer = inventory.rootfs.node(node).origin?.layer;
+        let directory = path::parent(&compilation.path);
+        let is_covered = [&*compilation.path, directory]
+            .iter()
+            .any(|target| whiteouts.get(*target).is_some_and(|above| *above > layer));
+        (!is_covered && !blocked.contains(directory)).then_some(layer)
+    };
+    chosen.iter().map(layer).collect()
+}
+
+/// Paths of `__pycache__` at which some layer has something else than a directory: what is put into
+/// them in that layer would lie elsewhere.
+fn blocked_directories(inventory: &Inventory) -> HashSet<Vec<u8>> {
+    let mut blocked = HashSet::new();
+    for (layer, scan) in inventory.layers.iter().enumerate() {
+        for (index, member) in scan.members.iter().enumerate() {
+            let name = path::file_name(&member.path);
+            if name == b"__pycache__" && member.kind != Kind::Directory {
+                let id = MemberId { layer, index };
+                blocked.insert(inventory.rootfs.member_path(id, &member.path));
+            }
+        }
+    }
+    blocked
+}
+
+/// Stale caches that stay, with another header: they hold what their source compiles to, and nothing
+/// else has a share in their data.
+pub(super) fn mended(
+    inventory: &Inventory,
+    policy: &Policy<'_>,
+    outcome: &CompileOutcome,
+) -> BTreeSet<MemberId> {
+    let mut files: BTreeMap<InodeId, Vec<&Cache>> = BTreeMap::new();
+    if !outcome.current.is_empty() {
+        for cache in &inventory.caches {
+            files.entry(cache.inode).or_default().push(cache);
+        }
+    }
+    let mut mended = BTreeSet::new();
+    for (inode, names) in files {
+        let file = inventory.rootfs.inode(inode);
+        let is_listed = |cache: &&&Cache| {
+            let level = cache.level.is_some_and(|it| policy.levels.contains(&it));
+            level && is_stale(cache) && policy.is_in_scope(&cache.path)
+        };
+        if outcome.current.contains(&file.data)
+            && is_plain_file(inventory, file.data)
+            && names.len() == file.names
+            && names.iter().all(|cache| cache.source == names[0].source)
+        {
+            mended.extend(names.iter().filter(is_listed).map(|cache| cache.member));
+        }
+    }
+    mended
+}
