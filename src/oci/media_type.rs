@@ -11,6 +11,8 @@ pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// OCI layer without compression.
 pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+/// Docker layer without compression; its suffix joins with a point.
+pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 /// Docker manifest list, the equal of an OCI index.
 pub const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 /// Docker image manifest, schema 2.
@@ -49,9 +51,8 @@ pub fn layer_media_type(original: &str, compression: Compression) -> String {
         OCI_LAYER,
         "application/vnd.oci.image.layer.nondistributable.v1.tar",
     ];
-    // Docker's own name for an uncompressed layer; its suffix joins with a point.
     const DOCKER: [&str; 2] = [
-        "application/vnd.docker.image.rootfs.diff.tar",
+        DOCKER_LAYER,
         "application/vnd.docker.image.rootfs.foreign.diff.tar",
     ];
     let suffix = match compression {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::oci::digest::sha256_digest;
 use crate::oci::image::{Image, is_empty_layer};
 use crate::oci::layer_writer::WrittenLayer;
-use crate::oci::media_type::layer_media_type;
+use crate::oci::media_type::{DOCKER_LAYER, DOCKER_MANIFEST, OCI_LAYER, layer_media_type};
 
 /// What became of a layer.
 #[derive(Debug, Clone)]
@@ -39,13 +39,21 @@ pub struct NewDocuments {
     pub history_is_misaligned: bool,
 }
 
-/// The config and manifest of `image` after its layers became `outcomes`, one for each.
-pub fn rewrite_documents(image: &Image, outcomes: &[LayerOutcome]) -> NewDocuments {
+/// The config and manifest of `image` after its layers became `outcomes`, one for each, and `appended`
+/// came above them.
+pub fn rewrite_documents(
+    image: &Image,
+    outcomes: &[LayerOutcome],
+    appended: Option<&WrittenLayer>,
+) -> NewDocuments {
     let mut config = image.config.clone();
     let history_is_misaligned = !edit_history(&mut config, outcomes);
     edit_diff_ids(&mut config, outcomes);
     let mut manifest = image.manifest.clone();
     edit_layers(&mut manifest, outcomes);
+    if let Some(layer) = appended {
+        append_layer(&mut manifest, &mut config, layer, history_is_misaligned);
+    }
     let config = replace_document(manifest.get("config").unwrap_or(&Value::Null), &config);
     manifest["config"] = config.descriptor.clone();
     let manifest = replace_document(&image.descriptor, &manifest);
@@ -178,6 +186,52 @@ fn edit_history(config: &mut Value, outcomes: &[LayerOutcome]) -> bool {
     true
 }
 
+/// Names one more layer in the manifest, the config, and where that is about layers the history.
+fn append_layer(
+    manifest: &mut Value,
+    config: &mut Value,
+    layer: &WrittenLayer,
+    history_is_misaligned: bool,
+) {
+    let is_docker = manifest
+        .get("mediaType")
+        .is_some_and(|it| it == DOCKER_MANIFEST);
+    let family = if is_docker { DOCKER_LAYER } else { OCI_LAYER };
+    push(
+        manifest.get_mut("layers"),
+        json!({
+            "mediaType": layer_media_type(family, layer.compression),
+            "digest": layer.digest.as_ref(),
+            "size": layer.compressed_bytes,
+        }),
+    );
+    let created = creation_time(config);
+    push(
+        config.pointer_mut("/rootfs/diff_ids"),
+        json!(layer.diff_id.as_ref()),
+    );
+    if !history_is_misaligned {
+        let mut entry = json!({"created_by": "pycull minimize", "comment": "compiled bytecode"});
+        if let Some(created) = created {
+            entry["created"] = created;
+        }
+        push(config.get_mut("history"), entry);
+    }
+}
+
+/// The image's time: what pycull adds has none of its own, for the clock must not show in digests.
+fn creation_time(config: &Value) -> Option<Value> {
+    let history = config.get("history").and_then(Value::as_array);
+    let last = history.and_then(|history| history.last()?.get("created"));
+    last.or_else(|| config.get("created")).cloned()
+}
+
+fn push(list: Option<&mut Value>, entry: Value) {
+    if let Some(list) = list.and_then(Value::as_array_mut) {
+        list.push(entry);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::str::FromStr;
@@ -233,6 +287,7 @@ mod tests {
         let documents = rewrite_documents(
             &image(),
             &[LayerOutcome::Kept, LayerOutcome::Dropped, written('9')],
+            None,
         );
         assert!(!documents.history_is_misaligned);
         let config = parsed(&documents.config);
@@ -255,6 +310,7 @@ mod tests {
         let documents = rewrite_documents(
             &image(),
             &[LayerOutcome::Kept, LayerOutcome::Kept, written('9')],
+            None,
         );
         let manifest = parsed(&documents.manifest);
         assert_eq!(manifest["x-unknown"], json!({"deep": [1]}));
@@ -293,11 +349,45 @@ mod tests {
                 LayerOutcome::Dropped,
                 LayerOutcome::Kept,
             ],
+            None,
         );
         assert!(documents.history_is_misaligned);
         assert_eq!(
             parsed(&documents.config)["history"],
             image.config["history"]
+        );
+    }
+
+    #[test]
+    fn an_appended_layer_is_named_everywhere_in_the_manifests_family() {
+        let mut image = image();
+        image.config["history"][3]["created"] = json!("2024-05-06T07:08:09Z");
+        let LayerOutcome::Rewritten(layer) = written('9') else {
+            unreachable!()
+        };
+        let kept = [const { LayerOutcome::Kept }; 3];
+        let documents = rewrite_documents(&image, &kept, Some(&layer));
+        let (manifest, config) = (parsed(&documents.manifest), parsed(&documents.config));
+        assert_eq!(
+            manifest["layers"][3],
+            json!({"mediaType": "application/vnd.oci.image.layer.v1.tar+zstd", "digest": digest('9'), "size": 7})
+        );
+        assert_eq!(config["rootfs"]["diff_ids"][3], digest('9'));
+        let entry = &config["history"][4];
+        assert_eq!(entry["created"], "2024-05-06T07:08:09Z");
+        assert!(entry["created_by"].as_str().unwrap().contains("pycull"));
+        // A history that does not match the layers stays as it is.
+        image.config["history"].as_array_mut().unwrap().pop();
+        image.manifest["mediaType"] = json!(DOCKER_MANIFEST);
+        let documents = rewrite_documents(&image, &kept, Some(&layer));
+        assert_eq!(
+            parsed(&documents.config)["history"],
+            image.config["history"]
+        );
+        let media_type = &parsed(&documents.manifest)["layers"][3]["mediaType"];
+        assert_eq!(
+            media_type,
+            "application/vnd.docker.image.rootfs.diff.tar.zstd"
         );
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use tempfile::SpooledTempFile;
 
-use crate::deflate::{Kept, SparseReader, discard};
+use crate::deflate::{Kept, ReadAt, ReadFrom, SparseReader, discard};
 use crate::oci::layer_writer::LayerWriter;
 use crate::plan::{Action, LayerPlan};
 use crate::scan::LayerScan;
@@ -26,7 +26,7 @@ impl Edit {
     pub fn added_bytes(&self) -> u64 {
         let length = |piece: &Piece| match piece {
             Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::Earlier(range) => range.end - range.start,
+            Piece::Earlier(range) | Piece::Compiled(range) => range.end - range.start,
         };
         self.replacement.iter().map(length).sum()
     }
@@ -40,13 +40,19 @@ pub enum Piece {
     /// Those of an earlier stretch of the same stream. No two that edits want may overlap, unless they
     /// are the same.
     Earlier(Range<u64>),
+    /// Those of a stretch of the compiled bodies.
+    Compiled(Range<u64>),
 }
 
-/// The edits that a plan means, in order, adjacent cuts joined.
+/// The edits that a plan means, in order, adjacent cuts joined; `added` comes after the last member.
 ///
 /// # Errors
 /// [`HeaderError`] where the headers of a member to be changed cannot be taken apart.
-pub fn edits(scan: &LayerScan, plan: &LayerPlan) -> Result<Vec<Edit>, HeaderError> {
+pub fn edits(
+    scan: &LayerScan,
+    plan: &LayerPlan,
+    added: Vec<Piece>,
+) -> Result<Vec<Edit>, HeaderError> {
     let mut edits: Vec<Edit> = Vec::with_capacity(plan.steps.len());
     for (index, step) in &plan.steps {
         let member = &scan.members[*index];
@@ -83,6 +89,13 @@ pub fn edits(scan: &LayerScan, plan: &LayerPlan) -> Result<Vec<Edit>, HeaderErro
             _ => edits.push(Edit { range, replacement }),
         }
     }
+    if !added.is_empty() {
+        let end = scan.members.last().map_or(0, tar::Member::end);
+        edits.push(Edit {
+            range: end..end,
+            replacement: added,
+        });
+    }
     Ok(edits)
 }
 
@@ -105,6 +118,7 @@ pub fn kept(edits: &[Edit], length: u64) -> (Vec<Kept>, u64) {
         for piece in &edit.replacement {
             match piece {
                 Piece::Bytes(bytes) => new += bytes.len() as u64,
+                Piece::Compiled(range) => new += range.end - range.start,
                 Piece::Earlier(range) => keep(range.clone(), &mut new),
             }
         }
@@ -186,7 +200,7 @@ pub enum ApplyError {
 }
 
 /// Copies a stream of `length` bytes with edits applied. What neither the output nor a later edit
-/// needs is not read.
+/// needs is not read. `compiled` has what [`Piece::Compiled`] speaks of.
 ///
 /// # Errors
 /// I/O errors of either side; [`io::ErrorKind::UnexpectedEof`] where the input is shorter.
@@ -194,6 +208,7 @@ pub fn apply(
     input: &mut dyn Input,
     length: u64,
     edits: &[Edit],
+    compiled: &dyn ReadAt,
     output: &mut dyn Output,
 ) -> Result<(), ApplyError> {
     let mut stream = Stream {
@@ -209,11 +224,25 @@ pub fn apply(
             match piece {
                 Piece::Bytes(bytes) => output.write_all(bytes),
                 Piece::Earlier(range) => stream.captures.replay(range, output),
+                Piece::Compiled(range) => copy_stretch(compiled, range, output),
             }
             .map_err(ApplyError::Output)?;
         }
     }
     stream.copy(length, output)
+}
+
+fn copy_stretch(
+    bytes: &dyn ReadAt,
+    range: &Range<u64>,
+    mut output: &mut dyn Output,
+) -> io::Result<()> {
+    let length = range.end - range.start;
+    let mut stretch = ReadFrom::new(bytes, range.start).take(length);
+    match io::copy(&mut stretch, &mut output)? == length {
+        true => Ok(()),
+        false => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
 }
 
 struct Stream<'a> {
@@ -399,7 +428,7 @@ mod tests {
     }
 
     fn try_apply(input: &[u8], length: u64, edits: &[Edit], output: &mut Sparse) -> bool {
-        apply(&mut Whole(input), length, edits, output).is_ok()
+        apply(&mut Whole(input), length, edits, &Vec::new(), output).is_ok()
     }
 
     fn applied(input: &[u8], edits: &[Edit]) -> Vec<u8> {

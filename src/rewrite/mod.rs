@@ -1,6 +1,7 @@
 //! Everything that makes new bytes: layers by edits to their tar streams, and the documents that
 //! name them.
 
+pub mod compiled;
 pub mod documents;
 pub mod index;
 pub mod layer;

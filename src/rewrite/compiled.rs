@@ -1,0 +1,287 @@
+//! Compiled caches as members of a layer. Their bodies wait in an unlinked file until it is written.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::{self, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::deflate::ReadAt;
+use crate::inventory::{Inventory, Source};
+use crate::plan::Compilation;
+use crate::pyc::Level;
+use crate::rewrite::layer::Piece;
+use crate::rootfs::{NodeId, path};
+use crate::tar::{BLOCK, Kind, Member, NewKind, NewMember, Timestamp, Xattr, new_headers};
+
+/// The compiled caches of an image.
+pub struct CompiledCaches {
+    file: File,
+    length: u64,
+    sources: BTreeMap<usize, CompiledSource>,
+}
+
+/// The caches of one source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct CompiledSource {
+    header: Vec<u8>,
+    /// By level, where the bodies lie in the file. The same bodies lie in the same place.
+    bodies: [Option<Range<u64>>; 3],
+}
+
+impl CompiledSource {
+    fn bytes(&self, body: &Range<u64>) -> u64 {
+        self.header.len() as u64 + (body.end - body.start)
+    }
+}
+
+impl CompiledCaches {
+    /// Will keep bodies in a file without a name in `directory`.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn new(directory: &Path) -> io::Result<Self> {
+        Ok(Self {
+            file: tempfile::tempfile_in(directory)?,
+            length: 0,
+            sources: BTreeMap::new(),
+        })
+    }
+
+    /// Adds what a source was compiled to, with the header of all its caches.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn add(
+        &mut self,
+        source: usize,
+        header: Vec<u8>,
+        levels: &[(Level, Arc<[u8]>)],
+    ) -> io::Result<()> {
+        let mut bodies: [Option<Range<u64>>; 3] = [None, None, None];
+        for (position, (level, body)) in levels.iter().enumerate() {
+            let same = levels[..position].iter().find(|(_, other)| other == body);
+            let place = match same.and_then(|(level, _)| bodies[level.index()].clone()) {
+                Some(place) => place,
+                None => {
+                    self.file.write_all(body)?;
+                    let start = self.length;
+                    self.length += body.len() as u64;
+                    start..self.length
+                }
+            };
+            bodies[level.index()] = Some(place);
+        }
+        self.sources
+            .insert(source, CompiledSource { header, bodies });
+        Ok(())
+    }
+
+    /// A cache's body.
+    ///
+    /// # Errors
+    /// I/O errors, and where the cache was not compiled.
+    pub fn body(&self, source: usize, level: Level) -> io::Result<Vec<u8>> {
+        let compiled = self.sources.get(&source);
+        let place = compiled.and_then(|compiled| compiled.bodies[level.index()].clone());
+        let place = place.ok_or(io::ErrorKind::NotFound)?;
+        let mut body = vec![0; (place.end - place.start) as usize];
+        self.file.read_exact_at(&mut body, place.start)?;
+        Ok(body)
+    }
+
+    /// The members for the caches on a list, in its order, and how many files and bytes of data they
+    /// are. Directories come before what is in them, each once.
+    ///
+    /// `layer` is the index of the layer that they are added to; `None` for a new one above all others,
+    /// which repeats the directories above: engines take a layer's word for them.
+    pub fn members(
+        &self,
+        inventory: &Inventory,
+        list: &[Compilation],
+        hardlink: bool,
+        layer: Option<usize>,
+    ) -> NewMembers {
+        let mut new = NewMembers::default();
+        let mut directories = Directories::new(inventory, layer);
+        let mut previous: Option<(usize, Vec<Named<'_>>)> = None;
+        for cache in list {
+            let Some(compiled) = self.sources.get(&cache.source) else {
+                continue;
+            };
+            let Some(body) = compiled.bodies[cache.level.index()].clone() else {
+                continue;
+            };
+            let source = &inventory.sources[cache.source];
+            directories.announce(source, &cache.path, &mut new);
+            let names = match &mut previous {
+                Some((index, names)) if *index == cache.source => names,
+                _ => &mut previous.insert((cache.source, Vec::new())).1,
+            };
+            let same = names.iter().find(|(place, _)| *place == body && hardlink);
+            let kind = match same {
+                Some((_, target)) => NewKind::Hardlink(target.to_vec()),
+                None => NewKind::File(compiled.bytes(&body)),
+            };
+            new.push(&cache_member(inventory, source, &cache.path, kind.clone()));
+            if let NewKind::File(bytes) = kind {
+                new.bytes += bytes;
+                new.push_data(&compiled.header, body.clone(), bytes);
+                names.push((body, &cache.path));
+            }
+            new.files += 1;
+        }
+        new
+    }
+}
+
+/// A body's place, and the first cache that has it.
+type Named<'a> = (Range<u64>, &'a [u8]);
+
+impl ReadAt for CompiledCaches {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+}
+
+/// New members as pieces of a tar stream.
+#[derive(Default)]
+pub struct NewMembers {
+    /// Headers and data, padded to whole blocks.
+    pub pieces: Vec<Piece>,
+    /// The caches among them, links included.
+    pub files: u64,
+    /// Bytes of the caches' data.
+    pub bytes: u64,
+}
+
+impl NewMembers {
+    fn push(&mut self, member: &NewMember) {
+        self.extend(&new_headers(member));
+    }
+
+    fn push_data(&mut self, header: &[u8], body: Range<u64>, bytes: u64) {
+        self.extend(header);
+        self.pieces.push(Piece::Compiled(body));
+        let padding = bytes.next_multiple_of(BLOCK) - bytes;
+        self.extend(&vec![0; padding as usize]);
+    }
+
+    /// Adds bytes, to the last piece where that is some too.
+    fn extend(&mut self, bytes: &[u8]) {
+        match self.pieces.last_mut() {
+            Some(Piece::Bytes(last)) => last.extend_from_slice(bytes),
+            _ => self.pieces.push(Piece::Bytes(bytes.to_vec())),
+        }
+    }
+}
+
+/// Which directories a layer has.
+struct Directories<'a> {
+    inventory: &'a Inventory,
+    appended: bool,
+    there: HashSet<Vec<u8>>,
+}
+
+impl<'a> Directories<'a> {
+    fn new(inventory: &'a Inventory, layer: Option<usize>) -> Self {
+        let mut there = HashSet::from([Vec::new()]);
+        if let Some(layer) = layer {
+            let members = inventory.layers[layer].members.iter();
+            let directories = members.filter(|member| member.kind == Kind::Directory);
+            there.extend(directories.map(|member| path::clean(&member.path)));
+        }
+        Self {
+            inventory,
+            appended: layer.is_none(),
+            there,
+        }
+    }
+
+    /// Adds the directory of a cache, and in an appended layer those above it.
+    fn announce(&mut self, source: &Source, cache: &[u8], new: &mut NewMembers) {
+        let directory = path::parent(cache);
+        let parent = path::parent(&source.path);
+        if self.appended {
+            let mut above = vec![parent];
+            while let Some(last) = above.last().filter(|last| !last.is_empty()) {
+                above.push(path::parent(last));
+            }
+            for directory in above.into_iter().rev() {
+                let node = self.inventory.rootfs.lookup(directory);
+                let origin = node.and_then(|node| self.origin(node));
+                if self.there.insert(directory.to_vec())
+                    && let Some(member) = origin
+                {
+                    new.push(&directory_member(directory, member, &member.xattrs));
+                }
+            }
+        }
+        if self.there.insert(directory.to_vec()) {
+            let rootfs = &self.inventory.rootfs;
+            let existing = rootfs.lookup(directory).and_then(|node| self.origin(node));
+            let like = || rootfs.lookup(parent).and_then(|node| self.origin(node));
+            new.push(&match (existing, like()) {
+                (Some(member), _) => directory_member(directory, member, &member.xattrs),
+                (None, Some(member)) => directory_member(directory, member, &label(member)),
+                (None, None) => plain_directory(directory),
+            });
+        }
+    }
+
+    fn origin(&self, node: NodeId) -> Option<&'a Member> {
+        let origin = self.inventory.rootfs.node(node).origin?;
+        Some(self.inventory.member(origin))
+    }
+}
+
+fn directory_member(directory: &[u8], like: &Member, xattrs: &[Xattr]) -> NewMember {
+    NewMember {
+        path: directory.to_vec(),
+        kind: NewKind::Directory,
+        mode: like.mode,
+        uid: like.uid,
+        gid: like.gid,
+        mtime: like.mtime,
+        xattrs: xattrs.to_vec(),
+    }
+}
+
+/// As engines make directories that only others' paths imply.
+fn plain_directory(directory: &[u8]) -> NewMember {
+    NewMember {
+        path: directory.to_vec(),
+        kind: NewKind::Directory,
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+        mtime: Timestamp::default(),
+        xattrs: Vec::new(),
+    }
+}
+
+/// A cache is owned, readable and labelled as its source; it is never executable.
+fn cache_member(inventory: &Inventory, source: &Source, path: &[u8], kind: NewKind) -> NewMember {
+    let like = inventory.member(inventory.rootfs.inode(source.inode).data);
+    NewMember {
+        path: path.to_vec(),
+        kind,
+        mode: like.mode & 0o666,
+        uid: like.uid,
+        gid: like.gid,
+        mtime: like.mtime,
+        xattrs: label(like),
+    }
+}
+
+/// The SELinux label, where there is one. Other attributes say something of the source alone, such as
+/// its signature.
+fn label(member: &Member) -> Vec<Xattr> {
+    let xattrs = member.xattrs.iter();
+    xattrs
+        .filter(|xattr| &*xattr.name == b"security.selinux")
+        .cloned()
+        .collect()
+}
