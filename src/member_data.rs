@@ -73,12 +73,7 @@ fn read_layer(
         return Ok(flow);
     }
     reread_layer(store, &scan.layer, &Unobserved, |mut stream| {
-        let flow = each(
-            &mut stream,
-            |stream, bytes| discard(stream, bytes),
-            members,
-            take,
-        );
+        let flow = each(&mut stream, discard, members, take);
         let flow = flow.map_err(TarError::Io)?;
         // The layer is checked at its end.
         io::copy(&mut stream, &mut io::sink())?;

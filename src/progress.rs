@@ -9,6 +9,8 @@ pub enum Phase {
     Reading,
     /// Reading sources again whose hash a cache is checked against.
     HashingSources,
+    /// Compiling sources.
+    Compiling,
     /// Pass 2: writing the layers that the plan changes.
     Writing,
 }
@@ -16,12 +18,13 @@ pub enum Phase {
 /// Is told how far the work is. Every method does nothing unless implemented; all may be called
 /// from several threads at once.
 pub trait Observer: Sync {
-    /// A phase begins that will go through so many layers and blob bytes.
-    fn begin(&self, _phase: Phase, _layers: usize, _bytes: u64) {}
-    /// So many more blob bytes were read.
+    /// A phase begins that will go through so many layers and blob bytes; where it compiles, sources
+    /// and their bytes.
+    fn begin(&self, _phase: Phase, _items: usize, _bytes: u64) {}
+    /// So many more bytes are done.
     fn advance(&self, _bytes: u64) {}
-    /// One more layer is done.
-    fn layer_done(&self) {}
+    /// One more layer or source is done.
+    fn item_done(&self) {}
     /// The phase is over.
     fn end(&self) {}
 }

@@ -124,7 +124,7 @@ pub fn scan_layers(
     let scans = try_map(jobs, layers, |index, layer| {
         let scan =
             scan_layer(store, layer, observer).map_err(|cause| layer_error(index, layer, cause))?;
-        observer.layer_done();
+        observer.item_done();
         Ok(scan)
     });
     observer.end();
@@ -315,7 +315,7 @@ pub fn hash_sources(
     );
     let hashes = try_map(jobs, &work, |_, (layer, wanted)| {
         let hashes = hash_layer(store, &layers[*layer], *layer, wanted, observer);
-        observer.layer_done();
+        observer.item_done();
         hashes.map_err(|cause| layer_error(*layer, &layers[*layer], cause))
     });
     observer.end();

@@ -1,8 +1,11 @@
 //! Arguments as they are typed. Image references stay text here: the library's errors about them
 //! have hints, which clap would lose.
 
+use std::path::PathBuf;
+
 use clap::{ArgAction, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use pycull::compile::sandbox::Mode;
 use pycull::oci::Platform;
 use pycull::oci::compression::CompressionSetting;
 use pycull::report::model::FindingKind;
@@ -168,6 +171,44 @@ pub(crate) struct Minimize {
     /// Say what would be done, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Fail where a source does not compile, instead of reporting it
+    #[arg(long, help_heading = "Compiling")]
+    pub(crate) strict: bool,
+    /// Compile with this interpreter of this machine, not with the image's own
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath, help_heading = "Compiling")]
+    pub(crate) python: Option<PathBuf>,
+    /// Run interpreters of a foreign architecture with this command, for example qemu-aarch64-static
+    #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString, help_heading = "Compiling")]
+    pub(crate) emulator: Option<String>,
+    /// Neither use nor keep what was compiled before
+    #[arg(long, help_heading = "Compiling")]
+    pub(crate) no_cache: bool,
+    /// Whether the interpreter must be confined; `off` trusts the image
+    #[arg(
+        long,
+        value_name = "WHETHER",
+        default_value = "required",
+        help_heading = "Compiling"
+    )]
+    pub(crate) sandbox: SandboxChoice,
+}
+
+/// Whether interpreters must be confined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SandboxChoice {
+    /// By all that this machine offers; refuse where that is nothing
+    Required,
+    /// Run the image's code with no more than limits: only for images that you trust
+    Off,
+}
+
+impl SandboxChoice {
+    pub(crate) fn mode(self) -> Mode {
+        match self {
+            Self::Required => Mode::Required,
+            Self::Off => Mode::Off,
+        }
+    }
 }
 
 /// Arguments of `compare`.

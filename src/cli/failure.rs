@@ -37,6 +37,17 @@ impl Failure {
     }
 }
 
+/// An error with its causes, as a warning has it.
+pub(crate) fn one_line(error: &anyhow::Error) -> String {
+    let Failure {
+        message, causes, ..
+    } = Failure::new(error);
+    std::iter::once(message)
+        .chain(causes)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
 fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     let transport = error.downcast_ref().and_then(TransportError::hint);
     let profile = || error.downcast_ref().and_then(ProfileError::hint);

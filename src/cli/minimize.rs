@@ -1,15 +1,21 @@
 //! `pycull minimize`.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use anyhow::bail;
-use pycull::pipeline::{self, MinimizeOptions};
+use anyhow::{Context, bail};
+use pycull::compile::cache::{CacheError, CompileCache};
+use pycull::pipeline::{self, CompileOptions, MinimizeOptions};
+use pycull::profile::Profile;
 use pycull::report::Detail;
 use pycull::report::minimize::document;
 use pycull::transport::{Reference, Source, Target};
 
 use super::Outcome;
 use super::args::Minimize;
+use super::failure;
 use super::image;
 use super::printer::{Printer, Stream};
 use super::progress::Bars;
@@ -19,9 +25,19 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
     // What can fail at once comes before what takes long.
     let profile = pycull::profile::load(&args.profile, &args.set)?;
     let source = image::open(&args.image)?;
+    let (cache, cache_warning) = compile_cache(args, &profile);
+    let compile = CompileOptions {
+        helper: std::env::current_exe().context("cannot find pycull's own binary")?,
+        sandbox: args.sandbox.mode(),
+        python: args.python.clone(),
+        emulator: emulator(args)?,
+        cache: cache.clone(),
+        strict: args.strict,
+    };
     let minimize = MinimizeOptions {
         profile: &profile,
         compression: args.compression,
+        compile: &compile,
         steps: settings.detail == Detail::All || args.dry_run,
     };
     let output = args.output.as_deref().filter(|_| !args.dry_run);
@@ -32,7 +48,7 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
     };
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);
-    let report = match (output, target) {
+    let mut report = match (output, target) {
         (Some(output), Some(target)) => pipeline::minimize(
             &source,
             &args.image,
@@ -45,8 +61,74 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
         _ => pipeline::plan_only(&source, &args.image, &minimize, &options)?,
     };
     bars.clear();
+    drop(compile);
+    let kept = cache.and_then(Arc::into_inner).map(CompileCache::finish);
+    let warnings = [cache_warning, kept.and_then(Result::err)];
+    for warning in warnings.into_iter().flatten() {
+        let text = failure::one_line(&anyhow::Error::new(warning));
+        report
+            .images
+            .iter_mut()
+            .for_each(|image| image.warnings.push(text.clone()));
+    }
     printer.report(stream, &report, || document(&report, settings.detail))?;
     Ok(Outcome::Done)
+}
+
+/// Most bytes that the compile cache keeps.
+const LARGEST_CACHE: u64 = 2 << 30;
+
+/// The compile cache of this user, where the profile compiles; and why it cannot be used.
+fn compile_cache(
+    args: &Minimize,
+    profile: &Profile,
+) -> (Option<Arc<CompileCache>>, Option<CacheError>) {
+    let is_wanted = profile.compiles() && !args.no_cache && !args.dry_run;
+    let Some(directory) = cache_directory().filter(|_| is_wanted) else {
+        return (None, None);
+    };
+    match CompileCache::open(directory, LARGEST_CACHE) {
+        Ok(cache) => (Some(Arc::new(cache)), None),
+        Err(error) => (None, Some(error)),
+    }
+}
+
+/// As the XDG base directory specification has it, unless PYCULL_CACHE_DIR names another.
+fn cache_directory() -> Option<PathBuf> {
+    let variable = |name| {
+        std::env::var_os(name)
+            .filter(|it| !it.is_empty())
+            .map(PathBuf::from)
+    };
+    let base = || {
+        let xdg = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+        xdg.or_else(|| Some(variable("HOME")?.join(".cache")))
+    };
+    variable("PYCULL_CACHE_DIR").or_else(|| Some(base()?.join("pycull/compile")))
+}
+
+/// The emulator's command, its program found as a shell finds it.
+fn emulator(args: &Minimize) -> anyhow::Result<Vec<OsString>> {
+    let Some(command) = &args.emulator else {
+        return Ok(Vec::new());
+    };
+    let mut words = command.split_whitespace();
+    let program = words.next().context("`--emulator` names no program")?;
+    let found = find_program(program)
+        .with_context(|| format!("the emulator `{program}` is not on this machine"))?;
+    Ok(std::iter::once(found.into())
+        .chain(words.map(OsString::from))
+        .collect())
+}
+
+fn find_program(program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return std::path::absolute(program).ok();
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .find(|file| file.is_file())
 }
 
 /// Checks the output before any long work.

@@ -10,14 +10,15 @@ use super::settings::Settings;
 /// One bar, for the phase that is going on.
 pub(crate) struct Bars {
     bar: ProgressBar,
-    layers: std::sync::Mutex<Layers>,
+    items: std::sync::Mutex<Items>,
 }
 
-/// Layers of a phase.
+/// Layers or sources of a phase.
 #[derive(Debug, Clone, Copy, Default)]
-struct Layers {
+struct Items {
     done: usize,
     all: usize,
+    name: &'static str,
 }
 
 const TEMPLATE: &str = "{prefix} {wide_bar} {msg}  {decimal_bytes}/{decimal_total_bytes}  \
@@ -36,7 +37,7 @@ impl Bars {
         }
         Self {
             bar,
-            layers: Default::default(),
+            items: Default::default(),
         }
     }
 
@@ -45,13 +46,13 @@ impl Bars {
         self.bar.finish_and_clear();
     }
 
-    fn count(&self, change: impl FnOnce(&mut Layers)) {
-        let Ok(mut layers) = self.layers.lock() else {
+    fn count(&self, change: impl FnOnce(&mut Items)) {
+        let Ok(mut items) = self.items.lock() else {
             return;
         };
-        change(&mut layers);
-        let Layers { done, all } = *layers;
-        self.bar.set_message(format!("{done}/{all} layers"));
+        change(&mut items);
+        let Items { done, all, name } = *items;
+        self.bar.set_message(format!("{done}/{all} {name}"));
     }
 }
 
@@ -63,18 +64,23 @@ impl Drop for Bars {
 }
 
 impl Observer for Bars {
-    fn begin(&self, phase: Phase, layers: usize, bytes: u64) {
+    fn begin(&self, phase: Phase, items: usize, bytes: u64) {
         self.bar.reset();
         self.bar.set_length(bytes);
         self.bar.set_prefix(match phase {
             Phase::Reading => "reading",
             Phase::HashingSources => "hashing sources",
+            Phase::Compiling => "compiling",
             Phase::Writing => "writing",
         });
         self.count(|count| {
-            *count = Layers {
+            *count = Items {
                 done: 0,
-                all: layers,
+                all: items,
+                name: match phase {
+                    Phase::Compiling => "sources",
+                    _ => "layers",
+                },
             }
         });
         self.bar.enable_steady_tick(Duration::from_millis(200));
@@ -84,7 +90,7 @@ impl Observer for Bars {
         self.bar.inc(bytes);
     }
 
-    fn layer_done(&self) {
+    fn item_done(&self) {
         self.count(|count| count.done += 1);
     }
 

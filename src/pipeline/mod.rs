@@ -10,13 +10,14 @@ use crate::inventory::{self, Inventory};
 use crate::oci::image::ImageError;
 use crate::oci::{BlobStore, Image, Node, Platform, load};
 use crate::progress::Observer;
+use crate::pyc::CpythonVersion;
 use crate::rootfs::{RootfsError, squash};
-use crate::scan::{LayerError, hash_sources, scan_layers};
+use crate::scan::{LayerError, LayerErrorCause, hash_sources, scan_layers};
 use crate::transport::{Source, TransportError};
 
 pub use compare::compare;
 pub use inspect::inspect;
-pub use minimize::{MinimizeOptions, minimize, plan_only};
+pub use minimize::{CompileOptions, MinimizeOptions, NoInterpreter, minimize, plan_only};
 
 /// What every recipe can be told.
 #[derive(Clone)]
@@ -68,6 +69,50 @@ pub enum PipelineError {
         /// Platforms of the image after.
         after: String,
     },
+    /// An interpreter for sources that are to be compiled cannot be had.
+    #[error("image {platform}: {source}")]
+    Interpreter {
+        /// The image's platform.
+        platform: String,
+        /// Why.
+        source: Box<NoInterpreter>,
+    },
+    /// Compiling failed as a whole.
+    #[error("image {platform}: cannot compile for Python {version}: {reason}")]
+    Compile {
+        /// The image's platform.
+        platform: String,
+        /// The Python.
+        version: CpythonVersion,
+        /// Why.
+        reason: String,
+    },
+    /// Sources do not compile, and all were to.
+    #[error("image {platform}: {sources} source(s) do not compile; the first is {path}: {reason}")]
+    Strict {
+        /// The image's platform.
+        platform: String,
+        /// Their number.
+        sources: usize,
+        /// The first.
+        path: String,
+        /// Why that does not compile.
+        reason: String,
+    },
+    /// The layer with compiled bytecode could not be written.
+    #[error("image {platform}: the layer with compiled bytecode")]
+    NewLayer {
+        /// The image's platform.
+        platform: String,
+        /// Why.
+        source: Box<LayerErrorCause>,
+    },
+    /// What was compiled could not be put aside.
+    #[error("cannot put compiled bytecode aside in the output's directory")]
+    Spool {
+        /// The cause.
+        source: std::io::Error,
+    },
     /// The output could not be written.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -87,6 +132,10 @@ impl PipelineError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Transport(error) => error.hint(),
+            Self::Interpreter { source, .. } => source.hint(),
+            Self::Strict { .. } => Some(
+                "leave out `--strict`, or exclude it with `--set 'exclude=[\"PATH\"]'`".to_owned(),
+            ),
             Self::RuntimeLevel { .. } => {
                 Some("name the levels to keep, for example `--set levels=[0]`".to_owned())
             }

@@ -3,8 +3,8 @@
 use super::Detail;
 use super::document::{Block, Cell, Column, Document, Table, Tone, short_digest};
 use super::model::{
-    ImageSize, LayerAction, LayerSize, LeftOut, MinimizeImage, MinimizeLayer, MinimizeReport,
-    StepRow,
+    Compiled, ImageSize, InterpreterRow, LayerAction, LayerSize, LeftOut, MinimizeImage,
+    MinimizeLayer, MinimizeReport, StepRow,
 };
 use super::size;
 
@@ -30,11 +30,16 @@ fn push_image(
         document.table(step_table(steps));
     }
     push_counts(document, image, report.dry_run);
-    push_warnings(document, &image.warnings, detail);
+    push_compiling(document, &image.compiled, detail);
+    push_listed(document, &image.warnings, "warning", detail);
     push_left_out(document, &report.left_out);
     push_identity(document, image);
     if report.dry_run {
-        document.push(Block::Note("a dry run: nothing was written".to_owned()));
+        let note = match image.compiled.files {
+            0 => "a dry run: nothing was written",
+            _ => "a dry run: nothing was compiled or written; what caches would add is not counted",
+        };
+        document.push(Block::Note(note.to_owned()));
     }
     document.push(Block::Summary(summary(image)));
 }
@@ -186,23 +191,52 @@ fn push_counts(document: &mut Document, image: &MinimizeImage, dry_run: bool) {
     ];
     let mut is_idle = true;
     for (files, bytes, verb) in counts.into_iter().filter(|(files, ..)| *files > 0) {
-        document.line(format!(
-            "{verb}: {files} {}, {}",
-            plural(files, "cache"),
-            size::bytes(bytes)
-        ));
+        let caches = plural(files, "cache");
+        // A dry run compiles nothing, and cannot know.
+        document.line(match bytes {
+            0 => format!("{verb}: {files} {caches}"),
+            _ => format!("{verb}: {files} {caches}, {}", size::bytes(bytes)),
+        });
         is_idle = false;
-    }
-    if compiled.failed > 0 {
-        let sources = plural(compiled.failed, "source");
-        document.push(Block::Warning(format!(
-            "could not compile {} {sources}",
-            compiled.failed
-        )));
     }
     if is_idle && image.reasons.is_empty() {
         document.line("nothing to do: the image is as the profile wants it");
     }
+}
+
+fn push_compiling(document: &mut Document, compiled: &Compiled, detail: Detail) {
+    for interpreter in compiled
+        .interpreters
+        .iter()
+        .filter(|_| detail == Detail::All)
+    {
+        let InterpreterRow {
+            python,
+            path,
+            sandbox,
+            ..
+        } = interpreter;
+        let whose = match interpreter.from_image {
+            true => "the image's",
+            false => "this machine's",
+        };
+        document.line(format!(
+            "Python {python}: {whose} {path}, confined by {sandbox}"
+        ));
+    }
+    if compiled.failed == 0 {
+        return;
+    }
+    let sources = plural(compiled.failed, "source");
+    document.push(Block::Warning(format!(
+        "could not compile {} {sources}",
+        compiled.failed
+    )));
+    let failures = compiled.failures.iter();
+    let listed: Vec<String> = failures
+        .map(|failure| format!("{}: {}", failure.path, failure.detail))
+        .collect();
+    push_listed(document, &listed, "failure", detail);
 }
 
 fn plural(count: u64, word: &str) -> String {
@@ -215,7 +249,8 @@ fn plural(count: u64, word: &str) -> String {
 /// Most warnings that a summary lists.
 const LISTED_WARNINGS: usize = 5;
 
-fn push_warnings(document: &mut Document, warnings: &[String], detail: Detail) {
+/// Warnings, and how many more there are where not all are listed.
+fn push_listed(document: &mut Document, warnings: &[String], name: &str, detail: Detail) {
     let listed = match detail {
         Detail::Summary => warnings.len().min(LISTED_WARNINGS),
         Detail::All => warnings.len(),
@@ -225,8 +260,10 @@ fn push_warnings(document: &mut Document, warnings: &[String], detail: Detail) {
     }
     match warnings.len() - listed {
         0 => {}
-        1 => document.line("and 1 more warning; -v lists all"),
-        more => document.line(format!("and {more} more warnings; -v lists all")),
+        more => document.line(format!(
+            "and {more} more {}; -v lists all",
+            plural(more as u64, name)
+        )),
     }
 }
 

@@ -286,14 +286,40 @@ pub struct MinimizeLayer {
 }
 
 /// Caches that were compiled.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Compiled {
-    /// Caches written.
+    /// Caches written; for a dry run those that would be, if their sources compile.
     pub files: u64,
-    /// Their bytes.
+    /// Their bytes, linked ones counted once; 0 for a dry run, which compiles nothing.
     pub bytes: u64,
     /// Sources that do not compile.
     pub failed: u64,
+    /// These, by path.
+    pub failures: Vec<CompileFailure>,
+    /// What compiled them.
+    pub interpreters: Vec<InterpreterRow>,
+}
+
+/// A source that does not compile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CompileFailure {
+    /// The source.
+    pub path: String,
+    /// Why.
+    pub detail: String,
+}
+
+/// An interpreter that compiled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InterpreterRow {
+    /// Its version, for example `3.11`.
+    pub python: String,
+    /// Its path, in the image or on this machine.
+    pub path: String,
+    /// Whether it is the image's own.
+    pub from_image: bool,
+    /// The layers of defence around it.
+    pub sandbox: String,
 }
 
 /// A step of the plan.

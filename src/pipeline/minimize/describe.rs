@@ -6,10 +6,12 @@ use serde_json::Value;
 
 use super::MinimizeOptions;
 use super::planned::Planned;
+use crate::oci::layer_writer::WrittenLayer;
 use crate::pipeline::summary::{self, path_text};
 use crate::plan::{Action, LayerPlan, Step};
 use crate::report::model::{
-    Compiled, Count, ImageSize, LayerAction, LayerSize, MinimizeImage, MinimizeLayer, StepRow,
+    CompileFailure, Compiled, Count, ImageSize, LayerAction, LayerSize, MinimizeImage,
+    MinimizeLayer, StepRow,
 };
 use crate::rewrite::documents::LayerOutcome;
 use crate::rewrite::layer::edits;
@@ -21,6 +23,8 @@ use crate::tar::Kind;
 #[derive(Clone, Copy)]
 pub(super) struct Written<'a> {
     pub(super) outcomes: &'a [LayerOutcome],
+    /// The layer that came above the others.
+    pub(super) appended: Option<&'a WrittenLayer>,
     /// Of the new manifest.
     pub(super) descriptor: &'a Value,
 }
@@ -50,11 +54,11 @@ impl Planned<'_> {
             before,
             layers,
             removed: self.removed(),
-            compiled: Compiled::default(),
+            compiled: self.compiled_caches(minimize),
             relinked: self.relinked(),
             reasons: self.reasons(),
             steps: minimize.steps.then(|| self.steps()),
-            warnings: self.plan.warnings.iter().map(ToString::to_string).collect(),
+            warnings: self.warnings(),
         }
     }
 
@@ -89,9 +93,50 @@ impl Planned<'_> {
             .iter()
             .zip(&self.plan.layers)
             .enumerate();
-        layers
+        let mut rows: Vec<MinimizeLayer> = layers
             .map(|(index, (scan, plan))| layer_row(scan, plan, outcome(index)))
-            .collect()
+            .collect();
+        if !self.plan.appended.is_empty() {
+            let layer = written.and_then(|written| written.appended);
+            rows.push(MinimizeLayer {
+                before: None,
+                after: layer.map(written_size),
+                action: LayerAction::Appended,
+            });
+        }
+        rows
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let plan = self.plan.warnings.iter().map(ToString::to_string);
+        let compiling = self.compiled.iter().flat_map(|it| it.warnings.clone());
+        plan.chain(compiling).collect()
+    }
+
+    /// Caches that were compiled, or are to be.
+    fn compiled_caches(&self, minimize: &MinimizeOptions<'_>) -> Compiled {
+        let hardlink = minimize.profile.hardlink;
+        let layers = self.plan.layers.iter().enumerate();
+        let lists = layers
+            .map(|(index, layer)| (&layer.compiled, Some(index)))
+            .chain([(&self.plan.appended, None)]);
+        let bytes = lists.map(|(list, layer)| self.members(list, hardlink, layer).bytes);
+        let result = self.compiled.as_ref();
+        let failures: Vec<CompileFailure> = result
+            .into_iter()
+            .flat_map(|result| &result.failures)
+            .map(|(source, failure)| CompileFailure {
+                path: path_text(&self.inventory.sources[*source].path),
+                detail: failure.to_string(),
+            })
+            .collect();
+        Compiled {
+            files: self.plan.compilations().count() as u64,
+            bytes: bytes.sum(),
+            failed: failures.len() as u64,
+            failures,
+            interpreters: result.map_or_else(Vec::new, |it| it.interpreters.clone()),
+        }
     }
 
     fn each_step(&self) -> impl Iterator<Item = (MemberId, &Step)> {
@@ -180,6 +225,14 @@ impl Planned<'_> {
     }
 }
 
+fn written_size(layer: &WrittenLayer) -> LayerSize {
+    LayerSize {
+        digest: Some(layer.digest.to_string()),
+        compressed_bytes: Some(layer.compressed_bytes),
+        uncompressed_bytes: layer.uncompressed_bytes,
+    }
+}
+
 fn layer_row(scan: &LayerScan, plan: &LayerPlan, outcome: Option<&LayerOutcome>) -> MinimizeLayer {
     let before = LayerSize {
         digest: Some(scan.layer.descriptor.digest().to_string()),
@@ -188,15 +241,8 @@ fn layer_row(scan: &LayerScan, plan: &LayerPlan, outcome: Option<&LayerOutcome>)
     };
     let (action, after) = match outcome {
         _ if plan.becomes_empty => (LayerAction::Dropped, None),
-        _ if plan.steps.is_empty() => (LayerAction::Kept, Some(before.clone())),
-        Some(LayerOutcome::Rewritten(layer)) => (
-            LayerAction::Rewritten,
-            Some(LayerSize {
-                digest: Some(layer.digest.to_string()),
-                compressed_bytes: Some(layer.compressed_bytes),
-                uncompressed_bytes: layer.uncompressed_bytes,
-            }),
-        ),
+        _ if plan.is_empty() => (LayerAction::Kept, Some(before.clone())),
+        Some(LayerOutcome::Rewritten(layer)) => (LayerAction::Rewritten, Some(written_size(layer))),
         _ => {
             let uncompressed_bytes = planned_bytes(scan, plan);
             (
@@ -218,7 +264,7 @@ fn layer_row(scan: &LayerScan, plan: &LayerPlan, outcome: Option<&LayerOutcome>)
 
 /// Bytes that a layer's tar archive will have.
 fn planned_bytes(scan: &LayerScan, plan: &LayerPlan) -> u64 {
-    let edits = edits(scan, plan).unwrap_or_default();
+    let edits = edits(scan, plan, Vec::new()).unwrap_or_default();
     edits.iter().fold(scan.uncompressed_bytes, |bytes, edit| {
         bytes + edit.added_bytes() - (edit.range.end - edit.range.start)
     })

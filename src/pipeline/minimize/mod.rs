@@ -1,20 +1,28 @@
 //! `minimize`: the plan, and an image with new layers by it.
 
+mod compile;
 mod describe;
+mod interpreters;
 mod new_layer;
 mod planned;
 mod work;
 
+use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::{Options, PipelineError, open};
+use crate::compile::cache::CompileCache;
+use crate::compile::sandbox;
 use crate::oci::compression::CompressionSetting;
 use crate::profile::Profile;
 use crate::report::model::{LeftOut, MinimizeReport};
 use crate::rewrite::index::rebuild;
 use crate::transport::{OutputImage, Source, Target};
+pub use interpreters::NoInterpreter;
 use planned::plan_image;
 use work::Work;
 
@@ -27,6 +35,25 @@ pub struct MinimizeOptions<'a> {
     pub compression: CompressionSetting,
     /// Whether the report lists every step of the plan.
     pub steps: bool,
+    /// How bytecode is compiled.
+    pub compile: &'a CompileOptions,
+}
+
+/// How bytecode is compiled, where a profile does.
+#[derive(Debug, Clone)]
+pub struct CompileOptions {
+    /// pycull's own binary, which confines the interpreter.
+    pub helper: PathBuf,
+    /// Whether the interpreter must be confined.
+    pub sandbox: sandbox::Mode,
+    /// An interpreter of this machine, to be used in place of the image's.
+    pub python: Option<PathBuf>,
+    /// A command that runs programs of the image's architecture: an absolute path, and its arguments.
+    pub emulator: Vec<OsString>,
+    /// What was compiled before.
+    pub cache: Option<Arc<CompileCache>>,
+    /// Whether a source that does not compile is an error.
+    pub strict: bool,
 }
 
 /// Reports what [`minimize`] would do, and writes nothing.

@@ -13,15 +13,19 @@ use crate::oci::layer_writer::{LayerWriter, WrittenLayer};
 use crate::oci::{BlobStore, open_verified};
 use crate::plan::LayerPlan;
 use crate::progress::Observer;
-use crate::rewrite::layer::{ApplyError, Edit, Output, Whole, apply, edits, kept};
+use crate::rewrite::layer::{ApplyError, Edit, Output, Piece, Whole, apply, edits, kept};
 use crate::scan::{LayerErrorCause, LayerScan, reread_layer};
-use crate::tar::TarError;
+use crate::tar::{BLOCK, TarError};
 
 /// A layer, and what is to be done to it.
 pub(super) struct NewLayer<'a> {
     pub(super) store: &'a dyn BlobStore,
     pub(super) scan: &'a LayerScan,
     pub(super) plan: &'a LayerPlan,
+    /// Members that come after its own.
+    pub(super) added: Vec<Piece>,
+    /// What these are made of.
+    pub(super) compiled: &'a dyn ReadAt,
     pub(super) compression: CompressionSetting,
     pub(super) observer: &'a dyn Observer,
     /// Where its file is to be.
@@ -35,15 +39,11 @@ impl NewLayer<'_> {
     ///
     /// # Errors
     /// [`LayerErrorCause`]; the file is then of no use.
-    pub(super) fn write(&self) -> Result<WrittenLayer, LayerErrorCause> {
-        let edits = edits(self.scan, self.plan)
+    pub(super) fn write(mut self) -> Result<WrittenLayer, LayerErrorCause> {
+        let added = std::mem::take(&mut self.added);
+        let edits = edits(self.scan, self.plan, added)
             .map_err(|source| LayerErrorCause::Tar(TarError::Header { offset: 0, source }))?;
-        // As all other files of the output: a layout takes it over as it is.
-        let file = tempfile::Builder::new()
-            .permissions(Permissions::from_mode(0o644))
-            .tempfile_in(self.directory)
-            .and_then(|file| file.keep().map_err(|error| error.error))
-            .map_err(|error| self.write_error(error))?;
+        let file = new_file(self.directory).map_err(|error| self.write_error(error))?;
         match self.encoding() {
             Encoding::Gzip { level, .. } if self.can_be_spliced() => self
                 .splice(&edits, level, file)
@@ -94,7 +94,8 @@ impl NewLayer<'_> {
             },
         };
         let mut input = SparseReader::new(bytes, &self.scan.blocks);
-        apply(&mut input, length, edits, &mut output).map_err(|error| self.cause(error))?;
+        apply(&mut input, length, edits, self.compiled, &mut output)
+            .map_err(|error| self.cause(error))?;
         input.finish().map_err(LayerErrorCause::Decode)?;
         output.finish().map_err(|error| self.write_error(error))
     }
@@ -121,7 +122,13 @@ impl NewLayer<'_> {
         let length = self.scan.uncompressed_bytes;
         reread_layer(self.store, &self.scan.layer, self.observer, |stream| {
             // What the output refuses is told apart from what the input lacks.
-            match apply(&mut Whole(stream), length, edits, &mut writer) {
+            match apply(
+                &mut Whole(stream),
+                length,
+                edits,
+                self.compiled,
+                &mut writer,
+            ) {
                 Err(ApplyError::Input(error)) => Err(TarError::Io(error)),
                 result => Ok(result),
             }
@@ -141,11 +148,51 @@ impl NewLayer<'_> {
 
     /// A full disk is known by the directory: the file's name was chosen at random.
     fn write_error(&self, source: io::Error) -> LayerErrorCause {
-        LayerErrorCause::Write {
-            directory: self.directory.display().to_string(),
-            source,
-        }
+        write_error(self.directory, source)
     }
+}
+
+fn write_error(directory: &Path, source: io::Error) -> LayerErrorCause {
+    LayerErrorCause::Write {
+        directory: directory.display().to_string(),
+        source,
+    }
+}
+
+/// As all other files of the output: a layout takes it over as it is.
+fn new_file(directory: &Path) -> io::Result<(File, PathBuf)> {
+    tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o644))
+        .tempfile_in(directory)
+        .and_then(|file| file.keep().map_err(|error| error.error))
+}
+
+/// Writes a layer of these members alone into a new file.
+///
+/// # Errors
+/// I/O errors, as [`LayerErrorCause::Write`].
+pub(super) fn write_new_layer(
+    members: Vec<Piece>,
+    compiled: &dyn ReadAt,
+    encoding: Encoding<'static>,
+    directory: &Path,
+    threads: usize,
+) -> Result<WrittenLayer, LayerErrorCause> {
+    // Two blocks of zeros end an archive.
+    let end = Piece::Bytes(vec![0; 2 * BLOCK as usize]);
+    let all = Edit {
+        range: 0..0,
+        replacement: members.into_iter().chain([end]).collect(),
+    };
+    let written = new_file(directory).and_then(|(file, path)| {
+        let mut writer = LayerWriter::new(file, &path, encoding, threads)?;
+        let nothing = &mut Whole(io::empty());
+        match apply(nothing, 0, &[all], compiled, &mut writer) {
+            Ok(()) => writer.finish(&mut |_| {}),
+            Err(ApplyError::Input(error) | ApplyError::Output(error)) => Err(error),
+        }
+    });
+    written.map_err(|error| write_error(directory, error))
 }
 
 /// A layer that is written, while an observer is told how much of it was read back: that takes longest.

@@ -1,13 +1,18 @@
 //! An image with what is to be done to it.
 
+use std::path::Path;
+
 use super::MinimizeOptions;
-use crate::deflate::BlockIndex;
+use super::compile::{CompileResult, Compiler};
+use crate::deflate::{BlockIndex, ReadAt};
 use crate::inventory::Inventory;
 use crate::oci::Image;
+use crate::pipeline::summary::path_text;
 use crate::pipeline::{Options, PipelineError, survey};
-use crate::plan::{Plan, Policy, plan};
-use crate::profile::{InvalidationMode, Levels, runtime_level};
+use crate::plan::{Compilation, CompileOutcome, Plan, Policy, plan};
+use crate::profile::{InvalidationMode, Levels, Profile, runtime_level};
 use crate::pyc::Level;
+use crate::rewrite::compiled::NewMembers;
 use crate::transport::Source;
 
 /// An image with what is to be done to it.
@@ -16,8 +21,11 @@ pub(super) struct Planned<'a> {
     pub(super) inventory: Inventory,
     pub(super) plan: Plan,
     pub(super) levels: Vec<Level>,
+    /// What was compiled, where something was.
+    pub(super) compiled: Option<CompileResult>,
 }
 
+/// Reads an image and plans what is to be done to it; what is compiled is only planned to be tried.
 pub(super) fn plan_image<'a>(
     source: &Source,
     image: &'a Image,
@@ -40,28 +48,100 @@ pub(super) fn plan_image<'a>(
         profile.invalidation,
         InvalidationMode::CheckedHash | InvalidationMode::UncheckedHash
     );
-    let mut inventory = survey(&*source.store, image, needs_hashes, options)?;
-    let policy = Policy {
-        levels: &levels,
-        stale: profile.stale,
-        dead: profile.dead,
-        hardlink: profile.hardlink,
-        invalidation: profile.invalidation,
-        scope: Some(&profile.scope),
-    };
-    let plan = keep_one_layer(plan(&inventory, &policy));
-    for (scan, plan) in inventory.layers.iter_mut().zip(&plan.layers) {
-        if plan.steps.is_empty() {
-            // Nothing will be taken over from it.
-            scan.blocks = BlockIndex::default();
-        }
-    }
-    Ok(Planned {
+    let inventory = survey(&*source.store, image, needs_hashes, options)?;
+    let mut planned = Planned {
         image,
         inventory,
-        plan,
+        plan: Plan::default(),
         levels,
-    })
+        compiled: None,
+    };
+    planned.plan_anew(profile, &CompileOutcome::default());
+    Ok(planned)
+}
+
+impl Planned<'_> {
+    fn plan_anew(&mut self, profile: &Profile, outcome: &CompileOutcome) {
+        let policy = Policy {
+            levels: &self.levels,
+            stale: profile.stale,
+            dead: profile.dead,
+            hardlink: profile.hardlink,
+            missing: profile.missing,
+            placement: profile.placement,
+            invalidation: profile.invalidation,
+            scope: Some(&profile.scope),
+        };
+        self.plan = keep_one_layer(plan(&self.inventory, &policy, outcome));
+    }
+
+    /// Compiles what the plan lists, and plans again with what came of it.
+    pub(super) fn compile(
+        &mut self,
+        source: &Source,
+        minimize: &MinimizeOptions<'_>,
+        options: &Options<'_>,
+        directory: &Path,
+    ) -> Result<(), PipelineError> {
+        if self.plan.compilations().next().is_none() {
+            return Ok(());
+        }
+        let compiler = Compiler {
+            store: &*source.store,
+            inventory: &self.inventory,
+            profile: minimize.profile,
+            compile: minimize.compile,
+            platform: self.image.platform.to_string(),
+            options,
+        };
+        let result = compiler.run(&self.plan, directory)?;
+        if minimize.compile.strict
+            && let Some((first, failure)) = result.failures.first_key_value()
+        {
+            return Err(PipelineError::Strict {
+                platform: self.image.platform.to_string(),
+                sources: result.failures.len(),
+                path: path_text(&self.inventory.sources[*first].path),
+                reason: failure.to_string(),
+            });
+        }
+        self.plan_anew(minimize.profile, &result.outcome);
+        self.compiled = Some(result);
+        Ok(())
+    }
+
+    /// Lets go of what is known of layers from which nothing will be taken over.
+    pub(super) fn forget_kept_layers(&mut self) {
+        for (scan, plan) in self.inventory.layers.iter_mut().zip(&self.plan.layers) {
+            if plan.is_empty() {
+                scan.blocks = BlockIndex::default();
+            }
+        }
+    }
+
+    /// The compiled caches that a list names, as members of the layer with that index; of a new one
+    /// for `None`.
+    pub(super) fn members(
+        &self,
+        list: &[Compilation],
+        hardlink: bool,
+        layer: Option<usize>,
+    ) -> NewMembers {
+        match &self.compiled {
+            Some(compiled) => compiled
+                .caches
+                .members(&self.inventory, list, hardlink, layer),
+            None => NewMembers::default(),
+        }
+    }
+
+    /// Where the bodies of compiled caches are.
+    pub(super) fn bodies(&self) -> &dyn ReadAt {
+        match &self.compiled {
+            Some(compiled) => &compiled.caches,
+            None => const { &Vec::new() },
+        }
+    }
 }
 
 /// An image has at least one layer, empty if need be: not every engine runs one without.

@@ -9,10 +9,13 @@ use serde_json::Value;
 
 use super::MinimizeOptions;
 use super::describe::Written;
-use super::new_layer::NewLayer;
+use super::new_layer::{NewLayer, write_new_layer};
 use super::planned::{Planned, plan_image};
 use crate::oci::image::typed_descriptor;
-use crate::oci::{BlobError, BlobLocation, BlobStore, Digest, Image, ImageError, load};
+use crate::oci::layer_writer::WrittenLayer;
+use crate::oci::{
+    BlobError, BlobLocation, BlobStore, Compression, Digest, Image, ImageError, load,
+};
 use crate::parallel::try_map;
 use crate::pipeline::{Options, PipelineError};
 use crate::plan::LayerPlan;
@@ -47,21 +50,23 @@ impl<'a> Work<'a> {
         minimize: &MinimizeOptions<'_>,
         options: &Options<'_>,
     ) -> Result<MinimizeImage, PipelineError> {
-        let planned = plan_image(self.source, image, minimize, options)?;
+        let mut planned = plan_image(self.source, image, minimize, options)?;
+        planned.compile(self.source, minimize, options, self.staging)?;
+        planned.forget_kept_layers();
         if planned.plan.is_empty() {
             return Ok(planned.report(minimize, None));
         }
         let outcomes = self.write_layers(&planned, minimize, options)?;
+        let appended = self.append_layer(&planned, minimize, options)?;
         for outcome in &outcomes {
             if let LayerOutcome::Rewritten(layer) = outcome {
-                self.staged.push((
-                    layer.digest.clone(),
-                    layer.path.clone(),
-                    layer.compressed_bytes,
-                ));
+                self.stage_layer(layer);
             }
         }
-        let documents = rewrite_documents(image, &outcomes);
+        if let Some(layer) = &appended {
+            self.stage_layer(layer);
+        }
+        let documents = rewrite_documents(image, &outcomes, appended.as_ref());
         self.stage_document(&documents.config)?;
         self.stage_document(&documents.manifest)?;
         let descriptor = documents.manifest.descriptor.clone();
@@ -71,6 +76,7 @@ impl<'a> Work<'a> {
             minimize,
             Some(Written {
                 outcomes: &outcomes,
+                appended: appended.as_ref(),
                 descriptor: &descriptor,
             }),
         );
@@ -80,6 +86,44 @@ impl<'a> Work<'a> {
             );
         }
         Ok(report)
+    }
+
+    fn stage_layer(&mut self, layer: &WrittenLayer) {
+        self.staged.push((
+            layer.digest.clone(),
+            layer.path.clone(),
+            layer.compressed_bytes,
+        ));
+    }
+
+    /// Writes the layer above all others, compressed as the one below it, where the plan wants one.
+    fn append_layer(
+        &self,
+        planned: &Planned<'_>,
+        minimize: &MinimizeOptions<'_>,
+        options: &Options<'_>,
+    ) -> Result<Option<WrittenLayer>, PipelineError> {
+        if planned.plan.appended.is_empty() {
+            return Ok(None);
+        }
+        let hardlink = minimize.profile.hardlink;
+        let members = planned.members(&planned.plan.appended, hardlink, None);
+        let below = planned.inventory.layers.last();
+        let compression = below.map_or(Compression::Gzip, |scan| scan.compression);
+        let encoding = minimize.compression.encoding(compression);
+        options.observer.begin(Phase::Writing, 1, 0);
+        let written = write_new_layer(
+            members.pieces,
+            planned.bodies(),
+            encoding,
+            self.staging,
+            options.jobs,
+        );
+        options.observer.end();
+        written.map(Some).map_err(|source| PipelineError::NewLayer {
+            platform: planned.image.platform.to_string(),
+            source: Box::new(source),
+        })
     }
 
     fn write_layers(
@@ -105,20 +149,24 @@ impl<'a> Work<'a> {
             if plan.becomes_empty {
                 return Ok(LayerOutcome::Dropped);
             }
-            if plan.steps.is_empty() {
+            if plan.is_empty() {
                 return Ok(LayerOutcome::Kept);
             }
             let new_layer = NewLayer {
                 store: &*self.source.store,
                 scan,
                 plan,
+                added: planned
+                    .members(&plan.compiled, minimize.profile.hardlink, Some(index))
+                    .pieces,
+                compiled: planned.bodies(),
                 compression: minimize.compression,
                 observer: options.observer,
                 directory: self.staging,
                 threads: threads_each,
             };
             let written = new_layer.write();
-            options.observer.layer_done();
+            options.observer.item_done();
             written
                 .map(LayerOutcome::Rewritten)
                 .map_err(|cause| layer_error(index, &scan.layer, cause))
@@ -197,5 +245,5 @@ impl BlobStore for Overlay<'_> {
 }
 
 fn must_be_written(plan: &LayerPlan) -> bool {
-    !plan.steps.is_empty() && !plan.becomes_empty
+    !plan.is_empty() && !plan.becomes_empty
 }

@@ -1,0 +1,335 @@
+//! Compiling what a plan lists, with the image's own interpreters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::CompileOptions;
+use super::interpreters::{Interpreters, NoInterpreter};
+use crate::compile::{Body, Compiled, Failure, Job, Service, ServiceError};
+use crate::inventory::Inventory;
+use crate::member_data::read_members;
+use crate::oci::BlobStore;
+use crate::pipeline::{Options, PipelineError};
+use crate::plan::{CompileOutcome, Plan};
+use crate::profile::{InvalidationMode, Profile};
+use crate::progress::Phase;
+use crate::pyc::{
+    CpythonVersion, Header, Invalidation, Level, Magic, canonical_body, python_mtime, source_hash,
+};
+use crate::report::model::InterpreterRow;
+use crate::rewrite::compiled::CompiledCaches;
+use crate::rootfs::MemberId;
+use crate::scan::LayerError;
+
+/// What was compiled.
+pub(super) struct CompileResult {
+    pub(super) outcome: CompileOutcome,
+    pub(super) caches: CompiledCaches,
+    /// Why sources did not compile, in their order.
+    pub(super) failures: BTreeMap<usize, Failure>,
+    /// What compiled them.
+    pub(super) interpreters: Vec<InterpreterRow>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// What compiles, and what for.
+pub(super) struct Compiler<'a> {
+    pub(super) store: &'a dyn BlobStore,
+    pub(super) inventory: &'a Inventory,
+    pub(super) profile: &'a Profile,
+    pub(super) compile: &'a CompileOptions,
+    pub(super) platform: String,
+    pub(super) options: &'a Options<'a>,
+}
+
+/// The levels that are wanted of each source, by its index.
+type Wanted = BTreeMap<usize, Vec<Level>>;
+
+impl Compiler<'_> {
+    /// Compiles all that the plan lists. What is compiled goes to `directory`, without a name.
+    pub(super) fn run(
+        &self,
+        plan: &Plan,
+        directory: &Path,
+    ) -> Result<CompileResult, PipelineError> {
+        let caches = CompiledCaches::new(directory).map_err(|source| PipelineError::Stage {
+            path: directory.display().to_string(),
+            source,
+        })?;
+        let mut result = CompileResult {
+            outcome: CompileOutcome::default(),
+            caches,
+            failures: BTreeMap::new(),
+            interpreters: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let mut lacking = None;
+        for (version, wanted) in self.by_version(plan) {
+            match self.compile_version(version, &wanted, &mut result) {
+                Err(error @ PipelineError::Interpreter { .. }) => {
+                    result.warnings.push(format!(
+                        "did not compile {} sources for Python {version}: {error}",
+                        wanted.len()
+                    ));
+                    result.outcome.failed.extend(pairs(&wanted));
+                    lacking.get_or_insert(error);
+                }
+                other => other?,
+            }
+        }
+        // Where some can be compiled, the others are no worse off than before.
+        if let Some(error) = lacking.filter(|_| result.interpreters.is_empty()) {
+            return Err(error);
+        }
+        self.find_current(plan, &mut result)?;
+        Ok(result)
+    }
+
+    fn by_version(&self, plan: &Plan) -> BTreeMap<CpythonVersion, Wanted> {
+        let mut versions: BTreeMap<CpythonVersion, Wanted> = BTreeMap::new();
+        for cache in plan.compilations() {
+            let tree = self.inventory.sources[cache.source].tree;
+            if let Some(version) = self.inventory.trees[tree].version {
+                let wanted = versions.entry(version).or_default();
+                wanted.entry(cache.source).or_default().push(cache.level);
+            }
+        }
+        versions
+    }
+
+    fn compile_version(
+        &self,
+        version: CpythonVersion,
+        wanted: &Wanted,
+        result: &mut CompileResult,
+    ) -> Result<(), PipelineError> {
+        let interpreters = Interpreters {
+            store: self.store,
+            inventory: self.inventory,
+            options: self.compile,
+            debug_ranges: self.profile.debug_ranges,
+        };
+        let no_interpreter = |source| PipelineError::Interpreter {
+            platform: self.platform.clone(),
+            source: Box::new(source),
+        };
+        let found = interpreters.find(version).map_err(no_interpreter)?;
+        let mut first_failure = None;
+        let mut usable = None;
+        for interpreter in &found {
+            match interpreter.service(self.compile) {
+                Ok(service) => {
+                    usable = Some((interpreter, service));
+                    break;
+                }
+                Err(error) => {
+                    first_failure.get_or_insert(error);
+                }
+            }
+        }
+        let Some((interpreter, service)) = usable else {
+            let missing = NoInterpreter::Missing { version };
+            return Err(no_interpreter(first_failure.unwrap_or(missing)));
+        };
+        result.interpreters.push(interpreter.row());
+        let magic = service.ready().magic;
+        if version < CpythonVersion::new(3, 7) && self.wants_hashes() {
+            result.warnings.push(format!(
+                "tied what was compiled for Python {version} by timestamp: it knows no other way (PEP 552)"
+            ));
+        }
+        self.compile(&service, version, magic, wanted, result)
+    }
+
+    fn compile(
+        &self,
+        service: &Service<'_>,
+        version: CpythonVersion,
+        magic: Magic,
+        wanted: &Wanted,
+        result: &mut CompileResult,
+    ) -> Result<(), PipelineError> {
+        let observer = self.options.observer;
+        let size = |source: &usize| {
+            let inode = self.inventory.sources[*source].inode;
+            self.inventory.rootfs.inode(inode).size
+        };
+        let bytes = wanted.keys().map(size).sum();
+        observer.begin(Phase::Compiling, wanted.len(), bytes);
+        let hashes = Mutex::new(BTreeMap::new());
+        let mut written = Ok(());
+        let compiled = service.run(
+            self.options.jobs,
+            |hand_over| self.feed(wanted, magic, &hashes, hand_over),
+            &mut |compiled| {
+                observer.advance(size(&compiled.index));
+                observer.item_done();
+                let hash = lock(&hashes).remove(&compiled.index);
+                let header = self.header(version, magic, compiled.index, hash);
+                if written.is_ok() {
+                    written = keep(compiled, header, result);
+                }
+            },
+        );
+        observer.end();
+        compiled.map_err(|error| self.service_error(version, error))?;
+        written.map_err(|source| PipelineError::Spool { source })
+    }
+
+    /// Reads the sources again and hands them over.
+    fn feed(
+        &self,
+        wanted: &Wanted,
+        magic: Magic,
+        hashes: &Mutex<BTreeMap<usize, [u8; 8]>>,
+        hand_over: &mut dyn FnMut(Job) -> ControlFlow<()>,
+    ) -> Result<(), LayerError> {
+        // A file may have several names, each a source with bytecode of its own.
+        let mut names: BTreeMap<MemberId, Vec<usize>> = BTreeMap::new();
+        for source in wanted.keys() {
+            let inode = self.inventory.sources[*source].inode;
+            let data = self.inventory.rootfs.inode(inode).data;
+            names.entry(data).or_default().push(*source);
+        }
+        let members: BTreeSet<MemberId> = names.keys().copied().collect();
+        let wants_hashes = self.wants_hashes();
+        let layers = &self.inventory.layers;
+        read_members(self.store, layers, &members, &mut |member, data| {
+            for index in names.get(&member).into_iter().flatten() {
+                if wants_hashes {
+                    lock(hashes).insert(*index, source_hash(magic, &data));
+                }
+                hand_over(Job {
+                    index: *index,
+                    path: [b"/", &*self.inventory.sources[*index].path].concat(),
+                    source: data.clone(),
+                    levels: wanted[index].clone(),
+                })?;
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
+    fn wants_hashes(&self) -> bool {
+        matches!(
+            self.profile.invalidation,
+            InvalidationMode::CheckedHash | InvalidationMode::UncheckedHash
+        )
+    }
+
+    /// What the caches of a source begin with (PEP 552).
+    fn header(
+        &self,
+        version: CpythonVersion,
+        magic: Magic,
+        source: usize,
+        hash: Option<[u8; 8]>,
+    ) -> Vec<u8> {
+        let inode = self.inventory.sources[source].inode;
+        let inode = self.inventory.rootfs.inode(inode);
+        let mtime = self.inventory.member(inode.data).mtime;
+        let has_flags = version >= CpythonVersion::new(3, 7);
+        let invalidation = match (self.profile.invalidation, hash.filter(|_| has_flags)) {
+            (InvalidationMode::CheckedHash, Some(hash)) => Invalidation::CheckedHash(hash),
+            (InvalidationMode::UncheckedHash, Some(hash)) => Invalidation::UncheckedHash(hash),
+            _ => Invalidation::Timestamp {
+                mtime: python_mtime(mtime.seconds, mtime.nanoseconds),
+                size: Some(inode.size as u32),
+            },
+        };
+        let header = Header {
+            magic,
+            invalidation,
+            length: if has_flags { 16 } else { 12 },
+        };
+        header.to_bytes()
+    }
+
+    /// Finds the stale caches that hold what their source compiles to: they can stay.
+    fn find_current(&self, plan: &Plan, result: &mut CompileResult) -> Result<(), PipelineError> {
+        let mut stale: BTreeMap<MemberId, Vec<(usize, Level)>> = BTreeMap::new();
+        for cache in plan.compilations() {
+            if let Some(member) = cache.stale {
+                stale
+                    .entry(member)
+                    .or_default()
+                    .push((cache.source, cache.level));
+            }
+        }
+        let members: BTreeSet<MemberId> = stale
+            .iter()
+            .filter(|(_, names)| !names.iter().any(|it| result.outcome.failed.contains(it)))
+            .map(|(member, _)| *member)
+            .collect();
+        let CompileResult {
+            caches, outcome, ..
+        } = result;
+        let layers = &self.inventory.layers;
+        let read = read_members(self.store, layers, &members, &mut |member, data| {
+            let is_current = stale[&member].iter().all(|(source, level)| {
+                let compiled = caches.body(*source, *level).ok();
+                compiled.is_some() && compiled == canonical(&data)
+            });
+            if is_current {
+                outcome.current.insert(member);
+            }
+            ControlFlow::Continue(())
+        });
+        read.map_err(|source| self.layer_error(source))
+    }
+
+    fn layer_error(&self, source: LayerError) -> PipelineError {
+        PipelineError::Layer {
+            platform: self.platform.clone(),
+            source,
+        }
+    }
+
+    fn service_error(
+        &self,
+        version: CpythonVersion,
+        error: ServiceError<LayerError>,
+    ) -> PipelineError {
+        match error {
+            ServiceError::Feed(source) => self.layer_error(source),
+            error => PipelineError::Compile {
+                platform: self.platform.clone(),
+                version,
+                reason: error.to_string(),
+            },
+        }
+    }
+}
+
+/// A bytecode file's body in canonical form.
+fn canonical(file: &[u8]) -> Option<Vec<u8>> {
+    let header = Header::parse(file).ok()?;
+    canonical_body(header.magic.version()?, file.get(header.length..)?).ok()
+}
+
+/// Files what came of a source.
+fn keep(compiled: Compiled, header: Vec<u8>, result: &mut CompileResult) -> std::io::Result<()> {
+    let mut bodies: Vec<(Level, Arc<[u8]>)> = Vec::new();
+    for (level, body) in compiled.levels {
+        let body: Body = body;
+        match body {
+            Ok(body) => bodies.push((level, body)),
+            Err(failure) => {
+                result.outcome.failed.insert((compiled.index, level));
+                result.failures.entry(compiled.index).or_insert(failure);
+            }
+        }
+    }
+    result.caches.add(compiled.index, header, &bodies)
+}
+
+fn pairs(wanted: &Wanted) -> impl Iterator<Item = (usize, Level)> + '_ {
+    let levels = wanted.iter();
+    levels.flat_map(|(source, levels)| levels.iter().map(|level| (*source, *level)))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
