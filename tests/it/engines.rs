@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use pycull::pipeline::{MinimizeOptions, Options, plan_only};
+use pycull::compile::sandbox::Mode;
+use pycull::pipeline::{CompileOptions, MinimizeOptions, Options, plan_only};
 use pycull::profile;
 use pycull::progress::Unobserved;
 use pycull::transport::Source;
@@ -222,6 +223,14 @@ fn dropped(input: &Path, profile: &str) -> BTreeSet<String> {
         profile: &profile,
         compression: Default::default(),
         steps: true,
+        compile: &CompileOptions {
+            helper: env!("CARGO_BIN_EXE_pycull").into(),
+            sandbox: Mode::Required,
+            python: None,
+            emulator: Vec::new(),
+            cache: None,
+            strict: false,
+        },
     };
     let options = Options {
         platform: None,

@@ -8,11 +8,13 @@
 mod architecture;
 mod bad_input;
 mod command_line;
+mod compile;
 mod determinism;
 mod engines;
 mod fedora;
 mod gzip_producers;
 mod indexes;
+mod interpreter;
 mod invalidation;
 mod inventory;
 mod kill;

@@ -1,0 +1,213 @@
+//! Crafted images, compiled by the Python 3.11 of Debian 12.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+use crate::support::scene::{Minimized, minimize};
+use crate::support::tools::{pycull, run};
+use crate::support::{ImageBuilder, LayerBuilder, minimized};
+
+const LIBRARY: &str = "usr/lib/python3.11";
+const PYTHON: [&str; 3] = ["--python", "/usr/bin/python3.11", "--no-cache"];
+const SOURCE: &str = "def f():\n    'doc'\n    assert True\n";
+const MTIME: u64 = 1_700_000_000;
+
+fn cache(module: &str, level: &str) -> String {
+    format!("{LIBRARY}/__pycache__/{module}.cpython-311{level}.pyc")
+}
+
+fn library() -> LayerBuilder {
+    LayerBuilder::new().mtime(MTIME).stdlib(LIBRARY)
+}
+
+fn compiled(image: &ImageBuilder, settings: &[&str]) -> Minimized {
+    let settings: Vec<&str> = settings.iter().flat_map(|it| ["--set", it]).collect();
+    minimized(image, &[&PYTHON[..], &settings].concat())
+}
+
+/// What py_compile makes of a source at this path, tied to it by this time.
+fn py_compile(source: &str, path: &str, mtime: u64) -> Vec<u8> {
+    let directory = tempdir().unwrap();
+    let file = directory.path().join("m.py");
+    std::fs::write(&file, source).unwrap();
+    let script = "import importlib._bootstrap_external as b, sys\n\
+                  data = open(sys.argv[1], 'rb').read()\n\
+                  code = compile(data, sys.argv[2], 'exec', dont_inherit=True)\n\
+                  cache = b._code_to_timestamp_pyc(code, int(sys.argv[3]), len(data))\n\
+                  open(sys.argv[1], 'wb').write(cache)";
+    run(Command::new("/usr/bin/python3.11")
+        .args(["-c", script])
+        .args([file.to_str().unwrap(), path, &mtime.to_string()]))
+    .success();
+    std::fs::read(&file).unwrap()
+}
+
+fn compiled_counts(done: &Minimized) -> (u64, u64) {
+    let compiled = &done.image()["compiled"];
+    let number = |key: &str| compiled[key].as_u64().unwrap();
+    (number("files"), number("failed"))
+}
+
+#[test]
+fn a_source_that_does_not_compile_is_reported_and_with_strict_an_error() {
+    let layer = library()
+        .file(&format!("{LIBRARY}/good.py"), SOURCE)
+        .file(&format!("{LIBRARY}/bad.py"), "def\n");
+    let image = ImageBuilder::of([layer]);
+    let done = compiled(&image, &["missing=compile"]);
+    assert_eq!(compiled_counts(&done), (4, 1));
+    let failure = &done.image()["compiled"]["failures"][0];
+    assert_eq!(failure["path"], format!("{LIBRARY}/bad.py"));
+    let detail = failure["detail"].as_str().unwrap();
+    assert!(detail.starts_with("SyntaxError"), "{detail}");
+    assert!(!done.unpacked().has(&cache("bad", "")));
+    // Its own output is as it should be.
+    let again = tempdir().unwrap();
+    let arguments = [&PYTHON[..], &["--set", "missing=compile"]].concat();
+    let report = minimize(&done.after.0, &again.path().join("again"), &arguments);
+    let digests = |side: &str| report["images"][0][side]["manifest_digest"].clone();
+    assert_eq!(digests("before"), digests("after"));
+
+    let output = again.path().join("strict");
+    let fixed = ["minimize", done.before.0.to_str().unwrap(), "--strict"];
+    let rest = ["--output", output.to_str().unwrap()];
+    pycull([&fixed[..], &rest, &arguments].concat()).refused("1 source(s) do not compile");
+    assert!(!output.exists());
+}
+
+#[test]
+fn what_is_new_is_owned_and_readable_as_its_source_and_linked_where_levels_are_the_same() {
+    let label = "system_u:object_r:lib_t:s0";
+    let layer = library()
+        .member(LIBRARY, tar::EntryType::Directory, 0o750, "", b"")
+        .pax("SCHILY.xattr.security.selinux", label)
+        .mode(0o755)
+        .file(&format!("{LIBRARY}/plain.py"), "x = 1\n");
+    let done = compiled(
+        &ImageBuilder::of([layer]),
+        &["missing=compile", "levels=[0,1,2]"],
+    );
+    assert_eq!(done.actions(), ["kept", "appended"]);
+    let members = done.after.members(1);
+    let find = |path: &str| {
+        members
+            .iter()
+            .find(|it| it.path.trim_end_matches('/') == path)
+    };
+    let directory = find(&format!("{LIBRARY}/__pycache__")).unwrap();
+    assert_eq!(
+        (directory.kind, directory.mode),
+        (tar::EntryType::Directory, 0o750)
+    );
+    let above = find(LIBRARY).unwrap();
+    assert_eq!((above.kind, above.mode), (tar::EntryType::Directory, 0o750));
+    let zero = find(&cache("plain", "")).unwrap();
+    assert_eq!((zero.kind, zero.mode), (tar::EntryType::Regular, 0o644));
+    for level in [".opt-1", ".opt-2"] {
+        let link = find(&cache("plain", level)).unwrap();
+        assert_eq!(link.kind, tar::EntryType::Link);
+    }
+    let stored = done.after.layer_tar(1);
+    let stored = String::from_utf8_lossy(&stored);
+    assert!(stored.contains(&format!("SCHILY.xattr.security.selinux={label}")));
+    let history = done.after.config()["history"].clone();
+    let last = history.as_array().map(|list| list.last().cloned());
+    assert!(
+        matches!(last, None | Some(Some(Value::Object(_)))),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn a_stale_cache_that_holds_the_same_code_gets_its_header_mended_alone() {
+    let path = format!("/{LIBRARY}/m.py");
+    let old = py_compile(SOURCE, &path, MTIME - 5);
+    let other = py_compile("x = 2\n", &path, MTIME - 5);
+    let image = |stale: &[u8]| {
+        let layer = library()
+            .file(&format!("{LIBRARY}/m.py"), SOURCE)
+            .file(&cache("m", ""), stale);
+        ImageBuilder::of([layer])
+    };
+    let done = compiled(&image(&old), &["stale=compile"]);
+    assert_eq!(done.actions(), ["rewritten"]);
+    assert_eq!(compiled_counts(&done), (0, 0));
+    let mended = py_compile(SOURCE, &path, MTIME);
+    assert_eq!(done.unpacked().read(&cache("m", "")), mended);
+
+    let done = compiled(&image(&other), &["stale=compile"]);
+    assert_eq!(done.actions(), ["rewritten", "appended"]);
+    assert_eq!(compiled_counts(&done), (1, 0));
+    let found = done.unpacked().read(&cache("m", ""));
+    assert_eq!(found[..16], mended[..16]);
+    assert_ne!(found, other);
+}
+
+#[test]
+fn compiled_caches_go_to_their_sources_layer_where_nothing_above_hides_them() {
+    let below = library().file(&format!("{LIBRARY}/m.py"), SOURCE);
+    let above = LayerBuilder::new()
+        .mtime(MTIME)
+        .file(&format!("{LIBRARY}/n.py"), SOURCE);
+    let settings = ["missing=compile", "placement=source"];
+    let done = compiled(&ImageBuilder::of([below, above]), &settings);
+    assert_eq!(done.actions(), ["rewritten", "rewritten"]);
+    assert!(done.after.names(0).contains(&cache("m", "")));
+    assert!(done.after.names(1).contains(&cache("n", "")));
+    assert!(done.unpacked().has(&cache("m", "")));
+
+    let below = library().file(&format!("{LIBRARY}/m.py"), SOURCE);
+    let whiteout = LayerBuilder::new().whiteout(&format!("{LIBRARY}/__pycache__"));
+    let done = compiled(&ImageBuilder::of([below, whiteout]), &settings);
+    assert_eq!(done.actions(), ["rewritten", "kept", "appended"]);
+    assert!(done.unpacked().has(&cache("m", "")));
+}
+
+#[test]
+fn an_image_without_an_interpreter_says_so_and_what_to_do() {
+    let directory = tempdir().unwrap();
+    let image = directory.path().join("image");
+    ImageBuilder::of([library()]).write(&image);
+    let output = directory.path().join("out");
+    let refused = |arguments: &[&str], needle: &str| {
+        let fixed = [
+            "minimize",
+            image.to_str().unwrap(),
+            "--set",
+            "missing=compile",
+        ];
+        let rest = ["--no-cache", "--output", output.to_str().unwrap()];
+        pycull([&fixed[..], &rest, arguments].concat()).refused(needle)
+    };
+    refused(&[], "no interpreter of Python 3.11");
+    refused(&[], "--python");
+    refused(&["--python", "/nowhere/python"], "/nowhere/python");
+    refused(&["--python", "/bin/true"], "/bin/true");
+    assert!(!Path::new(&output).exists());
+}
+
+#[test]
+fn a_dry_run_compiles_nothing_and_says_what_it_would() {
+    let directory = tempdir().unwrap();
+    let image = directory.path().join("image");
+    ImageBuilder::of([library()]).write(&image);
+    let arguments = [
+        "minimize",
+        image.to_str().unwrap(),
+        "--dry-run",
+        "--profile",
+        "all",
+    ];
+    let report = pycull([&arguments[..], &["--format", "json"]].concat());
+    let report = report.success().json();
+    let compiled = &report["images"][0]["compiled"];
+    assert_eq!(
+        (&compiled["files"], &compiled["bytes"]),
+        (&json!(9), &json!(0))
+    );
+    let text = pycull(arguments).success().text();
+    assert!(text.contains("would compile: 9 caches"), "{text}");
+}

@@ -1,0 +1,131 @@
+//! Interpreters that are none: each is stopped, told apart, and gone.
+
+use std::ops::ControlFlow;
+use std::process::Command;
+use std::time::Duration;
+
+use pycull::compile::{Failure, Job, Service, ServiceError, TimeLimits, WorkerEnd};
+use pycull::pyc::Level;
+
+const LIMITS: TimeLimits = TimeLimits {
+    start_up: Duration::from_millis(500),
+    source: Duration::from_millis(500),
+};
+/// What a worker for Python 3.11 says once it is ready.
+const READY: &str = r"printf 'pycull-worker-1\n\247\r\r\n\003\013\003tag'";
+
+fn shell(script: &str) -> impl Fn() -> Command + Sync + use<> {
+    let script = script.to_owned();
+    move || {
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]);
+        command
+    }
+}
+
+fn start_failure(script: &str) -> WorkerEnd {
+    let command = shell(script);
+    match Service::start(&command, LIMITS, None) {
+        Ok(_) => panic!("{script}"),
+        Err(failure) => failure.end,
+    }
+}
+
+fn job(index: usize) -> Job {
+    Job {
+        index,
+        path: b"/m.py".to_vec(),
+        source: b"x = 1\n".to_vec(),
+        levels: vec![Level::Zero],
+    }
+}
+
+/// What becomes of one source, where the worker does this once it is ready.
+fn job_failure(script: &str) -> Failure {
+    let command = shell(&format!("{READY}; {script}"));
+    let service = Service::start(&command, LIMITS, None).unwrap();
+    let mut failures = Vec::new();
+    let feed = |hand_over: &mut dyn FnMut(Job) -> ControlFlow<()>| {
+        let _ = hand_over(job(0));
+        Ok::<(), std::io::Error>(())
+    };
+    service
+        .run(1, feed, &mut |compiled| failures.extend(compiled.levels))
+        .unwrap();
+    assert_eq!(failures.len(), 1, "{script}");
+    failures.remove(0).1.unwrap_err()
+}
+
+fn worker_end(script: &str) -> WorkerEnd {
+    match job_failure(script) {
+        Failure::Worker(failure) => failure.end,
+        other => panic!("{script}: {other:?}"),
+    }
+}
+
+#[test]
+fn what_never_becomes_ready_is_told_apart() {
+    assert!(matches!(start_failure("sleep 60"), WorkerEnd::Time(_)));
+    assert!(matches!(start_failure("exit 3"), WorkerEnd::Exit(3)));
+    assert!(matches!(start_failure("exit 125"), WorkerEnd::NotRun));
+    assert!(matches!(
+        start_failure("kill -SYS $$"),
+        WorkerEnd::ForbiddenCall
+    ));
+    assert!(matches!(start_failure("kill -KILL $$"), WorkerEnd::Killed));
+    assert!(matches!(
+        start_failure("kill -SEGV $$"),
+        WorkerEnd::Signal(11)
+    ));
+    assert!(matches!(start_failure("yes"), WorkerEnd::Forged(_)));
+    assert!(matches!(
+        start_failure("exec >&-; sleep 60"),
+        WorkerEnd::Forged(_)
+    ));
+}
+
+#[test]
+fn what_does_not_answer_as_a_worker_does_is_told_apart() {
+    assert!(matches!(worker_end("sleep 60"), WorkerEnd::Time(_)));
+    assert!(matches!(
+        worker_end("head -c 5 >/dev/null; exit 7"),
+        WorkerEnd::Exit(7)
+    ));
+    // Ten GiB are announced, then written.
+    let announced = r"printf '\000\377\377\377\377'; cat /dev/zero";
+    assert!(matches!(worker_end(announced), WorkerEnd::Forged(_)));
+    assert!(matches!(
+        worker_end("cat /dev/zero | tr '\\0' '\\7'"),
+        WorkerEnd::Forged(_)
+    ));
+    // A frame as it should be, with no code in it.
+    let no_code = r"head -c 20 >/dev/null; printf '\000\003\000\000\000abc'; sleep 60";
+    assert!(matches!(job_failure(no_code), Failure::Answer(_)));
+}
+
+#[test]
+fn what_it_says_last_is_kept_and_cannot_steer_a_terminal() {
+    let command = shell("yes x | head -c 100000 >&2; printf 'no \\033[2Jway' >&2; exit 1");
+    let failure = Service::start(&command, LIMITS, None).err().unwrap();
+    assert!(failure.stderr.ends_with("no  [2Jway"), "{failure}");
+    assert!(failure.stderr.len() <= 1024);
+}
+
+#[test]
+fn an_interpreter_that_always_dies_is_given_up() {
+    let command = shell(&format!("{READY}; exit 1"));
+    let service = Service::start(&command, LIMITS, None).unwrap();
+    let mut fed = 0;
+    let feed = |hand_over: &mut dyn FnMut(Job) -> ControlFlow<()>| {
+        for index in 0..10_000 {
+            fed = index;
+            if hand_over(job(index)).is_break() {
+                break;
+            }
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    let error = service.run(2, feed, &mut |_| {}).unwrap_err();
+    assert!(matches!(error, ServiceError::Deaths(_)), "{error}");
+    assert!(fed < 1000, "{fed}");
+}
