@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::support::scene::{Minimized, minimize};
-use crate::support::tools::{pycull, run};
+use crate::support::tools::{pycull, run, tool_command};
 use crate::support::{ImageBuilder, LayerBuilder, minimized};
 
 const LIBRARY: &str = "usr/lib/python3.11";
@@ -210,4 +210,68 @@ fn a_dry_run_compiles_nothing_and_says_what_it_would() {
     );
     let text = pycull(arguments).success().text();
     assert!(text.contains("would compile: 9 caches"), "{text}");
+}
+
+/// A statically linked program in the place of the image's interpreter.
+fn with_interpreter(program: &str) -> ImageBuilder {
+    let directory = tempdir().unwrap();
+    let [source, binary] = ["program.c", "program"].map(|name| directory.path().join(name));
+    std::fs::write(&source, program).unwrap();
+    run(tool_command("gcc")
+        .args(["-static", "-o", binary.to_str().unwrap()])
+        .arg(&source))
+    .success();
+    let layer = library()
+        .file(&format!("{LIBRARY}/m.py"), SOURCE)
+        .mode(0o755)
+        .file("usr/bin/python3.11", std::fs::read(&binary).unwrap());
+    ImageBuilder::of([layer])
+}
+
+/// pycull on such an image, which fails with this message.
+#[track_caller]
+fn hostile_interpreter(program: &str, message: &str) {
+    let directory = tempdir().unwrap();
+    let [image, output] = ["image", "out"].map(|name| directory.path().join(name));
+    with_interpreter(program).write(&image);
+    let fixed = [
+        "minimize",
+        image.to_str().unwrap(),
+        "--set",
+        "missing=compile",
+    ];
+    let rest = ["--no-cache", "--output", output.to_str().unwrap()];
+    pycull([&fixed[..], &rest].concat()).refused(message);
+    assert!(!output.exists());
+}
+
+#[test]
+fn a_hostile_interpreter_reads_and_writes_nothing_and_is_told_apart() {
+    let tries = r#"
+        #include <errno.h>
+        #include <fcntl.h>
+        #include <stdio.h>
+        int main(void) {
+            int shadow = open("/etc/shadow", O_RDONLY) < 0 ? errno : 0;
+            int written = open("/tmp/pycull-was-here", O_WRONLY | O_CREAT, 0600) < 0 ? errno : 0;
+            fprintf(stderr, "shadow %d written %d", shadow != 0, written != 0);
+            return 3;
+        }"#;
+    hostile_interpreter(tries, "ended with code 3; it said: shadow 1 written 1");
+    assert!(!Path::new("/tmp/pycull-was-here").exists());
+    let socket =
+        "#include <sys/socket.h>\nint main(void) { socket(AF_INET, SOCK_STREAM, 0); for (;;); }";
+    hostile_interpreter(socket, "a system call that a compiler has no use for");
+    let fork = "#include <unistd.h>\nint main(void) { for (;;) fork(); }";
+    hostile_interpreter(fork, "a system call that a compiler has no use for");
+    let flood = "#include <stdio.h>\nint main(void) { for (;;) puts(\"flood\"); }";
+    hostile_interpreter(flood, "it does not begin as a worker does");
+    let memory = r#"
+        #include <stdio.h>
+        #include <stdlib.h>
+        int main(void) {
+            fprintf(stderr, "got %d", malloc(64ul << 30) != NULL);
+            return 4;
+        }"#;
+    hostile_interpreter(memory, "ended with code 4; it said: got 0");
 }

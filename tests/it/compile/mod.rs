@@ -152,3 +152,38 @@ fn the_digest_depends_on_neither_workers_nor_the_compile_cache() {
         .collect();
     assert!(digests.iter().all(|it| *it == digests[0]), "{digests:?}");
 }
+
+/// As root and as an ordinary user, with the engine's defaults.
+#[test]
+fn it_compiles_inside_a_container_with_the_same_result() {
+    let directory = tempdir().unwrap();
+    let [bare, outside] = ["bare", "outside"].map(|name| directory.path().join(name));
+    minimize(&real_image("py3.11"), &bare, &["--profile", "minimal"]);
+    minimize(&bare, &outside, &["--profile", "level-1", "--no-cache"]);
+    let podman = Podman::new();
+    podman.take(&real_image("py3.11"), "localhost/python");
+    let volume = |path: &str, inside: &str| format!("{path}:{inside}:ro");
+    let volumes = [
+        volume(env!("CARGO_BIN_EXE_pycull"), "/usr/local/bin/pycull"),
+        volume(bare.to_str().unwrap(), "/bare"),
+    ];
+    for user in ["0:0", "1000:1000"] {
+        let options = [
+            "--user",
+            user,
+            "--volume",
+            &volumes[0],
+            "--volume",
+            &volumes[1],
+        ];
+        let command = "pycull minimize oci:/bare --output oci:/tmp/out --profile level-1 --no-cache --format json";
+        let command: Vec<&str> = command.split(' ').collect();
+        let output = podman.run_with(&options, "localhost/python", &command);
+        let report = output.success().json();
+        let image = &report["images"][0];
+        let digest = Layout::new(&outside).manifest_digest();
+        assert_eq!(image["after"]["manifest_digest"], digest, "{user}");
+        let sandbox = image["compiled"]["interpreters"][0]["sandbox"].as_str();
+        assert!(sandbox.unwrap().contains("seccomp"), "{sandbox:?}");
+    }
+}
