@@ -8,8 +8,8 @@ use pycull::compile::{Failure, Job, Service, ServiceError, TimeLimits, WorkerEnd
 use pycull::pyc::Level;
 
 const LIMITS: TimeLimits = TimeLimits {
-    start_up: Duration::from_millis(500),
-    source: Duration::from_millis(500),
+    start_up: Duration::from_secs(3),
+    source: Duration::from_secs(3),
 };
 /// What a worker for Python 3.11 says once it is ready.
 const READY: &str = r"printf 'pycull-worker-1\n\247\r\r\n\003\013\003tag'";
