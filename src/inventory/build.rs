@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::files::{SourceIndex, cpython_cache};
+use super::files::{SourceIndex, cpython_cache, has_module_name};
 use super::judge::{Interpreters, Judge};
 use super::trees::{self, FoundTree};
 use super::{Cache, HiddenCache, Inventory, Sizes, Source, Sourceless, Tree};
@@ -75,19 +75,15 @@ impl TreeLocator {
     }
 }
 
-/// Scripts are no modules: what lies in a `bin` is run, not imported; and no module's name has a point.
+/// Scripts are no modules: what lies in a `bin` is run, not imported.
 fn find_sources(index: &SourceIndex<'_>, locate: &TreeLocator) -> Vec<Source> {
     let mut sources = Vec::new();
     for path in &index.sources {
-        let name = path::file_name(path);
         let directory = path::file_name(path::parent(path));
-        if name.iter().filter(|byte| **byte == b'.').count() != 1
-            || matches!(directory, b"bin" | b"sbin")
-        {
+        if !has_module_name(path) || matches!(directory, b"bin" | b"sbin") {
             continue;
         }
-        let node = index.rootfs.follow(path);
-        let inode = node.and_then(|node| index.rootfs.regular_file(node));
+        let inode = index.rootfs.file_at(path);
         if let (Some(inode), Some(tree)) = (inode, locate.tree(path)) {
             sources.push(Source {
                 path: path.clone(),

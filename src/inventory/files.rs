@@ -63,13 +63,7 @@ impl<'a> SourceIndex<'a> {
     fn add_bytecode(&mut self, path: &[u8], node: NodeId, inode: InodeId) {
         let directory = path::parent(path);
         if path::file_name(directory) != b"__pycache__" {
-            // A name with more points is not importable.
-            if path::file_name(path)
-                .iter()
-                .filter(|byte| **byte == b'.')
-                .count()
-                == 1
-            {
+            if has_module_name(path) {
                 self.sourceless.push(NamedFile {
                     path: path.to_vec(),
                     node,
@@ -87,10 +81,7 @@ impl<'a> SourceIndex<'a> {
             node,
             inode,
             data: self.rootfs.inode(inode).data,
-            source_inode: self
-                .rootfs
-                .follow(&source)
-                .and_then(|node| self.rootfs.regular_file(node)),
+            source_inode: self.rootfs.file_at(&source),
             source,
             tag,
             level: name.level(),
@@ -140,6 +131,12 @@ impl<'a> SourceIndex<'a> {
         };
         has_module("os") && has_module("site") && has_module("encodings/__init__")
     }
+}
+
+/// Whether a file could be a module by its name: the only point in it is that before its suffix.
+pub(super) fn has_module_name(file: &[u8]) -> bool {
+    let points = path::file_name(file).iter().filter(|byte| **byte == b'.');
+    points.count() == 1
 }
 
 /// A cache's name and tag, where it is one of CPython's; others' caches are left alone.

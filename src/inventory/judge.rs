@@ -147,11 +147,7 @@ impl Judge<'_> {
             bytes: self.rootfs.inode(file.inode).size,
             tree: locate.tree(&file.path),
             // Python 2 keeps its caches there.
-            shadowed: !python2
-                && self
-                    .rootfs
-                    .follow(source)
-                    .is_some_and(|node| self.rootfs.regular_file(node).is_some()),
+            shadowed: !python2 && self.rootfs.file_at(source).is_some(),
             malformed,
         }
     }

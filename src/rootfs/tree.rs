@@ -237,6 +237,11 @@ impl Rootfs {
             .filter(|inode| self.inode(*inode).kind == InodeKind::File)
     }
 
+    /// The inode of the regular file at a path, symlinks followed.
+    pub fn file_at(&self, path: &[u8]) -> Option<InodeId> {
+        self.regular_file(self.follow(path)?)
+    }
+
     /// Every path with its node, directories before what is in them, names sorted.
     pub fn walk(&self) -> impl Iterator<Item = (Vec<u8>, NodeId)> + '_ {
         let mut pending = vec![(Vec::new(), ROOT)];

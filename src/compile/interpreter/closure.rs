@@ -8,7 +8,7 @@ use super::elf::{self, Architecture, Needs};
 use super::find::{Candidate, StandardLibrary};
 use super::image_files::ImageFiles;
 use super::libraries::{Object, Role, Walk};
-use super::search::{self, Loader, entries, regular_file};
+use super::search::{self, Loader, entries};
 use super::start_files::{StartFile, start_files};
 use crate::rootfs::{InodeId, Rootfs, path};
 
@@ -173,10 +173,12 @@ fn loader(
     let Some(path) = &needs.loader else {
         return Ok(None);
     };
-    let inode = regular_file(rootfs, path).ok_or_else(|| InterpreterError::Loader {
-        path: text(&candidate.path),
-        loader: text(path),
-    })?;
+    let inode = rootfs
+        .file_at(path)
+        .ok_or_else(|| InterpreterError::Loader {
+            path: text(&candidate.path),
+            loader: text(path),
+        })?;
     Ok(Some((Loader::of(path), inode)))
 }
 
@@ -197,7 +199,7 @@ fn likely_files(rootfs: &Rootfs, library: &StandardLibrary) -> Vec<InodeId> {
                     .chain(&LIKELY_LOADERS)
                     .any(|start| begins(start))
             });
-        found.extend(names.filter_map(|name| regular_file(rootfs, &path::join(&directory, name))));
+        found.extend(names.filter_map(|name| rootfs.file_at(&path::join(&directory, name))));
     }
     found
 }

@@ -7,7 +7,7 @@ use super::closure::text;
 use super::elf::{self, Needs};
 use super::find::{Candidate, StandardLibrary};
 use super::image_files::ImageFiles;
-use super::search::{self, Loader, expand, regular_file};
+use super::search::{self, Loader, expand};
 use super::start_files::StartFile;
 use crate::rootfs::{InodeId, path};
 
@@ -168,7 +168,7 @@ impl<'a, 'b> Walk<'a, 'b> {
             };
             let directory = rootfs.path(node);
             let file = path::join(&directory, name);
-            let Some(inode) = regular_file(rootfs, &file) else {
+            let Some(inode) = rootfs.file_at(&file) else {
                 continue;
             };
             if self.files.get(inode).is_none() {

@@ -71,7 +71,7 @@ pub(super) fn system_directories(
         Loader::Musl(architecture) => {
             let path = [b"etc/ld-musl-", architecture.as_slice(), b".path"].concat();
             let default = b"/lib:/usr/local/lib:/usr/lib".to_vec();
-            let list = match regular_file(rootfs, &path) {
+            let list = match rootfs.file_at(&path) {
                 Some(inode) => text(inode).unwrap_or_else(|| {
                     unread.insert(inode);
                     Vec::new()
@@ -108,10 +108,10 @@ pub(super) fn likely_configuration(rootfs: &Rootfs) -> Vec<InodeId> {
     let musl = entries(rootfs, b"etc")
         .filter(|(name, _)| name.starts_with(b"ld-musl-"))
         .map(|(_, node)| node);
-    let own = regular_file(rootfs, CONFIGURATION);
+    let own = rootfs.file_at(CONFIGURATION);
     let others = included.chain(musl).take(MOST);
     own.into_iter()
-        .chain(others.filter_map(|node| regular_file(rootfs, &rootfs.path(node))))
+        .chain(others.filter_map(|node| rootfs.file_at(&rootfs.path(node))))
         .collect()
 }
 
@@ -173,11 +173,6 @@ fn replace(text: &[u8], part: &[u8], by: &[u8]) -> Vec<u8> {
     result
 }
 
-/// A regular file at a path, symlinks followed.
-pub(super) fn regular_file(rootfs: &Rootfs, path: &[u8]) -> Option<InodeId> {
-    rootfs.regular_file(rootfs.follow(path)?)
-}
-
 /// What is in a directory, sorted by name; nothing where it is none.
 pub(super) fn entries<'a>(
     rootfs: &'a Rootfs,
@@ -207,7 +202,7 @@ struct Configuration<'a> {
 impl Configuration<'_> {
     /// Reads a file and what it includes, each once.
     fn read(&mut self, file: &[u8]) {
-        let Some(inode) = regular_file(self.rootfs, file) else {
+        let Some(inode) = self.rootfs.file_at(file) else {
             return;
         };
         if self.seen.len() >= MOST || !self.seen.insert(inode) {
@@ -308,7 +303,7 @@ mod tests {
         let held: HashMap<InodeId, Vec<u8>> = texts
             .iter()
             .map(|(path, text)| {
-                let inode = regular_file(&rootfs, path.as_bytes()).unwrap();
+                let inode = rootfs.file_at(path.as_bytes()).unwrap();
                 (inode, text.as_bytes().to_vec())
             })
             .collect();

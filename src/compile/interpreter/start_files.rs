@@ -3,7 +3,7 @@
 
 use super::InterpreterError;
 use super::find::StandardLibrary;
-use super::search::{entries, regular_file};
+use super::search::entries;
 use crate::rootfs::{InodeId, Rootfs, path};
 
 /// What the interpreter knows its library by (Modules/getpath.c and getpath.py); never read.
@@ -92,7 +92,7 @@ fn encodings<'a>(
     let directory = path::join(&library.path, b"encodings");
     let has_source = |name: &[u8]| {
         let source = &name[..name.len() - 1];
-        regular_file(rootfs, &path::join(&directory, source)).is_some()
+        rootfs.file_at(&path::join(&directory, source)).is_some()
     };
     let names: Vec<Vec<u8>> = entries(rootfs, &directory)
         .map(|(name, _)| name)
@@ -105,7 +105,7 @@ fn encodings<'a>(
 }
 
 fn start_file(rootfs: &Rootfs, library: &StandardLibrary, path: Vec<u8>) -> Option<StartFile> {
-    let inode = regular_file(rootfs, &path::join(&library.path, &path))?;
+    let inode = rootfs.file_at(&path::join(&library.path, &path))?;
     Some(StartFile {
         path,
         inode,
