@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Drops, NewHeader, Policy, Reason, Warning};
 use crate::inventory::{Cache, Inventory, Status};
 use crate::profile::InvalidationMode;
-use crate::pyc::{Header, Invalidation, python_mtime};
+use crate::pyc::{Header, Invalidation};
 use crate::rootfs::{InodeId, MemberId};
 use crate::scan::Contents;
 use crate::tar::{Kind, Timestamp};
@@ -43,11 +43,7 @@ pub(super) fn headers(
         let Some((old, new)) = old_and_new(inventory, policy, staying, data) else {
             continue;
         };
-        let header = new.map(|new| Header {
-            invalidation: new,
-            ..old
-        });
-        match header {
+        match new {
             Some(header) if header == old => {}
             Some(header)
                 if is_plain_file(inventory, data)
@@ -75,13 +71,13 @@ fn reason(cache: &Cache, policy: &Policy<'_>) -> Reason {
     }
 }
 
-/// A cache's header, and what it should be tied to its source by; `None` where that cannot be said.
+/// A cache's header, and what it should be; `None` where that cannot be said.
 fn old_and_new(
     inventory: &Inventory,
     policy: &Policy<'_>,
     cache: &Cache,
     data: MemberId,
-) -> Option<(Header, Option<Invalidation>)> {
+) -> Option<(Header, Option<Header>)> {
     let bytecode = inventory.layers[data.layer].bytecode.get(&data.index)?;
     let old = *bytecode.header.as_ref().ok()?;
     let source = inventory.rootfs.inode(cache.source_inode?);
@@ -89,27 +85,18 @@ fn old_and_new(
         .source_hashes
         .get(&(source.data, old.magic))
         .copied();
-    // Before 3.7 a header has no place for a hash.
-    let hash = hash.filter(|_| old.length == 16);
     let mode = match (policy.invalidation, &old.invalidation) {
         (InvalidationMode::Keep, Invalidation::Timestamp { .. }) => InvalidationMode::Timestamp,
         (InvalidationMode::Keep, Invalidation::CheckedHash(_)) => InvalidationMode::CheckedHash,
         (mode, _) => mode,
     };
+    let Timestamp {
+        seconds,
+        nanoseconds,
+    } = inventory.member(source.data).mtime;
     let new = match mode {
-        InvalidationMode::Keep => Some(old.invalidation),
-        InvalidationMode::Timestamp => {
-            let Timestamp {
-                seconds,
-                nanoseconds,
-            } = inventory.member(source.data).mtime;
-            Some(Invalidation::Timestamp {
-                mtime: python_mtime(seconds, nanoseconds),
-                size: (old.length > 8).then_some(source.size as u32),
-            })
-        }
-        InvalidationMode::CheckedHash => hash.map(Invalidation::CheckedHash),
-        InvalidationMode::UncheckedHash => hash.map(Invalidation::UncheckedHash),
+        InvalidationMode::Keep => Some(old),
+        mode => mode.header(old.magic, (seconds, nanoseconds), source.size, hash),
     };
     Some((old, new))
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub use load::{BUILT_IN, BuiltIn, ProfileError, load};
 pub use runtime_level::runtime_level;
 
-use crate::pyc::Level;
+use crate::pyc::{Header, Invalidation, Level, Magic};
 
 /// A profile, checked.
 #[derive(Debug, Clone)]
@@ -113,6 +113,30 @@ pub enum InvalidationMode {
     CheckedHash,
     /// By a hash that no import looks at.
     UncheckedHash,
+}
+
+impl InvalidationMode {
+    /// Whether it takes the hashes of sources.
+    pub fn is_by_hash(self) -> bool {
+        matches!(self, Self::CheckedHash | Self::UncheckedHash)
+    }
+
+    /// The header of a cache of a source with that modification time, in seconds and nanoseconds, size in
+    /// bytes, and hash. `None` for [`Self::Keep`], and where there is no hash or no place for it.
+    pub fn header(
+        self,
+        magic: Magic,
+        mtime: (i64, u32),
+        size: u64,
+        hash: Option<[u8; 8]>,
+    ) -> Option<Header> {
+        match self {
+            Self::Keep => None,
+            Self::Timestamp => Some(Header::by_time(magic, mtime, size)),
+            Self::CheckedHash => Header::by_hash(magic, Invalidation::CheckedHash(hash?)),
+            Self::UncheckedHash => Header::by_hash(magic, Invalidation::UncheckedHash(hash?)),
+        }
+    }
 }
 
 impl fmt::Display for InvalidationMode {

@@ -11,7 +11,7 @@
 
 use thiserror::Error;
 
-use super::Magic;
+use super::{Magic, python_mtime};
 
 /// The magic number that came with the source size (3.3a1, bpo-13645).
 const FIRST_WITH_SIZE: u16 = 3210;
@@ -98,6 +98,31 @@ impl Header {
             }
         };
         Ok(Header {
+            magic,
+            invalidation,
+            length,
+        })
+    }
+
+    /// The header of a cache that is tied to a source of that modification time, in seconds and
+    /// nanoseconds, and size, in bytes.
+    pub fn by_time(magic: Magic, (seconds, nanoseconds): (i64, u32), size: u64) -> Header {
+        let length = header_length(magic);
+        Header {
+            magic,
+            invalidation: Invalidation::Timestamp {
+                mtime: python_mtime(seconds, nanoseconds),
+                size: (length > 8).then_some(size as u32),
+            },
+            length,
+        }
+    }
+
+    /// The header of a cache that is tied to its source in another way; `None` where an interpreter with
+    /// that magic number knows no other (PEP 552).
+    pub fn by_hash(magic: Magic, invalidation: Invalidation) -> Option<Header> {
+        let length = header_length(magic);
+        (length == 16).then_some(Header {
             magic,
             invalidation,
             length,

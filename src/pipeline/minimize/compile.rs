@@ -13,11 +13,9 @@ use crate::member_data::read_members;
 use crate::oci::BlobStore;
 use crate::pipeline::{Options, PipelineError};
 use crate::plan::{CompileOutcome, Plan};
-use crate::profile::{InvalidationMode, Profile};
+use crate::profile::Profile;
 use crate::progress::Phase;
-use crate::pyc::{
-    CpythonVersion, Header, Invalidation, Level, Magic, canonical_body, python_mtime, source_hash,
-};
+use crate::pyc::{CpythonVersion, Header, Level, Magic, canonical_body, source_hash};
 use crate::report::model::InterpreterRow;
 use crate::rewrite::compiled::CompiledCaches;
 use crate::rootfs::MemberId;
@@ -135,7 +133,7 @@ impl Compiler<'_> {
         };
         result.interpreters.push(interpreter.row());
         let magic = service.ready().magic;
-        if version < CpythonVersion::new(3, 7) && self.wants_hashes() {
+        if version < CpythonVersion::new(3, 7) && self.profile.invalidation.is_by_hash() {
             result.warnings.push(format!(
                 "tied what was compiled for Python {version} by timestamp: it knows no other way (PEP 552)"
             ));
@@ -167,7 +165,7 @@ impl Compiler<'_> {
                 observer.advance(size(&compiled.index));
                 observer.item_done();
                 let hash = lock(&hashes).remove(&compiled.index);
-                let header = self.header(version, magic, compiled.index, hash);
+                let header = self.header(magic, compiled.index, hash);
                 if written.is_ok() {
                     written = keep(compiled, header, result);
                 }
@@ -194,7 +192,7 @@ impl Compiler<'_> {
             names.entry(data).or_default().push(*source);
         }
         let members: BTreeSet<MemberId> = names.keys().copied().collect();
-        let wants_hashes = self.wants_hashes();
+        let wants_hashes = self.profile.invalidation.is_by_hash();
         let layers = &self.inventory.layers;
         read_members(self.store, layers, &members, &mut |member, data| {
             for index in names.get(&member).into_iter().flatten() {
@@ -212,38 +210,16 @@ impl Compiler<'_> {
         })
     }
 
-    fn wants_hashes(&self) -> bool {
-        matches!(
-            self.profile.invalidation,
-            InvalidationMode::CheckedHash | InvalidationMode::UncheckedHash
-        )
-    }
-
     /// What the caches of a source begin with (PEP 552).
-    fn header(
-        &self,
-        version: CpythonVersion,
-        magic: Magic,
-        source: usize,
-        hash: Option<[u8; 8]>,
-    ) -> Vec<u8> {
+    fn header(&self, magic: Magic, source: usize, hash: Option<[u8; 8]>) -> Vec<u8> {
         let inode = self.inventory.sources[source].inode;
         let inode = self.inventory.rootfs.inode(inode);
         let mtime = self.inventory.member(inode.data).mtime;
-        let has_flags = version >= CpythonVersion::new(3, 7);
-        let invalidation = match (self.profile.invalidation, hash.filter(|_| has_flags)) {
-            (InvalidationMode::CheckedHash, Some(hash)) => Invalidation::CheckedHash(hash),
-            (InvalidationMode::UncheckedHash, Some(hash)) => Invalidation::UncheckedHash(hash),
-            _ => Invalidation::Timestamp {
-                mtime: python_mtime(mtime.seconds, mtime.nanoseconds),
-                size: Some(inode.size as u32),
-            },
-        };
-        let header = Header {
-            magic,
-            invalidation,
-            length: if has_flags { 16 } else { 12 },
-        };
+        let mtime = (mtime.seconds, mtime.nanoseconds);
+        let mode = self.profile.invalidation;
+        let header = mode
+            .header(magic, mtime, inode.size, hash)
+            .unwrap_or_else(|| Header::by_time(magic, mtime, inode.size));
         header.to_bytes()
     }
 

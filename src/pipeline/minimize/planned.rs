@@ -10,7 +10,7 @@ use crate::oci::Image;
 use crate::pipeline::summary::path_text;
 use crate::pipeline::{Options, PipelineError, survey};
 use crate::plan::{Compilation, CompileOutcome, Plan, Policy, plan};
-use crate::profile::{InvalidationMode, Levels, Profile, runtime_level};
+use crate::profile::{Levels, Profile, runtime_level};
 use crate::pyc::Level;
 use crate::rewrite::compiled::NewMembers;
 use crate::transport::Source;
@@ -44,10 +44,7 @@ pub(super) fn plan_image<'a>(
             }
         },
     };
-    let needs_hashes = matches!(
-        profile.invalidation,
-        InvalidationMode::CheckedHash | InvalidationMode::UncheckedHash
-    );
+    let needs_hashes = profile.invalidation.is_by_hash();
     let inventory = survey(&*source.store, image, needs_hashes, options)?;
     let mut planned = Planned {
         image,
