@@ -6,11 +6,12 @@ use std::ops::ControlFlow;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::cache::{Answer, Answers, CompileCache, Key};
 use super::protocol::{self, Job, Ready};
 use super::worker::{TimeLimits, Worker, WorkerEnd, WorkerFailure};
+use crate::parallel::lock;
 use crate::pyc::{Level, MarshalError, canonical_body, level_one_is_level_zero};
 
 /// The worker's program, for `python -c`.
@@ -299,10 +300,6 @@ fn levels_to_compile(job: &Job) -> Vec<Level> {
 enum Fatal {
     Start(WorkerFailure),
     Deaths(WorkerFailure),
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a thread returned, or its panic.

@@ -3,7 +3,7 @@
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use super::protocol::{self, Answer, Job, Ready};
 use super::sandbox;
 use super::timed_pipe::TimedPipe;
+use crate::parallel::lock;
 use crate::pyc::Level;
 
 /// How long a worker may take.
@@ -227,7 +228,7 @@ impl Tail {
         let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = stderr.read(&mut buffer) {
-                let mut tail = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut tail = lock(&kept);
                 tail.extend_from_slice(&buffer[..count]);
                 let surplus = tail.len().saturating_sub(TAIL);
                 tail.drain(..surplus);
@@ -243,6 +244,6 @@ impl Tail {
         while !self.reader.is_finished() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(1));
         }
-        std::mem::take(&mut self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut lock(&self.bytes))
     }
 }

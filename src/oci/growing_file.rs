@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::parallel::lock;
+
 /// The two ends of `file`, which is empty.
 pub(super) fn growing(file: File) -> (GrowingWriter, GrowingReader) {
     let shared = Arc::new(Shared {
@@ -36,7 +38,7 @@ struct Progress {
 
 impl Shared {
     fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.progress)
     }
 }
 

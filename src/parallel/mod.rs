@@ -5,8 +5,14 @@ mod read_ahead;
 
 pub use read_ahead::{ReadAhead, read_ahead};
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Waits for a mutex. What a thread left when it panicked is taken as it is: the panic is passed on where
+/// the thread is joined.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Applies `work` to every item on at most `jobs` threads; results come in the items' order.
 ///
@@ -31,10 +37,7 @@ where
             let Some(item) = items.get(index) else { break };
             let result = work(index, item);
             failed.fetch_or(result.is_err(), Ordering::Relaxed);
-            results
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .push((index, result));
+            lock(&results).push((index, result));
         }
     };
     std::thread::scope(|scope| {
@@ -43,9 +46,7 @@ where
         }
         run();
     });
-    let mut results = results
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_by_key(|(index, _)| *index);
     results.into_iter().map(|(_, result)| result).collect()
 }

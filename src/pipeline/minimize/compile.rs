@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::CompileOptions;
 use super::interpreters::{Interpreters, NoInterpreter};
@@ -11,6 +11,7 @@ use crate::compile::{Body, Compiled, Failure, Job, Service, ServiceError};
 use crate::inventory::Inventory;
 use crate::member_data::read_members;
 use crate::oci::BlobStore;
+use crate::parallel::lock;
 use crate::pipeline::{Options, PipelineError};
 use crate::plan::{CompileOutcome, Plan};
 use crate::profile::Profile;
@@ -304,8 +305,4 @@ fn keep(compiled: Compiled, header: Vec<u8>, result: &mut CompileResult) -> std:
 fn pairs(wanted: &Wanted) -> impl Iterator<Item = (usize, Level)> + '_ {
     let levels = wanted.iter();
     levels.flat_map(|(source, levels)| levels.iter().map(|level| (*source, *level)))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
