@@ -1,0 +1,132 @@
+//! Which members go.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{Policy, Reason, Warning, verdict};
+use crate::inventory::Inventory;
+use crate::rootfs::{Fate, MemberId, path};
+
+/// What goes, and why.
+pub(super) type Drops = BTreeMap<MemberId, Reason>;
+
+/// The caches that go by what `policy` says of each; those that are `mended` stay.
+pub(super) fn choose(
+    inventory: &Inventory,
+    policy: &Policy<'_>,
+    mended: &BTreeSet<MemberId>,
+    warnings: &mut Vec<Warning>,
+) -> Drops {
+    let mut drops = Drops::new();
+    let mut below: HashMap<&[u8], Vec<MemberId>> = HashMap::new();
+    for hidden in &inventory.hidden {
+        below.entry(&hidden.path).or_default().push(hidden.member);
+        if policy.drops_hidden(&hidden.path) {
+            drops.insert(
+                hidden.member,
+                Reason::Hidden {
+                    layer: hidden.by.layer + 1,
+                },
+            );
+        }
+    }
+    let not_caches = covered_paths(inventory);
+    for cache in &inventory.caches {
+        warnings.extend(super::verdict::reservation(cache, policy));
+        let Some(reason) = verdict(cache, policy).filter(|_| !mended.contains(&cache.member))
+        else {
+            continue;
+        };
+        if not_caches.contains(&cache.path) {
+            warnings.push(Warning::WouldUncover {
+                path: cache.path.clone(),
+            });
+            continue;
+        }
+        drops.insert(cache.member, reason);
+        for member in below.get(&*cache.path).into_iter().flatten() {
+            drops.entry(*member).or_insert(Reason::Uncovered);
+        }
+    }
+    drops
+}
+
+/// Paths in `__pycache__` where something lies hidden that is not a cache which would go too.
+fn covered_paths(inventory: &Inventory) -> BTreeSet<Vec<u8>> {
+    let caches: BTreeSet<MemberId> = inventory
+        .hidden
+        .iter()
+        .map(|hidden| hidden.member)
+        .collect();
+    let mut paths = BTreeSet::new();
+    for (layer, scan) in inventory.layers.iter().enumerate() {
+        for (index, member) in scan.members.iter().enumerate() {
+            let id = MemberId { layer, index };
+            if matches!(inventory.rootfs.fate(id), Fate::Hidden { .. }) && !caches.contains(&id) {
+                let path = inventory.rootfs.member_path(id, &member.path);
+                paths.extend(entry_of_cache_directory(&path));
+            }
+        }
+    }
+    paths
+}
+
+/// The path of what lies in a `__pycache__`, for it and for all below it.
+fn entry_of_cache_directory(path: &[u8]) -> Option<Vec<u8>> {
+    let parts = path::components(path);
+    let directory = parts.iter().position(|part| *part == b"__pycache__")?;
+    parts.get(..directory + 2).map(|parts| parts.join(&b'/'))
+}
+
+/// A hardlink whose target lies in a lower layer keeps that target: not every engine could
+/// extract it otherwise, and its content is nowhere else. What covers the target then stays too,
+/// for else the target would come back.
+pub(super) fn keep_what_upper_layers_need(
+    inventory: &Inventory,
+    drops: &mut Drops,
+    warnings: &mut Vec<Warning>,
+) {
+    let mut links: Vec<MemberId> = inventory.rootfs.links().map(|(link, _)| link).collect();
+    // From the top down: a target that stays may be a link that needs one further down.
+    links.sort_unstable_by(|a, b| b.cmp(a));
+    let visible: HashMap<&[u8], MemberId> = inventory
+        .caches
+        .iter()
+        .map(|cache| (&*cache.path, cache.member))
+        .collect();
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for link in &links {
+            let Some(target) = needed_below(inventory, drops, *link) else {
+                continue;
+            };
+            drops.remove(&target);
+            changed = true;
+            let path = inventory
+                .rootfs
+                .member_path(target, &inventory.member(target).path);
+            if let Some(cover) = visible.get(&*path) {
+                drops.remove(cover);
+            }
+            warnings.push(Warning::NeededAbove {
+                path,
+                layer: link.layer + 1,
+            });
+        }
+    }
+}
+
+/// The member in a lower layer that a link which stays would lose.
+fn needed_below(inventory: &Inventory, drops: &Drops, link: MemberId) -> Option<MemberId> {
+    if drops.contains_key(&link) {
+        return None;
+    }
+    let mut target = inventory.rootfs.link_target(link)?;
+    while target.layer == link.layer {
+        if !drops.contains_key(&target) {
+            return None;
+        }
+        target = inventory.rootfs.link_target(target)?;
+    }
+    drops.contains_key(&target).then_some(target)
+}

@@ -1,0 +1,103 @@
+//! What to say of what is left alone.
+
+use std::fmt;
+
+use crate::pyc::CpythonVersion;
+
+/// What was left alone though the profile might have meant it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// A hardlink in an upper layer needs the file.
+    NeededAbove {
+        /// The file.
+        path: Vec<u8>,
+        /// The layer of the link, counted from 1.
+        layer: usize,
+    },
+    /// Something else than a file lies below it and would come back.
+    WouldUncover {
+        /// The cache.
+        path: Vec<u8>,
+    },
+    /// What it is could not be told.
+    Unexamined {
+        /// The cache.
+        path: Vec<u8>,
+        /// Why.
+        reason: String,
+    },
+    /// An optimization beyond level 2.
+    OtherOptimization {
+        /// The cache.
+        path: Vec<u8>,
+    },
+    /// A source that is too large or sparse, or whose caches have no directory to lie in.
+    CannotCompile {
+        /// The source.
+        path: Vec<u8>,
+    },
+    /// Sources for a Python that pycull cannot compile for, or does not know.
+    NoVersion {
+        /// Their tree.
+        path: Vec<u8>,
+        /// The Python, where it is known.
+        version: Option<CpythonVersion>,
+        /// Their number.
+        sources: usize,
+    },
+    /// A cache whose header cannot be written anew.
+    CannotConvert {
+        /// The cache.
+        path: Vec<u8>,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+        match self {
+            Self::NeededAbove { path, layer } => write!(
+                f,
+                "kept {}: a hardlink in layer {layer} points at it",
+                text(path)
+            ),
+            Self::WouldUncover { path } => write!(
+                f,
+                "kept {}: it covers something in a lower layer that is no cache",
+                text(path)
+            ),
+            Self::Unexamined { path, reason } => write!(f, "kept {}: {reason}", text(path)),
+            Self::OtherOptimization { path } => write!(
+                f,
+                "kept {}: its optimization is none of the levels 0, 1 and 2",
+                text(path)
+            ),
+            Self::CannotCompile { path } => write!(
+                f,
+                "did not compile {}: it is sparse or larger than 16 MiB, or its __pycache__ is no directory",
+                text(path)
+            ),
+            Self::NoVersion {
+                path,
+                version,
+                sources,
+            } => match version {
+                Some(version) => write!(
+                    f,
+                    "did not compile {sources} sources in /{}: they are for Python {version}; 3.6 to 3.15 can be compiled",
+                    text(path)
+                ),
+                None => write!(
+                    f,
+                    "did not compile {sources} sources in /{}: nothing says for which Python they are",
+                    text(path)
+                ),
+            },
+            Self::CannotConvert { path } => write!(
+                f,
+                "kept the invalidation of {}: its header has no place for a hash, or other files share its data",
+                text(path)
+            ),
+        }
+    }
+}
