@@ -43,6 +43,15 @@ impl Inventory {
     pub fn member(&self, id: MemberId) -> &crate::tar::Member {
         &self.layers[id.layer].members[id.index]
     }
+
+    /// The names that each file has among the caches.
+    pub fn caches_by_file(&self) -> BTreeMap<InodeId, Vec<&Cache>> {
+        let mut files: BTreeMap<InodeId, Vec<&Cache>> = BTreeMap::new();
+        for cache in &self.caches {
+            files.entry(cache.inode).or_default().push(cache);
+        }
+        files
+    }
 }
 
 /// What a tree holds.

@@ -7,7 +7,7 @@ use super::{Compilation, CompileOutcome, Drops, Policy, Warning};
 use crate::inventory::{Cache, Inventory, Source, Status};
 use crate::profile::{Missing, Placement, Stale};
 use crate::pyc::{CpythonTag, CpythonVersion, Level, Magic, cache_file_name};
-use crate::rootfs::{Content, InodeId, MemberId, path};
+use crate::rootfs::{Content, MemberId, path};
 use crate::tar::Kind;
 
 /// The caches that a policy wants and the image has not, or not fresh, by source and level.
@@ -30,7 +30,7 @@ pub(super) fn choose(
     let mut versionless: BTreeMap<usize, usize> = BTreeMap::new();
     for (index, source) in inventory.sources.iter().enumerate() {
         let version = inventory.trees[source.tree].version;
-        let wanted = wanted_levels(inventory, policy, drops, &caches, source);
+        let wanted = wanted_levels(inventory, policy, drops, &caches, index);
         if wanted.is_empty() {
             continue;
         }
@@ -42,11 +42,7 @@ pub(super) fn choose(
             });
         } else {
             let has_failed = |level| outcome.failed.contains(&(index, level));
-            let new = wanted.into_iter().filter(|it| !has_failed(it.level));
-            chosen.extend(new.map(|it| Compilation {
-                source: index,
-                ..it
-            }));
+            chosen.extend(wanted.into_iter().filter(|it| !has_failed(it.level)));
         }
     }
     warnings.extend(versionless.into_iter().map(|(tree, sources)| {
@@ -65,27 +61,28 @@ fn can_be_compiled(version: CpythonVersion) -> bool {
     version >= CpythonVersion::new(3, 6) && Magic::final_for(version.major, version.minor).is_some()
 }
 
-/// The levels of a source that are to be compiled; the index of the source is not filled in.
+/// The levels of a source that are to be compiled. `source` is its index.
 fn wanted_levels(
     inventory: &Inventory,
     policy: &Policy<'_>,
     drops: &Drops,
     caches: &HashMap<&[u8], &Cache>,
-    source: &Source,
+    source: usize,
 ) -> Vec<Compilation> {
-    let version = inventory.trees[source.tree].version;
+    let Source { path, tree, .. } = &inventory.sources[source];
+    let version = inventory.trees[*tree].version;
     let tag = version.map_or(CpythonTag { major: 3, minor: 0 }, |version| CpythonTag {
         major: version.major,
         minor: version.minor,
     });
     let wanted = policy.levels.iter().filter_map(|level| {
-        let path = cache_path(&source.path, tag, *level);
+        let path = cache_path(path, tag, *level);
         let cache = caches.get(&*path).copied();
         let is_wanted =
             policy.is_in_scope(&path) && is_wanted(inventory, policy, drops, cache, &path);
         let stale = cache.filter(|cache| is_stale(cache));
         is_wanted.then(|| Compilation {
-            source: 0,
+            source,
             level: *level,
             stale: stale.map(|cache| inventory.rootfs.inode(cache.inode).data),
             path,
@@ -196,14 +193,11 @@ pub(super) fn mended(
     policy: &Policy<'_>,
     outcome: &CompileOutcome,
 ) -> BTreeSet<MemberId> {
-    let mut files: BTreeMap<InodeId, Vec<&Cache>> = BTreeMap::new();
-    if !outcome.current.is_empty() {
-        for cache in &inventory.caches {
-            files.entry(cache.inode).or_default().push(cache);
-        }
-    }
     let mut mended = BTreeSet::new();
-    for (inode, names) in files {
+    if outcome.current.is_empty() {
+        return mended;
+    }
+    for (inode, names) in inventory.caches_by_file() {
         let file = inventory.rootfs.inode(inode);
         let is_listed = |cache: &&&Cache| {
             let level = cache.level.is_some_and(|it| policy.levels.contains(&it));

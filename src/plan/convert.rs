@@ -31,11 +31,7 @@ pub(super) fn headers(
         let is_true = cache.status == Status::Fresh || mended.contains(&cache.member);
         is_true && policy.is_in_scope(&cache.path) && !drops.contains_key(&cache.member)
     };
-    let mut files: BTreeMap<InodeId, Vec<&Cache>> = BTreeMap::new();
-    for cache in &inventory.caches {
-        files.entry(cache.inode).or_default().push(cache);
-    }
-    for (inode, names) in files {
+    for (inode, names) in inventory.caches_by_file() {
         let Some(staying) = names.iter().find(|cache| is_meant(cache)) else {
             continue;
         };
