@@ -13,7 +13,7 @@ use crate::inventory::{Inventory, Source};
 use crate::plan::Compilation;
 use crate::pyc::Level;
 use crate::rewrite::layer::Piece;
-use crate::rootfs::{NodeId, path};
+use crate::rootfs::path;
 use crate::tar::{BLOCK, Kind, Member, NewKind, NewMember, Timestamp, Xattr, new_headers};
 
 /// The compiled caches of an image.
@@ -29,12 +29,6 @@ struct CompiledSource {
     header: Vec<u8>,
     /// By level, where the bodies lie in the file. The same bodies lie in the same place.
     bodies: [Option<Range<u64>>; 3],
-}
-
-impl CompiledSource {
-    fn bytes(&self, body: &Range<u64>) -> u64 {
-        self.header.len() as u64 + (body.end - body.start)
-    }
 }
 
 impl CompiledCaches {
@@ -92,8 +86,8 @@ impl CompiledCaches {
         Ok(body)
     }
 
-    /// The members for the caches on a list, in its order, and how many files and bytes of data they
-    /// are. Directories come before what is in them, each once.
+    /// The members for the caches on a list, in its order, as pieces of a tar stream. Directories come
+    /// before what is in them, each once.
     ///
     /// `layer` is the index of the layer that they are added to; `None` for a new one above all others,
     /// which repeats the directories above: engines take a layer's word for them.
@@ -103,42 +97,70 @@ impl CompiledCaches {
         list: &[Compilation],
         hardlink: bool,
         layer: Option<usize>,
-    ) -> NewMembers {
-        let mut new = NewMembers::default();
+    ) -> Vec<Piece> {
+        let mut members = NewMembers(Vec::new());
         let mut directories = Directories::new(inventory, layer);
-        let mut previous: Option<(usize, Vec<Named<'_>>)> = None;
-        for cache in list {
-            let Some(compiled) = self.sources.get(&cache.source) else {
-                continue;
+        for new in self.files(list, hardlink) {
+            let source = &inventory.sources[new.cache.source];
+            directories.announce(source, &new.cache.path, &mut members);
+            let kind = match new.link {
+                Some(target) => NewKind::Hardlink(target.to_vec()),
+                None => NewKind::File(new.bytes()),
             };
-            let Some(body) = compiled.bodies[cache.level.index()].clone() else {
-                continue;
-            };
-            let source = &inventory.sources[cache.source];
-            directories.announce(source, &cache.path, &mut new);
-            let names = match &mut previous {
-                Some((index, names)) if *index == cache.source => names,
-                _ => &mut previous.insert((cache.source, Vec::new())).1,
-            };
-            let same = names.iter().find(|(place, _)| *place == body && hardlink);
-            let kind = match same {
-                Some((_, target)) => NewKind::Hardlink(target.to_vec()),
-                None => NewKind::File(compiled.bytes(&body)),
-            };
-            new.push(&cache_member(inventory, source, &cache.path, kind.clone()));
-            if let NewKind::File(bytes) = kind {
-                new.bytes += bytes;
-                new.push_data(&compiled.header, body.clone(), bytes);
-                names.push((body, &cache.path));
+            members.push(&cache_member(inventory, source, &new.cache.path, kind));
+            if new.link.is_none() {
+                members.push_data(&new.compiled.header, new.body.clone(), new.bytes());
             }
-            new.files += 1;
         }
-        new
+        members.0
+    }
+
+    /// Bytes of data of the caches on a list: of those that are not links.
+    pub fn bytes(&self, list: &[Compilation], hardlink: bool) -> u64 {
+        let data = self.files(list, hardlink).filter(|new| new.link.is_none());
+        data.map(|new| new.bytes()).sum()
+    }
+
+    /// The caches on a list that were compiled. Where `hardlink` says so, a level that is the same as one
+    /// before it of the same source is a link to that.
+    fn files<'a>(
+        &'a self,
+        list: &'a [Compilation],
+        hardlink: bool,
+    ) -> impl Iterator<Item = NewFile<'a>> {
+        list.iter()
+            .enumerate()
+            .filter_map(move |(position, cache)| {
+                let compiled = self.sources.get(&cache.source)?;
+                let body = |level: Level| compiled.bodies[level.index()].as_ref();
+                let own = body(cache.level)?;
+                let earlier = list[..position].iter().rev();
+                let levels = earlier.take_while(|other| other.source == cache.source);
+                let first = levels.filter(|other| body(other.level) == Some(own)).last();
+                Some(NewFile {
+                    cache,
+                    compiled,
+                    body: own,
+                    link: first.filter(|_| hardlink).map(|first| &*first.path),
+                })
+            })
     }
 }
 
-/// A body's place, and the first cache that has it.
-type Named<'a> = (Range<u64>, &'a [u8]);
+/// A cache as a file.
+struct NewFile<'a> {
+    cache: &'a Compilation,
+    compiled: &'a CompiledSource,
+    body: &'a Range<u64>,
+    /// The cache that it is a link to.
+    link: Option<&'a [u8]>,
+}
+
+impl NewFile<'_> {
+    fn bytes(&self) -> u64 {
+        self.compiled.header.len() as u64 + (self.body.end - self.body.start)
+    }
+}
 
 impl ReadAt for CompiledCaches {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -146,16 +168,8 @@ impl ReadAt for CompiledCaches {
     }
 }
 
-/// New members as pieces of a tar stream.
-#[derive(Default)]
-pub struct NewMembers {
-    /// Headers and data, padded to whole blocks.
-    pub pieces: Vec<Piece>,
-    /// The caches among them, links included.
-    pub files: u64,
-    /// Bytes of the caches' data.
-    pub bytes: u64,
-}
+/// New members as pieces of a tar stream: headers and data, padded to whole blocks.
+struct NewMembers(Vec<Piece>);
 
 impl NewMembers {
     fn push(&mut self, member: &NewMember) {
@@ -164,16 +178,16 @@ impl NewMembers {
 
     fn push_data(&mut self, header: &[u8], body: Range<u64>, bytes: u64) {
         self.extend(header);
-        self.pieces.push(Piece::Compiled(body));
+        self.0.push(Piece::Compiled(body));
         let padding = bytes.next_multiple_of(BLOCK) - bytes;
         self.extend(&vec![0; padding as usize]);
     }
 
     /// Adds bytes, to the last piece where that is some too.
     fn extend(&mut self, bytes: &[u8]) {
-        match self.pieces.last_mut() {
+        match self.0.last_mut() {
             Some(Piece::Bytes(last)) => last.extend_from_slice(bytes),
-            _ => self.pieces.push(Piece::Bytes(bytes.to_vec())),
+            _ => self.0.push(Piece::Bytes(bytes.to_vec())),
         }
     }
 }
@@ -201,29 +215,14 @@ impl<'a> Directories<'a> {
     }
 
     /// Adds the directory of a cache, and in an appended layer those above it.
-    fn announce(&mut self, source: &Source, cache: &[u8], new: &mut NewMembers) {
-        let directory = path::parent(cache);
+    fn announce(&mut self, source: &Source, cache: &[u8], members: &mut NewMembers) {
         let parent = path::parent(&source.path);
         if self.appended {
-            let mut above = vec![parent];
-            while let Some(last) = above.last().filter(|last| !last.is_empty()) {
-                above.push(path::parent(last));
-            }
-            for directory in above.into_iter().rev() {
-                let node = self.inventory.rootfs.lookup(directory);
-                let origin = node.and_then(|node| self.origin(node));
-                if self.there.insert(directory.to_vec())
-                    && let Some(member) = origin
-                {
-                    new.push(&directory_member(directory, member, &member.xattrs));
-                }
-            }
+            self.repeat(parent, members);
         }
+        let directory = path::parent(cache);
         if self.there.insert(directory.to_vec()) {
-            let rootfs = &self.inventory.rootfs;
-            let existing = rootfs.lookup(directory).and_then(|node| self.origin(node));
-            let like = || rootfs.lookup(parent).and_then(|node| self.origin(node));
-            new.push(&match (existing, like()) {
+            members.push(&match (self.member_at(directory), self.member_at(parent)) {
                 (Some(member), _) => directory_member(directory, member, &member.xattrs),
                 (None, Some(member)) => directory_member(directory, member, &label(member)),
                 (None, None) => plain_directory(directory),
@@ -231,7 +230,24 @@ impl<'a> Directories<'a> {
         }
     }
 
-    fn origin(&self, node: NodeId) -> Option<&'a Member> {
+    /// Adds a directory and those above it, as they are. What only others' paths imply stays so.
+    fn repeat(&mut self, directory: &[u8], members: &mut NewMembers) {
+        let mut missing = Vec::new();
+        let mut current = directory;
+        while self.there.insert(current.to_vec()) {
+            missing.push(current);
+            current = path::parent(current);
+        }
+        for directory in missing.into_iter().rev() {
+            if let Some(member) = self.member_at(directory) {
+                members.push(&directory_member(directory, member, &member.xattrs));
+            }
+        }
+    }
+
+    /// The member that set a name in the merged view.
+    fn member_at(&self, path: &[u8]) -> Option<&'a Member> {
+        let node = self.inventory.rootfs.lookup(path)?;
         let origin = self.inventory.rootfs.node(node).origin?;
         Some(self.inventory.member(origin))
     }

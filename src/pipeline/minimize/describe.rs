@@ -116,12 +116,12 @@ impl Planned<'_> {
     /// Caches that were compiled, or are to be.
     fn compiled_caches(&self, minimize: &MinimizeOptions<'_>) -> Compiled {
         let hardlink = minimize.profile.hardlink;
-        let layers = self.plan.layers.iter().enumerate();
-        let lists = layers
-            .map(|(index, layer)| (&layer.compiled, Some(index)))
-            .chain([(&self.plan.appended, None)]);
-        let bytes = lists.map(|(list, layer)| self.members(list, hardlink, layer).bytes);
         let result = self.compiled.as_ref();
+        let layers = self.plan.layers.iter().map(|layer| &layer.compiled);
+        let lists = layers.chain([&self.plan.appended]);
+        let bytes = result.map_or(0, |result| {
+            lists.map(|list| result.caches.bytes(list, hardlink)).sum()
+        });
         let failures: Vec<CompileFailure> = result
             .into_iter()
             .flat_map(|result| &result.failures)
@@ -132,7 +132,7 @@ impl Planned<'_> {
             .collect();
         Compiled {
             files: self.plan.compilations().count() as u64,
-            bytes: bytes.sum(),
+            bytes,
             failed: failures.len() as u64,
             failures,
             interpreters: result.map_or_else(Vec::new, |it| it.interpreters.clone()),

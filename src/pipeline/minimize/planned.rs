@@ -12,7 +12,7 @@ use crate::pipeline::{Options, PipelineError, survey};
 use crate::plan::{Compilation, CompileOutcome, Plan, Policy, plan};
 use crate::profile::{Levels, Profile, runtime_level};
 use crate::pyc::Level;
-use crate::rewrite::compiled::NewMembers;
+use crate::rewrite::layer::Piece;
 use crate::transport::Source;
 
 /// An image with what is to be done to it.
@@ -123,13 +123,11 @@ impl Planned<'_> {
         list: &[Compilation],
         hardlink: bool,
         layer: Option<usize>,
-    ) -> NewMembers {
-        match &self.compiled {
-            Some(compiled) => compiled
-                .caches
-                .members(&self.inventory, list, hardlink, layer),
-            None => NewMembers::default(),
-        }
+    ) -> Vec<Piece> {
+        let caches = self.compiled.as_ref().map(|compiled| &compiled.caches);
+        caches.map_or_else(Vec::new, |caches| {
+            caches.members(&self.inventory, list, hardlink, layer)
+        })
     }
 
     /// Where the bodies of compiled caches are.

@@ -113,7 +113,7 @@ impl<'a> Work<'a> {
         let encoding = minimize.compression.encoding(compression);
         options.observer.begin(Phase::Writing, 1, 0);
         let written = write_new_layer(
-            members.pieces,
+            members,
             planned.bodies(),
             encoding,
             self.staging,
@@ -156,9 +156,7 @@ impl<'a> Work<'a> {
                 store: &*self.source.store,
                 scan,
                 plan,
-                added: planned
-                    .members(&plan.compiled, minimize.profile.hardlink, Some(index))
-                    .pieces,
+                added: planned.members(&plan.compiled, minimize.profile.hardlink, Some(index)),
                 compiled: planned.bodies(),
                 compression: minimize.compression,
                 observer: options.observer,
