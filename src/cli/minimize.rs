@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use pycull::compile::cache::{CacheError, CompileCache};
@@ -31,7 +30,7 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
         sandbox: args.sandbox.mode(),
         python: args.python.clone(),
         emulator: emulator(args)?,
-        cache: cache.clone(),
+        cache: cache.as_ref(),
         strict: args.strict,
     };
     let minimize = MinimizeOptions {
@@ -61,15 +60,11 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
         _ => pipeline::plan_only(&source, &args.image, &minimize, &options)?,
     };
     bars.clear();
-    drop(compile);
-    let kept = cache.and_then(Arc::into_inner).map(CompileCache::finish);
-    let warnings = [cache_warning, kept.and_then(Result::err)];
-    for warning in warnings.into_iter().flatten() {
-        let text = failure::one_line(&anyhow::Error::new(warning));
-        report
-            .images
-            .iter_mut()
-            .for_each(|image| image.warnings.push(text.clone()));
+    let kept = cache.map(CompileCache::finish);
+    for warning in cache_warning.into_iter().chain(kept.and_then(Result::err)) {
+        let text = failure::one_line(&warning.into());
+        let images = report.images.iter_mut();
+        images.for_each(|image| image.warnings.push(text.clone()));
     }
     printer.report(stream, &report, || document(&report, settings.detail))?;
     Ok(Outcome::Done)
@@ -79,16 +74,13 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
 const LARGEST_CACHE: u64 = 2 << 30;
 
 /// The compile cache of this user, where the profile compiles; and why it cannot be used.
-fn compile_cache(
-    args: &Minimize,
-    profile: &Profile,
-) -> (Option<Arc<CompileCache>>, Option<CacheError>) {
+fn compile_cache(args: &Minimize, profile: &Profile) -> (Option<CompileCache>, Option<CacheError>) {
     let is_wanted = profile.compiles() && !args.no_cache && !args.dry_run;
     let Some(directory) = cache_directory().filter(|_| is_wanted) else {
         return (None, None);
     };
     match CompileCache::open(directory, LARGEST_CACHE) {
-        Ok(cache) => (Some(Arc::new(cache)), None),
+        Ok(cache) => (Some(cache), None),
         Err(error) => (None, Some(error)),
     }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::CompileOptions;
-use super::interpreters::{Interpreters, NoInterpreter};
-use crate::compile::{Body, Compiled, Failure, Job, Service, ServiceError};
+use super::interpreters::Interpreters;
+use crate::compile::{Compiled, Failure, Job, Service, ServiceError};
 use crate::inventory::Inventory;
 use crate::member_data::read_members;
 use crate::oci::BlobStore;
@@ -38,7 +38,7 @@ pub(super) struct Compiler<'a> {
     pub(super) store: &'a dyn BlobStore,
     pub(super) inventory: &'a Inventory,
     pub(super) profile: &'a Profile,
-    pub(super) compile: &'a CompileOptions,
+    pub(super) compile: &'a CompileOptions<'a>,
     pub(super) platform: String,
     pub(super) options: &'a Options<'a>,
 }
@@ -110,46 +110,30 @@ impl Compiler<'_> {
             options: self.compile,
             debug_ranges: self.profile.debug_ranges,
         };
-        let no_interpreter = |source| PipelineError::Interpreter {
+        let mut use_it = |row, service: &Service<'_>| {
+            result.interpreters.push(row);
+            if version < CpythonVersion::new(3, 7) && self.profile.invalidation.is_by_hash() {
+                result.warnings.push(format!(
+                    "tied what was compiled for Python {version} by timestamp: it knows no other way (PEP 552)"
+                ));
+            }
+            self.compile(service, version, wanted, result)
+        };
+        let used = interpreters.with_first(version, &mut use_it);
+        used.map_err(|source| PipelineError::Interpreter {
             platform: self.platform.clone(),
             source: Box::new(source),
-        };
-        let found = interpreters.find(version).map_err(no_interpreter)?;
-        let mut first_failure = None;
-        let mut usable = None;
-        for interpreter in &found {
-            match interpreter.service(self.compile) {
-                Ok(service) => {
-                    usable = Some((interpreter, service));
-                    break;
-                }
-                Err(error) => {
-                    first_failure.get_or_insert(error);
-                }
-            }
-        }
-        let Some((interpreter, service)) = usable else {
-            let missing = NoInterpreter::Missing { version };
-            return Err(no_interpreter(first_failure.unwrap_or(missing)));
-        };
-        result.interpreters.push(interpreter.row());
-        let magic = service.ready().magic;
-        if version < CpythonVersion::new(3, 7) && self.profile.invalidation.is_by_hash() {
-            result.warnings.push(format!(
-                "tied what was compiled for Python {version} by timestamp: it knows no other way (PEP 552)"
-            ));
-        }
-        self.compile(&service, version, magic, wanted, result)
+        })?
     }
 
     fn compile(
         &self,
         service: &Service<'_>,
         version: CpythonVersion,
-        magic: Magic,
         wanted: &Wanted,
         result: &mut CompileResult,
     ) -> Result<(), PipelineError> {
+        let magic = service.ready().magic;
         let observer = self.options.observer;
         let size = |source: &usize| {
             let inode = self.inventory.sources[*source].inode;
@@ -290,7 +274,6 @@ fn canonical(file: &[u8]) -> Option<Vec<u8>> {
 fn keep(compiled: Compiled, header: Vec<u8>, result: &mut CompileResult) -> std::io::Result<()> {
     let mut bodies: Vec<(Level, Arc<[u8]>)> = Vec::new();
     for (level, body) in compiled.levels {
-        let body: Body = body;
         match body {
             Ok(body) => bodies.push((level, body)),
             Err(failure) => {

@@ -2,20 +2,20 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
-use std::path::Path;
-use std::process::Command;
 
 use tempfile::TempDir;
 
 use super::CompileOptions;
 use crate::compile::interpreter::{
-    Closure, Emulator, ImageFiles, InterpreterError, Launch, StandardLibrary, candidates, host,
+    Candidate, Closure, Emulator, ImageFiles, InterpreterError, Launch, StandardLibrary,
+    candidates, host,
 };
-use crate::compile::sandbox::{self, Defences, Limits, Mode};
+use crate::compile::sandbox::{self, Limits, Mode};
 use crate::compile::{Memory, SCRIPT, Service, TimeLimits, WorkerFailure};
 use crate::inventory::{Inventory, TreeKind};
 use crate::member_data::read_members;
 use crate::oci::BlobStore;
+use crate::pipeline::PipelineError;
 use crate::pipeline::summary::path_text;
 use crate::pyc::{CpythonVersion, Magic};
 use crate::report::model::InterpreterRow;
@@ -86,62 +86,13 @@ impl NoInterpreter {
             _ => None,
         }
     }
-}
 
-/// An interpreter, and how it is started.
-pub(super) struct Interpreter {
-    version: CpythonVersion,
-    path: String,
-    from_image: bool,
-    mode: Mode,
-    defences: Defences,
-    identity: [u8; 32],
-    debug_ranges: bool,
-    command: Box<dyn Fn() -> Command + Sync>,
-    /// Gone when this is dropped.
-    _directory: TempDir,
-}
-
-impl Interpreter {
-    /// Starts the interpreter once, and returns what compiles with it.
-    pub(super) fn service<'a>(
-        &'a self,
-        options: &'a CompileOptions,
-    ) -> Result<Service<'a>, NoInterpreter> {
-        let memory = options.cache.as_deref().map(|cache| Memory {
-            cache,
-            interpreter: self.identity,
-            debug_ranges: self.debug_ranges,
-        });
-        let service =
-            Service::start(&*self.command, TimeLimits::default(), memory).map_err(|failure| {
-                NoInterpreter::Start {
-                    path: self.path.clone(),
-                    failure,
-                }
-            })?;
-        let ready = service.ready();
-        let expected = Magic::final_for(self.version.major, self.version.minor);
-        if ready.version != self.version || Some(ready.magic) != expected {
-            return Err(NoInterpreter::Other {
-                path: self.path.clone(),
-                found: ready.version,
-                found_magic: ready.magic,
-                version: self.version,
-            });
-        }
-        Ok(service)
-    }
-
-    pub(super) fn row(&self) -> InterpreterRow {
-        InterpreterRow {
-            python: self.version.to_string(),
-            path: self.path.clone(),
-            from_image: self.from_image,
-            sandbox: match self.mode {
-                Mode::Required => self.defences.to_string(),
-                Mode::Off => "nothing: the sandbox is off".to_owned(),
-            },
+    /// Whether another candidate may do where this one does not.
+    fn is_about_candidate(&self) -> bool {
+        match self {
+            Self::Unusable(error) => error.is_about_candidate(),
+            Self::Start { .. } | Self::Other { .. } => true,
+            _ => false,
         }
     }
 }
@@ -150,27 +101,48 @@ impl Interpreter {
 pub(super) struct Interpreters<'a> {
     pub(super) store: &'a dyn BlobStore,
     pub(super) inventory: &'a Inventory,
-    pub(super) options: &'a CompileOptions,
+    pub(super) options: &'a CompileOptions<'a>,
     pub(super) debug_ranges: bool,
 }
 
+/// What is done with an interpreter that runs.
+pub(super) type Use<'a> = dyn FnMut(InterpreterRow, &Service<'_>) -> Result<(), PipelineError> + 'a;
+
 impl Interpreters<'_> {
-    /// Those that may be the one for a version, the likeliest first. Each is to be started to find out.
-    pub(super) fn find(&self, version: CpythonVersion) -> Result<Vec<Interpreter>, NoInterpreter> {
+    /// Hands the first interpreter of a version that starts to `use_it`, whose result is the inner one.
+    pub(super) fn with_first(
+        &self,
+        version: CpythonVersion,
+        use_it: &mut Use<'_>,
+    ) -> Result<Result<(), PipelineError>, NoInterpreter> {
         let defences = sandbox::probe(&self.options.helper)?;
         if self.options.sandbox == Mode::Required && !defences.any() {
             return Err(NoInterpreter::Undefended);
         }
+        let row = |path: String, from_image| InterpreterRow {
+            python: version.to_string(),
+            path,
+            from_image,
+            sandbox: match self.options.sandbox {
+                Mode::Required => defences.to_string(),
+                Mode::Off => "nothing: the sandbox is off".to_owned(),
+            },
+        };
         if let Some(python) = &self.options.python {
             let directory = temporary_directory()?;
             let launch = host(python, directory.path())?;
-            let path = python.display().to_string();
-            return Ok(vec![
-                self.ready(version, path, launch, defences, directory, false),
-            ]);
+            let row = row(python.display().to_string(), false);
+            return self.start(version, row, &launch, use_it);
         }
-        let mut unusable = None;
-        let mut found = Vec::new();
+        self.with_first_of_image(version, &row, use_it)
+    }
+
+    fn with_first_of_image(
+        &self,
+        version: CpythonVersion,
+        row: &dyn Fn(String, bool) -> InterpreterRow,
+        use_it: &mut Use<'_>,
+    ) -> Result<Result<(), PipelineError>, NoInterpreter> {
         let mut read = |members: &BTreeSet<MemberId>| self.read(members);
         let layers = self.inventory.layers.iter().map(|scan| &*scan.members);
         let mut files = ImageFiles::new(&self.inventory.rootfs, layers, &mut read);
@@ -178,83 +150,89 @@ impl Interpreters<'_> {
             [] => None,
             command => Some(Emulator::new(command)?),
         };
-        for library in self.libraries(version)? {
-            for candidate in candidates(&self.inventory.rootfs, &library) {
-                let closure = Closure::of(&mut files, &library, &candidate, emulator.is_some());
-                let directory = temporary_directory()?;
-                let launch =
-                    closure.and_then(|closure| closure.unpack(directory.path(), emulator.as_ref()));
-                match launch {
-                    Ok(launch) => {
-                        let path = path_text(&candidate.path);
-                        found.push(self.ready(version, path, launch, defences, directory, true));
-                    }
-                    Err(error) if error.is_about_candidate() => {
-                        unusable.get_or_insert(error);
-                    }
-                    Err(error) => return Err(error.into()),
+        let mut first_failure = None;
+        for (library, candidate) in self.candidates(version)? {
+            let closure = Closure::of(&mut files, &library, &candidate, emulator.is_some());
+            let directory = temporary_directory()?;
+            let launch =
+                closure.and_then(|closure| closure.unpack(directory.path(), emulator.as_ref()));
+            let row = row(path_text(&candidate.path), true);
+            let result = match launch {
+                Ok(launch) => self.start(version, row, &launch, use_it),
+                Err(error) => Err(error.into()),
+            };
+            match result {
+                Err(failure) if failure.is_about_candidate() => {
+                    first_failure.get_or_insert(failure);
                 }
+                result => return result,
             }
         }
-        match unusable {
-            Some(error) if found.is_empty() => Err(error.into()),
-            _ if found.is_empty() => Err(NoInterpreter::Missing { version }),
-            _ => Ok(found),
-        }
+        Err(first_failure.unwrap_or(NoInterpreter::Missing { version }))
     }
 
-    fn libraries(&self, version: CpythonVersion) -> Result<Vec<StandardLibrary>, NoInterpreter> {
+    /// The files that may be the interpreter, the likeliest first.
+    fn candidates(
+        &self,
+        version: CpythonVersion,
+    ) -> Result<Vec<(StandardLibrary, Candidate)>, NoInterpreter> {
         let trees = self.inventory.trees.iter();
-        let of_version =
+        let libraries =
             trees.filter(|tree| tree.kind == TreeKind::Stdlib && tree.version == Some(version));
-        of_version
-            .map(|tree| StandardLibrary::at(version, &tree.path).map_err(NoInterpreter::from))
-            .collect()
+        let mut found = Vec::new();
+        for tree in libraries {
+            let library = StandardLibrary::at(version, &tree.path)?;
+            let candidates = candidates(&self.inventory.rootfs, &library);
+            found.extend(candidates.into_iter().map(|it| (library.clone(), it)));
+        }
+        Ok(found)
     }
 
     fn read(&self, members: &BTreeSet<MemberId>) -> Result<HashMap<MemberId, Vec<u8>>, LayerError> {
         let mut data = HashMap::new();
-        read_members(
-            self.store,
-            &self.inventory.layers,
-            members,
-            &mut |id, bytes| {
-                data.insert(id, bytes);
-                ControlFlow::Continue(())
-            },
-        )?;
+        let layers = &self.inventory.layers;
+        read_members(self.store, layers, members, &mut |id, bytes| {
+            data.insert(id, bytes);
+            ControlFlow::Continue(())
+        })?;
         Ok(data)
     }
 
-    fn ready(
+    /// Starts an interpreter, and has it used if it is the one that is meant.
+    fn start(
         &self,
         version: CpythonVersion,
-        path: String,
-        launch: Launch,
-        defences: Defences,
-        directory: TempDir,
-        from_image: bool,
-    ) -> Interpreter {
-        let (helper, mode) = (self.options.helper.clone(), self.options.sandbox);
-        let debug_ranges = self.debug_ranges;
-        let identity = launch.identity;
-        let command = move || command(&launch, &helper, mode, debug_ranges);
-        Interpreter {
-            version,
-            path,
-            from_image,
-            mode,
-            defences,
-            identity,
+        row: InterpreterRow,
+        launch: &Launch,
+        use_it: &mut Use<'_>,
+    ) -> Result<Result<(), PipelineError>, NoInterpreter> {
+        let CompileOptions {
+            helper, sandbox, ..
+        } = self.options;
+        let (limits, debug_ranges) = (Limits::default(), self.debug_ranges);
+        let command = || launch.command(helper, *sandbox, limits, debug_ranges, SCRIPT);
+        let memory = self.options.cache.map(|cache| Memory {
+            cache,
+            interpreter: launch.identity,
             debug_ranges,
-            command: Box::new(command),
-            _directory: directory,
+        });
+        let path = row.path.clone();
+        let service = match Service::start(&command, TimeLimits::default(), memory) {
+            Ok(service) => service,
+            Err(failure) => return Err(NoInterpreter::Start { path, failure }),
+        };
+        let ready = service.ready();
+        let expected = Magic::final_for(version.major, version.minor);
+        if ready.version != version || Some(ready.magic) != expected {
+            return Err(NoInterpreter::Other {
+                path,
+                found: ready.version,
+                found_magic: ready.magic,
+                version,
+            });
         }
+        Ok(use_it(row, &service))
     }
-}
-
-fn command(launch: &Launch, helper: &Path, mode: Mode, debug_ranges: bool) -> Command {
-    launch.command(helper, mode, Limits::default(), debug_ranges, SCRIPT)
 }
 
 fn temporary_directory() -> Result<TempDir, NoInterpreter> {

@@ -10,7 +10,6 @@ mod work;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -36,12 +35,12 @@ pub struct MinimizeOptions<'a> {
     /// Whether the report lists every step of the plan.
     pub steps: bool,
     /// How bytecode is compiled.
-    pub compile: &'a CompileOptions,
+    pub compile: &'a CompileOptions<'a>,
 }
 
 /// How bytecode is compiled, where a profile does.
 #[derive(Debug, Clone)]
-pub struct CompileOptions {
+pub struct CompileOptions<'a> {
     /// pycull's own binary, which confines the interpreter.
     pub helper: PathBuf,
     /// Whether the interpreter must be confined.
@@ -51,7 +50,7 @@ pub struct CompileOptions {
     /// A command that runs programs of the image's architecture: an absolute path, and its arguments.
     pub emulator: Vec<OsString>,
     /// What was compiled before.
-    pub cache: Option<Arc<CompileCache>>,
+    pub cache: Option<&'a CompileCache>,
     /// Whether a source that does not compile is an error.
     pub strict: bool,
 }
