@@ -1,0 +1,98 @@
+//! What `compare` says.
+
+use serde::Serialize;
+
+use super::Levels;
+
+/// How two images differ in size.
+#[derive(Debug, Clone, Serialize)]
+pub struct CompareReport {
+    /// `pycull.compare/1`.
+    pub schema: &'static str,
+    /// The image before.
+    pub before: String,
+    /// The image after.
+    pub after: String,
+    /// One for each platform that both have.
+    pub images: Vec<CompareImage>,
+    /// Platforms that only one of the two has.
+    pub unmatched: Vec<String>,
+}
+
+/// How two images of one platform differ.
+#[derive(Debug, Clone, Serialize)]
+pub struct CompareImage {
+    /// For example `linux/amd64`.
+    pub platform: String,
+    /// Layers side by side, lowest first.
+    pub layers: Vec<CompareLayer>,
+    /// All layers together.
+    pub totals: CompareTotals,
+    /// Bytecode by level over all layers, hidden caches included.
+    pub levels: CompareLevels,
+    /// What a node must fetch.
+    pub pull: Pull,
+}
+
+/// A layer of each image, side by side.
+#[derive(Debug, Clone, Serialize)]
+pub struct CompareLayer {
+    /// The layer of the image before.
+    pub before: Option<ComparedLayer>,
+    /// The layer of the image after.
+    pub after: Option<ComparedLayer>,
+    /// Bytes more in the blob.
+    pub compressed_difference: i64,
+    /// Bytes more in the tar archive.
+    pub uncompressed_difference: i64,
+}
+
+/// One side of a pair of layers.
+#[derive(Debug, Clone, Serialize)]
+pub struct ComparedLayer {
+    /// Its number, the lowest is 1.
+    pub index: usize,
+    /// Digest of its blob.
+    pub digest: String,
+    /// Bytes of its blob.
+    pub compressed_bytes: u64,
+    /// Bytes of its tar archive.
+    pub uncompressed_bytes: u64,
+    /// Caches by level.
+    pub levels: Levels,
+}
+
+/// Sums over all layers.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct CompareTotals {
+    /// Bytes of all blobs, before.
+    pub compressed_before: u64,
+    /// Bytes of all blobs, after.
+    pub compressed_after: u64,
+    /// Their difference.
+    pub compressed_difference: i64,
+    /// Bytes of all tar archives, before.
+    pub uncompressed_before: u64,
+    /// Bytes of all tar archives, after.
+    pub uncompressed_after: u64,
+    /// Their difference.
+    pub uncompressed_difference: i64,
+}
+
+/// Bytecode by level on both sides.
+#[derive(Debug, Clone, Serialize)]
+pub struct CompareLevels {
+    /// Before.
+    pub before: Levels,
+    /// After.
+    pub after: Levels,
+}
+
+/// What a node must fetch to have the image after: manifest, config and layers, each blob once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Pull {
+    /// With nothing of it.
+    pub cold_bytes: u64,
+    /// With the image before.
+    pub warm_bytes: u64,
+}

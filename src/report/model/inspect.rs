@@ -1,0 +1,168 @@
+//! What `inspect` says.
+
+use serde::Serialize;
+
+use super::{Count, Levels};
+
+/// What `inspect` found.
+#[derive(Debug, Clone, Serialize)]
+pub struct InspectReport {
+    /// `pycull.inspect/1`.
+    pub schema: &'static str,
+    /// The image reference, as it was given.
+    pub reference: String,
+    /// One for each platform.
+    pub images: Vec<InspectImage>,
+}
+
+/// The findings of one image.
+#[derive(Debug, Clone, Serialize)]
+pub struct InspectImage {
+    /// For example `linux/amd64`.
+    pub platform: String,
+    /// Digest of the manifest.
+    pub manifest_digest: String,
+    /// Bytes of all layers' blobs.
+    pub compressed_bytes: u64,
+    /// Bytes of all layers' tar archives.
+    pub uncompressed_bytes: u64,
+    /// Layers, lowest first.
+    pub layers: Vec<InspectLayer>,
+    /// Python trees, by path.
+    pub trees: Vec<InspectTree>,
+    /// The size table of the whole image.
+    pub situations: Vec<SituationRow>,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+}
+
+/// A layer and the bytecode in it, hidden caches included.
+#[derive(Debug, Clone, Serialize)]
+pub struct InspectLayer {
+    /// Its number, the lowest is 1.
+    pub index: usize,
+    /// Digest of its blob.
+    pub digest: String,
+    /// Digest of its tar archive.
+    pub diff_id: String,
+    /// From the manifest.
+    pub media_type: String,
+    /// Bytes of its blob.
+    pub compressed_bytes: u64,
+    /// Bytes of its tar archive.
+    pub uncompressed_bytes: u64,
+    /// Caches by level; a hardlink counts as a file without bytes.
+    pub levels: Levels,
+    /// The command that made it, from the config's history, where that is known.
+    pub created_by: Option<String>,
+}
+
+/// A Python tree.
+#[derive(Debug, Clone, Serialize)]
+pub struct InspectTree {
+    /// Its directory.
+    pub path: String,
+    /// For example `3.11`, where it is known.
+    pub python: Option<String>,
+    /// For example `cpython-311`, where it is known.
+    pub cache_tag: Option<String>,
+    /// The magic number of its interpreter's caches, where it is known.
+    pub magic: Option<u16>,
+    /// `stdlib` or `packages`.
+    pub kind: String,
+    /// Sources.
+    pub sources: Count,
+    /// Caches by level, one inode counted once in each.
+    pub levels: Levels,
+    /// Sourceless modules.
+    pub sourceless: Count,
+    /// The size table of the tree, trees inside it left out.
+    pub situations: Vec<SituationRow>,
+}
+
+/// A row of the size table.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SituationRow {
+    /// Its name.
+    pub name: String,
+    /// Bytes in that situation.
+    pub bytes: u64,
+    /// Bytes more than in the status quo; negative where it is smaller.
+    pub difference_bytes: i64,
+    /// The same as a percentage of the status quo, to two places.
+    pub difference_percent: f64,
+}
+
+/// The kinds of findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingKind {
+    /// The source changed after it was compiled; Python compiles it at every start.
+    Stale,
+    /// A cache without a source.
+    Orphan,
+    /// A cache for an interpreter that the image does not have.
+    Foreign,
+    /// A file that is no bytecode, though its name says so.
+    Malformed,
+    /// A cache in a layer that a later one overwrites or deletes.
+    Hidden,
+    /// A sourceless module beside a source, which Python takes instead.
+    Shadowed,
+    /// A hash-based cache whose source has another hash.
+    HashMismatch,
+}
+
+impl FindingKind {
+    /// All kinds, in the order in which they are shown.
+    pub const ALL: [Self; 7] = [
+        Self::Malformed,
+        Self::Stale,
+        Self::HashMismatch,
+        Self::Orphan,
+        Self::Foreign,
+        Self::Shadowed,
+        Self::Hidden,
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stale => "stale",
+            Self::Orphan => "orphan",
+            Self::Foreign => "foreign",
+            Self::Malformed => "malformed",
+            Self::Hidden => "hidden",
+            Self::Shadowed => "shadowed",
+            Self::HashMismatch => "hash-mismatch",
+        }
+    }
+
+    /// What it means, in a few words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Stale => "source changed since; Python compiles it at every start",
+            Self::Orphan => "no source; Python does not import it",
+            Self::Foreign => "for a Python that is not in the image",
+            Self::Malformed => "no bytecode to its end; importing it can fail",
+            Self::Hidden => "overwritten or deleted by a later layer, and still shipped",
+            Self::Shadowed => "a source beside it wins",
+            Self::HashMismatch => "its source has another hash",
+        }
+    }
+}
+
+/// Something wrong with a bytecode file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What is wrong.
+    pub kind: FindingKind,
+    /// The file.
+    pub path: String,
+    /// The layer that it lies in.
+    pub layer: usize,
+    /// Its bytes.
+    pub bytes: u64,
+    /// More about it.
+    pub detail: String,
+}
