@@ -353,41 +353,21 @@ impl Rootfs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tar::Timestamp;
-
-    fn member(kind: Kind, path: &str, link: &str) -> Member {
-        Member {
-            offset: 0,
-            data_offset: 512,
-            stored_bytes: 0,
-            size: 0,
-            sparse: false,
-            kind,
-            path: path.as_bytes().into(),
-            link: link.as_bytes().into(),
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-            mtime: Timestamp::default(),
-            device: (0, 0),
-            xattrs: Vec::new(),
-        }
-    }
 
     fn file(path: &str) -> Member {
-        member(Kind::File, path, "")
+        Member::sample(Kind::File, path, "")
     }
 
     fn directory(path: &str) -> Member {
-        member(Kind::Directory, path, "")
+        Member::sample(Kind::Directory, path, "")
     }
 
     fn symlink(path: &str, target: &str) -> Member {
-        member(Kind::Symlink, path, target)
+        Member::sample(Kind::Symlink, path, target)
     }
 
     fn hardlink(path: &str, target: &str) -> Member {
-        member(Kind::Hardlink, path, target)
+        Member::sample(Kind::Hardlink, path, target)
     }
 
     fn merged(layers: &[Vec<Member>]) -> Rootfs {

@@ -107,3 +107,26 @@ impl Member {
         String::from_utf8_lossy(&self.path).into_owned()
     }
 }
+
+#[cfg(test)]
+impl Member {
+    /// An empty member, the first of an archive.
+    pub(crate) fn sample(kind: Kind, path: &str, link: &str) -> Self {
+        Self {
+            offset: 0,
+            data_offset: super::BLOCK,
+            stored_bytes: 0,
+            size: 0,
+            sparse: false,
+            kind,
+            path: path.as_bytes().into(),
+            link: link.as_bytes().into(),
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            mtime: Timestamp::default(),
+            device: (0, 0),
+            xattrs: Vec::new(),
+        }
+    }
+}

@@ -1,24 +1,13 @@
 //! Merged views made by hand.
 
 use crate::rootfs::{Rootfs, squash};
-use crate::tar::{Kind, Member, Timestamp};
+use crate::tar::{Kind, Member};
 
 pub(super) fn member(kind: Kind, path: &str, link: &str, size: u64) -> Member {
     Member {
-        offset: 0,
-        data_offset: 512,
         stored_bytes: size,
         size,
-        sparse: false,
-        kind,
-        path: path.as_bytes().into(),
-        link: link.as_bytes().into(),
-        mode: 0o644,
-        uid: 0,
-        gid: 0,
-        mtime: Timestamp::default(),
-        device: (0, 0),
-        xattrs: Vec::new(),
+        ..Member::sample(kind, path, link)
     }
 }
 
