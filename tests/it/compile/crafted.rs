@@ -168,25 +168,24 @@ fn compiled_caches_go_to_their_sources_layer_where_nothing_above_hides_them() {
 
 #[test]
 fn an_image_without_an_interpreter_says_so_and_what_to_do() {
+    let image = ImageBuilder::of([library()]);
+    refused(&image, &[], "no interpreter of Python 3.11");
+    refused(&image, &[], "--python");
+    refused(&image, &["--python", "/nowhere/python"], "/nowhere/python");
+    refused(&image, &["--python", "/bin/true"], "/bin/true");
+}
+
+/// pycull is to compile what the image lacks, and fails with this message, and without an output.
+#[track_caller]
+fn refused(image: &ImageBuilder, arguments: &[&str], message: &str) {
     let directory = tempdir().unwrap();
-    let image = directory.path().join("image");
-    ImageBuilder::of([library()]).write(&image);
-    let output = directory.path().join("out");
-    let refused = |arguments: &[&str], needle: &str| {
-        let fixed = [
-            "minimize",
-            image.to_str().unwrap(),
-            "--set",
-            "missing=compile",
-        ];
-        let rest = ["--no-cache", "--output", output.to_str().unwrap()];
-        pycull([&fixed[..], &rest, arguments].concat()).refused(needle)
-    };
-    refused(&[], "no interpreter of Python 3.11");
-    refused(&[], "--python");
-    refused(&["--python", "/nowhere/python"], "/nowhere/python");
-    refused(&["--python", "/bin/true"], "/bin/true");
-    assert!(!Path::new(&output).exists());
+    let [input, output] = ["image", "out"].map(|name| directory.path().join(name));
+    image.write(&input);
+    let [input, to] = [&input, &output].map(|path| path.to_str().unwrap());
+    let fixed = ["minimize", input, "--set", "missing=compile"];
+    let rest = ["--no-cache", "--output", to];
+    pycull([&fixed[..], &rest, arguments].concat()).refused(message);
+    assert!(!output.exists());
 }
 
 #[test]
@@ -228,21 +227,9 @@ fn with_interpreter(program: &str) -> ImageBuilder {
     ImageBuilder::of([layer])
 }
 
-/// pycull on such an image, which fails with this message.
 #[track_caller]
 fn hostile_interpreter(program: &str, message: &str) {
-    let directory = tempdir().unwrap();
-    let [image, output] = ["image", "out"].map(|name| directory.path().join(name));
-    with_interpreter(program).write(&image);
-    let fixed = [
-        "minimize",
-        image.to_str().unwrap(),
-        "--set",
-        "missing=compile",
-    ];
-    let rest = ["--no-cache", "--output", output.to_str().unwrap()];
-    pycull([&fixed[..], &rest].concat()).refused(message);
-    assert!(!output.exists());
+    refused(&with_interpreter(program), &[], message);
 }
 
 #[test]
