@@ -18,35 +18,18 @@ pub struct BuiltIn {
 
 /// All profiles that come with pycull.
 pub const BUILT_IN: [BuiltIn; 7] = [
-    BuiltIn {
-        name: "default",
-        toml: include_str!("builtin/default.toml"),
-    },
-    BuiltIn {
-        name: "minimal",
-        toml: include_str!("builtin/minimal.toml"),
-    },
-    BuiltIn {
-        name: "levels-0-1",
-        toml: include_str!("builtin/levels-0-1.toml"),
-    },
-    BuiltIn {
-        name: "all",
-        toml: include_str!("builtin/all.toml"),
-    },
-    BuiltIn {
-        name: "level-1",
-        toml: include_str!("builtin/level-1.toml"),
-    },
-    BuiltIn {
-        name: "level-2",
-        toml: include_str!("builtin/level-2.toml"),
-    },
-    BuiltIn {
-        name: "auto",
-        toml: include_str!("builtin/auto.toml"),
-    },
+    built_in("default", include_str!("builtin/default.toml")),
+    built_in("minimal", include_str!("builtin/minimal.toml")),
+    built_in("levels-0-1", include_str!("builtin/levels-0-1.toml")),
+    built_in("all", include_str!("builtin/all.toml")),
+    built_in("level-1", include_str!("builtin/level-1.toml")),
+    built_in("level-2", include_str!("builtin/level-2.toml")),
+    built_in("auto", include_str!("builtin/auto.toml")),
 ];
+
+const fn built_in(name: &'static str, toml: &'static str) -> BuiltIn {
+    BuiltIn { name, toml }
+}
 
 /// What can be wrong with a profile.
 #[derive(Debug, thiserror::Error)]

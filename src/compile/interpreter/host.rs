@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::InterpreterError;
 use super::emulator::system_libraries;
 use super::launch::Launch;
+use super::unpack::write_error;
 
 /// Asks an interpreter about itself, in words that Python 2 understands too.
 const QUESTIONS: &str = r"
@@ -64,10 +65,6 @@ pub fn host(python: &Path, directory: &Path) -> Result<Launch, InterpreterError>
         return Err(error(format!("it is no CPython 3, but {version}")));
     }
     let identity = identity(&answer).map_err(|source| error(source.to_string()))?;
-    let write_error = |path: &Path| {
-        let path = path.to_owned();
-        move |source| InterpreterError::Write { path, source }
-    };
     let directory = fs::canonicalize(directory).map_err(write_error(directory))?;
     let empty = directory.join("empty");
     DirBuilder::new()

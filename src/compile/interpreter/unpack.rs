@@ -240,7 +240,7 @@ fn write_file(path: &Path, data: &[u8], is_program: bool) -> io::Result<()> {
     file.write_all(data)
 }
 
-fn write_error(path: &Path) -> impl FnOnce(io::Error) -> InterpreterError {
+pub(super) fn write_error(path: &Path) -> impl FnOnce(io::Error) -> InterpreterError {
     let path = path.to_owned();
     move |source| InterpreterError::Write { path, source }
 }
