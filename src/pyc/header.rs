@@ -23,7 +23,7 @@ const FIRST_WITH_FLAGS: u16 = 3392;
 pub enum Invalidation {
     /// By the source's modification time and size, both modulo 2³².
     Timestamp {
-        /// Seconds since 1970, as [`python_mtime`](super::python_mtime) makes them.
+        /// Seconds since 1970, as [`python_mtime`] makes them.
         mtime: u32,
         /// The source's bytes; none up to Python 3.2.
         size: Option<u32>,
