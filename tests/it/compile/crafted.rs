@@ -173,6 +173,8 @@ fn an_image_without_an_interpreter_says_so_and_what_to_do() {
     refused(&image, &[], "--python");
     refused(&image, &["--python", "/nowhere/python"], "/nowhere/python");
     refused(&image, &["--python", "/bin/true"], "/bin/true");
+    let older = ImageBuilder::of([LayerBuilder::new().stdlib("usr/lib/python3.9")]);
+    refused(&older, &PYTHON[..2], "is Python 3.11");
 }
 
 /// pycull is to compile what the image lacks, and fails with this message, and without an output.
