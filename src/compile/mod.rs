@@ -2,12 +2,14 @@
 
 pub mod cache;
 pub mod interpreter;
+mod process;
 mod protocol;
 pub mod sandbox;
 mod service;
 mod timed_pipe;
 mod worker;
 
+pub use process::{ProcessEnd, ProcessFailure};
 pub use protocol::{Job, Ready};
 pub use service::{Body, Compiled, Failure, Memory, SCRIPT, Service, ServiceError};
-pub use worker::{TimeLimits, WorkerEnd, WorkerFailure};
+pub use worker::TimeLimits;

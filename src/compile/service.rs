@@ -9,8 +9,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
 use super::cache::{Answer, Answers, CompileCache, Key};
+use super::process::{ProcessEnd, ProcessFailure};
 use super::protocol::{self, Job, Ready};
-use super::worker::{TimeLimits, Worker, WorkerEnd, WorkerFailure};
+use super::worker::{TimeLimits, Worker};
 use crate::parallel::lock;
 use crate::pyc::{Level, MarshalError, canonical_body, level_one_is_level_zero};
 
@@ -42,7 +43,7 @@ pub enum Failure {
     Source(String),
     /// The worker failed when it compiled the source.
     #[error("the interpreter failed: {0}")]
-    Worker(WorkerFailure),
+    Worker(ProcessFailure),
     /// What the worker answered is no code object.
     #[error("the interpreter's answer is no bytecode: {0}")]
     Answer(MarshalError),
@@ -57,10 +58,10 @@ pub enum ServiceError<E> {
     Feed(E),
     /// A worker did not become ready.
     #[error("the interpreter does not start: {0}")]
-    Start(WorkerFailure),
+    Start(ProcessFailure),
     /// Workers died one after the other.
     #[error("the interpreter failed {MOST_DEATHS} times; the last time: {0}")]
-    Deaths(WorkerFailure),
+    Deaths(ProcessFailure),
 }
 
 /// What was compiled before, for whom.
@@ -98,7 +99,7 @@ impl<'a> Service<'a> {
         command: &'a (dyn Fn() -> Command + Sync),
         limits: TimeLimits,
         memory: Option<Memory<'a>>,
-    ) -> Result<Self, WorkerFailure> {
+    ) -> Result<Self, ProcessFailure> {
         let (worker, ready) = Worker::start(command(), limits)?;
         Ok(Self {
             command,
@@ -188,7 +189,7 @@ impl<'a> Service<'a> {
         &self,
         worker: &mut Option<Worker>,
         job: &Job,
-    ) -> Result<(BTreeMap<Level, Body>, Option<WorkerFailure>), Fatal> {
+    ) -> Result<(BTreeMap<Level, Body>, Option<ProcessFailure>), Fatal> {
         let key = self.memory.as_ref().map(|memory| memory.key(job));
         let mut known = match (&self.memory, &key) {
             (Some(memory), Some(key)) => memory.cache.get(key),
@@ -229,7 +230,7 @@ impl<'a> Service<'a> {
         worker: &mut Option<Worker>,
         job: &Job,
         levels: &[Level],
-    ) -> Result<Result<Vec<protocol::Answer>, WorkerFailure>, Fatal> {
+    ) -> Result<Result<Vec<protocol::Answer>, ProcessFailure>, Fatal> {
         let worker = match worker {
             Some(worker) => worker,
             None => worker.insert(self.another().map_err(Fatal::Start)?),
@@ -237,12 +238,12 @@ impl<'a> Service<'a> {
         Ok(worker.compile(job, levels))
     }
 
-    fn another(&self) -> Result<Worker, WorkerFailure> {
+    fn another(&self) -> Result<Worker, ProcessFailure> {
         let (worker, ready) = Worker::start((self.command)(), self.limits)?;
         match ready == self.ready {
             true => Ok(worker),
-            false => Err(WorkerFailure {
-                end: WorkerEnd::Forged("it is another interpreter than before".to_owned()),
+            false => Err(ProcessFailure {
+                end: ProcessEnd::Forged("it is another interpreter than before".to_owned()),
                 stderr: String::new(),
             }),
         }
@@ -256,7 +257,7 @@ impl<'a> Service<'a> {
 }
 
 /// What is known of a job's levels: a level that was not compiled is level 0.
-fn compiled(job: &Job, bodies: &BTreeMap<Level, Body>, death: Option<&WorkerFailure>) -> Compiled {
+fn compiled(job: &Job, bodies: &BTreeMap<Level, Body>, death: Option<&ProcessFailure>) -> Compiled {
     let body = |level: &Level| match death {
         Some(failure) => Some(Err(Failure::Worker(failure.clone()))),
         None => bodies
@@ -298,8 +299,8 @@ fn levels_to_compile(job: &Job) -> Vec<Level> {
 }
 
 enum Fatal {
-    Start(WorkerFailure),
-    Deaths(WorkerFailure),
+    Start(ProcessFailure),
+    Deaths(ProcessFailure),
 }
 
 /// What a thread returned, or its panic.

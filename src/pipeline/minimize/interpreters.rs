@@ -11,7 +11,7 @@ use crate::compile::interpreter::{
     candidates, host,
 };
 use crate::compile::sandbox::{self, Limits, Mode};
-use crate::compile::{Memory, SCRIPT, Service, TimeLimits, WorkerFailure};
+use crate::compile::{Memory, ProcessFailure, SCRIPT, Service, TimeLimits};
 use crate::inventory::{Inventory, TreeKind};
 use crate::member_data::read_members;
 use crate::oci::BlobStore;
@@ -41,7 +41,7 @@ pub enum NoInterpreter {
         /// Its path.
         path: String,
         /// How it failed.
-        failure: WorkerFailure,
+        failure: ProcessFailure,
     },
     /// It is another than it should be.
     #[error(

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::process::Command;
 use std::time::Duration;
 
-use pycull::compile::{Failure, Job, Service, ServiceError, TimeLimits, WorkerEnd};
+use pycull::compile::{Failure, Job, ProcessEnd, Service, ServiceError, TimeLimits};
 use pycull::pyc::Level;
 
 const LIMITS: TimeLimits = TimeLimits {
@@ -23,7 +23,7 @@ fn shell(script: &str) -> impl Fn() -> Command + Sync + use<> {
     }
 }
 
-fn start_failure(script: &str) -> WorkerEnd {
+fn start_failure(script: &str) -> ProcessEnd {
     let command = shell(script);
     match Service::start(&command, LIMITS, None) {
         Ok(_) => panic!("{script}"),
@@ -56,7 +56,7 @@ fn job_failure(script: &str) -> Failure {
     failures.remove(0).1.unwrap_err()
 }
 
-fn worker_end(script: &str) -> WorkerEnd {
+fn worker_end(script: &str) -> ProcessEnd {
     match job_failure(script) {
         Failure::Worker(failure) => failure.end,
         other => panic!("{script}: {other:?}"),
@@ -65,38 +65,38 @@ fn worker_end(script: &str) -> WorkerEnd {
 
 #[test]
 fn what_never_becomes_ready_is_told_apart() {
-    assert!(matches!(start_failure("sleep 60"), WorkerEnd::Time(_)));
-    assert!(matches!(start_failure("exit 3"), WorkerEnd::Exit(3)));
-    assert!(matches!(start_failure("exit 125"), WorkerEnd::NotRun));
+    assert!(matches!(start_failure("sleep 60"), ProcessEnd::Time(_)));
+    assert!(matches!(start_failure("exit 3"), ProcessEnd::Exit(3)));
+    assert!(matches!(start_failure("exit 125"), ProcessEnd::NotRun));
     assert!(matches!(
         start_failure("kill -SYS $$"),
-        WorkerEnd::ForbiddenCall
+        ProcessEnd::ForbiddenCall
     ));
-    assert!(matches!(start_failure("kill -KILL $$"), WorkerEnd::Killed));
+    assert!(matches!(start_failure("kill -KILL $$"), ProcessEnd::Killed));
     assert!(matches!(
         start_failure("kill -SEGV $$"),
-        WorkerEnd::Signal(11)
+        ProcessEnd::Signal(11)
     ));
-    assert!(matches!(start_failure("yes"), WorkerEnd::Forged(_)));
+    assert!(matches!(start_failure("yes"), ProcessEnd::Forged(_)));
     assert!(matches!(
         start_failure("exec >&-; sleep 60"),
-        WorkerEnd::Forged(_)
+        ProcessEnd::Forged(_)
     ));
 }
 
 #[test]
 fn what_does_not_answer_as_a_worker_does_is_told_apart() {
-    assert!(matches!(worker_end("sleep 60"), WorkerEnd::Time(_)));
+    assert!(matches!(worker_end("sleep 60"), ProcessEnd::Time(_)));
     assert!(matches!(
         worker_end("head -c 5 >/dev/null; exit 7"),
-        WorkerEnd::Exit(7)
+        ProcessEnd::Exit(7)
     ));
     // Ten GiB are announced, then written.
     let announced = r"printf '\000\377\377\377\377'; cat /dev/zero";
-    assert!(matches!(worker_end(announced), WorkerEnd::Forged(_)));
+    assert!(matches!(worker_end(announced), ProcessEnd::Forged(_)));
     assert!(matches!(
         worker_end("cat /dev/zero | tr '\\0' '\\7'"),
-        WorkerEnd::Forged(_)
+        ProcessEnd::Forged(_)
     ));
     // A frame as it should be, with no code in it.
     let no_code = r"head -c 20 >/dev/null; printf '\000\003\000\000\000abc'; sleep 60";

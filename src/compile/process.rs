@@ -1,0 +1,196 @@
+//! A confined process: how it ends, and what it says when it fails.
+
+use std::io::{self, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::protocol;
+use super::sandbox;
+use super::timed_pipe::TimedPipe;
+use crate::parallel::lock;
+
+/// How a process failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{end}{}", said(.stderr))]
+pub struct ProcessFailure {
+    /// What it did.
+    pub end: ProcessEnd,
+    /// The end of what it wrote to standard error, on one line.
+    pub stderr: String,
+}
+
+fn said(stderr: &str) -> String {
+    match stderr {
+        "" => String::new(),
+        text => format!("; it said: {text}"),
+    }
+}
+
+/// What a process did instead of its work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProcessEnd {
+    /// pycull itself could not be started to confine it.
+    #[error("it could not be started: {0}")]
+    Start(String),
+    /// The sandbox did not run it.
+    #[error("it could not be run in the sandbox")]
+    NotRun,
+    /// It was stopped: it gave no answer in time.
+    #[error("it gave no answer within {} s", .0.as_secs_f32())]
+    Time(Duration),
+    /// It was stopped: what it answered is no answer.
+    #[error("it was stopped: {0}")]
+    Forged(String),
+    /// It ended with this code.
+    #[error("it ended with code {0}")]
+    Exit(i32),
+    /// It was stopped by the sandbox: it made a system call that a compiler has no use for.
+    #[error("it was stopped: it made a system call that a compiler has no use for")]
+    ForbiddenCall,
+    /// It was stopped by the sandbox, or by the machine.
+    #[error("it was killed: its CPU time or the machine's memory was used up")]
+    Killed,
+    /// It died of a signal.
+    #[error("it died of signal {0}")]
+    Signal(i32),
+}
+
+/// A running process with pipes to it. It is gone, and reaped, once this is dropped.
+pub(super) struct Process {
+    child: Child,
+    stderr: Tail,
+}
+
+/// The pipes to a process, and from it.
+pub(super) type Pipes = (TimedPipe<ChildStdin>, TimedPipe<ChildStdout>);
+
+/// How long a process that closed its pipe has to end by itself, so that it can be told why it did.
+const TIME_TO_END: Duration = Duration::from_secs(2);
+
+impl Process {
+    pub(super) fn start(mut command: Command) -> Result<(Self, Pipes), ProcessFailure> {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+            .spawn()
+            .and_then(Self::new)
+            .map_err(|error| ProcessFailure {
+                end: ProcessEnd::Start(error.to_string()),
+                stderr: String::new(),
+            })
+    }
+
+    fn new(mut child: Child) -> io::Result<(Self, Pipes)> {
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        let process = Self {
+            child,
+            stderr: Tail::follow(stderr),
+        };
+        Ok((process, (TimedPipe::new(stdin)?, TimedPipe::new(stdout)?)))
+    }
+
+    /// Ends the process, and says how it failed: with this error on one of its pipes, which had so much time.
+    pub(super) fn failure(&mut self, error: &io::Error, time: Duration) -> ProcessFailure {
+        let end = match error.kind() {
+            io::ErrorKind::TimedOut => ProcessEnd::Time(time),
+            io::ErrorKind::InvalidData => ProcessEnd::Forged(error.to_string()),
+            _ => self.wait().map_or(
+                ProcessEnd::Forged("it closed its pipe and went on".to_owned()),
+                describe,
+            ),
+        };
+        ProcessFailure {
+            end,
+            stderr: protocol::printable(&self.stop()),
+        }
+    }
+
+    /// How it ended, if it does so soon.
+    fn wait(&mut self) -> Option<ExitStatus> {
+        let deadline = Instant::now() + TIME_TO_END;
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Some(status),
+                Ok(None) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    /// Kills and reaps the process, and returns the end of what it said.
+    fn stop(&mut self) -> Vec<u8> {
+        // Both fail only where it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.stderr.take()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn describe(status: ExitStatus) -> ProcessEnd {
+    const SIGSYS: i32 = Signal::SYS.as_raw();
+    const SIGKILL: i32 = Signal::KILL.as_raw();
+    const SIGXCPU: i32 = Signal::XCPU.as_raw();
+    match (status.code(), status.signal()) {
+        (Some(code), _) if code == i32::from(sandbox::FAILURE) => ProcessEnd::NotRun,
+        (Some(code), _) => ProcessEnd::Exit(code),
+        (_, Some(SIGSYS)) => ProcessEnd::ForbiddenCall,
+        (_, Some(SIGKILL | SIGXCPU)) => ProcessEnd::Killed,
+        (_, signal) => ProcessEnd::Signal(signal.unwrap_or_default()),
+    }
+}
+
+/// The end of what a process writes to standard error.
+struct Tail {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+/// Bytes of standard error that are kept: the last ones say what went wrong.
+const TAIL: usize = 1 << 10;
+
+impl Tail {
+    /// Reads to the end on a thread, and keeps the end.
+    fn follow(mut stderr: ChildStderr) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&bytes);
+        let reader = std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = stderr.read(&mut buffer) {
+                let mut tail = lock(&kept);
+                tail.extend_from_slice(&buffer[..count]);
+                let surplus = tail.len().saturating_sub(TAIL);
+                tail.drain(..surplus);
+            }
+        });
+        Self { bytes, reader }
+    }
+
+    /// What there is once the process is gone. Without the sandbox it may have left a child that holds
+    /// the pipe open: that is not waited for.
+    fn take(&mut self) -> Vec<u8> {
+        let deadline = Instant::now() + TIME_TO_END;
+        while !self.reader.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::mem::take(&mut lock(&self.bytes))
+    }
+}
