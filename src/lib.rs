@@ -1,5 +1,6 @@
 //! pycull manages the CPython bytecode in the layers of a container image.
 
+pub mod bench;
 pub mod compile;
 pub mod deflate;
 pub mod inventory;

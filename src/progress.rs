@@ -11,6 +11,8 @@ pub enum Phase {
     HashingSources,
     /// Compiling sources.
     Compiling,
+    /// Measuring how fast imports are.
+    Measuring,
     /// Pass 2: writing the layers that the plan changes.
     Writing,
 }
@@ -19,11 +21,11 @@ pub enum Phase {
 /// from several threads at once.
 pub trait Observer: Sync {
     /// A phase begins that will go through so many layers and blob bytes; where it compiles, sources
-    /// and their bytes.
+    /// and their bytes; where it measures, runs, and no bytes.
     fn begin(&self, _phase: Phase, _items: usize, _bytes: u64) {}
     /// So many more bytes are done.
     fn advance(&self, _bytes: u64) {}
-    /// One more layer or source is done.
+    /// One more layer, source or run is done.
     fn item_done(&self) {}
     /// The phase is over.
     fn end(&self) {}

@@ -105,6 +105,8 @@ pub(crate) enum Verb {
     Minimize(Minimize),
     /// Compare two images' layers and bytecode; with a limit, a gate for CI
     Compare(Compare),
+    /// Measure how fast the image's own interpreter imports, with caches and without
+    Bench(Bench),
     /// List, show or check profiles
     Profile {
         #[command(subcommand)]
@@ -230,6 +232,39 @@ pub(crate) struct Compare {
     pub(crate) max_growth: Option<Limit>,
 }
 
+/// Arguments of `bench`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Runs code of the image, in a sandbox, on a copy of its modules: the image need not have caches.
+
+Examples:
+  pycull bench app.tar
+  pycull bench app.tar --import flask,sqlalchemy --figure speed.svg
+  podman save app | pycull bench - --format json | jq '.images[].trees[].ratio'")]
+pub(crate) struct Bench {
+    /// The image to read
+    #[arg(value_name = "IMAGE", value_hint = ValueHint::AnyPath)]
+    pub(crate) image: String,
+    /// Module to import again and again
+    #[arg(long, value_name = "NAME", default_value = "_pydecimal", value_parser = module)]
+    pub(crate) module: String,
+    /// Modules to start the interpreter with, separated by commas; for example what the entrypoint imports
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = module)]
+    pub(crate) import: Vec<String>,
+    /// How often to import the module in each run
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) repeats: u32,
+    /// Runs for each row of a table, of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: u32,
+    /// Draw the tables as bars, in an SVG file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) figure: Option<PathBuf>,
+    /// Whether the interpreter must be confined; `off` trusts the image
+    #[arg(long, value_name = "WHETHER", default_value = "required")]
+    pub(crate) sandbox: SandboxChoice,
+}
+
 /// What to do with profiles.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProfileAction {
@@ -256,6 +291,22 @@ fn finding_kind(name: &str) -> Result<FindingKind, String> {
         let names = FindingKind::ALL.map(FindingKind::name);
         format!("there is no such kind; kinds are {}", names.join(", "))
     })
+}
+
+/// A module's full name.
+fn module(name: &str) -> Result<String, String> {
+    let is_word = |part: &str| {
+        let is_in_words = |c: char| c == '_' || c.is_alphanumeric();
+        !part.is_empty()
+            && part.chars().all(is_in_words)
+            && !part.starts_with(|c: char| c.is_numeric())
+    };
+    match name.split('.').all(is_word) {
+        true => Ok(name.to_owned()),
+        false => {
+            Err("modules are named by words with points between, like `json.decoder`".to_owned())
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod args;
 mod settings;
 
+mod bench;
 mod compare;
 mod completions;
 mod inspect;
@@ -56,6 +57,7 @@ fn dispatch(verb: &Verb, printer: &Printer) -> anyhow::Result<Outcome> {
         Verb::Inspect(args) => inspect::run(args, printer),
         Verb::Minimize(args) => minimize::run(args, printer),
         Verb::Compare(args) => compare::run(args, printer),
+        Verb::Bench(args) => bench::run(args, printer),
         Verb::Profile { action } => profile::run(action, printer),
         Verb::Completions { shell } => completions::run(*shell, printer),
         Verb::Man => man::run(printer),

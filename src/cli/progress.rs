@@ -19,8 +19,12 @@ struct Items {
     done: usize,
     all: usize,
     name: &'static str,
+    /// Whether the bar's length is their number, not bytes.
+    are_length: bool,
 }
 
+/// For work that is not counted in bytes.
+const TEMPLATE_OF_RUNS: &str = "{prefix} {wide_bar} {msg}  {eta} left";
 const TEMPLATE: &str = "{prefix} {wide_bar} {msg}  {decimal_bytes}/{decimal_total_bytes}  \
                         {decimal_bytes_per_sec}  {eta} left";
 
@@ -32,9 +36,6 @@ impl Bars {
             false => ProgressDrawTarget::hidden(),
         };
         let bar = ProgressBar::with_draw_target(Some(0), target);
-        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-            bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏░"));
-        }
         Self {
             bar,
             items: Default::default(),
@@ -51,7 +52,9 @@ impl Bars {
             return;
         };
         change(&mut items);
-        let Items { done, all, name } = *items;
+        let Items {
+            done, all, name, ..
+        } = *items;
         self.bar.set_message(format!("{done}/{all} {name}"));
     }
 }
@@ -65,12 +68,21 @@ impl Drop for Bars {
 
 impl Observer for Bars {
     fn begin(&self, phase: Phase, items: usize, bytes: u64) {
+        let are_length = phase == Phase::Measuring;
+        let (template, length) = match are_length {
+            true => (TEMPLATE_OF_RUNS, items as u64),
+            false => (TEMPLATE, bytes),
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏░"));
+        }
         self.bar.reset();
-        self.bar.set_length(bytes);
+        self.bar.set_length(length);
         self.bar.set_prefix(match phase {
             Phase::Reading => "reading",
             Phase::HashingSources => "hashing sources",
             Phase::Compiling => "compiling",
+            Phase::Measuring => "measuring",
             Phase::Writing => "writing",
         });
         self.count(|count| {
@@ -79,8 +91,10 @@ impl Observer for Bars {
                 all: items,
                 name: match phase {
                     Phase::Compiling => "sources",
+                    Phase::Measuring => "runs",
                     _ => "layers",
                 },
+                are_length,
             }
         });
         self.bar.enable_steady_tick(Duration::from_millis(200));
@@ -91,7 +105,12 @@ impl Observer for Bars {
     }
 
     fn item_done(&self) {
-        self.count(|count| count.done += 1);
+        self.count(|count| {
+            count.done += 1;
+            if count.are_length {
+                self.bar.inc(1);
+            }
+        });
     }
 
     fn end(&self) {

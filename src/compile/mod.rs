@@ -9,7 +9,7 @@ mod service;
 mod timed_pipe;
 mod worker;
 
-pub use process::{ProcessEnd, ProcessFailure};
+pub use process::{ProcessEnd, ProcessFailure, output};
 pub use protocol::{Job, Ready};
 pub use service::{Body, Compiled, Failure, Memory, SCRIPT, Service, ServiceError};
 pub use worker::TimeLimits;

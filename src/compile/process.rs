@@ -73,6 +73,25 @@ pub(super) type Pipes = (TimedPipe<ChildStdin>, TimedPipe<ChildStdout>);
 /// How long a process that closed its pipe has to end by itself, so that it can be told why it did.
 const TIME_TO_END: Duration = Duration::from_secs(2);
 
+/// Runs a command to its end, and returns what it wrote to standard output.
+///
+/// # Errors
+/// It did not end in that time, or not with exit code 0, or it wrote more bytes than these.
+pub fn output(command: Command, time: Duration, most: u64) -> Result<Vec<u8>, ProcessFailure> {
+    let (mut process, (stdin, mut stdout)) = Process::start(command)?;
+    drop(stdin);
+    stdout.allow(time);
+    let mut bytes = Vec::new();
+    let read = (&mut stdout).take(most + 1).read_to_end(&mut bytes);
+    let read = match read {
+        Ok(count) if count as u64 > most => Err(protocol::forged("it answered too much")),
+        Ok(_) if process.wait().is_some_and(|status| status.success()) => return Ok(bytes),
+        Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Err(error) => Err(error),
+    };
+    read.map_err(|error| process.failure(&error, time))
+}
+
 impl Process {
     pub(super) fn start(mut command: Command) -> Result<(Self, Pipes), ProcessFailure> {
         command

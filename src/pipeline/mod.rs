@@ -1,8 +1,10 @@
 //! The recipes: what each command does, step by step, from a reference to a report. The only
 //! place where the other modules are wired together.
 
+mod bench;
 mod compare;
 mod inspect;
+mod interpreters;
 mod minimize;
 mod summary;
 
@@ -15,9 +17,11 @@ use crate::rootfs::{RootfsError, squash};
 use crate::scan::{LayerError, LayerErrorCause, hash_sources, scan_layers};
 use crate::transport::{Source, TransportError};
 
+pub use bench::{BenchOptions, CannotMeasure, bench};
 pub use compare::compare;
 pub use inspect::inspect;
-pub use minimize::{CompileOptions, MinimizeOptions, NoInterpreter, minimize, plan_only};
+pub use interpreters::NoInterpreter;
+pub use minimize::{CompileOptions, MinimizeOptions, minimize, plan_only};
 
 /// What every recipe can be told.
 #[derive(Clone)]
@@ -77,6 +81,14 @@ pub enum PipelineError {
         /// Why.
         source: Box<NoInterpreter>,
     },
+    /// Nothing in any image can be measured; this is the first.
+    #[error("image {platform}: cannot measure: {source}")]
+    Bench {
+        /// The image's platform.
+        platform: String,
+        /// Why.
+        source: Box<CannotMeasure>,
+    },
     /// Compiling failed as a whole.
     #[error("image {platform}: cannot compile for Python {version}: {reason}")]
     Compile {
@@ -133,6 +145,7 @@ impl PipelineError {
         match self {
             Self::Transport(error) => error.hint(),
             Self::Interpreter { source, .. } => source.hint(),
+            Self::Bench { source, .. } => source.hint(),
             Self::Strict { .. } => Some(
                 "leave out `--strict`, or exclude it with `--set 'exclude=[\"PATH\"]'`".to_owned(),
             ),

@@ -5,12 +5,14 @@
 
 pub mod model;
 
+pub mod bench;
 pub mod compare;
 pub mod inspect;
 pub mod minimize;
 
 pub mod document;
 
+pub mod figure;
 pub mod json;
 pub mod markdown;
 pub mod text;

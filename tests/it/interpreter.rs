@@ -76,7 +76,7 @@ impl Opened {
         let mut files = ImageFiles::new(&self.rootfs, members, &mut read);
         let closures = candidates(&self.rootfs, &library)
             .iter()
-            .map(|candidate| Closure::of(&mut files, &library, candidate, may_be_foreign))
+            .map(|candidate| Closure::of(&mut files, &library, candidate, &[], may_be_foreign))
             .collect();
         (closures, rounds)
     }

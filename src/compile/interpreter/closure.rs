@@ -57,8 +57,9 @@ pub struct Closure {
 }
 
 impl Closure {
-    /// Finds out what a candidate needs. Reads in rounds: first what most interpreters need, then what
-    /// turns out to be missing.
+    /// Finds out what a candidate needs, and more extension modules than it starts with, which are not
+    /// in the closure themselves. Reads in rounds: first what most interpreters need, then what turns out
+    /// to be missing.
     ///
     /// # Errors
     /// [`InterpreterError`]; whether the next candidate may do says
@@ -68,10 +69,13 @@ impl Closure {
         files: &mut ImageFiles<'_>,
         library: &StandardLibrary,
         candidate: &Candidate,
+        extensions: &[Extension],
         may_be_foreign: bool,
     ) -> Result<Self, InterpreterError> {
         let start = start_files(files.rootfs, library)?;
-        let guesses = likely_files(files.rootfs, library);
+        let mut guesses = likely_files(files.rootfs, library);
+        guesses.extend(extensions.iter().map(|extension| extension.inode));
+        let extensions = &[extensions_to_start(library, &start), extensions.to_vec()].concat();
         let needed = start.iter().map(|file| file.inode);
         files.read(needed.chain([candidate.inode]), guesses)?;
         let program = held(files, candidate.inode);
@@ -80,7 +84,7 @@ impl Closure {
         let mut parsed = HashMap::new();
         for _ in 0..MOST_ROUNDS {
             let mut walk = Walk::new(files, &mut parsed, loader.as_ref().map(|it| &it.0));
-            walk.run(library, candidate, &needs, &start)?;
+            walk.run(candidate, &needs, extensions)?;
             let mut unread = walk.unread;
             let objects = walk.objects;
             unread.extend(loader.as_ref().map(|it| it.1));
@@ -134,6 +138,25 @@ impl Closure {
         }
         closure
     }
+}
+
+/// An extension module: a shared library that Python imports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extension {
+    /// Its path, without a leading slash.
+    pub path: Vec<u8>,
+    /// The file.
+    pub inode: InodeId,
+}
+
+fn extensions_to_start(library: &StandardLibrary, start: &[StartFile]) -> Vec<Extension> {
+    let extensions = start.iter().filter(|file| file.is_extension);
+    extensions
+        .map(|file| Extension {
+            path: path::join(&library.path, &file.path),
+            inode: file.inode,
+        })
+        .collect()
 }
 
 /// A file that was read: after a round, all that were asked for are there.

@@ -20,7 +20,7 @@ const MOST_BYTES: u64 = 512 << 20;
 /// Bytes of the largest file. A static interpreter with all its modules has a tenth of it.
 const LARGEST_FILE: u64 = 256 << 20;
 /// Most files, and bytes, that are read on suspicion.
-const MOST_GUESSES: (usize, u64) = (200, 128 << 20);
+const MOST_GUESSES: (usize, u64) = (500, 256 << 20);
 
 /// Files of an image: what was read stays, for one candidate after the other.
 pub struct ImageFiles<'a> {

@@ -37,18 +37,30 @@ impl Launch {
         debug_ranges: bool,
         script: &str,
     ) -> Command {
-        let confinement = Confinement {
-            readable: self.readable.clone(),
-            directory: self.directory.clone(),
-            limits,
-            threads: self.threads,
-        };
-        let mut command = sandbox::command(helper, mode, &confinement, &self.program);
-        command.args(&self.arguments).args(["-S", "-s", "-B"]);
+        let mut command = self.confined(helper, mode, self.confinement(limits));
+        command.args(["-S", "-s", "-B"]);
         if !debug_ranges {
             command.args(["-X", "no_debug_ranges"]);
         }
         command.args([OsStr::new("-c"), OsStr::new(script)]);
+        command
+    }
+
+    /// What the interpreter needs so that it starts, and no more.
+    pub fn confinement(&self, limits: Limits) -> Confinement {
+        Confinement {
+            readable: self.readable.clone(),
+            directory: self.directory.clone(),
+            limits,
+            threads: self.threads,
+            timed: false,
+        }
+    }
+
+    /// A command that runs the interpreter in the sandbox, with the arguments that the caller adds.
+    pub fn confined(&self, helper: &Path, mode: Mode, confinement: Confinement) -> Command {
+        let mut command = sandbox::command(helper, mode, &confinement, &self.program);
+        command.args(&self.arguments);
         command.env("PYTHONHASHSEED", "0");
         command
     }

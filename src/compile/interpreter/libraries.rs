@@ -3,12 +3,11 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::InterpreterError;
-use super::closure::text;
+use super::closure::{Extension, text};
 use super::elf::{self, Needs};
-use super::find::{Candidate, StandardLibrary};
+use super::find::Candidate;
 use super::image_files::ImageFiles;
 use super::search::{self, Loader, expand};
-use super::start_files::StartFile;
 use crate::rootfs::{InodeId, path};
 
 /// Most libraries of one interpreter.
@@ -84,10 +83,9 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     pub(super) fn run(
         &mut self,
-        library: &StandardLibrary,
         candidate: &Candidate,
         needs: &Needs,
-        start: &[StartFile],
+        extensions: &[Extension],
     ) -> Result<(), InterpreterError> {
         // The loader is there already, under the name that it was asked for by.
         self.names.extend(
@@ -106,17 +104,15 @@ impl<'a, 'b> Walk<'a, 'b> {
         });
         self.follow_needs(0)?;
         // Without a loader, there are no modules to load either.
-        let extensions = start
-            .iter()
-            .filter(|file| file.is_extension && self.loader.is_some());
-        for file in extensions.collect::<Vec<_>>() {
-            let Some(needs) = self.parse(file.inode) else {
+        let has_loader = self.loader.is_some();
+        for extension in extensions.iter().filter(|_| has_loader) {
+            let Some(needs) = self.parse(extension.inode) else {
                 continue;
             };
             self.objects.push(Object {
                 role: Role::Extension,
-                path: path::join(&library.path, &file.path),
-                inode: file.inode,
+                path: extension.path.clone(),
+                inode: extension.inode,
                 needs,
                 parent: Some(0),
                 is_optional: true,
@@ -136,6 +132,9 @@ impl<'a, 'b> Walk<'a, 'b> {
                     continue;
                 }
                 if self.names.len() >= MOST_LIBRARIES {
+                    if self.objects[parent].is_optional {
+                        return Ok(());
+                    }
                     return Err(InterpreterError::TooMuch {
                         path: text(&self.objects[parent].path),
                         limit: format!("{MOST_LIBRARIES} libraries"),

@@ -24,7 +24,7 @@ mod search;
 mod start_files;
 mod unpack;
 
-pub use closure::Closure;
+pub use closure::{Closure, Extension};
 pub use elf::Architecture;
 pub use emulator::Emulator;
 pub use error::InterpreterError;

@@ -4,11 +4,13 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use rustix::process::{chdir, getpid};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::request::Request;
+use super::system_calls::{self, Whose};
 use super::{
-    Defences, Layer, Mode, SandboxError, filesystem, limits, namespaces, seccomp, supervisor,
-    system_calls,
+    Defences, Layer, Mode, STARTED, SandboxError, filesystem, limits, namespaces, seccomp,
+    supervisor,
 };
 
 /// The layers of defence that this process can put around itself, found out by doing it: it is good
@@ -26,9 +28,12 @@ pub(super) fn enter(request: Request) -> SandboxError {
     match confine(&request) {
         Ok(Next::Supervise) => supervisor::supervise(request),
         Ok(Next::Become) => {
-            let source = Command::new(&request.program)
-                .args(&request.arguments)
-                .exec();
+            let mut command = Command::new(&request.program);
+            command.args(&request.arguments);
+            if request.confinement.timed {
+                command.env(STARTED, now());
+            }
+            let source = command.exec();
             SandboxError::Run {
                 program: request.program,
                 source,
@@ -36,6 +41,19 @@ pub(super) fn enter(request: Request) -> SandboxError {
         }
         Err(error) => error,
     }
+}
+
+/// The value of [`STARTED`].
+fn now() -> String {
+    let clock = clock_gettime(ClockId::Monotonic);
+    let used = system_calls::cpu_time(Whose::Own);
+    format!(
+        "{}.{:09} {} {}",
+        clock.tv_sec,
+        clock.tv_nsec,
+        used.user.as_secs_f64(),
+        used.system.as_secs_f64()
+    )
 }
 
 /// What a process that is confined as far as it needs to be does next.

@@ -42,6 +42,10 @@ use request::Request;
 pub const ENTER: &str = "sandbox-exec";
 /// The one that prints [`defences`] as JSON.
 pub const PROBE: &str = "sandbox-probe";
+/// The environment variable that tells a program when it began, so that it can say how long it took, and the
+/// sandbox does not count: three numbers of seconds with a space between, the monotonic clock's
+/// and the CPU time that this process had used by then, in itself and in the kernel.
+pub const STARTED: &str = "PYCULL_STARTED";
 /// The helper's exit code where the program could not be run.
 pub const FAILURE: u8 = 125;
 
@@ -57,6 +61,8 @@ pub struct Confinement {
     pub limits: Limits,
     /// Whether it may start threads, as emulators do.
     pub threads: bool,
+    /// Whether it is told in [`STARTED`] when it began.
+    pub timed: bool,
 }
 
 /// Most that the program may use.

@@ -63,6 +63,9 @@ impl Request {
         if self.confinement.threads {
             arguments.push(setting("threads", "yes"));
         }
+        if self.confinement.timed {
+            arguments.push(setting("timed", "yes"));
+        }
         for layer in &self.without {
             arguments.push(setting("without", layer.name()));
         }
@@ -82,6 +85,7 @@ impl Request {
             directory: PathBuf::new(),
             limits: Limits::default(),
             threads: false,
+            timed: false,
         };
         // Where an argument is missing, nothing is left out.
         let mut request = Self::new(Mode::Required, confinement, PathBuf::new());
@@ -123,6 +127,7 @@ impl Request {
             b"cpu" => confinement.limits.cpu_seconds = text.parse().ok()?,
             b"files" => confinement.limits.open_files = text.parse().ok()?,
             b"threads" if text == "yes" => confinement.threads = true,
+            b"timed" if text == "yes" => confinement.timed = true,
             b"without" => {
                 let mut layers = Layer::ALL.into_iter();
                 self.without
@@ -170,6 +175,7 @@ mod tests {
                 open_files: 3,
             },
             threads: true,
+            timed: true,
         };
         Request {
             without: vec![Layer::Landlock, Layer::Namespaces],

@@ -16,7 +16,8 @@ use rustix::process::{
 };
 
 use super::request::Request;
-use super::{ENTER, SandboxError, system_calls};
+use super::system_calls::{self, Whose};
+use super::{ENTER, SandboxError};
 
 /// The helper, whatever its path is in a namespace.
 const HELPER: &str = "/proc/self/exe";
@@ -71,7 +72,8 @@ fn end_as(status: ExitStatus, cpu_limit: Duration) -> ! {
     };
     // The first process of a namespace gets no signal that it does not handle, SIGXCPU neither:
     // what ends it is the SIGKILL that comes a second later.
-    let out_of_time = system_calls::cpu_time_of_children() >= cpu_limit;
+    let used = system_calls::cpu_time(Whose::Children);
+    let out_of_time = used.user + used.system >= cpu_limit;
     if number == Signal::KILL.as_raw() && out_of_time {
         number = Signal::XCPU.as_raw();
     }

@@ -83,16 +83,35 @@ pub(super) fn make_read_only(mount: impl AsFd) -> io::Result<()> {
     Err(io::Error::last_os_error())
 }
 
-/// CPU time of all children that were waited for.
-pub(super) fn cpu_time_of_children() -> Duration {
+/// CPU time, in the program and in the kernel for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CpuTime {
+    pub(super) user: Duration,
+    pub(super) system: Duration,
+}
+
+/// Whose CPU time.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Whose {
+    /// This process's.
+    Own = libc::RUSAGE_SELF as isize,
+    /// That of all children that were waited for.
+    Children = libc::RUSAGE_CHILDREN as isize,
+}
+
+/// CPU time that was used until now.
+pub(super) fn cpu_time(whose: Whose) -> CpuTime {
     // SAFETY: a structure of integers, for which zeros are a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel writes one such structure there. It fails on wrong arguments only.
-    unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage) };
+    unsafe { libc::getrusage(whose as libc::c_int, &raw mut usage) };
     let duration = |time: libc::timeval| {
         let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
         let microseconds = u64::try_from(time.tv_usec).unwrap_or_default();
         Duration::from_secs(seconds) + Duration::from_micros(microseconds)
     };
-    duration(usage.ru_utime) + duration(usage.ru_stime)
+    CpuTime {
+        user: duration(usage.ru_utime),
+        system: duration(usage.ru_stime),
+    }
 }

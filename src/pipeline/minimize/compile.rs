@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::CompileOptions;
-use super::interpreters::Interpreters;
 use crate::compile::{Compiled, Failure, Job, Service, ServiceError};
 use crate::inventory::Inventory;
 use crate::member_data::read_members;
 use crate::oci::BlobStore;
 use crate::parallel::lock;
+use crate::pipeline::interpreters::{Interpreters, Running};
 use crate::pipeline::{Options, PipelineError};
 use crate::plan::{CompileOutcome, Plan};
 use crate::profile::Profile;
@@ -109,15 +109,17 @@ impl Compiler<'_> {
             inventory: self.inventory,
             options: self.compile,
             debug_ranges: self.profile.debug_ranges,
+            library: None,
+            extensions: &[],
         };
-        let mut use_it = |row, service: &Service<'_>| {
-            result.interpreters.push(row);
+        let mut use_it = |running: Running<'_>| {
+            result.interpreters.push(running.row);
             if version < CpythonVersion::new(3, 7) && self.profile.invalidation.is_by_hash() {
                 result.warnings.push(format!(
                     "tied what was compiled for Python {version} by timestamp: it knows no other way (PEP 552)"
                 ));
             }
-            self.compile(service, version, wanted, result)
+            self.compile(running.service, version, wanted, result)
         };
         let used = interpreters.with_first(version, &mut use_it);
         used.map_err(|source| PipelineError::Interpreter {

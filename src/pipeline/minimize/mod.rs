@@ -2,7 +2,7 @@
 
 mod compile;
 mod describe;
-mod interpreters;
+
 mod new_layer;
 mod planned;
 mod work;
@@ -21,7 +21,6 @@ use crate::profile::Profile;
 use crate::report::model::{LeftOut, MinimizeReport};
 use crate::rewrite::index::rebuild;
 use crate::transport::{OutputImage, Source, Target};
-pub use interpreters::NoInterpreter;
 use planned::plan_image;
 use work::Work;
 

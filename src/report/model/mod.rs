@@ -1,6 +1,7 @@
 //! What each command has to say, as data. The JSON of a report is this, field by field: sizes are
 //! bytes, layers count from 1, paths have no leading slash (docs/schema has the contract).
 
+mod bench;
 mod compare;
 mod inspect;
 mod minimize;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use bench::*;
 pub use compare::*;
 pub use inspect::*;
 pub use minimize::*;

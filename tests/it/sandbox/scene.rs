@@ -83,6 +83,7 @@ impl Scene {
             directory: readable.clone(),
             limits: Limits::default(),
             threads: false,
+            timed: false,
         };
         Self {
             directory,

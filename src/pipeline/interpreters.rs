@@ -1,13 +1,14 @@
-//! The interpreters that compile: unpacked, or found on this machine, and ready to be started.
+//! The interpreters of an image: found, unpacked and started, or in their place those of this machine.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use tempfile::TempDir;
 
-use super::CompileOptions;
+use super::minimize::CompileOptions;
+use super::summary::path_text;
 use crate::compile::interpreter::{
-    Candidate, Closure, Emulator, ImageFiles, InterpreterError, Launch, StandardLibrary,
+    Candidate, Closure, Emulator, Extension, ImageFiles, InterpreterError, Launch, StandardLibrary,
     candidates, host,
 };
 use crate::compile::sandbox::{self, Limits, Mode};
@@ -16,7 +17,6 @@ use crate::inventory::{Inventory, TreeKind};
 use crate::member_data::read_members;
 use crate::oci::BlobStore;
 use crate::pipeline::PipelineError;
-use crate::pipeline::summary::path_text;
 use crate::pyc::{CpythonVersion, Magic};
 use crate::report::model::InterpreterRow;
 use crate::rootfs::MemberId;
@@ -103,10 +103,22 @@ pub(super) struct Interpreters<'a> {
     pub(super) inventory: &'a Inventory,
     pub(super) options: &'a CompileOptions<'a>,
     pub(super) debug_ranges: bool,
+    /// The index of the only standard library whose interpreter will do.
+    pub(super) library: Option<usize>,
+    /// Extension modules that it is to be able to import, beyond those that it starts with.
+    pub(super) extensions: &'a [Extension],
+}
+
+/// An interpreter that runs.
+pub(super) struct Running<'a> {
+    pub(super) row: InterpreterRow,
+    pub(super) service: &'a Service<'a>,
+    /// What was unpacked; none of an interpreter of this machine.
+    pub(super) closure: Option<&'a Closure>,
 }
 
 /// What is done with an interpreter that runs.
-pub(super) type Use<'a> = dyn FnMut(InterpreterRow, &Service<'_>) -> Result<(), PipelineError> + 'a;
+pub(super) type Use<'a> = dyn FnMut(Running<'_>) -> Result<(), PipelineError> + 'a;
 
 impl Interpreters<'_> {
     /// Hands the first interpreter of a version that starts to `use_it`, whose result is the inner one.
@@ -132,7 +144,7 @@ impl Interpreters<'_> {
             let directory = temporary_directory()?;
             let launch = host(python, directory.path())?;
             let row = row(python.display().to_string(), false);
-            return self.start(version, row, &launch, use_it);
+            return self.start(version, row, None, &launch, use_it);
         }
         self.with_first_of_image(version, &row, use_it)
     }
@@ -152,16 +164,21 @@ impl Interpreters<'_> {
         };
         let mut first_failure = None;
         for (library, candidate) in self.candidates(version)? {
-            let closure = Closure::of(&mut files, &library, &candidate, emulator.is_some());
-            let directory = temporary_directory()?;
-            let launch =
-                closure.and_then(|closure| closure.unpack(directory.path(), emulator.as_ref()));
+            let may_be_foreign = emulator.is_some();
+            let closure = Closure::of(
+                &mut files,
+                &library,
+                &candidate,
+                self.extensions,
+                may_be_foreign,
+            );
             let row = row(path_text(&candidate.path), true);
-            let result = match launch {
-                Ok(launch) => self.start(version, row, &launch, use_it),
-                Err(error) => Err(error.into()),
+            let run = |closure: Closure| {
+                let directory = temporary_directory()?;
+                let launch = closure.unpack(directory.path(), emulator.as_ref())?;
+                self.start(version, row, Some(&closure), &launch, use_it)
             };
-            match result {
+            match closure.map_err(NoInterpreter::from).and_then(run) {
                 Err(failure) if failure.is_about_candidate() => {
                     first_failure.get_or_insert(failure);
                 }
@@ -176,11 +193,13 @@ impl Interpreters<'_> {
         &self,
         version: CpythonVersion,
     ) -> Result<Vec<(StandardLibrary, Candidate)>, NoInterpreter> {
-        let trees = self.inventory.trees.iter();
-        let libraries =
-            trees.filter(|tree| tree.kind == TreeKind::Stdlib && tree.version == Some(version));
+        let trees = self.inventory.trees.iter().enumerate();
+        let libraries = trees.filter(|(index, tree)| {
+            let is_of_version = tree.kind == TreeKind::Stdlib && tree.version == Some(version);
+            is_of_version && self.library.is_none_or(|library| library == *index)
+        });
         let mut found = Vec::new();
-        for tree in libraries {
+        for (_, tree) in libraries {
             let library = StandardLibrary::at(version, &tree.path)?;
             let candidates = candidates(&self.inventory.rootfs, &library);
             found.extend(candidates.into_iter().map(|it| (library.clone(), it)));
@@ -203,6 +222,7 @@ impl Interpreters<'_> {
         &self,
         version: CpythonVersion,
         row: InterpreterRow,
+        closure: Option<&Closure>,
         launch: &Launch,
         use_it: &mut Use<'_>,
     ) -> Result<Result<(), PipelineError>, NoInterpreter> {
@@ -231,11 +251,16 @@ impl Interpreters<'_> {
                 version,
             });
         }
-        Ok(use_it(row, &service))
+        let service = &service;
+        Ok(use_it(Running {
+            row,
+            service,
+            closure,
+        }))
     }
 }
 
-fn temporary_directory() -> Result<TempDir, NoInterpreter> {
+pub(super) fn temporary_directory() -> Result<TempDir, NoInterpreter> {
     tempfile::Builder::new()
         .prefix("pycull-")
         .tempdir()

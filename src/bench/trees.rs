@@ -1,0 +1,144 @@
+//! Which files of an image are unpacked to import from, and where to.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::BenchError;
+use crate::compile::interpreter::Extension;
+use crate::inventory::{Inventory, Tree, TreeKind};
+use crate::rootfs::{MemberId, path};
+
+/// Bytes of the largest file that is unpacked: one at a time is in memory.
+const LARGEST_FILE: u64 = 512 << 20;
+/// Most bytes that are unpacked.
+const MOST_BYTES: u64 = 16 << 30;
+/// Most files that are unpacked.
+const MOST_FILES: usize = 500_000;
+
+/// A standard library and what is installed for its interpreter.
+#[derive(Debug, Default)]
+pub struct Trees {
+    /// The files, by the member with their data: where each name of it goes, beneath the directory that the
+    /// interpreter is unpacked to.
+    pub(super) files: BTreeMap<MemberId, Vec<PathBuf>>,
+    /// Directories with packages, beside those in the standard library.
+    pub(super) packages: Vec<PathBuf>,
+    /// The extension modules among the files.
+    pub extensions: Vec<Extension>,
+}
+
+/// Where trees go, by their paths: none lies in another.
+type Places = BTreeMap<Vec<u8>, PathBuf>;
+
+impl Trees {
+    /// The files of the standard library with that index, and, if `with_packages`, of all packages for the same
+    /// version. No caches, and no file beyond 512 MiB.
+    ///
+    /// # Errors
+    /// [`BenchError::TooMuch`].
+    pub fn of(
+        inventory: &Inventory,
+        library: usize,
+        with_packages: bool,
+    ) -> Result<Self, BenchError> {
+        let library = &inventory.trees[library];
+        let place = Path::new("root/lib").join(name(path::file_name(&library.path)));
+        let mut places: Places = [(library.path.clone(), place)].into();
+        let mut trees = Self::default();
+        let packages = inventory.trees.iter().enumerate().filter(|(_, tree)| {
+            let is_root = tree.path.is_empty();
+            tree.kind == TreeKind::Packages && tree.version == library.version && !is_root
+        });
+        // A tree comes before those that lie in it.
+        for (index, tree) in packages.filter(|_| with_packages) {
+            let place = trees.place(&mut places, index, tree);
+            if path::is_at_or_below(&tree.path, &library.path) {
+                continue;
+            }
+            // A package is imported from the directory that it lies in.
+            let beginning = path::join(&tree.path, b"__init__.py");
+            let is_package = inventory.rootfs.file_at(&beginning).is_some();
+            let parent = place.parent().filter(|_| is_package);
+            trees.packages.push(parent.unwrap_or(&place).to_owned());
+        }
+        trees.add_files(inventory, &places)?;
+        Ok(trees)
+    }
+
+    fn place(&self, places: &mut Places, index: usize, tree: &Tree) -> PathBuf {
+        if let Some(place) = place_in(places, &tree.path) {
+            return place;
+        }
+        let parent = Path::new("root/trees").join(index.to_string());
+        let place = parent.join(name(path::file_name(&tree.path)));
+        places.insert(tree.path.clone(), place.clone());
+        place
+    }
+
+    fn add_files(&mut self, inventory: &Inventory, places: &Places) -> Result<(), BenchError> {
+        let rootfs = &inventory.rootfs;
+        let (mut files, mut bytes) = (0, 0);
+        for (file, _) in rootfs.walk() {
+            let place = place_in(places, &file).filter(|_| !is_cache(&file));
+            let (Some(place), Some(inode)) = (place, rootfs.file_at(&file)) else {
+                continue;
+            };
+            let data = rootfs.inode(inode).data;
+            let member = inventory.member(data);
+            if member.sparse || member.size > LARGEST_FILE {
+                continue;
+            }
+            files += 1;
+            bytes += member.size;
+            check(files, bytes)?;
+            if file.ends_with(b".so") {
+                self.extensions.push(Extension { path: file, inode });
+            }
+            self.files.entry(data).or_default().push(place);
+        }
+        Ok(())
+    }
+}
+
+fn check(files: usize, bytes: u64) -> Result<(), BenchError> {
+    let limit = if files > MOST_FILES {
+        format!("{MOST_FILES} files")
+    } else if bytes > MOST_BYTES {
+        format!("{} GiB", MOST_BYTES >> 30)
+    } else {
+        return Ok(());
+    };
+    Err(BenchError::TooMuch { limit })
+}
+
+/// Where a file goes, if it lies in a tree that is unpacked.
+fn place_in(places: &Places, file: &[u8]) -> Option<PathBuf> {
+    let mut tree = file;
+    let place = loop {
+        if let Some(place) = places.get(tree) {
+            break place;
+        }
+        tree = path::parent(tree);
+        if tree.is_empty() {
+            return None;
+        }
+    };
+    let beneath = path::components(&file[tree.len()..]);
+    Some(
+        beneath
+            .into_iter()
+            .map(name)
+            .fold(place.clone(), |place, part| place.join(part)),
+    )
+}
+
+fn is_cache(file: &[u8]) -> bool {
+    path::file_name(path::parent(file)) == b"__pycache__"
+}
+
+/// Paths of the merged view have no parts that lead elsewhere.
+fn name(part: &[u8]) -> &OsStr {
+    OsStr::from_bytes(part)
+}

@@ -1,0 +1,132 @@
+//! How fast imports are, as a document.
+
+use super::Detail;
+use super::document::{Block, Cell, Column, Document, Table, Tone};
+use super::model::{BenchImage, BenchReport, BenchRow, BenchTree};
+
+/// The report as a document: for each image its tables, what they come to last.
+pub fn document(report: &BenchReport, detail: Detail) -> Document {
+    let mut document = Document::default();
+    for image in &report.images {
+        document.push(Block::Headline {
+            name: report.reference.clone(),
+            facts: vec![image.platform.clone()],
+        });
+        for tree in &image.trees {
+            push_interpreter(&mut document, tree, detail);
+            document.table(table(reloads(tree), &tree.rows));
+        }
+        for imports in &image.imports {
+            let title = imports_title(&imports.python, &imports.modules);
+            document.table(table(title, &imports.rows));
+        }
+        for warning in &image.warnings {
+            document.push(Block::Warning(warning.clone()));
+        }
+        push_summary(&mut document, image);
+    }
+    document
+}
+
+fn push_interpreter(document: &mut Document, tree: &BenchTree, detail: Detail) {
+    let BenchTree {
+        python,
+        interpreter,
+        path,
+        ..
+    } = tree;
+    document.line(format!("Python {python}: {interpreter} with {path}"));
+    if detail == Detail::All {
+        document.line(format!("confined by {}", tree.sandbox));
+    }
+    document.line(format!("medians of {} runs each", tree.rounds));
+}
+
+pub(super) fn reloads(tree: &BenchTree) -> String {
+    format!(
+        "Python {}: {} reloads of {}",
+        tree.python, tree.repeats, tree.module
+    )
+}
+
+pub(super) fn imports_title(python: &str, modules: &[String]) -> String {
+    format!("Python {python}: start and import {}", modules.join(", "))
+}
+
+/// What a row is about.
+pub(super) fn caches(row: &BenchRow) -> &'static str {
+    if row.cached { "with" } else { "without" }
+}
+
+fn table(title: String, rows: &[BenchRow]) -> Table {
+    let quickest = |level: &str| {
+        let cached = rows.iter().find(|row| row.cached && row.level == level);
+        cached.map_or(0.0, |row| row.real_seconds)
+    };
+    let cells = |row: &BenchRow| {
+        let tone = if row.cached { Tone::Plain } else { Tone::Bad };
+        vec![
+            Cell::word(format!("level {}", row.level)),
+            Cell::word(caches(row)),
+            Cell::word(seconds(row.user_seconds)),
+            Cell::word(seconds(row.sys_seconds)),
+            Cell::word(seconds(row.lowest_real_seconds)),
+            Cell::word(seconds(row.highest_real_seconds)),
+            Cell::word(seconds(row.real_seconds)),
+            Cell::word(times(row.real_seconds, quickest(&row.level))).tone(tone),
+        ]
+    };
+    Table {
+        title: Some(title),
+        columns: vec![
+            Column::left("bytecode"),
+            Column::left("caches"),
+            Column::right("user"),
+            Column::right("sys"),
+            Column::right("lowest"),
+            Column::right("highest"),
+            Column::right("real"),
+            Column::right("ratio"),
+        ],
+        rows: rows.iter().map(cells).collect(),
+        more: None,
+    }
+}
+
+fn push_summary(document: &mut Document, image: &BenchImage) {
+    for tree in &image.trees {
+        document.push(Block::Summary(format!(
+            "Python {}: without caches, {} takes {:.1} times as long to import",
+            tree.python, tree.module, tree.ratio
+        )));
+    }
+    for imports in &image.imports {
+        document.push(Block::Summary(format!(
+            "Python {}: without caches, starting and importing {} takes {:.1} times as long",
+            imports.python,
+            imports.modules.join(", "),
+            imports.ratio
+        )));
+    }
+}
+
+fn times(seconds: f64, of: f64) -> String {
+    match of > 0.0 {
+        true => format!("{:.1}", seconds / of),
+        false => "-".to_owned(),
+    }
+}
+
+/// With three digits that count, and a unit that suits them.
+pub(super) fn seconds(seconds: f64) -> String {
+    let (number, unit) = match seconds {
+        ..0.9995 => (seconds * 1e3, "ms"),
+        _ => (seconds, "s"),
+    };
+    let decimals = match number {
+        ..9.995 => 2,
+        ..99.95 => 1,
+        _ => 0,
+    };
+    format!("{number:.decimals$} {unit}")
+}
