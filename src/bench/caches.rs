@@ -126,3 +126,34 @@ fn header(source: &Path, service: &Service<'_>) -> io::Result<Vec<u8>> {
     let mtime = (metadata.mtime(), nanoseconds);
     Ok(Header::by_time(service.ready().magic, mtime, metadata.len()).to_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_an_image_answers_stay_in_their_directory() {
+        let beneath = |path: &'static str| beneath(Path::new(path), Path::new("/tmp/bare"));
+        assert_eq!(beneath("/tmp/bare/a/b.py"), Some(Path::new("a/b.py")));
+        for bad in [
+            "/etc/passwd.py",
+            "/tmp/bare/../x.py",
+            "/tmp/barer/x.py",
+            "b.py",
+            "",
+        ] {
+            assert_eq!(beneath(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_module_is_a_file_or_a_package() {
+        let sources = ["/x/json/__init__.py", "/x/json/tool.py"].map(PathBuf::from);
+        for module in ["json", "json.tool"] {
+            assert!(check_source(module, &sources).is_ok(), "{module}");
+        }
+        for module in ["tool.json", "son", "sys"] {
+            assert!(check_source(module, &sources).is_err(), "{module}");
+        }
+    }
+}

@@ -142,3 +142,39 @@ fn is_cache(file: &[u8]) -> bool {
 fn name(part: &[u8]) -> &OsStr {
     OsStr::from_bytes(part)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_go_where_their_tree_goes() {
+        let places: Places = [
+            (b"usr/lib/python3.9".to_vec(), "root/lib/python3.9".into()),
+            (b"app".to_vec(), "root/trees/0/app".into()),
+        ]
+        .into();
+        for (file, expected) in [
+            (
+                "usr/lib/python3.9/json/tool.py",
+                Some("root/lib/python3.9/json/tool.py"),
+            ),
+            ("usr/lib/python3.9", Some("root/lib/python3.9")),
+            ("app/venv/lib/x.so", Some("root/trees/0/app/venv/lib/x.so")),
+            ("usr/lib/python3.9x/a.py", None),
+            ("usr/lib/a.py", None),
+            ("a.py", None),
+        ] {
+            let place = place_in(&places, file.as_bytes());
+            assert_eq!(place, expected.map(PathBuf::from), "{file}");
+        }
+    }
+
+    #[test]
+    fn there_is_a_limit_to_files_and_bytes() {
+        assert!(check(MOST_FILES, MOST_BYTES).is_ok());
+        let text = |result: Result<(), BenchError>| result.unwrap_err().to_string();
+        assert!(text(check(MOST_FILES + 1, 0)).contains("500000 files"));
+        assert!(text(check(0, MOST_BYTES + 1)).contains("16 GiB"));
+    }
+}

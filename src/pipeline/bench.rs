@@ -104,8 +104,10 @@ impl CannotMeasure {
                     .to_owned(),
             ),
             // There is no other interpreter to choose.
-            Self::Interpreter(NoInterpreter::Missing { .. } | NoInterpreter::Other { .. }) => None,
-            Self::Interpreter(error) => error.hint(),
+            Self::Interpreter(error @ NoInterpreter::Undefended) => error.hint(),
+            Self::Interpreter(NoInterpreter::Unusable(
+                error @ InterpreterError::Directory { .. },
+            )) => error.hint(),
             Self::Bench(BenchError::NoSource { .. }) => {
                 Some("name another module with `--module`".to_owned())
             }

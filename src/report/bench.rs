@@ -130,3 +130,42 @@ pub(super) fn seconds(seconds: f64) -> String {
     };
     format!("{number:.decimals$} {unit}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::{Style, render};
+    use super::super::{markdown, samples};
+    use super::*;
+
+    #[test]
+    fn every_row_says_how_much_slower_it_is() {
+        let document = document(&samples::bench(), Detail::Summary);
+        let style = Style {
+            color: false,
+            width: Some(80),
+        };
+        insta::assert_snapshot!(render(&document, style), @"");
+        insta::assert_snapshot!(markdown::render(&document), @"");
+    }
+
+    #[test]
+    fn times_have_three_digits_that_count() {
+        let shown = [
+            0.000_123_4,
+            0.009_996,
+            0.0288,
+            0.099_96,
+            0.536,
+            0.9996,
+            12.34,
+            260.554,
+        ]
+        .map(seconds);
+        assert_eq!(
+            shown,
+            [
+                "0.12 ms", "10.0 ms", "28.8 ms", "100 ms", "536 ms", "1.00 s", "12.3 s", "261 s"
+            ]
+        );
+    }
+}

@@ -96,3 +96,27 @@ fn escaped(text: &str) -> String {
     }
     escaped
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn a_figure_has_a_bar_for_each_row_and_no_markup_of_the_image() {
+        let figure = bench(&samples::bench());
+        assert_eq!(figure.matches("<rect").count(), 12);
+        assert!(figure.contains("import speed of app&lt;&amp;&gt;.tar"));
+        assert!(figure.contains("536 ms"));
+        // The longest bar's slowest run ends where the figures begin, and all others before.
+        let longest = format!("H{:.1}\"", WIDTH - RIGHT);
+        assert_eq!(figure.matches(&longest).count(), 6, "{figure}");
+    }
+
+    #[test]
+    fn nothing_measured_is_an_empty_figure() {
+        let mut report = samples::bench();
+        report.images.clear();
+        assert_eq!(bench(&report).matches("<rect").count(), 0);
+    }
+}

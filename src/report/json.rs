@@ -98,6 +98,14 @@ mod tests {
     }
 
     #[test]
+    fn bench_reports_fit_their_schema() {
+        check(
+            include_str!("../../docs/schema/bench.json"),
+            &samples::bench(),
+        );
+    }
+
+    #[test]
     fn control_characters_are_escaped_and_mean_the_same() {
         let path = "a\x1b[2J\u{9b}\u{202e}\nb\u{7f}";
         let text = render(&path).unwrap();

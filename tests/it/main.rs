@@ -7,6 +7,7 @@
 
 mod architecture;
 mod bad_input;
+mod bench;
 mod command_line;
 mod compile;
 mod determinism;

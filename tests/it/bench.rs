@@ -1,0 +1,174 @@
+//! `bench`: real interpreters measured in their sandbox, and modules that would rather be elsewhere.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+use crate::support::tools::{Output, pycull_command, real_image, run, tool_command};
+use crate::support::{ImageBuilder, LayerBuilder};
+
+/// Runs `bench` on an image, and checks that it leaves nothing behind.
+fn bench(image: &Path, arguments: &[&str]) -> Output {
+    let temporary = tempdir().unwrap();
+    let mut command = pycull_command();
+    command.arg("bench").arg(image).args(arguments);
+    let output = run(command.env("TMPDIR", temporary.path()));
+    let left: Vec<_> = fs::read_dir(temporary.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    output
+}
+
+fn cpu_seconds(row: &Value) -> f64 {
+    let number = |key: &str| row[key].as_f64().unwrap();
+    number("user_seconds") + number("sys_seconds")
+}
+
+/// Compiling costs many times what reading does; a machine's load does not change that much. What the ratio is,
+/// benches/run measures.
+#[track_caller]
+fn assert_caches_count(rows: &Value, times: f64) {
+    let rows = rows.as_array().unwrap();
+    let kinds: Vec<(&str, bool)> = rows
+        .iter()
+        .map(|row| (row["level"].as_str().unwrap(), row["cached"] == true))
+        .collect();
+    let expected = [true, false].map(|cached| ["0", "1", "2"].map(|level| (level, cached)));
+    assert_eq!(kinds, expected.concat());
+    for (with, without) in rows[..3].iter().zip(&rows[3..]) {
+        assert!(
+            cpu_seconds(without) > times * cpu_seconds(with),
+            "{with}\n{without}"
+        );
+        let number = |key: &str| with[key].as_f64().unwrap();
+        assert!(number("lowest_real_seconds") <= number("real_seconds"));
+        assert!(number("real_seconds") <= number("highest_real_seconds"));
+    }
+}
+
+#[test]
+fn a_real_image_imports_many_times_faster_with_caches() {
+    for (name, python) in [("py3.9", "3.9"), ("py3.14", "3.14")] {
+        let directory = tempdir().unwrap();
+        let figure = directory.path().join("figure.svg");
+        let arguments = [
+            "--repeats=10",
+            "--rounds=2",
+            "--import=json,decimal,email.message",
+            "--format=json",
+            "--figure",
+        ];
+        let arguments = [&arguments[..], &[figure.to_str().unwrap()]].concat();
+        let report = bench(&real_image(name), &arguments).success().json();
+        let schema = include_str!("../../docs/schema/bench.json");
+        let schema: Value = serde_json::from_str(schema).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        assert!(validator.is_valid(&report), "{report:#}");
+        let image = &report["images"][0];
+        let tree = &image["trees"][0];
+        assert_eq!(tree["python"], python);
+        assert_eq!(tree["module"], "_pydecimal");
+        assert_caches_count(&tree["rows"], 5.0);
+        let imports = &image["imports"][0];
+        assert_eq!(imports["modules"][2], "email.message");
+        // The interpreter's own start is in it.
+        assert_caches_count(&imports["rows"], 1.5);
+        assert_eq!(
+            fs::read_to_string(&figure)
+                .unwrap()
+                .matches("<rect")
+                .count(),
+            12
+        );
+    }
+}
+
+/// The real image with one more module among its packages.
+fn image_with(source: &str) -> (TempDir, PathBuf) {
+    let directory = tempdir().unwrap();
+    let layout = directory.path().join("image");
+    let mut copy = tool_command("cp");
+    run(copy.arg("-a").args([&real_image("py3.11"), &layout])).success();
+    let file = directory.path().join("guest.py");
+    fs::write(&file, source).unwrap();
+    let mut umoci = tool_command("umoci");
+    umoci.args(["insert", "--rootless", "--image"]);
+    umoci.arg(&layout).arg(&file);
+    run(umoci.arg("/usr/lib/python3/dist-packages/guest.py")).success();
+    (directory, layout)
+}
+
+fn bench_guest(source: &str) -> Output {
+    let (_directory, layout) = image_with(source);
+    bench(
+        &layout,
+        &[
+            "--import=guest",
+            "--repeats=1",
+            "--rounds=1",
+            "--format=json",
+        ],
+    )
+}
+
+#[test]
+fn packages_are_found_and_their_output_is_not_an_answer() {
+    // A module may print, and may say that it lies elsewhere.
+    let source = "print('1.0 2.0 3.0')\n\
+                  __spec__.origin = '/etc/passwd.py'\n";
+    let report = bench_guest(source).success().json();
+    let rows = &report["images"][0]["imports"][0]["rows"];
+    assert_ne!(rows[0]["real_seconds"], 1.0, "{rows}");
+}
+
+#[test]
+fn a_module_that_does_something_else_is_told_apart() {
+    for (source, expected) in [
+        ("import os\nos._exit(0)", "it answered no times"),
+        ("import socket\nsocket.socket()", "a system call"),
+        ("open('/etc/shadow')", "FileNotFoundError"),
+        ("open('x', 'w')", "Error: [Errno"),
+        ("raise SystemExit(7)", "it ended with code 7"),
+        ("raise KeyError('lost')", "KeyError: 'lost'"),
+        (
+            "import os\nos.kill(os.getpid(), 11)",
+            "it died of signal 11",
+        ),
+    ] {
+        let output = bench_guest(source);
+        assert_eq!(output.code, Some(2), "{source}\n{}", output.stderr);
+        assert!(
+            output.stderr.contains(expected),
+            "{source}\n{}",
+            output.stderr
+        );
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn what_cannot_be_measured_is_an_error_that_says_why() {
+    let image = real_image("py3.11");
+    for (argument, expected) in [
+        ("--import=nosuch", "No module named 'nosuch'"),
+        ("--module=nosuch.at_all", "No module named 'nosuch'"),
+        ("--module=sys", "the module sys has no source"),
+        ("--module=a b", "modules are named by words"),
+        ("--rounds=0", "invalid value '0'"),
+    ] {
+        let output = bench(&image, &[argument]);
+        assert_eq!(output.code, Some(2), "{}", output.stderr);
+        assert!(output.stderr.contains(expected), "{}", output.stderr);
+    }
+    let directory = tempdir().unwrap();
+    let layout = directory.path().join("image");
+    ImageBuilder::of([LayerBuilder::new().file("etc/motd", "")]).write(&layout);
+    let output = bench(&layout, &[]);
+    assert_eq!(output.code, Some(2));
+    assert!(
+        output.stderr.contains("no Python standard library"),
+        "{}",
+        output.stderr
+    );
+}
