@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::trees::PythonDirectory;
-use crate::pyc::{CacheName, CpythonTag, Level, parse_cache_name};
+use crate::pyc::{CacheName, CpythonTag, Level, cache_file_name, parse_cache_name};
 use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs, path};
 use crate::scan::{Bytecode, LayerScan};
 
@@ -144,6 +144,15 @@ pub(super) fn cpython_cache(path: &[u8]) -> Option<(CacheName<'_>, CpythonTag)> 
     let name = parse_cache_name(path::file_name(path))?;
     let tag = CpythonTag::parse(name.cache_tag)?;
     Some((name, tag))
+}
+
+/// The path of a source's cache, as `importlib.util.cache_from_source` has it (PEP 3147, PEP 488).
+pub fn cache_path(source: &[u8], tag: CpythonTag, level: Level) -> Vec<u8> {
+    let name = path::file_name(source);
+    let module = name.strip_suffix(b".py").unwrap_or(name);
+    let file = cache_file_name(module, tag.to_string().as_bytes(), level);
+    let directory = path::join(path::parent(source), b"__pycache__");
+    path::join(&directory, &file)
 }
 
 pub(super) fn bytecode(layers: &[LayerScan], data: MemberId) -> Option<&Bytecode> {

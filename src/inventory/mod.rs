@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use build::build;
+pub use files::cache_path;
 pub use hashes::wanted_hashes;
 
 use crate::pyc::{CpythonTag, CpythonVersion, Level, Magic, StaleReason};

@@ -73,9 +73,7 @@ fn describe_tree(inventory: &Inventory, index: usize, tree: &Tree) -> InspectTre
     InspectTree {
         path: path_text(&tree.path),
         python: tree.version.map(|version| version.to_string()),
-        cache_tag: tree
-            .version
-            .map(|version| format!("cpython-{}{}", version.major, version.minor)),
+        cache_tag: tree.version.map(|version| version.tag().to_string()),
         magic: tree.magic.map(|magic| magic.0),
         kind: tree.kind.to_string(),
         sources: summary::count(tree.sources),

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::convert::is_plain_file;
 use super::{Compilation, CompileOutcome, Drops, Policy, Warning};
-use crate::inventory::{Cache, Inventory, Source, Status};
+use crate::inventory::{Cache, Inventory, Source, Status, cache_path};
 use crate::profile::{Missing, Placement, Stale};
-use crate::pyc::{CpythonTag, CpythonVersion, Level, Magic, cache_file_name};
+use crate::pyc::{CpythonVersion, Magic};
 use crate::rootfs::{Content, MemberId, path};
 use crate::tar::Kind;
 
@@ -71,10 +71,7 @@ fn wanted_levels(
 ) -> Vec<Compilation> {
     let Source { path, tree, .. } = &inventory.sources[source];
     let version = inventory.trees[*tree].version;
-    let tag = version.map_or(CpythonTag { major: 3, minor: 0 }, |version| CpythonTag {
-        major: version.major,
-        minor: version.minor,
-    });
+    let tag = version.unwrap_or(CpythonVersion::new(3, 0)).tag();
     let wanted = policy.levels.iter().filter_map(|level| {
         let path = cache_path(path, tag, *level);
         let cache = caches.get(&*path).copied();
@@ -93,15 +90,6 @@ fn wanted_levels(
 
 fn is_stale(cache: &Cache) -> bool {
     matches!(cache.status, Status::Stale(_) | Status::HashMismatch)
-}
-
-/// As `importlib.util.cache_from_source` has it (PEP 3147, PEP 488).
-fn cache_path(source: &[u8], tag: CpythonTag, level: Level) -> Vec<u8> {
-    let name = path::file_name(source);
-    let module = name.strip_suffix(b".py").unwrap_or(name);
-    let file = cache_file_name(module, tag.to_string().as_bytes(), level);
-    let directory = path::join(path::parent(source), b"__pycache__");
-    path::join(&directory, &file)
 }
 
 /// Whether nothing is at a cache's path once `drops` are gone, and the policy wants something there.

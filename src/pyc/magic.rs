@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::name::CpythonTag;
+
 /// A minor version of CPython, such as 3.11.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CpythonVersion {
@@ -15,6 +17,14 @@ impl CpythonVersion {
     /// The version `major.minor`.
     pub const fn new(major: u8, minor: u8) -> CpythonVersion {
         CpythonVersion { major, minor }
+    }
+
+    /// What names its caches.
+    pub const fn tag(self) -> CpythonTag {
+        CpythonTag {
+            major: self.major,
+            minor: self.minor,
+        }
     }
 }
 
