@@ -10,15 +10,17 @@ pub(super) fn block(report: &InspectReport) -> Option<Block> {
     if saved == 0 {
         return None;
     }
-    let (source, output) = (&report.reference, smaller(&report.reference));
     Some(Block::Hint {
-        command: format!(
-            "pycull minimize {} --output {} --profile default",
-            quoted(source),
-            quoted(&output)
-        ),
+        command: minimize(&report.reference, "small", "--profile default"),
         effect: format!("saves {} unpacked; {}", size::bytes(saved), cost(report)),
     })
+}
+
+/// The command that makes an image with `word` in its name.
+fn minimize(reference: &str, word: &str, options: &str) -> String {
+    let output = output_name(reference, word);
+    let (input, output) = (quoted(reference), quoted(&output));
+    format!("pycull minimize {input} --output {output} {options}")
 }
 
 /// What the saving costs at start-up.
@@ -49,11 +51,11 @@ fn saved(image: &InspectImage) -> u64 {
     visible + hidden.map(|finding| finding.bytes).sum::<u64>()
 }
 
-/// A name for the smaller image, in the same medium.
-fn smaller(reference: &str) -> String {
+/// A name for another image, in the same medium.
+fn output_name(reference: &str, word: &str) -> String {
     const STREAM: &str = "-";
     if reference == STREAM {
-        return "small.tar".to_owned();
+        return format!("{word}.tar");
     }
     let (transport, path, name) = match reference.split_once(':') {
         Some((transport @ ("oci" | "oci-archive" | "docker-archive"), rest)) => {
@@ -67,12 +69,12 @@ fn smaller(reference: &str) -> String {
         }
         _ => (None, reference, None),
     };
-    let path = smaller_path(path.trim_end_matches('/'));
+    let path = output_path(path.trim_end_matches('/'), word);
     let parts = transport.into_iter().chain([path.as_str()]).chain(name);
     parts.collect::<Vec<_>>().join(":")
 }
 
-fn smaller_path(path: &str) -> String {
+fn output_path(path: &str, word: &str) -> String {
     let file_name = path.rfind('/').map_or(0, |slash| slash + 1);
     match path[file_name..].rfind('.') {
         // `py3.11` has no extension.
@@ -80,9 +82,9 @@ fn smaller_path(path: &str) -> String {
             if dot > 0 && path[file_name + dot + 1..].starts_with(|c: char| c.is_alphabetic()) =>
         {
             let (stem, extension) = path.split_at(file_name + dot);
-            format!("{stem}-small{extension}")
+            format!("{stem}-{word}{extension}")
         }
-        _ => format!("{path}-small"),
+        _ => format!("{path}-{word}"),
     }
 }
 
@@ -116,7 +118,7 @@ mod tests {
             ("-", "small.tar"),
             (".hidden", ".hidden-small"),
         ] {
-            assert_eq!(smaller(reference), output);
+            assert_eq!(output_name(reference, "small"), output);
         }
     }
 
