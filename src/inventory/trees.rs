@@ -131,7 +131,8 @@ fn tags_by_tree(
 }
 
 /// A tree whose path does not name a version has that of most of its caches, or that of the
-/// image's only standard library.
+/// image's only standard library. One that is beside it and of no known version is another
+/// implementation's, such as PyPy's, and so are the packages in it.
 fn set_versions(trees: &mut [FoundTree], tags: &[Tags]) {
     for (tree, tags) in trees.iter_mut().zip(tags) {
         let most = tags
@@ -148,8 +149,17 @@ fn set_versions(trees: &mut [FoundTree], tags: &[Tags]) {
         .collect();
     stdlibs.sort();
     stdlibs.dedup();
-    if let [only] = stdlibs[..] {
-        for tree in trees.iter_mut() {
+    let [only] = stdlibs[..] else {
+        return;
+    };
+    let others: Vec<Vec<u8>> = trees
+        .iter()
+        .filter(|tree| tree.kind == TreeKind::Stdlib && tree.version.is_none())
+        .map(|tree| tree.path.clone())
+        .collect();
+    for tree in trees {
+        let is_of = |other: &Vec<u8>| path::is_at_or_below(&tree.path, other);
+        if !others.iter().any(is_of) {
             tree.version.get_or_insert(only);
         }
     }
@@ -209,6 +219,32 @@ mod tests {
                 expected
             );
         }
+    }
+
+    #[test]
+    fn the_only_version_is_not_that_of_another_implementation() {
+        let mut directories = BTreeMap::new();
+        for (path, is_stdlib) in [
+            ("app", false),
+            ("opt/lib/pypy3.9", true),
+            ("opt/lib/pypy3.9/site-packages", false),
+            ("usr/lib/python3.11", true),
+            ("usr/lib/python3/dist-packages", false),
+        ] {
+            let directory = PythonDirectory {
+                sources: 1,
+                is_stdlib,
+                ..Default::default()
+            };
+            directories.insert(path.as_bytes().to_vec(), directory);
+        }
+        let known: Vec<_> = find(&directories)
+            .into_iter()
+            .filter(|tree| tree.version.is_some())
+            .map(|tree| String::from_utf8(tree.path).unwrap())
+            .collect();
+        let expected = ["app", "usr/lib/python3.11", "usr/lib/python3/dist-packages"];
+        assert_eq!(known, expected);
     }
 
     #[test]
