@@ -5,6 +5,7 @@ mod build;
 mod files;
 mod hashes;
 mod judge;
+mod missing;
 mod trees;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::fmt;
 pub use build::build;
 pub use files::cache_path;
 pub use hashes::wanted_hashes;
+pub use missing::{MissingCache, missing_caches};
 
 use crate::pyc::{CpythonTag, CpythonVersion, Level, Magic, StaleReason};
 use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};

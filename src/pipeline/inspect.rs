@@ -2,8 +2,9 @@
 
 use super::summary::{self, path_text};
 use super::{Options, PipelineError, open, survey};
-use crate::inventory::{Inventory, Status, Tree};
+use crate::inventory::{Inventory, MissingCache, Status, Tree, missing_caches};
 use crate::oci::Image;
+use crate::profile::runtime_level;
 use crate::report::model::{
     Finding, FindingKind, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow,
 };
@@ -46,7 +47,7 @@ fn describe(image: &Image, inventory: &Inventory) -> InspectImage {
             .map(|(index, tree)| describe_tree(inventory, index, tree))
             .collect(),
         situations: rows(&situations(inventory, Extent::Image)),
-        findings: findings(inventory),
+        findings: findings(image, inventory),
     }
 }
 
@@ -105,10 +106,14 @@ fn rows(situations: &[Situation]) -> Vec<SituationRow> {
 }
 
 /// All findings, by path.
-fn findings(inventory: &Inventory) -> Vec<Finding> {
+fn findings(image: &Image, inventory: &Inventory) -> Vec<Finding> {
+    // Above level 2 caches have names of their own, and nobody ships them.
+    let level = runtime_level(&image.config);
+    let missing = level.map_or_else(Vec::new, |level| missing_caches(inventory, level));
     let mut findings: Vec<Finding> = cache_findings(inventory)
         .chain(sourceless_findings(inventory))
         .chain(hidden_findings(inventory))
+        .chain(missing.iter().map(|it| missing_finding(inventory, it)))
         .collect();
     findings.sort_by(|a, b| (&a.path, a.layer, a.kind).cmp(&(&b.path, b.layer, b.kind)));
     findings
@@ -165,6 +170,20 @@ fn sourceless_findings(inventory: &Inventory) -> impl Iterator<Item = Finding> +
         });
         malformed.into_iter().chain(shadowed)
     })
+}
+
+fn missing_finding(inventory: &Inventory, missing: &MissingCache<'_>) -> Finding {
+    let source = missing.source;
+    let inode = inventory.rootfs.inode(source.inode);
+    let name = inventory.rootfs.lookup(&source.path);
+    let origin = name.and_then(|node| inventory.rootfs.node(node).origin);
+    Finding {
+        kind: FindingKind::Missing,
+        path: path_text(&source.path),
+        layer: origin.unwrap_or(inode.data).layer + 1,
+        bytes: inode.size,
+        detail: format!("there is no {}", path_text(&missing.path)),
+    }
 }
 
 fn hidden_findings(inventory: &Inventory) -> impl Iterator<Item = Finding> + '_ {

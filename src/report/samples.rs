@@ -62,7 +62,7 @@ fn tree(path: &str, kind: &str, sources: Count, counts: [Count; 3]) -> InspectTr
     }
 }
 
-fn finding(kind: FindingKind, path: &str, bytes: u64) -> Finding {
+pub(super) fn finding(kind: FindingKind, path: &str, bytes: u64) -> Finding {
     Finding {
         kind,
         path: path.to_owned(),

@@ -21,6 +21,7 @@ mod inventory;
 mod kill;
 mod memory;
 mod merged_view;
+mod missing;
 mod past_bugs;
 mod sandbox;
 mod support;

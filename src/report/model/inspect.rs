@@ -109,16 +109,19 @@ pub enum FindingKind {
     Hidden,
     /// A sourceless module beside a source, which Python takes instead.
     Shadowed,
+    /// A source without a cache at the level that the image's config runs Python at.
+    Missing,
     /// A hash-based cache whose source has another hash.
     HashMismatch,
 }
 
 impl FindingKind {
     /// All kinds, in the order in which they are shown.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Malformed,
         Self::Stale,
         Self::HashMismatch,
+        Self::Missing,
         Self::Orphan,
         Self::Foreign,
         Self::Shadowed,
@@ -134,6 +137,7 @@ impl FindingKind {
             Self::Malformed => "malformed",
             Self::Hidden => "hidden",
             Self::Shadowed => "shadowed",
+            Self::Missing => "missing",
             Self::HashMismatch => "hash-mismatch",
         }
     }
@@ -147,12 +151,13 @@ impl FindingKind {
             Self::Malformed => "no bytecode to its end; importing it can fail",
             Self::Hidden => "overwritten or deleted by a later layer, and still shipped",
             Self::Shadowed => "a source beside it wins",
+            Self::Missing => "no cache at the level that the image runs at; importing compiles it",
             Self::HashMismatch => "its source has another hash",
         }
     }
 }
 
-/// Something wrong with a bytecode file.
+/// Something wrong with a bytecode file, or a source that has none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What is wrong.

@@ -110,13 +110,15 @@ pub fn inspected(image: &ImageBuilder) -> Value {
     inspected_layout(directory.path())
 }
 
-/// The findings about an image: kind, path and layer.
+/// The findings about an image's bytecode: kind, path and layer. Sources without any are left out, for
+/// made-up standard libraries are bare.
 #[track_caller]
 pub fn findings(image: &ImageBuilder) -> Vec<(String, String, u64)> {
     let image = inspected(image);
     let findings = image["findings"].as_array().unwrap();
     findings
         .iter()
+        .filter(|finding| finding["kind"] != "missing")
         .map(|finding| {
             let text = |key: &str| finding[key].as_str().unwrap().to_owned();
             (

@@ -1,0 +1,131 @@
+//! Sources that Python would import and has no cache of.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::{Inventory, Source, Tree, TreeKind, cache_path};
+use crate::pyc::{CpythonVersion, Level};
+use crate::rootfs::path;
+
+/// A source without a cache.
+#[derive(Debug, Clone)]
+pub struct MissingCache<'a> {
+    /// The source.
+    pub source: &'a Source,
+    /// Where Python would look for its cache.
+    pub path: Vec<u8>,
+}
+
+/// The first version with `__pycache__` (PEP 3147).
+const FIRST_WITH_PYCACHE: CpythonVersion = CpythonVersion::new(3, 2);
+
+/// The sources that have no cache at a level though one is to be expected, sorted by path: modules on
+/// the search path of an interpreter that the image has.
+///
+/// A source with a cache that Python would not use is none of them: that cache tells of it.
+pub fn missing_caches(inventory: &Inventory, level: Level) -> Vec<MissingCache<'_>> {
+    let interpreters: BTreeSet<CpythonVersion> = inventory
+        .trees
+        .iter()
+        .filter(|tree| tree.kind == TreeKind::Stdlib)
+        .filter_map(|tree| tree.version)
+        .filter(|version| *version >= FIRST_WITH_PYCACHE)
+        .collect();
+    let told: HashSet<&[u8]> = inventory
+        .caches
+        .iter()
+        .filter(|cache| cache.level == Some(level) && !cache.status.is_useful())
+        .map(|cache| &*cache.source)
+        .collect();
+    let missing = inventory.sources.iter().filter_map(|source| {
+        let tree = &inventory.trees[source.tree];
+        let version = tree
+            .version
+            .filter(|version| interpreters.contains(version))?;
+        if !is_module(tree, &source.path) || told.contains(&*source.path) {
+            return None;
+        }
+        let path = cache_path(&source.path, version.tag(), level);
+        let is_free = inventory.rootfs.lookup(&path).is_none();
+        is_free.then_some(MissingCache { source, path })
+    });
+    missing.collect()
+}
+
+/// Whether a source in a tree can be named by an `import`: its tree is on the module search path that an
+/// interpreter starts with, and it and the directories down to it are identifiers. A directory
+/// needs no `__init__.py` (PEP 420).
+fn is_module(tree: &Tree, source: &[u8]) -> bool {
+    let packages = [&b"site-packages"[..], b"dist-packages"];
+    let is_searched =
+        tree.kind == TreeKind::Stdlib || packages.contains(&path::file_name(&tree.path));
+    let module = source
+        .strip_prefix(&*tree.path)
+        .and_then(|rest| rest.strip_suffix(b".py"));
+    is_searched
+        && module.is_some_and(|module| path::components(module).into_iter().all(is_identifier))
+}
+
+/// Python's rule is that of Unicode's identifiers. The nearest thing here is [`char::is_alphanumeric`].
+fn is_identifier(name: &[u8]) -> bool {
+    let Ok(name) = std::str::from_utf8(name) else {
+        return false;
+    };
+    name.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::Sizes;
+    use super::*;
+
+    fn tree(path: &str, kind: TreeKind) -> Tree {
+        Tree {
+            path: path.as_bytes().to_vec(),
+            kind,
+            version: None,
+            magic: None,
+            sources: Sizes::default(),
+            levels: [Sizes::default(); 3],
+            sourceless: Sizes::default(),
+            files: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn modules_lie_on_the_search_path_below_identifiers() {
+        let stdlib = tree("usr/lib/python3.11", TreeKind::Stdlib);
+        for (source, expected) in [
+            ("os.py", true),
+            ("json/__init__.py", true),
+            ("namespace/größe_2.py", true),
+            ("2to3.py", false),
+            ("config-3.11-x86_64-linux-gnu/config.py", false),
+            ("json/tool-kit.py", false),
+        ] {
+            let path = format!("usr/lib/python3.11/{source}");
+            assert_eq!(is_module(&stdlib, path.as_bytes()), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn applications_and_scripts_are_not_on_the_search_path() {
+        for (directory, expected) in [
+            ("opt/venv/lib/python3.11/site-packages", true),
+            ("usr/lib/python3/dist-packages", true),
+            ("usr/share/gcc/python", false),
+            ("app", false),
+        ] {
+            let packages = tree(directory, TreeKind::Packages);
+            let path = format!("{directory}/m.py");
+            assert_eq!(
+                is_module(&packages, path.as_bytes()),
+                expected,
+                "{directory}"
+            );
+        }
+        assert!(is_module(&tree("", TreeKind::Stdlib), b"m.py"));
+    }
+}
