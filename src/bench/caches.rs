@@ -104,8 +104,7 @@ fn keep(source: &Path, compiled: &Compiled, service: &Service<'_>) -> Result<(),
     let header = header(source, service).map_err(write_error(source))?;
     let directory = source.with_file_name("__pycache__");
     // Not the tag that the interpreter says: it may be any text.
-    let version = service.ready().version;
-    let tag = format!("cpython-{}{}", version.major, version.minor);
+    let tag = service.ready().version.tag().to_string();
     create_directories(&directory)?;
     for (level, body) in &compiled.levels {
         let body = body.as_ref().map_err(|failure| BenchError::Compile {
