@@ -213,8 +213,9 @@ fn a_dry_run_compiles_nothing_and_says_what_it_would() {
     assert!(text.contains("would compile: 9 caches"), "{text}");
 }
 
-/// A statically linked program in the place of the image's interpreter.
-fn with_interpreter(program: &str) -> ImageBuilder {
+/// A statically linked program in the place of the image's interpreter, and so many sources for it beside
+/// those that make it a library.
+pub fn with_interpreter(program: &str, sources: usize) -> ImageBuilder {
     let directory = tempdir().unwrap();
     let [source, binary] = ["program.c", "program"].map(|name| directory.path().join(name));
     std::fs::write(&source, program).unwrap();
@@ -222,16 +223,16 @@ fn with_interpreter(program: &str) -> ImageBuilder {
         .args(["-static", "-o", binary.to_str().unwrap()])
         .arg(&source))
     .success();
-    let layer = library()
-        .file(&format!("{LIBRARY}/m.py"), SOURCE)
-        .mode(0o755)
-        .file("usr/bin/python3.11", std::fs::read(&binary).unwrap());
-    ImageBuilder::of([layer])
+    let layer = (0..sources).fold(library(), |layer, number| {
+        layer.file(&format!("{LIBRARY}/m{number}.py"), SOURCE)
+    });
+    let program = std::fs::read(&binary).unwrap();
+    ImageBuilder::of([layer.mode(0o755).file("usr/bin/python3.11", program)])
 }
 
 #[track_caller]
 fn hostile_interpreter(program: &str, message: &str) {
-    refused(&with_interpreter(program), &[], message);
+    refused(&with_interpreter(program, 1), &[], message);
 }
 
 #[test]

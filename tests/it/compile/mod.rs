@@ -2,6 +2,7 @@
 
 mod crafted;
 mod hostile;
+mod hostile_images;
 
 use std::path::Path;
 

@@ -1,0 +1,172 @@
+//! Images with interpreters that are none: pycull says what they did, and leaves nothing of them.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::tempdir;
+
+use super::crafted::with_interpreter;
+use crate::support::Output;
+use crate::support::tools::pycull_command;
+
+/// More than the workers that may die.
+const SOURCES: usize = 24;
+/// Most memory of pycull, in KiB.
+const LIMIT: u64 = 100 << 10;
+
+/// What a worker for Python 3.11 does until it has a job.
+const READY: &str = r#"
+    #include <stdio.h>
+    #include <string.h>
+    #include <unistd.h>
+    static char zeros[1 << 16], job[1 << 16];
+    static void begin(char *more) {
+        char text[] = "pycull-worker-1\n\247\r\r\n\003\013\003tag";
+        strcat(strcpy(job, text), more);
+        write(1, job, strlen(job));
+    }
+    static void flood(void) {
+        for (long left = 10L << 30; left > 0; left -= sizeof zeros)
+            if (write(1, zeros, sizeof zeros) < 0) _exit(9);
+    }
+"#;
+
+/// Processes with this in their command lines.
+fn processes(marker: &str) -> Vec<String> {
+    let entries = fs::read_dir("/proc").unwrap();
+    entries
+        // Some end meanwhile.
+        .filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(marker))
+        .collect()
+}
+
+/// The most memory that a process had by now in KiB, while it runs.
+fn peak(child: &Child) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Waits for pycull to end, and looks at its memory and that processes with the marker were there.
+fn watched(mut child: Child, marker: &str) -> Output {
+    let (mut were_there, mut memory) = (false, 0);
+    while child.try_wait().unwrap().is_none() {
+        were_there |= !processes(marker).is_empty();
+        memory = memory.max(peak(&child).unwrap_or_default());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(were_there);
+    assert!((1..LIMIT).contains(&memory), "{memory} KiB");
+    let output = child.wait_with_output().unwrap();
+    Output {
+        code: output.status.code(),
+        stdout: output.stdout,
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+fn names(directory: &Path) -> BTreeSet<OsString> {
+    let entries = fs::read_dir(directory).unwrap();
+    entries.map(|entry| entry.unwrap().file_name()).collect()
+}
+
+/// pycull refuses an image with this interpreter with the message, and then there is no output, no
+/// temporary file, and no process.
+#[track_caller]
+fn leaves_nothing(program: &str, message: &str) {
+    let directory = tempdir().unwrap();
+    let [image, output, temporary] =
+        ["image", "out", "temporary"].map(|name| directory.path().join(name));
+    with_interpreter(program, SOURCES).write(&image);
+    fs::create_dir(&temporary).unwrap();
+    let mut command = pycull_command();
+    command
+        .env("TMPDIR", &temporary)
+        .args(["minimize", image.to_str().unwrap(), "--strict"])
+        .args(["--set", "missing=compile", "--no-cache"])
+        .args(["--output", output.to_str().unwrap()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // What is unpacked lies there, and is named to the sandbox.
+    let marker = temporary.to_str().unwrap();
+    watched(command.spawn().unwrap(), marker).refused(message);
+    assert_eq!(
+        names(directory.path()),
+        ["image", "temporary"].map(OsString::from).into()
+    );
+    assert_eq!(names(&temporary), BTreeSet::new());
+    // The first process of a namespace ends after who started it.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !processes(marker).is_empty() {
+        assert!(Instant::now() < deadline, "{:?}", processes(marker));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Takes as long as an interpreter may take to start: 30 s.
+#[test]
+fn an_interpreter_that_sleeps_for_ever_is_stopped() {
+    let sleep = "#include <unistd.h>\nint main(void) { for (;;) sleep(1000); }";
+    leaves_nothing(sleep, "does not start: it gave no answer within 30 s");
+}
+
+#[test]
+fn an_interpreter_that_writes_ten_gib_to_its_pipe_is_stopped() {
+    let unasked = r#"int main(void) { begin("more than it was asked for"); flood(); }"#;
+    leaves_nothing(
+        &format!("{READY}{unasked}"),
+        "the interpreter failed 20 times; the last time: it was stopped: it answered before it was asked",
+    );
+    let announced = r#"
+        int main(void) {
+            begin("");
+            read(0, job, sizeof job);
+            write(1, "\000\377\377\377\377", 5);
+            flood();
+        }"#;
+    leaves_nothing(
+        &format!("{READY}{announced}"),
+        "it was stopped: its answer is larger than any honest one",
+    );
+}
+
+#[test]
+fn an_interpreter_that_forges_frames_is_told_apart() {
+    let answers = [
+        (
+            r"\007\003\000\000\000abc",
+            8,
+            "it was stopped: its answer is no frame",
+        ),
+        (
+            r"\001\377\377\377\377abc",
+            8,
+            "it was stopped: its answer is larger than any honest one",
+        ),
+        (r"\000\003\000\000\000ab", 7, "it ended with code 0"),
+        (
+            r"\000\003\000\000\000abc",
+            8,
+            "27 source(s) do not compile; the first is usr/lib/python3.11/encodings/__init__.py: \
+             the interpreter's answer is no bytecode",
+        ),
+    ];
+    for (frame, length, message) in answers {
+        let answer = format!(
+            "int main(void) {{ begin(\"\"); while (read(0, job, sizeof job) > 0) {{ write(1, \"{frame}\", {length}); if ({length} == 7) return 0; }} }}"
+        );
+        leaves_nothing(&format!("{READY}{answer}"), message);
+    }
+    let greeting = r#"int main(void) { write(1, "pycull-worker-2\n\247\r\r\n\003\013\003tag", 26); sleep(60); }"#;
+    leaves_nothing(
+        &format!("{READY}{greeting}"),
+        "does not start: it was stopped: it does not begin as a worker does",
+    );
+}
