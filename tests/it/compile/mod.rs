@@ -1,5 +1,6 @@
 //! Compiling: real images get the bytecode that they lack, from their own interpreters.
 
+mod compileall;
 mod crafted;
 mod hostile;
 mod hostile_images;

@@ -1,0 +1,149 @@
+//! What pycull compiles is what the interpreter's own `compileall` compiles: for every module and level the
+//! same header, and the same code.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use pycull::pyc::{CpythonVersion, canonical_body};
+use tempfile::tempdir;
+
+use crate::support::Layout;
+use crate::support::engines::Podman;
+use crate::support::layout::TarMember;
+use crate::support::scene::minimize;
+use crate::support::tools::real_image;
+
+/// Before the body, from CPython 3.7 on.
+const HEADER: usize = 16;
+
+/// Cache files, by the path of their source with `.cpython-….pyc` in place of `.py`, without a leading slash.
+type Caches = BTreeMap<String, Vec<u8>>;
+
+/// What compileall makes of an image's sources at these levels, each for the path at which the image has it.
+fn compileall(layout: &Path, levels: &[u8]) -> Caches {
+    let podman = Podman::new();
+    podman.take(layout, "localhost/bare");
+    let caches = tempdir().unwrap();
+    let volume = format!("{}:/caches", caches.path().display());
+    let options = [
+        "--read-only",
+        "--volume",
+        &volume,
+        "--env",
+        "PYTHONPYCACHEPREFIX=/caches",
+    ];
+    let levels: String = levels.iter().map(|level| format!(" -o {level}")).collect();
+    let command = format!("python3 -m compileall -q -f{levels} /usr /etc");
+    let command: Vec<&str> = command.split(' ').collect();
+    podman
+        .run_with(&options, "localhost/bare", &command)
+        .success();
+    let mut found = Caches::new();
+    collect(caches.path(), "", &mut found);
+    found
+}
+
+fn collect(root: &Path, directory: &str, found: &mut Caches) {
+    for entry in fs::read_dir(root.join(directory)).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let path = match directory {
+            "" => name,
+            _ => format!("{directory}/{name}"),
+        };
+        if entry.file_type().unwrap().is_dir() {
+            collect(root, &path, found);
+        } else {
+            found.insert(path, fs::read(entry.path()).unwrap());
+        }
+    }
+}
+
+/// The caches in the appended layer of an image that had none.
+fn compiled(layout: &Path) -> Caches {
+    let layout = Layout::new(layout);
+    let members = layout.members(layout.layer_count() - 1);
+    let files = |it: &&TarMember| it.kind == tar::EntryType::Regular;
+    let data: BTreeMap<&str, &[u8]> = members
+        .iter()
+        .filter(files)
+        .map(|member| (&*member.path, &*member.data))
+        .collect();
+    members
+        .iter()
+        .filter(|member| member.kind != tar::EntryType::Directory)
+        .map(|member| {
+            let file = member.link.as_ref().unwrap_or(&member.path);
+            let path = member.path.replace("/__pycache__/", "/");
+            (path, data[&**file].to_vec())
+        })
+        .collect()
+}
+
+/// Compiles these levels, and holds every cache against that of compileall.
+fn equals_compileall(name: &str, minor: u8, levels: &[u8]) {
+    let directory = tempdir().unwrap();
+    let [bare, full] = ["bare", "full"].map(|name| directory.path().join(name));
+    minimize(&real_image(name), &bare, &["--profile", "minimal"]);
+    let setting = format!("--set=levels={levels:?}");
+    minimize(&bare, &full, &["--profile=all", &setting, "--no-cache"]);
+    let (ours, theirs) = (compiled(&full), compileall(&bare, levels));
+
+    let version = CpythonVersion::new(3, minor);
+    let mut counts = [0; 3];
+    for (path, cache) in &ours {
+        let (header, body) = cache.split_at(HEADER);
+        let other = theirs
+            .get(path)
+            .unwrap_or_else(|| panic!("compileall does not make {path}"));
+        assert_eq!(header, &other[..HEADER], "{path}");
+        let canonical = |body: &[u8]| canonical_body(version, body).unwrap();
+        assert!(canonical(body) == body, "{path} is not canonical");
+        assert!(canonical(&other[HEADER..]) == body, "{path} is other code");
+        let level = (1..3).find(|level| path.ends_with(&format!(".opt-{level}.pyc")));
+        counts[level.unwrap_or(0)] += 1;
+    }
+    for (level, count) in counts.iter().enumerate() {
+        let least = if levels.contains(&(level as u8)) {
+            500
+        } else {
+            0
+        };
+        assert!(*count >= least, "{counts:?}");
+    }
+    // Nothing imports a module with a point in its name.
+    let has_point = |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        name.split(".cpython-")
+            .next()
+            .unwrap_or_default()
+            .contains('.')
+    };
+    let missing: Vec<&String> = theirs
+        .keys()
+        .filter(|path| path.contains("/lib/python3") && !has_point(path))
+        .filter(|path| !ours.contains_key(*path))
+        .collect();
+    assert!(missing.is_empty(), "only compileall makes {missing:?}");
+}
+
+#[test]
+fn all_levels_of_python_3_9_are_those_of_compileall() {
+    equals_compileall("py3.9", 9, &[0, 1, 2]);
+}
+
+#[test]
+fn level_0_of_python_3_11_is_that_of_compileall() {
+    equals_compileall("py3.11", 11, &[0]);
+}
+
+#[test]
+fn level_0_of_python_3_13_is_that_of_compileall() {
+    equals_compileall("py3.13", 13, &[0]);
+}
+
+#[test]
+fn all_levels_of_python_3_14_are_those_of_compileall() {
+    equals_compileall("py3.14", 14, &[0, 1, 2]);
+}
