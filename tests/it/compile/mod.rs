@@ -4,6 +4,7 @@ mod compileall;
 mod crafted;
 mod hostile;
 mod hostile_images;
+mod order;
 
 use std::path::Path;
 
