@@ -2,6 +2,7 @@
 
 mod compileall;
 mod crafted;
+mod foreign;
 mod hostile;
 mod hostile_images;
 mod order;
