@@ -9,22 +9,19 @@ import sys
 def used():
     import time
 
+    now = time.monotonic()
     try:
         from resource import RUSAGE_SELF, getrusage
     except ImportError:
         user, system = os.times()[:2]
-        return time.monotonic(), user, system
-    now = time.monotonic()
+        return now, user, system
     usage = getrusage(RUSAGE_SELF)
     return now, usage.ru_utime, usage.ru_stime
 
 
-def sources():
-    for module in list(sys.modules.values()):
-        spec = getattr(module, "__spec__", None)
-        origin = getattr(spec, "origin", None)
-        if isinstance(origin, str) and origin.endswith(".py"):
-            yield os.fsencode(origin)
+def source(module):
+    origin = getattr(getattr(module, "__spec__", None), "origin", None)
+    return os.fsencode(origin) if isinstance(origin, str) and origin.endswith(".py") else b""
 
 
 def main():
@@ -49,7 +46,8 @@ def main():
         sys.stderr.write("%s: %s" % (type(error).__name__, error))
         sys.exit(1)
     if task == "list":
-        answer = b"\0".join(sources())
+        # The module that was asked for comes first.
+        answer = b"\0".join(map(source, imported[:1] + list(sys.modules.values())))
     else:
         answer = " ".join("%.9f" % (end - start) for start, end in zip(before, used())).encode("ascii")
     while answer:

@@ -9,9 +9,12 @@ use std::path::{Component, Path, PathBuf};
 
 use super::BenchError;
 use super::measure::{Sandbox, Task};
-use super::workspace::{Workspace, create_directories, write_error};
+use super::workspace::{Workspace, create_directories, file_error};
 use crate::compile::{Compiled, Job, Service, ServiceError};
 use crate::pyc::{Header, Level, cache_file_name};
+
+/// Bytes of the largest source that gets a cache.
+const LARGEST_SOURCE: u64 = 16 << 20;
 
 impl Workspace {
     /// Compiles every source that a task imports, at every level, and writes the caches to the one copy.
@@ -26,21 +29,16 @@ impl Workspace {
         workers: usize,
     ) -> Result<(), BenchError> {
         let imported = self.bare.imported(sandbox, task)?;
-        let mut sources: Vec<PathBuf> = imported
-            .iter()
-            .filter_map(|path| {
-                Some(
-                    self.cached
-                        .directory
-                        .join(beneath(path, &self.bare.directory)?),
-                )
-            })
-            .collect();
+        if let (Task::Reload { module, .. }, None) =
+            (task, imported.first().and_then(|it| self.source(it)))
+        {
+            return Err(BenchError::NoSource {
+                module: module.clone(),
+            });
+        }
+        let mut sources: Vec<PathBuf> = imported.iter().filter_map(|it| self.source(it)).collect();
         sources.sort_unstable();
         sources.dedup();
-        if let Task::Reload { module, .. } = task {
-            check_source(module, &sources)?;
-        }
         let mut written = Ok(());
         let mut take = |compiled: Compiled| {
             if written.is_ok() {
@@ -57,6 +55,18 @@ impl Workspace {
         })?;
         written
     }
+
+    /// The source in the copy that gets caches, for one that the interpreter named in the other copy: of what an
+    /// image answers, only what is one.
+    fn source(&self, path: &Path) -> Option<PathBuf> {
+        let path = self
+            .cached
+            .directory
+            .join(beneath(path, &self.bare.directory)?);
+        let metadata = fs::symlink_metadata(&path).ok()?;
+        let is_source = path.extension() == Some("py".as_ref()) && metadata.is_file();
+        (is_source && metadata.len() <= LARGEST_SOURCE).then_some(path)
+    }
 }
 
 /// A path in a directory, as one beneath it. What an image answers need be no such path.
@@ -65,20 +75,6 @@ fn beneath<'a>(path: &'a Path, directory: &Path) -> Option<&'a Path> {
     path.components()
         .all(|part| matches!(part, Component::Normal(_)))
         .then_some(path)
-}
-
-fn check_source(module: &str, sources: &[PathBuf]) -> Result<(), BenchError> {
-    let path = Path::new(&module.replace('.', "/")).to_owned();
-    let names = [path.with_extension("py"), path.join("__init__.py")];
-    let has_source = sources
-        .iter()
-        .any(|source| names.iter().any(|name| source.ends_with(name)));
-    match has_source {
-        true => Ok(()),
-        false => Err(BenchError::NoSource {
-            module: module.to_owned(),
-        }),
-    }
 }
 
 fn feed(
@@ -90,7 +86,7 @@ fn feed(
             index,
             // Else Python would set it anew in each code object that it reads.
             path: path.as_os_str().as_bytes().to_vec(),
-            source: fs::read(path).map_err(write_error(path))?,
+            source: fs::read(path).map_err(file_error(path))?,
             levels: Level::ALL.to_vec(),
         };
         if hand_over(job).is_break() {
@@ -101,7 +97,7 @@ fn feed(
 }
 
 fn keep(source: &Path, compiled: &Compiled, service: &Service<'_>) -> Result<(), BenchError> {
-    let header = header(source, service).map_err(write_error(source))?;
+    let header = header(source, service).map_err(file_error(source))?;
     let directory = source.with_file_name("__pycache__");
     // Not the tag that the interpreter says: it may be any text.
     let tag = service.ready().version.tag().to_string();
@@ -114,7 +110,7 @@ fn keep(source: &Path, compiled: &Compiled, service: &Service<'_>) -> Result<(),
         let module = source.file_stem().unwrap_or_default().as_bytes();
         let name = cache_file_name(module, tag.as_bytes(), *level);
         let path = directory.join(std::ffi::OsStr::from_bytes(&name));
-        fs::write(&path, [&*header, body].concat()).map_err(write_error(&path))?;
+        fs::write(&path, [&*header, body].concat()).map_err(file_error(&path))?;
     }
     Ok(())
 }
@@ -142,17 +138,6 @@ mod tests {
             "",
         ] {
             assert_eq!(beneath(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_module_is_a_file_or_a_package() {
-        let sources = ["/x/json/__init__.py", "/x/json/tool.py"].map(PathBuf::from);
-        for module in ["json", "json.tool"] {
-            assert!(check_source(module, &sources).is_ok(), "{module}");
-        }
-        for module in ["tool.json", "son", "sys"] {
-            assert!(check_source(module, &sources).is_err(), "{module}");
         }
     }
 }

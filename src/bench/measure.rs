@@ -67,7 +67,7 @@ pub struct Sample {
 
 /// An unpacked interpreter with modules beside it.
 #[derive(Debug)]
-pub(super) struct Copy {
+pub(super) struct Unpacked {
     /// The directory that all lies in.
     pub(super) directory: PathBuf,
     pub(super) launch: Launch,
@@ -84,7 +84,7 @@ pub struct Sandbox<'a> {
     pub mode: Mode,
 }
 
-impl Copy {
+impl Unpacked {
     /// Runs a task at a level.
     pub(super) fn measure(
         &self,
@@ -130,6 +130,7 @@ impl Copy {
             // Numeric libraries start them when they are imported.
             threads: true,
             timed: true,
+            forgiving: true,
             ..self.launch.confinement(Limits::default())
         };
         let count = match task {

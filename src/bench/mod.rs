@@ -35,8 +35,8 @@ pub enum BenchError {
     #[error(transparent)]
     Interpreter(#[from] InterpreterError),
     /// A file cannot be unpacked, or a cache written.
-    #[error("cannot write {path}")]
-    Write {
+    #[error("cannot write or read {path}: {source}")]
+    File {
         /// The file on this machine.
         path: PathBuf,
         /// Why.

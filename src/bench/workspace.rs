@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::measure::{Copy, Sample, Sandbox, Task};
+use super::measure::{Sample, Sandbox, Task, Unpacked};
 use super::{BenchError, Trees};
 use crate::compile::interpreter::Closure;
 use crate::inventory::Inventory;
@@ -19,8 +19,8 @@ use crate::tar::Timestamp;
 /// An interpreter and its modules, unpacked twice: with caches, once they are added, and without.
 #[derive(Debug)]
 pub struct Workspace {
-    pub(super) cached: Copy,
-    pub(super) bare: Copy,
+    pub(super) cached: Unpacked,
+    pub(super) bare: Unpacked,
 }
 
 impl Workspace {
@@ -35,12 +35,12 @@ impl Workspace {
         inventory: &Inventory,
         store: &dyn BlobStore,
     ) -> Result<Self, BenchError> {
-        let copy = |name: &str| -> Result<Copy, BenchError> {
+        let copy = |name: &str| -> Result<Unpacked, BenchError> {
             let directory = directory.join(name);
             create_directories(&directory)?;
-            Ok(Copy {
+            Ok(Unpacked {
                 launch: closure.unpack(&directory, None)?,
-                directory: fs::canonicalize(&directory).map_err(write_error(&directory))?,
+                directory: fs::canonicalize(&directory).map_err(file_error(&directory))?,
                 packages: trees.packages.clone(),
             })
         };
@@ -77,7 +77,7 @@ impl Workspace {
                     Some(first) => fs::hard_link(first, &path),
                     None => write_file(&path, data, mtime),
                 };
-                written.map_err(write_error(&path))?;
+                written.map_err(file_error(&path))?;
                 first.get_or_insert(path);
             }
         }
@@ -105,7 +105,7 @@ pub(super) fn create_directories(directory: &Path) -> Result<(), BenchError> {
         .mode(0o700)
         .recursive(true)
         .create(directory)
-        .map_err(write_error(directory))
+        .map_err(file_error(directory))
 }
 
 /// With the time that the image says, which a cache may hold.
@@ -121,7 +121,7 @@ fn write_file(path: &Path, data: &[u8], mtime: Timestamp) -> io::Result<()> {
     time.map_or(Ok(()), |time| file.set_modified(time))
 }
 
-pub(super) fn write_error(path: &Path) -> impl FnOnce(io::Error) -> BenchError {
+pub(super) fn file_error(path: &Path) -> impl FnOnce(io::Error) -> BenchError {
     let path = path.to_owned();
-    move |source| BenchError::Write { path, source }
+    move |source| BenchError::File { path, source }
 }

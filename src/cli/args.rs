@@ -42,7 +42,7 @@ pub(crate) struct Common {
     /// Image to take where there are several, as os/architecture[/variant], or `all`
     #[arg(long, global = true, value_name = "PLATFORM", default_value = "all")]
     pub(crate) platform: PlatformChoice,
-    /// Layers to work on at a time, and threads that compress [default: the processors]
+    /// Layers to work on at a time, threads that compress, and workers that compile [default: the processors]
     #[arg(long, short, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
     /// Print only the report and errors
@@ -68,6 +68,8 @@ pub(crate) enum Format {
     Json,
     /// For pull requests and issues
     Markdown,
+    /// For a browser: one file that loads nothing
+    Html,
 }
 
 /// When to use colours.
@@ -230,12 +232,17 @@ pub(crate) struct Compare {
     /// Most that the compressed layers may grow: bytes (0, 500kB, 10MiB) or a share (2.5%)
     #[arg(long, value_name = "SIZE|PERCENT")]
     pub(crate) max_growth: Option<Limit>,
+    /// Draw the layers before and after as bars, in an SVG file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) figure: Option<PathBuf>,
 }
 
 /// Arguments of `bench`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Runs code of the image, in a sandbox, on a copy of its modules: the image need not have caches.
+There it has no network, no home directory, none of the image's environment variables, and 4 GiB
+of address space.
 
 Examples:
   pycull bench app.tar

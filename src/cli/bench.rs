@@ -4,10 +4,11 @@ use anyhow::Context;
 use pycull::pipeline::{self, BenchOptions};
 use pycull::report::bench::document;
 use pycull::report::figure;
+use pycull::report::html::Figures;
 
 use super::Outcome;
 use super::args::Bench;
-use super::image;
+use super::image::{self, write_figure};
 use super::printer::{Printer, Stream};
 use super::progress::Bars;
 
@@ -26,10 +27,18 @@ pub(crate) fn run(args: &Bench, printer: &Printer) -> anyhow::Result<Outcome> {
     let options = image::options(settings, &bars);
     let report = pipeline::bench(&source, &args.image, &bench, &options)?;
     bars.clear();
+    let figures = report.images.iter().map(|image| Figures {
+        map: None,
+        drawings: vec![figure::bench(std::slice::from_ref(image))],
+    });
+    printer.report(
+        Stream::Out,
+        &report,
+        || document(&report, settings.detail),
+        || figures.collect(),
+    )?;
     if let Some(file) = &args.figure {
-        let written = std::fs::write(file, figure::bench(&report));
-        written.with_context(|| format!("cannot write the figure to {}", file.display()))?;
+        write_figure(file, &figure::bench(&report.images))?;
     }
-    printer.report(Stream::Out, &report, || document(&report, settings.detail))?;
     Ok(Outcome::Done)
 }

@@ -5,12 +5,14 @@ use std::cmp::Reverse;
 use anyhow::bail;
 use pycull::pipeline;
 use pycull::report::compare::document;
+use pycull::report::figure;
+use pycull::report::html::Figures;
 use pycull::report::model::{CompareImage, CompareLayer, CompareReport};
 use pycull::report::size;
 
 use super::Outcome;
 use super::args::Compare;
-use super::image;
+use super::image::{self, write_figure};
 use super::limit::Limit;
 use super::printer::{Printer, Stream};
 use super::progress::Bars;
@@ -25,7 +27,20 @@ pub(crate) fn run(args: &Compare, printer: &Printer) -> anyhow::Result<Outcome> 
     let options = image::options(settings, &bars);
     let report = pipeline::compare((&before, &args.before), (&after, &args.after), &options)?;
     bars.clear();
-    printer.report(Stream::Out, &report, || document(&report))?;
+    if let Some(file) = &args.figure {
+        write_figure(file, &figure::compare(&report.images))?;
+    }
+    let drawing = |image| vec![figure::compare(std::slice::from_ref(image))];
+    let figures = report.images.iter().map(|image| Figures {
+        map: None,
+        drawings: drawing(image),
+    });
+    printer.report(
+        Stream::Out,
+        &report,
+        || document(&report),
+        || figures.collect(),
+    )?;
     Ok(args
         .max_growth
         .map_or(Outcome::Done, |limit| gate(limit, &report, printer)))

@@ -1,7 +1,9 @@
 //! What the verbs about images share.
 
 use std::io;
+use std::path::Path;
 
+use anyhow::Context;
 use pycull::pipeline::Options;
 use pycull::progress::Observer;
 use pycull::transport::{Reference, Source, TransportError};
@@ -12,6 +14,12 @@ use super::settings::Settings;
 pub(crate) fn open(reference: &str) -> Result<Source, TransportError> {
     let reference: Reference = reference.parse()?;
     Source::open(&reference, io::stdin().lock())
+}
+
+/// Writes a figure for `--figure`.
+pub(crate) fn write_figure(file: &Path, figure: &str) -> anyhow::Result<()> {
+    std::fs::write(file, figure)
+        .with_context(|| format!("cannot write the figure to {}", file.display()))
 }
 
 /// What the recipes are told.

@@ -1,11 +1,13 @@
 //! `pycull inspect`.
 
 use pycull::pipeline;
+use pycull::report::figure;
+use pycull::report::html::Figures;
 use pycull::report::inspect::document;
-use pycull::report::model::{FindingKind, InspectReport};
+use pycull::report::model::{FindingKind, InspectImage, InspectReport};
 
 use super::Outcome;
-use super::args::Inspect;
+use super::args::{Format, Inspect};
 use super::image;
 use super::printer::{Printer, Stream};
 use super::progress::Bars;
@@ -15,10 +17,24 @@ pub(crate) fn run(args: &Inspect, printer: &Printer) -> anyhow::Result<Outcome> 
     let source = image::open(&args.image)?;
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);
-    let report = pipeline::inspect(&source, &args.image, &options)?;
+    let with_map = settings.format == Format::Html;
+    let report = pipeline::inspect(&source, &args.image, with_map, &options)?;
     bars.clear();
-    printer.report(Stream::Out, &report, || document(&report, settings.detail))?;
+    let figures = || report.images.iter().map(figures_of).collect();
+    printer.report(
+        Stream::Out,
+        &report,
+        || document(&report, settings.detail),
+        figures,
+    )?;
     Ok(gate(&args.deny, &report, printer))
+}
+
+fn figures_of(image: &InspectImage) -> Figures<'_> {
+    Figures {
+        map: image.map.as_ref(),
+        drawings: vec![figure::layers(&image.layers)],
+    }
 }
 
 /// Says which of the denied kinds there are.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use pycull::compile::cache::{CacheError, CompileCache};
-use pycull::pipeline::{self, CompileOptions, MinimizeOptions};
+use pycull::pipeline::{self, CompileOptions, InterpreterOptions, MinimizeOptions};
 use pycull::profile::Profile;
 use pycull::report::Detail;
 use pycull::report::minimize::document;
@@ -26,11 +26,13 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
     let source = image::open(&args.image)?;
     let (cache, cache_warning) = compile_cache(args, &profile);
     let compile = CompileOptions {
-        helper: std::env::current_exe().context("cannot find pycull's own binary")?,
-        sandbox: args.sandbox.mode(),
-        python: args.python.clone(),
-        emulator: emulator(args)?,
-        cache: cache.as_ref(),
+        interpreter: InterpreterOptions {
+            helper: std::env::current_exe().context("cannot find pycull's own binary")?,
+            sandbox: args.sandbox.mode(),
+            python: args.python.clone(),
+            emulator: emulator(args)?,
+            cache: cache.as_ref(),
+        },
         strict: args.strict,
     };
     let minimize = MinimizeOptions {
@@ -47,7 +49,7 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
     };
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);
-    let mut report = match (output, target) {
+    let done = match (output, target) {
         (Some(output), Some(target)) => pipeline::minimize(
             &source,
             &args.image,
@@ -56,17 +58,24 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
             &mut io::stdout().lock(),
             &minimize,
             &options,
-        )?,
-        _ => pipeline::plan_only(&source, &args.image, &minimize, &options)?,
+        ),
+        _ => pipeline::plan_only(&source, &args.image, &minimize, &options),
     };
     bars.clear();
+    // Whatever came of it, the cache is to be no larger than it may.
     let kept = cache.map(CompileCache::finish);
+    let mut report = done?;
     for warning in cache_warning.into_iter().chain(kept.and_then(Result::err)) {
         let text = failure::one_line(&warning.into());
         let images = report.images.iter_mut();
         images.for_each(|image| image.warnings.push(text.clone()));
     }
-    printer.report(stream, &report, || document(&report, settings.detail))?;
+    printer.report(
+        stream,
+        &report,
+        || document(&report, settings.detail),
+        Vec::new,
+    )?;
     Ok(Outcome::Done)
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 
 use pycull::report::document::Document;
+use pycull::report::html::{self, Figures};
 use pycull::report::text::Style;
 use pycull::report::{json, markdown, printable, text};
 use serde::Serialize;
@@ -31,15 +32,17 @@ impl Printer {
         Self { settings }
     }
 
-    /// Prints a report in the format that was asked for.
-    pub(crate) fn report(
+    /// Prints a report in the format that was asked for; the figures are for a browser.
+    pub(crate) fn report<'a>(
         &self,
         stream: Stream,
         report: &impl Serialize,
         document: impl FnOnce() -> Document,
+        figures: impl FnOnce() -> Vec<Figures<'a>>,
     ) -> anyhow::Result<()> {
         let text = match self.settings.format {
             Format::Json => json::render(report)?,
+            Format::Html => html::render(&document(), &figures()),
             Format::Markdown => markdown::render(&document()),
             Format::Text => text::render(&document(), self.style(stream)),
         };

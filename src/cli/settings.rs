@@ -29,7 +29,8 @@ impl Settings {
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             format: common.format,
-            detail: match common.verbose {
+            // A page can be searched.
+            detail: match common.verbose || common.format == Format::Html {
                 true => Detail::All,
                 false => Detail::Summary,
             },

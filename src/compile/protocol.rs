@@ -42,9 +42,10 @@ const GREETING: &[u8; 16] = b"pycull-worker-1\n";
 /// Longest message of a source that does not compile: the worker cuts it at 1000 characters.
 const LARGEST_MESSAGE: u32 = 16 << 10;
 
-/// Most bytes of marshalled code for a source of so many: generously more than any real one has.
+/// Most bytes of marshalled code for a source of so many: generously more than any real one has, and no more than
+/// bytecode files are examined of.
 fn largest_code(source_bytes: usize) -> u64 {
-    (1 << 20) + 64 * source_bytes as u64
+    ((1 << 20) + 64 * source_bytes as u64).min(64 << 20)
 }
 
 /// A job as the worker reads it.

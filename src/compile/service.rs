@@ -173,6 +173,9 @@ impl<'a> Service<'a> {
         loop {
             let job = lock(jobs).recv();
             let Ok(job) = job else { return Ok(()) };
+            if deaths.load(Ordering::Relaxed) >= MOST_DEATHS {
+                return Ok(());
+            }
             let (answers, death) = self.answers(&mut worker, &job)?;
             // Nobody takes results once all is lost.
             let _ = results.send(compiled(&job, &answers, death.as_ref()));

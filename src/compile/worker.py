@@ -27,7 +27,8 @@ def main():
         try:
             code = compile(source, path, "exec", dont_inherit=True, optimize=level)
             return b"\0", marshal.dumps(code)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, MemoryError):
+            # Of this process, not of the source.
             raise
         except BaseException as error:
             text = "%s: %s" % (type(error).__name__, error)

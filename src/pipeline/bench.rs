@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::interpreters::{Interpreters, NoInterpreter, Running, temporary_directory};
-use super::minimize::CompileOptions;
-use super::summary::path_text;
+use super::interpreters::{
+    InterpreterOptions, Interpreters, NoInterpreter, Running, sees_files, temporary_directory,
+};
+use super::summary::{path_text, with_causes};
 use super::{Options, PipelineError, open, survey};
 use crate::bench::{BenchError, Sample, Sandbox, Task, Trees, Workspace};
 use crate::compile::interpreter::InterpreterError;
@@ -69,8 +70,10 @@ pub fn bench(
         }
         images.push(report);
     }
-    let has_figures = images.iter().any(|image| !image.trees.is_empty());
-    match first_failure.filter(|_| !has_figures) {
+    let is_complete = |image: &BenchImage| {
+        !image.trees.is_empty() && (bench.imports.is_empty() || !image.imports.is_empty())
+    };
+    match first_failure.filter(|_| !images.iter().any(is_complete)) {
         Some(failure) => Err(failure),
         None => Ok(BenchReport {
             schema: "pycull.bench/1",
@@ -111,6 +114,10 @@ impl CannotMeasure {
             Self::Bench(BenchError::NoSource { .. }) => {
                 Some("name another module with `--module`".to_owned())
             }
+            Self::Bench(BenchError::Run { .. }) => Some(
+                "it runs without network, home directory and the image's environment, and sees the modules alone"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
@@ -124,58 +131,56 @@ struct Work<'a> {
     options: &'a Options<'a>,
 }
 
-/// What came of a standard library.
-type Measured = (BenchTree, Option<BenchImports>);
-
 impl Work<'_> {
     /// Measures each standard library of the image that `report` is about.
     fn run(&self, report: &mut BenchImage) -> Result<(), CannotMeasure> {
         let trees = self.inventory.trees.iter().enumerate();
         let mut first_failure = None;
         for (index, tree) in trees.filter(|(_, tree)| tree.kind == TreeKind::Stdlib) {
-            match self.library(index, tree) {
-                Ok((tree, imports)) => {
-                    report.trees.push(tree);
-                    report.imports.extend(imports);
-                }
-                Err(failure) => {
-                    let path = path_text(&tree.path);
-                    report
-                        .warnings
-                        .push(format!("did not measure {path}: {failure}"));
-                    first_failure.get_or_insert(failure);
-                }
+            if let Err(failure) = self.library(index, tree, report) {
+                let path = path_text(&tree.path);
+                let why = with_causes(&failure);
+                report
+                    .warnings
+                    .push(format!("did not measure {path}: {why}"));
+                first_failure.get_or_insert(failure);
             }
         }
-        match report.trees.is_empty() {
+        // What was asked for must have come of one of them at least.
+        let is_lacking = !self.bench.imports.is_empty() && report.imports.is_empty();
+        match report.trees.is_empty() || is_lacking {
             true => Err(first_failure.unwrap_or(CannotMeasure::NoLibrary)),
             false => Ok(()),
         }
     }
 
-    fn library(&self, index: usize, tree: &Tree) -> Result<Measured, CannotMeasure> {
+    fn library(
+        &self,
+        index: usize,
+        tree: &Tree,
+        report: &mut BenchImage,
+    ) -> Result<(), CannotMeasure> {
         let version = tree.version.ok_or(CannotMeasure::NoLibrary)?;
         let is_enough = self.bench.imports.is_empty() && self.has(tree, &self.bench.module);
         let trees = Trees::of(self.inventory, index, !is_enough)?;
-        let compile = CompileOptions {
+        let interpreter = InterpreterOptions {
             helper: self.bench.helper.clone(),
             sandbox: self.bench.sandbox,
             python: None,
             emulator: Vec::new(),
             cache: None,
-            strict: false,
         };
         let interpreters = Interpreters {
             store: &*self.source.store,
             inventory: self.inventory,
-            options: &compile,
+            options: &interpreter,
             debug_ranges: true,
             library: Some(index),
             extensions: &trees.extensions,
         };
-        let mut measured = Err(CannotMeasure::NoLibrary);
+        let mut measured = Ok(());
         let mut use_it = |running: Running<'_>| {
-            measured = self.measure(tree, &trees, &running);
+            measured = self.measure(tree, &trees, &running, report);
             Ok(())
         };
         // What it is used for fails by itself.
@@ -197,41 +202,54 @@ impl Work<'_> {
         tree: &Tree,
         trees: &Trees,
         running: &Running<'_>,
-    ) -> Result<Measured, CannotMeasure> {
+        report: &mut BenchImage,
+    ) -> Result<(), CannotMeasure> {
+        // Only an interpreter of this machine has none.
         let closure = running.closure.ok_or(CannotMeasure::NoLibrary)?;
+        if running.row.sees_files {
+            report.warnings.push(sees_files(&running.row.path));
+        }
         let directory = temporary_directory()?;
         let store = &*self.source.store;
         let workspace = Workspace::unpack(directory.path(), closure, trees, self.inventory, store)?;
+        let BenchOptions {
+            module,
+            repeats,
+            imports,
+            rounds,
+            ..
+        } = self.bench;
         let reload = Task::Reload {
-            module: self.bench.module.clone(),
-            count: self.bench.repeats,
+            module: module.clone(),
+            count: *repeats,
         };
         let (rows, ratio) = self.rows(&workspace, &reload, running)?;
-        let measured = BenchTree {
-            path: path_text(&tree.path),
+        let path = path_text(&tree.path);
+        report.trees.push(BenchTree {
+            path: path.clone(),
             python: running.row.python.clone(),
             interpreter: running.row.path.clone(),
             sandbox: running.row.sandbox.clone(),
-            module: self.bench.module.clone(),
-            repeats: self.bench.repeats,
-            rounds: self.bench.rounds,
+            module: module.clone(),
+            repeats: *repeats,
+            rounds: *rounds,
             rows,
             ratio,
-        };
-        if self.bench.imports.is_empty() {
-            return Ok((measured, None));
+        });
+        if imports.is_empty() {
+            return Ok(());
         }
-        let import = Task::Import(self.bench.imports.clone());
+        let import = Task::Import(imports.clone());
         let (rows, ratio) = self.rows(&workspace, &import, running)?;
-        let imports = BenchImports {
-            path: measured.path.clone(),
-            python: measured.python.clone(),
-            modules: self.bench.imports.clone(),
-            rounds: self.bench.rounds,
+        report.imports.push(BenchImports {
+            path,
+            python: running.row.python.clone(),
+            modules: imports.clone(),
+            rounds: *rounds,
             rows,
             ratio,
-        };
-        Ok((measured, Some(imports)))
+        });
+        Ok(())
     }
 
     /// Every level with and without caches, and how many times as long level 0 takes without them. The rows
@@ -281,7 +299,7 @@ fn row(((level, is_cached), samples): (&(Level, bool), &Vec<Sample>)) -> BenchRo
     );
     let microseconds = |time: f64| rounded(time, 1e6);
     BenchRow {
-        level: level.to_string(),
+        level: level.index() as u8,
         cached: *is_cached,
         real_seconds: microseconds(median(&real)),
         user_seconds: microseconds(median(&user)),
@@ -317,7 +335,7 @@ mod tests {
         };
         let samples = [5.0, 1.0, 2.0, 400.0].map(sample).to_vec();
         let row = row((&(Level::One, true), &samples));
-        assert_eq!((row.level.as_str(), row.cached), ("1", true));
+        assert_eq!((row.level, row.cached), (1, true));
         assert_eq!((row.real_seconds, row.user_seconds), (3.5, 1.75));
         assert_eq!(row.sys_seconds, 0.125);
         assert_eq!(row.lowest_real_seconds, 1.0);

@@ -1,6 +1,7 @@
 //! `inspect`: what bytecode is in an image, and what is wrong with it.
 
 use super::summary::{self, path_text};
+use super::treemap::treemap;
 use super::{Options, PipelineError, open, survey};
 use crate::inventory::{Inventory, MissingCache, Status, Tree, missing_caches};
 use crate::oci::Image;
@@ -11,20 +12,25 @@ use crate::report::model::{
 use crate::situations::{Extent, Situation, situations};
 use crate::transport::Source;
 
-/// Reads every image that the source holds and reports on it. `reference` is what the user wrote.
+/// Reads every image that the source holds and reports on it, with a map of its bytes where that is wanted.
+/// `reference` is what the user wrote.
 ///
 /// # Errors
 /// [`PipelineError`] where an image cannot be read. One without Python is a report.
 pub fn inspect(
     source: &Source,
     reference: &str,
+    with_map: bool,
     options: &Options<'_>,
 ) -> Result<InspectReport, PipelineError> {
     let root = open(source, options)?;
     let mut images = Vec::new();
     for image in root.images() {
         let inventory = survey(&*source.store, image, false, options)?;
-        images.push(describe(image, &inventory));
+        images.push(InspectImage {
+            map: with_map.then(|| treemap(&inventory)),
+            ..describe(image, &inventory)
+        });
     }
     Ok(InspectReport {
         schema: "pycull.inspect/1",
@@ -48,6 +54,7 @@ fn describe(image: &Image, inventory: &Inventory) -> InspectImage {
             .collect(),
         situations: rows(&situations(inventory, Extent::Image)),
         findings: findings(image, inventory),
+        map: None,
     }
 }
 

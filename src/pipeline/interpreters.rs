@@ -1,12 +1,14 @@
 //! The interpreters of an image: found, unpacked and started, or in their place those of this machine.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use super::minimize::CompileOptions;
 use super::summary::path_text;
+use crate::compile::cache::CompileCache;
 use crate::compile::interpreter::{
     Candidate, Closure, Emulator, Extension, ImageFiles, InterpreterError, Launch, StandardLibrary,
     candidates, host,
@@ -83,8 +85,17 @@ impl NoInterpreter {
                 "run pycull where the kernel or the container engine allows one of them, or trust the image with `--sandbox off`"
                     .to_owned(),
             ),
+            Self::Start { .. } => Some(
+                "programs must be able to run from TMPDIR (no noexec); or name an interpreter with `--python`"
+                    .to_owned(),
+            ),
             _ => None,
         }
+    }
+
+    /// Whether it is a property of the image, and not of the machine at this moment.
+    pub(super) fn is_about_image(&self) -> bool {
+        self.is_about_candidate() || matches!(self, Self::Missing { .. })
     }
 
     /// Whether another candidate may do where this one does not.
@@ -97,11 +108,26 @@ impl NoInterpreter {
     }
 }
 
-/// Where interpreters come from.
+/// Where interpreters come from, and how they are run.
+#[derive(Debug, Clone)]
+pub struct InterpreterOptions<'a> {
+    /// pycull's own binary, which confines the interpreter.
+    pub helper: PathBuf,
+    /// Whether the interpreter must be confined.
+    pub sandbox: Mode,
+    /// An interpreter of this machine, to be used in place of the image's.
+    pub python: Option<PathBuf>,
+    /// A command that runs programs of the image's architecture: an absolute path, and its arguments.
+    pub emulator: Vec<OsString>,
+    /// What was compiled before.
+    pub cache: Option<&'a CompileCache>,
+}
+
+/// The interpreters of an image.
 pub(super) struct Interpreters<'a> {
     pub(super) store: &'a dyn BlobStore,
     pub(super) inventory: &'a Inventory,
-    pub(super) options: &'a CompileOptions<'a>,
+    pub(super) options: &'a InterpreterOptions<'a>,
     pub(super) debug_ranges: bool,
     /// The index of the only standard library whose interpreter will do.
     pub(super) library: Option<usize>,
@@ -135,6 +161,7 @@ impl Interpreters<'_> {
             python: version.to_string(),
             path,
             from_image,
+            sees_files: self.options.sandbox == Mode::Off || !defences.hide_files(),
             sandbox: match self.options.sandbox {
                 Mode::Required => defences.to_string(),
                 Mode::Off => "nothing: the sandbox is off".to_owned(),
@@ -226,7 +253,7 @@ impl Interpreters<'_> {
         launch: &Launch,
         use_it: &mut Use<'_>,
     ) -> Result<Result<(), PipelineError>, NoInterpreter> {
-        let CompileOptions {
+        let InterpreterOptions {
             helper, sandbox, ..
         } = self.options;
         let (limits, debug_ranges) = (Limits::default(), self.debug_ranges);
@@ -243,7 +270,8 @@ impl Interpreters<'_> {
         };
         let ready = service.ready();
         let expected = Magic::final_for(version.major, version.minor);
-        if ready.version != version || Some(ready.magic) != expected {
+        let is_tagged = ready.cache_tag == version.tag().to_string().as_bytes();
+        if ready.version != version || Some(ready.magic) != expected || !is_tagged {
             return Err(NoInterpreter::Other {
                 path,
                 found: ready.version,
@@ -258,6 +286,13 @@ impl Interpreters<'_> {
             closure,
         }))
     }
+}
+
+/// The warning that an interpreter is not kept from this machine's files.
+pub(super) fn sees_files(path: &str) -> String {
+    format!(
+        "nothing kept {path} from reading what this user can read: neither Landlock nor namespaces, or the sandbox was off"
+    )
 }
 
 pub(super) fn temporary_directory() -> Result<TempDir, NoInterpreter> {

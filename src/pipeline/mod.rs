@@ -7,6 +7,7 @@ mod inspect;
 mod interpreters;
 mod minimize;
 mod summary;
+mod treemap;
 
 use crate::inventory::{self, Inventory};
 use crate::oci::image::ImageError;
@@ -20,7 +21,7 @@ use crate::transport::{Source, TransportError};
 pub use bench::{BenchOptions, CannotMeasure, bench};
 pub use compare::compare;
 pub use inspect::inspect;
-pub use interpreters::NoInterpreter;
+pub use interpreters::{InterpreterOptions, NoInterpreter};
 pub use minimize::{CompileOptions, MinimizeOptions, minimize, plan_only};
 
 /// What every recipe can be told.

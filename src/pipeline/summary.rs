@@ -25,6 +25,20 @@ pub(super) fn path_text(path: &[u8]) -> String {
     })
 }
 
+/// An error with what caused it, on one line; a message may hold its cause's already.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text = format!("{text}: {message}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 pub(super) fn count(sizes: Sizes) -> Count {
     Count {
         files: sizes.files,

@@ -2,7 +2,7 @@
 
 use super::Detail;
 use super::document::{Block, Cell, Column, Document, Table, Tone};
-use super::model::{BenchImage, BenchReport, BenchRow, BenchTree};
+use super::model::{BenchImage, BenchImports, BenchReport, BenchRow, BenchTree};
 
 /// The report as a document: for each image its tables, what they come to last.
 pub fn document(report: &BenchReport, detail: Detail) -> Document {
@@ -17,7 +17,7 @@ pub fn document(report: &BenchReport, detail: Detail) -> Document {
             document.table(table(reloads(tree), &tree.rows));
         }
         for imports in &image.imports {
-            let title = imports_title(&imports.python, &imports.modules);
+            let title = imports_title(imports);
             document.table(table(title, &imports.rows));
         }
         for warning in &image.warnings {
@@ -43,14 +43,15 @@ fn push_interpreter(document: &mut Document, tree: &BenchTree, detail: Detail) {
 }
 
 pub(super) fn reloads(tree: &BenchTree) -> String {
-    format!(
-        "Python {}: {} reloads of {}",
-        tree.python, tree.repeats, tree.module
-    )
+    format!("{}: {} reloads of {}", tree.path, tree.repeats, tree.module)
 }
 
-pub(super) fn imports_title(python: &str, modules: &[String]) -> String {
-    format!("Python {python}: start and import {}", modules.join(", "))
+pub(super) fn imports_title(imports: &BenchImports) -> String {
+    format!(
+        "{}: start and import {}",
+        imports.path,
+        imports.modules.join(", ")
+    )
 }
 
 /// What a row is about.
@@ -59,12 +60,15 @@ pub(super) fn caches(row: &BenchRow) -> &'static str {
 }
 
 fn table(title: String, rows: &[BenchRow]) -> Table {
-    let quickest = |level: &str| {
+    let with_caches = |level: u8| {
         let cached = rows.iter().find(|row| row.cached && row.level == level);
         cached.map_or(0.0, |row| row.real_seconds)
     };
     let cells = |row: &BenchRow| {
-        let tone = if row.cached { Tone::Plain } else { Tone::Bad };
+        let ratio = match row.cached {
+            true => String::new(),
+            false => times(row.real_seconds, with_caches(row.level)),
+        };
         vec![
             Cell::word(format!("level {}", row.level)),
             Cell::word(caches(row)),
@@ -73,7 +77,7 @@ fn table(title: String, rows: &[BenchRow]) -> Table {
             Cell::word(seconds(row.lowest_real_seconds)),
             Cell::word(seconds(row.highest_real_seconds)),
             Cell::word(seconds(row.real_seconds)),
-            Cell::word(times(row.real_seconds, quickest(&row.level))).tone(tone),
+            Cell::word(ratio).tone(Tone::Bad),
         ]
     };
     Table {
@@ -96,14 +100,14 @@ fn table(title: String, rows: &[BenchRow]) -> Table {
 fn push_summary(document: &mut Document, image: &BenchImage) {
     for tree in &image.trees {
         document.push(Block::Summary(format!(
-            "Python {}: without caches, {} takes {:.1} times as long to import",
-            tree.python, tree.module, tree.ratio
+            "{}: without caches, {} takes {:.1} times as long to reload",
+            tree.path, tree.module, tree.ratio
         )));
     }
     for imports in &image.imports {
         document.push(Block::Summary(format!(
-            "Python {}: without caches, starting and importing {} takes {:.1} times as long",
-            imports.python,
+            "{}: without caches, starting and importing {} takes {:.1} times as long",
+            imports.path,
             imports.modules.join(", "),
             imports.ratio
         )));
@@ -144,8 +148,76 @@ mod tests {
             color: false,
             width: Some(80),
         };
-        insta::assert_snapshot!(render(&document, style), @"");
-        insta::assert_snapshot!(markdown::render(&document), @"");
+        insta::assert_snapshot!(render(&document, style), @r"
+        app<&>.tar  linux/amd64
+        Python 3.9: usr/bin/python3.9 with usr/lib/python3.9
+        medians of 5 runs each
+
+        usr/lib/python3.9: 20 reloads of _pydecimal
+        bytecode  caches      user      sys   lowest  highest     real  ratio
+        level 0   with     21.6 ms  3.60 ms  25.2 ms  43.2 ms  28.8 ms
+        level 1   with     21.6 ms  3.60 ms  25.2 ms  43.2 ms  28.8 ms
+        level 2   with     21.6 ms  3.60 ms  25.2 ms  43.2 ms  28.8 ms
+        level 0   without   402 ms  67.0 ms   469 ms   804 ms   536 ms   18.6
+        level 1   without   402 ms  67.0 ms   469 ms   804 ms   536 ms   18.6
+        level 2   without   402 ms  67.0 ms   469 ms   804 ms   536 ms   18.6
+
+        usr/lib/python3.9: start and import asyncio, ssl
+        bytecode  caches     user      sys  lowest  highest    real  ratio
+        level 0   with     188 ms  31.2 ms  219 ms   375 ms  250 ms
+        level 1   with     188 ms  31.2 ms  219 ms   375 ms  250 ms
+        level 2   with     188 ms  31.2 ms  219 ms   375 ms  250 ms
+        level 0   without  938 ms   156 ms  1.09 s   1.88 s  1.25 s    5.0
+        level 1   without  938 ms   156 ms  1.09 s   1.88 s  1.25 s    5.0
+        level 2   without  938 ms   156 ms  1.09 s   1.88 s  1.25 s    5.0
+
+        usr/lib/python3.9: without caches, _pydecimal takes 18.6 times as long to reload
+        usr/lib/python3.9: without caches, starting and importing asyncio, ssl takes 5.0 times as long
+
+        app<&>.tar  linux/arm64
+        warning: did not measure usr/lib/python3.9: <it> does not start
+        ");
+        insta::assert_snapshot!(markdown::render(&document), @r"
+        ## `app<&>.tar`
+
+        linux/amd64
+
+        Python 3.9: usr/bin/python3.9 with usr/lib/python3.9
+
+        medians of 5 runs each
+
+        ### usr/lib/python3.9: 20 reloads of \_pydecimal
+
+        | bytecode | caches | user | sys | lowest | highest | real | ratio |
+        | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
+        | level 0 | with | 21.6 ms | 3.60 ms | 25.2 ms | 43.2 ms | 28.8 ms |  |
+        | level 1 | with | 21.6 ms | 3.60 ms | 25.2 ms | 43.2 ms | 28.8 ms |  |
+        | level 2 | with | 21.6 ms | 3.60 ms | 25.2 ms | 43.2 ms | 28.8 ms |  |
+        | level 0 | without | 402 ms | 67.0 ms | 469 ms | 804 ms | 536 ms | 18.6 |
+        | level 1 | without | 402 ms | 67.0 ms | 469 ms | 804 ms | 536 ms | 18.6 |
+        | level 2 | without | 402 ms | 67.0 ms | 469 ms | 804 ms | 536 ms | 18.6 |
+
+        ### usr/lib/python3.9: start and import asyncio, ssl
+
+        | bytecode | caches | user | sys | lowest | highest | real | ratio |
+        | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
+        | level 0 | with | 188 ms | 31.2 ms | 219 ms | 375 ms | 250 ms |  |
+        | level 1 | with | 188 ms | 31.2 ms | 219 ms | 375 ms | 250 ms |  |
+        | level 2 | with | 188 ms | 31.2 ms | 219 ms | 375 ms | 250 ms |  |
+        | level 0 | without | 938 ms | 156 ms | 1.09 s | 1.88 s | 1.25 s | 5.0 |
+        | level 1 | without | 938 ms | 156 ms | 1.09 s | 1.88 s | 1.25 s | 5.0 |
+        | level 2 | without | 938 ms | 156 ms | 1.09 s | 1.88 s | 1.25 s | 5.0 |
+
+        **usr/lib/python3.9: without caches, \_pydecimal takes 18.6 times as long to reload**
+
+        **usr/lib/python3.9: without caches, starting and importing asyncio, ssl takes 5.0 times as long**
+
+        ## `app<&>.tar`
+
+        linux/arm64
+
+        > **warning:** did not measure usr/lib/python3.9: &lt;it&gt; does not start
+        ");
     }
 
     #[test]

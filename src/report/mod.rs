@@ -13,10 +13,12 @@ pub mod minimize;
 pub mod document;
 
 pub mod figure;
+pub mod html;
 pub mod json;
 pub mod markdown;
 pub mod text;
 
+mod markup;
 mod printable;
 pub mod size;
 

@@ -133,6 +133,7 @@ pub(super) fn inspect() -> InspectReport {
                     31_000,
                 ),
             ],
+            map: None,
         }],
     }
 }
@@ -290,7 +291,7 @@ pub(super) fn compare() -> CompareReport {
 
 fn bench_rows(cached: f64, bare: f64) -> Vec<BenchRow> {
     let row = |level: u8, cached, real: f64| BenchRow {
-        level: level.to_string(),
+        level,
         cached,
         real_seconds: real,
         user_seconds: real * 0.75,

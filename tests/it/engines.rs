@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use pycull::compile::sandbox::Mode;
-use pycull::pipeline::{CompileOptions, MinimizeOptions, Options, plan_only};
+use pycull::pipeline::{CompileOptions, InterpreterOptions, MinimizeOptions, Options, plan_only};
 use pycull::profile;
 use pycull::progress::Unobserved;
 use pycull::transport::Source;
@@ -224,11 +224,13 @@ fn dropped(input: &Path, profile: &str) -> BTreeSet<String> {
         compression: Default::default(),
         steps: true,
         compile: &CompileOptions {
-            helper: env!("CARGO_BIN_EXE_pycull").into(),
-            sandbox: Mode::Required,
-            python: None,
-            emulator: Vec::new(),
-            cache: None,
+            interpreter: InterpreterOptions {
+                helper: env!("CARGO_BIN_EXE_pycull").into(),
+                sandbox: Mode::Required,
+                python: None,
+                emulator: Vec::new(),
+                cache: None,
+            },
             strict: false,
         },
     };

@@ -14,6 +14,7 @@ mod determinism;
 mod engines;
 mod fedora;
 mod gzip_producers;
+mod html;
 mod indexes;
 mod interpreter;
 mod invalidation;

@@ -82,19 +82,22 @@ impl Closure {
         let needs = program_needs(candidate, &program, may_be_foreign)?;
         let loader = loader(files.rootfs, candidate, &needs)?;
         let mut parsed = HashMap::new();
+        // What is optional may be refused: it is asked for once.
+        let mut asked_for = BTreeSet::new();
         for _ in 0..MOST_ROUNDS {
             let mut walk = Walk::new(files, &mut parsed, loader.as_ref().map(|it| &it.0));
             walk.run(candidate, &needs, extensions)?;
-            let mut unread = walk.unread;
+            let (mut unread, mut optional) = (walk.unread, walk.unread_optional);
             let objects = walk.objects;
             unread.extend(loader.as_ref().map(|it| it.1));
             unread.retain(|inode| files.get(*inode).is_none());
-            if unread.is_empty() {
+            optional.retain(|inode| asked_for.insert(*inode));
+            if unread.is_empty() && optional.is_empty() {
                 return Ok(Self::collect(
                     files, library, candidate, &start, loader, objects,
                 ));
             }
-            files.read(unread, [])?;
+            files.read(unread, optional)?;
         }
         Err(InterpreterError::TooMuch {
             path: text(&candidate.path),

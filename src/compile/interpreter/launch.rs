@@ -54,6 +54,7 @@ impl Launch {
             limits,
             threads: self.threads,
             timed: false,
+            forgiving: false,
         }
     }
 

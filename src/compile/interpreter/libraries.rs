@@ -57,6 +57,8 @@ pub(super) struct Walk<'a, 'b> {
     names: BTreeSet<Vec<u8>>,
     system_directories: Vec<Vec<u8>>,
     pub(super) unread: BTreeSet<InodeId>,
+    /// What extension modules alone need.
+    pub(super) unread_optional: BTreeSet<InodeId>,
 }
 
 impl<'a, 'b> Walk<'a, 'b> {
@@ -78,6 +80,7 @@ impl<'a, 'b> Walk<'a, 'b> {
             names: BTreeSet::new(),
             system_directories,
             unread,
+            unread_optional: BTreeSet::new(),
         }
     }
 
@@ -140,8 +143,8 @@ impl<'a, 'b> Walk<'a, 'b> {
                         limit: format!("{MOST_LIBRARIES} libraries"),
                     });
                 }
-                self.names.insert(name.clone());
                 if let Some(object) = self.find(parent, &name)? {
+                    self.names.insert(name);
                     self.names.extend(object.needs.name.clone());
                     pending.push_back(self.objects.len());
                     self.objects.push(object);
@@ -171,7 +174,10 @@ impl<'a, 'b> Walk<'a, 'b> {
                 continue;
             };
             if self.files.get(inode).is_none() {
-                self.unread.insert(inode);
+                match self.objects[parent].is_optional {
+                    true => self.unread_optional.insert(inode),
+                    false => self.unread.insert(inode),
+                };
                 is_known = false;
                 continue;
             }

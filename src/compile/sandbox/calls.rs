@@ -12,6 +12,8 @@ pub(super) enum Test {
     IsNot(u8, u64),
     /// They have none of these bits.
     Without(u8, u64),
+    /// They have all of these bits.
+    With(u8, u64),
     /// The argument is the null pointer.
     Null(u8),
     /// The first argument is this process's number: a signal goes nowhere else.

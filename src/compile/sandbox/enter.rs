@@ -20,7 +20,7 @@ pub fn defences() -> Defences {
     Defences {
         namespaces: namespaces.is_ok(),
         landlock: filesystem::apply(&[]).ok().flatten(),
-        seccomp: seccomp::apply(false).unwrap_or(false),
+        seccomp: seccomp::apply(false, false).unwrap_or(false),
     }
 }
 
@@ -98,7 +98,8 @@ fn confine(request: &Request) -> Result<Next, SandboxError> {
     limits::drop_capabilities()?;
     // Last, for it denies all of the above.
     if request.wants(Layer::Seccomp) {
-        applied.seccomp = seccomp::apply(request.confinement.threads)?;
+        applied.seccomp =
+            seccomp::apply(request.confinement.threads, request.confinement.forgiving)?;
     }
     if request.mode == Mode::Required && !applied.any() {
         return Err(SandboxError::Undefended {

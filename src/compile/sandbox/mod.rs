@@ -63,6 +63,9 @@ pub struct Confinement {
     pub threads: bool,
     /// Whether it is told in [`STARTED`] when it began.
     pub timed: bool,
+    /// Whether system calls that a compiler has no use for fail, where else they end it: applications try for
+    /// sockets and processes when they are imported, and do without.
+    pub forgiving: bool,
 }
 
 /// Most that the program may use.
@@ -132,6 +135,11 @@ pub struct Defences {
 }
 
 impl Defences {
+    /// Whether there is one that keeps files of the user out of reach; seccomp alone does not.
+    pub fn hide_files(&self) -> bool {
+        self.landlock.is_some() || self.namespaces
+    }
+
     /// Whether there is one at all, without which [`Mode::Required`] refuses.
     pub fn any(&self) -> bool {
         self.landlock.is_some() || self.seccomp || self.namespaces

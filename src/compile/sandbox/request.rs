@@ -66,6 +66,9 @@ impl Request {
         if self.confinement.timed {
             arguments.push(setting("timed", "yes"));
         }
+        if self.confinement.forgiving {
+            arguments.push(setting("forgiving", "yes"));
+        }
         for layer in &self.without {
             arguments.push(setting("without", layer.name()));
         }
@@ -86,6 +89,7 @@ impl Request {
             limits: Limits::default(),
             threads: false,
             timed: false,
+            forgiving: false,
         };
         // Where an argument is missing, nothing is left out.
         let mut request = Self::new(Mode::Required, confinement, PathBuf::new());
@@ -128,6 +132,7 @@ impl Request {
             b"files" => confinement.limits.open_files = text.parse().ok()?,
             b"threads" if text == "yes" => confinement.threads = true,
             b"timed" if text == "yes" => confinement.timed = true,
+            b"forgiving" if text == "yes" => confinement.forgiving = true,
             b"without" => {
                 let mut layers = Layer::ALL.into_iter();
                 self.without
@@ -176,6 +181,7 @@ mod tests {
             },
             threads: true,
             timed: true,
+            forgiving: true,
         };
         Request {
             without: vec![Layer::Landlock, Layer::Namespaces],

@@ -15,8 +15,9 @@ use super::calls::{ALLOWED, DEADLY, Test, UNKNOWN};
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
 /// Filters this process's system calls; `false` where the kernel cannot.
-pub(super) fn apply(threads: bool) -> Result<bool, SandboxError> {
-    let filters = filters(threads).map_err(SandboxError::apply("make seccomp filters"))?;
+pub(super) fn apply(threads: bool, forgiving: bool) -> Result<bool, SandboxError> {
+    let filters =
+        filters(threads, forgiving).map_err(SandboxError::apply("make seccomp filters"))?;
     for (number, filter) in filters.iter().enumerate() {
         match apply_filter(filter) {
             Ok(()) => {}
@@ -30,7 +31,7 @@ pub(super) fn apply(threads: bool) -> Result<bool, SandboxError> {
 /// Three filters, for each has one action. Of two filters the stricter action counts, of two errors
 /// that of the later filter; so the last, which denies all but what it names, names what is unknown
 /// too. It comes last because it denies applying filters.
-fn filters(threads: bool) -> Result<[BpfProgram; 3], BackendError> {
+fn filters(threads: bool, forgiving: bool) -> Result<[BpfProgram; 3], BackendError> {
     let process = std::process::id();
     let mut deadly = rules(DEADLY, process)?;
     // A program that may not start threads has the error for its own fault: no attack is proven.
@@ -40,11 +41,16 @@ fn filters(threads: bool) -> Result<[BpfProgram; 3], BackendError> {
     let mut allowed = rules(ALLOWED, process)?;
     allowed.extend(unknown.clone());
     if threads {
-        allowed.insert(libc::SYS_clone, Vec::new());
+        let a_thread = Test::With(0, libc::CLONE_THREAD.cast_unsigned().into());
+        allowed.insert(libc::SYS_clone, vec![rule(&[a_thread], process)?]);
     }
     let deny = |error: i32| SeccompAction::Errno(error.unsigned_abs());
+    let end = match forgiving {
+        true => deny(libc::EPERM),
+        false => SeccompAction::KillProcess,
+    };
     Ok([
-        compile(deadly, SeccompAction::KillProcess, SeccompAction::Allow)?,
+        compile(deadly, end, SeccompAction::Allow)?,
         compile(unknown, deny(libc::ENOSYS), SeccompAction::Allow)?,
         compile(allowed, SeccompAction::Allow, deny(libc::EPERM))?,
     ])
@@ -76,6 +82,7 @@ fn rule(tests: &[Test], process: u32) -> Result<SeccompRule, BackendError> {
             Test::Is(argument, value) => (argument, Dword, SeccompCmpOp::Eq, value),
             Test::IsNot(argument, value) => (argument, Dword, SeccompCmpOp::Ne, value),
             Test::Without(argument, bits) => (argument, Dword, SeccompCmpOp::MaskedEq(bits), 0),
+            Test::With(argument, bits) => (argument, Dword, SeccompCmpOp::MaskedEq(bits), bits),
             Test::Null(argument) => (argument, Qword, SeccompCmpOp::Eq, 0),
             Test::Itself => (0, Dword, SeccompCmpOp::Eq, process.into()),
         };
@@ -105,7 +112,7 @@ mod tests {
     #[test]
     fn the_filters_fit_into_the_kernel() {
         for threads in [false, true] {
-            for filter in filters(threads).unwrap() {
+            for filter in filters(threads, threads).unwrap() {
                 // BPF_MAXINSNS of linux/bpf_common.h.
                 assert!((10..4096).contains(&filter.len()), "{}", filter.len());
             }

@@ -11,7 +11,8 @@ use crate::inventory::Inventory;
 use crate::member_data::read_members;
 use crate::oci::BlobStore;
 use crate::parallel::lock;
-use crate::pipeline::interpreters::{Interpreters, Running};
+use crate::pipeline::interpreters::{Interpreters, Running, sees_files};
+use crate::pipeline::summary::with_causes;
 use crate::pipeline::{Options, PipelineError};
 use crate::plan::{CompileOutcome, Plan};
 use crate::profile::Profile;
@@ -67,10 +68,11 @@ impl Compiler<'_> {
         let mut lacking = None;
         for (version, wanted) in self.by_version(plan) {
             match self.compile_version(version, &wanted, &mut result) {
-                Err(error @ PipelineError::Interpreter { .. }) => {
+                Err(error) if is_about_image(&error) => {
                     result.warnings.push(format!(
-                        "did not compile {} sources for Python {version}: {error}",
-                        wanted.len()
+                        "did not compile {} sources for Python {version}: {}",
+                        wanted.len(),
+                        with_causes(&error)
                     ));
                     result.outcome.failed.extend(pairs(&wanted));
                     lacking.get_or_insert(error);
@@ -107,12 +109,15 @@ impl Compiler<'_> {
         let interpreters = Interpreters {
             store: self.store,
             inventory: self.inventory,
-            options: self.compile,
+            options: &self.compile.interpreter,
             debug_ranges: self.profile.debug_ranges,
             library: None,
             extensions: &[],
         };
         let mut use_it = |running: Running<'_>| {
+            if running.row.sees_files {
+                result.warnings.push(sees_files(&running.row.path));
+            }
             result.interpreters.push(running.row);
             if version < CpythonVersion::new(3, 7) && self.profile.invalidation.is_by_hash() {
                 result.warnings.push(format!(
@@ -264,6 +269,11 @@ impl Compiler<'_> {
             },
         }
     }
+}
+
+/// Whether an interpreter is lacking because of the image: everywhere, then, and not only on this machine.
+fn is_about_image(error: &PipelineError) -> bool {
+    matches!(error, PipelineError::Interpreter { source, .. } if source.is_about_image())
 }
 
 /// A bytecode file's body in canonical form.

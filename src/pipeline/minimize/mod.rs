@@ -7,15 +7,11 @@ mod new_layer;
 mod planned;
 mod work;
 
-use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{Options, PipelineError, open};
-use crate::compile::cache::CompileCache;
-use crate::compile::sandbox;
+use super::{InterpreterOptions, Options, PipelineError, open};
 use crate::oci::compression::CompressionSetting;
 use crate::profile::Profile;
 use crate::report::model::{LeftOut, MinimizeReport};
@@ -40,16 +36,8 @@ pub struct MinimizeOptions<'a> {
 /// How bytecode is compiled, where a profile does.
 #[derive(Debug, Clone)]
 pub struct CompileOptions<'a> {
-    /// pycull's own binary, which confines the interpreter.
-    pub helper: PathBuf,
-    /// Whether the interpreter must be confined.
-    pub sandbox: sandbox::Mode,
-    /// An interpreter of this machine, to be used in place of the image's.
-    pub python: Option<PathBuf>,
-    /// A command that runs programs of the image's architecture: an absolute path, and its arguments.
-    pub emulator: Vec<OsString>,
-    /// What was compiled before.
-    pub cache: Option<&'a CompileCache>,
+    /// Where interpreters come from.
+    pub interpreter: InterpreterOptions<'a>,
     /// Whether a source that does not compile is an error.
     pub strict: bool,
 }

@@ -69,8 +69,8 @@ pub struct BenchImports {
 /// How long something took: the medians of several runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BenchRow {
-    /// `0`, `1` or `2`.
-    pub level: String,
+    /// 0, 1 or 2.
+    pub level: u8,
     /// Whether there were caches.
     pub cached: bool,
     /// By the clock.

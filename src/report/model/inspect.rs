@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Count, Levels};
+use super::{Area, Count, Levels};
 
 /// What `inspect` found.
 #[derive(Debug, Clone, Serialize)]
@@ -34,6 +34,9 @@ pub struct InspectImage {
     pub situations: Vec<SituationRow>,
     /// What is wrong.
     pub findings: Vec<Finding>,
+    /// Where the bytes are, where a map was asked for; not in JSON.
+    #[serde(skip)]
+    pub map: Option<Area>,
 }
 
 /// A layer and the bytecode in it, hidden caches included.

@@ -146,6 +146,9 @@ pub struct InterpreterRow {
     pub from_image: bool,
     /// The layers of defence around it.
     pub sandbox: String,
+    /// Whether it could read what its user can: neither Landlock nor namespaces are there to keep it from that.
+    #[serde(skip)]
+    pub sees_files: bool,
 }
 
 /// A step of the plan.

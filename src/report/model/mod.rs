@@ -1,6 +1,7 @@
 //! What each command has to say, as data. The JSON of a report is this, field by field: sizes are
 //! bytes, layers count from 1, paths have no leading slash (docs/schema has the contract).
 
+mod area;
 mod bench;
 mod compare;
 mod inspect;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use area::*;
 pub use bench::*;
 pub use compare::*;
 pub use inspect::*;

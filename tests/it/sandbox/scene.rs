@@ -84,6 +84,7 @@ impl Scene {
             limits: Limits::default(),
             threads: false,
             timed: false,
+            forgiving: false,
         };
         Self {
             directory,

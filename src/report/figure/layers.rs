@@ -1,0 +1,125 @@
+//! Layers as bars: bytecode by level, and the rest.
+
+use super::{LEFT, RIGHT, ROW, TITLE, WIDTH, drawing, push_bar, push_text, push_title};
+use crate::report::model::{CompareImage, ComparedLayer, InspectLayer, Levels};
+use crate::report::size;
+
+/// A bar: what it is of, its bytes, and those of them that are bytecode.
+struct Bar<'a> {
+    label: String,
+    bytes: u64,
+    levels: &'a Levels,
+}
+
+/// The layers of an image, unpacked.
+pub fn layers(layers: &[InspectLayer]) -> String {
+    let bars: Vec<Bar<'_>> = layers
+        .iter()
+        .map(|layer| Bar {
+            label: format!("layer {}", layer.index),
+            bytes: layer.uncompressed_bytes,
+            levels: &layer.levels,
+        })
+        .collect();
+    chart(&[("layers, unpacked".to_owned(), bars)])
+}
+
+/// The layers of images before and after, unpacked, side by side.
+pub fn compare(images: &[CompareImage]) -> String {
+    let charts: Vec<(String, Vec<Bar<'_>>)> = images
+        .iter()
+        .map(|image| {
+            let pairs = image.layers.iter().enumerate();
+            let bars = pairs.flat_map(|(index, layer)| {
+                let number = index + 1;
+                let before = bar(layer.before.as_ref(), format!("layer {number} before"));
+                [before, bar(layer.after.as_ref(), "after".to_owned())]
+            });
+            let title = format!("layers, unpacked, {}", image.platform);
+            (title, bars.flatten().collect())
+        })
+        .collect();
+    chart(&charts)
+}
+
+fn bar(layer: Option<&ComparedLayer>, label: String) -> Option<Bar<'_>> {
+    layer.map(|layer| Bar {
+        label,
+        bytes: layer.uncompressed_bytes,
+        levels: &layer.levels,
+    })
+}
+
+fn chart(charts: &[(String, Vec<Bar<'_>>)]) -> String {
+    let bars = charts.iter().flat_map(|(_, bars)| bars);
+    let largest = bars.map(|bar| bar.bytes).max().unwrap_or(0).max(1);
+    let mut body = String::new();
+    let mut top = 0.0;
+    for (title, bars) in charts {
+        push_title(&mut body, title, top);
+        top += TITLE;
+        for bar in bars {
+            push_stack(&mut body, bar, largest, top);
+            top += ROW;
+        }
+    }
+    push_legend(&mut body, top);
+    drawing("layers", top + ROW + 16.0, &body)
+}
+
+const CLASSES: [(&str, &str); 3] = [("0", "level-0"), ("1", "level-1"), ("2", "level-2")];
+
+fn push_stack(body: &mut String, bar: &Bar<'_>, largest: u64, top: f64) {
+    let width = |bytes: u64| bytes as f64 / largest as f64 * (WIDTH - LEFT - RIGHT);
+    push_text(body, &bar.label, LEFT - 12.0, top, "end");
+    let bytes = |level: &str| bar.levels.get(level).map_or(0, |count| count.bytes);
+    let bytecode: u64 = CLASSES.iter().map(|(level, _)| bytes(level)).sum();
+    let mut x = LEFT;
+    let mut push = |class, bytes| {
+        push_bar(body, class, x, top, width(bytes));
+        x += width(bytes);
+    };
+    push("other", bar.bytes.saturating_sub(bytecode));
+    for (level, class) in CLASSES {
+        push(class, bytes(level));
+    }
+    push_text(body, &size::bytes(bar.bytes), x + 8.0, top, "start");
+}
+
+fn push_legend(body: &mut String, top: f64) {
+    let legend = [
+        ("other", "all else"),
+        ("level-0", "level 0"),
+        ("level-1", "level 1"),
+        ("level-2", "level 2"),
+    ];
+    for (index, (class, text)) in legend.into_iter().enumerate() {
+        let x = LEFT + 110.0 * index as f64;
+        push_bar(body, class, x, top, 14.0);
+        push_text(body, text, x + 20.0, top, "start");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn layers_are_stacked_by_level() {
+        let report = samples::inspect();
+        let count = report.images[0].layers.len();
+        let figure = layers(&report.images[0].layers);
+        assert_eq!(figure.matches("class=\"level-0\"").count(), count + 1);
+        assert!(figure.contains(">layer 1<"));
+    }
+
+    #[test]
+    fn a_layer_that_one_image_lacks_has_one_bar() {
+        let report = samples::compare();
+        let figure = compare(&report.images);
+        // One pair, one alone, and the legend.
+        assert_eq!(figure.matches("class=\"other\"").count(), 4, "{figure}");
+        assert_eq!(compare(&[]).matches("class=\"other\"").count(), 1);
+    }
+}

@@ -1,0 +1,256 @@
+//! Documents as HTML pages: one file each, that loads nothing and opens from disk. Whatever comes from an image
+//! is escaped, and should that fail, the page's own policy lets nothing be fetched.
+
+use std::fmt::Write;
+
+use super::document::{Align, Block, Cell, Content, Document, Table, Tone};
+use super::markup::escaped as text;
+use super::model::{Area, AreaClass};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
+
+/// What a page shows beside its document, for one headline after the other.
+#[derive(Debug, Clone, Default)]
+pub struct Figures<'a> {
+    /// A map of the image's bytes.
+    pub map: Option<&'a Area>,
+    /// Figures as SVG.
+    pub drawings: Vec<String>,
+}
+
+/// The document as a page.
+pub fn render(document: &Document, figures: &[Figures<'_>]) -> String {
+    let mut body = String::new();
+    let mut figures = figures.iter();
+    let mut pending: Option<&Figures<'_>> = None;
+    for block in &document.blocks {
+        if matches!(block, Block::Headline { .. }) {
+            push_figures(&mut body, pending.take());
+            pending = figures.next();
+        }
+        push_block(&mut body, block);
+    }
+    push_figures(&mut body, pending);
+    let classes: Vec<&str> = AreaClass::ALL.map(AreaClass::title).to_vec();
+    let classes = text(&serde_json::json!(classes).to_string());
+    let title = text(title(document));
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n\
+         <body data-classes=\"{classes}\">\n<main>\n{body}</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"
+    )
+}
+
+fn title(document: &Document) -> &str {
+    let names = document.blocks.iter().filter_map(|block| match block {
+        Block::Headline { name, .. } => Some(&**name),
+        _ => None,
+    });
+    names.into_iter().next().unwrap_or("pycull")
+}
+
+fn push_figures(body: &mut String, figures: Option<&Figures<'_>>) {
+    let Some(figures) = figures else {
+        return;
+    };
+    for drawing in &figures.drawings {
+        let _ = writeln!(body, "<figure class=\"scroll\">{drawing}</figure>");
+    }
+    if let Some(map) = figures.map {
+        push_map(body, map);
+    }
+}
+
+fn push_map(body: &mut String, map: &Area) {
+    // In a script element nothing ends it but a tag.
+    let data = serde_json::to_string(map).unwrap_or_default();
+    let data = data.replace('<', "\\u003c");
+    let legend: String = AreaClass::ALL
+        .iter()
+        .map(|class| {
+            format!(
+                "<li><i class=\"c{}\"></i>{}</li>",
+                *class as usize,
+                class.title()
+            )
+        })
+        .collect();
+    let _ = writeln!(
+        body,
+        "<section class=\"map\">\n<h3>where the bytes are</h3>\n<nav aria-label=\"open areas\"></nav>\n\
+         <div class=\"areas\" role=\"group\" aria-label=\"areas by size; Enter opens one, Escape closes it, arrows move\"></div>\n\
+         <output class=\"said\" aria-live=\"polite\"></output>\n<ul class=\"legend\">{legend}</ul>\n\
+         <script type=\"application/json\">{data}</script>\n</section>"
+    );
+}
+
+fn push_block(body: &mut String, block: &Block) {
+    let line = match block {
+        Block::Headline { name, facts } => {
+            let facts: Vec<String> = facts.iter().map(|fact| text(fact)).collect();
+            format!(
+                "<h2>{}</h2>\n<p class=\"facts\">{}</p>",
+                text(name),
+                facts.join(" · ")
+            )
+        }
+        Block::Line(line) => format!("<p>{}</p>", text(line)),
+        Block::Summary(line) => format!("<p class=\"summary\">{}</p>", text(line)),
+        Block::Note(note) => format!("<p class=\"note\">note: {}</p>", text(note)),
+        Block::Warning(warning) => format!("<p class=\"warning\">warning: {}</p>", text(warning)),
+        Block::Hint { command, effect } => {
+            format!(
+                "<p class=\"hint\">hint: <code>{}</code> {}</p>",
+                text(command),
+                text(effect)
+            )
+        }
+        Block::Table(table) => return push_table(body, table),
+    };
+    body.push_str(&line);
+    body.push('\n');
+}
+
+fn push_table(body: &mut String, table: &Table) {
+    if let Some(title) = &table.title {
+        let _ = writeln!(body, "<h3>{}</h3>", text(title));
+    }
+    body.push_str("<div class=\"scroll\"><table>\n<thead><tr>");
+    for column in &table.columns {
+        let _ = write!(
+            body,
+            "<th scope=\"col\"{}>{}</th>",
+            alignment(column.align),
+            text(column.heading)
+        );
+    }
+    body.push_str("</tr></thead>\n<tbody>\n");
+    for row in &table.rows {
+        body.push_str("<tr>");
+        for (cell, column) in row.iter().zip(&table.columns) {
+            push_cell(body, cell, column.align);
+        }
+        body.push_str("</tr>\n");
+    }
+    body.push_str("</tbody>\n</table></div>\n");
+    if let Some(more) = &table.more {
+        let _ = writeln!(body, "<p class=\"more\">{}</p>", text(more));
+    }
+}
+
+fn alignment(align: Align) -> &'static str {
+    match align {
+        Align::Left => "",
+        Align::Right => " class=\"number\"",
+    }
+}
+
+fn push_cell(body: &mut String, cell: &Cell, align: Align) {
+    if let Some(share) = bar(&cell.text) {
+        let _ = write!(
+            body,
+            "<td><span class=\"bar\" role=\"img\" aria-label=\"{share:.0} %\"><span style=\"width:{share:.1}%\"></span></span></td>"
+        );
+        return;
+    }
+    let mut classes = Vec::new();
+    if align == Align::Right {
+        classes.push("number");
+    }
+    classes.extend(match cell.content {
+        Content::Path => Some("path"),
+        Content::Code => Some("code"),
+        Content::Command => Some("command"),
+        Content::Word | Content::Prose => None,
+    });
+    classes.extend(match cell.tone {
+        Tone::Plain => None,
+        Tone::Good => Some("good"),
+        Tone::Bad => Some("bad"),
+    });
+    let classes = match classes.is_empty() {
+        true => String::new(),
+        false => format!(" class=\"{}\"", classes.join(" ")),
+    };
+    let _ = write!(body, "<td{classes}>{}</td>", text(&cell.text));
+}
+
+/// The percentage that a bar made of characters stands for.
+fn bar(text: &str) -> Option<f64> {
+    let all = text.chars().count();
+    let is_bar = all > 0 && text.chars().all(|c| matches!(c, '█' | '░'));
+    let full = text.chars().filter(|c| *c == '█').count();
+    is_bar.then(|| full as f64 / all as f64 * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::document::Column;
+    use super::super::samples;
+    use super::*;
+
+    fn area(name: &str, bytes: u64, children: Vec<Area>) -> Area {
+        Area {
+            name: name.to_owned(),
+            bytes,
+            files: 1,
+            class: Some(AreaClass::LevelTwo),
+            children,
+        }
+    }
+
+    #[test]
+    fn what_an_image_says_is_text() {
+        let mut document = Document::default();
+        let row = vec![
+            Cell::path("a\"<b>&'\x1b"),
+            Cell::number(1).tone(Tone::Bad),
+            Cell::word("██░░"),
+        ];
+        document.table(Table {
+            columns: vec![Column::left("path"), Column::right("n"), Column::left("")],
+            rows: vec![row],
+            ..Table::default()
+        });
+        let page = render(&document, &[]);
+        assert!(
+            page.contains("<td class=\"path\">a&quot;&lt;b&gt;&amp;&#39;\\u{1b}</td>"),
+            "{page}"
+        );
+        assert!(page.contains("<td class=\"number bad\">1</td>"));
+        assert!(page.contains("aria-label=\"50 %\""));
+    }
+
+    #[test]
+    fn a_map_is_data_that_no_name_can_end() {
+        let map = area(
+            "image",
+            3,
+            vec![area("</script><!--", 2, vec![]), area("b", 1, vec![])],
+        );
+        let document = super::super::inspect::document(&samples::inspect(), Default::default());
+        let figures = Figures {
+            map: Some(&map),
+            drawings: vec!["<svg></svg>".to_owned()],
+        };
+        let page = render(&document, &[figures]);
+        let (_, data) = page
+            .split_once("<script type=\"application/json\">")
+            .unwrap();
+        let (data, _) = data.split_once("</script>").unwrap();
+        let data: serde_json::Value = serde_json::from_str(data).unwrap();
+        let part = |name, bytes| serde_json::json!([name, bytes, 1, 3]);
+        let parts = [part("</script><!--", 2), part("b", 1)];
+        assert_eq!(data, serde_json::json!(["image", 3, 1, 3, parts]));
+        assert_eq!(page.matches("<svg>").count(), 1);
+        assert!(
+            !page.contains("http:") && !page.contains("https:"),
+            "nothing is loaded"
+        );
+    }
+}

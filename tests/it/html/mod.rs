@@ -1,0 +1,121 @@
+//! The page that `inspect --format html` writes, opened in a real browser.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::tempdir;
+
+use crate::support::tools::{pycull, real_image, run, testdata, tool_command};
+use crate::support::{ImageBuilder, LayerBuilder};
+
+fn write_page(image: &Path, page: &Path) {
+    let output = pycull(["inspect", image.to_str().unwrap(), "--format", "html"]).success();
+    fs::write(page, output.stdout).unwrap();
+}
+
+/// What drive.py sees of each page.
+fn look(pages: &[&Path]) -> Vec<Value> {
+    for tool in ["chromium", "chromedriver"] {
+        tool_command(tool);
+    }
+    let mut python = tool_command("python3");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/html/drive.py");
+    let seen = run(python.arg(script).args(pages)).success().json();
+    seen.as_array().unwrap().clone()
+}
+
+#[track_caller]
+fn number(seen: &Value, pointer: &str) -> f64 {
+    let number = seen.pointer(pointer).and_then(Value::as_f64);
+    number.unwrap_or_else(|| panic!("no {pointer} in {seen:#}"))
+}
+
+#[track_caller]
+fn assert_works(seen: &Value) {
+    assert_eq!(seen["console"], serde_json::json!([]), "{seen:#}");
+    assert_eq!(seen["requests"], serde_json::json!([]), "{seen:#}");
+    assert_eq!(seen["pwned"], Value::Null);
+    for state in ["start", "clicked", "entered"] {
+        let of = |key: &str| number(seen, &format!("/{state}/{key}"));
+        assert_eq!(of("shown"), of("top"), "{state}: {seen:#}");
+        assert!((of("covered") - 1.0).abs() < 0.001, "{state}: {seen:#}");
+    }
+    assert_eq!(number(seen, "/start/leaves"), number(seen, "/start/root"));
+    let crumbs = ["start", "clicked", "closed", "entered"]
+        .map(|state| number(seen, &format!("/{state}/crumbs")));
+    assert_eq!(crumbs, [1.0, 2.0, 1.0, 2.0], "{seen:#}");
+    for state in ["closed", "moved", "entered"] {
+        let focused = seen[state]["focused"].as_str().unwrap();
+        assert!(focused.starts_with("area"), "{state}: {seen:#}");
+        let (said, label) = (&seen[state]["said"], &seen[state]["label"]);
+        let name = label.as_str().unwrap().split(',').next().unwrap();
+        assert!(said.as_str().unwrap().contains(name), "{state}: {seen:#}");
+    }
+    assert_ne!(seen["hovered"]["said"], seen["start"]["said"]);
+    for filter in seen["filters"].as_array().unwrap() {
+        assert_eq!(
+            (&filter[1], &filter[2]),
+            (&Value::from(0), &filter[0]),
+            "{seen:#}"
+        );
+    }
+}
+
+#[test]
+fn a_page_of_a_real_image_can_be_explored() {
+    let directory = tempdir().unwrap();
+    let pages = ["real", "fedora"].map(|name| directory.path().join(format!("{name}.html")));
+    write_page(&real_image("py3.11"), &pages[0]);
+    write_page(&testdata("fedora-shaped.tar"), &pages[1]);
+    for seen in look(&[&pages[0], &pages[1]]) {
+        assert_works(&seen);
+    }
+}
+
+#[test]
+fn names_of_an_image_are_no_markup() {
+    let directory = tempdir().unwrap();
+    let library = "usr/lib/python3.11/site-packages";
+    let mut layer = LayerBuilder::new();
+    for name in [
+        "</script><script>window.pwned=1</script>.py",
+        "\"><img src=x onerror=window.pwned=1>.py",
+        "<!--<script>.py",
+        "a\u{2028}b.py",
+        "__pycache__/<b>x.cpython-311.pyc",
+    ] {
+        layer = layer.file(&format!("{library}/{name}"), "x = 1\n");
+    }
+    let image = directory.path().join("image");
+    ImageBuilder::of([layer]).write(&image);
+    let page = directory.path().join("<i>.html");
+    write_page(&image, &page);
+    for seen in look(&[&page]) {
+        assert_works(&seen);
+        assert_eq!(number(&seen, "/start/count"), 5.0);
+    }
+}
+
+#[test]
+fn fifty_thousand_files_stay_responsive() {
+    let directory = tempdir().unwrap();
+    let mut layer = LayerBuilder::new();
+    for number in 0..50_000 {
+        let (package, module) = (number / 100, number % 100);
+        let path = format!("usr/lib/python3.11/site-packages/package{package}/module{module}.py");
+        layer = layer.file(&path, "x".repeat(1 + number % 1000));
+    }
+    let image = directory.path().join("image");
+    ImageBuilder::of([layer]).write(&image);
+    let page = directory.path().join("page.html");
+    write_page(&image, &page);
+    let seen = &look(&[&page])[0];
+    assert_works(seen);
+    assert_eq!(number(seen, "/start/count"), 50_000.0);
+    // By the page's own performance entries, in milliseconds.
+    assert!(number(seen, "/load_ms") < 2000.0, "{seen:#}");
+    for click in seen["click_ms"].as_array().unwrap() {
+        assert!(click.as_f64().unwrap() < 100.0, "{seen:#}");
+    }
+}
