@@ -2,7 +2,8 @@
 from bench_limits import LARGEST, MOST_MEMORY
 from bench_plot import Plot, svg
 
-BEGIN, END = "<!-- benches/run writes from here -->", "<!-- to here -->"
+BEGINS = {"minimize": "<!-- benches/run writes from here -->"}
+END = "<!-- to here -->"
 TIME_PLOT, MEMORY_PLOT = "performance-time.svg", "performance-memory.svg"
 
 
@@ -62,18 +63,18 @@ def line_words(scaling):
     return f"{scaling['intercept_seconds']:.2f} s + {each:.2f} s for each GiB, R² {scaling['r_squared']:.4f}"
 
 
+def machine_line(machine):
+    memory = f"{machine['memory_bytes'] / 2**30:.0f} GiB of memory"
+    return f"{machine['processor']}, {machine['cores']} cores, {memory}, Linux {machine['kernel']}."
+
+
 def machine_lines(results):
-    machine = results["machine"]
     tools = ", ".join(f"{tool} {version}" for tool, version in results["versions"].items())
-    return [
-        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB of memory, "
-        f"Linux {machine['kernel']}.",
-        f"{tools}.",
-    ]
+    return [machine_line(results["machine"]), f"{tools}."]
 
 
-def markdown(results, limits):
-    """What goes between the marks of docs/performance.md."""
+def minimize_markdown(results, limits):
+    """What is written of the main job."""
     subject, scaling = results["subject"], results["scaling"]
     compressed, unpacked = megabytes(subject["compressed_bytes"]), megabytes(subject["uncompressed_bytes"])
     image = f"Debian 12 with Python and pip, one layer of {compressed} compressed by podman, {unpacked} unpacked"
@@ -121,13 +122,18 @@ def plots(scaling):
     }
 
 
-def write(results, limits, directory):
-    """Write the part of performance.md between the marks, and the plots beside it."""
+MARKDOWN = {"minimize": minimize_markdown}
+"""What is written of each part, by its results and limits."""
+
+
+def write(part, results, limits, directory):
+    """Write a part of performance.md between its marks, and the plots beside it."""
     page = directory / "performance.md"
-    before, begin, rest = page.read_text().partition(BEGIN)
+    before, begin, rest = page.read_text().partition(BEGINS[part])
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"{page} has no lines `{BEGIN}` and `{END}` to write between")
-    page.write_text(f"{before}{BEGIN}\n\n{markdown(results, limits)}\n\n{END}{after}")
-    for name, picture in plots(results["scaling"]).items():
-        (directory / name).write_text(picture)
+        raise SystemExit(f"{page} has no lines `{BEGINS[part]}` and `{END}` to write between")
+    page.write_text(f"{before}{begin}\n\n{MARKDOWN[part](results, limits)}\n\n{END}{after}")
+    if part == "minimize":
+        for name, picture in plots(results["scaling"]).items():
+            (directory / name).write_text(picture)

@@ -27,8 +27,8 @@ def percent(value):
     return f"{value:+.2f} %"
 
 
-def check(results):
-    """The limits, held against the results as `benches/run` writes them."""
+def minimize_limits(results):
+    """The limits of the main job, held against the results as `benches/run` writes them."""
     seconds = {row["key"]: row["median_seconds"] for row in results["commands"]}
     sizes, scaling = results["sizes"], results["scaling"]
     growth = (sizes["pycull"] / sizes["podman"] - 1) * 100
@@ -49,3 +49,7 @@ def check(results):
     else:
         limits.append(Limit(what, f"≤ {MOST_MEMORY} MiB", "not measured", None))
     return limits
+
+
+CHECKS = {"minimize": minimize_limits}
+"""The limits of each part, by its results."""

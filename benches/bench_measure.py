@@ -35,6 +35,10 @@ class Result:
         return statistics.median(self.seconds)
 
 
+def say(words):
+    print(words, file=sys.stderr, flush=True)
+
+
 def shell(script):
     """The arguments that run a script in bash; a lone command takes the place of its shell."""
     words = shlex.split(script)
@@ -68,7 +72,7 @@ def least_peak(scratch):
     return run_once("true", scratch / "true.log")[1]
 
 
-def measure(commands, rounds, scratch, say):
+def measure(commands, rounds, scratch):
     """The result of each command by key. A round runs each command once, so that noise falls on all alike."""
     results = {command.key: Result([], 0) for command in commands}
     for number in range(1, rounds + 1):

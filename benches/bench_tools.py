@@ -9,6 +9,10 @@ import subprocess
 
 from bench_measure import Command, must
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BENCH = ROOT / "target/bench"
+TOOLS = BENCH / "tools"
+
 # Tool, Debian's package, and the arguments that make it tell its version.
 DEBIAN_TOOLS = (
     ("buildah", "buildah", "--version"),
@@ -21,33 +25,35 @@ DEBIAN_TOOLS = (
 )
 
 
-def docker_repack(tools):
+def docker_repack():
     """The path of docker-repack: the benchmark's own, or one of the user's."""
-    return shutil.which(tools / "bin/docker-repack") or shutil.which("docker-repack")
+    return shutil.which(TOOLS / "bin/docker-repack") or shutil.which("docker-repack")
 
 
-def require(tools):
-    """Stop unless every tool is there; say how to install those that are not."""
+def require(parts):
+    """Stop unless every tool that these parts use is there; say how to install those that are not."""
+    if "minimize" not in parts:
+        return
     problems = []
     if os.geteuid() != 0:
         problems.append("needs root, as mmdebstrap, umoci and buildah's mount do")
     packages = [package for tool, package, _ in DEBIAN_TOOLS if not shutil.which(tool)]
     if packages:
         problems.append(f"tools are missing; install them with apt-get install {' '.join(packages)}")
-    if not docker_repack(tools):
+    if not docker_repack():
         problems.append(
             "docker-repack is missing; install it with apt-get install cmake g++ libssl-dev pkg-config && "
-            f"cargo install --locked --root {tools} docker-repack"
+            f"cargo install --locked --root {TOOLS} docker-repack"
         )
     if problems:
         raise SystemExit("\n".join(f"benches/run: {problem}" for problem in problems))
 
 
-def versions(pycull, tools):
+def versions(pycull):
     """Each tool's name and version."""
     found = {}
     commands = [(tool, [tool, option]) for tool, _, option in DEBIAN_TOOLS]
-    commands += [("pycull", [pycull, "--version"]), ("docker-repack", [docker_repack(tools), "--version"])]
+    commands += [("pycull", [pycull, "--version"]), ("docker-repack", [docker_repack(), "--version"])]
     for tool, command in commands:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         version = re.search(r"\d+(\.\d+)+\S*", done.stdout + done.stderr)
@@ -73,7 +79,7 @@ def minimize(pycull, layout, key="minimize"):
     return Command(key, title, run)
 
 
-def commands(pycull, tools, subject, buildah):
+def commands(pycull, subject, buildah):
     """Everything that is measured on the subject, in the order of a round."""
     layout, layer = subject.layout, q(subject.layer)
     return [
@@ -102,7 +108,7 @@ def commands(pycull, tools, subject, buildah):
         Command(
             "docker-repack",
             "docker-repack",
-            f"{q(docker_repack(tools))} oci://{q(layout)} oci://{{scratch}}/out --target-size 50MB",
+            f"{q(docker_repack())} oci://{q(layout)} oci://{{scratch}}/out --target-size 50MB",
             note="removes no caches: it sorts all files into new layers of at most 50 MB (its documentation's example) "
             "and compresses them with zstd at level 14, its default",
         ),
