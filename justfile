@@ -13,8 +13,8 @@ images *NAMES:
     tests/images/build {{ NAMES }}
 
 # Measure pycull beside the tools that users have today.
-bench:
-    benches/run
+bench *PARTS:
+    benches/run {{ PARTS }}
 
 # The main job, on an image that ships with the repository.
 demo:

@@ -2,7 +2,12 @@
 from bench_limits import LARGEST, MOST_MEMORY
 from bench_plot import Plot, svg
 
-BEGINS = {"minimize": "<!-- benches/run writes from here -->"}
+BEGINS = {
+    "minimize": "<!-- benches/run writes from here -->",
+    "imports": "<!-- benches/run imports writes from here -->",
+}
+HEADINGS = {"imports": "## Imports"}
+"""Of the sections that are made where the page has none."""
 END = "<!-- to here -->"
 TIME_PLOT, MEMORY_PLOT = "performance-time.svg", "performance-memory.svg"
 
@@ -15,6 +20,10 @@ def mebibytes(count):
     return f"{count / 2**20:.0f} MiB"
 
 
+def spread(seconds):
+    return f"{min(seconds):.2f}–{max(seconds):.2f}"
+
+
 def command_table(results):
     """One row for each command: pycull's time beside it first. pycull is what `minimize` takes."""
     least = results["least_peak_bytes"]
@@ -24,10 +33,9 @@ def command_table(results):
         mark = results["notes"].index(row["note"]) + 1 if row["note"] else ""
         what = row["title"].replace("|", "\\|") + (f" <sup>{mark}</sup>" if mark else "")
         share = "" if row["key"] == "minimize" else f"{pycull / row['median_seconds']:.2f}"
-        spread = f"{min(row['seconds']):.2f}–{max(row['seconds']):.2f}"
         # No command can be told from one that holds as little as what started it.
         memory = f"< {mebibytes(least * 1.1)}" if row["peak_bytes"] <= least * 1.1 else mebibytes(row["peak_bytes"])
-        lines.append(f"| {what} | {share} | {row['median_seconds']:.2f} | {spread} | {memory} |")
+        lines.append(f"| {what} | {share} | {row['median_seconds']:.2f} | {spread(row['seconds'])} | {memory} |")
     lines.append("")
     lines += [f"<sup>{number}</sup> {note}.  " for number, note in enumerate(results["notes"], 1)]
     return lines
@@ -51,9 +59,9 @@ def size_table(sizes):
 def scaling_table(scaling):
     lines = ["| layer unpacked | caches removed | seconds | spread | peak memory |", "|--:|--:|--:|--:|--:|"]
     for point in scaling["points"]:
-        spread = f"{min(point['seconds']):.2f}–{max(point['seconds']):.2f}"
         size, peak = mebibytes(point["uncompressed_bytes"]), mebibytes(point["peak_bytes"])
-        lines.append(f"| {size} | {point['caches']} | {point['median_seconds']:.2f} | {spread} | {peak} |")
+        seconds = f"{point['median_seconds']:.2f} | {spread(point['seconds'])}"
+        lines.append(f"| {size} | {point['caches']} | {seconds} | {peak} |")
     return lines
 
 
@@ -122,14 +130,62 @@ def plots(scaling):
     }
 
 
-MARKDOWN = {"minimize": minimize_markdown}
+def import_table(images, kind, unit, factor):
+    """One row for each Python: with caches and without, and the ratio at each level."""
+    lines = [
+        f"| Python | with caches ({unit}) | without | times as long | with `-O` | with `-OO` |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for image in images:
+        first = image[kind][0]
+        ratios = " | ".join(f"{row['ratio']:.1f}" for row in image[kind])
+        cached, bare = (f"{first[key] * factor:.2f}" for key in ("cached", "bare"))
+        lines.append(f"| {image['python']} | {cached} | {bare} | {ratios} |")
+    return lines
+
+
+def import_markdown(results, limits):
+    """What is written of imports."""
+    images, repeats = results["images"], results["repeats"]
+    modules = ", ".join(f"`{module}`" for module in results["modules"])
+    return "\n".join(
+        [
+            "`pycull bench` on real images (tests/images/build): each image's own interpreter imports with caches of "
+            f"all that it needs, and with none. Real time, the median of {results['rounds']} rounds.",
+            "",
+            f"One reload of `{images[0]['module']}`, of {repeats} in a run. It is what Fedora measured when it "
+            "asked whether caches could be left out (its change proposal “Python: Optional Bytecode Cache”).",
+            "",
+            *import_table(images, "reload", "ms", 1000 / repeats),
+            "",
+            f"Starting the interpreter, and importing {modules}:",
+            "",
+            *import_table(images, "import", "ms", 1000),
+            "",
+            *limit_table(limits),
+            "",
+            machine_line(results["machine"]),
+        ]
+    )
+
+
+MARKDOWN = {"minimize": minimize_markdown, "imports": import_markdown}
 """What is written of each part, by its results and limits."""
+
+
+def with_section(text, part):
+    """The page with an empty section for a part, after the other parts'."""
+    before, end, after = text.rpartition(END)
+    return f"{before}{end}\n\n{HEADINGS[part]}\n\n{BEGINS[part]}\n\n{END}{after}"
 
 
 def write(part, results, limits, directory):
     """Write a part of performance.md between its marks, and the plots beside it."""
     page = directory / "performance.md"
-    before, begin, rest = page.read_text().partition(BEGINS[part])
+    text = page.read_text()
+    if part in HEADINGS and END in text and BEGINS[part] not in text:
+        text = with_section(text, part)
+    before, begin, rest = text.partition(BEGINS[part])
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise SystemExit(f"{page} has no lines `{BEGINS[part]}` and `{END}` to write between")

@@ -35,6 +35,12 @@ class Result:
         return statistics.median(self.seconds)
 
 
+def row(command, result):
+    """What the results have of a command."""
+    values = {"key": command.key, "title": command.title, "note": command.note, "seconds": result.seconds}
+    return values | {"median_seconds": result.median, "peak_bytes": result.peak_bytes}
+
+
 def say(words):
     print(words, file=sys.stderr, flush=True)
 

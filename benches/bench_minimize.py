@@ -6,7 +6,7 @@ import bench_images
 import bench_layers
 import bench_measure
 import bench_tools
-from bench_measure import say
+from bench_measure import row, say
 from bench_tools import BENCH
 
 SIZES = (16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -17,11 +17,6 @@ def output_of_pycull(pycull, *arguments):
     report = json.loads(bench_measure.must([pycull, *arguments, "--format", "json"]))
     (image,) = report["images"]
     return image
-
-
-def row(command, result):
-    values = {"key": command.key, "title": command.title, "note": command.note, "seconds": result.seconds}
-    return values | {"median_seconds": result.median, "peak_bytes": result.peak_bytes}
 
 
 def measure_tools(pycull, subject, rounds, scratch):

@@ -30,23 +30,35 @@ def docker_repack():
     return shutil.which(TOOLS / "bin/docker-repack") or shutil.which("docker-repack")
 
 
-def require(parts):
-    """Stop unless every tool that these parts use is there; say how to install those that are not."""
-    if "minimize" not in parts:
-        return
-    problems = []
-    if os.geteuid() != 0:
-        problems.append("needs root, as mmdebstrap, umoci and buildah's mount do")
-    packages = [package for tool, package, _ in DEBIAN_TOOLS if not shutil.which(tool)]
+def problems_of_tools(tools):
+    """What is missing for Debian's tools of these names, in words."""
+    packages = [package for tool, package, _ in DEBIAN_TOOLS if tool in tools and not shutil.which(tool)]
     if packages:
-        problems.append(f"tools are missing; install them with apt-get install {' '.join(packages)}")
-    if not docker_repack():
-        problems.append(
-            "docker-repack is missing; install it with apt-get install cmake g++ libssl-dev pkg-config && "
-            f"cargo install --locked --root {TOOLS} docker-repack"
-        )
+        yield f"tools are missing; install them with apt-get install {' '.join(packages)}"
+
+
+def require(parts):
+    """Stop unless all that these parts use is there; say how to install what is not."""
+    problems = []
+    if os.geteuid() != 0 and "minimize" in parts:
+        problems.append("needs root, as mmdebstrap, umoci and buildah's mount do")
+    if "minimize" in parts:
+        problems += problems_of_tools([tool for tool, _, _ in DEBIAN_TOOLS])
+        if not docker_repack():
+            problems.append(
+                "docker-repack is missing; install it with apt-get install cmake g++ libssl-dev pkg-config && "
+                f"cargo install --locked --root {TOOLS} docker-repack"
+            )
     if problems:
         raise SystemExit("\n".join(f"benches/run: {problem}" for problem in problems))
+
+
+def real_image(name):
+    """The layout of one of the images that tests/images/build makes."""
+    layout = pathlib.Path(os.environ.get("PYCULL_IMAGES", ROOT / "target/images")) / name
+    if not layout.exists():
+        raise SystemExit(f"benches/run: no image at {layout}; build it with tests/images/build {name}")
+    return layout
 
 
 def versions(pycull):
