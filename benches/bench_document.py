@@ -4,9 +4,10 @@ from bench_plot import Plot, svg
 
 BEGINS = {
     "minimize": "<!-- benches/run writes from here -->",
+    "compile": "<!-- benches/run compile writes from here -->",
     "imports": "<!-- benches/run imports writes from here -->",
 }
-HEADINGS = {"imports": "## Imports"}
+HEADINGS = {"compile": "## Compiling", "imports": "## Imports"}
 """Of the sections that are made where the page has none."""
 END = "<!-- to here -->"
 TIME_PLOT, MEMORY_PLOT = "performance-time.svg", "performance-memory.svg"
@@ -130,6 +131,49 @@ def plots(scaling):
     }
 
 
+def compile_table(images):
+    """One row for each command on each image, beside compileall."""
+    lines = ["| image | what | as a share of compileall | seconds | spread |", "|---|---|--:|--:|--:|"]
+    for image in images:
+        compileall = next(row for row in image["commands"] if row["key"] == "compileall")["median_seconds"]
+        name = image["image"]
+        for row in image["commands"]:
+            median = row["median_seconds"]
+            share = "" if row["key"] == "compileall" else f"{median / compileall:.2f}"
+            lines.append(f"| {name} | {row['title']} | {share} | {median:.2f} | {spread(row['seconds'])} |")
+            name = ""
+    return lines
+
+
+def compile_markdown(results, limits):
+    """What is written of compiling."""
+    counts = [
+        f"{image['image']} has {image['sources']} sources that compile, and {image['failed']} that do not; compileall "
+        f"and pycull write {image['caches']} caches of the same names"
+        for image in results["images"]
+    ]
+    return "\n".join(
+        [
+            "Real images (tests/images/build) without their caches get all three levels. compileall is that of the "
+            "image's own interpreter, started by `chroot` in the unpacked image, on the directories in which pycull "
+            f"compiles. Both have {results['workers']} workers and as many processors. Real time, the median of "
+            f"{results['rounds']} rounds; each round runs every command once.",
+            "",
+            *compile_table(results["images"]),
+            "",
+            "Whole commands read the image and write the new layer, too; compileall does neither. The compile stage is "
+            "all between these two (benches/compile.rs): the interpreter found, unpacked and started, sources read "
+            "again, compiled, made canonical and put aside, and the plan made.",
+            "",
+            f"{'; '.join(counts)}.",
+            "",
+            *limit_table(limits),
+            "",
+            machine_line(results["machine"]),
+        ]
+    )
+
+
 def import_table(images, kind, unit, factor):
     """One row for each Python: with caches and without, and the ratio at each level."""
     lines = [
@@ -169,7 +213,7 @@ def import_markdown(results, limits):
     )
 
 
-MARKDOWN = {"minimize": minimize_markdown, "imports": import_markdown}
+MARKDOWN = {"minimize": minimize_markdown, "compile": compile_markdown, "imports": import_markdown}
 """What is written of each part, by its results and limits."""
 
 

@@ -51,6 +51,18 @@ def minimize_limits(results):
     return limits
 
 
+def compile_limits(results):
+    """The limits of compiling: shares of what the image's own compileall takes."""
+    bounds = (("whole", "pycull whole", 1.0), ("stage", "the compile stage", 0.85), ("warm", "compiled before", 0.35))
+    limits = []
+    for image in results["images"]:
+        seconds = {row["key"]: row["median_seconds"] for row in image["commands"]}
+        for key, what, bound in bounds:
+            what = f"{image['image']}: {what}, as a share of compileall"
+            limits.append(at_most(what, seconds[key] / seconds["compileall"], bound, ratio))
+    return limits
+
+
 def import_limits(results):
     """Fedora's experiment, seen again: 10000 reloads took 13.99 s with caches and 260.55 s without."""
     least, most = 15, 25
@@ -60,5 +72,5 @@ def import_limits(results):
     return [Limit(what, f"{least} to {most}", f"{measured:.1f}", least <= measured <= most)]
 
 
-CHECKS = {"minimize": minimize_limits, "imports": import_limits}
+CHECKS = {"minimize": minimize_limits, "compile": compile_limits, "imports": import_limits}
 """The limits of each part, by its results."""

@@ -40,8 +40,8 @@ def problems_of_tools(tools):
 def require(parts):
     """Stop unless all that these parts use is there; say how to install what is not."""
     problems = []
-    if os.geteuid() != 0 and "minimize" in parts:
-        problems.append("needs root, as mmdebstrap, umoci and buildah's mount do")
+    if os.geteuid() != 0 and not {"minimize", "compile"}.isdisjoint(parts):
+        problems.append("needs root, as mmdebstrap, umoci, buildah's mount and chroot do")
     if "minimize" in parts:
         problems += problems_of_tools([tool for tool, _, _ in DEBIAN_TOOLS])
         if not docker_repack():
@@ -49,6 +49,8 @@ def require(parts):
                 "docker-repack is missing; install it with apt-get install cmake g++ libssl-dev pkg-config && "
                 f"cargo install --locked --root {TOOLS} docker-repack"
             )
+    elif "compile" in parts:
+        problems += problems_of_tools(["umoci"])
     if problems:
         raise SystemExit("\n".join(f"benches/run: {problem}" for problem in problems))
 
