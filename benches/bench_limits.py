@@ -67,7 +67,7 @@ def import_limits(results):
     """Fedora's experiment, seen again: 10000 reloads took 13.99 s with caches and 260.55 s without."""
     least, most = 15, 25
     (image,) = (image for image in results["images"] if image["python"] == "3.9")
-    (measured,) = (row["ratio"] for row in image["reload"] if row["level"] == "0")
+    (measured,) = (row["ratio"] for row in image["reload"] if row["level"] == 0)
     what = f"Python 3.9: times as long to reload `{image['module']}` without caches (Fedora: {260.55 / 13.99:.1f})"
     return [Limit(what, f"{least} to {most}", f"{measured:.1f}", least <= measured <= most)]
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use pycull::compile::sandbox::Mode;
 use pycull::oci::compression::CompressionSetting;
-use pycull::pipeline::{self, CompileOptions, MinimizeOptions, Options};
+use pycull::pipeline::{self, CompileOptions, InterpreterOptions, MinimizeOptions, Options};
 use pycull::profile;
 use pycull::progress::{Observer, Phase};
 use pycull::transport::{Reference, Source, Target};
@@ -37,11 +37,13 @@ fn main() {
 
 fn compile(pycull: &str, image: &str, output: &str, options: &Options<'_>) {
     let compile = CompileOptions {
-        helper: pycull.into(),
-        sandbox: Mode::Required,
-        python: None,
-        emulator: Vec::new(),
-        cache: None,
+        interpreter: InterpreterOptions {
+            helper: pycull.into(),
+            sandbox: Mode::Required,
+            python: None,
+            emulator: Vec::new(),
+            cache: None,
+        },
         strict: false,
     };
     let minimize = MinimizeOptions {
