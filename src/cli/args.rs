@@ -136,6 +136,8 @@ Examples:
   pycull inspect app.tar
   podman save app | pycull inspect -
   pycull inspect oci:app:latest --deny stale,malformed
+  pycull inspect app.tar --advise
+  pycull inspect app.tar --format html > app.html
   pycull inspect app.tar --format json | jq '.images[].findings[].path'")]
 pub(crate) struct Inspect {
     /// The image to read
@@ -144,6 +146,9 @@ pub(crate) struct Inspect {
     /// Kinds of findings that make the exit code 1, separated by commas
     #[arg(long, value_name = "KIND,…", value_delimiter = ',', value_parser = finding_kind)]
     pub(crate) deny: Vec<FindingKind>,
+    /// Say which profile fits, why, what it saves and what it costs
+    #[arg(long)]
+    pub(crate) advise: bool,
 }
 
 /// Arguments of `minimize`.

@@ -1,6 +1,6 @@
 //! `pycull inspect`.
 
-use pycull::pipeline;
+use pycull::pipeline::{self, InspectOptions};
 use pycull::report::figure;
 use pycull::report::html::Figures;
 use pycull::report::inspect::document;
@@ -17,8 +17,11 @@ pub(crate) fn run(args: &Inspect, printer: &Printer) -> anyhow::Result<Outcome> 
     let source = image::open(&args.image)?;
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);
-    let with_map = settings.format == Format::Html;
-    let report = pipeline::inspect(&source, &args.image, with_map, &options)?;
+    let inspect = InspectOptions {
+        map: settings.format == Format::Html,
+        advice: args.advise,
+    };
+    let report = pipeline::inspect(&source, &args.image, inspect, &options)?;
     bars.clear();
     let figures = || report.images.iter().map(figures_of).collect();
     printer.report(

@@ -1,5 +1,6 @@
 //! `inspect`: what bytecode is in an image, and what is wrong with it.
 
+use super::advise::advise;
 use super::summary::{self, path_text};
 use super::treemap::treemap;
 use super::{Options, PipelineError, open, survey};
@@ -12,15 +13,23 @@ use crate::report::model::{
 use crate::situations::{Extent, Situation, situations};
 use crate::transport::Source;
 
-/// Reads every image that the source holds and reports on it, with a map of its bytes where that is wanted.
-/// `reference` is what the user wrote.
+/// What `inspect` is to say beside the facts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct InspectOptions {
+    /// A map of the bytes.
+    pub map: bool,
+    /// Advice.
+    pub advice: bool,
+}
+
+/// Reads every image that the source holds and reports on it. `reference` is what the user wrote.
 ///
 /// # Errors
 /// [`PipelineError`] where an image cannot be read. One without Python is a report.
 pub fn inspect(
     source: &Source,
     reference: &str,
-    with_map: bool,
+    inspect: InspectOptions,
     options: &Options<'_>,
 ) -> Result<InspectReport, PipelineError> {
     let root = open(source, options)?;
@@ -28,7 +37,8 @@ pub fn inspect(
     for image in root.images() {
         let inventory = survey(&*source.store, image, false, options)?;
         images.push(InspectImage {
-            map: with_map.then(|| treemap(&inventory)),
+            map: inspect.map.then(|| treemap(&inventory)),
+            advice: inspect.advice.then(|| advise(image, &inventory)).flatten(),
             ..describe(image, &inventory)
         });
     }
@@ -54,6 +64,7 @@ fn describe(image: &Image, inventory: &Inventory) -> InspectImage {
             .collect(),
         situations: rows(&situations(inventory, Extent::Image)),
         findings: findings(image, inventory),
+        advice: None,
         map: None,
     }
 }

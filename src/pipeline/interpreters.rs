@@ -47,7 +47,7 @@ pub enum NoInterpreter {
     },
     /// It is another than it should be.
     #[error(
-        "the interpreter {path} is Python {found} with magic number {}, not Python {version} as released",
+        "the interpreter {path} is Python {found} with magic number {} and cache tag `{found_tag}`, not Python {version} as released",
         found_magic.0
     )]
     Other {
@@ -57,6 +57,8 @@ pub enum NoInterpreter {
         found: CpythonVersion,
         /// Its magic number.
         found_magic: Magic,
+        /// What its caches are named by.
+        found_tag: String,
         /// The version that is wanted.
         version: CpythonVersion,
     },
@@ -276,6 +278,7 @@ impl Interpreters<'_> {
                 path,
                 found: ready.version,
                 found_magic: ready.magic,
+                found_tag: String::from_utf8_lossy(&ready.cache_tag).into_owned(),
                 version,
             });
         }

@@ -1,6 +1,7 @@
 //! The recipes: what each command does, step by step, from a reference to a report. The only
 //! place where the other modules are wired together.
 
+mod advise;
 mod bench;
 mod compare;
 mod inspect;
@@ -20,7 +21,7 @@ use crate::transport::{Source, TransportError};
 
 pub use bench::{BenchOptions, CannotMeasure, bench};
 pub use compare::compare;
-pub use inspect::inspect;
+pub use inspect::{InspectOptions, inspect};
 pub use interpreters::{InterpreterOptions, NoInterpreter};
 pub use minimize::{CompileOptions, MinimizeOptions, minimize, plan_only};
 

@@ -1,5 +1,6 @@
 //! What `inspect` found, as a document.
 
+mod advice;
 mod findings;
 mod hint;
 
@@ -16,7 +17,8 @@ pub fn document(report: &InspectReport, detail: Detail) -> Document {
     for image in &report.images {
         push_image(&mut document, &report.reference, image, detail);
     }
-    if let Some(hint) = hint::block(report) {
+    let is_advised = report.images.iter().any(|image| image.advice.is_some());
+    if let Some(hint) = hint::block(report).filter(|_| !is_advised) {
         document.push(hint);
     }
     document
@@ -28,6 +30,9 @@ fn push_image(document: &mut Document, reference: &str, image: &InspectImage, de
     document.table(layer_table(image, detail));
     push_situations(document, image, detail);
     findings::push(document, &image.findings, detail);
+    if let Some(advice) = &image.advice {
+        advice::push(document, reference, advice);
+    }
 }
 
 fn headline(reference: &str, image: &InspectImage) -> Block {

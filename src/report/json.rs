@@ -80,6 +80,7 @@ mod tests {
         let schema = include_str!("../../docs/schema/inspect.json");
         check(schema, &samples::inspect());
         check(schema, &samples::inspect_without_python());
+        check(schema, &samples::inspect_advised());
     }
 
     #[test]

@@ -133,8 +133,31 @@ pub(super) fn inspect() -> InspectReport {
                     31_000,
                 ),
             ],
+            advice: None,
             map: None,
         }],
+    }
+}
+
+pub(super) fn inspect_advised() -> InspectReport {
+    let mut report = inspect();
+    report.images[0].advice = Some(advice());
+    report
+}
+
+fn advice() -> Advice {
+    let choice = |profile: &str, recommended, compiled_at_start| AdviceChoice {
+        profile: profile.to_owned(),
+        compiles: recommended,
+        recommended,
+        removed_bytes: 8_000_000,
+        saved_compressed_bytes: 2_100_000,
+        compiled_at_start,
+    };
+    Advice {
+        reasons: vec!["Python runs at level 0".to_owned()],
+        choices: vec![choice("default", true, 0), choice("minimal", false, 640)],
+        unknown: vec!["what the entrypoint starts".to_owned()],
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn block(report: &InspectReport) -> Option<Block> {
 }
 
 /// The command that makes an image with `word` in its name.
-fn minimize(reference: &str, word: &str, options: &str) -> String {
+pub(super) fn minimize(reference: &str, word: &str, options: &str) -> String {
     let output = output_name(reference, word);
     let (input, output) = (quoted(reference), quoted(&output));
     format!("pycull minimize {input} --output {output} {options}")

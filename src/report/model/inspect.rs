@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Area, Count, Levels};
+use super::{Advice, Area, Count, Levels};
 
 /// What `inspect` found.
 #[derive(Debug, Clone, Serialize)]
@@ -34,6 +34,8 @@ pub struct InspectImage {
     pub situations: Vec<SituationRow>,
     /// What is wrong.
     pub findings: Vec<Finding>,
+    /// What profile fits, where that was asked for.
+    pub advice: Option<Advice>,
     /// Where the bytes are, where a map was asked for; not in JSON.
     #[serde(skip)]
     pub map: Option<Area>,

@@ -1,6 +1,7 @@
 //! What each command has to say, as data. The JSON of a report is this, field by field: sizes are
 //! bytes, layers count from 1, paths have no leading slash (docs/schema has the contract).
 
+mod advice;
 mod area;
 mod bench;
 mod compare;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use advice::*;
 pub use area::*;
 pub use bench::*;
 pub use compare::*;

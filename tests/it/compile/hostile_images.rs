@@ -25,7 +25,7 @@ const READY: &str = r#"
     #include <unistd.h>
     static char zeros[1 << 16], job[1 << 16];
     static void begin(char *more) {
-        char text[] = "pycull-worker-1\n\247\r\r\n\003\013\003tag";
+        char text[] = "pycull-worker-1\n\247\r\r\n\003\013\013cpython-311";
         strcat(strcpy(job, text), more);
         write(1, job, strlen(job));
     }

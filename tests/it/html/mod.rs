@@ -19,7 +19,8 @@ fn look(pages: &[&Path]) -> Vec<Value> {
     for tool in ["chromium", "chromedriver"] {
         tool_command(tool);
     }
-    let mut python = tool_command("python3");
+    // Debian's, which has its selenium.
+    let mut python = tool_command("/usr/bin/python3");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/html/drive.py");
     let seen = run(python.arg(script).args(pages)).success().json();
     seen.as_array().unwrap().clone()

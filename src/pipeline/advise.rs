@@ -1,0 +1,245 @@
+//! What profile fits an image, by its config and by what is in it.
+
+use serde_json::Value;
+
+use crate::inventory::{Inventory, missing_caches};
+use crate::oci::Image;
+use crate::plan::{Action, CompileOutcome, Plan, Policy, plan};
+use crate::profile::runtime_level;
+use crate::pyc::Level;
+use crate::report::model::{Advice, AdviceChoice};
+use crate::rootfs::MemberId;
+
+/// Fewer modules without a cache are not worth compiling: they may be what does not compile.
+const MANY_MISSING: usize = 20;
+
+/// What the config says about how Python runs.
+struct Runtime {
+    level: Option<Level>,
+    user: String,
+    dont_write_bytecode: bool,
+    pycache_prefix: String,
+    starts_python: bool,
+}
+
+impl Runtime {
+    fn of(config: &Value) -> Self {
+        let text = |pointer| {
+            config
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or("")
+        };
+        let words = |pointer| {
+            config
+                .pointer(pointer)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+        };
+        let mut command = words("/config/Entrypoint").chain(words("/config/Cmd"));
+        let first = command.find_map(Value::as_str).unwrap_or("");
+        let program = first.rsplit('/').next().unwrap_or(first);
+        Self {
+            level: runtime_level(config),
+            user: text("/config/User").to_owned(),
+            dont_write_bytecode: !variable(config, "PYTHONDONTWRITEBYTECODE").is_empty(),
+            pycache_prefix: variable(config, "PYTHONPYCACHEPREFIX"),
+            starts_python: program.starts_with("python"),
+        }
+    }
+
+    /// Whether Python can keep what it compiles at a start, for the next start of the same container.
+    fn writes_caches(&self) -> bool {
+        let user = self.user.split(':').next().unwrap_or("");
+        matches!(user, "" | "root" | "0") && !self.dont_write_bytecode
+    }
+}
+
+fn variable(config: &Value, name: &str) -> String {
+    let variables = config.pointer("/config/Env").and_then(Value::as_array);
+    let mut values = variables.into_iter().flatten().filter_map(|variable| {
+        let (key, value) = variable.as_str()?.split_once('=')?;
+        (key == name).then_some(value)
+    });
+    values.next_back().unwrap_or("").to_owned()
+}
+
+/// Advice for an image; none where it has no Python, or runs it at a level beyond 2.
+pub(super) fn advise(image: &Image, inventory: &Inventory) -> Option<Advice> {
+    let runtime = Runtime::of(&image.config);
+    let level = runtime.level.filter(|_| !inventory.trees.is_empty())?;
+    let missing = missing_caches(inventory, level).len();
+    let is_used = runtime.pycache_prefix.is_empty();
+    let compiles = is_used && missing >= MANY_MISSING;
+    let keeping = choice(inventory, level, &[level], name(level), compiles, is_used);
+    let none = choice(inventory, level, &[], "minimal", false, !is_used);
+    Some(Advice {
+        reasons: reasons(&runtime, level, missing),
+        choices: vec![keeping, none],
+        unknown: unknown(&runtime),
+    })
+}
+
+/// The profile that keeps one level, where it is the one that the image runs at.
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::Zero => "default",
+        Level::One | Level::Two => "auto",
+    }
+}
+
+fn choice(
+    inventory: &Inventory,
+    level: Level,
+    levels: &[Level],
+    profile: &str,
+    compiles: bool,
+    recommended: bool,
+) -> AdviceChoice {
+    let plan = plan(
+        inventory,
+        &Policy::keeping(levels),
+        &CompileOutcome::default(),
+    );
+    let (removed_bytes, compressed) = removed(inventory, &plan);
+    let missing = missing_caches(inventory, level).len();
+    let kept = inventory
+        .caches
+        .iter()
+        .filter(|cache| cache.level == Some(level) && cache.status.is_useful());
+    let lost = if levels.contains(&level) {
+        0
+    } else {
+        kept.count()
+    };
+    AdviceChoice {
+        profile: profile.to_owned(),
+        compiles,
+        recommended,
+        removed_bytes,
+        saved_compressed_bytes: compressed,
+        compiled_at_start: if compiles { 0 } else { (lost + missing) as u64 },
+    }
+}
+
+/// Bytes of the files that a plan drops, and what they come to compressed, by the ratio of each layer.
+fn removed(inventory: &Inventory, plan: &Plan) -> (u64, u64) {
+    let (mut bytes, mut compressed) = (0, 0.0);
+    for (layer, (scan, plan)) in inventory.layers.iter().zip(&plan.layers).enumerate() {
+        let ratio = scan.layer.descriptor.size() as f64 / scan.uncompressed_bytes.max(1) as f64;
+        let steps = plan.steps.iter();
+        let stored = |index| inventory.member(MemberId { layer, index }).stored_bytes;
+        let dropped: u64 = steps
+            .clone()
+            .filter(|(_, step)| step.action == Action::Drop)
+            .map(|(index, _)| stored(*index))
+            .sum();
+        let moved: u64 = steps
+            .filter_map(|(_, step)| match step.action {
+                Action::Promote { data, .. } => Some(stored(data)),
+                _ => None,
+            })
+            .sum();
+        let gone = dropped.saturating_sub(moved);
+        bytes += gone;
+        compressed += gone as f64 * ratio;
+    }
+    (bytes, compressed as u64)
+}
+
+fn reasons(runtime: &Runtime, level: Level, missing: usize) -> Vec<String> {
+    let mut reasons = vec![match level {
+        Level::Zero => {
+            "Python runs at level 0: nothing in the config says PYTHONOPTIMIZE or -O".to_owned()
+        }
+        _ => format!("Python runs at level {level}: the config says so (PYTHONOPTIMIZE or -O)"),
+    }];
+    if !runtime.pycache_prefix.is_empty() {
+        reasons.push(format!(
+            "Python looks for caches below {} alone (PYTHONPYCACHEPREFIX): those beside sources are never used",
+            runtime.pycache_prefix
+        ));
+    }
+    reasons.push(match (runtime.writes_caches(), runtime.dont_write_bytecode) {
+        (true, _) => "it runs as root, who can write caches: what is missing is compiled once in each container".to_owned(),
+        (false, true) => "it writes no caches (PYTHONDONTWRITEBYTECODE): what is missing is compiled at every start".to_owned(),
+        (false, false) => format!(
+            "it runs as user {}, who can hardly write caches beside sources: what is missing is compiled at every start",
+            runtime.user
+        ),
+    });
+    if missing >= MANY_MISSING {
+        reasons.push(format!("{missing} modules have no cache at that level"));
+    }
+    reasons
+}
+
+fn unknown(runtime: &Runtime) -> Vec<String> {
+    let mut unknown = Vec::new();
+    if !runtime.starts_python {
+        unknown.push(
+            "what the entrypoint starts: it is not Python, and may run it with other options"
+                .to_owned(),
+        );
+    }
+    unknown.push(
+        "whether containers run with a read-only root file system, or as another user".to_owned(),
+    );
+    unknown.push("which modules are imported, and so how long compiling takes: `pycull bench --import` measures it".to_owned());
+    unknown
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn runtime(config: Value) -> Runtime {
+        Runtime::of(&json!({ "config": config }))
+    }
+
+    #[test]
+    fn who_can_write_caches_is_root_unless_told_not_to() {
+        for (config, expected) in [
+            (json!({}), true),
+            (json!({"User": "root"}), true),
+            (json!({"User": "0:0"}), true),
+            (json!({"User": "app"}), false),
+            (json!({"User": "1000"}), false),
+            (json!({"Env": ["PYTHONDONTWRITEBYTECODE=1"]}), false),
+            (json!({"Env": ["PYTHONDONTWRITEBYTECODE="]}), true),
+        ] {
+            assert_eq!(
+                runtime(config.clone()).writes_caches(),
+                expected,
+                "{config}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_said_follows_the_config() {
+        let said = |config| {
+            let runtime = runtime(config);
+            [reasons(&runtime, Level::Zero, 30), unknown(&runtime)]
+                .concat()
+                .join("\n")
+        };
+        let plain = said(json!({"Entrypoint": ["/usr/bin/python3", "app.py"]}));
+        assert!(
+            plain.contains("as root") && !plain.contains("entrypoint"),
+            "{plain}"
+        );
+        assert!(plain.contains("30 modules have no cache"));
+        let other =
+            said(json!({"Cmd": ["sh"], "User": "app", "Env": ["PYTHONPYCACHEPREFIX=/var/pyc"]}));
+        assert!(
+            other.contains("user app") && other.contains("/var/pyc"),
+            "{other}"
+        );
+        assert!(other.contains("what the entrypoint starts"), "{other}");
+        assert!(said(json!({"Env": ["PYTHONDONTWRITEBYTECODE=x"]})).contains("at every start"));
+    }
+}
