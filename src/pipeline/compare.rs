@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use super::pairs::{pairs, unmatched};
 use super::summary;
 use super::{Options, PipelineError, open, survey};
 use crate::inventory::{Inventory, Sizes};
-use crate::oci::{Image, Node};
+use crate::oci::Image;
 use crate::report::model::{
     CompareImage, CompareLayer, CompareLevels, CompareReport, CompareTotals, ComparedLayer, Pull,
 };
@@ -22,13 +23,7 @@ pub fn compare(
     options: &Options<'_>,
 ) -> Result<CompareReport, PipelineError> {
     let (before_root, after_root) = (open(before.0, options)?, open(after.0, options)?);
-    let pairs = pairs(&before_root, &after_root);
-    if pairs.is_empty() {
-        return Err(PipelineError::NothingToCompare {
-            before: platforms(&before_root),
-            after: platforms(&after_root),
-        });
-    }
+    let pairs = pairs(&before_root, &after_root)?;
     let mut images = Vec::new();
     for (old, new) in &pairs {
         let old_inventory = survey(&*before.0.store, old, false, options)?;
@@ -42,44 +37,6 @@ pub fn compare(
         images,
         unmatched: unmatched(&before_root, &after_root, &pairs),
     })
-}
-
-/// Images of the same platform; two images alone are a pair whatever they are for.
-fn pairs<'a>(before: &'a Node, after: &'a Node) -> Vec<(&'a Image, &'a Image)> {
-    let (old, new) = (before.images(), after.images());
-    if let ([old], [new]) = (&old[..], &new[..]) {
-        return vec![(old, new)];
-    }
-    let mut left = new;
-    old.into_iter()
-        .filter_map(|image| {
-            let found = left
-                .iter()
-                .position(|other| other.platform == image.platform)?;
-            Some((image, left.remove(found)))
-        })
-        .collect()
-}
-
-fn platforms(root: &Node) -> String {
-    root.images()
-        .iter()
-        .map(|image| image.platform.to_string())
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-fn unmatched(before: &Node, after: &Node, pairs: &[(&Image, &Image)]) -> Vec<String> {
-    let paired = |image: &Image| {
-        pairs
-            .iter()
-            .any(|(old, new)| std::ptr::eq(*old, image) || std::ptr::eq(*new, image))
-    };
-    let images = before.images().into_iter().chain(after.images());
-    images
-        .filter(|image| !paired(image))
-        .map(|image| image.platform.to_string())
-        .collect()
 }
 
 type Side<'a> = (&'a Image, &'a Inventory);

@@ -7,14 +7,16 @@ mod compare;
 mod inspect;
 mod interpreters;
 mod minimize;
+mod pairs;
 mod summary;
 mod treemap;
 
 use crate::inventory::{self, Inventory};
 use crate::oci::image::ImageError;
 use crate::oci::{BlobStore, Image, Node, Platform, load};
+use crate::profile::{Levels, Profile, runtime_level};
 use crate::progress::Observer;
-use crate::pyc::CpythonVersion;
+use crate::pyc::{CpythonVersion, Level};
 use crate::rootfs::{RootfsError, squash};
 use crate::scan::{LayerError, LayerErrorCause, hash_sources, scan_layers};
 use crate::transport::{Source, TransportError};
@@ -168,6 +170,19 @@ impl PipelineError {
 
 fn open(source: &Source, options: &Options<'_>) -> Result<Node, ImageError> {
     load(&*source.store, &source.root, options.platform.as_ref())
+}
+
+/// The levels that a profile keeps of an image.
+fn levels(profile: &Profile, image: &Image) -> Result<Vec<Level>, PipelineError> {
+    match &profile.levels {
+        Levels::Listed(levels) => Ok(levels.clone()),
+        Levels::Auto => match runtime_level(&image.config) {
+            Some(level) => Ok(vec![level]),
+            None => Err(PipelineError::RuntimeLevel {
+                platform: image.platform.to_string(),
+            }),
+        },
+    }
 }
 
 /// Reads an image whole and takes stock of it. `hash_all`: with the hash of every source that has a cache.

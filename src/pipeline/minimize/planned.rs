@@ -8,9 +8,9 @@ use crate::deflate::{BlockIndex, ReadAt};
 use crate::inventory::Inventory;
 use crate::oci::Image;
 use crate::pipeline::summary::path_text;
-use crate::pipeline::{Options, PipelineError, survey};
+use crate::pipeline::{Options, PipelineError, levels, survey};
 use crate::plan::{Compilation, CompileOutcome, Plan, Policy, plan};
-use crate::profile::{Levels, Profile, runtime_level};
+use crate::profile::Profile;
 use crate::pyc::Level;
 use crate::rewrite::layer::Piece;
 use crate::transport::Source;
@@ -33,17 +33,7 @@ pub(super) fn plan_image<'a>(
     options: &Options<'_>,
 ) -> Result<Planned<'a>, PipelineError> {
     let profile = minimize.profile;
-    let levels = match &profile.levels {
-        Levels::Listed(levels) => levels.clone(),
-        Levels::Auto => match runtime_level(&image.config) {
-            Some(level) => vec![level],
-            None => {
-                return Err(PipelineError::RuntimeLevel {
-                    platform: image.platform.to_string(),
-                });
-            }
-        },
-    };
+    let levels = levels(profile, image)?;
     let needs_hashes = profile.invalidation.is_by_hash();
     let inventory = survey(&*source.store, image, needs_hashes, options)?;
     let mut planned = Planned {

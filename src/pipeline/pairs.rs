@@ -1,0 +1,57 @@
+//! Which image of one source is held against which of another.
+
+use super::PipelineError;
+use crate::oci::{Image, Node};
+
+/// An image before and the image after.
+pub(super) type Pair<'a> = (&'a Image, &'a Image);
+
+/// Images of the same platform; two images alone are a pair whatever they are for.
+///
+/// # Errors
+/// [`PipelineError::NothingToCompare`] where there is no pair.
+pub(super) fn pairs<'a>(before: &'a Node, after: &'a Node) -> Result<Vec<Pair<'a>>, PipelineError> {
+    let (old, new) = (before.images(), after.images());
+    if let ([old], [new]) = (&old[..], &new[..]) {
+        return Ok(vec![(old, new)]);
+    }
+    let mut left = new;
+    let pairs: Vec<Pair<'a>> = old
+        .into_iter()
+        .filter_map(|image| {
+            let found = left
+                .iter()
+                .position(|other| other.platform == image.platform)?;
+            Some((image, left.remove(found)))
+        })
+        .collect();
+    match pairs.is_empty() {
+        false => Ok(pairs),
+        true => Err(PipelineError::NothingToCompare {
+            before: platforms(before),
+            after: platforms(after),
+        }),
+    }
+}
+
+fn platforms(root: &Node) -> String {
+    root.images()
+        .iter()
+        .map(|image| image.platform.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Platforms of the images that are in no pair.
+pub(super) fn unmatched(before: &Node, after: &Node, pairs: &[Pair<'_>]) -> Vec<String> {
+    let paired = |image: &Image| {
+        pairs
+            .iter()
+            .any(|(old, new)| std::ptr::eq(*old, image) || std::ptr::eq(*new, image))
+    };
+    let images = before.images().into_iter().chain(after.images());
+    images
+        .filter(|image| !paired(image))
+        .map(|image| image.platform.to_string())
+        .collect()
+}
