@@ -9,6 +9,8 @@ pub enum Phase {
     Reading,
     /// Reading sources again whose hash a cache is checked against.
     HashingSources,
+    /// Reading files again whose content is compared.
+    HashingContent,
     /// Compiling sources.
     Compiling,
     /// Measuring how fast imports are.

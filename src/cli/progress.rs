@@ -81,6 +81,7 @@ impl Observer for Bars {
         self.bar.set_prefix(match phase {
             Phase::Reading => "reading",
             Phase::HashingSources => "hashing sources",
+            Phase::HashingContent => "hashing content",
             Phase::Compiling => "compiling",
             Phase::Measuring => "measuring",
             Phase::Writing => "writing",
