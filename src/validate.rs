@@ -58,6 +58,14 @@ pub fn validate(store: &dyn BlobStore, root: &Value) -> Result<(), Violation> {
 fn validate_image(store: &dyn BlobStore, image: &Image) -> Result<(), Violation> {
     let scans = scan_layers(store, &image.layers, 1, &Unobserved)?;
     squash(scans.iter().map(|scan| &*scan.members))?;
+    check_read(image, &scans)
+}
+
+/// Checks what is left to check of an image whose layers were read and applied one upon the other.
+///
+/// # Errors
+/// The first [`Violation`].
+pub fn check_read(image: &Image, scans: &[LayerScan]) -> Result<(), Violation> {
     for (index, scan) in scans.iter().enumerate() {
         check_hardlinks(index, scan)?;
     }
