@@ -20,3 +20,4 @@ pub mod situations;
 pub mod tar;
 pub mod transport;
 pub mod validate;
+pub mod verify;

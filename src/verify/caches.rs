@@ -1,0 +1,127 @@
+//! What became of the caches.
+
+use std::collections::BTreeSet;
+
+use super::files::{has_same_content, metadata};
+use super::view::View;
+use super::{CacheCounts, ContentHashes, Difference, Expected};
+use crate::inventory::{Cache, Status};
+
+/// Whether a cache's content is known without hashing it.
+pub(super) fn has_contents(view: &View<'_>, path: &[u8]) -> bool {
+    let cache = view.caches.get(path);
+    cache.is_some_and(|cache| cache.contents.is_some())
+}
+
+/// Compares the caches of both sides, and counts what became of them.
+pub(super) fn compare(
+    before: &View<'_>,
+    after: &View<'_>,
+    contents: (&ContentHashes, &ContentHashes),
+    expected: Option<&Expected<'_>>,
+    differences: &mut Vec<Difference>,
+) -> CacheCounts {
+    let mut counts = CacheCounts::default();
+    let paths: BTreeSet<&[u8]> = before
+        .caches
+        .keys()
+        .chain(after.caches.keys())
+        .copied()
+        .collect();
+    for path in paths {
+        let mut whats = Vec::new();
+        let sides = (
+            before.caches.get(path).copied(),
+            after.caches.get(path).copied(),
+        );
+        let mut is_same = false;
+        match sides {
+            (Some(_), None) => counts.removed += 1,
+            (None, Some(new)) => {
+                counts.added += 1;
+                whats.extend(fault(new).map(|fault| format!("is new, but {fault}")));
+            }
+            (Some(old), Some(new)) => {
+                is_same = has_same_bytes((before, old), (after, new), contents);
+                counts.changed += u64::from(!is_same);
+                whats.extend(change(old, new, is_same));
+                whats.extend(metadata_of_useful((before, old), (after, new)));
+            }
+            (None, None) => {}
+        }
+        if let Some(expected) = expected.filter(|_| whats.is_empty()) {
+            whats.extend(expected.fault(sides.0, sides.1, is_same));
+        }
+        differences.extend(whats.into_iter().map(|what| Difference::file(path, what)));
+    }
+    counts
+}
+
+/// Why Python would not use a cache, or could not be known to.
+fn fault(cache: &Cache) -> Option<String> {
+    Some(match &cache.status {
+        Status::Fresh => return None,
+        Status::UncheckedMismatch => {
+            "its hash is not its source's, which nothing checks".to_owned()
+        }
+        Status::Stale(reason) => format!("is stale: {reason}"),
+        Status::HashMismatch => "is stale: its hash is not its source's".to_owned(),
+        Status::Orphan => "has no source".to_owned(),
+        Status::Foreign(reason) => format!("is for another interpreter: {reason}"),
+        Status::Malformed(reason) => format!("is malformed: {reason}"),
+        Status::Unknown(reason) => format!("cannot be judged: {reason}"),
+    })
+}
+
+/// What is wrong with a cache that both sides have.
+fn change(before: &Cache, after: &Cache, is_same: bool) -> Option<String> {
+    match (&before.status, is_same) {
+        (Status::Fresh, _) => match fault(after) {
+            Some(fault) => Some(format!("was fresh, but {fault}")),
+            None => {
+                has_other_code(before, after).then(|| "was fresh, but has other code".to_owned())
+            }
+        },
+        (_, true) => None,
+        // Python used it: it cannot be replaced by what came of compiling its source.
+        (Status::UncheckedMismatch | Status::Unknown(_), false) => {
+            Some("has other bytes, though Python used it or might have".to_owned())
+        }
+        (_, false) => fault(after).map(|fault| format!("has other bytes, but {fault}")),
+    }
+}
+
+fn has_other_code(before: &Cache, after: &Cache) -> bool {
+    match (&before.contents, &after.contents) {
+        (Some(old), Some(new)) => old.body_sha256 != new.body_sha256,
+        _ => true,
+    }
+}
+
+type Placed<'a> = (&'a View<'a>, &'a Cache);
+
+fn has_same_bytes(
+    before: Placed<'_>,
+    after: Placed<'_>,
+    contents: (&ContentHashes, &ContentHashes),
+) -> bool {
+    if let (Some(old), Some(new)) = (&before.1.contents, &after.1.contents) {
+        return old == new;
+    }
+    let data = |(view, cache): Placed<'_>| view.inventory.rootfs.inode(cache.inode).data;
+    let old = (before.0.inventory, data(before));
+    let new = (after.0.inventory, data(after));
+    has_same_content(old, new, contents)
+}
+
+/// Linking may change a cache's mtime, and nothing changes the rest; one that is compiled anew is as its source.
+fn metadata_of_useful(before: Placed<'_>, after: Placed<'_>) -> Vec<String> {
+    let members = (
+        before.0.metadata(before.1.node),
+        after.0.metadata(after.1.node),
+    );
+    match members {
+        (Some(old), Some(new)) if before.1.status.is_useful() => metadata(old, new),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,215 @@
+//! What is no cache, path by path.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::view::View;
+use super::{ContentHashes, Difference};
+use crate::inventory::Inventory;
+use crate::rootfs::{MemberId, NodeId, path};
+use crate::tar::{Kind, Member, Timestamp, Xattr};
+
+/// What was compared.
+pub(super) struct Checked {
+    pub(super) paths: u64,
+    pub(super) bytes: u64,
+}
+
+/// Compares all that is a cache on neither side, or on one alone.
+pub(super) fn compare(
+    before: &View<'_>,
+    after: &View<'_>,
+    contents: (&ContentHashes, &ContentHashes),
+    differences: &mut Vec<Difference>,
+) -> Checked {
+    let paths: BTreeSet<&Vec<u8>> = before.nodes.keys().chain(after.nodes.keys()).collect();
+    let mut counted = HashSet::new();
+    let mut bytes = 0;
+    for path in &paths {
+        let whats = match (before.nodes.get(*path), after.nodes.get(*path)) {
+            (Some(old), Some(new)) => {
+                let is_cache = (before.is_cache(path), after.is_cache(path));
+                if is_cache == (true, true) {
+                    continue;
+                }
+                let whats = entry(path, (before, *old), (after, *new), contents);
+                let file = before.file(*old).filter(|_| whats.is_empty());
+                if let Some(file) = file.filter(|file| counted.insert(*file)) {
+                    bytes += before.inventory.member(file).size;
+                }
+                whats
+            }
+            (Some(old), None) if !may_go(before, path, *old) => vec!["is gone".to_owned()],
+            (None, Some(new)) if !may_come(after, path, *new) => vec!["is new".to_owned()],
+            _ => continue,
+        };
+        differences.extend(whats.into_iter().map(|what| Difference::file(path, what)));
+    }
+    Checked {
+        paths: paths.len() as u64,
+        bytes,
+    }
+}
+
+/// What else was in such a directory is missed by its own path.
+fn may_go(before: &View<'_>, path: &[u8], node: NodeId) -> bool {
+    before.is_cache(path) || is_cache_directory(before, path, node)
+}
+
+fn may_come(after: &View<'_>, path: &[u8], node: NodeId) -> bool {
+    let has_cache = || {
+        let start = [path, b"/"].concat();
+        let below = after.nodes.range(start.clone()..);
+        let mut inside = below.take_while(|(other, _)| other.starts_with(&start));
+        inside.any(|(other, _)| after.is_cache(other))
+    };
+    after.is_cache(path) || (is_cache_directory(after, path, node) && has_cache())
+}
+
+fn is_cache_directory(view: &View<'_>, path: &[u8], node: NodeId) -> bool {
+    path::file_name(path) == b"__pycache__" && view.kind(node) == Kind::Directory
+}
+
+type Place<'a> = (&'a View<'a>, NodeId);
+
+fn entry(
+    path: &[u8],
+    before: Place<'_>,
+    after: Place<'_>,
+    contents: (&ContentHashes, &ContentHashes),
+) -> Vec<String> {
+    let kinds = (before.0.kind(before.1), after.0.kind(after.1));
+    if kinds.0 != kinds.1 {
+        return vec![format!("was a {}, is a {}", kinds.0, kinds.1)];
+    }
+    let members = (before.0.metadata(before.1), after.0.metadata(after.1));
+    let (old, new) = match members {
+        (Some(old), Some(new)) => (old, new),
+        (None, None) => return Vec::new(),
+        (Some(_), None) => {
+            return vec!["its own entry is gone: only others' paths imply it".to_owned()];
+        }
+        // A layer with new caches brings the directory along that they lie in.
+        (None, Some(_)) if is_cache_directory(after.0, path, after.1) => return Vec::new(),
+        (None, Some(_)) => return vec!["has an entry of its own, had none".to_owned()],
+    };
+    let mut whats = metadata(old, new);
+    whats.extend(mtime(old, new));
+    if whats.is_empty() {
+        whats.extend(hardlink(before, after));
+    }
+    match kinds.0 {
+        Kind::Symlink if old.link != new.link => {
+            whats.push(format!(
+                "link target was {}, is {}",
+                lossy(&old.link),
+                lossy(&new.link)
+            ));
+        }
+        Kind::CharacterDevice | Kind::BlockDevice if old.device != new.device => {
+            let number = |(major, minor): (u32, u32)| format!("{major}:{minor}");
+            let (old, new) = (number(old.device), number(new.device));
+            whats.push(format!("device was {old}, is {new}"));
+        }
+        _ => whats.extend(content(before, after, contents)),
+    }
+    whats
+}
+
+/// Differences in mode, owner and extended attributes.
+pub(super) fn metadata(before: &Member, after: &Member) -> Vec<String> {
+    let mut whats = Vec::new();
+    // Linux has no modes of symlinks; what archives say there depends on who wrote them.
+    if before.mode != after.mode && before.kind != Kind::Symlink {
+        whats.push(format!(
+            "mode was {:04o}, is {:04o}",
+            before.mode, after.mode
+        ));
+    }
+    if (before.uid, before.gid) != (after.uid, after.gid) {
+        whats.push(format!(
+            "owner was {}:{}, is {}:{}",
+            before.uid, before.gid, after.uid, after.gid
+        ));
+    }
+    let of = |xattrs: &[Xattr], name: &[u8]| -> Option<Box<[u8]>> {
+        let found = xattrs.iter().find(|xattr| *xattr.name == *name);
+        found.map(|xattr| xattr.value.clone())
+    };
+    let all = before.xattrs.iter().chain(&after.xattrs);
+    let names: BTreeSet<&[u8]> = all.map(|xattr| &*xattr.name).collect();
+    for name in names {
+        let what = match (of(&before.xattrs, name), of(&after.xattrs, name)) {
+            (Some(_), None) => "is gone",
+            (None, Some(_)) => "is new",
+            (old, new) if old != new => "has another value",
+            _ => continue,
+        };
+        whats.push(format!("xattr {} {what}", lossy(name)));
+    }
+    whats
+}
+
+fn mtime(before: &Member, after: &Member) -> Option<String> {
+    let text = |time: Timestamp| format!("{}.{:09}", time.seconds, time.nanoseconds);
+    let (old, new) = (before.mtime, after.mtime);
+    (old != new).then(|| format!("mtime was {}, is {}", text(old), text(new)))
+}
+
+/// Engines apply the metadata of a hardlink's own header too.
+fn hardlink(before: Place<'_>, after: Place<'_>) -> Vec<String> {
+    let names = (before.0.name_member(before.1), after.0.name_member(after.1));
+    let (Some(old), Some(new)) = names else {
+        return Vec::new();
+    };
+    let links = (old.kind == Kind::Hardlink, new.kind == Kind::Hardlink);
+    if links == (false, false) {
+        return Vec::new();
+    }
+    let mut whats = metadata(old, new);
+    // Some archivers write a file's attributes at its first name alone.
+    whats.retain(|what| links == (true, true) || !what.starts_with("xattr "));
+    whats.extend(mtime(old, new));
+    whats
+        .into_iter()
+        .map(|what| format!("in the header of its hardlink: {what}"))
+        .collect()
+}
+
+fn content(
+    before: Place<'_>,
+    after: Place<'_>,
+    contents: (&ContentHashes, &ContentHashes),
+) -> Option<String> {
+    let files = (before.0.file(before.1)?, after.0.file(after.1)?);
+    let old = (before.0.inventory, files.0);
+    let new = (after.0.inventory, files.1);
+    let sizes = (old.0.member(old.1).size, new.0.member(new.1).size);
+    if sizes.0 != sizes.1 {
+        return Some(format!("size was {} bytes, is {}", sizes.0, sizes.1));
+    }
+    (!has_same_content(old, new, contents)).then(|| "content differs".to_owned())
+}
+
+type File<'a> = (&'a Inventory, MemberId);
+
+/// Whether two members have the same data. What was not hashed on both sides has not.
+pub(super) fn has_same_content(
+    before: File<'_>,
+    after: File<'_>,
+    contents: (&ContentHashes, &ContentHashes),
+) -> bool {
+    let hashes = (contents.0.get(&before.1), contents.1.get(&after.1));
+    is_same_place(before, after) || (hashes.0.is_some() && hashes.0 == hashes.1)
+}
+
+/// Whether two members are the same bytes, for they stand in the same place of the same archive: both
+/// archives were held against their diff_ids.
+pub(super) fn is_same_place(before: File<'_>, after: File<'_>) -> bool {
+    let diff_id =
+        |(inventory, member): File<'_>| inventory.layers[member.layer].layer.diff_id.clone();
+    before.1.index == after.1.index && diff_id(before) == diff_id(after)
+}
+
+pub(super) fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

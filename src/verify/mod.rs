@@ -1,0 +1,164 @@
+//! Whether two images differ in nothing but their caches: the merged views path by path, and the
+//! documents field by field.
+//!
+//! It shares with what writes images only what reads them. What it compares, and what it allows:
+//!
+//! * Of every path that is no cache: type, mode, owner, mtime to the nanosecond, extended attributes,
+//!   link target, device number, size, SHA-256 of the content, and the names that share its inode. The
+//!   mode of a symlink means nothing.
+//! * A `__pycache__` directory may go, and may come where a cache lies in it. One that stays is as it was.
+//! * A cache is a regular file in `__pycache__` with a name of CPython's (PEP 3147, PEP 488). Caches may go.
+//!   One that comes must be fresh: for an interpreter that the image has, whole, and tied to its source.
+//!   One that was fresh must still be, with the code that it had; its header and its links may change. One
+//!   that was not may stay as it was, or give way to a fresh one.
+//! * With a profile, just the caches that it keeps must be there.
+//! * Layers may be dropped, changed, and added above all others, with the history's entries to match.
+//!
+//! Whether the code of a new cache is what its source compiles to, only compiling could tell.
+
+mod caches;
+mod documents;
+mod expected;
+mod files;
+mod history;
+mod links;
+mod view;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+pub use expected::Expected;
+
+use crate::inventory::Inventory;
+use crate::oci::Image;
+use crate::rootfs::MemberId;
+use view::View;
+
+/// SHA-256 of members' data.
+pub type ContentHashes = HashMap<MemberId, [u8; 32]>;
+
+/// One of the two images, read.
+#[derive(Debug, Clone, Copy)]
+pub struct Side<'a> {
+    /// Its documents.
+    pub image: &'a Image,
+    /// Its layers and merged view.
+    pub inventory: &'a Inventory,
+    /// What [`wanted_contents`] asked for.
+    pub contents: &'a ContentHashes,
+}
+
+/// What part of an image a difference is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The merged view.
+    Rootfs,
+    /// The config, its history included.
+    Config,
+    /// The manifest.
+    Manifest,
+    /// The index that names the image.
+    Index,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rootfs => "rootfs",
+            Self::Config => "config",
+            Self::Manifest => "manifest",
+            Self::Index => "index",
+        })
+    }
+}
+
+/// A difference that is not allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Where it is.
+    pub part: Part,
+    /// In the merged view a path without a leading slash; in a document a JSON pointer (RFC 6901).
+    pub path: Vec<u8>,
+    /// What differs.
+    pub what: String,
+}
+
+impl Difference {
+    fn file(path: &[u8], what: impl Into<String>) -> Self {
+        Self {
+            part: Part::Rootfs,
+            path: path.to_vec(),
+            what: what.into(),
+        }
+    }
+}
+
+/// What came of comparing two images.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verification {
+    /// Paths that either image has, caches included.
+    pub paths: u64,
+    /// Bytes of the files that are no caches and have the same content in both, an inode counted once.
+    pub bytes: u64,
+    /// What became of the caches.
+    pub caches: CacheCounts,
+    /// Every difference that is not allowed: those of files by path, then those of documents.
+    pub differences: Vec<Difference>,
+}
+
+/// What became of caches, allowed or not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheCounts {
+    /// Only the image before has them.
+    pub removed: u64,
+    /// Only the image after has them.
+    pub added: u64,
+    /// Both have them, with other bytes.
+    pub changed: u64,
+}
+
+/// The members of each image whose content must be hashed for [`verify`]: regular files of equal size
+/// that do not come from the same place of the same layer.
+pub fn wanted_contents(before: &Inventory, after: &Inventory) -> [BTreeSet<MemberId>; 2] {
+    let views = (View::new(before), View::new(after));
+    let mut wanted = [BTreeSet::new(), BTreeSet::new()];
+    for (path, node) in &views.0.nodes {
+        let Some(other) = views.1.nodes.get(path) else {
+            continue;
+        };
+        let files = (views.0.file(*node), views.1.file(*other));
+        let (Some(old), Some(new)) = files else {
+            continue;
+        };
+        let is_known = caches::has_contents(&views.0, path) && caches::has_contents(&views.1, path);
+        let sizes = (before.member(old).size, after.member(new).size);
+        if !is_known && sizes.0 == sizes.1 && !files::is_same_place((before, old), (after, new)) {
+            wanted[0].insert(old);
+            wanted[1].insert(new);
+        }
+    }
+    wanted
+}
+
+/// Compares two images. `expected` is what a profile says of caches; without it any may go.
+pub fn verify(
+    before: &Side<'_>,
+    after: &Side<'_>,
+    expected: Option<&Expected<'_>>,
+) -> Verification {
+    let (old, new) = (View::new(before.inventory), View::new(after.inventory));
+    let contents = (before.contents, after.contents);
+    let mut differences = Vec::new();
+    let files = files::compare(&old, &new, contents, &mut differences);
+    let caches = caches::compare(&old, &new, contents, expected, &mut differences);
+    links::compare(&old, &new, &mut differences);
+    differences.sort_by(|a, b| a.path.cmp(&b.path));
+    documents::compare(before.image, after.image, &mut differences);
+    history::compare(before.image, after.image, &mut differences);
+    Verification {
+        paths: files.paths,
+        bytes: files.bytes,
+        caches,
+        differences,
+    }
+}
