@@ -107,6 +107,8 @@ pub(crate) enum Verb {
     Minimize(Minimize),
     /// Compare two images' layers and bytecode; with a limit, a gate for CI
     Compare(Compare),
+    /// Prove that nothing but bytecode differs between two images
+    Verify(Verify),
     /// Measure how fast the image's own interpreter imports, with caches and without
     Bench(Bench),
     /// List, show or check profiles
@@ -240,6 +242,32 @@ pub(crate) struct Compare {
     /// Draw the layers before and after as bars, in an SVG file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) figure: Option<PathBuf>,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The images need not be pycull's. Caches may go; one that comes must be fresh, and one that was fresh must
+still be. All else must be the same: each file's content and metadata, the config, the history.
+
+Examples:
+  pycull verify app.tar app-small.tar
+  pycull verify app.tar app-small.tar --profile default
+  pycull verify oci:app:v1 oci:app:v1-quick --profile default --set missing=compile
+  pycull verify app.tar app-small.tar --format json | jq '.images[].differences[]'")]
+pub(crate) struct Verify {
+    /// The image before
+    #[arg(value_name = "BEFORE", value_hint = ValueHint::AnyPath)]
+    pub(crate) before: String,
+    /// The image after
+    #[arg(value_name = "AFTER", value_hint = ValueHint::AnyPath)]
+    pub(crate) after: String,
+    /// Require the caches that this profile keeps, and no others: a built-in profile's name, or a TOML file
+    #[arg(long, short, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) profile: Option<String>,
+    /// Change one key of the profile, for example levels=[0,1]; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append, requires = "profile")]
+    pub(crate) set: Vec<String>,
 }
 
 /// Arguments of `bench`.

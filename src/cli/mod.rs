@@ -12,6 +12,7 @@ mod man;
 mod minimize;
 mod profile;
 mod sandbox;
+mod verify;
 
 mod failure;
 mod image;
@@ -57,6 +58,7 @@ fn dispatch(verb: &Verb, printer: &Printer) -> anyhow::Result<Outcome> {
         Verb::Inspect(args) => inspect::run(args, printer),
         Verb::Minimize(args) => minimize::run(args, printer),
         Verb::Compare(args) => compare::run(args, printer),
+        Verb::Verify(args) => verify::run(args, printer),
         Verb::Bench(args) => bench::run(args, printer),
         Verb::Profile { action } => profile::run(action, printer),
         Verb::Completions { shell } => completions::run(*shell, printer),

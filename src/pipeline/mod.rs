@@ -10,6 +10,7 @@ mod minimize;
 mod pairs;
 mod summary;
 mod treemap;
+mod verify;
 
 use crate::inventory::{self, Inventory};
 use crate::oci::image::ImageError;
@@ -26,6 +27,7 @@ pub use compare::compare;
 pub use inspect::{InspectOptions, inspect};
 pub use interpreters::{InterpreterOptions, NoInterpreter};
 pub use minimize::{CompileOptions, MinimizeOptions, minimize, plan_only};
+pub use verify::verify;
 
 /// What every recipe can be told.
 #[derive(Clone)]
@@ -76,6 +78,14 @@ pub enum PipelineError {
         before: String,
         /// Platforms of the image after.
         after: String,
+    },
+    /// One of two images cannot be used.
+    #[error("{reference}: {source}")]
+    OneOfTwo {
+        /// The image, as the user wrote it.
+        reference: String,
+        /// Why.
+        source: Box<PipelineError>,
     },
     /// An interpreter for sources that are to be compiled cannot be had.
     #[error("image {platform}: {source}")]
@@ -148,6 +158,7 @@ impl PipelineError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Transport(error) => error.hint(),
+            Self::OneOfTwo { source, .. } => source.hint(),
             Self::Interpreter { source, .. } => source.hint(),
             Self::Bench { source, .. } => source.hint(),
             Self::Strict { .. } => Some(

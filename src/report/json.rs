@@ -99,6 +99,13 @@ mod tests {
     }
 
     #[test]
+    fn verify_reports_fit_their_schema() {
+        let schema = include_str!("../../docs/schema/verify.json");
+        check(schema, &samples::verify_same());
+        check(schema, &samples::verify_different());
+    }
+
+    #[test]
     fn bench_reports_fit_their_schema() {
         check(
             include_str!("../../docs/schema/bench.json"),

@@ -9,6 +9,7 @@ pub mod bench;
 pub mod compare;
 pub mod inspect;
 pub mod minimize;
+pub mod verify;
 
 pub mod document;
 

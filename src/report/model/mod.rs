@@ -7,6 +7,7 @@ mod bench;
 mod compare;
 mod inspect;
 mod minimize;
+mod verify;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ pub use bench::*;
 pub use compare::*;
 pub use inspect::*;
 pub use minimize::*;
+pub use verify::*;
 
 /// Files and bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

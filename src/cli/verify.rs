@@ -1,0 +1,32 @@
+//! `pycull verify`.
+
+use anyhow::bail;
+use pycull::pipeline;
+use pycull::profile::load;
+use pycull::report::verify::document;
+
+use super::Outcome;
+use super::args::Verify;
+use super::image;
+use super::printer::{Printer, Stream};
+use super::progress::Bars;
+
+pub(crate) fn run(args: &Verify, printer: &Printer) -> anyhow::Result<Outcome> {
+    if args.before == "-" && args.after == "-" {
+        bail!("only one of the images can be on standard input");
+    }
+    let settings = &printer.settings;
+    let profile = args.profile.as_ref().map(|name| load(name, &args.set));
+    let profile = profile.transpose()?;
+    let (before, after) = (image::open(&args.before)?, image::open(&args.after)?);
+    let bars = Bars::new(settings);
+    let options = image::options(settings, &bars);
+    let sides = ((&before, &*args.before), (&after, &*args.after));
+    let report = pipeline::verify(sides.0, sides.1, profile.as_ref(), &options)?;
+    bars.clear();
+    printer.report(Stream::Out, &report, || document(&report, settings.detail))?;
+    Ok(match report.is_same() {
+        true => Outcome::Done,
+        false => Outcome::Refused,
+    })
+}

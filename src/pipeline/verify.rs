@@ -1,0 +1,146 @@
+//! `verify`: a proof that nothing but bytecode differs between two images.
+
+use super::pairs::{Pair, pairs, unmatched};
+use super::summary::path_text;
+use super::{Options, PipelineError, levels, open, survey};
+use crate::inventory::Inventory;
+use crate::member_data::hash_members;
+use crate::oci::Image;
+use crate::profile::Profile;
+use crate::report::model::{
+    Verdict, VerifyCaches, VerifyChecked, VerifyDifference, VerifyImage, VerifyReport,
+};
+use crate::transport::Source;
+use crate::validate::check_read;
+use crate::verify::{
+    ContentHashes, Difference, Expected, Part, Side, Verification, verify as verify_sides,
+    wanted_contents,
+};
+
+/// A source with its reference as the user wrote it.
+type Named<'a> = (&'a Source, &'a str);
+
+/// Compares the images of each platform that both sources have, and with a profile holds the image
+/// after against it.
+///
+/// # Errors
+/// [`PipelineError`] where an image cannot be read, is none that an engine could extract, or there is no
+/// pair. A difference is no error.
+pub fn verify(
+    before: Named<'_>,
+    after: Named<'_>,
+    profile: Option<&Profile>,
+    options: &Options<'_>,
+) -> Result<VerifyReport, PipelineError> {
+    let root = |side: Named<'_>| open(side.0, options).map_err(|error| of(side, error.into()));
+    let (before_root, after_root) = (root(before)?, root(after)?);
+    let pairs = pairs(&before_root, &after_root)?;
+    let mut images = Vec::new();
+    for pair in &pairs {
+        images.push(verify_pair(before, after, *pair, profile, options)?);
+    }
+    Ok(VerifyReport {
+        schema: "pycull.verify/1",
+        before: before.1.to_owned(),
+        after: after.1.to_owned(),
+        profile: profile.map(|profile| profile.name.clone()),
+        images,
+        unmatched: unmatched(&before_root, &after_root, &pairs),
+    })
+}
+
+/// An error with the image that it is about.
+fn of(side: Named<'_>, source: PipelineError) -> PipelineError {
+    PipelineError::OneOfTwo {
+        reference: side.1.to_owned(),
+        source: Box::new(source),
+    }
+}
+
+fn verify_pair(
+    before: Named<'_>,
+    after: Named<'_>,
+    (old_image, new_image): Pair<'_>,
+    profile: Option<&Profile>,
+    options: &Options<'_>,
+) -> Result<VerifyImage, PipelineError> {
+    let levels = profile
+        .map(|profile| levels(profile, old_image))
+        .transpose();
+    let levels = levels.map_err(|error| of(before, error))?;
+    let read = |side: Named<'_>, image| {
+        survey(&*side.0.store, image, false, options).map_err(|error| of(side, error))
+    };
+    let (old, new) = (read(before, old_image)?, read(after, new_image)?);
+    let wanted = wanted_contents(&old, &new);
+    let hash = |side: Named<'_>, image: &Image, inventory: &Inventory, wanted| {
+        let store = &*side.0.store;
+        let hashes = hash_members(
+            store,
+            &inventory.layers,
+            wanted,
+            options.jobs,
+            options.observer,
+        );
+        hashes.map_err(|source| {
+            let platform = image.platform.to_string();
+            of(side, PipelineError::Layer { platform, source })
+        })
+    };
+    let old_contents = hash(before, old_image, &old, &wanted[0])?;
+    let new_contents = hash(after, new_image, &new, &wanted[1])?;
+    let expected = profile.zip(levels.as_deref());
+    let expected = expected.map(|(profile, levels)| Expected { profile, levels });
+    let old = side(old_image, &old, &old_contents);
+    let new = side(new_image, &new, &new_contents);
+    let mut verification = verify_sides(&old, &new, expected.as_ref());
+    verification.differences.extend(new_violation(&old, &new));
+    Ok(describe(new_image, verification))
+}
+
+fn side<'a>(image: &'a Image, inventory: &'a Inventory, contents: &'a ContentHashes) -> Side<'a> {
+    Side {
+        image,
+        inventory,
+        contents,
+    }
+}
+
+/// What is true of any sound image, and of the image after no more.
+fn new_violation(before: &Side<'_>, after: &Side<'_>) -> Option<Difference> {
+    let check = |side: &Side<'_>| check_read(side.image, &side.inventory.layers).err();
+    let violation = check(after).filter(|_| check(before).is_none())?;
+    Some(Difference {
+        part: Part::Manifest,
+        path: b"/layers".to_vec(),
+        what: violation.to_string(),
+    })
+}
+
+fn describe(image: &Image, verification: Verification) -> VerifyImage {
+    let caches = verification.caches;
+    let differences = verification.differences.iter();
+    VerifyImage {
+        platform: image.platform.to_string(),
+        verdict: match verification.differences.is_empty() {
+            true => Verdict::Same,
+            false => Verdict::Different,
+        },
+        checked: VerifyChecked {
+            paths: verification.paths,
+            bytes: verification.bytes,
+        },
+        caches: VerifyCaches {
+            removed: caches.removed,
+            added: caches.added,
+            changed: caches.changed,
+        },
+        differences: differences
+            .map(|difference| VerifyDifference {
+                part: difference.part.to_string(),
+                path: path_text(&difference.path),
+                what: difference.what.clone(),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,167 @@
+//! Whether nothing but bytecode differs between two images, as a document.
+
+use super::document::{Block, Cell, Column, Document, Table, Tone};
+use super::model::{Verdict, VerifyDifference, VerifyImage, VerifyReport};
+use super::{Detail, size};
+
+/// The report as a document: a section for each platform, the verdict last in it.
+pub fn document(report: &VerifyReport, detail: Detail) -> Document {
+    let mut document = Document::default();
+    if !report.unmatched.is_empty() {
+        document.push(Block::Warning(format!(
+            "only one of the images has {}",
+            report.unmatched.join(", ")
+        )));
+    }
+    for image in &report.images {
+        let profile = report.profile.iter().map(|name| format!("profile {name}"));
+        document.push(Block::Headline {
+            name: format!("{} → {}", report.before, report.after),
+            facts: std::iter::once(image.platform.clone())
+                .chain(profile)
+                .collect(),
+        });
+        document.table(difference_table(&image.differences, detail));
+        document.line(compared(image));
+        document.line(caches(image));
+        document.push(Block::Summary(verdict(image)));
+    }
+    document
+}
+
+/// Most differences that a summary lists.
+const LISTED: usize = 10;
+
+fn difference_table(differences: &[VerifyDifference], detail: Detail) -> Table {
+    let listed = match detail {
+        Detail::Summary => differences.len().min(LISTED),
+        Detail::All => differences.len(),
+    };
+    let more = differences.len() - listed;
+    Table {
+        title: None,
+        columns: vec![
+            Column::left("in"),
+            Column::left("path"),
+            Column::left("difference"),
+        ],
+        rows: differences[..listed].iter().map(row).collect(),
+        more: (more > 0).then(|| format!("and {more} more; -v lists all")),
+    }
+}
+
+fn row(difference: &VerifyDifference) -> Vec<Cell> {
+    let path = match &*difference.path {
+        "" => "/",
+        path => path,
+    };
+    vec![
+        Cell::word(&difference.part),
+        Cell::path(path),
+        Cell::prose(&difference.what).tone(Tone::Bad),
+    ]
+}
+
+fn compared(image: &VerifyImage) -> String {
+    format!(
+        "compared {} paths and {} of content",
+        image.checked.paths,
+        size::bytes(image.checked.bytes)
+    )
+}
+
+fn caches(image: &VerifyImage) -> String {
+    let caches = &image.caches;
+    format!(
+        "caches: {} removed, {} added, {} changed",
+        caches.removed, caches.added, caches.changed
+    )
+}
+
+fn verdict(image: &VerifyImage) -> String {
+    match (image.verdict, image.differences.len()) {
+        (Verdict::Same, _) => "same: nothing but bytecode differs".to_owned(),
+        (Verdict::Different, 1) => "different: 1 difference that is not bytecode's".to_owned(),
+        (Verdict::Different, count) => {
+            format!("different: {count} differences that are not bytecode's")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::{Style, render};
+    use super::super::{markdown, samples};
+    use super::*;
+
+    const STYLE: Style = Style {
+        color: false,
+        width: Some(80),
+    };
+
+    #[test]
+    fn images_that_are_the_same_take_few_lines() {
+        let document = document(&samples::verify_same(), Detail::Summary);
+        insta::assert_snapshot!(render(&document, STYLE), @r"
+        app.tar → app-small.tar  linux/amd64  profile default
+        compared 12345 paths and 180.9 MB of content
+        caches: 600 removed, 0 added, 12 changed
+
+        same: nothing but bytecode differs
+        ");
+    }
+
+    #[test]
+    fn differences_are_listed() {
+        let report = samples::verify_different();
+        let document = document(&report, Detail::Summary);
+        insta::assert_snapshot!(render(&document, STYLE), @r#"
+        warning: only one of the images has linux/arm64/v8
+
+        app.tar → app-small.tar  linux/amd64
+
+        in      path                                 difference
+        rootfs  usr/lib/x86…4-linux-gnu/libssl.so.3  content differs
+        rootfs  /                                    mode was 0755, is 0700
+        rootfs  usr/lib/p…/argparse.cpython-311.pyc  was fresh, but is stale: source
+                                                     mtime 1600000000, cache says
+                                                     1600000001
+        config  /config/Env/0                        was "A=1", is "A=\u{1b}[2J"
+
+        compared 12345 paths and 180.9 MB of content
+        caches: 600 removed, 0 added, 12 changed
+
+        different: 4 differences that are not bytecode's
+        "#);
+        insta::assert_snapshot!(markdown::render(&document), @r#"
+        > **warning:** only one of the images has linux/arm64/v8
+
+        ## `app.tar → app-small.tar`
+
+        linux/amd64
+
+        | in | path | difference |
+        | --- | --- | --- |
+        | rootfs | `usr/lib/x86_64-linux-gnu/libssl.so.3` | content differs |
+        | rootfs | `/` | mode was 0755, is 0700 |
+        | rootfs | `usr/lib/python3.11/__pycache__/argparse.cpython-311.pyc` | was fresh, but is stale: source mtime 1600000000, cache says 1600000001 |
+        | config | `/config/Env/0` | was "A=1", is "A=\\u{1b}\[2J" |
+
+        compared 12345 paths and 180.9 MB of content
+
+        caches: 600 removed, 0 added, 12 changed
+
+        **different: 4 differences that are not bytecode's**
+        "#);
+    }
+
+    #[test]
+    fn a_long_list_is_cut_unless_all_is_asked_for() {
+        let mut report = samples::verify_different();
+        let one = report.images[0].differences[0].clone();
+        report.images[0].differences = vec![one; 25];
+        let text = |detail| render(&document(&report, detail), STYLE);
+        assert!(text(Detail::Summary).contains("and 15 more; -v lists all"));
+        assert_eq!(text(Detail::All).matches("libssl.so.3").count(), 25);
+    }
+}
