@@ -27,3 +27,4 @@ mod past_bugs;
 mod sandbox;
 mod support;
 mod traps;
+mod verify;

@@ -22,6 +22,7 @@ pub struct LayerBuilder {
     pax: Vec<(String, Vec<u8>)>,
     mtime: u64,
     mode: Option<u32>,
+    device: (u32, u32),
     trailing: Vec<u8>,
 }
 
@@ -50,6 +51,12 @@ impl LayerBuilder {
     /// The mode of members from here on.
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
+        self
+    }
+
+    /// Major and minor number of devices from here on.
+    pub fn device(mut self, major: u32, minor: u32) -> Self {
+        self.device = (major, minor);
         self
     }
 
@@ -144,6 +151,10 @@ impl LayerBuilder {
         header.set_gid(0);
         header.set_mtime(self.mtime);
         header.set_size(data.len() as u64);
+        if matches!(kind, tar::EntryType::Char | tar::EntryType::Block) {
+            header.set_device_major(self.device.0).unwrap();
+            header.set_device_minor(self.device.1).unwrap();
+        }
         if path.len() > 100 {
             self.pax.push(("path".to_owned(), path.as_bytes().to_vec()));
         }

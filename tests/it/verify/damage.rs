@@ -1,0 +1,643 @@
+//! What is refused: thirty kinds of damage and more, each done to an image that is accepted without.
+
+use serde_json::{Value, json};
+use tar::EntryType;
+
+use super::image::{Entry, Image, SOURCE, cache, library_cache, verified};
+use crate::support::pyc::{STDLIB, cache_39};
+
+/// A kind of damage: its name, what does it, and the difference that must be named.
+struct Damage {
+    name: &'static str,
+    act: fn(&mut Image),
+    /// What the image is held against.
+    profile: &'static [&'static str],
+    path: String,
+    what: &'static str,
+}
+
+fn damage(name: &'static str, path: &str, what: &'static str, act: fn(&mut Image)) -> Damage {
+    Damage {
+        name,
+        act,
+        profile: &[],
+        path: path.to_owned(),
+        what,
+    }
+}
+
+impl Damage {
+    fn against(self, profile: &'static [&'static str]) -> Self {
+        Self { profile, ..self }
+    }
+}
+
+fn to_files() -> Vec<Damage> {
+    vec![
+        damage(
+            "a byte flipped",
+            "usr/lib/libx.so",
+            "content differs",
+            |image| {
+                image.entry("usr/lib/libx.so").data[50_000] ^= 1;
+            },
+        ),
+        damage(
+            "a mode bit",
+            "usr/bin/ping",
+            "mode was 0755, is 0754",
+            |image| {
+                image.entry("usr/bin/ping").mode = 0o754;
+            },
+        ),
+        damage(
+            "a set-id bit",
+            "app/main.py",
+            "mode was 0644, is 4644",
+            |image| {
+                image.entry("app/main.py").mode = 0o4644;
+            },
+        ),
+        damage(
+            "the mode of a directory",
+            "var/lib/dir",
+            "mode was 0755, is 0700",
+            |image| {
+                image.entry("var/lib/dir").mode = 0o700;
+            },
+        ),
+        damage(
+            "an owner",
+            "etc/passwd",
+            "owner was 0:0, is 1000:0",
+            |image| {
+                let entry = image.entry("etc/passwd");
+                *entry = entry.clone().pax("uid", "1000");
+            },
+        ),
+        damage("a group", "etc/passwd", "owner was 0:0, is 0:9", |image| {
+            let entry = image.entry("etc/passwd");
+            *entry = entry.clone().pax("gid", "9");
+        }),
+        damage(
+            "an xattr lost",
+            "usr/bin/ping",
+            "xattr security.capability is gone",
+            |image| {
+                image.entry("usr/bin/ping").pax.remove(0);
+            },
+        ),
+        damage(
+            "an xattr changed",
+            "usr/bin/ping",
+            "xattr user.note has another value",
+            |image| {
+                let entry = image.entry("usr/bin/ping");
+                *entry = entry.clone().pax("SCHILY.xattr.user.note", "b");
+            },
+        ),
+        damage(
+            "an xattr added",
+            "app/main.py",
+            "xattr user.new is new",
+            |image| {
+                let entry = image.entry("app/main.py");
+                *entry = entry.clone().pax("SCHILY.xattr.user.new", "");
+            },
+        ),
+        damage(
+            "a hardlink split",
+            "usr/lib/libx.so.1",
+            "no longer a hardlink",
+            |image| {
+                let data = image.entry("usr/lib/libx.so").data.clone();
+                *image.entry("usr/lib/libx.so.1") = Entry::file("usr/lib/libx.so.1", data);
+            },
+        ),
+        damage(
+            "two files linked",
+            "usr/share/b.txt",
+            "a hardlink of usr/share/a.txt",
+            |image| {
+                *image.entry("usr/share/b.txt") =
+                    Entry::link("usr/share/b.txt", EntryType::Link, "usr/share/a.txt");
+            },
+        ),
+        damage(
+            "the header of a hardlink",
+            "usr/lib/libx.so.1",
+            "is 0600",
+            |image| {
+                image.entry("usr/lib/libx.so.1").mode = 0o600;
+            },
+        ),
+        damage(
+            "a nanosecond",
+            "etc/passwd",
+            "is 1600000000.500000001",
+            |image| {
+                let entry = image.entry("etc/passwd");
+                *entry = entry.clone().pax("mtime", "1600000000.500000001");
+            },
+        ),
+        damage(
+            "a second",
+            "var/lib/dir",
+            "is 1600000001.000000000",
+            |image| {
+                let entry = image.entry("var/lib/dir");
+                *entry = entry.clone().pax("mtime", "1600000001");
+            },
+        ),
+        damage(
+            "the mtime of a cache directory",
+            &format!("{STDLIB}/__pycache__"),
+            "mtime",
+            |image| {
+                let entry = image.entry(&format!("{STDLIB}/__pycache__"));
+                *entry = entry.clone().pax("mtime", "1600000001");
+            },
+        ),
+        damage(
+            "a symlink made absolute",
+            "usr/lib/libz.so",
+            "is /usr/lib/libx.so",
+            |image| {
+                image.entry("usr/lib/libz.so").link = "/usr/lib/libx.so".to_owned();
+            },
+        ),
+        damage(
+            "a symlink retargeted",
+            "usr/lib/libz.so",
+            "link target was",
+            |image| {
+                image.entry("usr/lib/libz.so").link = "../lib/liby.so".to_owned();
+            },
+        ),
+        damage("a whiteout lost", "etc/gone", "is new", |image| {
+            image.remove("etc/.wh.gone");
+        }),
+        damage(
+            "an opaque whiteout lost",
+            "opt/dir/old",
+            "is new",
+            |image| {
+                image.remove("opt/dir/.wh..wh..opq");
+            },
+        ),
+        damage("a whiteout too many", "etc/passwd", "is gone", |image| {
+            image.add(Entry::file("etc/.wh.passwd", ""));
+        }),
+        damage("an extra file", "etc/extra", "is new", |image| {
+            image.add(Entry::file("etc/extra", ""));
+        }),
+        damage("a missing file", "usr/share/a.txt", "is gone", |image| {
+            image.remove("usr/share/a.txt");
+        }),
+        damage(
+            "a missing source",
+            &format!("{STDLIB}/one.py"),
+            "is gone",
+            |image| {
+                image.remove(&format!("{STDLIB}/one.py"));
+            },
+        ),
+        damage("a missing directory", "var/lib/dir", "is gone", |image| {
+            image.remove("var/lib/dir");
+        }),
+        damage(
+            "a directory without an entry",
+            STDLIB,
+            "its own entry is gone",
+            |image| {
+                image.remove(STDLIB);
+            },
+        ),
+        damage(
+            "a file turned directory",
+            "etc/empty",
+            "was a file, is a directory",
+            |image| {
+                *image.entry("etc/empty") = Entry::directory("etc/empty");
+            },
+        ),
+        damage(
+            "a directory turned file",
+            "var/lib/dir",
+            "was a directory, is a file",
+            |image| {
+                *image.entry("var/lib/dir") = Entry::file("var/lib/dir", "");
+            },
+        ),
+        damage("a fifo removed", "run/pipe", "is gone", |image| {
+            image.remove("run/pipe")
+        }),
+        damage(
+            "a device number",
+            "dev/null",
+            "device was 1:3, is 1:5",
+            |image| {
+                image.entry("dev/null").device = (1, 5);
+            },
+        ),
+        damage(
+            "a device turned block",
+            "dev/null",
+            "was a character device, is a block",
+            |image| {
+                image.entry("dev/null").kind = EntryType::Block;
+            },
+        ),
+        damage(
+            "an empty file filled",
+            "etc/empty",
+            "size was 0 bytes, is 1",
+            |image| {
+                image.entry("etc/empty").data = b"x".to_vec();
+            },
+        ),
+        damage(
+            "a file truncated",
+            "usr/lib/libx.so",
+            "size was 100000 bytes, is 99999",
+            |image| {
+                image.entry("usr/lib/libx.so").data.pop();
+            },
+        ),
+    ]
+}
+
+const DEFAULT: &[&str] = &["--profile", "default"];
+
+fn to_caches() -> Vec<Damage> {
+    let one = library_cache("one", 0);
+    let in_directory = |name: &str| format!("{STDLIB}/__pycache__/{name}");
+    vec![
+        damage(
+            "a cache of a kept level missing",
+            &one,
+            "the profile keeps level 0",
+            |image| {
+                image.remove(&library_cache("one", 0));
+            },
+        )
+        .against(DEFAULT),
+        damage(
+            "a level that is not kept",
+            &library_cache("one", 1),
+            "is still there",
+            |image| {
+                image.add(Entry::file(&library_cache("one", 1), cache("one 1")));
+            },
+        )
+        .against(DEFAULT),
+        damage(
+            "a cache that nobody asked for",
+            &library_cache("os", 0),
+            "asks for no",
+            |image| {
+                image.add(Entry::file(&library_cache("os", 0), cache("os")));
+            },
+        )
+        .against(DEFAULT),
+        damage(
+            "a cache out of scope removed",
+            &library_cache("two", 1),
+            "not about it",
+            |_| {},
+        )
+        .against(&["--profile", "default", "--set", "exclude=[\"**/two.*\"]"]),
+        damage("a header changed", &one, "has another header", |image| {
+            let hash = pycull::pyc::source_hash(pycull::pyc::Magic(3425), SOURCE.as_bytes());
+            image.entry(&library_cache("one", 0)).data =
+                crate::support::pyc::hash_cache_39(3, hash, b"one 0");
+        })
+        .against(DEFAULT),
+        damage(
+            "a fresh cache made stale",
+            &one,
+            "was fresh, but is stale",
+            |image| {
+                image.entry(&library_cache("one", 0)).data[8] ^= 1;
+            },
+        ),
+        damage(
+            "a cache with a broken body",
+            &one,
+            "but is malformed",
+            |image| {
+                image.entry(&library_cache("one", 0)).data.truncate(40);
+            },
+        ),
+        damage(
+            "a cache that is another module's",
+            &one,
+            "has other code",
+            |image| {
+                image.entry(&library_cache("one", 0)).data = cache("two 0");
+            },
+        ),
+        damage(
+            "another module's, linked",
+            &library_cache("two", 0),
+            "has become a hardlink",
+            |image| {
+                let path = library_cache("two", 0);
+                *image.entry(&path) = Entry::link(&path, EntryType::Link, &library_cache("one", 0));
+            },
+        ),
+        damage(
+            "a cache of another interpreter",
+            &one,
+            "is for another interpreter",
+            |image| {
+                let cache = crate::support::pyc::cache_of(3424, 1_600_000_000, 9, b"one 0");
+                image.entry(&library_cache("one", 0)).data = cache;
+            },
+        ),
+        damage(
+            "a cache that nobody may read",
+            &one,
+            "mode was 0644, is 0000",
+            |image| {
+                image.entry(&library_cache("one", 0)).mode = 0;
+            },
+        ),
+        damage(
+            "a new cache that is stale",
+            &library_cache("os", 0),
+            "is new, but is stale",
+            |image| {
+                let cache = cache_39(1, SOURCE.len() as u32, b"os");
+                image.add(Entry::file(&library_cache("os", 0), cache));
+            },
+        ),
+        damage(
+            "a new cache without a source",
+            &library_cache("none", 0),
+            "has no source",
+            |image| {
+                image.add(Entry::file(&library_cache("none", 0), cache("none")));
+            },
+        ),
+        damage(
+            "no cache by its content",
+            &library_cache("os", 0),
+            "is malformed",
+            |image| {
+                image.add(Entry::file(
+                    &library_cache("os", 0),
+                    "#!/bin/sh\nexec evil\n",
+                ));
+            },
+        ),
+        damage(
+            "no cache by its name",
+            &in_directory("evil.sh"),
+            "is new",
+            |image| {
+                image.add(Entry::file(
+                    &format!("{STDLIB}/__pycache__/evil.sh"),
+                    "evil",
+                ));
+            },
+        ),
+        damage(
+            "no cache of CPython's",
+            &in_directory("one.pypy39.pyc"),
+            "is new",
+            |image| {
+                image.add(Entry::file(
+                    &format!("{STDLIB}/__pycache__/one.pypy39.pyc"),
+                    "x",
+                ));
+            },
+        ),
+        damage(
+            "a cache that is a symlink",
+            &one,
+            "was a file, is a symlink",
+            |image| {
+                let path = library_cache("one", 0);
+                *image.entry(&path) = Entry::link(&path, EntryType::Symlink, "../os.py");
+            },
+        ),
+        damage(
+            "a cache directory for nothing",
+            "app/__pycache__",
+            "is new",
+            |image| {
+                image.add(Entry::directory("app/__pycache__"));
+            },
+        ),
+    ]
+}
+
+fn to_documents() -> Vec<Damage> {
+    vec![
+        damage("a history entry lost", "/history/2", "is gone", |image| {
+            image.history.as_array_mut().unwrap().pop();
+        }),
+        damage(
+            "a history reordered",
+            "/history/0",
+            "is not the entry",
+            |image| {
+                image.history.as_array_mut().unwrap().swap(0, 2);
+            },
+        ),
+        damage(
+            "a history entry too many",
+            "/history",
+            "3 entries about layers",
+            |image| {
+                let history = image.history.as_array_mut().unwrap();
+                history.push(json!({"created_by": "nothing"}));
+            },
+        ),
+        damage(
+            "no history",
+            "/history",
+            "only one of the images",
+            |image| {
+                image.history = Value::Null;
+            },
+        ),
+        damage(
+            "an env changed",
+            "/config/Env/1",
+            "was \"LANG=C.UTF-8\", is \"LANG=C\"",
+            |image| {
+                image.config["Env"][1] = json!("LANG=C");
+            },
+        ),
+        damage(
+            "an env lost",
+            "/config/Env",
+            "is [\"PATH=/usr/bin\"]",
+            |image| {
+                image.config["Env"].as_array_mut().unwrap().pop();
+            },
+        ),
+        damage(
+            "an entrypoint changed",
+            "/config/Entrypoint/0",
+            "is \"/bin/sh\"",
+            |image| {
+                image.config["Entrypoint"][0] = json!("/bin/sh");
+            },
+        ),
+        damage(
+            "a label lost",
+            "/config/Labels/org.example.a~1b",
+            "is gone",
+            |image| {
+                image.config["Labels"] = json!({});
+            },
+        ),
+        damage(
+            "a user changed",
+            "/config/User",
+            "was \"1000\", is \"0\"",
+            |image| {
+                image.config["User"] = json!("0");
+            },
+        ),
+        damage("a setting added", "/config/Volumes", "is new", |image| {
+            image.config["Volumes"] = json!({"/data": {}});
+        }),
+        damage(
+            "an annotation changed",
+            "/annotations/org.example.note",
+            "was \"kept\"",
+            |image| {
+                image.annotations = json!({"org.example.note": "lost"});
+            },
+        ),
+    ]
+}
+
+fn named(report: &Value, damage: &Damage) -> bool {
+    let images = report["images"].as_array().unwrap();
+    let image = images
+        .iter()
+        .find(|image| image["platform"] == "linux/amd64")
+        .unwrap();
+    let differences = image["differences"].as_array().unwrap();
+    image["verdict"] == "different"
+        && differences.iter().any(|difference| {
+            let what = difference["what"].as_str().unwrap();
+            difference["path"] == damage.path && what.contains(damage.what)
+        })
+}
+
+#[track_caller]
+fn refuses(all: Vec<Damage>) {
+    let before = Image::sound();
+    let mut wrong = Vec::new();
+    for damage in all {
+        let mut after = Image::without_level_1();
+        (damage.act)(&mut after);
+        let arguments = [damage.profile, &["--format", "json"]].concat();
+        let output = verified(&before, &after, &arguments);
+        if output.code != Some(1) || !named(&output.json(), &damage) {
+            let said = output.text() + &output.stderr;
+            wrong.push(format!(
+                "{}: exit code {:?}, {said}",
+                damage.name, output.code
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn an_image_without_damage_is_accepted() {
+    for arguments in [&[][..], DEFAULT] {
+        let output = verified(&Image::sound(), &Image::without_level_1(), arguments);
+        assert_eq!(output.code, Some(0), "{}{}", output.text(), output.stderr);
+        let text = output.text();
+        assert!(
+            text.contains("caches: 2 removed, 0 added, 0 changed"),
+            "{text}"
+        );
+        assert!(
+            text.contains("same: nothing but bytecode differs"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn every_damage_to_a_file_is_named() {
+    refuses(to_files());
+}
+
+#[test]
+fn every_damage_to_a_cache_is_named() {
+    refuses(to_caches());
+}
+
+#[test]
+fn every_damage_to_a_document_is_named() {
+    refuses(to_documents());
+}
+
+#[test]
+fn a_platform_that_is_lost_is_a_difference() {
+    let mut after = Image::without_level_1();
+    after.platforms.pop();
+    let output = verified(&Image::sound(), &after, &["--format", "json"]);
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    assert_eq!(output.json()["unmatched"], json!(["linux/arm64"]));
+    let text = verified(&Image::sound(), &after, &[]).text();
+    assert!(
+        text.contains("only one of the images has linux/arm64"),
+        "{text}"
+    );
+}
+
+/// No engine extracts it: there is no merged view to compare.
+#[test]
+fn a_wrong_diff_id_is_an_error_that_names_the_image() {
+    let mut after = Image::without_level_1();
+    after.wrong_diff_id = true;
+    let output = verified(&Image::sound(), &after, &[]).refused("diff_id");
+    assert!(
+        output.stderr.contains("/new: image linux/amd64: layer 1"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
+fn layers_in_another_order_are_a_difference() {
+    let mut before = Image::sound();
+    before.layers.push(vec![Entry::file("srv/a", "a")]);
+    before.layers.push(vec![Entry::file("srv/b", "b")]);
+    let history = before.history.as_array_mut().unwrap();
+    history.extend([json!({"created_by": "a"}), json!({"created_by": "b"})]);
+    let mut after = before.clone();
+    after.layers.swap(2, 3);
+    let output = verified(&before, &after, &["--format", "json"]);
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    let paths: Vec<Value> = output.json()["images"][0]["differences"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|difference| difference["path"].clone())
+        .collect();
+    assert_eq!(paths, ["/layers/2", "/layers/3"]);
+}
+
+#[test]
+fn settings_need_a_profile_and_one_image_may_be_on_standard_input() {
+    let image = Image::sound();
+    assert_eq!(
+        verified(&image, &image, &["--set", "levels=[0]"]).code,
+        Some(2)
+    );
+    crate::support::pycull(["verify", "-", "-"]).refused("standard input");
+    crate::support::pycull(["verify", "-", "-", "--profile", "defualt"]).refused("standard input");
+    verified(&image, &image, &["--profile", "defualt"]).refused("defualt");
+}

@@ -1,0 +1,5 @@
+//! `verify`: what it accepts, and what it refuses.
+
+mod accepted;
+mod damage;
+mod image;
