@@ -61,20 +61,24 @@ pub(super) fn compare_layer(
     let (Some(mut old), Some(mut new)) = (layer(before), layer(after)) else {
         return;
     };
+    let pointer = format!("/layers/{}", after.1);
     if old.get("digest") != new.get("digest") {
         remove(&mut old, &OF_CONTENT);
         remove(&mut new, &OF_CONTENT);
-        forget_annotations(&mut old);
-        // Those that are there speak of other bytes.
-        if new.get("annotations") == Some(&Value::Object(Default::default())) {
-            remove(&mut new, &["annotations"]);
+        for name in left_behind(&old, &new) {
+            differences.push(Difference {
+                part: Part::Manifest,
+                path: format!("{pointer}/annotations/{}", escaped(&name)).into_bytes(),
+                what: "describes the bytes that the layer had".to_owned(),
+            });
         }
+        forget_annotations(&mut old);
+        forget_annotations(&mut new);
     }
     let mut found = Found {
         part: Part::Manifest,
         differences,
     };
-    let pointer = format!("/layers/{}", after.1);
     found.compare(&pointer, Some(&old), Some(&new));
 }
 
@@ -84,12 +88,29 @@ fn remove(document: &mut Value, fields: &[&str]) {
     }
 }
 
+fn is_of_content(annotation: &str) -> bool {
+    let mut prefixes = ANNOTATIONS_OF_CONTENT.iter();
+    prefixes.any(|prefix| annotation.starts_with(prefix))
+}
+
+/// Annotations with digests of a blob's parts that stayed when its bytes changed: readers that trust them fail.
+fn left_behind(before: &Value, after: &Value) -> Vec<String> {
+    let annotations = |descriptor: &Value| descriptor.get("annotations")?.as_object().cloned();
+    let (Some(old), Some(new)) = (annotations(before), annotations(after)) else {
+        return Vec::new();
+    };
+    let is_digest = |value: &Value| value.as_str().is_some_and(|it| it.contains("sha256:"));
+    let stayed = old.into_iter().filter(|(name, value)| {
+        is_of_content(name) && is_digest(value) && new.get(name) == Some(value)
+    });
+    stayed.map(|(name, _)| name).collect()
+}
+
 fn forget_annotations(descriptor: &mut Value) {
     let annotations = descriptor.get_mut("annotations");
     let Some(annotations) = annotations.and_then(Value::as_object_mut) else {
         return;
     };
-    let is_of_content = |name: &str| ANNOTATIONS_OF_CONTENT.iter().any(|it| name.starts_with(it));
     annotations.retain(|name, _| !is_of_content(name));
     if annotations.is_empty() {
         remove(descriptor, &["annotations"]);

@@ -102,7 +102,8 @@ impl Expected<'_> {
             Some(Invalidation::UncheckedHash(_)) => mode == InvalidationMode::UncheckedHash,
             None => false,
         };
-        (!is_same && !(is_tied && before.status == Status::Fresh))
+        let is_right = is_same || (is_tied && before.status == Status::Fresh);
+        (!is_right)
             .then(|| format!("has another header, though the profile's invalidation is {mode}"))
     }
 }
