@@ -1,10 +1,13 @@
 //! What is refused: thirty kinds of damage and more, each done to an image that is accepted without.
 
+use pycull::pyc::{Magic, source_hash};
 use serde_json::{Value, json};
 use tar::EntryType;
 
-use super::image::{Entry, Image, SOURCE, cache, library_cache, verified};
-use crate::support::pyc::{STDLIB, cache_39};
+use super::image::{CHUNKED, Entry, Image, SOURCE, cache, library_cache, verified};
+use crate::support::builder::SOURCE_MTIME;
+use crate::support::pyc::{MAGIC_39, STDLIB, cache_39, cache_of, hash_cache_39};
+use crate::support::{ImageBuilder, LayerBuilder, pycull};
 
 /// A kind of damage: its name, what does it, and the difference that must be named.
 struct Damage {
@@ -308,9 +311,8 @@ fn to_caches() -> Vec<Damage> {
         )
         .against(&["--profile", "default", "--set", "exclude=[\"**/two.*\"]"]),
         damage("a header changed", &one, "has another header", |image| {
-            let hash = pycull::pyc::source_hash(pycull::pyc::Magic(3425), SOURCE.as_bytes());
-            image.entry(&library_cache("one", 0)).data =
-                crate::support::pyc::hash_cache_39(3, hash, b"one 0");
+            let hash = source_hash(Magic(MAGIC_39), SOURCE.as_bytes());
+            image.entry(&library_cache("one", 0)).data = hash_cache_39(3, hash, b"one 0");
         })
         .against(DEFAULT),
         damage(
@@ -351,7 +353,7 @@ fn to_caches() -> Vec<Damage> {
             &one,
             "is for another interpreter",
             |image| {
-                let cache = crate::support::pyc::cache_of(3424, 1_600_000_000, 9, b"one 0");
+                let cache = cache_of(MAGIC_39 - 1, 1_600_000_000, 9, b"one 0");
                 image.entry(&library_cache("one", 0)).data = cache;
             },
         ),
@@ -514,6 +516,20 @@ fn to_documents() -> Vec<Damage> {
                 image.annotations = json!({"org.example.note": "lost"});
             },
         ),
+        damage(
+            "a layer's annotation lost",
+            "/layers/0/annotations",
+            "is gone",
+            |image| {
+                image.layer_annotations = Value::Null;
+            },
+        ),
+        damage(
+            "a layer's annotation about other bytes",
+            "/layers/0/annotations/io.github.containers.zstd-chunked.manifest-checksum",
+            "describes the bytes that the layer had",
+            |image| image.layer_annotations[CHUNKED] = json!(format!("sha256:{}", "0".repeat(64))),
+        ),
     ]
 }
 
@@ -610,6 +626,28 @@ fn a_wrong_diff_id_is_an_error_that_names_the_image() {
     );
 }
 
+/// Trap 4: docker refuses to push it.
+#[test]
+fn a_hardlink_that_has_a_size_is_a_difference() {
+    let directory = tempfile::tempdir().unwrap();
+    let [old, new] = ["old", "new"].map(|name| directory.path().join(name));
+    let layer = LayerBuilder::new().file("a", "x");
+    ImageBuilder::of([layer.clone().hardlink("b", "a")]).write(&old);
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(EntryType::Link);
+    header.set_path("b").unwrap();
+    header.set_link_name("a").unwrap();
+    header.set_mode(0o644);
+    header.set_mtime(SOURCE_MTIME);
+    header.set_size(1);
+    header.set_cksum();
+    ImageBuilder::of([layer.raw_member(header.as_bytes())]).write(&new);
+    let output = pycull(["verify", old.to_str().unwrap(), new.to_str().unwrap()]);
+    assert_eq!(output.code, Some(1), "{}{}", output.text(), output.stderr);
+    let what = "the size field of hardlink `b` is 1";
+    assert!(output.text().contains(what), "{}", output.text());
+}
+
 #[test]
 fn layers_in_another_order_are_a_difference() {
     let mut before = Image::sound();
@@ -637,7 +675,7 @@ fn settings_need_a_profile_and_one_image_may_be_on_standard_input() {
         verified(&image, &image, &["--set", "levels=[0]"]).code,
         Some(2)
     );
-    crate::support::pycull(["verify", "-", "-"]).refused("standard input");
-    crate::support::pycull(["verify", "-", "-", "--profile", "defualt"]).refused("standard input");
+    pycull(["verify", "-", "-"]).refused("standard input");
+    pycull(["verify", "-", "-", "--profile", "defualt"]).refused("standard input");
     verified(&image, &image, &["--profile", "defualt"]).refused("defualt");
 }

@@ -14,6 +14,9 @@ use crate::support::{ImageBuilder, LayerBuilder, pycull};
 pub const SOURCE: &str = "# source\n";
 const MTIME: u64 = crate::support::builder::SOURCE_MTIME;
 
+/// An annotation with the digest of a zstd:chunked layer's table of contents.
+pub const CHUNKED: &str = "io.github.containers.zstd-chunked.manifest-checksum";
+
 /// A member of a layer.
 #[derive(Clone)]
 pub struct Entry {
@@ -84,6 +87,8 @@ pub struct Image {
     pub history: Value,
     /// Annotations of the manifest.
     pub annotations: Value,
+    /// Annotations of the first layer's descriptor.
+    pub layer_annotations: Value,
     /// Whether the config has another diff_id than the first layer's.
     pub wrong_diff_id: bool,
     pub platforms: Vec<&'static str>,
@@ -108,6 +113,10 @@ impl Image {
             config,
             history,
             annotations: json!({"org.example.note": "kept"}),
+            layer_annotations: json!({
+                CHUNKED: format!("sha256:{}", "0".repeat(64)),
+                "org.example.layer": "kept",
+            }),
             wrong_diff_id: false,
             platforms: vec!["amd64", "arm64"],
         }
@@ -119,6 +128,7 @@ impl Image {
         for layer in &mut image.layers {
             layer.retain(|entry| !entry.path.ends_with(".opt-1.pyc"));
         }
+        image.layer_annotations = json!({"org.example.layer": "kept"});
         image
     }
 
@@ -156,6 +166,8 @@ impl Image {
     fn builder(&self) -> ImageBuilder {
         let mut image = ImageBuilder::of(self.layers.iter().map(|layer| built(layer)));
         image.manifest["annotations"] = self.annotations.clone();
+        let annotations = self.layer_annotations.clone();
+        let image = image.edit_layer(0, |layer| layer["annotations"] = annotations);
         image.edit_config(|config| {
             config["config"] = self.config.clone();
             config["history"] = self.history.clone();
