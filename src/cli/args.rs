@@ -247,8 +247,9 @@ pub(crate) struct Compare {
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The images need not be pycull's. Caches may go; one that comes must be fresh, and one that was fresh must
-still be. All else must be the same: each file's content and metadata, the config, the history.
+The images need not be pycull's. Caches may go; one that comes must be fresh, and one that was
+fresh must still be. All else must be the same: each file's content and metadata, the config, the
+history.
 
 Examples:
   pycull verify app.tar app-small.tar

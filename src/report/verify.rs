@@ -81,9 +81,9 @@ fn caches(image: &VerifyImage) -> String {
 fn verdict(image: &VerifyImage) -> String {
     match (image.verdict, image.differences.len()) {
         (Verdict::Same, _) => "same: nothing but bytecode differs".to_owned(),
-        (Verdict::Different, 1) => "different: 1 difference that is not bytecode's".to_owned(),
+        (Verdict::Different, 1) => "different: 1 difference that is not allowed".to_owned(),
         (Verdict::Different, count) => {
-            format!("different: {count} differences that are not bytecode's")
+            format!("different: {count} differences that are not allowed")
         }
     }
 }
@@ -131,7 +131,7 @@ mod tests {
         compared 12345 paths and 180.9 MB of content
         caches: 600 removed, 0 added, 12 changed
 
-        different: 4 differences that are not bytecode's
+        different: 4 differences that are not allowed
         "#);
         insta::assert_snapshot!(markdown::render(&document), @r#"
         > **warning:** only one of the images has linux/arm64/v8
@@ -151,7 +151,7 @@ mod tests {
 
         caches: 600 removed, 0 added, 12 changed
 
-        **different: 4 differences that are not bytecode's**
+        **different: 4 differences that are not allowed**
         "#);
     }
 

@@ -521,7 +521,7 @@ fn to_documents() -> Vec<Damage> {
             "/layers/0/annotations",
             "is gone",
             |image| {
-                image.layer_annotations = Value::Null;
+                image.layer_annotations = json!({});
             },
         ),
         damage(
