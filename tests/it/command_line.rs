@@ -245,6 +245,7 @@ fn json_follows_the_published_schemas() {
             ("minimize", vec!["minimize", image, "--dry-run"]),
             ("minimize", vec!["minimize", image, "--output", &target]),
             ("compare", vec!["compare", image, &target]),
+            ("verify", vec!["verify", image, &target]),
         ] {
             let document = pycull(arguments.iter().copied().chain(["--format", "json"]))
                 .success()
