@@ -24,7 +24,12 @@ pub(crate) fn run(args: &Verify, printer: &Printer) -> anyhow::Result<Outcome> {
     let sides = ((&before, &*args.before), (&after, &*args.after));
     let report = pipeline::verify(sides.0, sides.1, profile.as_ref(), &options)?;
     bars.clear();
-    printer.report(Stream::Out, &report, || document(&report, settings.detail))?;
+    printer.report(
+        Stream::Out,
+        &report,
+        || document(&report, settings.detail),
+        Vec::new,
+    )?;
     Ok(match report.is_same() {
         true => Outcome::Done,
         false => Outcome::Refused,

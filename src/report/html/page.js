@@ -2,7 +2,9 @@
 (() => {
   const NAME = 0, BYTES = 1, FILES = 2, CLASS = 3, PARTS = 4;
   // Areas below this many square pixels, and levels below this one, are not drawn.
-  const SMALLEST = 30, DEEPEST = 3, HEADING = 17;
+  const SMALLEST = 60, DEEPEST = 3, HEADING = 17;
+  // Most areas within areas: a browser takes its time for many elements.
+  const MOST = 1000;
 
   const size = (bytes) => {
     let unit = 0, number = bytes;
@@ -62,6 +64,7 @@
       this.shown.clear();
       const pieces = document.createDocumentFragment();
       const box = { x: 0, y: 0, w: this.areas.clientWidth, h: this.areas.clientHeight };
+      this.left = MOST;
       this.place(this.top, box, [], pieces);
       const first = pieces.firstElementChild;
       if (first) first.tabIndex = 0;
@@ -73,11 +76,12 @@
     place(area, box, way, pieces) {
       for (const [part, at] of layout(area[PARTS] || [], area[BYTES], box)) {
         // What lies directly in the one that is open is always there, however small.
-        if (way.length && at.w * at.h < SMALLEST) continue;
+        if (way.length && (at.w * at.h < SMALLEST || this.left <= 0)) continue;
+        this.left -= 1;
         const inside = [...way, part];
         pieces.append(this.piece(part, at, inside));
         const room = { x: at.x + 2, y: at.y + HEADING, w: at.w - 4, h: at.h - HEADING - 2 };
-        if (part[PARTS] && inside.length < DEEPEST && room.w > 24 && room.h > 12) this.place(part, room, inside, pieces);
+        if (part[PARTS] && inside.length < DEEPEST && this.left > 0 && room.w > 24 && room.h > 12) this.place(part, room, inside, pieces);
       }
     }
 

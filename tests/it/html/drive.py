@@ -55,6 +55,8 @@ def look(driver, page):
     seen["moved"] = state()
     keys(Keys.HOME, Keys.ENTER)
     seen["entered"] = state()
+    for _ in range(3):
+        keys(Keys.ESCAPE, Keys.ENTER)
     seen["click_ms"] = driver.execute_script(TIMES, "pycull-open")
     seen["filters"] = [filtered(driver, box) for box in driver.find_elements(By.CSS_SELECTOR, ".filter")]
     seen["pwned"] = driver.execute_script("return window.pwned === undefined ? null : 'yes'")
