@@ -42,7 +42,7 @@ def main():
             before = used()
             for _ in range(int(count)):
                 importlib.reload(imported[0])
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         sys.stderr.write("%s: %s" % (type(error).__name__, error))
         sys.exit(1)
     if task == "list":

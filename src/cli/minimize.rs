@@ -103,7 +103,8 @@ fn cache_directory() -> Option<PathBuf> {
     };
     let base = || {
         let xdg = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute());
-        xdg.or_else(|| Some(variable("HOME")?.join(".cache")))
+        let home = variable("HOME").filter(|path| path.is_absolute());
+        xdg.or_else(|| Some(home?.join(".cache")))
     };
     variable("PYCULL_CACHE_DIR").or_else(|| Some(base()?.join("pycull/compile")))
 }

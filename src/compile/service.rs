@@ -279,8 +279,11 @@ fn compiled(job: &Job, bodies: &BTreeMap<Level, Body>, death: Option<&ProcessFai
 fn remember(known: &mut Answers, level: Level, body: &Body) {
     match body {
         Ok(body) => known.set(level, Answer::Body(Arc::clone(body))),
-        Err(Failure::Source(message)) => known.set(level, Answer::Failure(message.as_str().into())),
-        Err(Failure::Worker(_) | Failure::Answer(_)) => {}
+        // It may have been this machine's memory that was short.
+        Err(Failure::Source(message)) if !message.starts_with("MemoryError") => {
+            known.set(level, Answer::Failure(message.as_str().into()));
+        }
+        Err(_) => {}
     }
 }
 

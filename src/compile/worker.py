@@ -27,8 +27,7 @@ def main():
         try:
             code = compile(source, path, "exec", dont_inherit=True, optimize=level)
             return b"\0", marshal.dumps(code)
-        except (KeyboardInterrupt, MemoryError):
-            # Of this process, not of the source.
+        except KeyboardInterrupt:
             raise
         except BaseException as error:
             text = "%s: %s" % (type(error).__name__, error)

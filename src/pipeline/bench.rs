@@ -107,10 +107,23 @@ impl CannotMeasure {
                     .to_owned(),
             ),
             // There is no other interpreter to choose.
-            Self::Interpreter(error @ NoInterpreter::Undefended) => error.hint(),
-            Self::Interpreter(NoInterpreter::Unusable(
-                error @ InterpreterError::Directory { .. },
-            )) => error.hint(),
+            Self::Interpreter(NoInterpreter::Start { .. }) => {
+                Some("programs must be able to run from TMPDIR (no noexec)".to_owned())
+            }
+            Self::Interpreter(error @ (NoInterpreter::Undefended | NoInterpreter::Directory(_))) => {
+                error.hint()
+            }
+            Self::Interpreter(NoInterpreter::Unusable(error))
+            | Self::Bench(BenchError::Interpreter(error))
+                if matches!(error, InterpreterError::Directory { .. } | InterpreterError::Write { .. }) =>
+            {
+                error.hint()
+            }
+            Self::Bench(BenchError::Run { failure, .. })
+                if failure.stderr.contains("No module named") =>
+            {
+                Some("`pycull inspect` lists the trees of modules that the image has".to_owned())
+            }
             Self::Bench(BenchError::NoSource { .. }) => {
                 Some("name another module with `--module`".to_owned())
             }

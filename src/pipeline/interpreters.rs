@@ -87,6 +87,7 @@ impl NoInterpreter {
                 "run pycull where the kernel or the container engine allows one of them, or trust the image with `--sandbox off`"
                     .to_owned(),
             ),
+            Self::Directory(_) => Some("set TMPDIR to a directory that can be written to".to_owned()),
             Self::Start { .. } => Some(
                 "programs must be able to run from TMPDIR (no noexec); or name an interpreter with `--python`"
                     .to_owned(),

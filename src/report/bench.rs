@@ -39,7 +39,10 @@ fn push_interpreter(document: &mut Document, tree: &BenchTree, detail: Detail) {
     if detail == Detail::All {
         document.line(format!("confined by {}", tree.sandbox));
     }
-    document.line(format!("medians of {} runs each", tree.rounds));
+    document.line(match tree.rounds {
+        1 => "one run each".to_owned(),
+        rounds => format!("medians of {rounds} runs each"),
+    });
 }
 
 pub(super) fn reloads(tree: &BenchTree) -> String {

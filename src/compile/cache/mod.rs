@@ -71,7 +71,7 @@ pub enum CacheError {
     },
     /// Others may write to the directory, and so could put any code in images.
     #[error(
-        "others can write to the compile cache `{}` (mode {mode:o}); remove it, or name another directory",
+        "others can write to the compile cache `{}` (mode {mode:o}); take that right from them, or name another directory",
         path.display()
     )]
     WritableByOthers {

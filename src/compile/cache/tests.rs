@@ -362,7 +362,7 @@ fn errors_say_where_and_what_to_do() {
     assert_eq!(
         refused.to_string(),
         format!(
-            "others can write to the compile cache `{}` (mode 777); remove it, or name another directory",
+            "others can write to the compile cache `{}` (mode 777); take that right from them, or name another directory",
             directory.path().display()
         )
     );

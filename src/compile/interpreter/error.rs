@@ -133,7 +133,8 @@ impl InterpreterError {
             Self::Directory { .. } => {
                 Some("set TMPDIR to a directory with a plainer name".to_owned())
             }
-            Self::Host { .. } | Self::Emulator { .. } | Self::Read(_) | Self::Write { .. } => None,
+            Self::Write { .. } => Some("set TMPDIR to a directory on a disk with room".to_owned()),
+            Self::Host { .. } | Self::Emulator { .. } | Self::Read(_) => None,
             _ => Some(python.to_owned()),
         }
     }

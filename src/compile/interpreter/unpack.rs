@@ -56,7 +56,7 @@ impl Closure {
             .as_os_str()
             .as_bytes()
             .iter()
-            .any(|byte| b":;$".contains(byte))
+            .any(|byte| b":;$\n".contains(byte))
         {
             return Err(InterpreterError::Directory { path: directory });
         }
