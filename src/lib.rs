@@ -16,6 +16,7 @@ pub mod report;
 pub mod rewrite;
 pub mod rootfs;
 pub mod scan;
+pub mod scratch;
 pub mod situations;
 pub mod tar;
 pub mod transport;

@@ -19,6 +19,7 @@ mod image;
 mod limit;
 mod printer;
 mod progress;
+mod signals;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,12 @@ pub(crate) fn run() -> ExitCode {
     // A usage error ends the process here, with exit code 2.
     let args = Args::parse();
     let printer = Printer::new(Settings::new(&args.common));
+    if let Err(error) = signals::watch() {
+        return report_failure(
+            &anyhow::Error::new(error).context("cannot watch for signals"),
+            &printer,
+        );
+    }
     match dispatch(&args.verb, &printer) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Refused) => ExitCode::from(1),

@@ -5,8 +5,6 @@ use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use tempfile::TempDir;
-
 use super::summary::path_text;
 use crate::compile::cache::CompileCache;
 use crate::compile::interpreter::{
@@ -23,6 +21,7 @@ use crate::pyc::{CpythonVersion, Magic};
 use crate::report::model::InterpreterRow;
 use crate::rootfs::MemberId;
 use crate::scan::LayerError;
+use crate::scratch::Scratch;
 
 /// Why there is no interpreter for a version.
 #[derive(Debug, thiserror::Error)]
@@ -299,9 +298,6 @@ pub(super) fn sees_files(path: &str) -> String {
     )
 }
 
-pub(super) fn temporary_directory() -> Result<TempDir, NoInterpreter> {
-    tempfile::Builder::new()
-        .prefix("pycull-")
-        .tempdir()
-        .map_err(NoInterpreter::Directory)
+pub(super) fn temporary_directory() -> Result<Scratch, NoInterpreter> {
+    Scratch::new("pycull-", None).map_err(NoInterpreter::Directory)
 }

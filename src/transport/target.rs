@@ -7,7 +7,6 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use super::archive::Archive;
 use super::error::TransportError;
@@ -17,6 +16,7 @@ use super::place::{create, sync};
 use super::reference::{Reference, Selector, Transport};
 use super::source::{DockerForm, Medium, Source, archive_medium};
 use super::{docker_archive, oci_archive, oci_layout};
+use crate::scratch::Scratch;
 
 /// How the names of private directories begin.
 const STAGING_PREFIX: &str = ".pycull-";
@@ -45,7 +45,7 @@ pub struct Target {
     place: Place,
     name: Option<Selector>,
     docker_names: Vec<String>,
-    staging: TempDir,
+    staging: Scratch,
 }
 
 /// An image that was written.
@@ -330,25 +330,24 @@ fn check_archive(
     }
 }
 
-fn stage(place: &Place) -> Result<TempDir, TransportError> {
+fn stage(place: &Place) -> Result<Scratch, TransportError> {
     let directory = match place {
         Place::NewLayout(path) | Place::File(path) => oci_layout::parent(path).to_owned(),
         Place::Layout(path) => path.clone(),
         Place::Special(_) | Place::Stream => std::env::temp_dir(),
     };
-    tempfile::Builder::new()
-        .prefix(STAGING_PREFIX)
-        .tempdir_in(&directory)
-        .map_err(|error| {
-            // tempfile's own message names a directory that never was.
-            let cause = io::Error::from(error.kind());
-            TransportError::io("write to directory", &directory)(cause)
-        })
+    Scratch::new(STAGING_PREFIX, Some(&directory)).map_err(|error| {
+        // tempfile's own message names a directory that never was.
+        let cause = io::Error::from(error.kind());
+        TransportError::io("write to directory", &directory)(cause)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use tempfile::TempDir;
 
     use super::super::output::check_complete;
     use super::super::testing::{LAYOUT_PATHS, image, listing, refer, two_platforms};

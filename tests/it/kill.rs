@@ -319,3 +319,33 @@ fn copy_tree(from: &Path, to: &Path) {
     let from: PathBuf = from.join(".");
     tool("cp", ["-R".as_ref(), from.as_os_str(), to.as_os_str()]).success();
 }
+
+/// Told to end, and not killed, it takes its temporary directories along.
+#[test]
+fn what_is_told_to_end_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let [temporary, outputs] = ["temporary", "outputs"].map(|name| {
+        let path = directory.path().join(name);
+        fs::create_dir(&path).unwrap();
+        path
+    });
+    let entries = |path: &Path| fs::read_dir(path).unwrap().count();
+    for signal in ["TERM", "INT", "HUP"] {
+        let mut pycull = pycull_command()
+            .args(["minimize", "--profile", "all", "--no-cache", "--output"])
+            .args([&outputs.join("out.tar"), &real_image("py3.9")])
+            .env("TMPDIR", &temporary)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        // It compiles once it has unpacked the interpreter.
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while entries(&temporary) == 0 {
+            assert!(Instant::now() < deadline && pycull.try_wait().unwrap().is_none());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        tool("kill", ["-s", signal, &pycull.id().to_string()]).success();
+        assert!(pycull.wait().unwrap().signal().is_some(), "{signal}");
+        assert_eq!((entries(&temporary), entries(&outputs)), (0, 0), "{signal}");
+    }
+}

@@ -4,8 +4,6 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::compile::SCRIPT;
-
 /// Goes into every key. Another number for another form of entries, or of code bodies: no entry of
 /// the old form is found then, and trimming removes them in time.
 const VERSION: &[u8] = b"pycull compile cache 1\n";
@@ -38,7 +36,6 @@ impl Key {
         // Every part has a fixed length but the last, so no two lists of parts are the same bytes.
         let mut hasher = Sha256::new();
         hasher.update(VERSION);
-        hasher.update(Sha256::digest(SCRIPT));
         hasher.update(interpreter);
         hasher.update([u8::from(debug_ranges)]);
         hasher.update(source_sha256);
