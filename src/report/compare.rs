@@ -29,7 +29,7 @@ pub fn document(report: &CompareReport) -> Document {
 }
 
 fn layer_table(image: &CompareImage) -> Table {
-    let mut rows: Vec<_> = image.layers.iter().enumerate().map(layer_row).collect();
+    let mut rows: Vec<_> = image.layers.iter().map(layer_row).collect();
     let totals = &image.totals;
     rows.push(vec![
         Cell::word("total"),
@@ -56,13 +56,13 @@ fn layer_table(image: &CompareImage) -> Table {
     }
 }
 
-fn layer_row((index, layer): (usize, &CompareLayer)) -> Vec<Cell> {
+fn layer_row(layer: &CompareLayer) -> Vec<Cell> {
     let bytes = |side: &Option<ComparedLayer>, of: fn(&ComparedLayer) -> u64| match side {
         Some(layer) => Cell::word(size::bytes(of(layer))),
         None => Cell::word("-"),
     };
     vec![
-        Cell::number(index + 1),
+        Cell::word(layer_numbers(layer)),
         bytes(&layer.before, |layer| layer.compressed_bytes),
         bytes(&layer.after, |layer| layer.compressed_bytes),
         difference(layer.compressed_difference),
@@ -70,6 +70,19 @@ fn layer_row((index, layer): (usize, &CompareLayer)) -> Vec<Cell> {
         bytes(&layer.after, |layer| layer.uncompressed_bytes),
         difference(layer.uncompressed_difference),
     ]
+}
+
+/// A layer's number before and after, once where it is the same.
+fn layer_numbers(layer: &CompareLayer) -> String {
+    let number = |side: &Option<ComparedLayer>| {
+        let layer = side.as_ref();
+        layer.map_or_else(|| "-".to_owned(), |layer| layer.index.to_string())
+    };
+    let (before, after) = (number(&layer.before), number(&layer.after));
+    match before == after {
+        true => before,
+        false => format!("{before} → {after}"),
+    }
 }
 
 fn difference(bytes: i64) -> Cell {
@@ -156,7 +169,7 @@ mod tests {
 
         layer  compressed    after  difference  unpacked     after  difference
             1     90.3 MB  60.3 MB    -30.0 MB  270.9 MB  180.9 MB    -90.0 MB
-            2           -    512 B      +512 B         -    1.5 kB     +1.5 kB
+        - → 2           -    512 B      +512 B         -    1.5 kB     +1.5 kB
         total     90.3 MB  60.3 MB    -30.0 MB  270.9 MB  180.9 MB    -90.0 MB
 
         bytecode  files    size  after    size  difference
@@ -177,7 +190,7 @@ mod tests {
         | layer | compressed | after | difference | unpacked | after | difference |
         | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
         | 1 | 90.3 MB | 60.3 MB | -30.0 MB | 270.9 MB | 180.9 MB | -90.0 MB |
-        | 2 | - | 512 B | +512 B | - | 1.5 kB | +1.5 kB |
+        | - → 2 | - | 512 B | +512 B | - | 1.5 kB | +1.5 kB |
         | total | 90.3 MB | 60.3 MB | -30.0 MB | 270.9 MB | 180.9 MB | -90.0 MB |
 
         | bytecode | files | size | after | size | difference |

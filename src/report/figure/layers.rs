@@ -29,11 +29,18 @@ pub fn compare(images: &[CompareImage]) -> String {
     let charts: Vec<(String, Vec<Bar<'_>>)> = images
         .iter()
         .map(|image| {
-            let pairs = image.layers.iter().enumerate();
-            let bars = pairs.flat_map(|(index, layer)| {
-                let number = index + 1;
-                let before = bar(layer.before.as_ref(), format!("layer {number} before"));
-                [before, bar(layer.after.as_ref(), "after".to_owned())]
+            let bars = image.layers.iter().flat_map(|layer| {
+                let before = bar(layer.before.as_ref(), "before");
+                // Beside its own layer before, a layer needs no name.
+                let is_named = match (&layer.before, &layer.after) {
+                    (Some(before), Some(after)) => before.index != after.index,
+                    _ => true,
+                };
+                let mut after = bar(layer.after.as_ref(), "after");
+                if let Some(after) = after.as_mut().filter(|_| !is_named) {
+                    after.label = "after".to_owned();
+                }
+                [before, after]
             });
             let title = format!("layers, unpacked, {}", image.platform);
             (title, bars.flatten().collect())
@@ -42,9 +49,9 @@ pub fn compare(images: &[CompareImage]) -> String {
     chart(&charts)
 }
 
-fn bar(layer: Option<&ComparedLayer>, label: String) -> Option<Bar<'_>> {
+fn bar<'a>(layer: Option<&'a ComparedLayer>, side: &str) -> Option<Bar<'a>> {
     layer.map(|layer| Bar {
-        label,
+        label: format!("layer {} {side}", layer.index),
         bytes: layer.uncompressed_bytes,
         levels: &layer.levels,
     })
@@ -121,5 +128,20 @@ mod tests {
         // One pair, one alone, and the legend.
         assert_eq!(figure.matches("class=\"other\"").count(), 4, "{figure}");
         assert_eq!(compare(&[]).matches("class=\"other\"").count(), 1);
+    }
+
+    #[test]
+    fn bars_are_named_by_the_layers_of_their_own_image() {
+        let mut image = samples::compare().images.remove(0);
+        let labels = |image: &CompareImage| {
+            let figure = compare(std::slice::from_ref(image));
+            let texts = figure.split("text-anchor=\"end\">").skip(1);
+            let labels = texts.filter_map(|text| text.split('<').next());
+            labels.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(labels(&image), ["layer 1 before", "after", "layer 2 after"]);
+        image.layers[0].after.as_mut().unwrap().index = 3;
+        let moved = ["layer 1 before", "layer 3 after", "layer 2 after"];
+        assert_eq!(labels(&image), moved);
     }
 }

@@ -24,7 +24,7 @@ pub struct CompareReport {
 pub struct CompareImage {
     /// For example `linux/amd64`.
     pub platform: String,
-    /// Layers side by side, lowest first.
+    /// Layers side by side, lowest first: the same ones, else those that share most of what is in the smaller.
     pub layers: Vec<CompareLayer>,
     /// All layers together.
     pub totals: CompareTotals,
@@ -37,9 +37,9 @@ pub struct CompareImage {
 /// A layer of each image, side by side.
 #[derive(Debug, Clone, Serialize)]
 pub struct CompareLayer {
-    /// The layer of the image before.
+    /// The layer of the image before; none where the other was inserted.
     pub before: Option<ComparedLayer>,
-    /// The layer of the image after.
+    /// The layer of the image after; none where the other was dropped.
     pub after: Option<ComparedLayer>,
     /// Bytes more in the blob.
     pub compressed_difference: i64,

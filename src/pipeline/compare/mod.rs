@@ -1,5 +1,7 @@
 //! `compare`: how two images differ in size.
 
+mod align;
+
 use std::collections::HashMap;
 
 use super::pairs::{pairs, unmatched};
@@ -11,6 +13,7 @@ use crate::report::model::{
     CompareImage, CompareLayer, CompareLevels, CompareReport, CompareTotals, ComparedLayer, Pull,
 };
 use crate::transport::Source;
+use align::{LayerContent, align};
 
 /// Compares the images of each platform that both sources have. Each source comes with its
 /// reference as the user wrote it.
@@ -42,7 +45,6 @@ pub fn compare(
 type Side<'a> = (&'a Image, &'a Inventory);
 
 fn compare_images(before: Side<'_>, after: Side<'_>) -> CompareImage {
-    let (old, new) = (compared_layers(before.1), compared_layers(after.1));
     let sum = |side: Side<'_>| {
         let layers = summary::levels_by_layer(side.1).into_iter();
         let total = layers.fold([Sizes::default(); 3], |sum, layer| {
@@ -56,7 +58,7 @@ fn compare_images(before: Side<'_>, after: Side<'_>) -> CompareImage {
     CompareImage {
         platform: after.0.platform.to_string(),
         totals: totals(before, after),
-        layers: side_by_side(old, new),
+        layers: side_by_side(before.1, after.1),
         levels: CompareLevels {
             before: sum(before),
             after: sum(after),
@@ -79,23 +81,24 @@ fn compared_layers(inventory: &Inventory) -> Vec<ComparedLayer> {
         .collect()
 }
 
-fn side_by_side(before: Vec<ComparedLayer>, after: Vec<ComparedLayer>) -> Vec<CompareLayer> {
-    let rows = before.len().max(after.len());
-    let (mut before, mut after) = (before.into_iter(), after.into_iter());
-    (0..rows)
-        .map(|_| {
-            let (before, after) = (before.next(), after.next());
+fn side_by_side(before: &Inventory, after: &Inventory) -> Vec<CompareLayer> {
+    let (old, new) = (compared_layers(before), compared_layers(after));
+    let contents = |inventory: &Inventory| {
+        let layers = inventory.layers.iter();
+        layers.map(LayerContent::new).collect::<Vec<_>>()
+    };
+    align(&contents(before), &contents(after))
+        .into_iter()
+        .map(|(before, after)| {
+            let (before, after) = (before.map(|at| &old[at]), after.map(|at| &new[at]));
             let difference = |bytes: fn(&ComparedLayer) -> u64| {
-                signed_difference(
-                    before.as_ref().map_or(0, bytes),
-                    after.as_ref().map_or(0, bytes),
-                )
+                signed_difference(before.map_or(0, bytes), after.map_or(0, bytes))
             };
             CompareLayer {
                 compressed_difference: difference(|layer| layer.compressed_bytes),
                 uncompressed_difference: difference(|layer| layer.uncompressed_bytes),
-                before,
-                after,
+                before: before.cloned(),
+                after: after.cloned(),
             }
         })
         .collect()

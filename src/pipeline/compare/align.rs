@@ -1,0 +1,244 @@
+//! Lining up the layers of two images, so that a layer that came or went does not push all others
+//! out of line.
+
+use std::collections::HashMap;
+
+use crate::rootfs::path;
+use crate::scan::LayerScan;
+use crate::tar::{BLOCK, Kind};
+
+/// What a layer is known by.
+pub(super) struct LayerContent {
+    diff_id: String,
+    /// What each file weighs: its bytes and its header's, so that an empty one weighs something.
+    weights: HashMap<Vec<u8>, u64>,
+    weight: u64,
+}
+
+impl LayerContent {
+    pub(super) fn new(scan: &LayerScan) -> Self {
+        let members = scan.members.iter().filter_map(|member| {
+            let weight = match member.kind {
+                Kind::PaxGlobal => return None,
+                // Nearly every layer has `usr`: it tells layers apart only where there is nothing else.
+                Kind::Directory => 1,
+                _ => member.stored_bytes.saturating_add(BLOCK),
+            };
+            Some((path::clean(&member.path), weight))
+        });
+        Self::of(scan.layer.diff_id.to_string(), members.collect())
+    }
+
+    fn of(diff_id: String, weights: HashMap<Vec<u8>, u64>) -> Self {
+        let weight = weights.values().sum();
+        Self {
+            diff_id,
+            weights,
+            weight,
+        }
+    }
+
+    /// The weight of the paths that both have, by the smaller file where their sizes differ.
+    fn shared(&self, other: &Self) -> u64 {
+        let (few, many) = match self.weights.len() <= other.weights.len() {
+            true => (self, other),
+            false => (other, self),
+        };
+        few.weights
+            .iter()
+            .filter_map(|(path, weight)| Some(*many.weights.get(path)?.min(weight)))
+            .sum()
+    }
+}
+
+/// A layer of the image before and one of the image after, by index; one alone came or went.
+pub(super) type Row = (Option<usize>, Option<usize>);
+
+/// How good it is that layers stand side by side, what matters most first: the weight of those
+/// that are the same, the weight that the others share, and how many are the same, for empty ones.
+type Score = [u64; 3];
+
+/// Lines up layers without changing the order of either image. As many bytes as can be stand beside
+/// their own layer; then, among what is left, beside the layer that shares most with theirs.
+pub(super) fn align(before: &[LayerContent], after: &[LayerContent]) -> Vec<Row> {
+    let score_row = |old| after.iter().map(|new| score(old, new)).collect();
+    let scores: Vec<Vec<Option<Score>>> = before.iter().map(score_row).collect();
+    let best = best_scores(&scores, after.len());
+    let (mut old, mut new) = (0, 0);
+    let mut rows = Vec::new();
+    while old < before.len() && new < after.len() {
+        let paired = scores[old][new].map(|score| sum(score, best[old + 1][new + 1]));
+        if paired == Some(best[old][new]) {
+            rows.push((Some(old), Some(new)));
+            (old, new) = (old + 1, new + 1);
+        } else if best[old + 1][new] == best[old][new] {
+            rows.push((Some(old), None));
+            old += 1;
+        } else {
+            rows.push((None, Some(new)));
+            new += 1;
+        }
+    }
+    rows.extend((old..before.len()).map(|old| (Some(old), None)));
+    rows.extend((new..after.len()).map(|new| (None, Some(new))));
+    rows
+}
+
+/// `None` where the two are different layers. Of the smaller one half must be in the other: so a
+/// layer lines up with what is left of it, and with one that it was merged into.
+fn score(old: &LayerContent, new: &LayerContent) -> Option<Score> {
+    if old.diff_id == new.diff_id {
+        return Some([old.weight, 0, 1]);
+    }
+    let shared = old.shared(new);
+    let enough = shared > 0 && shared.saturating_mul(2) >= old.weight.min(new.weight);
+    enough.then_some([0, shared, 0])
+}
+
+/// The best that can be made of the layers from each pair of indexes on.
+fn best_scores(scores: &[Vec<Option<Score>>], after: usize) -> Vec<Vec<Score>> {
+    let mut best = vec![vec![Score::default(); after + 1]; scores.len() + 1];
+    for old in (0..scores.len()).rev() {
+        for new in (0..after).rev() {
+            let alone = best[old + 1][new].max(best[old][new + 1]);
+            let paired = scores[old][new].map(|score| sum(score, best[old + 1][new + 1]));
+            best[old][new] = paired.map_or(alone, |paired| paired.max(alone));
+        }
+    }
+    best
+}
+
+fn sum(a: Score, b: Score) -> Score {
+    std::array::from_fn(|part| a[part].saturating_add(b[part]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A layer of these files, each a name and its weight; they are its diff_id too.
+    fn layer(files: &[(&str, u64)]) -> LayerContent {
+        let weights = files
+            .iter()
+            .map(|(path, weight)| (path.as_bytes().to_vec(), *weight));
+        LayerContent::of(format!("{files:?}"), weights.collect())
+    }
+
+    fn base() -> LayerContent {
+        layer(&[("bin/sh", 1000), ("usr", 1)])
+    }
+
+    fn python() -> LayerContent {
+        layer(&[("os.py", 300), ("os.0.pyc", 200), ("os.1.pyc", 200)])
+    }
+
+    fn app() -> LayerContent {
+        layer(&[("app.py", 50), ("usr", 1)])
+    }
+
+    /// Rows with layers counted from 1 and 0 for none.
+    fn rows(before: &[LayerContent], after: &[LayerContent]) -> Vec<(usize, usize)> {
+        let number = |index: Option<usize>| index.map_or(0, |index| index + 1);
+        align(before, after)
+            .into_iter()
+            .map(|(old, new)| (number(old), number(new)))
+            .collect()
+    }
+
+    #[test]
+    fn the_same_layers_stand_side_by_side() {
+        let image = || [base(), python(), app()];
+        assert_eq!(rows(&image(), &image()), [(1, 1), (2, 2), (3, 3)]);
+        assert_eq!(rows(&[], &[]), []);
+    }
+
+    #[test]
+    fn an_inserted_layer_moves_no_other() {
+        let before = [base(), app()];
+        assert_eq!(
+            rows(&before, &[python(), base(), app()]),
+            [(0, 1), (1, 2), (2, 3)]
+        );
+        assert_eq!(
+            rows(&before, &[base(), python(), app()]),
+            [(1, 1), (0, 2), (2, 3)]
+        );
+        assert_eq!(
+            rows(&before, &[base(), app(), python()]),
+            [(1, 1), (2, 2), (0, 3)]
+        );
+    }
+
+    #[test]
+    fn a_dropped_layer_stands_alone() {
+        let before = [base(), python(), app()];
+        assert_eq!(rows(&before, &[base(), app()]), [(1, 1), (2, 0), (3, 2)]);
+        assert_eq!(rows(&before, &[app()]), [(1, 0), (2, 0), (3, 1)]);
+        assert_eq!(rows(&before, &[]), [(1, 0), (2, 0), (3, 0)]);
+    }
+
+    #[test]
+    fn a_rewritten_layer_is_known_by_what_is_left_of_it() {
+        let stripped = layer(&[("os.py", 300)]);
+        let after = [base(), stripped, app()];
+        assert_eq!(
+            rows(&[base(), python(), app()], &after),
+            [(1, 1), (2, 2), (3, 3)]
+        );
+    }
+
+    #[test]
+    fn a_file_that_changed_is_shared_as_far_as_the_smaller_goes() {
+        let upgraded = layer(&[("os.py", 280), ("os.0.pyc", 250), ("os.1.pyc", 210)]);
+        assert_eq!(rows(&[python()], &[upgraded]), [(1, 1)]);
+        let another = layer(&[("os.py", 100), ("re.py", 900)]);
+        assert_eq!(rows(&[python()], &[another]), [(1, 0), (0, 1)]);
+    }
+
+    #[test]
+    fn a_merged_layer_stands_beside_what_it_shares_most_with() {
+        let merged = || {
+            layer(&[
+                ("bin/sh", 1000),
+                ("usr", 1),
+                ("os.py", 300),
+                ("os.0.pyc", 200),
+                ("os.1.pyc", 200),
+                ("app.py", 50),
+            ])
+        };
+        let apart = || [app(), python(), base()];
+        assert_eq!(rows(&apart(), &[merged()]), [(1, 0), (2, 0), (3, 1)]);
+        assert_eq!(rows(&[merged()], &apart()), [(0, 1), (0, 2), (1, 3)]);
+        let upper_two = layer(&[("os.py", 300), ("os.0.pyc", 200), ("app.py", 50)]);
+        assert_eq!(
+            rows(&[base(), python(), app()], &[base(), upper_two]),
+            [(1, 1), (2, 2), (3, 0)]
+        );
+    }
+
+    #[test]
+    fn of_reordered_layers_the_larger_stand_side_by_side() {
+        assert_eq!(
+            rows(&[base(), python(), app()], &[python(), base(), app()]),
+            [(0, 1), (1, 2), (2, 0), (3, 3)]
+        );
+    }
+
+    #[test]
+    fn a_layer_stands_beside_itself_rather_than_beside_one_that_holds_it() {
+        let more = layer(&[("app.py", 50), ("usr", 1), ("b.py", 10)]);
+        assert_eq!(rows(&[more, app()], &[app()]), [(1, 0), (2, 1)]);
+    }
+
+    #[test]
+    fn empty_layers_are_lined_up_but_part_no_others() {
+        let empty = || layer(&[]);
+        assert_eq!(rows(&[empty(), base()], &[empty()]), [(1, 1), (2, 0)]);
+        let stripped = || layer(&[("os.py", 300)]);
+        assert_eq!(
+            rows(&[empty(), python()], &[stripped(), empty()]),
+            [(1, 0), (2, 1), (0, 2)]
+        );
+    }
+}
