@@ -227,15 +227,16 @@ impl SandboxChoice {
 #[command(after_help = "\
 Examples:
   pycull compare app.tar app-small.tar
+  pycull compare app.tar default.tar minimal.tar all.tar
   pycull compare main.tar branch.tar --max-growth 2.5%
   pycull compare main.tar branch.tar --max-growth 500kB --format markdown")]
 pub(crate) struct Compare {
     /// The image to compare with
     #[arg(value_name = "BEFORE", value_hint = ValueHint::AnyPath)]
     pub(crate) before: String,
-    /// The image that may be larger or smaller
-    #[arg(value_name = "AFTER", value_hint = ValueHint::AnyPath)]
-    pub(crate) after: String,
+    /// Images that may be larger or smaller; of several each has a column
+    #[arg(value_name = "AFTER", value_hint = ValueHint::AnyPath, required = true)]
+    pub(crate) after: Vec<String>,
     /// Most that the compressed layers may grow: bytes (0, 500kB, 10MiB) or a share (2.5%)
     #[arg(long, value_name = "SIZE|PERCENT")]
     pub(crate) max_growth: Option<Limit>,

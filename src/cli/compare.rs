@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use anyhow::bail;
 use pycull::pipeline;
-use pycull::report::compare::document;
+use pycull::report::compare::{document, sections};
 use pycull::report::figure;
 use pycull::report::html::Figures;
 use pycull::report::model::{CompareImage, CompareLayer, CompareReport};
@@ -18,28 +18,40 @@ use super::printer::{Printer, Stream};
 use super::progress::Bars;
 
 pub(crate) fn run(args: &Compare, printer: &Printer) -> anyhow::Result<Outcome> {
-    if args.before == "-" && args.after == "-" {
+    let references = std::iter::once(&args.before).chain(&args.after);
+    if references.filter(|reference| *reference == "-").count() > 1 {
         bail!("only one of the images can be on standard input");
     }
     let settings = &printer.settings;
-    let (before, after) = (image::open(&args.before)?, image::open(&args.after)?);
+    let before = image::open(&args.before)?;
+    let mut sources = Vec::new();
+    for reference in &args.after {
+        sources.push(image::open(reference)?);
+    }
+    let afters: Vec<_> = sources
+        .iter()
+        .zip(args.after.iter().map(String::as_str))
+        .collect();
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);
-    let report = pipeline::compare((&before, &args.before), (&after, &args.after), &options)?;
+    let report = pipeline::compare((&before, &args.before), &afters, &options)?;
     bars.clear();
     if let Some(file) = &args.figure {
         write_figure(file, &figure::compare(&report.images))?;
     }
-    let drawing = |image| vec![figure::compare(std::slice::from_ref(image))];
-    let figures = report.images.iter().map(|image| Figures {
-        map: None,
-        drawings: drawing(image),
-    });
+    let figures = || {
+        let sections = sections(&report, settings.detail).into_iter();
+        let figures = sections.map(|images| Figures {
+            map: None,
+            drawings: vec![figure::compare(images)],
+        });
+        figures.collect()
+    };
     printer.report(
         Stream::Out,
         &report,
-        || document(&report),
-        || figures.collect(),
+        || document(&report, settings.detail),
+        figures,
     )?;
     Ok(args
         .max_growth

@@ -72,8 +72,12 @@ pub enum PipelineError {
         platform: String,
     },
     /// The images have no platform in common.
-    #[error("the images have no platform in common: before {before}; after {after}")]
+    #[error(
+        "the image before and {reference} have no platform in common: before {before}; after {after}"
+    )]
     NothingToCompare {
+        /// The image after, as it was given.
+        reference: String,
         /// Platforms of the image before.
         before: String,
         /// Platforms of the image after.

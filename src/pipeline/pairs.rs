@@ -6,11 +6,16 @@ use crate::oci::{Image, Node};
 /// An image before and the image after.
 pub(super) type Pair<'a> = (&'a Image, &'a Image);
 
-/// Images of the same platform; two images alone are a pair whatever they are for.
+/// Images of the same platform; two images alone are a pair whatever they are for. `reference` is that of the
+/// one after.
 ///
 /// # Errors
 /// [`PipelineError::NothingToCompare`] where there is no pair.
-pub(super) fn pairs<'a>(before: &'a Node, after: &'a Node) -> Result<Vec<Pair<'a>>, PipelineError> {
+pub(super) fn pairs<'a>(
+    before: &'a Node,
+    after: &'a Node,
+    reference: &str,
+) -> Result<Vec<Pair<'a>>, PipelineError> {
     let (old, new) = (before.images(), after.images());
     if let ([old], [new]) = (&old[..], &new[..]) {
         return Ok(vec![(old, new)]);
@@ -30,6 +35,7 @@ pub(super) fn pairs<'a>(before: &'a Node, after: &'a Node) -> Result<Vec<Pair<'a
         true => Err(PipelineError::NothingToCompare {
             before: platforms(before),
             after: platforms(after),
+            reference: reference.to_owned(),
         }),
     }
 }

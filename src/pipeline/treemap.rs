@@ -79,7 +79,7 @@ fn class_by_name(file: &[u8], trees: &BTreeMap<&[u8], ()>) -> AreaClass {
 }
 
 /// The innermost tree that a file lies in.
-fn tree_of<'a>(file: &'a [u8], trees: &BTreeMap<&[u8], ()>) -> Option<&'a [u8]> {
+pub(super) fn tree_of<'a>(file: &'a [u8], trees: &BTreeMap<&[u8], ()>) -> Option<&'a [u8]> {
     let mut directory = path::parent(file);
     loop {
         if trees.contains_key(directory) {

@@ -34,7 +34,7 @@ pub fn verify(
 ) -> Result<VerifyReport, PipelineError> {
     let root = |side: Named<'_>| open(side.0, options).map_err(|error| of(side, error.into()));
     let (before_root, after_root) = (root(before)?, root(after)?);
-    let pairs = pairs(&before_root, &after_root)?;
+    let pairs = pairs(&before_root, &after_root, after.1)?;
     let mut images = Vec::new();
     for pair in &pairs {
         images.push(verify_pair(before, after, *pair, profile, options)?);

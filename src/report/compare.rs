@@ -1,31 +1,167 @@
-//! How two images differ in size, as a document.
+//! How images differ in size from one before, as a document.
 
+use super::Detail;
 use super::document::{Block, Cell, Column, Document, Table, Tone};
 use super::model::{
-    CompareImage, CompareLayer, CompareLevels, CompareReport, ComparedLayer, Count,
+    CompareImage, CompareLayer, CompareLevels, CompareModule, CompareReport, CompareTree,
+    ComparedLayer, ComparedTree, Count, Levels,
 };
 use super::size;
 
-/// The report as a document: a section for each platform, the totals last in it.
-pub fn document(report: &CompareReport) -> Document {
+/// The report as a document: a section for each platform. Of one image after it has all tables, the
+/// totals last in it; of several a column for each, and in detail a section for each too.
+pub fn document(report: &CompareReport, detail: Detail) -> Document {
     let mut document = Document::default();
     if !report.unmatched.is_empty() {
         document.push(Block::Warning(format!(
-            "only one of the images has {}",
+            "not all of the images have {}",
             report.unmatched.join(", ")
         )));
     }
-    for image in &report.images {
-        document.push(Block::Headline {
-            name: format!("{} → {}", report.before, report.after),
-            facts: vec![image.platform.clone()],
-        });
-        document.table(layer_table(image));
-        document.table(level_table(&image.levels));
-        push_pull(&mut document, image);
-        document.push(Block::Summary(summary(image)));
+    for section in sections(report, detail) {
+        match section {
+            [image] => push_image(&mut document, &report.before, image, detail),
+            images => push_columns(&mut document, &report.before, images),
+        }
     }
     document
+}
+
+/// The images that each headline of the document is about.
+pub fn sections(report: &CompareReport, detail: Detail) -> Vec<&[CompareImage]> {
+    let compared_alike = report.images.chunk_by(have_the_same_before);
+    let mut sections = Vec::new();
+    for images in compared_alike {
+        sections.push(images);
+        if images.len() > 1 && detail == Detail::All {
+            sections.extend(images.chunks(1));
+        }
+    }
+    sections
+}
+
+/// An index can hold two images of one platform.
+fn have_the_same_before(a: &CompareImage, b: &CompareImage) -> bool {
+    let before = |image: &CompareImage| {
+        let totals = &image.totals;
+        (totals.compressed_before, totals.uncompressed_before)
+    };
+    a.platform == b.platform && before(a) == before(b) && a.levels.before == b.levels.before
+}
+
+fn push_image(document: &mut Document, before: &str, image: &CompareImage, detail: Detail) {
+    document.push(Block::Headline {
+        name: format!("{before} → {}", image.after),
+        facts: vec![image.platform.clone()],
+    });
+    document.table(layer_table(image));
+    document.table(level_table(&image.levels));
+    document.table(tree_table(&image.trees, detail));
+    document.table(module_table(&image.modules, detail));
+    push_pull(document, image);
+    document.push(Block::Summary(summary(image)));
+}
+
+/// Most images after in one table: with the image before they fit 80 columns.
+const COLUMNS: usize = 4;
+
+fn push_columns(document: &mut Document, before: &str, images: &[CompareImage]) {
+    let platform = images.first().map(|image| image.platform.clone());
+    document.push(Block::Headline {
+        name: format!("{before} → {} images", images.len()),
+        facts: platform.into_iter().collect(),
+    });
+    for images in images.chunks(COLUMNS) {
+        document.table(column_table(before, images));
+    }
+}
+
+/// A figure of an image before and after.
+type Figure = fn(&CompareImage) -> (u64, u64);
+
+/// The figures of a table with a column for each image; where it is useful, with their difference.
+const FIGURES: [(&str, bool, Figure); 6] = [
+    ("compressed", true, |image| {
+        let totals = &image.totals;
+        (totals.compressed_before, totals.compressed_after)
+    }),
+    ("unpacked", true, |image| {
+        let totals = &image.totals;
+        (totals.uncompressed_before, totals.uncompressed_after)
+    }),
+    ("level 0", false, |image| level_bytes(image, "0")),
+    ("level 1", false, |image| level_bytes(image, "1")),
+    ("level 2", false, |image| level_bytes(image, "2")),
+    ("sources", false, |image| {
+        let sum = |side: fn(&CompareTree) -> &ComparedTree| {
+            image
+                .trees
+                .iter()
+                .map(|tree| side(tree).sources.bytes)
+                .sum()
+        };
+        (sum(|tree| &tree.before), sum(|tree| &tree.after))
+    }),
+];
+
+fn level_bytes(image: &CompareImage, level: &str) -> (u64, u64) {
+    let bytes = |levels: &Levels| levels.get(level).map_or(0, |count| count.bytes);
+    (bytes(&image.levels.before), bytes(&image.levels.after))
+}
+
+fn column_table(before: &str, images: &[CompareImage]) -> Table {
+    let names = images.iter().map(|image| Cell::path(&image.after));
+    let mut rows = vec![row_of("image", Cell::path(before), names)];
+    for (name, with_difference, figure) in FIGURES {
+        let Some(first) = images.first() else {
+            break;
+        };
+        let (before, _) = figure(first);
+        let cells = images.iter().map(|image| {
+            let (before, after) = figure(image);
+            let tone = Tone::of_difference(size::bytes_more(before, after));
+            Cell::word(size::bytes(after)).tone(tone)
+        });
+        rows.push(row_of(name, Cell::word(size::bytes(before)), cells));
+        if with_difference {
+            let differences = images.iter().map(|image| {
+                let (before, after) = figure(image);
+                difference(size::bytes_more(before, after))
+            });
+            rows.push(row_of("difference", Cell::empty(), differences));
+        }
+    }
+    let pull = |bytes: fn(&CompareImage) -> u64| {
+        let cells = images
+            .iter()
+            .map(|image| Cell::word(size::bytes(bytes(image))));
+        cells.collect::<Vec<_>>().into_iter()
+    };
+    rows.push(row_of(
+        "cold pull",
+        Cell::word("-"),
+        pull(|image| image.pull.cold_bytes),
+    ));
+    rows.push(row_of(
+        "warm pull",
+        Cell::word("-"),
+        pull(|image| image.pull.warm_bytes),
+    ));
+    let mut columns = vec![Column::left(""), Column::right("before")];
+    columns.extend(images.iter().map(|_| Column::right("after")));
+    Table {
+        title: None,
+        columns,
+        rows,
+        more: None,
+    }
+}
+
+fn row_of(name: &str, before: Cell, afters: impl Iterator<Item = Cell>) -> Vec<Cell> {
+    [Cell::word(name), before]
+        .into_iter()
+        .chain(afters)
+        .collect()
 }
 
 fn layer_table(image: &CompareImage) -> Table {
@@ -91,7 +227,7 @@ fn difference(bytes: i64) -> Cell {
 
 fn level_table(levels: &CompareLevels) -> Table {
     let row = |level: &str| {
-        let count = |side: &super::model::Levels| side.get(level).copied().unwrap_or_default();
+        let count = |side: &Levels| side.get(level).copied().unwrap_or_default();
         let (before, after) = (count(&levels.before), count(&levels.after));
         if before == after && before == Count::default() {
             return None;
@@ -117,6 +253,93 @@ fn level_table(levels: &CompareLevels) -> Table {
         ],
         rows: ["0", "1", "2"].into_iter().filter_map(row).collect(),
         more: None,
+    }
+}
+
+/// A tree as people read it.
+pub(super) fn tree_name(tree: &CompareTree) -> &str {
+    match tree.path.as_deref() {
+        Some("") => "/",
+        Some(path) => path,
+        None => "no tree",
+    }
+}
+
+/// A row for each kind of file in a tree, as far as it differs; in detail all of them.
+fn tree_table(trees: &[CompareTree], detail: Detail) -> Table {
+    let row = |tree: &CompareTree, what: &str, before: Count, after: Count| {
+        let is_there = before != Count::default() || after != Count::default();
+        let is_wanted = match detail {
+            Detail::Summary => before.bytes != after.bytes,
+            Detail::All => is_there,
+        };
+        is_wanted.then(|| {
+            vec![
+                Cell::path(tree_name(tree)),
+                Cell::word(tree.python.as_deref().unwrap_or("?")),
+                Cell::word(what),
+                Cell::word(size::bytes(before.bytes)),
+                Cell::word(size::bytes(after.bytes)),
+                difference(size::bytes_more(before.bytes, after.bytes)),
+            ]
+        })
+    };
+    let rows = trees.iter().flat_map(|tree| {
+        let (before, after) = (&tree.before, &tree.after);
+        let level = |level: &str| {
+            let count = |side: &ComparedTree| side.levels.get(level).copied().unwrap_or_default();
+            row(tree, &format!("level {level}"), count(before), count(after))
+        };
+        [
+            row(tree, "sources", before.sources, after.sources),
+            level("0"),
+            level("1"),
+            level("2"),
+            row(tree, "sourceless", before.sourceless, after.sourceless),
+        ]
+    });
+    Table {
+        title: None,
+        columns: vec![
+            Column::left("tree"),
+            Column::left("python"),
+            Column::left("files"),
+            Column::right("before"),
+            Column::right("after"),
+            Column::right("difference"),
+        ],
+        rows: rows.flatten().collect(),
+        more: None,
+    }
+}
+
+/// Most modules that a summary lists.
+const LISTED_MODULES: usize = 10;
+
+fn module_table(modules: &[CompareModule], detail: Detail) -> Table {
+    let listed = match detail {
+        Detail::Summary => modules.len().min(LISTED_MODULES),
+        Detail::All => modules.len(),
+    };
+    let row = |module: &CompareModule| {
+        vec![
+            Cell::path(&module.path),
+            Cell::word(size::bytes(module.before_bytes)),
+            Cell::word(size::bytes(module.after_bytes)),
+            difference(module.difference_bytes),
+        ]
+    };
+    let more = modules.len() - listed;
+    Table {
+        title: None,
+        columns: vec![
+            Column::left("modules that changed most"),
+            Column::right("before"),
+            Column::right("after"),
+            Column::right("difference"),
+        ],
+        rows: modules[..listed].iter().map(row).collect(),
+        more: (more > 0).then(|| format!("-v lists {more} more")),
     }
 }
 
@@ -155,15 +378,23 @@ mod tests {
     use super::super::{markdown, samples};
     use super::*;
 
+    fn text(report: &CompareReport, width: Option<u16>, detail: Detail) -> String {
+        let color = false;
+        render(&document(report, detail), Style { color, width })
+    }
+
+    fn summary_at(width: Option<u16>) -> String {
+        text(&samples::compare(), width, Detail::Summary)
+    }
+
+    fn several_at(width: Option<u16>) -> String {
+        text(&samples::compare_several(), width, Detail::Summary)
+    }
+
     #[test]
     fn images_are_side_by_side() {
-        let document = document(&samples::compare());
-        let style = Style {
-            color: false,
-            width: Some(80),
-        };
-        insta::assert_snapshot!(render(&document, style), @r"
-        warning: only one of the images has linux/arm64/v8
+        insta::assert_snapshot!(summary_at(Some(80)), @r"
+        warning: not all of the images have linux/arm64/v8
 
         app.tar → app-small.tar  linux/amd64
 
@@ -176,12 +407,296 @@ mod tests {
         level 0     600  9.0 MB    600  9.0 MB         0 B
         level 1     600  8.0 MB      0     0 B     -8.0 MB
 
+        tree                           python  files      before  after  difference
+        no tree                        ?       level 0     900 B    0 B      -900 B
+        usr/lib/python3.11             3.11    level 1    7.5 MB    0 B     -7.5 MB
+        usr/lib/python3/dist-packages  3.11    level 1  500.0 kB    0 B   -500.0 kB
+
+        modules that changed most                            before    after  difference
+        usr/lib/python3.…/email/_header_value_parser_0.py  400.0 kB  90.0 kB   -310.0 kB
+        usr/lib/python3.…/email/_header_value_parser_1.py  390.0 kB  90.0 kB   -300.0 kB
+        usr/lib/python3.…/email/_header_value_parser_2.py  380.0 kB  90.0 kB   -290.0 kB
+        usr/lib/python3.…/email/_header_value_parser_3.py  370.0 kB  90.0 kB   -280.0 kB
+        usr/lib/python3.…/email/_header_value_parser_4.py  360.0 kB  90.0 kB   -270.0 kB
+        usr/lib/python3.…/email/_header_value_parser_5.py  350.0 kB  90.0 kB   -260.0 kB
+        usr/lib/python3.…/email/_header_value_parser_6.py  340.0 kB  90.0 kB   -250.0 kB
+        usr/lib/python3.…/email/_header_value_parser_7.py  330.0 kB  90.0 kB   -240.0 kB
+        usr/lib/python3.…/email/_header_value_parser_8.py  320.0 kB  90.0 kB   -230.0 kB
+        usr/lib/python3.…/email/_header_value_parser_9.py  310.0 kB  90.0 kB   -220.0 kB
+        -v lists 2 more
+
         a pull of the image after fetches 60.3 MB, or 2.5 kB where the image before is
 
         90.3 MB → 60.3 MB compressed (-33.2 %), 270.9 MB → 180.9 MB unpacked (-33.2 %)
         ");
+        insta::assert_snapshot!(summary_at(Some(60)), @r"
+        warning: not all of the images have linux/arm64/v8
+
+        app.tar → app-small.tar  linux/amd64
+
+        layer  compressed    after  difference  unpacked     after  difference
+            1     90.3 MB  60.3 MB    -30.0 MB  270.9 MB  180.9 MB    -90.0 MB
+        - → 2           -    512 B      +512 B         -    1.5 kB     +1.5 kB
+        total     90.3 MB  60.3 MB    -30.0 MB  270.9 MB  180.9 MB    -90.0 MB
+
+        bytecode  files    size  after    size  difference
+        level 0     600  9.0 MB    600  9.0 MB         0 B
+        level 1     600  8.0 MB      0     0 B     -8.0 MB
+
+        tree            python  files      before  after  difference
+        no tree         ?       level 0     900 B    0 B      -900 B
+        us…/python3.11  3.11    level 1    7.5 MB    0 B     -7.5 MB
+        …dist-packages  3.11    level 1  500.0 kB    0 B   -500.0 kB
+
+        modules that changed most        before    after  difference
+        us…/_header_value_parser_0.py  400.0 kB  90.0 kB   -310.0 kB
+        us…/_header_value_parser_1.py  390.0 kB  90.0 kB   -300.0 kB
+        us…/_header_value_parser_2.py  380.0 kB  90.0 kB   -290.0 kB
+        us…/_header_value_parser_3.py  370.0 kB  90.0 kB   -280.0 kB
+        us…/_header_value_parser_4.py  360.0 kB  90.0 kB   -270.0 kB
+        us…/_header_value_parser_5.py  350.0 kB  90.0 kB   -260.0 kB
+        us…/_header_value_parser_6.py  340.0 kB  90.0 kB   -250.0 kB
+        us…/_header_value_parser_7.py  330.0 kB  90.0 kB   -240.0 kB
+        us…/_header_value_parser_8.py  320.0 kB  90.0 kB   -230.0 kB
+        us…/_header_value_parser_9.py  310.0 kB  90.0 kB   -220.0 kB
+        -v lists 2 more
+
+        a pull of the image after fetches 60.3 MB, or 2.5 kB where the image before is
+
+        90.3 MB → 60.3 MB compressed (-33.2 %), 270.9 MB → 180.9 MB unpacked (-33.2 %)
+        ");
+        insta::assert_snapshot!(summary_at(Some(120)), @r"
+        warning: not all of the images have linux/arm64/v8
+
+        app.tar → app-small.tar  linux/amd64
+
+        layer  compressed    after  difference  unpacked     after  difference
+            1     90.3 MB  60.3 MB    -30.0 MB  270.9 MB  180.9 MB    -90.0 MB
+        - → 2           -    512 B      +512 B         -    1.5 kB     +1.5 kB
+        total     90.3 MB  60.3 MB    -30.0 MB  270.9 MB  180.9 MB    -90.0 MB
+
+        bytecode  files    size  after    size  difference
+        level 0     600  9.0 MB    600  9.0 MB         0 B
+        level 1     600  8.0 MB      0     0 B     -8.0 MB
+
+        tree                           python  files      before  after  difference
+        no tree                        ?       level 0     900 B    0 B      -900 B
+        usr/lib/python3.11             3.11    level 1    7.5 MB    0 B     -7.5 MB
+        usr/lib/python3/dist-packages  3.11    level 1  500.0 kB    0 B   -500.0 kB
+
+        modules that changed most                             before    after  difference
+        usr/lib/python3.11/email/_header_value_parser_0.py  400.0 kB  90.0 kB   -310.0 kB
+        usr/lib/python3.11/email/_header_value_parser_1.py  390.0 kB  90.0 kB   -300.0 kB
+        usr/lib/python3.11/email/_header_value_parser_2.py  380.0 kB  90.0 kB   -290.0 kB
+        usr/lib/python3.11/email/_header_value_parser_3.py  370.0 kB  90.0 kB   -280.0 kB
+        usr/lib/python3.11/email/_header_value_parser_4.py  360.0 kB  90.0 kB   -270.0 kB
+        usr/lib/python3.11/email/_header_value_parser_5.py  350.0 kB  90.0 kB   -260.0 kB
+        usr/lib/python3.11/email/_header_value_parser_6.py  340.0 kB  90.0 kB   -250.0 kB
+        usr/lib/python3.11/email/_header_value_parser_7.py  330.0 kB  90.0 kB   -240.0 kB
+        usr/lib/python3.11/email/_header_value_parser_8.py  320.0 kB  90.0 kB   -230.0 kB
+        usr/lib/python3.11/email/_header_value_parser_9.py  310.0 kB  90.0 kB   -220.0 kB
+        -v lists 2 more
+
+        a pull of the image after fetches 60.3 MB, or 2.5 kB where the image before is
+
+        90.3 MB → 60.3 MB compressed (-33.2 %), 270.9 MB → 180.9 MB unpacked (-33.2 %)
+        ");
+        assert_eq!(summary_at(None), summary_at(Some(120)));
+    }
+
+    #[test]
+    fn in_detail_trees_are_whole() {
+        let text = text(&samples::compare(), None, Detail::All);
+        insta::assert_snapshot!(text, @r"
+        warning: not all of the images have linux/arm64/v8
+
+        app.tar → app-small.tar  linux/amd64
+
+        layer  compressed    after  difference  unpacked     after  difference
+            1     90.3 MB  60.3 MB    -30.0 MB  270.9 MB  180.9 MB    -90.0 MB
+        - → 2           -    512 B      +512 B         -    1.5 kB     +1.5 kB
+        total     90.3 MB  60.3 MB    -30.0 MB  270.9 MB  180.9 MB    -90.0 MB
+
+        bytecode  files    size  after    size  difference
+        level 0     600  9.0 MB    600  9.0 MB         0 B
+        level 1     600  8.0 MB      0     0 B     -8.0 MB
+
+        tree                           python  files      before    after  difference
+        no tree                        ?       level 0     900 B      0 B      -900 B
+        usr/lib/python3.11             3.11    sources   12.0 MB  12.0 MB         0 B
+        usr/lib/python3.11             3.11    level 0    8.0 MB   8.0 MB         0 B
+        usr/lib/python3.11             3.11    level 1    7.5 MB      0 B     -7.5 MB
+        usr/lib/python3/dist-packages  3.11    sources    1.5 MB   1.5 MB         0 B
+        usr/lib/python3/dist-packages  3.11    level 0    1.0 MB   1.0 MB         0 B
+        usr/lib/python3/dist-packages  3.11    level 1  500.0 kB      0 B   -500.0 kB
+
+        modules that changed most                              before    after  difference
+        usr/lib/python3.11/email/_header_value_parser_0.py   400.0 kB  90.0 kB   -310.0 kB
+        usr/lib/python3.11/email/_header_value_parser_1.py   390.0 kB  90.0 kB   -300.0 kB
+        usr/lib/python3.11/email/_header_value_parser_2.py   380.0 kB  90.0 kB   -290.0 kB
+        usr/lib/python3.11/email/_header_value_parser_3.py   370.0 kB  90.0 kB   -280.0 kB
+        usr/lib/python3.11/email/_header_value_parser_4.py   360.0 kB  90.0 kB   -270.0 kB
+        usr/lib/python3.11/email/_header_value_parser_5.py   350.0 kB  90.0 kB   -260.0 kB
+        usr/lib/python3.11/email/_header_value_parser_6.py   340.0 kB  90.0 kB   -250.0 kB
+        usr/lib/python3.11/email/_header_value_parser_7.py   330.0 kB  90.0 kB   -240.0 kB
+        usr/lib/python3.11/email/_header_value_parser_8.py   320.0 kB  90.0 kB   -230.0 kB
+        usr/lib/python3.11/email/_header_value_parser_9.py   310.0 kB  90.0 kB   -220.0 kB
+        usr/lib/python3.11/email/_header_value_parser_10.py  300.0 kB  90.0 kB   -210.0 kB
+        usr/lib/python3.11/email/_header_value_parser_11.py  290.0 kB  90.0 kB   -200.0 kB
+
+        a pull of the image after fetches 60.3 MB, or 2.5 kB where the image before is
+
+        90.3 MB → 60.3 MB compressed (-33.2 %), 270.9 MB → 180.9 MB unpacked (-33.2 %)
+        ");
+    }
+
+    #[test]
+    fn of_several_images_each_has_a_column() {
+        insta::assert_snapshot!(several_at(Some(80)), @r"
+        app.tar → 5 images  linux/amd64
+
+                      before          after                    after     after     after
+        image        app.tar  app-small.tar  oci:bui…/app:levels-0-1     b.tar     c.tar
+        compressed   90.3 MB        60.3 MB                  60.3 MB   60.3 MB   60.3 MB
+        difference                 -30.0 MB                 -30.0 MB  -30.0 MB  -30.0 MB
+        unpacked    270.9 MB       180.9 MB                 180.9 MB  180.9 MB  180.9 MB
+        difference                 -90.0 MB                 -90.0 MB  -90.0 MB  -90.0 MB
+        level 0       9.0 MB         9.0 MB                   9.0 MB    9.0 MB    9.0 MB
+        level 1       8.0 MB            0 B                      0 B       0 B       0 B
+        level 2          0 B            0 B                      0 B       0 B       0 B
+        sources      13.5 MB        13.5 MB                  13.5 MB   13.5 MB   13.5 MB
+        cold pull          -        60.3 MB                  60.3 MB   60.3 MB   60.3 MB
+        warm pull          -         2.5 kB                   2.5 kB    2.5 kB    2.5 kB
+
+                      before     after
+        image        app.tar     d.tar
+        compressed   90.3 MB   60.3 MB
+        difference            -30.0 MB
+        unpacked    270.9 MB  180.9 MB
+        difference            -90.0 MB
+        level 0       9.0 MB    9.0 MB
+        level 1       8.0 MB       0 B
+        level 2          0 B       0 B
+        sources      13.5 MB   13.5 MB
+        cold pull          -   60.3 MB
+        warm pull          -    2.5 kB
+        ");
+        insta::assert_snapshot!(several_at(Some(60)), @r"
+        app.tar → 5 images  linux/amd64
+
+                      before       after       after     after     after
+        image        app.tar  app…ll.tar  …evels-0-1     b.tar     c.tar
+        compressed   90.3 MB     60.3 MB     60.3 MB   60.3 MB   60.3 MB
+        difference              -30.0 MB    -30.0 MB  -30.0 MB  -30.0 MB
+        unpacked    270.9 MB    180.9 MB    180.9 MB  180.9 MB  180.9 MB
+        difference              -90.0 MB    -90.0 MB  -90.0 MB  -90.0 MB
+        level 0       9.0 MB      9.0 MB      9.0 MB    9.0 MB    9.0 MB
+        level 1       8.0 MB         0 B         0 B       0 B       0 B
+        level 2          0 B         0 B         0 B       0 B       0 B
+        sources      13.5 MB     13.5 MB     13.5 MB   13.5 MB   13.5 MB
+        cold pull          -     60.3 MB     60.3 MB   60.3 MB   60.3 MB
+        warm pull          -      2.5 kB      2.5 kB    2.5 kB    2.5 kB
+
+                      before     after
+        image        app.tar     d.tar
+        compressed   90.3 MB   60.3 MB
+        difference            -30.0 MB
+        unpacked    270.9 MB  180.9 MB
+        difference            -90.0 MB
+        level 0       9.0 MB    9.0 MB
+        level 1       8.0 MB       0 B
+        level 2          0 B       0 B
+        sources      13.5 MB   13.5 MB
+        cold pull          -   60.3 MB
+        warm pull          -    2.5 kB
+        ");
+        insta::assert_snapshot!(several_at(Some(120)), @r"
+        app.tar → 5 images  linux/amd64
+
+                      before          after                     after     after     after
+        image        app.tar  app-small.tar  oci:build/app:levels-0-1     b.tar     c.tar
+        compressed   90.3 MB        60.3 MB                   60.3 MB   60.3 MB   60.3 MB
+        difference                 -30.0 MB                  -30.0 MB  -30.0 MB  -30.0 MB
+        unpacked    270.9 MB       180.9 MB                  180.9 MB  180.9 MB  180.9 MB
+        difference                 -90.0 MB                  -90.0 MB  -90.0 MB  -90.0 MB
+        level 0       9.0 MB         9.0 MB                    9.0 MB    9.0 MB    9.0 MB
+        level 1       8.0 MB            0 B                       0 B       0 B       0 B
+        level 2          0 B            0 B                       0 B       0 B       0 B
+        sources      13.5 MB        13.5 MB                   13.5 MB   13.5 MB   13.5 MB
+        cold pull          -        60.3 MB                   60.3 MB   60.3 MB   60.3 MB
+        warm pull          -         2.5 kB                    2.5 kB    2.5 kB    2.5 kB
+
+                      before     after
+        image        app.tar     d.tar
+        compressed   90.3 MB   60.3 MB
+        difference            -30.0 MB
+        unpacked    270.9 MB  180.9 MB
+        difference            -90.0 MB
+        level 0       9.0 MB    9.0 MB
+        level 1       8.0 MB       0 B
+        level 2          0 B       0 B
+        sources      13.5 MB   13.5 MB
+        cold pull          -   60.3 MB
+        warm pull          -    2.5 kB
+        ");
+        insta::assert_snapshot!(several_at(None), @r"
+        app.tar → 5 images  linux/amd64
+
+                      before          after                     after     after     after
+        image        app.tar  app-small.tar  oci:build/app:levels-0-1     b.tar     c.tar
+        compressed   90.3 MB        60.3 MB                   60.3 MB   60.3 MB   60.3 MB
+        difference                 -30.0 MB                  -30.0 MB  -30.0 MB  -30.0 MB
+        unpacked    270.9 MB       180.9 MB                  180.9 MB  180.9 MB  180.9 MB
+        difference                 -90.0 MB                  -90.0 MB  -90.0 MB  -90.0 MB
+        level 0       9.0 MB         9.0 MB                    9.0 MB    9.0 MB    9.0 MB
+        level 1       8.0 MB            0 B                       0 B       0 B       0 B
+        level 2          0 B            0 B                       0 B       0 B       0 B
+        sources      13.5 MB        13.5 MB                   13.5 MB   13.5 MB   13.5 MB
+        cold pull          -        60.3 MB                   60.3 MB   60.3 MB   60.3 MB
+        warm pull          -         2.5 kB                    2.5 kB    2.5 kB    2.5 kB
+
+                      before     after
+        image        app.tar     d.tar
+        compressed   90.3 MB   60.3 MB
+        difference            -30.0 MB
+        unpacked    270.9 MB  180.9 MB
+        difference            -90.0 MB
+        level 0       9.0 MB    9.0 MB
+        level 1       8.0 MB       0 B
+        level 2          0 B       0 B
+        sources      13.5 MB   13.5 MB
+        cold pull          -   60.3 MB
+        warm pull          -    2.5 kB
+        ");
+    }
+
+    #[test]
+    fn in_detail_each_of_several_images_has_a_section() {
+        let report = samples::compare_several();
+        let headlines = |detail| {
+            let blocks = document(&report, detail).blocks;
+            let is_headline = |block: &&Block| matches!(block, Block::Headline { .. });
+            blocks.iter().filter(is_headline).count()
+        };
+        for (detail, expected) in [(Detail::Summary, 1), (Detail::All, 6)] {
+            assert_eq!(headlines(detail), expected);
+            assert_eq!(sections(&report, detail).len(), expected);
+        }
+    }
+
+    #[test]
+    fn a_narrow_terminal_is_not_exceeded() {
+        for text in [summary_at(Some(80)), several_at(Some(80))] {
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(80), "{text}");
+        }
+    }
+
+    #[test]
+    fn markdown_has_the_same_tables() {
+        let document = document(&samples::compare(), Detail::Summary);
         insta::assert_snapshot!(markdown::render(&document), @r"
-        > **warning:** only one of the images has linux/arm64/v8
+        > **warning:** not all of the images have linux/arm64/v8
 
         ## `app.tar → app-small.tar`
 
@@ -197,6 +712,27 @@ mod tests {
         | --- | ---: | ---: | ---: | ---: | ---: |
         | level 0 | 600 | 9.0 MB | 600 | 9.0 MB | 0 B |
         | level 1 | 600 | 8.0 MB | 0 | 0 B | -8.0 MB |
+
+        | tree | python | files | before | after | difference |
+        | --- | --- | --- | ---: | ---: | ---: |
+        | `no tree` | ? | level 0 | 900 B | 0 B | -900 B |
+        | `usr/lib/python3.11` | 3.11 | level 1 | 7.5 MB | 0 B | -7.5 MB |
+        | `usr/lib/python3/dist-packages` | 3.11 | level 1 | 500.0 kB | 0 B | -500.0 kB |
+
+        | modules that changed most | before | after | difference |
+        | --- | ---: | ---: | ---: |
+        | `usr/lib/python3.11/email/_header_value_parser_0.py` | 400.0 kB | 90.0 kB | -310.0 kB |
+        | `usr/lib/python3.11/email/_header_value_parser_1.py` | 390.0 kB | 90.0 kB | -300.0 kB |
+        | `usr/lib/python3.11/email/_header_value_parser_2.py` | 380.0 kB | 90.0 kB | -290.0 kB |
+        | `usr/lib/python3.11/email/_header_value_parser_3.py` | 370.0 kB | 90.0 kB | -280.0 kB |
+        | `usr/lib/python3.11/email/_header_value_parser_4.py` | 360.0 kB | 90.0 kB | -270.0 kB |
+        | `usr/lib/python3.11/email/_header_value_parser_5.py` | 350.0 kB | 90.0 kB | -260.0 kB |
+        | `usr/lib/python3.11/email/_header_value_parser_6.py` | 340.0 kB | 90.0 kB | -250.0 kB |
+        | `usr/lib/python3.11/email/_header_value_parser_7.py` | 330.0 kB | 90.0 kB | -240.0 kB |
+        | `usr/lib/python3.11/email/_header_value_parser_8.py` | 320.0 kB | 90.0 kB | -230.0 kB |
+        | `usr/lib/python3.11/email/_header_value_parser_9.py` | 310.0 kB | 90.0 kB | -220.0 kB |
+
+        -v lists 2 more
 
         a pull of the image after fetches 60.3 MB, or 2.5 kB where the image before is
 

@@ -92,10 +92,9 @@ mod tests {
 
     #[test]
     fn compare_reports_fit_their_schema() {
-        check(
-            include_str!("../../docs/schema/compare.json"),
-            &samples::compare(),
-        );
+        let schema = include_str!("../../docs/schema/compare.json");
+        check(schema, &samples::compare());
+        check(schema, &samples::compare_several());
     }
 
     #[test]

@@ -1,69 +1,143 @@
-//! `compare`: how two images differ in size.
+//! `compare`: how images differ in size from one before.
 
 mod align;
+mod modules;
 
 use std::collections::HashMap;
 
-use super::pairs::{pairs, unmatched};
+use super::pairs::{Pair, pairs};
 use super::summary;
 use super::{Options, PipelineError, open, survey};
 use crate::inventory::{Inventory, Sizes};
-use crate::oci::Image;
+use crate::oci::{Image, Node};
 use crate::report::model::{
     CompareImage, CompareLayer, CompareLevels, CompareReport, CompareTotals, ComparedLayer, Pull,
 };
 use crate::transport::Source;
 use align::{LayerContent, align};
+use modules::{ModuleFile, changed_modules, module_files, trees};
 
-/// Compares the images of each platform that both sources have. Each source comes with its
-/// reference as the user wrote it.
+/// Compares the images of the source before with those of each source after, platform by platform.
+/// Each source comes with its reference as the user wrote it.
 ///
 /// # Errors
-/// [`PipelineError`] where an image cannot be read, or there is no pair.
+/// [`PipelineError`] where an image cannot be read, or a source after has none to compare.
 pub fn compare(
     before: (&Source, &str),
-    after: (&Source, &str),
+    afters: &[(&Source, &str)],
     options: &Options<'_>,
 ) -> Result<CompareReport, PipelineError> {
-    let (before_root, after_root) = (open(before.0, options)?, open(after.0, options)?);
-    let pairs = pairs(&before_root, &after_root)?;
+    let before_root = open(before.0, options)?;
+    let mut roots = Vec::new();
+    for (source, _) in afters {
+        roots.push(open(source, options)?);
+    }
+    let paired = pair_up(&before_root, &roots, afters)?;
+    // By platform, so that the image before is read once and not kept.
     let mut images = Vec::new();
-    for (old, new) in &pairs {
-        let old_inventory = survey(&*before.0.store, old, false, options)?;
-        let new_inventory = survey(&*after.0.store, new, false, options)?;
-        images.push(compare_images((old, &old_inventory), (new, &new_inventory)));
+    for old in before_root.images() {
+        let partners: Vec<_> = paired
+            .iter()
+            .zip(afters)
+            .filter_map(|(pairs, after)| Some((partner(pairs, old)?, after)))
+            .collect();
+        if partners.is_empty() {
+            continue;
+        }
+        let old_side = Side::new(old, survey(&*before.0.store, old, false, options)?);
+        for (new, (source, reference)) in partners {
+            let new_side = Side::new(new, survey(&*source.store, new, false, options)?);
+            images.push(compare_images(&old_side, &new_side, reference));
+        }
     }
     Ok(CompareReport {
         schema: "pycull.compare/1",
         before: before.1.to_owned(),
-        after: after.1.to_owned(),
+        after: afters.first().map_or("", |after| after.1).to_owned(),
         images,
-        unmatched: unmatched(&before_root, &after_root, &pairs),
+        unmatched: unmatched(&before_root, &roots, &paired),
     })
 }
 
-type Side<'a> = (&'a Image, &'a Inventory);
+/// The pairs that each source after makes with the one before.
+fn pair_up<'a>(
+    before: &'a Node,
+    roots: &'a [Node],
+    afters: &[(&Source, &str)],
+) -> Result<Vec<Vec<Pair<'a>>>, PipelineError> {
+    let both = roots.iter().zip(afters);
+    both.map(|(root, (_, reference))| pairs(before, root, reference))
+        .collect()
+}
 
-fn compare_images(before: Side<'_>, after: Side<'_>) -> CompareImage {
-    let sum = |side: Side<'_>| {
-        let layers = summary::levels_by_layer(side.1).into_iter();
-        let total = layers.fold([Sizes::default(); 3], |sum, layer| {
+fn partner<'a>(pairs: &[Pair<'a>], image: &Image) -> Option<&'a Image> {
+    let found = pairs.iter().find(|(old, _)| std::ptr::eq(*old, image));
+    found.map(|(_, new)| *new)
+}
+
+/// Platforms that an image has and another lacks, each once.
+fn unmatched(before: &Node, afters: &[Node], paired: &[Vec<Pair<'_>>]) -> Vec<String> {
+    let mut platforms = Vec::new();
+    for (root, pairs) in afters.iter().zip(paired) {
+        let is_paired = |image: &Image| {
+            let mut paired = pairs.iter().flat_map(|(old, new)| [*old, *new]);
+            paired.any(|other| std::ptr::eq(other, image))
+        };
+        for image in before.images().into_iter().chain(root.images()) {
+            let platform = image.platform.to_string();
+            if !is_paired(image) && !platforms.contains(&platform) {
+                platforms.push(platform);
+            }
+        }
+    }
+    platforms
+}
+
+/// One of the two images.
+struct Side<'a> {
+    image: &'a Image,
+    inventory: Inventory,
+    layers: Vec<LayerContent>,
+    modules: Vec<ModuleFile>,
+}
+
+impl<'a> Side<'a> {
+    fn new(image: &'a Image, inventory: Inventory) -> Self {
+        Self {
+            image,
+            layers: inventory.layers.iter().map(LayerContent::new).collect(),
+            modules: module_files(&inventory),
+            inventory,
+        }
+    }
+
+    fn levels(&self) -> [Sizes; 3] {
+        let layers = summary::levels_by_layer(&self.inventory).into_iter();
+        layers.fold([Sizes::default(); 3], |sum, layer| {
             std::array::from_fn(|level| Sizes {
                 files: sum[level].files + layer[level].files,
                 bytes: sum[level].bytes + layer[level].bytes,
             })
-        });
-        summary::levels(total)
-    };
+        })
+    }
+}
+
+fn compare_images(before: &Side<'_>, after: &Side<'_>, reference: &str) -> CompareImage {
     CompareImage {
-        platform: after.0.platform.to_string(),
+        platform: after.image.platform.to_string(),
+        after: reference.to_owned(),
         totals: totals(before, after),
-        layers: side_by_side(before.1, after.1),
+        layers: side_by_side(before, after),
         levels: CompareLevels {
-            before: sum(before),
-            after: sum(after),
+            before: summary::levels(before.levels()),
+            after: summary::levels(after.levels()),
         },
-        pull: pull(before.0, after.0),
+        trees: trees(
+            (&before.inventory, &before.modules),
+            (&after.inventory, &after.modules),
+        ),
+        modules: changed_modules(&before.modules, &after.modules),
+        pull: pull(before.image, after.image),
     }
 }
 
@@ -81,13 +155,10 @@ fn compared_layers(inventory: &Inventory) -> Vec<ComparedLayer> {
         .collect()
 }
 
-fn side_by_side(before: &Inventory, after: &Inventory) -> Vec<CompareLayer> {
-    let (old, new) = (compared_layers(before), compared_layers(after));
-    let contents = |inventory: &Inventory| {
-        let layers = inventory.layers.iter();
-        layers.map(LayerContent::new).collect::<Vec<_>>()
-    };
-    align(&contents(before), &contents(after))
+fn side_by_side(before: &Side<'_>, after: &Side<'_>) -> Vec<CompareLayer> {
+    let old = compared_layers(&before.inventory);
+    let new = compared_layers(&after.inventory);
+    align(&before.layers, &after.layers)
         .into_iter()
         .map(|(before, after)| {
             let (before, after) = (before.map(|at| &old[at]), after.map(|at| &new[at]));
@@ -104,22 +175,16 @@ fn side_by_side(before: &Inventory, after: &Inventory) -> Vec<CompareLayer> {
         .collect()
 }
 
-fn totals(before: Side<'_>, after: Side<'_>) -> CompareTotals {
-    let compressed = (
-        summary::compressed_bytes(before.0),
-        summary::compressed_bytes(after.0),
-    );
-    let uncompressed = (
-        summary::uncompressed_bytes(before.1),
-        summary::uncompressed_bytes(after.1),
-    );
+fn totals(before: &Side<'_>, after: &Side<'_>) -> CompareTotals {
+    let compressed = [before, after].map(|side| summary::compressed_bytes(side.image));
+    let uncompressed = [before, after].map(|side| summary::uncompressed_bytes(&side.inventory));
     CompareTotals {
-        compressed_before: compressed.0,
-        compressed_after: compressed.1,
-        compressed_difference: signed_difference(compressed.0, compressed.1),
-        uncompressed_before: uncompressed.0,
-        uncompressed_after: uncompressed.1,
-        uncompressed_difference: signed_difference(uncompressed.0, uncompressed.1),
+        compressed_before: compressed[0],
+        compressed_after: compressed[1],
+        compressed_difference: signed_difference(compressed[0], compressed[1]),
+        uncompressed_before: uncompressed[0],
+        uncompressed_after: uncompressed[1],
+        uncompressed_difference: signed_difference(uncompressed[0], uncompressed[1]),
     }
 }
 

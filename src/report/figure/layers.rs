@@ -42,7 +42,7 @@ pub fn compare(images: &[CompareImage]) -> String {
                 }
                 [before, after]
             });
-            let title = format!("layers, unpacked, {}", image.platform);
+            let title = format!("layers, unpacked, {}: {}", image.platform, image.after);
             (title, bars.flatten().collect())
         })
         .collect();
@@ -143,5 +143,12 @@ mod tests {
         image.layers[0].after.as_mut().unwrap().index = 3;
         let moved = ["layer 1 before", "layer 3 after", "layer 2 after"];
         assert_eq!(labels(&image), moved);
+    }
+
+    #[test]
+    fn several_images_have_a_chart_each() {
+        let figure = compare(&samples::compare_several().images);
+        assert_eq!(figure.matches("class=\"title\"").count(), 5);
+        assert!(figure.contains("linux/amd64: oci:build/app:levels-0-1<"));
     }
 }

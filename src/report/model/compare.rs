@@ -2,20 +2,20 @@
 
 use serde::Serialize;
 
-use super::Levels;
+use super::{Count, Levels};
 
-/// How two images differ in size.
+/// How images differ in size from one before.
 #[derive(Debug, Clone, Serialize)]
 pub struct CompareReport {
     /// `pycull.compare/1`.
     pub schema: &'static str,
     /// The image before.
     pub before: String,
-    /// The image after.
+    /// The image after; of several the first.
     pub after: String,
-    /// One for each platform that both have.
+    /// One for each platform that the image before and one after have, by platform, then in the order of the images after.
     pub images: Vec<CompareImage>,
-    /// Platforms that only one of the two has.
+    /// Platforms that an image has and another lacks, each once.
     pub unmatched: Vec<String>,
 }
 
@@ -24,12 +24,18 @@ pub struct CompareReport {
 pub struct CompareImage {
     /// For example `linux/amd64`.
     pub platform: String,
+    /// The image after.
+    pub after: String,
     /// Layers side by side, lowest first: the same ones, else those that share most of what is in the smaller.
     pub layers: Vec<CompareLayer>,
     /// All layers together.
     pub totals: CompareTotals,
     /// Bytecode by level over all layers, hidden caches included.
     pub levels: CompareLevels,
+    /// The Python trees of both, by path.
+    pub trees: Vec<CompareTree>,
+    /// The modules that changed most, at most 50.
+    pub modules: Vec<CompareModule>,
     /// What a node must fetch.
     pub pull: Pull,
 }
@@ -86,6 +92,45 @@ pub struct CompareLevels {
     pub before: Levels,
     /// After.
     pub after: Levels,
+}
+
+/// What two images have in one Python tree. All that ships counts, hidden or not; a hardlink has no bytes.
+#[derive(Debug, Clone, Serialize)]
+pub struct CompareTree {
+    /// Its directory; none for what a later layer hides outside of every tree.
+    pub path: Option<String>,
+    /// For example `3.11`, where it is known; after, or else before.
+    pub python: Option<String>,
+    /// In the image before.
+    pub before: ComparedTree,
+    /// In the image after.
+    pub after: ComparedTree,
+    /// Bytes more.
+    pub difference_bytes: i64,
+}
+
+/// One side of a tree; zeros where that image does not have it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ComparedTree {
+    /// Files named `*.py`.
+    pub sources: Count,
+    /// Caches by level.
+    pub levels: Levels,
+    /// Sourceless modules.
+    pub sourceless: Count,
+}
+
+/// A module that two images have in different sizes: its source and its bytecode of all levels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CompareModule {
+    /// The path that its source has or would have.
+    pub path: String,
+    /// Bytes before.
+    pub before_bytes: u64,
+    /// Bytes after.
+    pub after_bytes: u64,
+    /// Bytes more.
+    pub difference_bytes: i64,
 }
 
 /// What a node must fetch to have the image after: manifest, config and layers, each blob once.

@@ -1,0 +1,226 @@
+//! Where the bytes of two images' modules are: by tree and level, and module by module. All that
+//! ships is counted, what a later layer hides too; a hardlink has no bytes of its own.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::super::summary::{self, path_text};
+use super::super::treemap::tree_of;
+use super::signed_difference;
+use crate::inventory::{Inventory, Sizes};
+use crate::pyc::{Level, parse_cache_name};
+use crate::report::model::{CompareModule, CompareTree, ComparedTree};
+use crate::rootfs::{MemberId, path};
+use crate::tar::Kind;
+
+/// What a file is to Python.
+#[derive(Clone, Copy)]
+enum Class {
+    Source,
+    Cache(Level),
+    Sourceless,
+}
+
+/// A file that a layer ships.
+pub(super) struct ModuleFile {
+    /// The path that its module's source has or would have.
+    module: Vec<u8>,
+    class: Class,
+    bytes: u64,
+}
+
+/// The sources, caches and sourceless modules that an image's layers ship.
+pub(super) fn module_files(inventory: &Inventory) -> Vec<ModuleFile> {
+    let visible = inventory.caches.iter().filter_map(|cache| {
+        let class = Class::Cache(cache.level?);
+        Some((cache.source.clone(), class, cache.member))
+    });
+    let hidden = inventory.hidden.iter().filter_map(|cache| {
+        let class = Class::Cache(cache.level?);
+        Some((source_of(&cache.path)?, class, cache.member))
+    });
+    let sourceless = inventory.sourceless.iter().filter_map(|module| {
+        let source = module.path.strip_suffix(b"c")?;
+        Some((source.to_vec(), Class::Sourceless, module.member))
+    });
+    let files = visible.chain(hidden).chain(sourceless);
+    files
+        .chain(sources(inventory))
+        .map(|(module, class, member)| ModuleFile {
+            module,
+            class,
+            bytes: inventory.member(member).stored_bytes,
+        })
+        .collect()
+}
+
+/// The path of the source that a cache is of.
+fn source_of(cache: &[u8]) -> Option<Vec<u8>> {
+    let name = parse_cache_name(path::file_name(cache))?;
+    let directory = path::parent(path::parent(cache));
+    Some(path::join(directory, &name.source_name()))
+}
+
+fn sources(inventory: &Inventory) -> impl Iterator<Item = (Vec<u8>, Class, MemberId)> + '_ {
+    let layers = inventory.layers.iter().enumerate();
+    let members = layers.flat_map(|(layer, scan)| {
+        let members = scan.members.iter().enumerate();
+        members.map(move |(index, member)| (MemberId { layer, index }, member))
+    });
+    members
+        .filter(|(_, member)| {
+            matches!(member.kind, Kind::File | Kind::Hardlink) && member.path.ends_with(b".py")
+        })
+        .map(|(id, member)| {
+            let path = inventory.rootfs.member_path(id, &member.path);
+            (path, Class::Source, id)
+        })
+}
+
+/// What a tree holds in one image.
+#[derive(Clone, Copy, Default)]
+struct TreeSizes {
+    sources: Sizes,
+    levels: [Sizes; 3],
+    sourceless: Sizes,
+}
+
+impl TreeSizes {
+    fn add(&mut self, file: &ModuleFile) {
+        let sizes = match file.class {
+            Class::Source => &mut self.sources,
+            Class::Cache(level) => &mut self.levels[level.index()],
+            Class::Sourceless => &mut self.sourceless,
+        };
+        sizes.add(file.bytes);
+    }
+
+    fn bytes(&self) -> u64 {
+        let sizes = self.levels.iter().chain([&self.sources, &self.sourceless]);
+        sizes.map(|sizes| sizes.bytes).sum()
+    }
+
+    fn described(&self) -> ComparedTree {
+        ComparedTree {
+            sources: summary::count(self.sources),
+            levels: summary::levels(self.levels),
+            sourceless: summary::count(self.sourceless),
+        }
+    }
+}
+
+/// One side of a comparison.
+pub(super) type Modules<'a> = (&'a Inventory, &'a [ModuleFile]);
+
+/// The trees of both images. A file belongs to the innermost tree that either has around it, so
+/// that it is in the same tree on both sides.
+pub(super) fn trees(before: Modules<'_>, after: Modules<'_>) -> Vec<CompareTree> {
+    let found = || before.0.trees.iter().chain(&after.0.trees);
+    let roots: BTreeMap<&[u8], ()> = found().map(|tree| (&*tree.path, ())).collect();
+    // Of two versions the later stays, which is that of the image after.
+    let versions: BTreeMap<&[u8], _> = found()
+        .filter_map(|tree| Some((&*tree.path, tree.version?)))
+        .collect();
+    let mut sizes: BTreeMap<Option<&[u8]>, [TreeSizes; 2]> = BTreeMap::new();
+    for (side, (_, files)) in [before, after].into_iter().enumerate() {
+        for file in files {
+            let tree = tree_of(&file.module, &roots);
+            sizes.entry(tree).or_default()[side].add(file);
+        }
+    }
+    sizes
+        .iter()
+        .map(|(path, [before, after])| CompareTree {
+            path: path.map(path_text),
+            python: path
+                .and_then(|path| versions.get(path))
+                .map(ToString::to_string),
+            before: before.described(),
+            after: after.described(),
+            difference_bytes: signed_difference(before.bytes(), after.bytes()),
+        })
+        .collect()
+}
+
+/// Most modules that a report lists.
+const LISTED_MODULES: usize = 50;
+
+/// The modules whose sources and bytecode grew or shrank most, those that changed most first.
+pub(super) fn changed_modules(before: &[ModuleFile], after: &[ModuleFile]) -> Vec<CompareModule> {
+    let mut sizes: BTreeMap<&[u8], [u64; 2]> = BTreeMap::new();
+    for (side, files) in [before, after].into_iter().enumerate() {
+        for file in files {
+            sizes.entry(&file.module).or_default()[side] += file.bytes;
+        }
+    }
+    let mut changed: Vec<_> = sizes
+        .iter()
+        .filter(|(_, [before, after])| before != after)
+        .collect();
+    // The sort is stable: equal ones stay in the order of their paths.
+    changed.sort_by_key(|(_, [before, after])| Reverse(before.abs_diff(*after)));
+    changed.truncate(LISTED_MODULES);
+    changed
+        .into_iter()
+        .map(|(path, [before, after])| CompareModule {
+            path: path_text(path),
+            before_bytes: *before,
+            after_bytes: *after,
+            difference_bytes: signed_difference(*before, *after),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(module: &str, class: Class, bytes: u64) -> ModuleFile {
+        ModuleFile {
+            module: module.as_bytes().to_vec(),
+            class,
+            bytes,
+        }
+    }
+
+    #[test]
+    fn a_cache_tells_its_source() {
+        let source = source_of(b"usr/lib/__pycache__/os.cpython-39.opt-1.pyc");
+        assert_eq!(source, Some(b"usr/lib/os.py".to_vec()));
+        assert_eq!(source_of(b"usr/lib/__pycache__/os.pyc"), None);
+    }
+
+    #[test]
+    fn modules_that_changed_most_come_first_whichever_way() {
+        let cache = Class::Cache(Level::Zero);
+        let before = [
+            file("a.py", Class::Source, 10),
+            file("a.py", cache, 90),
+            file("b.py", cache, 5),
+            file("same.py", Class::Source, 7),
+        ];
+        let after = [
+            file("a.py", Class::Source, 10),
+            file("b.py", cache, 500),
+            file("c.py", Class::Sourceless, 90),
+            file("same.py", Class::Sourceless, 7),
+        ];
+        let changed: Vec<_> = changed_modules(&before, &after)
+            .into_iter()
+            .map(|module| (module.path, module.difference_bytes))
+            .collect();
+        let expected = [("b.py", 495), ("a.py", -90), ("c.py", 90)];
+        assert_eq!(
+            changed,
+            expected.map(|(path, bytes)| (path.to_owned(), bytes))
+        );
+    }
+
+    #[test]
+    fn a_report_lists_only_so_many_modules() {
+        let many: Vec<_> = (0..60)
+            .map(|number| file(&format!("m{number}.py"), Class::Source, 1))
+            .collect();
+        assert_eq!(changed_modules(&many, &[]).len(), LISTED_MODULES);
+    }
+}
