@@ -8,9 +8,9 @@ use clap_complete::Shell;
 use pycull::compile::sandbox::Mode;
 use pycull::oci::Platform;
 use pycull::oci::compression::CompressionSetting;
+use pycull::report::gate::Gates;
+use pycull::report::limit::Limit;
 use pycull::report::model::FindingKind;
-
-use super::limit::Limit;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 a gate or check said no; 2 the command could not be done.
@@ -105,7 +105,7 @@ pub(crate) enum Verb {
     Inspect(Inspect),
     /// Write an image with only the bytecode that a profile keeps
     Minimize(Minimize),
-    /// Compare two images' layers and bytecode; with a limit, a gate for CI
+    /// Compare the layers and bytecode of images with those of one before; with limits, a gate for CI
     Compare(Compare),
     /// Prove that nothing but bytecode differs between two images
     Verify(Verify),
@@ -226,9 +226,9 @@ impl SandboxChoice {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  pycull compare app.tar app-small.tar
+  pycull compare app.tar app-small.tar --require-shrink
   pycull compare app.tar default.tar minimal.tar all.tar
-  pycull compare main.tar branch.tar --max-growth 2.5%
+  pycull compare main.tar branch.tar --max-growth 2.5% --max-size 150MB --max-bytecode 10%
   pycull compare main.tar branch.tar --max-growth 500kB --format markdown")]
 pub(crate) struct Compare {
     /// The image to compare with
@@ -238,11 +238,31 @@ pub(crate) struct Compare {
     #[arg(value_name = "AFTER", value_hint = ValueHint::AnyPath, required = true)]
     pub(crate) after: Vec<String>,
     /// Most that the compressed layers may grow: bytes (0, 500kB, 10MiB) or a share (2.5%)
-    #[arg(long, value_name = "SIZE|PERCENT")]
+    #[arg(long, value_name = "SIZE|PERCENT", help_heading = "Gates")]
     pub(crate) max_growth: Option<Limit>,
+    /// Most bytes of the compressed layers
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Gates")]
+    pub(crate) max_size: Option<u64>,
+    /// Most bytecode of all levels, hidden or not: bytes, or a share of the unpacked layers
+    #[arg(long, value_name = "SIZE|PERCENT", help_heading = "Gates")]
+    pub(crate) max_bytecode: Option<Limit>,
+    /// Least that the compressed layers must shrink; without a value, at all: put it after the images then
+    #[arg(long, value_name = "SIZE|PERCENT", num_args = 0..=1, default_missing_value = "0", help_heading = "Gates")]
+    pub(crate) require_shrink: Option<Limit>,
     /// Draw the layers before and after as bars, in an SVG file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) figure: Option<PathBuf>,
+}
+
+impl Compare {
+    pub(crate) fn gates(&self) -> Gates {
+        Gates {
+            max_growth: self.max_growth,
+            max_size: self.max_size,
+            max_bytecode: self.max_bytecode,
+            require_shrink: self.require_shrink,
+        }
+    }
 }
 
 /// Arguments of `verify`.
@@ -335,6 +355,16 @@ fn finding_kind(name: &str) -> Result<FindingKind, String> {
     })
 }
 
+/// A size alone.
+fn size(text: &str) -> Result<u64, String> {
+    match text.parse::<Limit>()? {
+        Limit::Bytes(bytes) => Ok(bytes),
+        Limit::Percent(_) => Err(format!(
+            "`{text}` is a share, and there is no whole to take it of"
+        )),
+    }
+}
+
 /// A module's full name.
 fn module(name: &str) -> Result<String, String> {
     let is_word = |part: &str| {
@@ -366,6 +396,32 @@ mod tests {
         assert!(Args::try_parse_from(["pycull", "minimize", "a.tar"]).is_err());
         assert!(Args::try_parse_from(["pycull", "minimize", "a.tar", "--dry-run"]).is_ok());
         assert!(Args::try_parse_from(["pycull", "minimize", "a.tar", "-o", "-"]).is_ok());
+    }
+
+    #[test]
+    fn gates_are_parsed() {
+        let gates = |arguments: &[&str]| {
+            let fixed = ["pycull", "compare", "a", "b"];
+            let args = Args::try_parse_from(fixed.iter().chain(arguments))?;
+            match args.verb {
+                Verb::Compare(args) => Ok::<_, clap::Error>(args.gates()),
+                _ => unreachable!(),
+            }
+        };
+        let shrink = |limit| Gates {
+            require_shrink: Some(limit),
+            ..Gates::default()
+        };
+        assert_eq!(gates(&["c"]).unwrap(), Gates::default());
+        let zero = gates(&["--require-shrink"]).unwrap();
+        assert_eq!(zero, shrink(Limit::Bytes(0)));
+        let share = gates(&["--require-shrink", "5%"]).unwrap();
+        assert_eq!(share, shrink(Limit::Percent(5.0)));
+        let most = gates(&["--max-size", "2kB"]).unwrap().max_size;
+        assert_eq!(most, Some(2000));
+        for wrong in [["--max-size", "5%"], ["--max-bytecode", "much"]] {
+            assert!(gates(&wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

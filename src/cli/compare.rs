@@ -1,19 +1,16 @@
 //! `pycull compare`.
 
-use std::cmp::Reverse;
-
 use anyhow::bail;
 use pycull::pipeline;
 use pycull::report::compare::{document, sections};
 use pycull::report::figure;
+use pycull::report::gate::Gates;
 use pycull::report::html::Figures;
-use pycull::report::model::{CompareImage, CompareLayer, CompareReport};
-use pycull::report::size;
+use pycull::report::model::CompareReport;
 
 use super::Outcome;
 use super::args::Compare;
 use super::image::{self, write_figure};
-use super::limit::Limit;
 use super::printer::{Printer, Stream};
 use super::progress::Bars;
 
@@ -53,55 +50,18 @@ pub(crate) fn run(args: &Compare, printer: &Printer) -> anyhow::Result<Outcome> 
         || document(&report, settings.detail),
         figures,
     )?;
-    Ok(args
-        .max_growth
-        .map_or(Outcome::Done, |limit| gate(limit, &report, printer)))
+    Ok(gate(&args.gates(), &report, printer))
 }
 
-/// Says which images grew by more than the limit.
-fn gate(limit: Limit, report: &CompareReport, printer: &Printer) -> Outcome {
-    let mut outcome = Outcome::Done;
-    for image in &report.images {
-        if let Some(message) = excess(limit, image) {
-            printer.refusal(&message);
-            outcome = Outcome::Refused;
-        }
+/// Says which images do not keep to the gates, and how.
+fn gate(gates: &Gates, report: &CompareReport, printer: &Printer) -> Outcome {
+    let images = report.images.iter();
+    let failures: Vec<String> = images.flat_map(|image| gates.failures(image)).collect();
+    for failure in &failures {
+        printer.refusal(failure);
     }
-    outcome
-}
-
-/// Most layers that a refusal names.
-const NAMED_LAYERS: usize = 3;
-
-fn excess(limit: Limit, image: &CompareImage) -> Option<String> {
-    let totals = &image.totals;
-    let most = limit.most(totals.compressed_before);
-    let over = totals
-        .compressed_after
-        .checked_sub(most)
-        .filter(|over| *over > 0)?;
-    let percent = size::percent_more(totals.compressed_before, totals.compressed_after);
-    let mut grown: Vec<(usize, &CompareLayer)> = image
-        .layers
-        .iter()
-        .enumerate()
-        .filter(|(_, layer)| layer.compressed_difference > 0)
-        .collect();
-    grown.sort_by_key(|(_, layer)| Reverse(layer.compressed_difference));
-    let layers: Vec<String> = grown
-        .iter()
-        .take(NAMED_LAYERS)
-        .map(|(index, layer)| {
-            let grown = size::difference(layer.compressed_difference);
-            format!("layer {} {grown}", index + 1)
-        })
-        .collect();
-    Some(format!(
-        "{} grew by {} ({}) compressed, {} more than {limit}: {}",
-        image.platform,
-        size::bytes(totals.compressed_difference.unsigned_abs()),
-        size::percent(percent),
-        size::bytes(over),
-        layers.join(", ")
-    ))
+    match failures.is_empty() {
+        true => Outcome::Done,
+        false => Outcome::Refused,
+    }
 }

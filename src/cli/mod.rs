@@ -16,7 +16,6 @@ mod verify;
 
 mod failure;
 mod image;
-mod limit;
 mod printer;
 mod progress;
 mod signals;

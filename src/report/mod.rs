@@ -11,6 +11,9 @@ pub mod inspect;
 pub mod minimize;
 pub mod verify;
 
+pub mod gate;
+pub mod limit;
+
 pub mod document;
 
 pub mod figure;

@@ -1,27 +1,25 @@
-//! `--max-growth`: a size or a share.
+//! Sizes and shares, as gates are given them.
 
 use std::fmt;
 use std::str::FromStr;
 
-use pycull::report::size;
+use super::size;
 
-/// How much an image may grow.
+/// A number of bytes, or a share of some whole.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Limit {
-    /// By so many bytes.
+pub enum Limit {
+    /// So many bytes.
     Bytes(u64),
-    /// By so many percent of what it was.
+    /// So many percent.
     Percent(f64),
 }
 
 impl Limit {
-    /// Most bytes that an image of `before` bytes may have.
-    pub(crate) fn most(self, before: u64) -> u64 {
+    /// What it comes to in bytes, of a whole of so many.
+    pub fn of(self, whole: u64) -> u64 {
         match self {
-            Self::Bytes(bytes) => before.saturating_add(bytes),
-            Self::Percent(percent) => {
-                before.saturating_add((before as f64 * percent / 100.0) as u64)
-            }
+            Self::Bytes(bytes) => bytes,
+            Self::Percent(percent) => (whole as f64 * percent / 100.0) as u64,
         }
     }
 }
@@ -93,9 +91,9 @@ mod tests {
     }
 
     #[test]
-    fn the_most_is_counted_from_what_was() {
-        assert_eq!(Limit::Bytes(5).most(100), 105);
-        assert_eq!(Limit::Percent(2.5).most(1000), 1025);
-        assert_eq!(Limit::Bytes(u64::MAX).most(1), u64::MAX);
+    fn a_share_is_of_a_whole() {
+        assert_eq!(Limit::Bytes(5).of(100), 5);
+        assert_eq!(Limit::Percent(2.5).of(1000), 25);
+        assert_eq!(Limit::Percent(1e30).of(1000), u64::MAX);
     }
 }

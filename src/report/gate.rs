@@ -1,0 +1,330 @@
+//! Gates of `compare`: what an image must keep to, and what is said where it does not.
+
+use std::cmp::Reverse;
+
+use super::compare::tree_name;
+use super::limit::Limit;
+use super::model::{CompareImage, CompareLayer};
+use super::size;
+
+/// What every image after must keep to.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Gates {
+    /// Most that the compressed layers may grow, a share being of what they were.
+    pub max_growth: Option<Limit>,
+    /// Most bytes of the compressed layers.
+    pub max_size: Option<u64>,
+    /// Most bytes of caches of all levels, hidden ones included; a share is of the unpacked layers.
+    pub max_bytecode: Option<Limit>,
+    /// Least that the compressed layers must shrink, and be it one byte; a share is of what they were.
+    pub require_shrink: Option<Limit>,
+}
+
+impl Gates {
+    /// What an image does not keep to: each with by how much, and where the bytes are.
+    pub fn failures(&self, image: &CompareImage) -> Vec<String> {
+        let said = [
+            self.max_growth.and_then(|limit| growth(limit, image)),
+            self.max_size.and_then(|most| compressed(most, image)),
+            self.max_bytecode.and_then(|limit| bytecode(limit, image)),
+            self.require_shrink.and_then(|limit| shrink(limit, image)),
+        ];
+        let name = format!("{} ({})", image.after, image.platform);
+        said.into_iter()
+            .flatten()
+            .map(|said| format!("{name} {said}"))
+            .collect()
+    }
+}
+
+fn growth(limit: Limit, image: &CompareImage) -> Option<String> {
+    let totals = &image.totals;
+    let before = totals.compressed_before;
+    let most = before.saturating_add(limit.of(before));
+    let over = excess(totals.compressed_after, most)?;
+    Some(format!(
+        "grew by {} ({}) compressed, {over} more than --max-growth {limit}: {}",
+        size::bytes(totals.compressed_difference.unsigned_abs()),
+        size::percent(size::percent_more(before, totals.compressed_after)),
+        changed_layers(image, |difference| difference > 0)
+    ))
+}
+
+fn compressed(most: u64, image: &CompareImage) -> Option<String> {
+    let over = excess(image.totals.compressed_after, most)?;
+    let layers = image.layers.iter().filter_map(|layer| {
+        let bytes = layer.after.as_ref()?.compressed_bytes;
+        let part = format!("{} {}", layer_name(layer), size::bytes(bytes));
+        Some((bytes, part))
+    });
+    Some(format!(
+        "has {} compressed, {over} more than --max-size {}: {}",
+        size::bytes(image.totals.compressed_after),
+        size::bytes(most),
+        largest(layers.collect())
+    ))
+}
+
+fn bytecode(limit: Limit, image: &CompareImage) -> Option<String> {
+    let unpacked = image.totals.uncompressed_after;
+    let bytes: u64 = image.levels.after.values().map(|count| count.bytes).sum();
+    let over = excess(bytes, limit.of(unpacked))?;
+    let share = match unpacked {
+        0 => 0.0,
+        _ => bytes as f64 / unpacked as f64 * 100.0,
+    };
+    let parts = image.trees.iter().flat_map(|tree| {
+        let levels = tree.after.levels.iter();
+        levels.map(move |(level, count)| {
+            let place = tree_name(tree);
+            let part = format!("level {level} in {place} {}", size::bytes(count.bytes));
+            (count.bytes, part)
+        })
+    });
+    Some(format!(
+        "has {} of bytecode ({share:.1} % of it unpacked), {over} more than --max-bytecode {limit}: {}",
+        size::bytes(bytes),
+        largest(parts.collect())
+    ))
+}
+
+fn shrink(limit: Limit, image: &CompareImage) -> Option<String> {
+    let totals = &image.totals;
+    let least = limit.of(totals.compressed_before).max(1);
+    let shrunk = -i128::from(totals.compressed_difference);
+    let short = i128::from(least) - shrunk;
+    let missing = u64::try_from(short).ok().filter(|missing| *missing > 0)?;
+    let bytes = size::bytes(totals.compressed_difference.unsigned_abs());
+    let (what, layers) = match totals.compressed_difference {
+        0 => (
+            format!("stayed at {}", size::bytes(totals.compressed_after)),
+            String::new(),
+        ),
+        1.. => (
+            format!("grew by {bytes}"),
+            changed_layers(image, |difference| difference > 0),
+        ),
+        ..0 => (
+            format!("shrank by {bytes} only"),
+            changed_layers(image, |difference| difference < 0),
+        ),
+    };
+    let where_from = match layers.is_empty() {
+        true => "no layer has another size".to_owned(),
+        false => layers,
+    };
+    let wanted = match limit.of(totals.compressed_before) {
+        0 => String::new(),
+        _ => format!(" {limit}"),
+    };
+    Some(format!(
+        "{what} compressed, {} short of --require-shrink{wanted}: {where_from}",
+        size::bytes(missing)
+    ))
+}
+
+/// By how much a size is beyond the most that it may be.
+fn excess(bytes: u64, most: u64) -> Option<String> {
+    let over = bytes.checked_sub(most).filter(|over| *over > 0)?;
+    Some(size::bytes(over))
+}
+
+/// The layers that changed most, of those whose difference is wanted.
+fn changed_layers(image: &CompareImage, wanted: fn(i64) -> bool) -> String {
+    let layers = image.layers.iter().filter_map(|layer| {
+        let difference = layer.compressed_difference;
+        let part = format!("{} {}", layer_name(layer), size::difference(difference));
+        wanted(difference).then_some((difference.unsigned_abs(), part))
+    });
+    largest(layers.collect())
+}
+
+/// Most parts that a message names.
+const NAMED: usize = 3;
+
+/// The largest of these parts, by bytes; those without any are none.
+fn largest(mut parts: Vec<(u64, String)>) -> String {
+    parts.retain(|(bytes, _)| *bytes > 0);
+    parts.sort_by_key(|(bytes, _)| Reverse(*bytes));
+    let more = parts.len().saturating_sub(NAMED);
+    let mut said: Vec<String> = parts
+        .into_iter()
+        .take(NAMED)
+        .map(|(_, part)| part)
+        .collect();
+    if more > 0 {
+        said.push(format!("and {more} more"));
+    }
+    said.join(", ")
+}
+
+/// A layer by its number in the image after.
+fn layer_name(layer: &CompareLayer) -> String {
+    match (&layer.before, &layer.after) {
+        (Some(_), Some(after)) => format!("layer {}", after.index),
+        (None, Some(after)) => format!("new layer {}", after.index),
+        (Some(before), None) => format!("former layer {}", before.index),
+        (None, None) => "no layer".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    /// 90.3 MB before, 60.3 MB after.
+    fn shrunk() -> CompareImage {
+        samples::compare().images.remove(0)
+    }
+
+    /// The other way round.
+    fn grown() -> CompareImage {
+        let mut image = shrunk();
+        let totals = &mut image.totals;
+        std::mem::swap(&mut totals.compressed_before, &mut totals.compressed_after);
+        totals.compressed_difference = -totals.compressed_difference;
+        for layer in &mut image.layers {
+            layer.compressed_difference = -layer.compressed_difference;
+            std::mem::swap(&mut layer.before, &mut layer.after);
+        }
+        image
+    }
+
+    #[track_caller]
+    fn passes(gates: Gates, image: &CompareImage) {
+        assert_eq!(gates.failures(image), [""; 0]);
+    }
+
+    #[track_caller]
+    fn fails(gates: Gates, image: &CompareImage, message: &str) {
+        let message = format!("app-small.tar (linux/amd64) {message}");
+        assert_eq!(gates.failures(image), [message]);
+    }
+
+    #[test]
+    fn no_gate_lets_everything_pass() {
+        passes(Gates::default(), &grown());
+    }
+
+    #[test]
+    fn growth_is_limited_by_bytes_or_share() {
+        let gate = |limit| Gates {
+            max_growth: Some(limit),
+            ..Gates::default()
+        };
+        passes(gate(Limit::Bytes(0)), &shrunk());
+        passes(gate(Limit::Bytes(29_999_488)), &grown());
+        passes(gate(Limit::Percent(50.0)), &grown());
+        fails(
+            gate(Limit::Bytes(29_999_000)),
+            &grown(),
+            "grew by 30.0 MB (+49.7 %) compressed, 488 B more than --max-growth 30.0 MB: layer 1 +30.0 MB",
+        );
+        fails(
+            gate(Limit::Percent(40.0)),
+            &grown(),
+            "grew by 30.0 MB (+49.7 %) compressed, 5.9 MB more than --max-growth 40 %: layer 1 +30.0 MB",
+        );
+    }
+
+    #[test]
+    fn the_size_is_limited_whatever_it_was() {
+        let gate = |bytes| Gates {
+            max_size: Some(bytes),
+            ..Gates::default()
+        };
+        passes(gate(60_300_512), &shrunk());
+        fails(
+            gate(60_000_000),
+            &shrunk(),
+            "has 60.3 MB compressed, 300.5 kB more than --max-size 60.0 MB: layer 1 60.3 MB, new layer 2 512 B",
+        );
+    }
+
+    #[test]
+    fn bytecode_is_limited_by_bytes_or_by_its_share_of_the_unpacked_image() {
+        let gate = |limit| Gates {
+            max_bytecode: Some(limit),
+            ..Gates::default()
+        };
+        passes(gate(Limit::Bytes(9_000_000)), &shrunk());
+        passes(gate(Limit::Percent(5.0)), &shrunk());
+        fails(
+            gate(Limit::Bytes(0)),
+            &shrunk(),
+            "has 9.0 MB of bytecode (5.0 % of it unpacked), 9.0 MB more than --max-bytecode 0 B: \
+             level 0 in usr/lib/python3.11 8.0 MB, level 0 in usr/lib/python3/dist-packages 1.0 MB",
+        );
+        fails(
+            gate(Limit::Percent(4.9)),
+            &shrunk(),
+            "has 9.0 MB of bytecode (5.0 % of it unpacked), 135.8 kB more than --max-bytecode 4.9 %: \
+             level 0 in usr/lib/python3.11 8.0 MB, level 0 in usr/lib/python3/dist-packages 1.0 MB",
+        );
+    }
+
+    #[test]
+    fn shrinking_can_be_required() {
+        let gate = |limit| Gates {
+            require_shrink: Some(limit),
+            ..Gates::default()
+        };
+        passes(gate(Limit::Bytes(0)), &shrunk());
+        passes(gate(Limit::Bytes(29_999_488)), &shrunk());
+        passes(gate(Limit::Percent(33.0)), &shrunk());
+        fails(
+            gate(Limit::Percent(40.0)),
+            &shrunk(),
+            "shrank by 30.0 MB only compressed, 6.1 MB short of --require-shrink 40 %: layer 1 -30.0 MB",
+        );
+        fails(
+            gate(Limit::Bytes(0)),
+            &grown(),
+            "grew by 30.0 MB compressed, 30.0 MB short of --require-shrink: layer 1 +30.0 MB",
+        );
+    }
+
+    #[test]
+    fn an_image_of_the_same_size_did_not_shrink() {
+        let mut image = shrunk();
+        image.totals.compressed_after = image.totals.compressed_before;
+        image.totals.compressed_difference = 0;
+        image.layers.clear();
+        let gates = Gates {
+            require_shrink: Some(Limit::Bytes(0)),
+            ..Gates::default()
+        };
+        fails(
+            gates,
+            &image,
+            "stayed at 90.3 MB compressed, 1 B short of --require-shrink: no layer has another size",
+        );
+    }
+
+    #[test]
+    fn all_gates_speak() {
+        let gates = Gates {
+            max_growth: Some(Limit::Bytes(0)),
+            max_size: Some(1),
+            max_bytecode: Some(Limit::Bytes(0)),
+            require_shrink: Some(Limit::Bytes(0)),
+        };
+        let said = gates.failures(&grown());
+        let flags = ["max-growth", "max-size", "max-bytecode", "require-shrink"];
+        assert_eq!(said.len(), flags.len(), "{said:#?}");
+        for (said, flag) in said.iter().zip(flags) {
+            assert!(said.contains(flag), "{said}");
+        }
+    }
+
+    #[test]
+    fn few_layers_are_named_and_the_others_counted() {
+        let part = |bytes| (bytes, format!("part {bytes}"));
+        let parts = [2, 0, 5, 1, 4, 3].map(part);
+        assert_eq!(
+            largest(parts.to_vec()),
+            "part 5, part 4, part 3, and 2 more"
+        );
+    }
+}
