@@ -9,6 +9,7 @@ mod architecture;
 mod bad_input;
 mod bench;
 mod command_line;
+mod compare;
 mod compile;
 mod determinism;
 mod engines;
