@@ -113,40 +113,16 @@ fn column_table(before: &str, images: &[CompareImage]) -> Table {
     let names = images.iter().map(|image| Cell::path(&image.after));
     let mut rows = vec![row_of("image", Cell::path(before), names)];
     for (name, with_difference, figure) in FIGURES {
-        let Some(first) = images.first() else {
-            break;
-        };
-        let (before, _) = figure(first);
-        let cells = images.iter().map(|image| {
-            let (before, after) = figure(image);
-            let tone = Tone::of_difference(size::bytes_more(before, after));
-            Cell::word(size::bytes(after)).tone(tone)
-        });
-        rows.push(row_of(name, Cell::word(size::bytes(before)), cells));
-        if with_difference {
-            let differences = images.iter().map(|image| {
-                let (before, after) = figure(image);
-                difference(size::bytes_more(before, after))
-            });
-            rows.push(row_of("difference", Cell::empty(), differences));
-        }
+        rows.extend(figure_rows(name, with_difference, figure, images));
     }
-    let pull = |bytes: fn(&CompareImage) -> u64| {
+    let pull = |name, bytes: fn(&CompareImage) -> u64| {
         let cells = images
             .iter()
             .map(|image| Cell::word(size::bytes(bytes(image))));
-        cells.collect::<Vec<_>>().into_iter()
+        row_of(name, Cell::word("-"), cells)
     };
-    rows.push(row_of(
-        "cold pull",
-        Cell::word("-"),
-        pull(|image| image.pull.cold_bytes),
-    ));
-    rows.push(row_of(
-        "warm pull",
-        Cell::word("-"),
-        pull(|image| image.pull.warm_bytes),
-    ));
+    rows.push(pull("cold pull", |image| image.pull.cold_bytes));
+    rows.push(pull("warm pull", |image| image.pull.warm_bytes));
     let mut columns = vec![Column::left(""), Column::right("before")];
     columns.extend(images.iter().map(|_| Column::right("after")));
     Table {
@@ -155,6 +131,27 @@ fn column_table(before: &str, images: &[CompareImage]) -> Table {
         rows,
         more: None,
     }
+}
+
+/// The rows of one figure; that of the image before is the same for all.
+fn figure_rows(
+    name: &str,
+    with_difference: bool,
+    figure: Figure,
+    images: &[CompareImage],
+) -> Vec<Vec<Cell>> {
+    let before = images.first().map_or(0, |image| figure(image).0);
+    let more = |image| size::bytes_more(before, figure(image).1);
+    let sizes = images.iter().map(|image| {
+        let cell = Cell::word(size::bytes(figure(image).1));
+        cell.tone(Tone::of_difference(more(image)))
+    });
+    let mut rows = vec![row_of(name, Cell::word(size::bytes(before)), sizes)];
+    if with_difference {
+        let differences = images.iter().map(|image| difference(more(image)));
+        rows.push(row_of("difference", Cell::empty(), differences));
+    }
+    rows
 }
 
 fn row_of(name: &str, before: Cell, afters: impl Iterator<Item = Cell>) -> Vec<Cell> {
