@@ -25,15 +25,12 @@ pub struct Figures<'a> {
 pub fn render(document: &Document, figures: &[Figures<'_>]) -> String {
     let mut body = String::new();
     let mut figures = figures.iter();
-    let mut pending: Option<&Figures<'_>> = None;
     for block in &document.blocks {
-        if matches!(block, Block::Headline { .. }) {
-            push_figures(&mut body, pending.take());
-            pending = figures.next();
-        }
         push_block(&mut body, block);
+        if matches!(block, Block::Headline { .. }) {
+            push_figures(&mut body, figures.next());
+        }
     }
-    push_figures(&mut body, pending);
     let classes: Vec<&str> = AreaClass::ALL.map(AreaClass::title).to_vec();
     let classes = text(&serde_json::json!(classes).to_string());
     let title = text(title(document));

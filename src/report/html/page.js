@@ -2,7 +2,7 @@
 (() => {
   const NAME = 0, BYTES = 1, FILES = 2, CLASS = 3, PARTS = 4;
   // Areas below this many square pixels, and levels below this one, are not drawn.
-  const SMALLEST = 60, DEEPEST = 3, HEADING = 17;
+  const SMALLEST = 60, DEEPEST = 4, HEADING = 17;
   // Most areas within areas: a browser takes its time for many elements.
   const MOST = 1000;
 
