@@ -115,16 +115,7 @@ fn check(files: usize, bytes: u64) -> Result<(), BenchError> {
 
 /// Where a file goes, if it lies in a tree that is unpacked.
 fn place_in(places: &Places, file: &[u8]) -> Option<PathBuf> {
-    let mut tree = file;
-    let place = loop {
-        if let Some(place) = places.get(tree) {
-            break place;
-        }
-        tree = path::parent(tree);
-        if tree.is_empty() {
-            return None;
-        }
-    };
+    let (tree, place) = path::ancestors(file).find_map(|it| places.get_key_value(it))?;
     let beneath = path::components(&file[tree.len()..]);
     Some(
         beneath

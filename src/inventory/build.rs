@@ -64,14 +64,8 @@ impl TreeLocator {
     }
 
     pub(super) fn tree(&self, file: &[u8]) -> Option<usize> {
-        let mut current = file;
-        while !current.is_empty() {
-            current = path::parent(current);
-            if let Some(tree) = self.trees.get(current) {
-                return Some(*tree);
-            }
-        }
-        None
+        let mut directories = path::ancestors(file).skip(1);
+        directories.find_map(|directory| self.trees.get(directory).copied())
     }
 }
 

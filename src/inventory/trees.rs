@@ -76,16 +76,7 @@ fn packages_directory(directory: &[u8]) -> Option<&[u8]> {
 }
 
 fn enclosing<'a>(roots: &BTreeMap<&'a [u8], TreeKind>, directory: &[u8]) -> Option<&'a [u8]> {
-    let mut current = directory;
-    loop {
-        if let Some((root, _)) = roots.get_key_value(current) {
-            return Some(root);
-        }
-        if current.is_empty() {
-            return None;
-        }
-        current = path::parent(current);
-    }
+    path::ancestors(directory).find_map(|it| Some(*roots.get_key_value(it)?.0))
 }
 
 /// The version in the last `pythonX.Y` of a path; free-threaded builds add a `t`.

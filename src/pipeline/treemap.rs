@@ -1,6 +1,6 @@
 //! Where an image's bytes are: by layer, tree, package and file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::summary::path_text;
 use crate::inventory::Inventory;
@@ -15,11 +15,7 @@ const DEPTH_OF_OTHERS: usize = 3;
 /// packages, then files.
 pub(super) fn treemap(inventory: &Inventory) -> Area {
     let classes = classes(inventory);
-    let trees: BTreeMap<&[u8], ()> = inventory
-        .trees
-        .iter()
-        .map(|tree| (&*tree.path, ()))
-        .collect();
+    let trees: BTreeSet<&[u8]> = inventory.trees.iter().map(|tree| &*tree.path).collect();
     let mut root = Node::default();
     for (layer, scan) in inventory.layers.iter().enumerate() {
         for (index, member) in scan.members.iter().enumerate() {
@@ -71,7 +67,7 @@ fn class_of(level: Level) -> AreaClass {
     }
 }
 
-fn class_by_name(file: &[u8], trees: &BTreeMap<&[u8], ()>) -> AreaClass {
+fn class_by_name(file: &[u8], trees: &BTreeSet<&[u8]>) -> AreaClass {
     match file.ends_with(b".py") && tree_of(file, trees).is_some() {
         true => AreaClass::Source,
         false => AreaClass::Other,
@@ -79,21 +75,13 @@ fn class_by_name(file: &[u8], trees: &BTreeMap<&[u8], ()>) -> AreaClass {
 }
 
 /// The innermost tree that a file lies in.
-pub(super) fn tree_of<'a>(file: &'a [u8], trees: &BTreeMap<&[u8], ()>) -> Option<&'a [u8]> {
-    let mut directory = path::parent(file);
-    loop {
-        if trees.contains_key(directory) {
-            return Some(directory);
-        }
-        if directory.is_empty() {
-            return None;
-        }
-        directory = path::parent(directory);
-    }
+pub(super) fn tree_of<'a>(file: &'a [u8], trees: &BTreeSet<&[u8]>) -> Option<&'a [u8]> {
+    let mut directories = path::ancestors(file).skip(1);
+    directories.find(|directory| trees.contains(directory))
 }
 
 /// The names of the areas that a file lies in, its own last.
-fn place_of(file: &[u8], trees: &BTreeMap<&[u8], ()>, class: AreaClass) -> Vec<String> {
+fn place_of(file: &[u8], trees: &BTreeSet<&[u8]>, class: AreaClass) -> Vec<String> {
     let Some(tree) = tree_of(file, trees) else {
         let parts = path::components(file);
         let directories = parts.len().saturating_sub(1).min(DEPTH_OF_OTHERS);
@@ -165,7 +153,7 @@ mod tests {
 
     #[test]
     fn files_lie_in_trees_or_else_in_directories() {
-        let trees: BTreeMap<&[u8], ()> = [(&b"usr/lib/python3.11"[..], ())].into();
+        let trees: BTreeSet<&[u8]> = [&b"usr/lib/python3.11"[..]].into();
         let place = |file: &str| {
             let class = class_by_name(file.as_bytes(), &trees);
             place_of(file.as_bytes(), &trees, class).join(" > ")

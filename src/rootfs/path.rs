@@ -66,6 +66,11 @@ pub fn parent(path: &[u8]) -> &[u8] {
         .map_or(&[], |slash| &path[..slash])
 }
 
+/// A clean path, its parent and so on, the root last.
+pub fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::successors(Some(path), |path| (!path.is_empty()).then(|| parent(path)))
+}
+
 /// `directory/name`, or the name alone at the root.
 pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     if directory.is_empty() {
@@ -96,6 +101,13 @@ mod tests {
         assert_eq!(name_kind(b".wh."), NameKind::Invalid);
         // A whiteout of a file whose name begins with a point.
         assert_eq!(name_kind(b".wh..profile"), NameKind::Whiteout(b".profile"));
+    }
+
+    #[test]
+    fn ancestors_go_up_to_the_root() {
+        let all: Vec<&[u8]> = ancestors(b"usr/lib/x").collect();
+        assert_eq!(all, [&b"usr/lib/x"[..], b"usr/lib", b"usr", b""]);
+        assert_eq!(ancestors(b"").count(), 1);
     }
 
     #[test]

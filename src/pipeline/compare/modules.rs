@@ -2,7 +2,7 @@
 //! ships is counted, what a later layer hides too; a hardlink has no bytes of its own.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::summary::{self, path_text};
 use super::super::treemap::tree_of;
@@ -116,7 +116,7 @@ pub(super) type Modules<'a> = (&'a Inventory, &'a [ModuleFile]);
 /// that it is in the same tree on both sides.
 pub(super) fn trees(before: Modules<'_>, after: Modules<'_>) -> Vec<CompareTree> {
     let found = || before.0.trees.iter().chain(&after.0.trees);
-    let roots: BTreeMap<&[u8], ()> = found().map(|tree| (&*tree.path, ())).collect();
+    let roots: BTreeSet<&[u8]> = found().map(|tree| &*tree.path).collect();
     // Of two versions the later stays, which is that of the image after.
     let versions: BTreeMap<&[u8], _> = found()
         .filter_map(|tree| Some((&*tree.path, tree.version?)))
