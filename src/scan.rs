@@ -14,7 +14,7 @@ use crate::oci::image::Layer;
 use crate::oci::{BlobError, BlobStore, Compression, Digest, DigestHasher, open_verified};
 use crate::parallel::{read_ahead, try_map};
 use crate::progress::{ObservedReader, Observer, Phase};
-use crate::pyc::{Header, HeaderError, Magic, MarshalError, SourceHasher, check_body};
+use crate::pyc::{Header, HeaderError, Magic, MarshalError, check_body};
 use crate::rootfs::MemberId;
 use crate::tar::{self, Kind, Member, TarError};
 
@@ -285,88 +285,3 @@ pub type WantedHashes = BTreeMap<MemberId, Vec<Magic>>;
 
 /// The hashes of sources, by member and magic number.
 pub type SourceHashes = HashMap<(MemberId, Magic), [u8; 8]>;
-
-/// Reads the layers again that hold the wanted sources and hashes these as PEP 552 has it. Only
-/// images with hash-based caches need this.
-///
-/// # Errors
-/// As [`scan_layers`].
-pub fn hash_sources(
-    store: &dyn BlobStore,
-    layers: &[Layer],
-    wanted: &WantedHashes,
-    jobs: usize,
-    observer: &dyn Observer,
-) -> Result<SourceHashes, LayerError> {
-    let mut by_layer: BTreeMap<usize, HashMap<usize, &[Magic]>> = BTreeMap::new();
-    for (member, magics) in wanted {
-        by_layer
-            .entry(member.layer)
-            .or_default()
-            .insert(member.index, magics);
-    }
-    let work: Vec<_> = by_layer.into_iter().collect();
-    observer.begin(
-        Phase::HashingSources,
-        work.len(),
-        work.iter()
-            .map(|(layer, _)| layers[*layer].descriptor.size())
-            .sum(),
-    );
-    let hashes = try_map(jobs, &work, |_, (layer, wanted)| {
-        let hashes = hash_layer(store, &layers[*layer], *layer, wanted, observer);
-        observer.item_done();
-        hashes.map_err(|cause| layer_error(*layer, &layers[*layer], cause))
-    });
-    observer.end();
-    Ok(hashes?.into_iter().flatten().collect())
-}
-
-fn hash_layer(
-    store: &dyn BlobStore,
-    layer: &Layer,
-    layer_index: usize,
-    wanted: &HashMap<usize, &[Magic]>,
-    observer: &dyn Observer,
-) -> Result<SourceHashes, LayerErrorCause> {
-    reread_layer(store, layer, observer, |stream| {
-        let mut hashes = SourceHashes::new();
-        let mut reader = tar::Reader::new(stream);
-        let mut index = 0;
-        while reader.next_member()?.is_some() {
-            if let Some(magics) = wanted.get(&index) {
-                let id = MemberId {
-                    layer: layer_index,
-                    index,
-                };
-                hashes.extend(
-                    hash_source(&mut reader, magics)?
-                        .into_iter()
-                        .map(|(magic, hash)| ((id, magic), hash)),
-                );
-            }
-            index += 1;
-        }
-        Ok(hashes)
-    })
-}
-
-fn hash_source(source: &mut impl Read, magics: &[Magic]) -> io::Result<Vec<(Magic, [u8; 8])>> {
-    let mut hashers: Vec<_> = magics
-        .iter()
-        .map(|magic| (*magic, SourceHasher::new(*magic)))
-        .collect();
-    let mut buffer = [0; 16 << 10];
-    loop {
-        let count = source.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(hashers
-                .into_iter()
-                .map(|(magic, hasher)| (magic, hasher.finish()))
-                .collect());
-        }
-        for (_, hasher) in &mut hashers {
-            hasher.update(&buffer[..count]);
-        }
-    }
-}

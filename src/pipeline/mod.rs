@@ -13,13 +13,14 @@ mod treemap;
 mod verify;
 
 use crate::inventory::{self, Inventory};
+use crate::member_data::hash_sources;
 use crate::oci::image::ImageError;
 use crate::oci::{BlobStore, Image, Node, Platform, load};
 use crate::profile::{Levels, Profile, runtime_level};
 use crate::progress::Observer;
 use crate::pyc::{CpythonVersion, Level};
 use crate::rootfs::{RootfsError, squash};
-use crate::scan::{LayerError, LayerErrorCause, hash_sources, scan_layers};
+use crate::scan::{LayerError, LayerErrorCause, scan_layers};
 use crate::transport::{Source, TransportError};
 
 pub use bench::{BenchOptions, CannotMeasure, bench};

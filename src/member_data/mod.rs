@@ -1,87 +1,21 @@
 //! Reading the data of some members again, after pass 1 has read everything: sources to compile,
 //! an interpreter and its libraries, files whose content is compared.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod hashes;
+
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
+pub use hashes::{hash_members, hash_sources};
 
 use crate::deflate::{ReadAt, ReadFrom, SparseReader, discard};
 use crate::oci::{BlobStore, Compression};
-use crate::parallel::try_map;
-use crate::progress::{Observer, Phase, Unobserved};
+use crate::progress::Unobserved;
 use crate::rootfs::MemberId;
 use crate::scan::{LayerError, LayerErrorCause, LayerScan, layer_error, reread_layer};
-use crate::tar::{self, Member, TarError};
-
-/// Hashes the data of each wanted member with SHA-256, layers in parallel, at most `jobs` at a time.
-///
-/// Of a sparse file the archive holds fragments, and its headers where they lie: both are hashed.
-///
-/// # Errors
-/// [`LayerError`] where a layer cannot be read, or is not what it was.
-pub fn hash_members(
-    store: &dyn BlobStore,
-    layers: &[LayerScan],
-    wanted: &BTreeSet<MemberId>,
-    jobs: usize,
-    observer: &dyn Observer,
-) -> Result<HashMap<MemberId, [u8; 32]>, LayerError> {
-    let mut by_layer: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
-    for member in wanted {
-        by_layer
-            .entry(member.layer)
-            .or_default()
-            .insert(member.index);
-    }
-    let work: Vec<_> = by_layer.into_iter().collect();
-    let bytes = work
-        .iter()
-        .map(|(layer, _)| layers[*layer].layer.descriptor.size());
-    observer.begin(Phase::HashingContent, work.len(), bytes.sum());
-    let hashes = try_map(jobs, &work, |_, (layer, wanted)| {
-        let scan = &layers[*layer];
-        let hashes = reread_layer(store, &scan.layer, observer, |stream| {
-            hash_layer(stream, *layer, wanted)
-        });
-        observer.item_done();
-        hashes.map_err(|cause| layer_error(*layer, &scan.layer, cause))
-    });
-    observer.end();
-    Ok(hashes?.into_iter().flatten().collect())
-}
-
-fn hash_layer(
-    stream: &mut dyn Read,
-    layer: usize,
-    wanted: &BTreeSet<usize>,
-) -> Result<Vec<(MemberId, [u8; 32])>, TarError> {
-    let mut hashes = Vec::with_capacity(wanted.len());
-    let mut reader = tar::Reader::new(stream);
-    let mut buffer = vec![0; 64 << 10];
-    let mut index = 0;
-    while let Some(member) = reader.next_member()? {
-        if wanted.contains(&index) {
-            let mut hasher = Sha256::new();
-            if member.sparse {
-                hasher.update(reader.raw_headers());
-            }
-            loop {
-                match reader.read(&mut buffer)? {
-                    0 => break,
-                    count => hasher.update(&buffer[..count]),
-                }
-            }
-            hashes.push((MemberId { layer, index }, hasher.finalize().into()));
-        }
-        index += 1;
-    }
-    // The layer is checked at its end.
-    reader.drain()?;
-    Ok(hashes)
-}
+use crate::tar::{Member, TarError};
 
 /// Hands the data of each wanted member to `take`, in the order of layers and members, until that
 /// says to stop. Of gzip layers only what lies around the members is decompressed.

@@ -1,0 +1,155 @@
+//! Hashes of members' data, of layers that are read again in parallel and checked as before.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{self, Read};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::oci::BlobStore;
+use crate::oci::image::Layer;
+use crate::parallel::try_map;
+use crate::progress::{Observer, Phase};
+use crate::pyc::{Magic, SourceHasher};
+use crate::rootfs::MemberId;
+use crate::scan::{LayerError, LayerScan, SourceHashes, WantedHashes, layer_error, reread_layer};
+use crate::tar::{Member, Reader, TarError};
+
+/// Reads the layers again that hold the wanted sources and hashes these as PEP 552 has it. Only
+/// images with hash-based caches need this.
+///
+/// # Errors
+/// As [`scan_layers`](crate::scan::scan_layers).
+pub fn hash_sources(
+    store: &dyn BlobStore,
+    layers: &[Layer],
+    wanted: &WantedHashes,
+    jobs: usize,
+    observer: &dyn Observer,
+) -> Result<SourceHashes, LayerError> {
+    let again = Again {
+        store,
+        layers: layers.iter().collect(),
+        jobs,
+        observer,
+    };
+    let wanted = wanted.iter().map(|(id, magics)| (*id, &**magics));
+    let hashes = again.each(Phase::HashingSources, wanted, |reader, _, magics| {
+        Ok(hash_source(reader, magics)?)
+    })?;
+    let hashes = hashes.into_iter().flat_map(|(id, hashes)| {
+        let hashes = hashes.into_iter();
+        hashes.map(move |(magic, hash)| ((id, magic), hash))
+    });
+    Ok(hashes.collect())
+}
+
+fn hash_source(source: &mut impl Read, magics: &[Magic]) -> io::Result<Vec<(Magic, [u8; 8])>> {
+    let mut hashers: Vec<_> = magics
+        .iter()
+        .map(|magic| (*magic, SourceHasher::new(*magic)))
+        .collect();
+    let mut buffer = [0; 16 << 10];
+    loop {
+        let count = source.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(hashers
+                .into_iter()
+                .map(|(magic, hasher)| (magic, hasher.finish()))
+                .collect());
+        }
+        for (_, hasher) in &mut hashers {
+            hasher.update(&buffer[..count]);
+        }
+    }
+}
+
+/// Hashes the data of each wanted member with SHA-256, layers in parallel, at most `jobs` at a time.
+///
+/// Of a sparse file the archive holds fragments, and its headers where they lie: both are hashed.
+///
+/// # Errors
+/// [`LayerError`] where a layer cannot be read, or is not what it was.
+pub fn hash_members(
+    store: &dyn BlobStore,
+    layers: &[LayerScan],
+    wanted: &BTreeSet<MemberId>,
+    jobs: usize,
+    observer: &dyn Observer,
+) -> Result<HashMap<MemberId, [u8; 32]>, LayerError> {
+    let again = Again {
+        store,
+        layers: layers.iter().map(|scan| &scan.layer).collect(),
+        jobs,
+        observer,
+    };
+    let wanted = wanted.iter().map(|id| (*id, ()));
+    let hashes = again.each(Phase::HashingContent, wanted, |reader, member, ()| {
+        let mut hasher = Sha256::new();
+        if member.sparse {
+            hasher.update(reader.raw_headers());
+        }
+        let mut buffer = [0; 16 << 10];
+        loop {
+            match reader.read(&mut buffer)? {
+                0 => return Ok(hasher.finalize().into()),
+                count => hasher.update(&buffer[..count]),
+            }
+        }
+    })?;
+    Ok(hashes.into_iter().collect())
+}
+
+/// Layers that are read again.
+struct Again<'a> {
+    store: &'a dyn BlobStore,
+    layers: Vec<&'a Layer>,
+    jobs: usize,
+    observer: &'a dyn Observer,
+}
+
+/// A layer's stream of members.
+type Members<'a> = Reader<&'a mut dyn Read>;
+
+impl Again<'_> {
+    /// What `hash` makes of each wanted member, and of what is wanted of it; in their order.
+    fn each<W: Copy + Sync, T: Send>(
+        &self,
+        phase: Phase,
+        wanted: impl Iterator<Item = (MemberId, W)>,
+        hash: impl Fn(&mut Members<'_>, &Member, W) -> Result<T, TarError> + Sync,
+    ) -> Result<Vec<(MemberId, T)>, LayerError> {
+        let mut by_layer: BTreeMap<usize, HashMap<usize, W>> = BTreeMap::new();
+        for (id, what) in wanted {
+            by_layer.entry(id.layer).or_default().insert(id.index, what);
+        }
+        let work: Vec<_> = by_layer.into_iter().collect();
+        let sizes = work
+            .iter()
+            .map(|(layer, _)| self.layers[*layer].descriptor.size());
+        self.observer.begin(phase, work.len(), sizes.sum());
+        let hashes = try_map(self.jobs, &work, |_, (layer, wanted)| {
+            let hashes = reread_layer(self.store, self.layers[*layer], self.observer, |stream| {
+                let mut reader = Reader::new(stream);
+                let mut hashes = Vec::with_capacity(wanted.len());
+                let mut index = 0;
+                while let Some(member) = reader.next_member()? {
+                    if let Some(what) = wanted.get(&index) {
+                        let id = MemberId {
+                            layer: *layer,
+                            index,
+                        };
+                        hashes.push((id, hash(&mut reader, &member, *what)?));
+                    }
+                    index += 1;
+                }
+                // The layer is checked at its end.
+                reader.drain()?;
+                Ok(hashes)
+            });
+            self.observer.item_done();
+            hashes.map_err(|cause| layer_error(*layer, self.layers[*layer], cause))
+        });
+        self.observer.end();
+        Ok(hashes?.into_iter().flatten().collect())
+    }
+}
