@@ -27,10 +27,8 @@ pub(crate) fn run(args: &Bench, printer: &Printer) -> anyhow::Result<Outcome> {
     let options = image::options(settings, &bars);
     let report = pipeline::bench(&source, &args.image, &bench, &options)?;
     bars.clear();
-    let figures = report.images.iter().map(|image| Figures {
-        map: None,
-        drawings: vec![figure::bench(std::slice::from_ref(image))],
-    });
+    let images = report.images.iter();
+    let figures = images.map(|image| Figures::drawn(figure::bench(std::slice::from_ref(image))));
     printer.report(
         Stream::Out,
         &report,

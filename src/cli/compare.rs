@@ -1,6 +1,5 @@
 //! `pycull compare`.
 
-use anyhow::bail;
 use pycull::pipeline;
 use pycull::report::compare::{document, sections};
 use pycull::report::figure;
@@ -15,20 +14,15 @@ use super::printer::{Printer, Stream};
 use super::progress::Bars;
 
 pub(crate) fn run(args: &Compare, printer: &Printer) -> anyhow::Result<Outcome> {
-    let references = std::iter::once(&args.before).chain(&args.after);
-    if references.filter(|reference| *reference == "-").count() > 1 {
-        bail!("only one of the images can be on standard input");
-    }
+    image::check_references(std::iter::once(&args.before).chain(&args.after))?;
     let settings = &printer.settings;
     let before = image::open(&args.before)?;
     let mut sources = Vec::new();
     for reference in &args.after {
         sources.push(image::open(reference)?);
     }
-    let afters: Vec<_> = sources
-        .iter()
-        .zip(args.after.iter().map(String::as_str))
-        .collect();
+    let references = args.after.iter().map(String::as_str);
+    let afters: Vec<_> = sources.iter().zip(references).collect();
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);
     let report = pipeline::compare((&before, &args.before), &afters, &options)?;
@@ -38,11 +32,9 @@ pub(crate) fn run(args: &Compare, printer: &Printer) -> anyhow::Result<Outcome> 
     }
     let figures = || {
         let sections = sections(&report, settings.detail).into_iter();
-        let figures = sections.map(|images| Figures {
-            map: None,
-            drawings: vec![figure::compare(images)],
-        });
-        figures.collect()
+        sections
+            .map(|images| Figures::drawn(figure::compare(images)))
+            .collect()
     };
     printer.report(
         Stream::Out,

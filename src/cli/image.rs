@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use pycull::pipeline::Options;
 use pycull::progress::Observer;
 use pycull::transport::{Reference, Source, TransportError};
@@ -14,6 +14,16 @@ use super::settings::Settings;
 pub(crate) fn open(reference: &str) -> Result<Source, TransportError> {
     let reference: Reference = reference.parse()?;
     Source::open(&reference, io::stdin().lock())
+}
+
+/// Checks the images that one command reads: standard input holds one.
+pub(crate) fn check_references<'a>(
+    references: impl IntoIterator<Item = &'a String>,
+) -> anyhow::Result<()> {
+    if references.into_iter().filter(|it| *it == "-").count() > 1 {
+        bail!("only one of the images can be on standard input");
+    }
+    Ok(())
 }
 
 /// Writes a figure for `--figure`.

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Inspect, printer: &Printer) -> anyhow::Result<Outcome> 
 fn figures_of(image: &InspectImage) -> Figures<'_> {
     Figures {
         map: image.map.as_ref(),
-        drawings: vec![figure::layers(&image.layers)],
+        ..Figures::drawn(figure::layers(&image.layers))
     }
 }
 

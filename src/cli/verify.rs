@@ -1,6 +1,5 @@
 //! `pycull verify`.
 
-use anyhow::bail;
 use pycull::pipeline;
 use pycull::profile::load;
 use pycull::report::verify::document;
@@ -12,9 +11,7 @@ use super::printer::{Printer, Stream};
 use super::progress::Bars;
 
 pub(crate) fn run(args: &Verify, printer: &Printer) -> anyhow::Result<Outcome> {
-    if args.before == "-" && args.after == "-" {
-        bail!("only one of the images can be on standard input");
-    }
+    image::check_references([&args.before, &args.after])?;
     let settings = &printer.settings;
     let profile = args.profile.as_ref().map(|name| load(name, &args.set));
     let profile = profile.transpose()?;

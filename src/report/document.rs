@@ -111,6 +111,8 @@ pub enum Content {
     Command,
     /// A sentence: wrapped.
     Prose,
+    /// A bar that stands for a number: of so many hundredths of its full length.
+    Bar(u8),
 }
 
 /// What a cell's colour says.
@@ -124,6 +126,9 @@ pub enum Tone {
     /// It is wrong, or too much.
     Bad,
 }
+
+/// How long a bar is that stands for the largest number.
+const BAR_CHARS: u8 = 20;
 
 impl Cell {
     /// A word or number.
@@ -154,6 +159,16 @@ impl Cell {
     /// A sentence.
     pub fn prose(text: impl Into<String>) -> Self {
         Self::new(text, Content::Prose)
+    }
+
+    /// A bar for a number beside the largest one, in steps of a twentieth.
+    pub fn bar(number: u64, largest: u64) -> Self {
+        let largest = u128::from(largest.max(1));
+        let filled = (u128::from(number) * u128::from(BAR_CHARS) + largest / 2) / largest;
+        let filled = u8::try_from(filled).unwrap_or(BAR_CHARS).min(BAR_CHARS);
+        let repeat = |text: &str, count: u8| text.repeat(usize::from(count));
+        let text = repeat("█", filled) + &repeat("░", BAR_CHARS - filled);
+        Self::new(text, Content::Bar(filled * (100 / BAR_CHARS)))
     }
 
     /// Nothing.

@@ -256,7 +256,7 @@ fn situation_table(title: &str, situations: &[SituationRow]) -> Table {
             Cell::word(size::bytes(row.bytes)),
             Cell::word(difference).tone(tone),
             Cell::word(percent).tone(tone),
-            Cell::word(bar(row.bytes, largest)),
+            Cell::bar(row.bytes, largest),
         ]
     };
     Table {
@@ -284,17 +284,6 @@ fn situation_title(name: &str) -> &str {
         "sourceless" => "level 0 in place of sources",
         other => other,
     }
-}
-
-/// How long a bar is that stands for the largest size.
-const BAR_CHARS: u64 = 20;
-
-fn bar(bytes: u64, largest: u64) -> String {
-    let largest = u128::from(largest.max(1));
-    let filled = (u128::from(bytes) * u128::from(BAR_CHARS) + largest / 2) / largest;
-    let filled = usize::try_from(filled).unwrap_or(0);
-    let rest = (BAR_CHARS as usize).saturating_sub(filled);
-    format!("{}{}", "█".repeat(filled), "░".repeat(rest))
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ fn push_row(text: &mut String, cells: impl Iterator<Item = String>) {
 fn cell(cell: &Cell) -> String {
     match cell.content {
         Content::Code | Content::Path | Content::Command => code(&cell.text),
-        Content::Word | Content::Prose => escaped(&cell.text),
+        Content::Word | Content::Prose | Content::Bar(_) => escaped(&cell.text),
     }
 }
 

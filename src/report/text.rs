@@ -178,7 +178,7 @@ fn styled(cell: &Cell, width: u16) -> comfy_table::Cell {
         Content::Path => cut_in_the_middle(&text, usize::from(width)),
         Content::Command => cut_at_the_end(&text, usize::from(width)),
         Content::Prose => wrapped(&text, usize::from(width)),
-        Content::Word | Content::Code => text.into_owned(),
+        Content::Word | Content::Code | Content::Bar(_) => text.into_owned(),
     };
     let styled = comfy_table::Cell::new(text);
     match cell.tone {

@@ -21,6 +21,16 @@ pub struct Figures<'a> {
     pub drawings: Vec<String>,
 }
 
+impl Figures<'_> {
+    /// A drawing alone.
+    pub fn drawn(drawing: String) -> Self {
+        Self {
+            map: None,
+            drawings: vec![drawing],
+        }
+    }
+}
+
 /// The document as a page.
 pub fn render(document: &Document, figures: &[Figures<'_>]) -> String {
     let mut body = String::new();
@@ -148,10 +158,10 @@ fn alignment(align: Align) -> &'static str {
 }
 
 fn push_cell(body: &mut String, cell: &Cell, align: Align) {
-    if let Some(share) = bar(&cell.text) {
+    if let Content::Bar(share) = cell.content {
         let _ = write!(
             body,
-            "<td><span class=\"bar\" role=\"img\" aria-label=\"{share:.0} %\"><span style=\"width:{share:.1}%\"></span></span></td>"
+            "<td><span class=\"bar\" role=\"img\" aria-label=\"{share} %\"><span style=\"width:{share}%\"></span></span></td>"
         );
         return;
     }
@@ -163,7 +173,7 @@ fn push_cell(body: &mut String, cell: &Cell, align: Align) {
         Content::Path => Some("path"),
         Content::Code => Some("code"),
         Content::Command => Some("command"),
-        Content::Word | Content::Prose => None,
+        Content::Word | Content::Prose | Content::Bar(_) => None,
     });
     classes.extend(match cell.tone {
         Tone::Plain => None,
@@ -175,14 +185,6 @@ fn push_cell(body: &mut String, cell: &Cell, align: Align) {
         false => format!(" class=\"{}\"", classes.join(" ")),
     };
     let _ = write!(body, "<td{classes}>{}</td>", text(&cell.text));
-}
-
-/// The percentage that a bar made of characters stands for.
-fn bar(text: &str) -> Option<f64> {
-    let all = text.chars().count();
-    let is_bar = all > 0 && text.chars().all(|c| matches!(c, '█' | '░'));
-    let full = text.chars().filter(|c| *c == '█').count();
-    is_bar.then(|| full as f64 / all as f64 * 100.0)
 }
 
 #[cfg(test)]
@@ -207,7 +209,7 @@ mod tests {
         let row = vec![
             Cell::path("a\"<b>&'\x1b"),
             Cell::number(1).tone(Tone::Bad),
-            Cell::word("██░░"),
+            Cell::bar(1, 2),
         ];
         document.table(Table {
             columns: vec![Column::left("path"), Column::right("n"), Column::left("")],
