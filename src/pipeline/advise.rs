@@ -2,16 +2,13 @@
 
 use serde_json::Value;
 
-use crate::inventory::{Inventory, missing_caches};
+use crate::inventory::Inventory;
 use crate::oci::Image;
 use crate::plan::{Action, CompileOutcome, Plan, Policy, plan};
-use crate::profile::runtime_level;
+use crate::profile::{runtime_level, variable};
 use crate::pyc::Level;
-use crate::report::model::{Advice, AdviceChoice};
+use crate::report::model::{Advice, AdviceChoice, MANY_MISSING};
 use crate::rootfs::MemberId;
-
-/// Fewer modules without a cache are not worth compiling: they may be what does not compile.
-const MANY_MISSING: usize = 20;
 
 /// What the config says about how Python runs.
 struct Runtime {
@@ -37,14 +34,15 @@ impl Runtime {
                 .into_iter()
                 .flatten()
         };
+        let is_set = |name| variable(config, name).is_some_and(|value| !value.is_empty());
         let mut command = words("/config/Entrypoint").chain(words("/config/Cmd"));
         let first = command.find_map(Value::as_str).unwrap_or("");
         let program = first.rsplit('/').next().unwrap_or(first);
         Self {
             level: runtime_level(config),
             user: text("/config/User").to_owned(),
-            dont_write_bytecode: !variable(config, "PYTHONDONTWRITEBYTECODE").is_empty(),
-            pycache_prefix: variable(config, "PYTHONPYCACHEPREFIX"),
+            dont_write_bytecode: is_set("PYTHONDONTWRITEBYTECODE"),
+            pycache_prefix: variable(config, "PYTHONPYCACHEPREFIX").unwrap_or_default(),
             starts_python: program.starts_with("python"),
         }
     }
@@ -56,24 +54,28 @@ impl Runtime {
     }
 }
 
-fn variable(config: &Value, name: &str) -> String {
-    let variables = config.pointer("/config/Env").and_then(Value::as_array);
-    let mut values = variables.into_iter().flatten().filter_map(|variable| {
-        let (key, value) = variable.as_str()?.split_once('=')?;
-        (key == name).then_some(value)
-    });
-    values.next_back().unwrap_or("").to_owned()
-}
-
-/// Advice for an image; none where it has no Python, or runs it at a level beyond 2.
-pub(super) fn advise(image: &Image, inventory: &Inventory) -> Option<Advice> {
+/// Advice for an image in which so many modules lack a cache; none where it has no Python, or runs it at a level
+/// beyond 2.
+pub(super) fn advise(image: &Image, inventory: &Inventory, missing: usize) -> Option<Advice> {
     let runtime = Runtime::of(&image.config);
     let level = runtime.level.filter(|_| !inventory.trees.is_empty())?;
-    let missing = missing_caches(inventory, level).len();
     let is_used = runtime.pycache_prefix.is_empty();
     let compiles = is_used && missing >= MANY_MISSING;
-    let keeping = choice(inventory, level, &[level], name(level), compiles, is_used);
-    let none = choice(inventory, level, &[], "minimal", false, !is_used);
+    let lost = inventory
+        .caches
+        .iter()
+        .filter(|cache| cache.level == Some(level) && cache.status.is_useful());
+    let keeping = AdviceChoice {
+        compiles,
+        recommended: is_used,
+        compiled_at_start: if compiles { 0 } else { missing as u64 },
+        ..choice(inventory, name(level), &[level])
+    };
+    let none = AdviceChoice {
+        recommended: !is_used,
+        compiled_at_start: (lost.count() + missing) as u64,
+        ..choice(inventory, "minimal", &[])
+    };
     Some(Advice {
         reasons: reasons(&runtime, level, missing),
         choices: vec![keeping, none],
@@ -89,37 +91,18 @@ fn name(level: Level) -> &'static str {
     }
 }
 
-fn choice(
-    inventory: &Inventory,
-    level: Level,
-    levels: &[Level],
-    profile: &str,
-    compiles: bool,
-    recommended: bool,
-) -> AdviceChoice {
-    let plan = plan(
-        inventory,
-        &Policy::keeping(levels),
-        &CompileOutcome::default(),
-    );
-    let (removed_bytes, compressed) = removed(inventory, &plan);
-    let missing = missing_caches(inventory, level).len();
-    let kept = inventory
-        .caches
-        .iter()
-        .filter(|cache| cache.level == Some(level) && cache.status.is_useful());
-    let lost = if levels.contains(&level) {
-        0
-    } else {
-        kept.count()
-    };
+/// A profile that keeps these levels, and what it takes out.
+fn choice(inventory: &Inventory, profile: &str, levels: &[Level]) -> AdviceChoice {
+    let policy = Policy::keeping(levels);
+    let plan = plan(inventory, &policy, &CompileOutcome::default());
+    let (removed_bytes, saved_compressed_bytes) = removed(inventory, &plan);
     AdviceChoice {
         profile: profile.to_owned(),
-        compiles,
-        recommended,
+        compiles: false,
+        recommended: false,
         removed_bytes,
-        saved_compressed_bytes: compressed,
-        compiled_at_start: if compiles { 0 } else { (lost + missing) as u64 },
+        saved_compressed_bytes,
+        compiled_at_start: 0,
     }
 }
 

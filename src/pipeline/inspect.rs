@@ -36,11 +36,12 @@ pub fn inspect(
     let mut images = Vec::new();
     for image in root.images() {
         let inventory = survey(&*source.store, image, false, options)?;
-        images.push(InspectImage {
-            map: inspect.map.then(|| treemap(&inventory)),
-            advice: inspect.advice.then(|| advise(image, &inventory)).flatten(),
-            ..describe(image, &inventory)
-        });
+        let mut described = describe(image, &inventory);
+        described.map = inspect.map.then(|| treemap(&inventory));
+        if inspect.advice {
+            described.advice = advise(image, &inventory, described.missing());
+        }
+        images.push(described);
     }
     Ok(InspectReport {
         schema: "pycull.inspect/1",

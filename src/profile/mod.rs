@@ -10,7 +10,7 @@ use globset::GlobSet;
 use serde::Deserialize;
 
 pub use load::{BUILT_IN, BuiltIn, ProfileError, load};
-pub use runtime_level::runtime_level;
+pub use runtime_level::{runtime_level, variable};
 
 use crate::pyc::{Header, Invalidation, Level, Magic};
 

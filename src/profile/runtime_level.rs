@@ -9,16 +9,19 @@ use crate::pyc::Level;
 ///
 /// `None` for levels above 2, whose caches have names of their own.
 pub fn runtime_level(config: &Value) -> Option<Level> {
-    let from_environment = environment(config).map_or(0, |value| level_of_variable(&value));
+    let from_environment =
+        variable(config, "PYTHONOPTIMIZE").map_or(0, |value| level_of_variable(&value));
     let number = from_environment.max(flags(config));
     u8::try_from(number).ok().and_then(Level::from_number)
 }
 
-fn environment(config: &Value) -> Option<String> {
+/// The value of a variable in the config's environment, the last one where there are several.
+pub fn variable(config: &Value, name: &str) -> Option<String> {
     let variables = config.pointer("/config/Env")?.as_array()?;
-    let mut values = variables
-        .iter()
-        .filter_map(|variable| variable.as_str()?.strip_prefix("PYTHONOPTIMIZE="));
+    let mut values = variables.iter().filter_map(|variable| {
+        let (key, value) = variable.as_str()?.split_once('=')?;
+        (key == name).then_some(value)
+    });
     values.next_back().map(str::to_owned)
 }
 

@@ -1,18 +1,14 @@
 //! The command that saves most without making any start of Python slower, or that makes it quicker.
 
 use crate::report::document::Block;
-use crate::report::model::{FindingKind, InspectImage, InspectReport};
+use crate::report::model::{FindingKind, InspectImage, InspectReport, MANY_MISSING};
 use crate::report::size;
-
-/// Fewer sources without a cache are not worth a command: they may be what does not compile.
-const MANY_MISSING: usize = 20;
 
 /// Names the command, where it saves anything, or else where it compiles much.
 pub(super) fn block(report: &InspectReport) -> Option<Block> {
     let saved: u64 = report.images.iter().map(saved).sum();
-    let missing = report.images.iter().flat_map(|image| &image.findings);
-    let missing = missing.filter(|finding| finding.kind == FindingKind::Missing);
-    match (saved, missing.count()) {
+    let missing: usize = report.images.iter().map(InspectImage::missing).sum();
+    match (saved, missing) {
         (0, ..MANY_MISSING) => None,
         (0, missing) => Some(Block::Hint {
             // `auto` is the level that they were looked for at.

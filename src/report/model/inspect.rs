@@ -41,6 +41,19 @@ pub struct InspectImage {
     pub map: Option<Area>,
 }
 
+/// Fewer modules without a cache are not worth compiling: they may be what does not compile.
+pub const MANY_MISSING: usize = 20;
+
+impl InspectImage {
+    /// Modules without a cache.
+    pub fn missing(&self) -> usize {
+        let findings = self.findings.iter();
+        findings
+            .filter(|finding| finding.kind == FindingKind::Missing)
+            .count()
+    }
+}
+
 /// A layer and the bytecode in it, hidden caches included.
 #[derive(Debug, Clone, Serialize)]
 pub struct InspectLayer {
