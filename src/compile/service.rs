@@ -68,23 +68,27 @@ pub enum ServiceError<E> {
 
 /// What was compiled before, for whom.
 pub struct Memory<'a> {
-    /// Where it is kept.
-    pub cache: &'a CompileCache,
-    /// A digest of all that the interpreter consists of.
-    pub interpreter: [u8; 32],
-    /// Whether code has column positions.
-    pub debug_ranges: bool,
+    cache: &'a CompileCache,
+    /// A digest of all that compiles.
+    compiler: [u8; 32],
+    debug_ranges: bool,
 }
 
-impl Memory<'_> {
-    fn key(&self, job: &Job) -> Key {
+impl<'a> Memory<'a> {
+    /// What a cache keeps for an interpreter, of which this is a digest of all that it consists of, and with
+    /// column positions in code or without.
+    pub fn new(cache: &'a CompileCache, interpreter: &[u8; 32], debug_ranges: bool) -> Self {
         // Another program of ours may compile otherwise.
-        let interpreter = Sha256::new()
-            .chain_update(self.interpreter)
-            .chain_update(SCRIPT)
-            .finalize()
-            .into();
-        Key::new(&interpreter, self.debug_ranges, &job.path, &job.source)
+        let compiler = Sha256::new().chain_update(interpreter).chain_update(SCRIPT);
+        Self {
+            cache,
+            compiler: compiler.finalize().into(),
+            debug_ranges,
+        }
+    }
+
+    fn key(&self, job: &Job) -> Key {
+        Key::new(&self.compiler, self.debug_ranges, &job.path, &job.source)
     }
 }
 

@@ -47,7 +47,7 @@ pub fn bench(
 ) -> Result<BenchReport, PipelineError> {
     let root = open(source, options)?;
     let mut images = Vec::new();
-    let mut first_failure = None;
+    let (mut first_failure, mut has_figures) = (None, false);
     for image in root.images() {
         let inventory = survey(&*source.store, image, false, options)?;
         let work = Work {
@@ -62,18 +62,18 @@ pub fn bench(
             imports: Vec::new(),
             warnings: Vec::new(),
         };
-        if let Err(failure) = work.run(&mut report) {
-            first_failure.get_or_insert(PipelineError::Bench {
-                platform: report.platform.clone(),
-                source: Box::new(failure),
-            });
+        match work.run(&mut report) {
+            Ok(()) => has_figures = true,
+            Err(failure) => {
+                first_failure.get_or_insert(PipelineError::Bench {
+                    platform: report.platform.clone(),
+                    source: Box::new(failure),
+                });
+            }
         }
         images.push(report);
     }
-    let is_complete = |image: &BenchImage| {
-        !image.trees.is_empty() && (bench.imports.is_empty() || !image.imports.is_empty())
-    };
-    match first_failure.filter(|_| !images.iter().any(is_complete)) {
+    match first_failure.filter(|_| !has_figures) {
         Some(failure) => Err(failure),
         None => Ok(BenchReport {
             schema: "pycull.bench/1",

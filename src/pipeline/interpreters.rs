@@ -260,11 +260,8 @@ impl Interpreters<'_> {
         } = self.options;
         let (limits, debug_ranges) = (Limits::default(), self.debug_ranges);
         let command = || launch.command(helper, *sandbox, limits, debug_ranges, SCRIPT);
-        let memory = self.options.cache.map(|cache| Memory {
-            cache,
-            interpreter: launch.identity,
-            debug_ranges,
-        });
+        let cache = self.options.cache;
+        let memory = cache.map(|cache| Memory::new(cache, &launch.identity, debug_ranges));
         let path = row.path.clone();
         let service = match Service::start(&command, TimeLimits::default(), memory) {
             Ok(service) => service,

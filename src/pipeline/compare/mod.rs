@@ -5,7 +5,7 @@ mod modules;
 
 use std::collections::HashMap;
 
-use super::pairs::{Pair, pairs};
+use super::pairs::{self, Pair};
 use super::summary;
 use super::{Options, PipelineError, open, survey};
 use crate::inventory::{Inventory, Sizes};
@@ -66,7 +66,7 @@ fn pair_up<'a>(
     afters: &[(&Source, &str)],
 ) -> Result<Vec<Vec<Pair<'a>>>, PipelineError> {
     let both = roots.iter().zip(afters);
-    both.map(|(root, (_, reference))| pairs(before, root, reference))
+    both.map(|(root, (_, reference))| pairs::pairs(before, root, reference))
         .collect()
 }
 
@@ -79,13 +79,8 @@ fn partner<'a>(pairs: &[Pair<'a>], image: &Image) -> Option<&'a Image> {
 fn unmatched(before: &Node, afters: &[Node], paired: &[Vec<Pair<'_>>]) -> Vec<String> {
     let mut platforms = Vec::new();
     for (root, pairs) in afters.iter().zip(paired) {
-        let is_paired = |image: &Image| {
-            let mut paired = pairs.iter().flat_map(|(old, new)| [*old, *new]);
-            paired.any(|other| std::ptr::eq(other, image))
-        };
-        for image in before.images().into_iter().chain(root.images()) {
-            let platform = image.platform.to_string();
-            if !is_paired(image) && !platforms.contains(&platform) {
+        for platform in pairs::unmatched(before, root, pairs) {
+            if !platforms.contains(&platform) {
                 platforms.push(platform);
             }
         }
