@@ -6,8 +6,9 @@ BEGINS = {
     "minimize": "<!-- benches/run writes from here -->",
     "compile": "<!-- benches/run compile writes from here -->",
     "imports": "<!-- benches/run imports writes from here -->",
+    "page": "<!-- benches/run page writes from here -->",
 }
-HEADINGS = {"compile": "## Compiling", "imports": "## Imports"}
+HEADINGS = {"compile": "## Compiling", "imports": "## Imports", "page": "## The page of `inspect`"}
 """Of the sections that are made where the page has none."""
 END = "<!-- to here -->"
 TIME_PLOT, MEMORY_PLOT = "performance-time.svg", "performance-memory.svg"
@@ -213,7 +214,22 @@ def import_markdown(results, limits):
     )
 
 
-MARKDOWN = {"minimize": minimize_markdown, "compile": compile_markdown, "imports": import_markdown}
+def page_markdown(results, limits):
+    """What is written of the page."""
+    return "\n".join(
+        [
+            f"The page of `pycull inspect --format html` for an image of {results['files']} files "
+            f"({results['bytes'] / 1e6:.1f} MB) in headless Chromium, by its own performance entries; the median of "
+            f"{results['rounds']} rounds, with five clicks each.",
+            "",
+            *limit_table(limits),
+            "",
+            machine_line(results["machine"]),
+        ]
+    )
+
+
+MARKDOWN = {"minimize": minimize_markdown, "compile": compile_markdown, "imports": import_markdown, "page": page_markdown}
 """What is written of each part, by its results and limits."""
 
 

@@ -72,5 +72,15 @@ def import_limits(results):
     return [Limit(what, f"{least} to {most}", f"{measured:.1f}", least <= measured <= most)]
 
 
-CHECKS = {"minimize": minimize_limits, "compile": compile_limits, "imports": import_limits}
+def page_limits(results):
+    """A page is to stay responsive."""
+    what = f"{results['files']} files: "
+    form = "{:.0f} ms".format
+    return [
+        at_most(what + "the page loads", results["load_ms"], 2000, form),
+        at_most(what + "it answers a click", results["click_ms"], 100, form),
+    ]
+
+
+CHECKS = {"minimize": minimize_limits, "compile": compile_limits, "imports": import_limits, "page": page_limits}
 """The limits of each part, by its results."""
