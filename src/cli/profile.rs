@@ -1,7 +1,7 @@
 //! `pycull profile`.
 
 use pycull::profile::{BUILT_IN, ProfileError, load};
-use pycull::report::document::{Cell, Column, Document, Table};
+use pycull::report::document::{Cell, Column, Document, Table, Title};
 
 use super::Outcome;
 use super::args::ProfileAction;
@@ -28,14 +28,14 @@ fn list(printer: &Printer) -> anyhow::Result<Outcome> {
     }
     let mut document = Document::default();
     document.table(Table {
-        title: None,
+        title: Title::Implied("profiles"),
         columns: vec![
             Column::left("profile"),
             Column::left("levels"),
             Column::left("description"),
         ],
         rows,
-        more: None,
+        ..Table::default()
     });
     printer.text(&document)?;
     Ok(Outcome::Done)

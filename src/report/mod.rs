@@ -27,6 +27,8 @@ mod printable;
 pub mod size;
 
 #[cfg(test)]
+mod formats;
+#[cfg(test)]
 mod samples;
 
 pub use printable::printable;

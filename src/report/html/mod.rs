@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::document::{Align, Block, Cell, Content, Document, Table, Tone};
+use super::document::{Align, Block, Cell, Column, Content, Document, Table, Title, Tone};
 use super::markup::escaped as text;
 use super::model::{Area, AreaClass};
 
@@ -124,10 +124,14 @@ fn push_block(body: &mut String, block: &Block) {
 }
 
 fn push_table(body: &mut String, table: &Table) {
-    if let Some(title) = &table.title {
+    if let Title::Shown(title) = &table.title {
         let _ = writeln!(body, "<h3>{}</h3>", text(title));
     }
-    body.push_str("<div class=\"scroll\"><table>\n<thead><tr>");
+    let label = text(table.title.text());
+    let _ = write!(
+        body,
+        "<div class=\"scroll\"><table aria-label=\"{label}\">\n<thead><tr>"
+    );
     for column in &table.columns {
         let _ = write!(
             body,
@@ -138,16 +142,26 @@ fn push_table(body: &mut String, table: &Table) {
     }
     body.push_str("</tr></thead>\n<tbody>\n");
     for row in &table.rows {
-        body.push_str("<tr>");
-        for (cell, column) in row.iter().zip(&table.columns) {
-            push_cell(body, cell, column.align);
-        }
-        body.push_str("</tr>\n");
+        push_row(body, row, &table.columns);
     }
-    body.push_str("</tbody>\n</table></div>\n");
+    body.push_str("</tbody>\n");
+    if !table.total.is_empty() {
+        body.push_str("<tfoot>\n");
+        push_row(body, &table.total, &table.columns);
+        body.push_str("</tfoot>\n");
+    }
+    body.push_str("</table></div>\n");
     if let Some(more) = &table.more {
         let _ = writeln!(body, "<p class=\"more\">{}</p>", text(more));
     }
+}
+
+fn push_row(body: &mut String, row: &[Cell], columns: &[Column]) {
+    body.push_str("<tr>");
+    for (cell, column) in row.iter().zip(columns) {
+        push_cell(body, cell, column.align);
+    }
+    body.push_str("</tr>\n");
 }
 
 fn alignment(align: Align) -> &'static str {
@@ -189,7 +203,6 @@ fn push_cell(body: &mut String, cell: &Cell, align: Align) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::Column;
     use super::super::samples;
     use super::*;
 

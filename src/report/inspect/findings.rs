@@ -4,9 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::report::Detail;
-use crate::report::document::{Cell, Column, Document, Table, Tone};
+use crate::report::document::{Cell, Column, Document, Table, Title, Tone};
 use crate::report::model::{Count, Finding, FindingKind};
-use crate::report::size;
 
 /// Most directories of a kind that a summary lists.
 const LISTED_DIRECTORIES: usize = 3;
@@ -30,13 +29,13 @@ fn by_kind(findings: &[Finding]) -> Table {
         rows.push(vec![
             Cell::word(kind.name()).tone(Tone::Bad),
             Cell::number(all.files),
-            Cell::word(size::bytes(all.bytes)),
+            Cell::bytes(all.bytes),
             Cell::prose(kind.meaning()),
         ]);
         rows.extend(directory_rows(of_kind()));
     }
     Table {
-        title: Some("findings".to_owned()),
+        title: Title::shown("findings"),
         columns: vec![
             Column::left("kind"),
             Column::right("files"),
@@ -44,7 +43,7 @@ fn by_kind(findings: &[Finding]) -> Table {
             Column::left("meaning, and where most of them are"),
         ],
         rows,
-        more: None,
+        ..Table::default()
     }
 }
 
@@ -67,11 +66,10 @@ fn directory_rows<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<Vec<Ce
         .collect();
     directories.sort_by_key(|(_, count)| Reverse((count.files, count.bytes)));
     let row = |count: &Count, place: Cell| {
-        let bytes = size::bytes(count.bytes);
         vec![
             Cell::empty(),
             Cell::number(count.files),
-            Cell::word(bytes),
+            Cell::bytes(count.bytes),
             place,
         ]
     };
@@ -117,22 +115,23 @@ fn every(findings: &[Finding]) -> Table {
         vec![
             Cell::word(finding.kind.name()).tone(Tone::Bad),
             Cell::number(finding.layer),
-            Cell::word(size::bytes(finding.bytes)),
+            Cell::bytes(finding.bytes),
             Cell::path(&finding.path),
             Cell::prose(&finding.detail),
         ]
     };
     Table {
-        title: Some("every finding".to_owned()),
+        title: Title::shown("every finding"),
+        is_detail: true,
         columns: vec![
             Column::left("kind"),
-            Column::right("layer"),
-            Column::right("size"),
+            Column::right("layer").dispensable(1),
+            Column::right("size").ranks(),
             Column::left("file"),
             Column::left("detail"),
         ],
         rows: findings.iter().map(row).collect(),
-        more: None,
+        ..Table::default()
     }
 }
 

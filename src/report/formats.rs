@@ -1,0 +1,107 @@
+//! Tests: every command's document as text of several widths and as markdown, kept in `snapshots/`.
+
+use std::fmt::Write;
+
+use super::document::Document;
+use super::text::{Style, render};
+use super::{Detail, bench, compare, inspect, markdown, minimize, samples, verify};
+
+fn documents() -> Vec<(&'static str, Document)> {
+    use Detail::{All, Summary};
+    vec![
+        ("inspect", inspect::document(&samples::inspect(), Summary)),
+        ("inspect_all", inspect::document(&samples::inspect(), All)),
+        (
+            "inspect_advised",
+            inspect::document(&samples::inspect_advised(), Summary),
+        ),
+        (
+            "inspect_without_python",
+            inspect::document(&samples::inspect_without_python(), Summary),
+        ),
+        (
+            "minimize",
+            minimize::document(&samples::minimize(), Summary),
+        ),
+        (
+            "minimize_dry_run",
+            minimize::document(&samples::minimize_dry_run(), All),
+        ),
+        (
+            "minimize_unchanged",
+            minimize::document(&samples::minimize_unchanged(), Summary),
+        ),
+        ("compare", compare::document(&samples::compare(), Summary)),
+        ("compare_all", compare::document(&samples::compare(), All)),
+        (
+            "compare_several",
+            compare::document(&samples::compare_several(), Summary),
+        ),
+        (
+            "verify_same",
+            verify::document(&samples::verify_same(), Summary),
+        ),
+        (
+            "verify_different",
+            verify::document(&samples::verify_different(), Summary),
+        ),
+        ("bench", bench::document(&samples::bench(), Summary)),
+    ]
+}
+
+fn text(document: &Document, width: Option<u16>) -> String {
+    let color = false;
+    render(document, Style { color, width })
+}
+
+/// At 60, 80 and 120 columns, and piped; what is the same as the one before is not repeated.
+fn at_every_width(document: &Document) -> String {
+    let mut all = String::new();
+    let mut previous = String::new();
+    for (name, width) in [
+        ("60 columns", Some(60)),
+        ("80 columns", Some(80)),
+        ("120 columns", Some(120)),
+        ("piped", None),
+    ] {
+        let text = text(document, width);
+        let shown = if text == previous {
+            "(the same)\n"
+        } else {
+            &text
+        };
+        let _ = write!(all, "=== {name}\n{shown}");
+        previous = text;
+    }
+    all
+}
+
+#[test]
+fn text_suits_the_terminal() {
+    for (name, document) in documents() {
+        insta::assert_snapshot!(format!("{name}_text"), at_every_width(&document));
+    }
+}
+
+/// Commands and digests are to be copied, and stay whole.
+#[test]
+fn text_is_no_wider_than_the_terminal() {
+    for (name, document) in documents() {
+        for width in [60, 80, 120] {
+            let text = text(&document, Some(width));
+            let too_wide = text
+                .lines()
+                .filter(|line| line.chars().count() > usize::from(width))
+                .filter(|line| !line.starts_with('`') && !line.contains("sha256:"));
+            let too_wide: Vec<&str> = too_wide.collect();
+            assert!(too_wide.is_empty(), "{name} at {width}: {too_wide:#?}");
+        }
+    }
+}
+
+#[test]
+fn markdown_is_as_kept() {
+    for (name, document) in documents() {
+        insta::assert_snapshot!(format!("{name}_markdown"), markdown::render(&document));
+    }
+}
