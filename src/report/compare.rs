@@ -256,6 +256,13 @@ pub(super) fn tree_name(tree: &CompareTree) -> &str {
     }
 }
 
+fn tree_cell(tree: &CompareTree) -> Cell {
+    match tree.path {
+        Some(_) => Cell::path(tree_name(tree)),
+        None => Cell::word(tree_name(tree)),
+    }
+}
+
 /// A row for each kind of file in a tree, as far as it differs; in detail all of them.
 fn tree_table(trees: &[CompareTree], detail: Detail) -> Table {
     let row = |tree: &CompareTree, what: &str, before: Count, after: Count| {
@@ -266,7 +273,7 @@ fn tree_table(trees: &[CompareTree], detail: Detail) -> Table {
         };
         is_wanted.then(|| {
             vec![
-                Cell::path(tree_name(tree)),
+                tree_cell(tree),
                 Cell::word(tree.python.as_deref().unwrap_or("?")),
                 Cell::word(what),
                 Cell::bytes(before.bytes),

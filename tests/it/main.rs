@@ -21,6 +21,7 @@ mod interpreter;
 mod invalidation;
 mod inventory;
 mod kill;
+mod markdown;
 mod memory;
 mod merged_view;
 mod missing;

@@ -1,0 +1,236 @@
+//! Documents as GitHub-flavoured markdown, for a comment or a job's summary: what matters most first, details
+//! folded away, and never more than such a place takes. Whatever comes from an image is escaped: it can neither
+//! break a table nor bring markup, links or mentions.
+
+mod escape;
+mod table;
+
+use super::document::{Block, Document};
+use escape::{code, escaped};
+
+/// Most bytes of a report. GitHub's comments take 65 536 characters; this leaves room for what is put around.
+pub const LIMIT: usize = 60 * 1024;
+
+/// The document as markdown. Where it would be too long, tables keep their most important rows, and then the last
+/// blocks go.
+pub fn render(document: &Document) -> String {
+    let blocks = in_reading_order(document);
+    let mut text = String::new();
+    for most_rows in [usize::MAX, 300, 100, 30, 10, 3] {
+        text = join(blocks.iter().map(|it| block(it, most_rows)));
+        if text.len() <= LIMIT {
+            break;
+        }
+    }
+    match text.len() <= LIMIT {
+        true => text,
+        false => cut(&blocks),
+    }
+}
+
+fn join(blocks: impl Iterator<Item = String>) -> String {
+    blocks.collect::<Vec<_>>().join("\n")
+}
+
+/// In a terminal the last line is read first; here the first.
+fn in_reading_order(document: &Document) -> Vec<&Block> {
+    let is_headline = |block: &Block| matches!(block, Block::Headline { .. });
+    let sections = document.blocks.chunk_by(|_, next| !is_headline(next));
+    let mut ordered = Vec::with_capacity(document.blocks.len());
+    for section in sections {
+        let rank = |block: &&Block| match block {
+            Block::Headline { .. } => 0,
+            Block::Summary(_) => 1,
+            _ => 2,
+        };
+        let mut section: Vec<&Block> = section.iter().collect();
+        section.sort_by_key(rank);
+        ordered.extend(section);
+    }
+    ordered
+}
+
+/// As many blocks as there is room for.
+fn cut(blocks: &[&Block]) -> String {
+    let left_out =
+        |count: usize| format!("> **note:** left out here: {count} parts; JSON has all\n");
+    let mut room = LIMIT - left_out(blocks.len()).len();
+    let mut kept = Vec::new();
+    for it in blocks {
+        let text = block(it, 3);
+        // With the empty line after it.
+        if text.len() + 1 > room {
+            break;
+        }
+        room -= text.len() + 1;
+        kept.push(text);
+    }
+    let more = left_out(blocks.len() - kept.len());
+    join(kept.into_iter().chain([more]))
+}
+
+fn block(block: &Block, most_rows: usize) -> String {
+    match block {
+        Block::Headline { name, facts } => {
+            let facts: Vec<String> = facts.iter().map(|fact| escaped(fact)).collect();
+            format!("## {}\n\n{}", code(name), paragraph(&facts.join(", ")))
+        }
+        Block::Line(line) => paragraph(&escaped(line)),
+        Block::Table(rows) => table::render(rows, most_rows),
+        Block::Note(note) => format!("> **note:** {}\n", escaped(note)),
+        Block::Warning(warning) => format!("> **warning:** {}\n", escaped(warning)),
+        Block::Hint { command, effect } => {
+            format!("> **hint:** {} {}\n", code(command), escaped(effect))
+        }
+        Block::Summary(line) => format!("**{}**\n", escaped(line)),
+    }
+}
+
+/// A line of its own, where it must not look like an item of a list, or a rule.
+fn paragraph(escaped: &str) -> String {
+    match escaped.starts_with(['-', '+', '=']) {
+        true => format!("\\{escaped}\n"),
+        false => format!("{escaped}\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::document::{Cell, Column, Table, Title};
+    use super::*;
+
+    #[test]
+    fn hostile_paths_stay_in_their_cells() {
+        let table = Table {
+            columns: vec![Column::left("path"), Column::right("bytes")],
+            rows: vec![
+                vec![Cell::path("usr/__pycache__/a.pyc"), Cell::number(1)],
+                vec![Cell::path("a|b`<img src=x>\nc"), Cell::number(2)],
+                vec![Cell::path("@team/<b>"), Cell::number(3)],
+            ],
+            ..Table::default()
+        };
+        let mut document = Document::default();
+        document.line("from <script> @team *x* https://a.b www.c.d #12 &#64;");
+        document.table(Table {
+            title: Title::shown("</summary>@a"),
+            is_detail: true,
+            ..table.clone()
+        });
+        document.table(table);
+        insta::assert_snapshot!(render(&document), @r"
+        from &lt;script&gt; <span>@</span>team \*x\* https&#58;//a.b www&#46;c.d <span>#</span>12 &amp;<span>#</span>64;
+
+        <details>
+        <summary>&lt;/summary&gt;<span>@</span>a</summary>
+
+        | path | bytes |
+        | --- | ---: |
+        | `usr/__pycache__/a.pyc` | 1 |
+        | a\|b\`&lt;img src=x&gt;\\nc | 2 |
+        | `@team/<b>` | 3 |
+
+        </details>
+
+        | path | bytes |
+        | --- | ---: |
+        | `usr/__pycache__/a.pyc` | 1 |
+        | a\|b\`&lt;img src=x&gt;\\nc | 2 |
+        | `@team/<b>` | 3 |
+        ");
+    }
+
+    /// A table with rows of so many bytes.
+    fn table(sizes: impl IntoIterator<Item = u64>) -> Table {
+        let row = |bytes: u64| vec![Cell::path(format!("file of {bytes}")), Cell::bytes(bytes)];
+        Table {
+            title: Title::shown("files"),
+            columns: vec![Column::left("path"), Column::right("size").ranks()],
+            rows: sizes.into_iter().map(row).collect(),
+            total: vec![Cell::word("total"), Cell::word("all")],
+            ..Table::default()
+        }
+    }
+
+    #[test]
+    fn a_long_table_is_folded_and_a_longer_one_keeps_its_largest_rows() {
+        let render_of = |count: u64| {
+            let mut document = Document::default();
+            document.table(table((0..count).map(|number| number * 7919 % count)));
+            render(&document)
+        };
+        let rows = |text: &str| text.lines().filter(|line| line.starts_with("| `")).count();
+        let (short, long, longer) = (render_of(25), render_of(26), render_of(10_000));
+        assert!(short.starts_with("### files\n") && !short.contains("<details>"));
+        assert!(
+            long.starts_with("<details>\n<summary>files</summary>\n\n|"),
+            "{long}"
+        );
+        assert_eq!((rows(&short), rows(&long), rows(&longer)), (25, 26, 300));
+        assert!(longer.len() <= LIMIT && longer.contains("| **total** | **all** |"));
+        assert!(
+            longer.contains("\nthe largest 300 of 10000 rows; JSON has all\n"),
+            "{longer}"
+        );
+        let first = longer.lines().find(|line| line.starts_with("| `"));
+        assert_eq!(first, Some("| `file of 9999` | 10.0 kB |"));
+    }
+
+    #[test]
+    fn a_report_never_exceeds_the_limit() {
+        let mut document = Document::default();
+        for number in 0..2000 {
+            document.push(Block::Warning(format!("{number}: {}", "x".repeat(500))));
+            document.table(table(0..40));
+        }
+        let text = render(&document);
+        assert!(
+            text.len() <= LIMIT && text.len() > LIMIT - 1000,
+            "{}",
+            text.len()
+        );
+        assert!(
+            text.starts_with("> **warning:** 0: x"),
+            "the first parts stay"
+        );
+        let shown = text.matches("**warning:**").count() + text.matches("<details>").count();
+        let note = format!(
+            "> **note:** left out here: {} parts; JSON has all\n",
+            4000 - shown
+        );
+        assert!(text.ends_with(&note), "{note}");
+
+        let mut document = Document::default();
+        document.line("x".repeat(LIMIT + 1));
+        assert_eq!(
+            render(&document),
+            "> **note:** left out here: 1 parts; JSON has all\n"
+        );
+    }
+
+    #[test]
+    fn a_line_is_no_list_and_no_rule() {
+        let mut document = Document::default();
+        document.line("- a");
+        document.line("===");
+        assert_eq!(render(&document), "\\- a\n\n\\===\n");
+    }
+
+    #[test]
+    fn the_summary_is_under_its_headline() {
+        let headline = |name: &str| Block::Headline {
+            name: name.to_owned(),
+            facts: vec![],
+        };
+        let mut document = Document::default();
+        for name in ["a", "b"] {
+            document.push(headline(name));
+            document.line(format!("line of {name}"));
+            document.push(Block::Summary(format!("summary of {name}")));
+        }
+        let text = render(&document);
+        let at = |needle: &str| text.find(needle).unwrap();
+        assert!(at("summary of a") < at("line of a") && at("line of a") < at("## `b`"));
+        assert!(at("## `b`") < at("summary of b") && at("summary of b") < at("line of b"));
+    }
+}

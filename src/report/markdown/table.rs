@@ -1,0 +1,87 @@
+//! Tables, whole or their most important rows.
+
+use std::cmp::Reverse;
+use std::fmt::Write;
+
+use super::escape::{code, escaped, escaped_in_html};
+use crate::report::document::{Align, Cell, Content, Table, Title};
+
+/// Longer tables are folded away.
+const OPEN_ROWS: usize = 25;
+
+/// The table with so many rows at most.
+pub(super) fn render(table: &Table, most: usize) -> String {
+    let rows = rows(table, most);
+    if table.is_detail || table.rows.len() > OPEN_ROWS {
+        let title = escaped_in_html(table.title.text());
+        return format!("<details>\n<summary>{title}</summary>\n\n{rows}\n</details>\n");
+    }
+    match &table.title {
+        Title::Shown(title) => format!("### {}\n\n{rows}", escaped(title)),
+        Title::Implied(_) => rows,
+    }
+}
+
+fn rows(table: &Table, most: usize) -> String {
+    let mut text = String::new();
+    push_row(
+        &mut text,
+        table.columns.iter().map(|column| escaped(column.heading)),
+    );
+    let rules = table.columns.iter().map(|column| match column.align {
+        Align::Left => "---".to_owned(),
+        Align::Right => "---:".to_owned(),
+    });
+    push_row(&mut text, rules);
+    let (rows, left_out) = most_important(table, most);
+    for row in rows {
+        push_row(&mut text, row.iter().map(cell));
+    }
+    if !table.total.is_empty() {
+        push_row(&mut text, table.total.iter().map(strong));
+    }
+    for more in left_out.iter().chain(&table.more) {
+        let _ = writeln!(text, "\n{}", escaped(more));
+    }
+    text
+}
+
+/// So many rows: the largest first where a column tells which these are. And what is said of the others.
+fn most_important(table: &Table, most: usize) -> (Vec<&Vec<Cell>>, Option<String>) {
+    let mut rows: Vec<&Vec<Cell>> = table.rows.iter().collect();
+    let all = rows.len();
+    if all <= most {
+        return (rows, None);
+    }
+    let ranking = table.columns.iter().position(|column| column.ranks);
+    if let Some(column) = ranking {
+        rows.sort_by_key(|row| Reverse(row.get(column).map(|cell| cell.bytes)));
+    }
+    rows.truncate(most);
+    let which = if ranking.is_some() {
+        "largest"
+    } else {
+        "first"
+    };
+    let left_out = format!("the {which} {most} of {all} rows; JSON has all");
+    (rows, Some(left_out))
+}
+
+fn push_row(text: &mut String, cells: impl Iterator<Item = String>) {
+    let cells: Vec<String> = cells.collect();
+    let _ = writeln!(text, "| {} |", cells.join(" | "));
+}
+
+fn strong(of: &Cell) -> String {
+    match cell(of) {
+        text if text.is_empty() => text,
+        text => format!("**{text}**"),
+    }
+}
+
+fn cell(cell: &Cell) -> String {
+    match cell.content {
+        Content::Code | Content::Path | Content::Command => code(&cell.text),
+        Content::Word | Content::Prose | Content::Bar(_) => escaped(&cell.text),
+    }
+}
