@@ -9,7 +9,10 @@ use pycull::compile::cache::{CacheError, CompileCache};
 use pycull::pipeline::{self, CompileOptions, InterpreterOptions, MinimizeOptions};
 use pycull::profile::Profile;
 use pycull::report::Detail;
+use pycull::report::figure;
+use pycull::report::html::Figures;
 use pycull::report::minimize::document;
+use pycull::report::model::MinimizeImage;
 use pycull::transport::{Reference, Source, Target};
 
 use super::Outcome;
@@ -74,9 +77,13 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
         stream,
         &report,
         || document(&report, settings.detail),
-        Vec::new,
+        || report.images.iter().map(figures_of).collect(),
     )?;
     Ok(Outcome::Done)
+}
+
+fn figures_of(image: &MinimizeImage) -> Figures<'static> {
+    Figures::drawn(figure::minimize(image))
 }
 
 /// Most bytes that the compile cache keeps.

@@ -9,6 +9,7 @@ use crate::oci::Image;
 use crate::oci::image::is_empty_layer;
 use crate::pyc::Level;
 use crate::report::model::{Count, Levels};
+use crate::rootfs::MemberId;
 
 /// A path as reports write it: as it is where it is UTF-8, else with `%` and all bytes outside
 /// ASCII percent-encoded.
@@ -57,20 +58,20 @@ pub(super) fn levels(sizes: [Sizes; 3]) -> Levels {
 /// The caches of each layer by level, visible or not. A hardlink is a file without bytes.
 pub(super) fn levels_by_layer(inventory: &Inventory) -> Vec<[Sizes; 3]> {
     let mut layers = vec![[Sizes::default(); 3]; inventory.layers.len()];
-    let visible = inventory
-        .caches
-        .iter()
-        .map(|cache| (cache.member, cache.level));
-    let hidden = inventory
-        .hidden
-        .iter()
-        .map(|cache| (cache.member, cache.level));
-    for (member, level) in visible.chain(hidden) {
-        if let Some(level) = level {
-            layers[member.layer][level.index()].add(inventory.member(member).stored_bytes);
-        }
+    for (member, level) in leveled_members(inventory) {
+        layers[member.layer][level.index()].add(inventory.member(member).stored_bytes);
     }
     layers
+}
+
+/// Every cache that has a level, visible or not.
+pub(super) fn leveled_members(inventory: &Inventory) -> impl Iterator<Item = (MemberId, Level)> {
+    let visible = inventory.caches.iter();
+    let visible = visible.map(|cache| (cache.member, cache.level));
+    let hidden = inventory.hidden.iter();
+    let hidden = hidden.map(|cache| (cache.member, cache.level));
+    let all = visible.chain(hidden);
+    all.filter_map(|(member, level)| Some((member, level?)))
 }
 
 /// Bytes of an image's blobs, one that several layers share counted as often as it is named.

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::deflate::ReadAt;
-use crate::inventory::{Inventory, Source};
+use crate::inventory::{Inventory, Sizes, Source};
 use crate::plan::Compilation;
 use crate::pyc::Level;
 use crate::rewrite::layer::Piece;
@@ -115,10 +115,14 @@ impl CompiledCaches {
         members.0
     }
 
-    /// Bytes of data of the caches on a list: of those that are not links.
-    pub fn bytes(&self, list: &[Compilation], hardlink: bool) -> u64 {
-        let data = self.files(list, hardlink).filter(|new| new.link.is_none());
-        data.map(|new| new.bytes()).sum()
+    /// Sizes of the caches on a list by level. A link is a file without bytes.
+    pub fn sizes(&self, list: &[Compilation], hardlink: bool) -> [Sizes; 3] {
+        let mut sizes = [Sizes::default(); 3];
+        for new in self.files(list, hardlink) {
+            let bytes = if new.link.is_none() { new.bytes() } else { 0 };
+            sizes[new.cache.level.index()].add(bytes);
+        }
+        sizes
     }
 
     /// The caches on a list that were compiled. Where `hardlink` says so, a level that is the same as one

@@ -61,10 +61,7 @@ fn a_real_image_imports_many_times_faster_with_caches() {
         ];
         let arguments = [&arguments[..], &[figure.to_str().unwrap()]].concat();
         let report = bench(&real_image(name), &arguments).success().json();
-        let schema = include_str!("../../docs/schema/bench.json");
-        let schema: Value = serde_json::from_str(schema).unwrap();
-        let validator = jsonschema::validator_for(&schema).unwrap();
-        assert!(validator.is_valid(&report), "{report:#}");
+        assert_eq!(report["schema"], "pycull.bench/1");
         let image = &report["images"][0];
         let tree = &image["trees"][0];
         assert_eq!(tree["python"], python);

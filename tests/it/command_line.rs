@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::tools::{pycull_command, real_image, testdata};
+use crate::support::tools::{pycull_command, testdata};
 use crate::support::{ImageBuilder, LayerBuilder, pycull};
 
 fn fedora() -> String {
@@ -221,46 +221,6 @@ fn names_from_an_image_do_not_reach_the_terminal_raw() {
             pycull(["inspect", image.to_str().unwrap(), "-v", "--format", format]).success();
         assert!(output.text().contains("[2J"), "{}", output.text());
         assert!(!output.stdout.contains(&0x1b), "{}", output.text());
-    }
-}
-
-/// Every document that pycull prints follows the schema that is published for it.
-#[test]
-fn json_follows_the_published_schemas() {
-    let directory = tempfile::tempdir().unwrap();
-    let output = directory.path().join("out").display().to_string();
-    let stale = directory.path().join("stale");
-    image_with_a_stale_cache(&stale);
-    let images = [
-        fedora(),
-        testdata("docker-old.tar").display().to_string(),
-        stale.display().to_string(),
-        real_image("py3.14").display().to_string(),
-    ];
-    for image in &images {
-        let _ = fs::remove_dir_all(&output);
-        let target = format!("oci:{output}:x");
-        for (schema, arguments) in [
-            ("inspect", vec!["inspect", image]),
-            ("minimize", vec!["minimize", image, "--dry-run"]),
-            ("minimize", vec!["minimize", image, "--output", &target]),
-            ("compare", vec!["compare", image, &target]),
-            ("verify", vec!["verify", image, &target]),
-        ] {
-            let document = pycull(arguments.iter().copied().chain(["--format", "json"]))
-                .success()
-                .json();
-            assert_eq!(document["schema"], format!("pycull.{schema}/1"));
-            let path =
-                Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schema/{schema}.json"));
-            let schema = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-            let validator = jsonschema::validator_for(&schema).unwrap();
-            let errors: Vec<String> = validator
-                .iter_errors(&document)
-                .map(|error| error.to_string())
-                .collect();
-            assert_eq!(errors, Vec::<String>::new(), "{arguments:?}");
-        }
     }
 }
 

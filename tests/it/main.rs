@@ -27,6 +27,7 @@ mod merged_view;
 mod missing;
 mod past_bugs;
 mod sandbox;
+mod schema;
 mod support;
 mod traps;
 mod verify;

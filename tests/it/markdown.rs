@@ -101,7 +101,7 @@ const HOSTILE: [&str; 10] = [
     "*f* _g_ ~~h~~",
     "[i](j)",
     "https:\\k",
-    "&amp;&#64;",
+    "`&amp;&#64;",
 ];
 
 struct Images {

@@ -10,7 +10,7 @@ use crate::oci::layer_writer::WrittenLayer;
 use crate::pipeline::summary::{self, path_text};
 use crate::plan::{Action, LayerPlan, Step};
 use crate::report::model::{
-    CompileFailure, Compiled, Count, ImageSize, LayerAction, LayerSize, MinimizeImage,
+    CompileFailure, Compiled, Count, ImageSize, LayerAction, LayerSize, Levels, MinimizeImage,
     MinimizeLayer, StepRow,
 };
 use crate::rewrite::documents::LayerOutcome;
@@ -36,7 +36,7 @@ impl Planned<'_> {
         minimize: &MinimizeOptions<'_>,
         written: Option<Written<'_>>,
     ) -> MinimizeImage {
-        let layers = self.layers(written);
+        let layers = self.layers(written, minimize.profile.hardlink);
         let before = ImageSize {
             manifest_digest: Some(self.image.manifest_digest().to_owned()),
             compressed_bytes: Some(summary::compressed_bytes(self.image)),
@@ -85,22 +85,23 @@ impl Planned<'_> {
         }
     }
 
-    fn layers(&self, written: Option<Written<'_>>) -> Vec<MinimizeLayer> {
+    fn layers(&self, written: Option<Written<'_>>, hardlink: bool) -> Vec<MinimizeLayer> {
         let outcome = |index: usize| written.map(|written| &written.outcomes[index]);
-        let layers = self
-            .inventory
-            .layers
-            .iter()
-            .zip(&self.plan.layers)
-            .enumerate();
+        let before = summary::levels_by_layer(&self.inventory);
+        let levels = before.into_iter().zip(self.levels_after(hardlink));
+        let levels = levels.map(|(before, after)| [before, after].map(summary::levels));
+        let layers = self.inventory.layers.iter().zip(&self.plan.layers);
         let mut rows: Vec<MinimizeLayer> = layers
-            .map(|(index, (scan, plan))| layer_row(scan, plan, outcome(index)))
+            .zip(levels)
+            .enumerate()
+            .map(|(index, ((scan, plan), levels))| layer_row(scan, plan, levels, outcome(index)))
             .collect();
         if !self.plan.appended.is_empty() {
             let layer = written.and_then(|written| written.appended);
+            let levels = summary::levels(self.compiled_sizes(&self.plan.appended, hardlink));
             rows.push(MinimizeLayer {
                 before: None,
-                after: layer.map(written_size),
+                after: layer.map(|layer| written_size(layer, levels)),
                 action: LayerAction::Appended,
             });
         }
@@ -119,9 +120,8 @@ impl Planned<'_> {
         let result = self.compiled.as_ref();
         let layers = self.plan.layers.iter().map(|layer| &layer.compiled);
         let lists = layers.chain([&self.plan.appended]);
-        let bytes = result.map_or(0, |result| {
-            lists.map(|list| result.caches.bytes(list, hardlink)).sum()
-        });
+        let sizes = lists.flat_map(|list| self.compiled_sizes(list, hardlink));
+        let bytes = sizes.map(|sizes| sizes.bytes).sum();
         let failures: Vec<CompileFailure> = result
             .into_iter()
             .flat_map(|result| &result.failures)
@@ -225,24 +225,34 @@ impl Planned<'_> {
     }
 }
 
-fn written_size(layer: &WrittenLayer) -> LayerSize {
+fn written_size(layer: &WrittenLayer, levels: Levels) -> LayerSize {
     LayerSize {
         digest: Some(layer.digest.to_string()),
         compressed_bytes: Some(layer.compressed_bytes),
         uncompressed_bytes: layer.uncompressed_bytes,
+        levels,
     }
 }
 
-fn layer_row(scan: &LayerScan, plan: &LayerPlan, outcome: Option<&LayerOutcome>) -> MinimizeLayer {
+fn layer_row(
+    scan: &LayerScan,
+    plan: &LayerPlan,
+    [levels, levels_after]: [Levels; 2],
+    outcome: Option<&LayerOutcome>,
+) -> MinimizeLayer {
     let before = LayerSize {
         digest: Some(scan.layer.descriptor.digest().to_string()),
         compressed_bytes: Some(scan.layer.descriptor.size()),
         uncompressed_bytes: scan.uncompressed_bytes,
+        levels,
     };
     let (action, after) = match outcome {
         _ if plan.becomes_empty => (LayerAction::Dropped, None),
         _ if plan.is_empty() => (LayerAction::Kept, Some(before.clone())),
-        Some(LayerOutcome::Rewritten(layer)) => (LayerAction::Rewritten, Some(written_size(layer))),
+        Some(LayerOutcome::Rewritten(layer)) => (
+            LayerAction::Rewritten,
+            Some(written_size(layer, levels_after)),
+        ),
         _ => {
             let uncompressed_bytes = planned_bytes(scan, plan);
             (
@@ -251,6 +261,7 @@ fn layer_row(scan: &LayerScan, plan: &LayerPlan, outcome: Option<&LayerOutcome>)
                     digest: None,
                     compressed_bytes: None,
                     uncompressed_bytes,
+                    levels: levels_after,
                 }),
             )
         }

@@ -2,7 +2,7 @@
 
 mod compile;
 mod describe;
-
+mod levels;
 mod new_layer;
 mod planned;
 mod work;

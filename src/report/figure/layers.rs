@@ -1,65 +1,94 @@
 //! Layers as bars: bytecode by level, and the rest.
 
 use super::{LEFT, RIGHT, ROW, TITLE, WIDTH, drawing, push_bar, push_text, push_title};
-use crate::report::model::{CompareImage, ComparedLayer, InspectLayer, Levels};
+use crate::report::model::{
+    CompareImage, ComparedLayer, InspectLayer, LayerSize, Levels, MinimizeImage,
+};
 use crate::report::size;
 
-/// A bar: what it is of, its bytes, and those of them that are bytecode.
-struct Bar<'a> {
-    label: String,
+/// A layer: its number, its bytes, and those of them that are bytecode.
+#[derive(Clone, Copy)]
+struct Layer<'a> {
+    index: usize,
     bytes: u64,
     levels: &'a Levels,
 }
 
+impl<'a> Layer<'a> {
+    fn new(index: usize, bytes: u64, levels: &'a Levels) -> Self {
+        Self {
+            index,
+            bytes,
+            levels,
+        }
+    }
+
+    fn compared(layer: &'a ComparedLayer) -> Self {
+        Self::new(layer.index, layer.uncompressed_bytes, &layer.levels)
+    }
+
+    fn minimized(index: usize, layer: &'a LayerSize) -> Self {
+        Self::new(index, layer.uncompressed_bytes, &layer.levels)
+    }
+
+    fn bar(self, label: String) -> Bar<'a> {
+        Bar { label, layer: self }
+    }
+}
+
+/// A layer's bar.
+struct Bar<'a> {
+    label: String,
+    layer: Layer<'a>,
+}
+
 /// The layers of an image, unpacked.
 pub fn layers(layers: &[InspectLayer]) -> String {
-    let bars: Vec<Bar<'_>> = layers
-        .iter()
-        .map(|layer| Bar {
-            label: format!("layer {}", layer.index),
-            bytes: layer.uncompressed_bytes,
-            levels: &layer.levels,
-        })
-        .collect();
-    chart(&[("layers, unpacked".to_owned(), bars)])
+    let bars = layers.iter().map(|it| {
+        let layer = Layer::new(it.index, it.uncompressed_bytes, &it.levels);
+        layer.bar(format!("layer {}", it.index))
+    });
+    chart(&[("layers, unpacked".to_owned(), bars.collect())])
 }
 
 /// The layers of images before and after, unpacked, side by side.
 pub fn compare(images: &[CompareImage]) -> String {
-    let charts: Vec<(String, Vec<Bar<'_>>)> = images
-        .iter()
-        .map(|image| {
-            let bars = image.layers.iter().flat_map(|layer| {
-                let before = bar(layer.before.as_ref(), "before");
-                // Beside its own layer before, a layer needs no name.
-                let is_named = match (&layer.before, &layer.after) {
-                    (Some(before), Some(after)) => before.index != after.index,
-                    _ => true,
-                };
-                let mut after = bar(layer.after.as_ref(), "after");
-                if let Some(after) = after.as_mut().filter(|_| !is_named) {
-                    after.label = "after".to_owned();
-                }
-                [before, after]
-            });
-            let title = format!("layers, unpacked, {}: {}", image.platform, image.after);
-            (title, bars.flatten().collect())
-        })
-        .collect();
-    chart(&charts)
+    let charts = images.iter().map(|image| {
+        let bars = image.layers.iter().flat_map(|layer| {
+            let [before, after] = [&layer.before, &layer.after];
+            pair([before, after].map(|it| it.as_ref().map(Layer::compared)))
+        });
+        let title = format!("layers, unpacked, {}: {}", image.platform, image.after);
+        (title, bars.collect())
+    });
+    chart(&charts.collect::<Vec<_>>())
 }
 
-fn bar<'a>(layer: Option<&'a ComparedLayer>, side: &str) -> Option<Bar<'a>> {
-    layer.map(|layer| Bar {
-        label: format!("layer {} {side}", layer.index),
-        bytes: layer.uncompressed_bytes,
-        levels: &layer.levels,
-    })
+/// The layers of an image before and after it was minimized, unpacked, side by side.
+pub fn minimize(image: &MinimizeImage) -> String {
+    let layers = image.layers.iter().zip(1..);
+    let bars = layers.flat_map(|(layer, index)| {
+        let [before, after] = [&layer.before, &layer.after];
+        pair([before, after].map(|it| it.as_ref().map(|it| Layer::minimized(index, it))))
+    });
+    chart(&[("layers, unpacked".to_owned(), bars.collect())])
+}
+
+/// The bars of a layer before and after.
+fn pair([before, after]: [Option<Layer<'_>>; 2]) -> impl Iterator<Item = Bar<'_>> {
+    // Beside its own layer before, a layer needs no name.
+    let is_named = after.map(|it| it.index) != before.map(|it| it.index);
+    let before = before.map(|it| it.bar(format!("layer {} before", it.index)));
+    let after = after.map(|it| match is_named {
+        true => it.bar(format!("layer {} after", it.index)),
+        false => it.bar("after".to_owned()),
+    });
+    before.into_iter().chain(after)
 }
 
 fn chart(charts: &[(String, Vec<Bar<'_>>)]) -> String {
     let bars = charts.iter().flat_map(|(_, bars)| bars);
-    let largest = bars.map(|bar| bar.bytes).max().unwrap_or(0).max(1);
+    let largest = bars.map(|bar| bar.layer.bytes).max().unwrap_or(0).max(1);
     let mut body = String::new();
     let mut top = 0.0;
     for (title, bars) in charts {
@@ -79,18 +108,19 @@ const CLASSES: [(&str, &str); 3] = [("0", "level-0"), ("1", "level-1"), ("2", "l
 fn push_stack(body: &mut String, bar: &Bar<'_>, largest: u64, top: f64) {
     let width = |bytes: u64| bytes as f64 / largest as f64 * (WIDTH - LEFT - RIGHT);
     push_text(body, &bar.label, LEFT - 12.0, top, "end");
-    let bytes = |level: &str| bar.levels.get(level).map_or(0, |count| count.bytes);
+    let layer = &bar.layer;
+    let bytes = |level: &str| layer.levels.get(level).map_or(0, |count| count.bytes);
     let bytecode: u64 = CLASSES.iter().map(|(level, _)| bytes(level)).sum();
     let mut x = LEFT;
     let mut push = |class, bytes| {
         push_bar(body, class, x, top, width(bytes));
         x += width(bytes);
     };
-    push("other", bar.bytes.saturating_sub(bytecode));
+    push("other", layer.bytes.saturating_sub(bytecode));
     for (level, class) in CLASSES {
         push(class, bytes(level));
     }
-    push_text(body, &size::bytes(bar.bytes), x + 8.0, top, "start");
+    push_text(body, &size::bytes(layer.bytes), x + 8.0, top, "start");
 }
 
 fn push_legend(body: &mut String, top: f64) {
@@ -131,18 +161,42 @@ mod tests {
     }
 
     #[test]
+    fn a_layer_that_went_has_no_bar_after() {
+        let image = samples::minimize().images.remove(0);
+        assert_eq!(
+            labels(&minimize(&image)),
+            [
+                "layer 1 before",
+                "after",
+                "layer 2 before",
+                "after",
+                "layer 3 before",
+            ]
+        );
+    }
+
+    fn labels(figure: &str) -> Vec<&str> {
+        let texts = figure.split("text-anchor=\"end\">").skip(1);
+        texts.filter_map(|text| text.split('<').next()).collect()
+    }
+
+    #[test]
     fn bars_are_named_by_the_layers_of_their_own_image() {
         let mut image = samples::compare().images.remove(0);
-        let labels = |image: &CompareImage| {
+        let labels_of = |image: &CompareImage| {
             let figure = compare(std::slice::from_ref(image));
-            let texts = figure.split("text-anchor=\"end\">").skip(1);
-            let labels = texts.filter_map(|text| text.split('<').next());
-            labels.map(str::to_owned).collect::<Vec<_>>()
+            labels(&figure)
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
-        assert_eq!(labels(&image), ["layer 1 before", "after", "layer 2 after"]);
+        assert_eq!(
+            labels_of(&image),
+            ["layer 1 before", "after", "layer 2 after"]
+        );
         image.layers[0].after.as_mut().unwrap().index = 3;
         let moved = ["layer 1 before", "layer 3 after", "layer 2 after"];
-        assert_eq!(labels(&image), moved);
+        assert_eq!(labels_of(&image), moved);
     }
 
     #[test]

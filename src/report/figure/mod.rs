@@ -8,7 +8,7 @@ use std::fmt::Write;
 use super::markup::escaped;
 
 pub use bench::bench;
-pub use layers::{compare, layers};
+pub use layers::{compare, layers, minimize};
 
 /// Units of SVG: all of it, what is left and right of the bars, a row, and a title's row.
 const WIDTH: f64 = 760.0;

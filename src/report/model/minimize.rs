@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Count;
+use super::{Count, Levels};
 
 /// What `minimize` did, or would do.
 #[derive(Debug, Clone, Serialize)]
@@ -84,6 +84,8 @@ pub struct LayerSize {
     pub compressed_bytes: Option<u64>,
     /// Bytes of the tar archive.
     pub uncompressed_bytes: u64,
+    /// Its caches by level, visible or not; before it is written without those that are to be compiled.
+    pub levels: Levels,
 }
 
 /// What was done to a layer.

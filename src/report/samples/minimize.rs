@@ -1,4 +1,4 @@
-use super::{count, digest};
+use super::{count, digest, levels};
 use crate::report::model::*;
 
 fn layer_size(digit: char, compressed_bytes: u64) -> LayerSize {
@@ -6,6 +6,7 @@ fn layer_size(digit: char, compressed_bytes: u64) -> LayerSize {
         digest: Some(digest(digit)),
         compressed_bytes: Some(compressed_bytes),
         uncompressed_bytes: compressed_bytes * 3,
+        levels: levels([count(1, compressed_bytes), count(0, 0), count(0, 0)]),
     }
 }
 

@@ -14,7 +14,7 @@ use tempfile::tempdir;
 
 use crate::support::Layout;
 use crate::support::engines::Podman;
-use crate::support::scene::minimize;
+use crate::support::scene::{assert_levels_are_as_inspected, minimize};
 use crate::support::tools::{pycull_command, real_image, run};
 
 /// In an image's own interpreter: every source that it compiles has a cache of the level that it runs at,
@@ -64,6 +64,8 @@ fn a_bare_image_gets_its_caches(name: &str) {
         compiled["interpreters"][0]["from_image"], true,
         "{compiled}"
     );
+
+    assert_levels_are_as_inspected(&report, &full);
 
     let podman = Podman::new();
     podman.take(&bare, "localhost/bare");

@@ -6,6 +6,7 @@ pub mod engines;
 pub mod layout;
 pub mod pyc;
 pub mod scene;
+pub mod schema;
 pub mod stream;
 pub mod tools;
 pub mod tree;

@@ -80,7 +80,26 @@ pub fn minimized_layout(write: impl FnOnce(&Path), arguments: &[&str]) -> Minimi
     for manifest in done.after.images() {
         extracts_image(&done.after, &manifest);
     }
+    assert_levels_are_as_inspected(&done.report, &done.after.0);
     done
+}
+
+/// The levels that the report of `minimize` gives for each layer after are those that `inspect` finds there.
+#[track_caller]
+pub fn assert_levels_are_as_inspected(report: &Value, after: &Path) {
+    let inspected = pycull(["inspect", after.to_str().unwrap(), "--format", "json"]);
+    let inspected = inspected.success().json();
+    let layers = |image: &Value| image["layers"].as_array().unwrap().clone();
+    let levels = |report: &Value, of: fn(&Value) -> &Value| -> Vec<Value> {
+        let images = report["images"].as_array().unwrap();
+        let layers = images.iter().flat_map(layers);
+        let there = layers.filter(|layer| !of(layer).is_null());
+        there.map(|layer| of(&layer)["levels"].clone()).collect()
+    };
+    assert_eq!(
+        levels(report, |layer| &layer["after"]),
+        levels(&inspected, |layer| layer)
+    );
 }
 
 /// `pycull minimize`, and its report.

@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::schema;
+
 /// What a finished command said.
 pub struct Output {
     pub code: Option<i32>,
@@ -16,9 +18,13 @@ impl Output {
         String::from_utf8(self.stdout.clone()).unwrap()
     }
 
+    /// Standard output as JSON; a report of pycull follows its schema.
+    #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.stdout)
-            .unwrap_or_else(|error| panic!("no JSON: {error}\n{}", self.text()))
+        let document = serde_json::from_slice(&self.stdout)
+            .unwrap_or_else(|error| panic!("no JSON: {error}\n{}", self.text()));
+        schema::assert_valid(&document);
+        document
     }
 
     #[track_caller]

@@ -1,0 +1,41 @@
+//! The caches of each layer by level, as they are when the plan is carried out.
+
+use super::planned::Planned;
+use crate::inventory::Sizes;
+use crate::pipeline::summary::leveled_members;
+use crate::plan::{Action, Compilation};
+use crate::rootfs::MemberId;
+
+impl Planned<'_> {
+    /// By layer as they were. Of compiled caches only those are counted that were compiled.
+    pub(super) fn levels_after(&self, hardlink: bool) -> Vec<[Sizes; 3]> {
+        let plans = self.plan.layers.iter();
+        let mut layers: Vec<[Sizes; 3]> = plans
+            .map(|plan| self.compiled_sizes(&plan.compiled, hardlink))
+            .collect();
+        for (member, level) in leveled_members(&self.inventory) {
+            if let Some(bytes) = self.bytes_after(member) {
+                layers[member.layer][level.index()].add(bytes);
+            }
+        }
+        layers
+    }
+
+    /// Sizes of the compiled caches on a list.
+    pub(super) fn compiled_sizes(&self, list: &[Compilation], hardlink: bool) -> [Sizes; 3] {
+        let compiled = self.compiled.as_ref();
+        compiled.map_or_else(Default::default, |it| it.caches.sizes(list, hardlink))
+    }
+
+    /// The data that a member will have; `None` where it goes.
+    fn bytes_after(&self, id: MemberId) -> Option<u64> {
+        let bytes = |index| self.inventory.member(MemberId { index, ..id }).stored_bytes;
+        let step = self.plan.layers[id.layer].steps.get(&id.index);
+        match step.map(|step| &step.action) {
+            None | Some(Action::Header(_)) => Some(bytes(id.index)),
+            Some(Action::Promote { data, .. }) => Some(bytes(*data)),
+            Some(Action::Link { .. }) => Some(0),
+            Some(Action::Drop) => None,
+        }
+    }
+}
