@@ -2,6 +2,8 @@
 //!
 //! Strings may come from an image. Renderers escape them; nothing here does.
 
+use std::cmp::Reverse;
+
 use super::size;
 
 /// Blocks, in order.
@@ -268,6 +270,29 @@ impl Cell {
     }
 }
 
+impl Table {
+    /// So many rows: the largest first where a column tells which these are. And what is to be said of the others.
+    pub fn most_important(&self, most: usize) -> (Vec<&Vec<Cell>>, Option<String>) {
+        let mut rows: Vec<&Vec<Cell>> = self.rows.iter().collect();
+        let all = rows.len();
+        if all <= most {
+            return (rows, None);
+        }
+        let ranking = self.columns.iter().position(|column| column.ranks);
+        if let Some(column) = ranking {
+            rows.sort_by_key(|row| Reverse(row.get(column).map(|cell| cell.bytes)));
+        }
+        rows.truncate(most);
+        let which = if ranking.is_some() {
+            "largest"
+        } else {
+            "first"
+        };
+        let left_out = format!("the {which} {most} of {all} rows; JSON has all");
+        (rows, Some(left_out))
+    }
+}
+
 impl Tone {
     /// Of a difference in bytes: less is good.
     pub fn of_difference(bytes: i64) -> Self {
@@ -288,6 +313,24 @@ impl Document {
     /// Adds a line of prose.
     pub fn line(&mut self, text: impl Into<String>) {
         self.push(Block::Line(text.into()));
+    }
+
+    /// What is before the first headline, and what is under each, as one reads from the top: in a terminal the
+    /// figures that matter most are in the last line, here under the headline.
+    pub fn sections(&self) -> Vec<Vec<&Block>> {
+        let is_headline = |block: &Block| matches!(block, Block::Headline { .. });
+        let sections = self.blocks.chunk_by(|_, next| !is_headline(next));
+        let rank = |block: &&Block| match block {
+            Block::Headline { .. } => 0,
+            Block::Summary(_) => 1,
+            _ => 2,
+        };
+        let ordered = sections.map(|section| {
+            let mut section: Vec<&Block> = section.iter().collect();
+            section.sort_by_key(rank);
+            section
+        });
+        ordered.collect()
     }
 
     /// Adds a table unless it has no rows.

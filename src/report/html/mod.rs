@@ -1,9 +1,11 @@
 //! Documents as HTML pages: one file each, that loads nothing and opens from disk. Whatever comes from an image
 //! is escaped, and should that fail, the page's own policy lets nothing be fetched.
 
+mod table;
+
 use std::fmt::Write;
 
-use super::document::{Align, Block, Cell, Column, Content, Document, Table, Title, Tone};
+use super::document::{Block, Document};
 use super::markup::escaped as text;
 use super::model::{Area, AreaClass};
 
@@ -35,11 +37,17 @@ impl Figures<'_> {
 pub fn render(document: &Document, figures: &[Figures<'_>]) -> String {
     let mut body = String::new();
     let mut figures = figures.iter();
-    for block in &document.blocks {
-        push_block(&mut body, block);
-        if matches!(block, Block::Headline { .. }) {
+    for section in document.sections() {
+        let is_outcome =
+            |block: &&Block| matches!(block, Block::Headline { .. } | Block::Summary(_));
+        let (outcome, others) = section.split_at(section.partition_point(is_outcome));
+        outcome
+            .iter()
+            .for_each(|block| push_block(&mut body, block));
+        if let Some(Block::Headline { .. }) = outcome.first() {
             push_figures(&mut body, figures.next());
         }
+        others.iter().for_each(|block| push_block(&mut body, block));
     }
     let classes: Vec<&str> = AreaClass::ALL.map(AreaClass::title).to_vec();
     let classes = text(&serde_json::json!(classes).to_string());
@@ -117,92 +125,15 @@ fn push_block(body: &mut String, block: &Block) {
                 text(effect)
             )
         }
-        Block::Table(table) => return push_table(body, table),
+        Block::Table(table) => return table::push(body, table),
     };
     body.push_str(&line);
     body.push('\n');
 }
 
-fn push_table(body: &mut String, table: &Table) {
-    if let Title::Shown(title) = &table.title {
-        let _ = writeln!(body, "<h3>{}</h3>", text(title));
-    }
-    let label = text(table.title.text());
-    let _ = write!(
-        body,
-        "<div class=\"scroll\"><table aria-label=\"{label}\">\n<thead><tr>"
-    );
-    for column in &table.columns {
-        let _ = write!(
-            body,
-            "<th scope=\"col\"{}>{}</th>",
-            alignment(column.align),
-            text(column.heading)
-        );
-    }
-    body.push_str("</tr></thead>\n<tbody>\n");
-    for row in &table.rows {
-        push_row(body, row, &table.columns);
-    }
-    body.push_str("</tbody>\n");
-    if !table.total.is_empty() {
-        body.push_str("<tfoot>\n");
-        push_row(body, &table.total, &table.columns);
-        body.push_str("</tfoot>\n");
-    }
-    body.push_str("</table></div>\n");
-    if let Some(more) = &table.more {
-        let _ = writeln!(body, "<p class=\"more\">{}</p>", text(more));
-    }
-}
-
-fn push_row(body: &mut String, row: &[Cell], columns: &[Column]) {
-    body.push_str("<tr>");
-    for (cell, column) in row.iter().zip(columns) {
-        push_cell(body, cell, column.align);
-    }
-    body.push_str("</tr>\n");
-}
-
-fn alignment(align: Align) -> &'static str {
-    match align {
-        Align::Left => "",
-        Align::Right => " class=\"number\"",
-    }
-}
-
-fn push_cell(body: &mut String, cell: &Cell, align: Align) {
-    if let Content::Bar(share) = cell.content {
-        let _ = write!(
-            body,
-            "<td><span class=\"bar\" role=\"img\" aria-label=\"{share} %\"><span style=\"width:{share}%\"></span></span></td>"
-        );
-        return;
-    }
-    let mut classes = Vec::new();
-    if align == Align::Right {
-        classes.push("number");
-    }
-    classes.extend(match cell.content {
-        Content::Path => Some("path"),
-        Content::Code => Some("code"),
-        Content::Command => Some("command"),
-        Content::Word | Content::Prose | Content::Bar(_) => None,
-    });
-    classes.extend(match cell.tone {
-        Tone::Plain => None,
-        Tone::Good => Some("good"),
-        Tone::Bad => Some("bad"),
-    });
-    let classes = match classes.is_empty() {
-        true => String::new(),
-        false => format!(" class=\"{}\"", classes.join(" ")),
-    };
-    let _ = write!(body, "<td{classes}>{}</td>", text(&cell.text));
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::document::{Cell, Column, Table, Title, Tone};
     use super::super::samples;
     use super::*;
 
@@ -236,6 +167,25 @@ mod tests {
         );
         assert!(page.contains("<td class=\"number bad\">1</td>"));
         assert!(page.contains("aria-label=\"50 %\""));
+    }
+
+    #[test]
+    fn details_are_folded_and_are_no_more_than_a_browser_can_take() {
+        let mut document = Document::default();
+        document.table(Table {
+            title: Title::shown("<every> file"),
+            is_detail: true,
+            columns: vec![Column::left("path"), Column::right("size").ranks()],
+            rows: (0..6000)
+                .map(|bytes| vec![Cell::path(format!("file {bytes}")), Cell::bytes(bytes)])
+                .collect(),
+            ..Table::default()
+        });
+        let page = render(&document, &[]);
+        let folded = "<details>\n<summary>&lt;every&gt; file (6000)</summary>";
+        assert!(page.contains(folded), "{page}");
+        assert!(page.contains("file 1000<") && !page.contains("file 999<"));
+        assert!(page.contains("the largest 5000 of 6000 rows; JSON has all"));
     }
 
     #[test]

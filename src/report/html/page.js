@@ -156,21 +156,43 @@
     }
   }
 
-  // Tables with many rows can be searched.
+  // Tables with many rows can be searched; by the kind of row, where their first column has only a few words.
+  const FEW_ROWS = 12, MOST_KINDS = 12;
+
+  const element = (name, fields, ...children) => {
+    const made = Object.assign(document.createElement(name), fields);
+    made.append(...children);
+    return made;
+  };
+
   const addFilter = (table) => {
     const rows = [...table.tBodies[0].rows];
-    if (rows.length < 12) return;
-    const input = document.createElement("input");
-    input.type = "search";
-    input.className = "filter";
-    input.placeholder = `filter ${rows.length} rows`;
-    input.setAttribute("aria-label", "filter rows");
+    if (rows.length < FEW_ROWS) return;
     const texts = rows.map((row) => row.textContent.toLowerCase());
-    input.addEventListener("input", () => {
-      const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-      rows.forEach((row, index) => { row.hidden = !words.every((word) => texts[index].includes(word)); });
-    });
-    table.parentElement.before(input);
+    const kinds = rows.map((row) => row.cells[0].textContent);
+    const search = element("input", { type: "search", placeholder: "filter rows", ariaLabel: "filter rows" });
+    const shown = element("output", {});
+    const filter = element("div", { className: "filter" }, search);
+    const each = [...new Set(kinds)], heading = table.tHead.rows[0].cells[0].textContent;
+    const select = element("select", { ariaLabel: heading }, new Option(`any ${heading}`, ""));
+    if (each.length > 1 && each.length <= MOST_KINDS && !each.includes("")) {
+      for (const kind of each) select.append(new Option(`${kind} (${kinds.filter((it) => it === kind).length})`, kind));
+      filter.append(select);
+    }
+    const apply = () => {
+      const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let count = 0;
+      rows.forEach((row, index) => {
+        const fits = (!select.value || kinds[index] === select.value) && words.every((word) => texts[index].includes(word));
+        row.hidden = !fits;
+        count += fits;
+      });
+      shown.textContent = count < rows.length ? `${count} of ${rows.length}` : "";
+    };
+    search.addEventListener("input", apply);
+    select.addEventListener("change", apply);
+    filter.append(shown);
+    table.parentElement.before(filter);
   };
 
   const titles = JSON.parse(document.body.dataset.classes);

@@ -14,7 +14,7 @@ pub const LIMIT: usize = 60 * 1024;
 /// The document as markdown. Where it would be too long, tables keep their most important rows, and then the last
 /// blocks go.
 pub fn render(document: &Document) -> String {
-    let blocks = in_reading_order(document);
+    let blocks: Vec<&Block> = document.sections().into_iter().flatten().collect();
     let mut text = String::new();
     for most_rows in [usize::MAX, 300, 100, 30, 10, 3] {
         text = join(blocks.iter().map(|it| block(it, most_rows)));
@@ -30,24 +30,6 @@ pub fn render(document: &Document) -> String {
 
 fn join(blocks: impl Iterator<Item = String>) -> String {
     blocks.collect::<Vec<_>>().join("\n")
-}
-
-/// In a terminal the last line is read first; here the first.
-fn in_reading_order(document: &Document) -> Vec<&Block> {
-    let is_headline = |block: &Block| matches!(block, Block::Headline { .. });
-    let sections = document.blocks.chunk_by(|_, next| !is_headline(next));
-    let mut ordered = Vec::with_capacity(document.blocks.len());
-    for section in sections {
-        let rank = |block: &&Block| match block {
-            Block::Headline { .. } => 0,
-            Block::Summary(_) => 1,
-            _ => 2,
-        };
-        let mut section: Vec<&Block> = section.iter().collect();
-        section.sort_by_key(rank);
-        ordered.extend(section);
-    }
-    ordered
 }
 
 /// As many blocks as there is room for.

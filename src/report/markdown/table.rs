@@ -1,6 +1,5 @@
 //! Tables, whole or their most important rows.
 
-use std::cmp::Reverse;
 use std::fmt::Write;
 
 use super::escape::{code, escaped, escaped_in_html};
@@ -33,7 +32,7 @@ fn rows(table: &Table, most: usize) -> String {
         Align::Right => "---:".to_owned(),
     });
     push_row(&mut text, rules);
-    let (rows, left_out) = most_important(table, most);
+    let (rows, left_out) = table.most_important(most);
     for row in rows {
         push_row(&mut text, row.iter().map(cell));
     }
@@ -44,27 +43,6 @@ fn rows(table: &Table, most: usize) -> String {
         let _ = writeln!(text, "\n{}", escaped(more));
     }
     text
-}
-
-/// So many rows: the largest first where a column tells which these are. And what is said of the others.
-fn most_important(table: &Table, most: usize) -> (Vec<&Vec<Cell>>, Option<String>) {
-    let mut rows: Vec<&Vec<Cell>> = table.rows.iter().collect();
-    let all = rows.len();
-    if all <= most {
-        return (rows, None);
-    }
-    let ranking = table.columns.iter().position(|column| column.ranks);
-    if let Some(column) = ranking {
-        rows.sort_by_key(|row| Reverse(row.get(column).map(|cell| cell.bytes)));
-    }
-    rows.truncate(most);
-    let which = if ranking.is_some() {
-        "largest"
-    } else {
-        "first"
-    };
-    let left_out = format!("the {which} {most} of {all} rows; JSON has all");
-    (rows, Some(left_out))
 }
 
 fn push_row(text: &mut String, cells: impl Iterator<Item = String>) {

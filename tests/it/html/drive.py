@@ -7,6 +7,7 @@ import time
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
 
 
 def browser(width=1200, height=900):
@@ -58,16 +59,45 @@ def look(driver, page):
     for _ in range(3):
         keys(Keys.ESCAPE, Keys.ENTER)
     seen["click_ms"] = driver.execute_script(TIMES, "pycull-open")
-    seen["filters"] = [filtered(driver, box) for box in driver.find_elements(By.CSS_SELECTOR, ".filter")]
+    driver.execute_script("for (const details of document.querySelectorAll('details')) details.open = true")
+    seen["filters"] = [filtered(driver, box) for box in driver.find_elements(By.CSS_SELECTOR, ".filter input")]
+    seen["kinds"] = [chosen(driver, select) for select in driver.find_elements(By.CSS_SELECTOR, ".filter select")]
+    seen["printed"] = printed(driver)
     seen["pwned"] = driver.execute_script("return window.pwned === undefined ? null : 'yes'")
     seen["requests"] = driver.execute_script("return performance.getEntriesByType('resource').map((it) => it.name)")
     seen["console"] = [entry["message"] for entry in driver.get_log("browser")]
     return seen
 
 
+ROWS = """
+const rows = arguments[0].closest('.filter').nextElementSibling.querySelectorAll('tbody tr');
+return [...rows].filter((row) => row.offsetHeight > 0).map((row) => row.cells[0].textContent);
+"""
+
+
+def chosen(driver, select):
+    """Of each kind that can be chosen: what it says, and the kinds of the rows that are shown then."""
+    seen = []
+    for option in Select(select).options[1:]:
+        text = option.text
+        Select(select).select_by_visible_text(text)
+        seen.append([text, driver.execute_script(ROWS, select)])
+    Select(select).select_by_index(0)
+    return seen
+
+
+def printed(driver):
+    """What is on paper of what serves only to look around, and whether colours are."""
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    style = lambda selector, name: driver.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map((it) => getComputedStyle(it)[arguments[1]])", selector, name)
+    seen = {"tools": style(".filter, .map nav", "display"), "colors": style(".area, .legend i, .bar", "printColorAdjust")}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    return {name: sorted(set(values)) for name, values in seen.items()}
+
+
 def filtered(driver, box):
-    rows = lambda: driver.execute_script(
-        "return [...arguments[0].nextElementSibling.querySelectorAll('tbody tr')].filter((row) => !row.hidden).length", box)
+    rows = lambda: len(driver.execute_script(ROWS, box))
     before = rows()
     box.send_keys("no such row")
     none = rows()

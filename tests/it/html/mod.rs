@@ -54,6 +54,8 @@ fn assert_works(seen: &Value) {
         assert!(said.as_str().unwrap().contains(name), "{state}: {seen:#}");
     }
     assert_ne!(seen["hovered"]["said"], seen["start"]["said"]);
+    let printed = serde_json::json!({ "tools": ["none"], "colors": ["exact"] });
+    assert_eq!(seen["printed"], printed, "{seen:#}");
     for filter in seen["filters"].as_array().unwrap() {
         assert_eq!(
             (&filter[1], &filter[2]),
@@ -72,6 +74,42 @@ fn a_page_of_a_real_image_can_be_explored() {
     for seen in look(&[&pages[0], &pages[1]]) {
         assert_works(&seen);
     }
+}
+
+#[test]
+fn findings_can_be_chosen_by_kind() {
+    let directory = tempdir().unwrap();
+    let library = "usr/lib/python3.11";
+    let mut layer = LayerBuilder::new().stdlib(library);
+    for number in 0..9 {
+        let cache = |name: &str| format!("{library}/__pycache__/{name}{number}.cpython-311.pyc");
+        let source = format!("{library}/broken{number}.py");
+        layer = layer
+            .file(&source, "")
+            .file(&cache("broken"), "x")
+            .file(&cache("orphan"), "x");
+    }
+    let image = directory.path().join("image");
+    ImageBuilder::of([layer]).write(&image);
+    let page = directory.path().join("page.html");
+    write_page(&image, &page);
+    let report = pycull(["inspect", image.to_str().unwrap(), "--format", "json"]).json();
+    let findings = report["images"][0]["findings"].as_array().unwrap().clone();
+    let seen = &look(&[&page])[0];
+    assert_works(seen);
+    let kinds = seen["kinds"][0].as_array().unwrap();
+    assert!(kinds.len() >= 3, "{kinds:?}");
+    let mut all = 0;
+    for chosen in kinds {
+        let rows = chosen[1].as_array().unwrap();
+        let kind = rows[0].as_str().unwrap();
+        assert!(rows.iter().all(|row| row == kind), "{chosen}");
+        let count = findings.iter().filter(|it| it["kind"] == kind).count();
+        assert_eq!(rows.len(), count);
+        assert_eq!(chosen[0], format!("{kind} ({count})"));
+        all += count;
+    }
+    assert_eq!(all, findings.len());
 }
 
 #[test]
