@@ -252,6 +252,9 @@ pub(crate) struct Compare {
     /// Draw the layers before and after as bars, in an SVG file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) figure: Option<PathBuf>,
+    /// Draw a badge with the compressed size and the difference, in an SVG file; for one image of one platform
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) badge: Option<PathBuf>,
 }
 
 impl Compare {

@@ -1,5 +1,6 @@
 //! `pycull compare`.
 
+use anyhow::bail;
 use pycull::pipeline;
 use pycull::report::compare::{document, sections};
 use pycull::report::figure;
@@ -27,6 +28,9 @@ pub(crate) fn run(args: &Compare, printer: &Printer) -> anyhow::Result<Outcome> 
     let options = image::options(settings, &bars);
     let report = pipeline::compare((&before, &args.before), &afters, &options)?;
     bars.clear();
+    if let Some(file) = &args.badge {
+        write_figure(file, &badge(&report)?)?;
+    }
     if let Some(file) = &args.figure {
         write_figure(file, &figure::compare(&report.images))?;
     }
@@ -43,6 +47,17 @@ pub(crate) fn run(args: &Compare, printer: &Printer) -> anyhow::Result<Outcome> 
         figures,
     )?;
     Ok(gate(&args.gates(), &report, printer))
+}
+
+/// The badge of the only image.
+fn badge(report: &CompareReport) -> anyhow::Result<String> {
+    match &*report.images {
+        [image] => Ok(figure::badge(image)),
+        images => bail!(
+            "a badge is of one image, and this compares {}; name one image after, and choose one with `--platform`",
+            images.len()
+        ),
+    }
 }
 
 /// Says which images do not keep to the gates, and how.

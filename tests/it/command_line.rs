@@ -70,6 +70,25 @@ fn growth_beyond_the_limit_fails() {
     );
 }
 
+/// The badge in the documentation is the one that pycull makes; UPDATE_EXAMPLES writes it.
+#[test]
+fn a_badge_is_of_one_image() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let (small, badge) = (path("small.tar"), path("badge.svg"));
+    pycull(["minimize", &fedora(), "--output", &small]).success();
+    pycull(["compare", &fedora(), &small, "--badge", &badge]).success();
+    let drawn = fs::read_to_string(&badge).unwrap();
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/badge.svg");
+    if std::env::var_os("UPDATE_EXAMPLES").is_some() {
+        fs::write(&kept, &drawn).unwrap();
+    }
+    assert_eq!(fs::read_to_string(kept).unwrap(), drawn);
+    fs::remove_file(&badge).unwrap();
+    pycull(["compare", &fedora(), &small, &small, "--badge", &badge]).refused("one image");
+    assert!(!Path::new(&badge).exists());
+}
+
 #[test]
 fn usage_errors_exit_with_two() {
     for arguments in [

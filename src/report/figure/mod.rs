@@ -1,5 +1,6 @@
 //! Figures as SVG: they stand alone, know a light and a dark scheme, and load nothing.
 
+mod badge;
 mod bench;
 mod layers;
 
@@ -7,6 +8,7 @@ use std::fmt::Write;
 
 use super::markup::escaped;
 
+pub use badge::badge;
 pub use bench::bench;
 pub use layers::{compare, layers, minimize};
 
