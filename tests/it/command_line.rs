@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use crate::support::tools::{pycull_command, testdata};
-use crate::support::{ImageBuilder, LayerBuilder, pycull};
+use crate::support::{ImageBuilder, LayerBuilder, pycull, tool};
 
 fn fedora() -> String {
     testdata("fedora-shaped.tar").display().to_string()
@@ -68,6 +68,43 @@ fn growth_beyond_the_limit_fails() {
         pycull(["compare", &small, &fedora(), "--max-growth", "lots"]).code,
         Some(2)
     );
+}
+
+/// What a command prints in a terminal of so many columns, without colours.
+fn in_terminal(columns: u16, arguments: &[&str]) -> String {
+    let pycull = env!("CARGO_BIN_EXE_pycull");
+    let command = format!("stty cols {columns}; {pycull} {}", arguments.join(" "));
+    let shown = tool(
+        "script",
+        ["--quiet", "--return", "--command", &command, "/dev/null"],
+    );
+    shown.text().replace("\r\n", "\n")
+}
+
+#[test]
+fn a_narrow_terminal_is_not_exceeded() {
+    let directory = tempfile::tempdir().unwrap();
+    let small = directory.path().join("small.tar").display().to_string();
+    pycull(["minimize", &fedora(), "--output", &small]).success();
+    let fixed = ["-v", "--color", "never", "--no-progress"];
+    for arguments in [
+        vec!["inspect", &fedora(), "--advise"],
+        vec!["minimize", &fedora(), "--dry-run"],
+        vec!["compare", &fedora(), &small, &small],
+        vec!["verify", &fedora(), &small, "--profile", "minimal"],
+    ] {
+        let arguments = [&arguments[..], &fixed].concat();
+        let text = in_terminal(60, &arguments);
+        let is_whole = |line: &&str| line.contains('`') || line.contains("sha256:");
+        let lines = text.lines().filter(|line| !is_whole(line));
+        // References to images are not cut in headlines.
+        let lines = lines.filter(|line| !line.contains(" → ") && !line.starts_with('/'));
+        let widest = lines.max_by_key(|line| line.chars().count()).unwrap();
+        assert!(widest.chars().count() <= 60, "{widest}");
+        assert!(text.lines().count() > 10, "{text}");
+        let wide = in_terminal(200, &arguments);
+        assert!(wide.lines().count() < text.lines().count(), "{arguments:?}");
+    }
 }
 
 /// The badge in the documentation is the one that pycull makes; UPDATE_EXAMPLES writes it.
