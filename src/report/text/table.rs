@@ -130,8 +130,11 @@ fn lay_out(table: &Table, columns: &[Shown]) -> comfy_table::Table {
         });
         laid_out.add_row(cells);
     }
-    for (laid_out, column) in laid_out.column_iter_mut().zip(headings()) {
-        laid_out.set_padding((0, GAP as u16));
+    let last = columns.len().saturating_sub(1);
+    for (index, (laid_out, column)) in laid_out.column_iter_mut().zip(headings()).enumerate() {
+        // Behind a colour the end of a line is not seen as empty.
+        let gap = if index == last { 0 } else { GAP as u16 };
+        laid_out.set_padding((0, gap));
         laid_out.set_cell_alignment(match column.align {
             Align::Left => CellAlignment::Left,
             Align::Right => CellAlignment::Right,
