@@ -5,6 +5,7 @@ pub mod disk;
 pub mod engines;
 pub mod layout;
 pub mod pyc;
+pub mod registry;
 pub mod scene;
 pub mod schema;
 pub mod stream;
