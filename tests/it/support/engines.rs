@@ -87,10 +87,15 @@ impl Podman {
             .args(arguments))
     }
 
-    /// Puts an OCI layout's image into the store.
-    pub fn take(&self, layout: &Path, name: &str) {
+    /// Puts the image of an OCI layout or archive into the store.
+    pub fn take(&self, image: &Path, name: &str) {
         let to = format!("containers-storage:{name}");
-        let from = format!("oci:{}:latest", layout.display());
+        let form = if image.is_file() {
+            "oci-archive"
+        } else {
+            "oci"
+        };
+        let from = format!("{form}:{}:latest", image.display());
         run(self
             .environment(&mut tool_command("skopeo"))
             .args(["copy", "--quiet", &from, &to]))
