@@ -26,6 +26,7 @@ mod memory;
 mod merged_view;
 mod missing;
 mod past_bugs;
+mod recipes;
 mod sandbox;
 mod schema;
 mod support;

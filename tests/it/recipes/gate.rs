@@ -1,0 +1,173 @@
+//! pycull-gate, which the recipes share.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::recipe;
+use super::workplace::Workplace;
+use crate::support::builder::{ImageBuilder, LayerBuilder};
+use crate::support::tools::{Output, run, testdata};
+
+fn gate(place: &Workplace, arguments: &[&Path], environment: &[(&str, &str)]) -> Output {
+    let mut command = place.command("bash");
+    command.arg(recipe("pycull-gate")).args(arguments);
+    run(command.envs(environment.iter().copied()))
+}
+
+#[test]
+fn the_three_answers_come_first() {
+    let place = Workplace::new();
+    let (small, reports) = (place.path().join("small.tar"), place.path().join("reports"));
+    let image = testdata("fedora-shaped.tar");
+    let output = gate(&place, &[&image, &small, &reports, &image], &[]).success();
+    let report = fs::read_to_string(reports.join("report.md")).unwrap();
+    let answers: Vec<&str> = report.lines().take(6).collect();
+    let expected = [
+        "| question | answer |",
+        "| --- | --- |",
+        "| is it smaller? | yes |",
+        "| is it the same otherwise? | yes |",
+        "| is it no larger than it may be? | yes |",
+        "| may it be merged? | **yes** |",
+    ];
+    assert_eq!(answers, expected);
+    for part in ["same: nothing but bytecode differs", "206.9 kB → 172.5 kB"] {
+        assert!(report.contains(part), "{report}");
+    }
+    // What was done, for the log.
+    assert!(
+        output.text().contains("removed: 113 caches"),
+        "{}",
+        output.text()
+    );
+    assert_eq!(output.stderr, "");
+}
+
+#[test]
+fn a_difference_that_is_none_of_bytecode_refuses() {
+    let place = Workplace::new();
+    let reports = place.path().join("reports");
+    // A pycull that removes more than it should: its output is another image.
+    let other = place.path().join("other.tar");
+    fs::copy(testdata("docker-old.tar"), &other).unwrap();
+    let bin = place.make("bin");
+    let wrapper = format!(
+        "#!/bin/sh\ncase $1 in minimize) cp {} \"$4\" ;; *) exec {} \"$@\" ;; esac\n",
+        other.display(),
+        env!("CARGO_BIN_EXE_pycull")
+    );
+    fs::write(bin.join("pycull"), wrapper).unwrap();
+    fs::set_permissions(bin.join("pycull"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let output = gate(
+        &place,
+        &[
+            &testdata("fedora-shaped.tar"),
+            &place.path().join("small.tar"),
+            &reports,
+        ],
+        &[("PATH", &path), ("PYCULL_MIN_SHRINK", "")],
+    );
+    let report = fs::read_to_string(reports.join("report.md")).unwrap();
+    assert_eq!(output.code, Some(1), "{} {report}", output.stderr);
+    assert!(
+        report.contains("is it the same otherwise? | **no**"),
+        "{report}"
+    );
+    assert!(report.contains("may it be merged? | **no**"), "{report}");
+    assert!(!report.contains("is it smaller?"), "{report}");
+}
+
+#[test]
+fn every_gate_is_heard() {
+    let place = Workplace::new();
+    let (image, small) = (
+        testdata("fedora-shaped.tar"),
+        place.path().join("small.tar"),
+    );
+    let minimal = place.path().join("minimal.tar");
+    crate::support::scene::minimize(&image, &minimal, &["--profile", "minimal"]);
+    let reports = place.path().join("reports");
+    let output = gate(
+        &place,
+        &[&image, &small, &reports, &minimal],
+        &[("PYCULL_MIN_SHRINK", "50%")],
+    );
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    let report = fs::read_to_string(reports.join("report.md")).unwrap();
+    for line in [
+        "is it smaller? | **no**",
+        "is it no larger than it may be? | **no**",
+    ] {
+        assert!(report.contains(line), "{report}");
+    }
+    for gate in ["--require-shrink 50 %", "--max-growth 2 %"] {
+        assert!(output.stderr.contains(gate), "{}", output.stderr);
+        assert!(report.contains(gate), "{report}");
+    }
+    // An image that is still allowed to grow by so much passes.
+    let environment = [("PYCULL_MAX_GROWTH", "1MB"), ("PYCULL_MIN_SHRINK", "10%")];
+    gate(&place, &[&image, &small, &reports, &minimal], &environment).success();
+}
+
+#[test]
+fn what_a_gate_says_is_code_in_the_report() {
+    let place = Workplace::new();
+    let image = place.path().join("image");
+    let layer = LayerBuilder::new().file("usr/lib/python3.11/os.py", "x = 1\n");
+    ImageBuilder::of([layer]).write(&image);
+    let reports = place.path().join("reports");
+    // Nothing to remove: the gate says so, and names of an image in its words are no markup.
+    let output = gate(
+        &place,
+        &[&image, &place.path().join("small"), &reports],
+        &[],
+    );
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    let report = fs::read_to_string(reports.join("report.md")).unwrap();
+    let said = report
+        .lines()
+        .find(|line| line.contains("--require-shrink"))
+        .unwrap();
+    assert!(said.starts_with("    error: "), "{said}");
+}
+
+#[test]
+fn a_baseline_that_cannot_be_read_is_no_gate() {
+    let place = Workplace::new();
+    let (baseline, reports) = (place.path().join("main.tar"), place.path().join("reports"));
+    fs::write(&baseline, "no archive").unwrap();
+    let image = testdata("fedora-shaped.tar");
+    let output = gate(
+        &place,
+        &[&image, &place.path().join("small.tar"), &reports, &baseline],
+        &[],
+    );
+    assert_eq!(output.code, Some(2), "{}", output.stderr);
+    let report = fs::read_to_string(reports.join("report.md")).unwrap();
+    assert!(
+        report.contains("may it be merged? | **could not be told: pycull compare failed**"),
+        "{report}"
+    );
+    assert!(report.contains("is it smaller? | yes"), "{report}");
+}
+
+#[test]
+fn wrong_arguments_are_no_gate() {
+    let place = Workplace::new();
+    assert_eq!(gate(&place, &[Path::new("only-one")], &[]).code, Some(2));
+    let file = place.path().join("file");
+    fs::write(&file, "").unwrap();
+    let image = testdata("fedora-shaped.tar");
+    let output = gate(
+        &place,
+        &[
+            &image,
+            &place.path().join("small.tar"),
+            &file.join("reports"),
+        ],
+        &[],
+    );
+    assert_eq!(output.code, Some(2), "{}", output.stderr);
+}

@@ -1,0 +1,116 @@
+//! Where the scripts of a job run: a directory, an environment with nothing of this machine's, and a registry.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::registry::Registry;
+use crate::support::tools::{Output, run, testdata, tool_command};
+
+pub struct Workplace {
+    directory: tempfile::TempDir,
+    registry: Registry,
+}
+
+impl Workplace {
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let registry = Registry::start(directory.path());
+        let home = directory.path().join("home/.config/containers");
+        fs::create_dir_all(&home).unwrap();
+        let insecure = format!(
+            "[[registry]]\nlocation = \"{}\"\ninsecure = true\n",
+            registry.address
+        );
+        fs::write(home.join("registries.conf"), insecure).unwrap();
+        Self {
+            directory,
+            registry,
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A new directory.
+    pub fn make(&self, name: &str) -> PathBuf {
+        let path = self.path().join(name);
+        fs::create_dir(&path).unwrap();
+        path
+    }
+
+    /// The name of an image in the registry.
+    pub fn name(&self, image: &str) -> String {
+        format!("{}/{image}", self.registry.address)
+    }
+
+    /// The registry's own name.
+    pub fn registry(&self) -> &str {
+        &self.registry.address
+    }
+
+    /// A command with the tools that the recipes name, pycull and pycull-gate among them.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = tool_command(program);
+        let pycull = Path::new(env!("CARGO_BIN_EXE_pycull")).parent().unwrap();
+        let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ci");
+        let before = std::env::var_os("PATH").unwrap_or_default();
+        let path = [pycull.to_owned(), recipes]
+            .into_iter()
+            .chain(std::env::split_paths(&before));
+        command
+            .env_clear()
+            .env("PATH", std::env::join_paths(path).unwrap())
+            .env("HOME", self.path().join("home"))
+            .env("REGISTRY_AUTH_FILE", self.path().join("auth.json"));
+        command
+    }
+
+    /// Runs a script as a file, in a directory, with the interpreter that is given.
+    pub fn script(
+        &self,
+        interpreter: &[&str],
+        script: &str,
+        directory: &Path,
+        environment: &BTreeMap<String, String>,
+    ) -> Output {
+        let file = self.path().join("script");
+        fs::write(&file, script).unwrap();
+        for tool in ["curl", "jq", "skopeo"] {
+            tool_command(tool);
+        }
+        let mut command = self.command(interpreter[0]);
+        run(command
+            .args(&interpreter[1..])
+            .arg(file)
+            .current_dir(directory)
+            .envs(environment))
+    }
+
+    /// Puts an image of testdata into the registry, as it is or made smaller.
+    pub fn push(&self, image: &str, name: &str, profile: Option<&str>) {
+        let mut from = testdata(image).display().to_string();
+        if let Some(profile) = profile {
+            let small = self.path().join(format!("{profile}.tar"));
+            crate::support::scene::minimize(&testdata(image), &small, &["--profile", profile]);
+            from = small.display().to_string();
+        }
+        let (from, to) = (
+            format!("oci-archive:{from}"),
+            format!("docker://{}", self.name(name)),
+        );
+        run(self.command("skopeo").args(["copy", "--quiet", &from, &to])).success();
+    }
+
+    /// The digest of an image's manifest in the registry, if it is there.
+    pub fn digest(&self, name: &str) -> Option<String> {
+        let image = format!("docker://{}", self.name(name));
+        let output =
+            run(self
+                .command("skopeo")
+                .args(["inspect", "--format", "{{.Digest}}", &image]));
+        (output.code == Some(0)).then(|| output.text().trim().to_owned())
+    }
+}
