@@ -247,7 +247,7 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "SIZE|PERCENT", help_heading = "Gates")]
     pub(crate) max_bytecode: Option<Limit>,
     /// Least that the compressed layers must shrink; without a value, at all: put it after the images then
-    #[arg(long, value_name = "SIZE|PERCENT", num_args = 0..=1, default_missing_value = "0", help_heading = "Gates")]
+    #[arg(long, value_name = "SIZE|PERCENT", num_args = 0..=1, default_missing_value = "1B", help_heading = "Gates")]
     pub(crate) require_shrink: Option<Limit>,
     /// Draw the layers before and after as bars, in an SVG file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

@@ -1,15 +1,15 @@
 //! How fast imports are, as a document.
 
-use super::Detail;
 use super::document::{Block, Cell, Column, Document, Table, Title, Tone};
 use super::model::{BenchImage, BenchImports, BenchReport, BenchRow, BenchTree};
+use super::{Detail, input_name};
 
 /// The report as a document: for each image its tables, what they come to last.
 pub fn document(report: &BenchReport, detail: Detail) -> Document {
     let mut document = Document::default();
     for image in &report.images {
         document.push(Block::Headline {
-            name: report.reference.clone(),
+            name: input_name(&report.reference).to_owned(),
             facts: vec![image.platform.clone()],
         });
         for tree in &image.trees {

@@ -1,12 +1,12 @@
 //! How images differ in size from one before, as a document.
 
-use super::Detail;
 use super::document::{Block, Cell, Column, Document, Table, Title, Tone};
 use super::model::{
     CompareImage, CompareLayer, CompareLevels, CompareModule, CompareReport, CompareTree,
     ComparedLayer, ComparedTree, Count, Levels,
 };
 use super::size;
+use super::{Detail, input_name};
 
 /// The report as a document: a section for each platform. Of one image after it has all tables, the
 /// totals last in it; of several a column for each, and in detail a section for each too.
@@ -51,7 +51,7 @@ fn have_the_same_before(a: &CompareImage, b: &CompareImage) -> bool {
 
 fn push_image(document: &mut Document, before: &str, image: &CompareImage, detail: Detail) {
     document.push(Block::Headline {
-        name: format!("{before} → {}", image.after),
+        name: format!("{} → {}", input_name(before), input_name(&image.after)),
         facts: vec![image.platform.clone()],
     });
     document.table(layer_table(image));
@@ -68,7 +68,7 @@ const COLUMNS: usize = 3;
 fn push_columns(document: &mut Document, before: &str, images: &[CompareImage]) {
     let platform = images.first().map(|image| image.platform.clone());
     document.push(Block::Headline {
-        name: format!("{before} → {} images", images.len()),
+        name: format!("{} → {} images", input_name(before), images.len()),
         facts: platform.into_iter().collect(),
     });
     for images in images.chunks(COLUMNS) {
@@ -110,8 +110,10 @@ fn level_bytes(image: &CompareImage, level: &str) -> (u64, u64) {
 }
 
 fn column_table(before: &str, images: &[CompareImage]) -> Table {
-    let names = images.iter().map(|image| Cell::path(&image.after));
-    let mut rows = vec![row_of("image", Cell::path(before), names)];
+    let names = images
+        .iter()
+        .map(|image| Cell::path(input_name(&image.after)));
+    let mut rows = vec![row_of("image", Cell::path(input_name(before)), names)];
     for (name, with_difference, figure) in FIGURES {
         rows.extend(figure_rows(name, with_difference, figure, images));
     }

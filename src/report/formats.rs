@@ -83,6 +83,18 @@ fn text_suits_the_terminal() {
     }
 }
 
+#[test]
+fn streams_are_named() {
+    let mut report = samples::minimize();
+    report.reference = "-".to_owned();
+    report.output = Some("-".to_owned());
+    let text = text(&minimize::document(&report, Detail::Summary), None);
+    assert!(
+        text.starts_with("standard input → standard output  linux"),
+        "{text}"
+    );
+}
+
 /// Commands and digests are to be copied, and stay whole.
 #[test]
 fn text_is_no_wider_than_the_terminal() {

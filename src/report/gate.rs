@@ -90,7 +90,7 @@ fn bytecode(limit: Limit, image: &CompareImage) -> Option<String> {
 
 fn shrink(limit: Limit, image: &CompareImage) -> Option<String> {
     let totals = &image.totals;
-    let least = limit.of(totals.compressed_before).max(1);
+    let least = limit.of(totals.compressed_before);
     let shrunk = -i128::from(totals.compressed_difference);
     let short = i128::from(least) - shrunk;
     let missing = u64::try_from(short).ok().filter(|missing| *missing > 0)?;
@@ -113,9 +113,9 @@ fn shrink(limit: Limit, image: &CompareImage) -> Option<String> {
         true => "no layer has another size".to_owned(),
         false => layers,
     };
-    let wanted = match limit.of(totals.compressed_before) {
-        0 => String::new(),
-        _ => format!(" {limit}"),
+    let wanted = match limit {
+        Limit::Bytes(1) => String::new(),
+        limit => format!(" {limit}"),
     };
     Some(format!(
         "{what} compressed, {} short of --require-shrink{wanted}: {where_from}",
@@ -270,7 +270,7 @@ mod tests {
             require_shrink: Some(limit),
             ..Gates::default()
         };
-        passes(gate(Limit::Bytes(0)), &shrunk());
+        passes(gate(Limit::Bytes(1)), &shrunk());
         passes(gate(Limit::Bytes(29_999_488)), &shrunk());
         passes(gate(Limit::Percent(33.0)), &shrunk());
         fails(
@@ -279,7 +279,7 @@ mod tests {
             "shrank by 30.0 MB only compressed, 6.1 MB short of --require-shrink 40 %: layer 1 -30.0 MB",
         );
         fails(
-            gate(Limit::Bytes(0)),
+            gate(Limit::Bytes(1)),
             &grown(),
             "grew by 30.0 MB compressed, 30.0 MB short of --require-shrink: layer 1 +30.0 MB",
         );
@@ -292,9 +292,16 @@ mod tests {
         image.totals.compressed_difference = 0;
         image.layers.clear();
         let gates = Gates {
-            require_shrink: Some(Limit::Bytes(0)),
+            require_shrink: Some(Limit::Bytes(1)),
             ..Gates::default()
         };
+        passes(
+            Gates {
+                require_shrink: Some(Limit::Bytes(0)),
+                ..gates
+            },
+            &image,
+        );
         fails(
             gates,
             &image,
@@ -308,7 +315,7 @@ mod tests {
             max_growth: Some(Limit::Bytes(0)),
             max_size: Some(1),
             max_bytecode: Some(Limit::Bytes(0)),
-            require_shrink: Some(Limit::Bytes(0)),
+            require_shrink: Some(Limit::Bytes(1)),
         };
         let said = gates.failures(&grown());
         let flags = ["max-growth", "max-size", "max-bytecode", "require-shrink"];

@@ -6,10 +6,10 @@ mod hint;
 
 use std::cmp::Reverse;
 
-use super::Detail;
 use super::document::{Block, Cell, Column, Document, Table, Title, Tone, short_digest};
 use super::model::{Count, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow};
 use super::size;
+use super::{Detail, input_name};
 
 /// The report as a document: a section for each platform, and last what to do about it.
 pub fn document(report: &InspectReport, detail: Detail) -> Document {
@@ -46,7 +46,7 @@ fn headline(reference: &str, image: &InspectImage) -> Block {
         size::bytes(image.uncompressed_bytes)
     );
     Block::Headline {
-        name: reference.to_owned(),
+        name: input_name(reference).to_owned(),
         facts: vec![image.platform.clone(), layers, sizes],
     }
 }

@@ -1,12 +1,12 @@
 //! What `minimize` did, or would do, as a document.
 
-use super::Detail;
 use super::document::{Block, Cell, Column, Document, Table, Title, Tone, short_digest};
 use super::model::{
     Compiled, ImageSize, InterpreterRow, LayerAction, LayerSize, LeftOut, MinimizeImage,
     MinimizeLayer, MinimizeReport, StepRow,
 };
 use super::size;
+use super::{Detail, input_name};
 
 /// The report as a document: a section for each platform, the sizes before and after last in it.
 pub fn document(report: &MinimizeReport, detail: Detail) -> Document {
@@ -45,9 +45,11 @@ fn push_image(
 }
 
 fn headline(report: &MinimizeReport, image: &MinimizeImage) -> Block {
-    let name = match &report.output {
-        Some(output) => format!("{} → {output}", report.reference),
-        None => report.reference.clone(),
+    let input = input_name(&report.reference);
+    let name = match report.output.as_deref() {
+        Some("-") => format!("{input} → standard output"),
+        Some(output) => format!("{input} → {output}"),
+        None => input.to_owned(),
     };
     let levels: Vec<String> = image.levels.iter().map(u8::to_string).collect();
     let kept = match levels.len() {
@@ -328,8 +330,8 @@ fn size_change(before: u64, after: u64, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::samples;
     use super::super::text::{Style, render};
-    use super::super::{markdown, samples};
     use super::*;
 
     fn at_80_columns(report: &MinimizeReport, detail: Detail) -> String {

@@ -33,6 +33,14 @@ mod samples;
 
 pub use printable::printable;
 
+/// The name of an image that was read, as headlines have it.
+fn input_name(reference: &str) -> &str {
+    match reference {
+        "-" => "standard input",
+        named => named,
+    }
+}
+
 /// How much of a report people want to see. JSON always has all of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Detail {

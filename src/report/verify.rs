@@ -2,7 +2,7 @@
 
 use super::document::{Block, Cell, Column, Document, Table, Title, Tone};
 use super::model::{Verdict, VerifyDifference, VerifyImage, VerifyReport};
-use super::{Detail, size};
+use super::{Detail, input_name, size};
 
 /// The report as a document: a section for each platform, the verdict last in it.
 pub fn document(report: &VerifyReport, detail: Detail) -> Document {
@@ -16,7 +16,11 @@ pub fn document(report: &VerifyReport, detail: Detail) -> Document {
     for image in &report.images {
         let profile = report.profile.iter().map(|name| format!("profile {name}"));
         document.push(Block::Headline {
-            name: format!("{} → {}", report.before, report.after),
+            name: format!(
+                "{} → {}",
+                input_name(&report.before),
+                input_name(&report.after)
+            ),
             facts: std::iter::once(image.platform.clone())
                 .chain(profile)
                 .collect(),
