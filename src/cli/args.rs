@@ -416,8 +416,8 @@ mod tests {
             ..Gates::default()
         };
         assert_eq!(gates(&["c"]).unwrap(), Gates::default());
-        let zero = gates(&["--require-shrink"]).unwrap();
-        assert_eq!(zero, shrink(Limit::Bytes(0)));
+        let at_all = gates(&["--require-shrink"]).unwrap();
+        assert_eq!(at_all, shrink(Limit::Bytes(1)));
         let share = gates(&["--require-shrink", "5%"]).unwrap();
         assert_eq!(share, shrink(Limit::Percent(5.0)));
         let most = gates(&["--max-size", "2kB"]).unwrap().max_size;
