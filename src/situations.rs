@@ -17,8 +17,6 @@ use crate::rootfs::InodeId;
 pub struct Situation {
     /// Its name, for machines.
     pub name: &'static str,
-    /// What it is, for people.
-    pub title: &'static str,
     /// Bytes in that situation.
     pub bytes: u64,
 }
@@ -36,27 +34,15 @@ pub enum Extent {
 pub fn situations(inventory: &Inventory, extent: Extent) -> Vec<Situation> {
     use Level::{One, Two, Zero};
     let table = Table::new(inventory, extent);
-    let row = |name, title, bytes| Situation { name, title, bytes };
+    let row = |name, bytes| Situation { name, bytes };
     vec![
-        row("status-quo", "status quo", table.status_quo()),
-        row("level-0", "level 0 only", table.linked(&[Zero])),
-        row("no-cache", "no cache", table.linked(&[])),
-        row("levels-0-1", "levels 0 and 1", table.linked(&[Zero, One])),
-        row(
-            "levels-0-1-unlinked",
-            "levels 0 and 1, not linked",
-            table.unlinked(&[Zero, One]),
-        ),
-        row(
-            "all-unlinked",
-            "all levels, not linked",
-            table.unlinked(&[Zero, One, Two]),
-        ),
-        row(
-            "sourceless",
-            "level 0 in place of sources",
-            table.sourceless(),
-        ),
+        row("status-quo", table.status_quo()),
+        row("level-0", table.linked(&[Zero])),
+        row("no-cache", table.linked(&[])),
+        row("levels-0-1", table.linked(&[Zero, One])),
+        row("levels-0-1-unlinked", table.unlinked(&[Zero, One])),
+        row("all-unlinked", table.unlinked(&[Zero, One, Two])),
+        row("sourceless", table.sourceless()),
     ]
 }
 

@@ -62,12 +62,11 @@ fn badge(report: &CompareReport) -> anyhow::Result<String> {
 
 /// Says which images do not keep to the gates, and how.
 fn gate(gates: &Gates, report: &CompareReport, printer: &Printer) -> Outcome {
-    let images = report.images.iter();
-    let failures: Vec<String> = images.flat_map(|image| gates.failures(image)).collect();
-    for failure in &failures {
-        printer.refusal(failure);
+    let refusals = gates.refusals(report);
+    for refusal in &refusals {
+        printer.refusal(refusal);
     }
-    match failures.is_empty() {
+    match refusals.is_empty() {
         true => Outcome::Done,
         false => Outcome::Refused,
     }

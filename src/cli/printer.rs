@@ -32,7 +32,8 @@ impl Printer {
         Self { settings }
     }
 
-    /// Prints a report in the format that was asked for; the figures are for a browser.
+    /// Prints a report in the format that was asked for; the figures are for a browser. That nobody reads it is
+    /// no error.
     pub(crate) fn report<'a>(
         &self,
         stream: Stream,
@@ -46,9 +47,14 @@ impl Printer {
             Format::Markdown => markdown::render(&document()),
             Format::Text => text::render(&document(), self.style(stream)),
         };
-        match stream {
-            Stream::Out => self.data(text.as_bytes()),
-            Stream::Err => Ok(write_all(io::stderr(), text.as_bytes()).map_err(Print)?),
+        let printed = match stream {
+            Stream::Out => write_all(io::stdout(), text.as_bytes()),
+            Stream::Err => write_all(io::stderr(), text.as_bytes()),
+        };
+        match printed {
+            // Whoever reads no further still wants to know what the gates say.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            printed => Ok(printed.map_err(Print)?),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Status};
 use crate::oci::Image;
 use crate::plan::{Action, CompileOutcome, Plan, Policy, plan};
 use crate::profile::{runtime_level, variable};
@@ -61,19 +61,25 @@ pub(super) fn advise(image: &Image, inventory: &Inventory, missing: usize) -> Op
     let level = runtime.level.filter(|_| !inventory.trees.is_empty())?;
     let is_used = runtime.pycache_prefix.is_empty();
     let compiles = is_used && missing >= MANY_MISSING;
-    let lost = inventory
-        .caches
-        .iter()
-        .filter(|cache| cache.level == Some(level) && cache.status.is_useful());
+    let of_level = inventory.caches.iter().filter(|it| it.level == Some(level));
+    let (useful, useless): (Vec<_>, Vec<_>) = of_level.partition(|it| it.status.is_useful());
+    // A cache that Python ignores leaves its source to be compiled; one without a source stands for none.
+    let ignored = useless.iter().filter(|it| it.status != Status::Orphan);
+    let without = (missing + ignored.count()) as u64;
+    let all = without + useful.len() as u64;
     let keeping = AdviceChoice {
         compiles,
         recommended: is_used,
-        compiled_at_start: if compiles { 0 } else { missing as u64 },
+        compiled_at_start: match (is_used, compiles) {
+            (false, _) => all,
+            (true, true) => 0,
+            (true, false) => without,
+        },
         ..choice(inventory, name(level), &[level])
     };
     let none = AdviceChoice {
         recommended: !is_used,
-        compiled_at_start: (lost.count() + missing) as u64,
+        compiled_at_start: all,
         ..choice(inventory, "minimal", &[])
     };
     Some(Advice {

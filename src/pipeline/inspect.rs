@@ -10,6 +10,7 @@ use crate::profile::runtime_level;
 use crate::report::model::{
     Finding, FindingKind, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow,
 };
+use crate::report::size;
 use crate::situations::{Extent, Situation, situations};
 use crate::transport::Source;
 
@@ -108,16 +109,11 @@ fn rows(situations: &[Situation]) -> Vec<SituationRow> {
     situations
         .iter()
         .map(|situation| {
-            let difference = situation.bytes.cast_signed() - status_quo.cast_signed();
-            let percent = if status_quo == 0 {
-                0.0
-            } else {
-                difference as f64 / status_quo as f64 * 100.0
-            };
+            let percent = size::percent_more(status_quo, situation.bytes);
             SituationRow {
                 name: situation.name.to_owned(),
                 bytes: situation.bytes,
-                difference_bytes: difference,
+                difference_bytes: size::bytes_more(status_quo, situation.bytes),
                 difference_percent: (percent * 100.0).round() / 100.0,
             }
         })

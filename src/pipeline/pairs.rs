@@ -48,16 +48,12 @@ fn platforms(root: &Node) -> String {
         .join(", ")
 }
 
-/// Platforms of the images that are in no pair.
-pub(super) fn unmatched(before: &Node, after: &Node, pairs: &[Pair<'_>]) -> Vec<String> {
-    let paired = |image: &Image| {
-        pairs
+/// The images of a source that are in no pair.
+pub(super) fn unpaired<'a>(root: &'a Node, pairs: &[Pair<'_>]) -> impl Iterator<Item = &'a Image> {
+    let images = root.images().into_iter();
+    images.filter(|image| {
+        !pairs
             .iter()
-            .any(|(old, new)| std::ptr::eq(*old, image) || std::ptr::eq(*new, image))
-    };
-    let images = before.images().into_iter().chain(after.images());
-    images
-        .filter(|image| !paired(image))
-        .map(|image| image.platform.to_string())
-        .collect()
+            .any(|(old, new)| std::ptr::eq(*old, *image) || std::ptr::eq(*new, *image))
+    })
 }

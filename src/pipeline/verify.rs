@@ -1,6 +1,6 @@
 //! `verify`: a proof that nothing but bytecode differs between two images.
 
-use super::pairs::{Pair, pairs, unmatched};
+use super::pairs::{Pair, pairs, unpaired};
 use super::summary::path_text;
 use super::{Options, PipelineError, levels, open, survey};
 use crate::inventory::Inventory;
@@ -45,7 +45,11 @@ pub fn verify(
         after: after.1.to_owned(),
         profile: profile.map(|profile| profile.name.clone()),
         images,
-        unmatched: unmatched(&before_root, &after_root, &pairs),
+        unmatched: [&before_root, &after_root]
+            .into_iter()
+            .flat_map(|root| unpaired(root, &pairs))
+            .map(|image| image.platform.to_string())
+            .collect(),
     })
 }
 

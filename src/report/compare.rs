@@ -6,16 +6,18 @@ use super::model::{
     ComparedLayer, ComparedTree, Count, Levels,
 };
 use super::size;
-use super::{Detail, input_name};
+use super::{Detail, input_name, tree_name};
 
 /// The report as a document: a section for each platform. Of one image after it has all tables, the
 /// totals last in it; of several a column for each, and in detail a section for each too.
 pub fn document(report: &CompareReport, detail: Detail) -> Document {
     let mut document = Document::default();
-    if !report.unmatched.is_empty() {
+    for unmatched in &report.unmatched {
+        let [with, without] =
+            [&unmatched.present_in, &unmatched.absent_from].map(|it| input_name(it));
         document.push(Block::Warning(format!(
-            "not all of the images have {}",
-            report.unmatched.join(", ")
+            "{with} has {}, which {without} lacks: that is not compared",
+            unmatched.platform
         )));
     }
     for section in sections(report, detail) {
@@ -42,11 +44,7 @@ pub fn sections(report: &CompareReport, detail: Detail) -> Vec<&[CompareImage]> 
 
 /// An index can hold two images of one platform.
 fn have_the_same_before(a: &CompareImage, b: &CompareImage) -> bool {
-    let before = |image: &CompareImage| {
-        let totals = &image.totals;
-        (totals.compressed_before, totals.uncompressed_before)
-    };
-    a.platform == b.platform && before(a) == before(b) && a.levels.before == b.levels.before
+    a.platform == b.platform && a.manifests.before == b.manifests.before
 }
 
 fn push_image(document: &mut Document, before: &str, image: &CompareImage, detail: Detail) {
@@ -249,19 +247,13 @@ fn level_table(levels: &CompareLevels) -> Table {
     }
 }
 
-/// A tree as people read it.
-pub(super) fn tree_name(tree: &CompareTree) -> &str {
-    match tree.path.as_deref() {
-        Some("") => "/",
-        Some(path) => path,
-        None => "no tree",
-    }
-}
+/// What lies in no tree that is visible.
+pub(super) const NO_TREE: &str = "no tree";
 
 fn tree_cell(tree: &CompareTree) -> Cell {
-    match tree.path {
-        Some(_) => Cell::path(tree_name(tree)),
-        None => Cell::word(tree_name(tree)),
+    match &tree.path {
+        Some(path) => Cell::path(tree_name(path)),
+        None => Cell::word(NO_TREE),
     }
 }
 
@@ -356,23 +348,17 @@ fn push_pull(document: &mut Document, image: &CompareImage) {
 
 fn summary(image: &CompareImage) -> String {
     let totals = &image.totals;
-    let change = |before, after, what| {
-        let percent = size::percent(size::percent_more(before, after));
-        format!("{} {what} ({percent})", size::change(before, after))
-    };
-    format!(
-        "{}, {}",
-        change(
-            totals.compressed_before,
-            totals.compressed_after,
-            "compressed"
-        ),
-        change(
-            totals.uncompressed_before,
-            totals.uncompressed_after,
-            "unpacked"
-        ),
-    )
+    let compressed = size::change_of(
+        totals.compressed_before,
+        totals.compressed_after,
+        "compressed",
+    );
+    let unpacked = size::change_of(
+        totals.uncompressed_before,
+        totals.uncompressed_after,
+        "unpacked",
+    );
+    format!("{compressed}, {unpacked}")
 }
 
 #[cfg(test)]

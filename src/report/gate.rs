@@ -2,10 +2,10 @@
 
 use std::cmp::Reverse;
 
-use super::compare::tree_name;
+use super::compare::NO_TREE;
 use super::limit::Limit;
-use super::model::{CompareImage, CompareLayer};
-use super::size;
+use super::model::{CompareImage, CompareLayer, CompareReport, CompareSide};
+use super::{input_name, size, tree_name};
 
 /// What every image after must keep to.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -21,15 +21,32 @@ pub struct Gates {
 }
 
 impl Gates {
+    /// What the images of a report do not keep to, and those against which no gate can be held.
+    pub fn refusals(&self, report: &CompareReport) -> Vec<String> {
+        if *self == Self::default() {
+            return Vec::new();
+        }
+        let alone = report.unmatched.iter();
+        let alone = alone.filter(|it| it.side == CompareSide::After).map(|it| {
+            let [after, before] = [&it.present_in, &it.absent_from].map(|it| input_name(it));
+            let platform = &it.platform;
+            format!(
+                "{after} ({platform}) cannot be held against the gates: {before} has no {platform}"
+            )
+        });
+        let failures = report.images.iter().flat_map(|image| self.failures(image));
+        failures.chain(alone).collect()
+    }
+
     /// What an image does not keep to: each with by how much, and where the bytes are.
-    pub fn failures(&self, image: &CompareImage) -> Vec<String> {
+    fn failures(&self, image: &CompareImage) -> Vec<String> {
         let said = [
             self.max_growth.and_then(|limit| growth(limit, image)),
             self.max_size.and_then(|most| compressed(most, image)),
             self.max_bytecode.and_then(|limit| bytecode(limit, image)),
             self.require_shrink.and_then(|limit| shrink(limit, image)),
         ];
-        let name = format!("{} ({})", image.after, image.platform);
+        let name = format!("{} ({})", input_name(&image.after), image.platform);
         said.into_iter()
             .flatten()
             .map(|said| format!("{name} {said}"))
@@ -76,7 +93,7 @@ fn bytecode(limit: Limit, image: &CompareImage) -> Option<String> {
     let parts = image.trees.iter().flat_map(|tree| {
         let levels = tree.after.levels.iter();
         levels.map(move |(level, count)| {
-            let place = tree_name(tree);
+            let place = tree.path.as_deref().map_or(NO_TREE, tree_name);
             let part = format!("level {level} in {place} {}", size::bytes(count.bytes));
             (count.bytes, part)
         })
@@ -90,7 +107,7 @@ fn bytecode(limit: Limit, image: &CompareImage) -> Option<String> {
 
 fn shrink(limit: Limit, image: &CompareImage) -> Option<String> {
     let totals = &image.totals;
-    let least = limit.of(totals.compressed_before);
+    let least = limit.at_least(totals.compressed_before);
     let shrunk = -i128::from(totals.compressed_difference);
     let short = i128::from(least) - shrunk;
     let missing = u64::try_from(short).ok().filter(|missing| *missing > 0)?;

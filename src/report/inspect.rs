@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use super::document::{Block, Cell, Column, Document, Table, Title, Tone, short_digest};
 use super::model::{Count, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow};
 use super::size;
-use super::{Detail, input_name};
+use super::{Detail, input_name, tree_name};
 
 /// The report as a document: a section for each platform, and last what to do about it.
 pub fn document(report: &InspectReport, detail: Detail) -> Document {
@@ -17,10 +17,10 @@ pub fn document(report: &InspectReport, detail: Detail) -> Document {
     for image in &report.images {
         push_image(&mut document, &report.reference, image, detail);
     }
-    let is_advised = report.images.iter().any(|image| image.advice.is_some());
-    if let Some(hint) = hint::block(report).filter(|_| !is_advised) {
-        document.push(hint);
-    }
+    let advised = advice::hint(report);
+    document
+        .blocks
+        .extend(advised.or_else(|| hint::block(report)));
     document
 }
 
@@ -31,7 +31,7 @@ fn push_image(document: &mut Document, reference: &str, image: &InspectImage, de
     push_situations(document, image, detail);
     findings::push(document, &image.findings, detail);
     if let Some(advice) = &image.advice {
-        advice::push(document, reference, advice);
+        advice::push(document, advice);
     }
 }
 
@@ -117,7 +117,7 @@ fn tree_table(trees: &[&InspectTree]) -> Table {
         let cache_tag = tree.cache_tag.as_deref().unwrap_or("-");
         vec![
             Cell::word(tree.python.as_deref().unwrap_or("?")),
-            Cell::path(&tree.path),
+            Cell::path(tree_name(&tree.path)),
             Cell::word(&tree.kind),
             Cell::word(cache_tag),
             Cell::number(tree.sources.files),
@@ -235,7 +235,7 @@ fn push_situations(document: &mut Document, image: &InspectImage, detail: Detail
     for tree in &with_bytecode[..shown] {
         document.table(Table {
             is_detail: true,
-            ..situation_table(&tree.path, &tree.situations)
+            ..situation_table(tree_name(&tree.path), &tree.situations)
         });
     }
     let more = with_bytecode.len() - shown;

@@ -22,6 +22,14 @@ impl Limit {
             Self::Percent(percent) => (whole as f64 * percent / 100.0) as u64,
         }
     }
+
+    /// The least number of bytes that is so much of a whole: a share of a byte is a byte.
+    pub fn at_least(self, whole: u64) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Percent(percent) => (whole as f64 * percent / 100.0).ceil() as u64,
+        }
+    }
 }
 
 impl fmt::Display for Limit {
@@ -94,6 +102,9 @@ mod tests {
     fn a_share_is_of_a_whole() {
         assert_eq!(Limit::Bytes(5).of(100), 5);
         assert_eq!(Limit::Percent(2.5).of(1000), 25);
+        assert_eq!(Limit::Percent(0.01).of(1000), 0);
+        assert_eq!(Limit::Percent(0.01).at_least(1000), 1);
+        assert_eq!(Limit::Percent(0.0).at_least(1000), 0);
         assert_eq!(Limit::Percent(1e30).of(1000), u64::MAX);
     }
 }

@@ -309,23 +309,21 @@ fn summary(image: &MinimizeImage) -> String {
         uncompressed_bytes,
         ..
     } = image.before;
-    let unpacked = size_change(
+    let unpacked = size::change_of(
         uncompressed_bytes,
         image.after.uncompressed_bytes,
         "unpacked",
     );
     match (compressed_bytes, image.after.compressed_bytes) {
         (Some(before), Some(after)) => {
-            format!("{}, {unpacked}", size_change(before, after, "compressed"))
+            format!(
+                "{}, {unpacked}",
+                size::change_of(before, after, "compressed")
+            )
         }
         (Some(before), None) => format!("{unpacked}; {} compressed now", size::bytes(before)),
         (None, _) => unpacked,
     }
-}
-
-fn size_change(before: u64, after: u64, what: &str) -> String {
-    let percent = size::percent(size::percent_more(before, after));
-    format!("{} {what} ({percent})", size::change(before, after))
 }
 
 #[cfg(test)]

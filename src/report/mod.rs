@@ -41,6 +41,14 @@ fn input_name(reference: &str) -> &str {
     }
 }
 
+/// The path of a Python tree, as people read it.
+fn tree_name(path: &str) -> &str {
+    match path {
+        "" => "/",
+        path => path,
+    }
+}
+
 /// How much of a report people want to see. JSON always has all of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Detail {

@@ -38,6 +38,12 @@ pub fn change(before: u64, after: u64) -> String {
     format!("{} → {}", bytes(before), bytes(after))
 }
 
+/// From one size to another with the difference, for example `130.9 MB → 98.1 MB compressed (-25.1 %)`.
+pub fn change_of(before: u64, after: u64, what: &str) -> String {
+    let percent = percent(percent_more(before, after));
+    format!("{} {what} ({percent})", change(before, after))
+}
+
 /// How much more `after` is than `before`, in percent; 0 where there was nothing before.
 pub fn percent_more(before: u64, after: u64) -> f64 {
     match before {

@@ -104,7 +104,7 @@ fn a_narrow_terminal_is_not_exceeded() {
         let is_whole = |line: &&str| line.contains('`') || line.contains("sha256:");
         let lines = text.lines().filter(|line| !is_whole(line));
         // References to images are not cut in headlines.
-        let lines = lines.filter(|line| !line.contains(" → ") && !line.starts_with('/'));
+        let lines = lines.filter(|line| !line.contains("linux/") && !line.starts_with('/'));
         let widest = lines.max_by_key(|line| line.chars().count()).unwrap();
         assert!(widest.chars().count() <= 60, "{widest}");
         assert!(text.lines().count() > 10, "{text}");
@@ -171,6 +171,58 @@ fn a_closed_pipe_ends_quietly() {
         ),
         (Some(0), String::new())
     );
+}
+
+#[test]
+fn advice_counts_what_is_compiled_at_a_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    let compiled = |arguments: &[&str]| {
+        let report = pycull(
+            ["inspect", image.to_str().unwrap(), "--format", "json"]
+                .iter()
+                .chain(arguments),
+        );
+        let choices = report.json()["images"][0]["advice"]["choices"].clone();
+        let choices = choices.as_array().unwrap().iter();
+        choices
+            .map(|it| it["compiled_at_start"].as_u64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    // Of five modules three have no cache, and one a stale one.
+    image_with_a_stale_cache(&image);
+    assert_eq!(compiled(&["--advise"]), [4, 5]);
+    let stdlib = LayerBuilder::new().stdlib("usr/lib/python3.9");
+    let layer = stdlib.module("usr/lib/python3.9", "fresh", "a = 1\n");
+    let config = serde_json::json!(["PYTHONPYCACHEPREFIX=/var/cache"]);
+    let builder = ImageBuilder::of([layer]).edit_config(|it| it["config"]["Env"] = config);
+    fs::remove_dir_all(&image).unwrap();
+    builder.write(&image);
+    assert_eq!(compiled(&["--advise"]), [4, 4]);
+}
+
+/// Where nobody reads the report, the exit code is still what the gates say.
+#[test]
+fn a_gate_is_heard_where_the_pipe_is_closed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let (small, stale) = (path("small.tar"), path("stale"));
+    pycull(["minimize", &fedora(), "--output", &small]).success();
+    image_with_a_stale_cache(Path::new(&stale));
+    for arguments in [
+        vec!["compare", &small, &fedora(), "--max-growth", "0"],
+        vec!["inspect", &stale, "--deny", "stale"],
+        vec!["verify", &small, &stale],
+    ] {
+        let mut child = pycull_command()
+            .args(&arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{arguments:?}");
+    }
 }
 
 #[test]

@@ -376,7 +376,19 @@ fn a_platform_that_one_image_lacks_is_told() {
     write_index(before.as_ref(), vec![index]);
     one.write(after.as_ref());
     let report = compared(&[&before, &after, &before]);
-    assert_eq!(report["unmatched"], json!(["linux/arm64"]));
+    let unmatched = |present_in, absent_from, side| {
+        json!([{
+            "platform": "linux/arm64", "present_in": present_in, "absent_from": absent_from, "side": side
+        }])
+    };
+    assert_eq!(report["unmatched"], unmatched(&before, &after, "before"));
+    // A gate that cannot be held against an image says so.
+    passes(&[&before, &after], &["--max-size", "1MB"]);
+    let alone = ["(linux/arm64) cannot be held against the gates"];
+    refuses(&[&after, &before], &["--max-size", "1MB"], &alone);
+    let report = compared(&[&after, &before]);
+    assert_eq!(report["unmatched"], unmatched(&before, &after, "after"));
+    let report = compared(&[&before, &after, &before]);
     let platforms = report["images"].as_array().unwrap().iter();
     let platforms = platforms.map(|image| (&image["platform"], &image["after"]));
     assert_eq!(

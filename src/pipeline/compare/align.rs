@@ -2,6 +2,7 @@
 //! out of line.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::rootfs::path;
 use crate::scan::LayerScan;
@@ -61,6 +62,34 @@ type Score = [u64; 3];
 /// Lines up layers without changing the order of either image. As many bytes as can be stand beside
 /// their own layer; then, among what is left, beside the layer that shares most with theirs.
 pub(super) fn align(before: &[LayerContent], after: &[LayerContent]) -> Vec<Row> {
+    let same = |(old, new): &(&LayerContent, &LayerContent)| old.diff_id == new.diff_id;
+    let start = before.iter().zip(after).take_while(same).count();
+    let (old, new) = (&before[start..], &after[start..]);
+    let end = old
+        .iter()
+        .rev()
+        .zip(new.iter().rev())
+        .take_while(same)
+        .count();
+    let middle = align_different(&old[..old.len() - end], &new[..new.len() - end]);
+    let shifted = |index: Option<usize>| index.map(|index| index + start);
+    let middle = middle
+        .into_iter()
+        .map(|(old, new)| (shifted(old), shifted(new)));
+    let ends = (before.len() - end..before.len()).zip(after.len() - end..);
+    let pair = |(old, new)| (Some(old), Some(new));
+    let first = (0..start).map(|index| (Some(index), Some(index)));
+    first.chain(middle).chain(ends.map(pair)).collect()
+}
+
+/// Most pairs of layers that are looked at; images of so many layers are no engine's.
+const MOST_PAIRS: usize = 1_000_000;
+
+/// Lines up layers of which neither the first nor the last are the same. Where these are too many each stands alone.
+fn align_different(before: &[LayerContent], after: &[LayerContent]) -> Vec<Row> {
+    if before.len().saturating_mul(after.len()) > MOST_PAIRS {
+        return alone(0..before.len(), 0..after.len());
+    }
     let score_row = |old| after.iter().map(|new| score(old, new)).collect();
     let scores: Vec<Vec<Option<Score>>> = before.iter().map(score_row).collect();
     let best = best_scores(&scores, after.len());
@@ -79,9 +108,13 @@ pub(super) fn align(before: &[LayerContent], after: &[LayerContent]) -> Vec<Row>
             new += 1;
         }
     }
-    rows.extend((old..before.len()).map(|old| (Some(old), None)));
-    rows.extend((new..after.len()).map(|new| (None, Some(new))));
+    rows.extend(alone(old..before.len(), new..after.len()));
     rows
+}
+
+fn alone(before: Range<usize>, after: Range<usize>) -> Vec<Row> {
+    let old = before.map(|old| (Some(old), None));
+    old.chain(after.map(|new| (None, Some(new)))).collect()
 }
 
 /// `None` where the two are different layers. Of the smaller one half must be in the other: so a
@@ -143,6 +176,21 @@ mod tests {
             .into_iter()
             .map(|(old, new)| (number(old), number(new)))
             .collect()
+    }
+
+    #[test]
+    fn too_many_layers_stand_alone_but_at_both_ends() {
+        let many = |name: &str| -> Vec<LayerContent> {
+            let other = (0..1001).map(|number| layer(&[(&*format!("{name}{number}"), 9)]));
+            let all = [base()].into_iter().chain(other).chain([app()]);
+            all.collect()
+        };
+        let rows = rows(&many("a"), &many("b"));
+        assert_eq!(rows.len(), 2004);
+        assert_eq!(
+            (rows[0], rows[1], rows[2003]),
+            ((1, 1), (2, 0), (1003, 1003))
+        );
     }
 
     #[test]

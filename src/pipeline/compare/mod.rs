@@ -11,8 +11,10 @@ use super::{Options, PipelineError, open, survey};
 use crate::inventory::{Inventory, Sizes};
 use crate::oci::{Image, Node};
 use crate::report::model::{
-    CompareImage, CompareLayer, CompareLevels, CompareReport, CompareTotals, ComparedLayer, Pull,
+    CompareImage, CompareLayer, CompareLevels, CompareManifests, CompareReport, CompareSide,
+    CompareTotals, ComparedLayer, Pull, UnmatchedPlatform,
 };
+use crate::report::size;
 use crate::transport::Source;
 use align::{LayerContent, align};
 use modules::{ModuleFile, changed_modules, module_files, trees};
@@ -50,12 +52,14 @@ pub fn compare(
             images.push(compare_images(&old_side, &new_side, reference));
         }
     }
+    let references = afters.iter().map(|(_, reference)| *reference);
+    let named: Vec<(&Node, &str)> = roots.iter().zip(references).collect();
     Ok(CompareReport {
         schema: "pycull.compare/1",
         before: before.1.to_owned(),
         after: afters.first().map_or("", |after| after.1).to_owned(),
         images,
-        unmatched: unmatched(&before_root, &roots, &paired),
+        unmatched: unmatched((&before_root, before.1), &named, &paired),
     })
 }
 
@@ -75,17 +79,28 @@ fn partner<'a>(pairs: &[Pair<'a>], image: &Image) -> Option<&'a Image> {
     found.map(|(_, new)| *new)
 }
 
-/// Platforms that an image has and another lacks, each once.
-fn unmatched(before: &Node, afters: &[Node], paired: &[Vec<Pair<'_>>]) -> Vec<String> {
-    let mut platforms = Vec::new();
-    for (root, pairs) in afters.iter().zip(paired) {
-        for platform in pairs::unmatched(before, root, pairs) {
-            if !platforms.contains(&platform) {
-                platforms.push(platform);
-            }
+/// Platforms that the image before or one after has and the other lacks, each once.
+fn unmatched(
+    before: (&Node, &str),
+    afters: &[(&Node, &str)],
+    paired: &[Vec<Pair<'_>>],
+) -> Vec<UnmatchedPlatform> {
+    let mut unmatched = Vec::new();
+    for (after, pairs) in afters.iter().zip(paired) {
+        let sides = [
+            (before, after.1, CompareSide::Before),
+            (*after, before.1, CompareSide::After),
+        ];
+        for ((root, reference), other, side) in sides {
+            unmatched.extend(pairs::unpaired(root, pairs).map(|image| UnmatchedPlatform {
+                platform: image.platform.to_string(),
+                present_in: reference.to_owned(),
+                absent_from: other.to_owned(),
+                side,
+            }));
         }
     }
-    platforms
+    unmatched
 }
 
 /// One of the two images.
@@ -121,6 +136,10 @@ fn compare_images(before: &Side<'_>, after: &Side<'_>, reference: &str) -> Compa
     CompareImage {
         platform: after.image.platform.to_string(),
         after: reference.to_owned(),
+        manifests: CompareManifests {
+            before: before.image.manifest_digest().to_owned(),
+            after: after.image.manifest_digest().to_owned(),
+        },
         totals: totals(before, after),
         layers: side_by_side(before, after),
         levels: CompareLevels {
@@ -158,7 +177,7 @@ fn side_by_side(before: &Side<'_>, after: &Side<'_>) -> Vec<CompareLayer> {
         .map(|(before, after)| {
             let (before, after) = (before.map(|at| &old[at]), after.map(|at| &new[at]));
             let difference = |bytes: fn(&ComparedLayer) -> u64| {
-                signed_difference(before.map_or(0, bytes), after.map_or(0, bytes))
+                size::bytes_more(before.map_or(0, bytes), after.map_or(0, bytes))
             };
             CompareLayer {
                 compressed_difference: difference(|layer| layer.compressed_bytes),
@@ -176,15 +195,11 @@ fn totals(before: &Side<'_>, after: &Side<'_>) -> CompareTotals {
     CompareTotals {
         compressed_before: compressed[0],
         compressed_after: compressed[1],
-        compressed_difference: signed_difference(compressed[0], compressed[1]),
+        compressed_difference: size::bytes_more(compressed[0], compressed[1]),
         uncompressed_before: uncompressed[0],
         uncompressed_after: uncompressed[1],
-        uncompressed_difference: signed_difference(uncompressed[0], uncompressed[1]),
+        uncompressed_difference: size::bytes_more(uncompressed[0], uncompressed[1]),
     }
-}
-
-fn signed_difference(before: u64, after: u64) -> i64 {
-    after.cast_signed() - before.cast_signed()
 }
 
 fn pull(before: &Image, after: &Image) -> Pull {

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::summary::{self, path_text};
 use super::super::treemap::tree_of;
-use super::signed_difference;
 use crate::inventory::{Inventory, Sizes};
 use crate::pyc::{Level, parse_cache_name};
 use crate::report::model::{CompareModule, CompareTree, ComparedTree};
+use crate::report::size::bytes_more;
 use crate::rootfs::{MemberId, path};
 use crate::tar::Kind;
 
@@ -137,7 +137,7 @@ pub(super) fn trees(before: Modules<'_>, after: Modules<'_>) -> Vec<CompareTree>
                 .map(ToString::to_string),
             before: before.described(),
             after: after.described(),
-            difference_bytes: signed_difference(before.bytes(), after.bytes()),
+            difference_bytes: bytes_more(before.bytes(), after.bytes()),
         })
         .collect()
 }
@@ -166,7 +166,7 @@ pub(super) fn changed_modules(before: &[ModuleFile], after: &[ModuleFile]) -> Ve
             path: path_text(path),
             before_bytes: *before,
             after_bytes: *after,
-            difference_bytes: signed_difference(*before, *after),
+            difference_bytes: bytes_more(*before, *after),
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use super::{LEFT, RIGHT, ROW, TITLE, WIDTH, drawing, push_bar, push_text, push_t
 use crate::report::model::{
     CompareImage, ComparedLayer, InspectLayer, LayerSize, Levels, MinimizeImage,
 };
-use crate::report::size;
+use crate::report::{input_name, size};
 
 /// A layer: its number, its bytes, and those of them that are bytecode.
 #[derive(Clone, Copy)]
@@ -58,7 +58,11 @@ pub fn compare(images: &[CompareImage]) -> String {
             let [before, after] = [&layer.before, &layer.after];
             pair([before, after].map(|it| it.as_ref().map(Layer::compared)))
         });
-        let title = format!("layers, unpacked, {}: {}", image.platform, image.after);
+        let title = format!(
+            "layers, unpacked, {}: {}",
+            image.platform,
+            input_name(&image.after)
+        );
         (title, bars.collect())
     });
     chart(&charts.collect::<Vec<_>>())

@@ -2,10 +2,10 @@
 
 use super::hint;
 use crate::report::document::{Block, Cell, Column, Document, Table, Title, Tone};
-use crate::report::model::{Advice, AdviceChoice};
+use crate::report::model::{Advice, AdviceChoice, InspectReport};
 use crate::report::size;
 
-pub(super) fn push(document: &mut Document, reference: &str, advice: &Advice) {
+pub(super) fn push(document: &mut Document, advice: &Advice) {
     let row = |choice: &AdviceChoice| {
         let tone = match choice.compiled_at_start {
             0 => Tone::Good,
@@ -40,21 +40,53 @@ pub(super) fn push(document: &mut Document, reference: &str, advice: &Advice) {
     for unknown in &advice.unknown {
         document.line(format!("not known: {unknown}"));
     }
-    for choice in advice.choices.iter().filter(|choice| choice.recommended) {
-        let word = if choice.compiles { "quick" } else { "small" };
-        document.push(Block::Hint {
-            command: hint::minimize(reference, word, &format!("--profile {}", options(choice))),
-            effect: match choice.compiled_at_start {
-                0 => "leaves nothing to be compiled at a start".to_owned(),
-                count => format!("leaves {count} modules to be compiled when they are imported"),
-            },
-        });
+}
+
+/// The command that is advised, where it is the same for all platforms.
+pub(super) fn hint(report: &InspectReport) -> Option<Block> {
+    let advice = report.images.iter().filter_map(|it| it.advice.as_ref());
+    let advised = advice.flat_map(|it| it.choices.iter().filter(|choice| choice.recommended));
+    let advised: Vec<&AdviceChoice> = advised.collect();
+    let first = advised.first()?;
+    if advised.iter().any(|other| options(other) != options(first)) {
+        let note = "what is advised differs by platform; `--platform` chooses one";
+        return Some(Block::Note(note.to_owned()));
     }
+    let word = if first.compiles { "quick" } else { "small" };
+    let most = advised.iter().map(|it| it.compiled_at_start).max();
+    let profile = format!("--profile {}", options(first));
+    Some(Block::Hint {
+        command: hint::minimize(&report.reference, word, &profile),
+        effect: match (most.unwrap_or(0), first.compiles) {
+            (0, true) => "leaves to a start only what does not compile".to_owned(),
+            (0, false) => "leaves nothing to be compiled at a start".to_owned(),
+            (1, _) => "leaves 1 module to be compiled when it is imported".to_owned(),
+            (count, _) => format!("leaves {count} modules to be compiled when they are imported"),
+        },
+    })
 }
 
 fn options(choice: &AdviceChoice) -> String {
     match choice.compiles {
         true => format!("{} --set missing=compile", choice.profile),
         false => choice.profile.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn platforms_that_differ_have_no_command_in_common() {
+        let mut report = samples::inspect_advised();
+        let image = report.images[0].clone();
+        report.images.push(image);
+        assert!(matches!(hint(&report), Some(Block::Hint { .. })));
+        let advice = report.images[1].advice.as_mut().unwrap();
+        advice.choices[0].compiles = false;
+        assert!(matches!(hint(&report), Some(Block::Note(_))));
+        assert_eq!(hint(&samples::inspect()), None);
     }
 }

@@ -2,43 +2,91 @@
 
 use crate::report::{markup, printable};
 
-/// A code span, in which nothing is a mention or a link. What could end it, or the table cell that
-/// it stands in, makes it plain text instead.
+/// Longer texts are cut: one name is not to push a report out of its own comment.
+const MOST_CHARS: usize = 1000;
+
+/// A code span, in which nothing is markup, a mention or a link.
 pub(super) fn code(text: &str) -> String {
-    let text = printable(text);
-    match text.contains(['`', '\\', '|']) {
-        _ if text.trim().is_empty() => String::new(),
-        true => escaped(&text),
-        false => format!("`{text}`"),
+    let text = shown(text);
+    if text.trim().is_empty() {
+        return String::new();
+    }
+    let fence = "`".repeat(longest_run(&text, '`') + 1);
+    // One space at both ends is taken off again.
+    let pad = if text.starts_with(['`', ' ']) || text.ends_with(['`', ' ']) {
+        " "
+    } else {
+        ""
+    };
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+/// A code span in a cell of a table. There a bar is escaped in code too, and a backslash before it could not be.
+pub(super) fn code_in_cell(text: &str) -> String {
+    match text.contains("\\|") || text.ends_with('\\') {
+        true => escaped(text),
+        false => code(text).replace('|', "\\|"),
     }
 }
 
 /// Plain text within markdown.
 pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for c in printable(text).chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '|' | '`' | '\\' | '*' | '_' | '[' | ']' | '~' => escaped.extend(['\\', c]),
-            _ => escaped.push(c),
-        }
-    }
-    inert(&escaped)
+    inert(text, |c, escaped| match c {
+        '&' => escaped.push_str("&amp;"),
+        '<' => escaped.push_str("&lt;"),
+        '>' => escaped.push_str("&gt;"),
+        '|' | '`' | '\\' | '*' | '_' | '[' | ']' | '~' => escaped.extend(['\\', c]),
+        _ => escaped.push(c),
+    })
 }
 
 /// Plain text within a line of HTML.
 pub(super) fn escaped_in_html(text: &str) -> String {
-    inert(&markup::escaped(text))
+    inert(text, |c, escaped| {
+        escaped.push_str(&markup::escaped(c.encode_utf8(&mut [0; 4])));
+    })
 }
 
-/// GitHub makes links of plain text after everything else: mentions, numbers of issues, addresses. Nothing of this
-/// happens across an element or a character's number.
-fn inert(text: &str) -> String {
-    text.replace('@', "<span>@</span>")
+/// Text with each character escaped, of which nothing becomes a link: after everything else, GitHub and GitLab look
+/// for mentions, issues, labels, formulas, emoji and addresses in plain text, but not across an element.
+fn inert(text: &str, escape: impl Fn(char, &mut String)) -> String {
+    let text = shown(text);
+    let mut escaped = String::with_capacity(text.len() + 8);
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match rest.peek().is_some_and(|next| begins_reference(c, *next)) {
+            true => {
+                escaped.push_str("<span>");
+                escape(c, &mut escaped);
+                escaped.push_str("</span>");
+            }
+            false => escape(c, &mut escaped),
+        }
+    }
+    escaped
         .replace("://", "&#58;//")
         .replace("www.", "www&#46;")
-        .replace('#', "<span>#</span>")
-        .replace("&<span>#</span>", "&#")
+        .replace("GH-", "GH<span>-</span>")
+        .replace("gh-", "gh<span>-</span>")
+}
+
+fn shown(text: &str) -> String {
+    let text = printable(text);
+    match text.char_indices().nth(MOST_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    }
+}
+
+fn longest_run(text: &str, of: char) -> usize {
+    let runs = text.split(|c| c != of);
+    runs.map(str::len).max().unwrap_or(0)
+}
+
+fn begins_reference(c: char, next: char) -> bool {
+    match c {
+        '@' | '#' | '!' | '$' | '%' | '^' | '~' | '&' => !next.is_whitespace() && next != ')',
+        ':' => next.is_alphanumeric() || matches!(next, '+' | '-'),
+        _ => false,
+    }
 }

@@ -12,7 +12,7 @@ use escape::{code, escaped};
 pub const LIMIT: usize = 60 * 1024;
 
 /// The document as markdown. Where it would be too long, tables keep their most important rows, and then the last
-/// blocks go.
+/// blocks go that do not fit.
 pub fn render(document: &Document) -> String {
     let blocks: Vec<&Block> = document.sections().into_iter().flatten().collect();
     let mut text = String::new();
@@ -32,7 +32,7 @@ fn join(blocks: impl Iterator<Item = String>) -> String {
     blocks.collect::<Vec<_>>().join("\n")
 }
 
-/// As many blocks as there is room for.
+/// The blocks that there is room for.
 fn cut(blocks: &[&Block]) -> String {
     let left_out =
         |count: usize| format!("> **note:** left out here: {count} parts; JSON has all\n");
@@ -41,11 +41,10 @@ fn cut(blocks: &[&Block]) -> String {
     for it in blocks {
         let text = block(it, 3);
         // With the empty line after it.
-        if text.len() + 1 > room {
-            break;
+        if let Some(left) = room.checked_sub(text.len() + 1) {
+            room = left;
+            kept.push(text);
         }
-        room -= text.len() + 1;
-        kept.push(text);
     }
     let more = left_out(blocks.len() - kept.len());
     join(kept.into_iter().chain([more]))
@@ -68,10 +67,15 @@ fn block(block: &Block, most_rows: usize) -> String {
     }
 }
 
-/// A line of its own, where it must not look like an item of a list, or a rule.
+/// A line of its own, where it must not look like an item of a list, a rule, or a command to the service that shows
+/// it, as `/close` is to GitLab.
 fn paragraph(escaped: &str) -> String {
-    match escaped.starts_with(['-', '+', '=']) {
-        true => format!("\\{escaped}\n"),
+    let digits = escaped.chars().take_while(char::is_ascii_digit).count();
+    let rest = &escaped[digits..];
+    let is_command = digits == 0 && rest.starts_with(['-', '+', '=', '/']);
+    let is_item = digits > 0 && rest.starts_with(['.', ')']);
+    match is_command || is_item {
+        true => format!("{}\\{rest}\n", &escaped[..digits]),
         false => format!("{escaped}\n"),
     }
 }
@@ -101,7 +105,7 @@ mod tests {
         });
         document.table(table);
         insta::assert_snapshot!(render(&document), @r"
-        from &lt;script&gt; <span>@</span>team \*x\* https&#58;//a.b www&#46;c.d <span>#</span>12 &amp;<span>#</span>64;
+        from &lt;script&gt; <span>@</span>team \*x\* https&#58;//a.b www&#46;c.d <span>#</span>12 <span>&amp;</span><span>#</span>64;
 
         <details>
         <summary>&lt;/summary&gt;<span>@</span>a</summary>
@@ -109,7 +113,7 @@ mod tests {
         | path | bytes |
         | --- | ---: |
         | `usr/__pycache__/a.pyc` | 1 |
-        | a\|b\`&lt;img src=x&gt;\\nc | 2 |
+        | ``a\|b`<img src=x>\nc`` | 2 |
         | `@team/<b>` | 3 |
 
         </details>
@@ -117,7 +121,7 @@ mod tests {
         | path | bytes |
         | --- | ---: |
         | `usr/__pycache__/a.pyc` | 1 |
-        | a\|b\`&lt;img src=x&gt;\\nc | 2 |
+        | ``a\|b`<img src=x>\nc`` | 2 |
         | `@team/<b>` | 3 |
         ");
     }
@@ -182,20 +186,29 @@ mod tests {
         );
         assert!(text.ends_with(&note), "{note}");
 
+        // One name cannot push out the others, however long.
         let mut document = Document::default();
         document.line("x".repeat(LIMIT + 1));
-        assert_eq!(
-            render(&document),
-            "> **note:** left out here: 1 parts; JSON has all\n"
+        document.line("the end");
+        let text = render(&document);
+        assert!(
+            text.len() < 2000 && text.ends_with("x…\n\nthe end\n"),
+            "{text}"
         );
     }
 
     #[test]
-    fn a_line_is_no_list_and_no_rule() {
+    fn a_line_is_no_list_no_rule_and_no_command() {
         let mut document = Document::default();
         document.line("- a");
         document.line("===");
-        assert_eq!(render(&document), "\\- a\n\n\\===\n");
+        document.line("1. x");
+        document.push(Block::Headline {
+            name: "a`b".to_owned(),
+            facts: vec!["/close".to_owned()],
+        });
+        let expected = "\\- a\n\n\\===\n\n1\\. x\n\n## ``a`b``\n\n\\/close\n";
+        assert_eq!(render(&document), expected);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::escape::{code, escaped, escaped_in_html};
+use super::escape::{code_in_cell, escaped, escaped_in_html};
 use crate::report::document::{Align, Cell, Content, Table, Title};
 
 /// Longer tables are folded away.
@@ -59,7 +59,7 @@ fn strong(of: &Cell) -> String {
 
 fn cell(cell: &Cell) -> String {
     match cell.content {
-        Content::Code | Content::Path | Content::Command => code(&cell.text),
+        Content::Code | Content::Path | Content::Command => code_in_cell(&cell.text),
         Content::Word | Content::Prose | Content::Bar(_) => escaped(&cell.text),
     }
 }

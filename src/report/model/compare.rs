@@ -15,8 +15,31 @@ pub struct CompareReport {
     pub after: String,
     /// One for each platform that the image before and one after have, by platform, then in the order of the images after.
     pub images: Vec<CompareImage>,
-    /// Platforms that an image has and another lacks, each once.
-    pub unmatched: Vec<String>,
+    /// Platforms that the image before or one after has and the other lacks.
+    pub unmatched: Vec<UnmatchedPlatform>,
+}
+
+/// A platform that one of two images lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnmatchedPlatform {
+    /// For example `linux/arm64`.
+    pub platform: String,
+    /// The image that has it.
+    pub present_in: String,
+    /// The image that lacks it.
+    pub absent_from: String,
+    /// Which of them has it.
+    pub side: CompareSide,
+}
+
+/// One of two images that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CompareSide {
+    /// The image before.
+    Before,
+    /// The image after.
+    After,
 }
 
 /// How two images of one platform differ.
@@ -26,6 +49,8 @@ pub struct CompareImage {
     pub platform: String,
     /// The image after.
     pub after: String,
+    /// Digests of the manifests of both.
+    pub manifests: CompareManifests,
     /// Layers side by side, lowest first: the same ones, else those that share most of what is in the smaller.
     pub layers: Vec<CompareLayer>,
     /// All layers together.
@@ -38,6 +63,15 @@ pub struct CompareImage {
     pub modules: Vec<CompareModule>,
     /// What a node must fetch.
     pub pull: Pull,
+}
+
+/// Digests of the manifests of two images.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CompareManifests {
+    /// Of the image before.
+    pub before: String,
+    /// Of the image after.
+    pub after: String,
 }
 
 /// A layer of each image, side by side.

@@ -16,6 +16,10 @@ pub(in crate::report) fn compare() -> CompareReport {
         images: vec![CompareImage {
             platform: "linux/amd64".to_owned(),
             after: "app-small.tar".to_owned(),
+            manifests: CompareManifests {
+                before: digest('a'),
+                after: digest('b'),
+            },
             layers: vec![
                 CompareLayer {
                     before: Some(layer(1, 90_300_000)),
@@ -49,7 +53,12 @@ pub(in crate::report) fn compare() -> CompareReport {
                 warm_bytes: 2_512,
             },
         }],
-        unmatched: vec!["linux/arm64/v8".to_owned()],
+        unmatched: vec![UnmatchedPlatform {
+            platform: "linux/arm64/v8".to_owned(),
+            present_in: "app-small.tar".to_owned(),
+            absent_from: "app.tar".to_owned(),
+            side: CompareSide::After,
+        }],
     }
 }
 

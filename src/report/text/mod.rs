@@ -152,6 +152,21 @@ mod tests {
     }
 
     #[test]
+    fn one_long_path_does_not_widen_every_row() {
+        let mut document = Document::default();
+        let rows =
+            ["a".to_owned(), "b".repeat(4000)].map(|path| vec![Cell::path(path), Cell::number(1)]);
+        document.table(Table {
+            columns: vec![Column::left("path"), Column::right("number")],
+            rows: rows.to_vec(),
+            ..Table::default()
+        });
+        let text = render(&document, Style::default());
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        assert_eq!(widest, Some(408));
+    }
+
+    #[test]
     fn a_narrow_terminal_cuts_paths_in_the_middle() {
         let style = Style {
             color: false,

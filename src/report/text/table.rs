@@ -14,6 +14,8 @@ const GAP: usize = 2;
 const READABLE: usize = 20;
 /// A column is made no narrower than this, whatever the terminal.
 const NARROWEST: usize = 10;
+/// A column that gives way is no wider than this, also in a pipe: every row is as wide as the widest.
+const WIDEST: usize = 400;
 
 pub(super) fn push(text: &mut String, table: &Table, style: Style) {
     if let Title::Shown(title) = &table.title {
@@ -78,10 +80,16 @@ fn measure(table: &Table, index: usize, column: &Column) -> Shown {
     let cells = || rows(table).filter_map(|row| row.get(index));
     let chars = |text: &str| printable(text).chars().count();
     let widest = cells().map(|cell| chars(&cell.text)).max().unwrap_or(0);
+    let gives_way = cells().any(|cell| gives_way(cell.content));
+    let widest = if gives_way {
+        widest.min(WIDEST)
+    } else {
+        widest
+    };
     Shown {
         index,
         width: widest.max(chars(column.heading)),
-        gives_way: cells().any(|cell| gives_way(cell.content)),
+        gives_way,
         dispensable: column.dispensable,
     }
 }
