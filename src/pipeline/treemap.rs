@@ -10,6 +10,10 @@ use crate::rootfs::{MemberId, path};
 
 /// Directories that the files outside of Python's trees are told apart by, from the root on.
 const DEPTH_OF_OTHERS: usize = 3;
+/// Areas of files that lie beside directories or packages. Each has a slash, for a directory or package
+/// could have any other name.
+const LOOSE_FILES: &str = "files in ./";
+const LOOSE_MODULES: &str = "modules in ./";
 
 /// The bytes that an image's layers store, as areas in areas: layers, then trees or directories, then
 /// packages, then files.
@@ -89,7 +93,7 @@ fn place_of(file: &[u8], trees: &BTreeSet<&[u8]>, class: AreaClass) -> Vec<Strin
             .iter()
             .map(|part| path_text(part))
             .collect();
-        place.push("files".to_owned());
+        place.push(LOOSE_FILES.to_owned());
         return place;
     };
     let beneath = path::components(&file[tree.len()..]);
@@ -102,7 +106,7 @@ fn place_of(file: &[u8], trees: &BTreeSet<&[u8]>, class: AreaClass) -> Vec<Strin
     if beneath.len() > 1 && beneath[0] != b"__pycache__" {
         place.push(path_text(beneath[0]));
     } else {
-        place.push("modules".to_owned());
+        place.push(LOOSE_MODULES.to_owned());
     }
     place.push(class.title().to_owned());
     place.push(path_text(&beneath.join(&b'/')));
@@ -165,19 +169,42 @@ mod tests {
             ),
             (
                 "usr/lib/python3.11/os.py",
-                "usr/lib/python3.11 > modules > sources > os.py",
+                "usr/lib/python3.11 > modules in ./ > sources > os.py",
             ),
             (
                 "usr/lib/python3.11/__pycache__/os.cpython-311.pyc",
-                "usr/lib/python3.11 > modules > other files > __pycache__/os.cpython-311.pyc",
+                "usr/lib/python3.11 > modules in ./ > other files > __pycache__/os.cpython-311.pyc",
             ),
             (
                 "usr/share/doc/python3/changelog",
-                "usr > share > doc > files",
+                "usr > share > doc > files in ./",
             ),
-            ("bin", "files"),
+            ("bin", "files in ./"),
         ] {
             assert_eq!(place(file), expected, "{file}");
+        }
+    }
+
+    #[test]
+    fn loose_files_and_modules_lie_apart_from_directories_and_packages_of_any_name() {
+        let trees: BTreeSet<&[u8]> = [&b"lib"[..]].into();
+        for (loose, word, beneath) in [("", "files", "x"), ("lib/", "modules", "x.py")] {
+            let mut root = Node::default();
+            let beside = [format!("{loose}{word}/{beneath}"), format!("{loose}a.py")];
+            for (file, bytes) in beside.iter().zip([2, 1]) {
+                let class = class_by_name(file.as_bytes(), &trees);
+                root.add(&place_of(file.as_bytes(), &trees, class), bytes, class);
+            }
+            let mut area = root.area("image".to_owned());
+            if !loose.is_empty() {
+                area = area.children.remove(0);
+            }
+            let parts: Vec<_> = area
+                .children
+                .iter()
+                .map(|part| (&*part.name, part.bytes))
+                .collect();
+            assert_eq!(parts, [(word, 2), (&*format!("{word} in ./"), 1)]);
         }
     }
 
