@@ -27,7 +27,7 @@ pub(super) fn treemap(inventory: &Inventory) -> Area {
                 continue;
             }
             let id = MemberId { layer, index };
-            let file = path::clean(&member.path);
+            let file = inventory.rootfs.member_path(id, &member.path);
             let class = classes.get(&id).copied();
             let class = class.unwrap_or_else(|| class_by_name(&file, &trees));
             let mut place = vec![format!("layer {}", layer + 1)];

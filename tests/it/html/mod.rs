@@ -14,6 +14,15 @@ fn write_page(image: &Path, page: &Path) {
     fs::write(page, output.stdout).unwrap();
 }
 
+/// The map in a page: areas as arrays of name, bytes, files, class and parts.
+fn map_of(page: &Path) -> Value {
+    let page = fs::read_to_string(page).unwrap();
+    let (_, data) = page
+        .split_once("<script type=\"application/json\">")
+        .unwrap();
+    serde_json::from_str(data.split_once("</script>").unwrap().0).unwrap()
+}
+
 /// What drive.py sees of each page.
 fn look(pages: &[&Path]) -> Vec<Value> {
     for tool in ["chromium", "chromedriver"] {
@@ -110,6 +119,24 @@ fn findings_can_be_chosen_by_kind() {
         all += count;
     }
     assert_eq!(all, findings.len());
+}
+
+#[test]
+fn a_file_below_a_directory_that_is_a_symlink_lies_in_the_tree_that_it_is_in() {
+    let directory = tempdir().unwrap();
+    let base = LayerBuilder::new()
+        .stdlib("usr/lib/python3.11")
+        .symlink("lib", "usr/lib");
+    let update = LayerBuilder::new().file("lib/python3.11/added.py", "x = 1\n");
+    let image = directory.path().join("image");
+    ImageBuilder::of([base, update]).write(&image);
+    let page = directory.path().join("page.html");
+    write_page(&image, &page);
+    let map = map_of(&page);
+    let layers = map[4].as_array().unwrap();
+    let update = layers.iter().find(|it| it[0] == "layer 2").unwrap();
+    assert_eq!(update[4][0][0], "usr/lib/python3.11", "{update}");
+    assert_eq!(update[4][0][4][0][4][0][4][0][0], "added.py", "{update}");
 }
 
 #[test]
