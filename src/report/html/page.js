@@ -3,7 +3,7 @@
   const NAME = 0, BYTES = 1, FILES = 2, CLASS = 3, PARTS = 4;
   // Areas below this many square pixels, and levels below this one, are not drawn.
   const SMALLEST = 60, DEEPEST = 4, HEADING = 17;
-  // Most areas within areas: a browser takes its time for many elements.
+  // Most areas within areas, and most parts of one area: a browser takes its time for many elements.
   const MOST = 1000;
 
   const size = (bytes) => {
@@ -11,6 +11,16 @@
     const units = ["B", "kB", "MB", "GB", "TB"];
     while (number >= 999.95 && unit < units.length - 1) { number /= 1000; unit += 1; }
     return `${unit ? number.toFixed(1) : number} ${units[unit]}`;
+  };
+
+  // The parts of an area, the largest first. Where there are too many, one that opens nothing stands for the smallest.
+  const fewest = (parts) => {
+    if (parts.length <= MOST) return parts;
+    const rest = parts.slice(MOST - 1), kind = rest[0][CLASS];
+    const sum = (field) => rest.reduce((all, part) => all + part[field], 0);
+    const isAlike = rest.every((part) => part[CLASS] === kind);
+    const more = [`${rest.length} more`, sum(BYTES), sum(FILES), isAlike ? kind : null];
+    return [...parts.slice(0, MOST - 1), more].sort((a, b) => b[BYTES] - a[BYTES]);
   };
 
   // Squarified treemap (Bruls, Huizing, van Wijk 2000): rows along the shorter side, as square as they get.
@@ -50,6 +60,7 @@
       this.said = element.querySelector(".said");
       this.path = [JSON.parse(element.querySelector("script").textContent)];
       this.shown = new Map();
+      this.parts = new Map();
       this.areas.addEventListener("click", (event) => this.open(event.target));
       this.areas.addEventListener("pointerover", (event) => this.say(event.target));
       this.areas.addEventListener("focusin", (event) => this.say(event.target));
@@ -59,6 +70,11 @@
     }
 
     get top() { return this.path[this.path.length - 1]; }
+
+    partsOf(area) {
+      if (!this.parts.has(area)) this.parts.set(area, fewest(area[PARTS] || []));
+      return this.parts.get(area);
+    }
 
     draw() {
       this.shown.clear();
@@ -74,7 +90,7 @@
     }
 
     place(area, box, way, pieces) {
-      for (const [part, at] of layout(area[PARTS] || [], area[BYTES], box)) {
+      for (const [part, at] of layout(this.partsOf(area), area[BYTES], box)) {
         // What lies directly in the one that is open is always there, however small.
         if (way.length && (at.w * at.h < SMALLEST || this.left <= 0)) continue;
         this.left -= 1;

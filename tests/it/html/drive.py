@@ -32,6 +32,7 @@ return {
   root: root[1], leaves: leaves(root), count: count(root), top: map.treemap.top[1],
   shown: tops.reduce((sum, area) => sum + Number(area.dataset.bytes), 0),
   covered: tops.reduce((sum, area) => sum + parseFloat(area.style.width) * parseFloat(area.style.height), 0) / (box.width * box.height),
+  elements: areas.children.length, labels: tops.map((area) => area.getAttribute('aria-label')),
   crumbs: map.querySelectorAll('nav button').length, said: map.querySelector('.said').textContent,
   focused: document.activeElement.className, label: document.activeElement.getAttribute('aria-label'),
 };
@@ -59,6 +60,8 @@ def look(driver, page):
     for _ in range(3):
         keys(Keys.ESCAPE, Keys.ENTER)
     seen["click_ms"] = driver.execute_script(TIMES, "pycull-open")
+    keys(*[Keys.ENTER] * 6)
+    seen["deepest"] = state()
     driver.execute_script("for (const details of document.querySelectorAll('details')) details.open = true")
     seen["filters"] = [filtered(driver, box) for box in driver.find_elements(By.CSS_SELECTOR, ".filter input")]
     seen["kinds"] = [chosen(driver, select) for select in driver.find_elements(By.CSS_SELECTOR, ".filter select")]

@@ -46,7 +46,7 @@ fn assert_works(seen: &Value) {
     assert_eq!(seen["console"], serde_json::json!([]), "{seen:#}");
     assert_eq!(seen["requests"], serde_json::json!([]), "{seen:#}");
     assert_eq!(seen["pwned"], Value::Null);
-    for state in ["start", "clicked", "entered"] {
+    for state in ["start", "clicked", "entered", "deepest"] {
         let of = |key: &str| number(seen, &format!("/{state}/{key}"));
         assert_eq!(of("shown"), of("top"), "{state}: {seen:#}");
         assert!((of("covered") - 1.0).abs() < 0.001, "{state}: {seen:#}");
@@ -161,6 +161,27 @@ fn names_of_an_image_are_no_markup() {
         assert_works(&seen);
         assert_eq!(number(&seen, "/start/count"), 5.0);
     }
+}
+
+#[test]
+fn of_a_package_with_very_many_files_the_smallest_are_one_area() {
+    let directory = tempdir().unwrap();
+    let mut layer = LayerBuilder::new();
+    for number in 0..3000 {
+        let path = format!("usr/lib/python3.11/site-packages/package/module{number}.py");
+        layer = layer.file(&path, "x".repeat(1 + number));
+    }
+    let image = directory.path().join("image");
+    ImageBuilder::of([layer]).write(&image);
+    let page = directory.path().join("page.html");
+    write_page(&image, &page);
+    let seen = &look(&[&page])[0];
+    assert_works(seen);
+    let labels = seen["deepest"]["labels"].as_array().unwrap();
+    assert_eq!(number(seen, "/deepest/elements"), 1000.0);
+    // Bytes of 1 to 2001.
+    assert_eq!(labels[0], "2001 more, 2.0 MB");
+    assert_eq!(labels[1], "package/module2999.py, 3.0 kB");
 }
 
 /// How quick it is, benches/run measures: here other tests run beside it.
