@@ -65,7 +65,7 @@
       this.areas.addEventListener("pointerover", (event) => this.say(event.target));
       this.areas.addEventListener("focusin", (event) => this.say(event.target));
       this.areas.addEventListener("keydown", (event) => this.key(event));
-      new ResizeObserver(() => this.draw()).observe(this.areas);
+      new ResizeObserver(() => this.resize()).observe(this.areas);
       this.draw();
     }
 
@@ -77,9 +77,11 @@
     }
 
     draw() {
+      performance.mark("pycull-draw");
       this.shown.clear();
       const pieces = document.createDocumentFragment();
       const box = { x: 0, y: 0, w: this.areas.clientWidth, h: this.areas.clientHeight };
+      this.drawn = box;
       this.left = MOST;
       this.place(this.top, box, [], pieces);
       const first = pieces.firstElementChild;
@@ -87,6 +89,18 @@
       this.areas.replaceChildren(pieces);
       this.crumbs();
       this.tell(this.path);
+    }
+
+    resize() {
+      // The observer also tells of the size at its start.
+      if (this.areas.clientWidth === this.drawn.w && this.areas.clientHeight === this.drawn.h) return;
+      const way = this.shown.get(document.activeElement);
+      this.draw();
+      if (!way) return;
+      // What had the focus, or where that is too small now what it lies in.
+      const pieces = new Map([...this.shown].map(([piece, inside]) => [inside[inside.length - 1], piece]));
+      const area = way.findLast((part) => pieces.has(part));
+      this.focus(pieces.get(area), { preventScroll: true });
     }
 
     place(area, box, way, pieces) {
@@ -129,11 +143,11 @@
       if (this.path.length > 1) { this.path.pop(); this.draw(); this.focus(); }
     }
 
-    focus(piece = this.areas.firstElementChild) {
+    focus(piece = this.areas.firstElementChild, options = {}) {
       if (!piece) return;
       for (const other of this.areas.querySelectorAll('[tabindex="0"]')) other.tabIndex = -1;
       piece.tabIndex = 0;
-      piece.focus();
+      piece.focus(options);
     }
 
     key(event) {

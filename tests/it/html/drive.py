@@ -32,7 +32,7 @@ return {
   root: root[1], leaves: leaves(root), count: count(root), top: map.treemap.top[1],
   shown: tops.reduce((sum, area) => sum + Number(area.dataset.bytes), 0),
   covered: tops.reduce((sum, area) => sum + parseFloat(area.style.width) * parseFloat(area.style.height), 0) / (box.width * box.height),
-  elements: areas.children.length, labels: tops.map((area) => area.getAttribute('aria-label')),
+  width: box.width, elements: areas.children.length, labels: tops.map((area) => area.getAttribute('aria-label')),
   crumbs: map.querySelectorAll('nav button').length, said: map.querySelector('.said').textContent,
   focused: document.activeElement.className, label: document.activeElement.getAttribute('aria-label'),
 };
@@ -40,10 +40,30 @@ return {
 TIMES = "return performance.getEntriesByName(arguments[0]).map((entry) => entry.duration);"
 
 
+# Once the page has been laid out and whoever observes sizes was told.
+SETTLED = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)));"
+
+
+def resized(driver, state):
+    """The focus on the last area before and after the window is made smaller."""
+    size = driver.get_window_size()
+    driver.execute_script("const map = document.querySelector('.map'), all = map.querySelectorAll('.area[data-depth=\"1\"]');"
+                          "map.treemap.focus(all[all.length - 1])")
+    seen = [state()]
+    driver.set_window_size(size["width"] - 400, size["height"] - 200)
+    driver.execute_async_script(SETTLED)
+    seen.append(state())
+    driver.set_window_size(size["width"], size["height"])
+    driver.execute_async_script(SETTLED)
+    return seen
+
+
 def look(driver, page):
     driver.get("file://" + os.path.abspath(page))
+    driver.execute_async_script(SETTLED)
     state = lambda: driver.execute_script(STATE)
     seen = {"start": state(), "load_ms": driver.execute_script(TIMES, "pycull-load")[0]}
+    seen["drawn"] = len(driver.execute_script(TIMES, "pycull-draw"))
     piece = driver.find_elements(By.CSS_SELECTOR, ".area.opens[data-depth='1']")[0]
     webdriver.ActionChains(driver).move_to_element_with_offset(piece, 0, 0).perform()
     seen["hovered"] = state()
@@ -57,6 +77,8 @@ def look(driver, page):
     seen["moved"] = state()
     keys(Keys.HOME, Keys.ENTER)
     seen["entered"] = state()
+    seen["resized"] = resized(driver, state)
+    keys(Keys.HOME)
     for _ in range(3):
         keys(Keys.ESCAPE, Keys.ENTER)
     seen["click_ms"] = driver.execute_script(TIMES, "pycull-open")

@@ -63,6 +63,8 @@ fn assert_works(seen: &Value) {
         assert!(said.as_str().unwrap().contains(name), "{state}: {seen:#}");
     }
     assert_ne!(seen["hovered"]["said"], seen["start"]["said"]);
+    assert_eq!(number(seen, "/drawn"), 1.0, "{seen:#}");
+    assert_keeps_its_focus(&seen["resized"]);
     let printed = serde_json::json!({ "tools": ["none"], "colors": ["exact"] });
     assert_eq!(seen["printed"], printed, "{seen:#}");
     for filter in seen["filters"].as_array().unwrap() {
@@ -72,6 +74,16 @@ fn assert_works(seen: &Value) {
             "{seen:#}"
         );
     }
+}
+
+/// Two states, before and after the window's size changed.
+#[track_caller]
+fn assert_keeps_its_focus(seen: &Value) {
+    let [before, after] = [&seen[0], &seen[1]];
+    assert_ne!(before["width"], after["width"], "{seen:#}");
+    let focused = after["focused"].as_str().unwrap();
+    assert!(focused.starts_with("area"), "{seen:#}");
+    assert_eq!(before["label"], after["label"], "{seen:#}");
 }
 
 #[test]
