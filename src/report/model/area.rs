@@ -2,9 +2,12 @@
 
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
+use crate::report::printable;
+
 /// A part of an image, with the parts that it is made of, the largest first.
 ///
 /// Written as an array, for a map has many: name, bytes, files, class or null, and the parts, if there are any.
+/// Names are written as they are shown, for a page is all that a map is written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Area {
     /// Its name among its siblings.
@@ -67,7 +70,7 @@ impl AreaClass {
 impl Serialize for Area {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut parts = serializer.serialize_seq(None)?;
-        parts.serialize_element(&self.name)?;
+        parts.serialize_element(&printable(&self.name))?;
         parts.serialize_element(&self.bytes)?;
         parts.serialize_element(&self.files)?;
         let number = self.class.map(|class| class as usize);

@@ -161,6 +161,7 @@ fn names_of_an_image_are_no_markup() {
         "\"><img src=x onerror=window.pwned=1>.py",
         "<!--<script>.py",
         "a\u{2028}b.py",
+        "a\u{202e}yp.py",
         "__pycache__/<b>x.cpython-311.pyc",
     ] {
         layer = layer.file(&format!("{library}/{name}"), "x = 1\n");
@@ -169,9 +170,12 @@ fn names_of_an_image_are_no_markup() {
     ImageBuilder::of([layer]).write(&image);
     let page = directory.path().join("<i>.html");
     write_page(&image, &page);
+    let text = fs::read_to_string(&page).unwrap();
+    assert!(!text.contains(['\u{2028}', '\u{202e}']), "{text}");
+    assert!(text.contains("a\\\\u{202e}yp.py"), "{text}");
     for seen in look(&[&page]) {
         assert_works(&seen);
-        assert_eq!(number(&seen, "/start/count"), 5.0);
+        assert_eq!(number(&seen, "/start/count"), 6.0);
     }
 }
 
