@@ -1,5 +1,7 @@
 //! Layers as bars: bytecode by level, and the rest.
 
+use std::cmp::Reverse;
+
 use super::{LEFT, RIGHT, ROW, TITLE, WIDTH, drawing, push_bar, push_text, push_title};
 use crate::report::model::{
     CompareImage, ComparedLayer, InspectLayer, LayerSize, Levels, MinimizeImage,
@@ -42,19 +44,57 @@ struct Bar<'a> {
     layer: Layer<'a>,
 }
 
+/// Most layers of a chart: of more, only the largest have bars.
+const LAYERS: usize = 100;
+
+/// The bars of an image's layers.
+struct Chart<'a> {
+    title: String,
+    /// One bar for each layer, or one before and one after.
+    layers: Vec<Vec<Bar<'a>>>,
+}
+
+impl<'a> Chart<'a> {
+    fn new(title: String, layers: impl Iterator<Item = Vec<Bar<'a>>>) -> Self {
+        Self {
+            title,
+            layers: layers.collect(),
+        }
+    }
+
+    /// The bars of the largest layers, in the layers' order.
+    fn bars(&self) -> impl Iterator<Item = &Bar<'a>> {
+        let size = |bars: &[Bar<'_>]| bars.iter().map(|bar| bar.layer.bytes).max();
+        let mut shown: Vec<usize> = (0..self.layers.len()).collect();
+        shown.sort_by_key(|index| Reverse(size(&self.layers[*index])));
+        shown.truncate(LAYERS);
+        shown.sort_unstable();
+        shown.into_iter().flat_map(|index| &self.layers[index])
+    }
+
+    /// What the chart says of the layers without bars.
+    fn more(&self) -> Option<String> {
+        match self.layers.len().saturating_sub(LAYERS) {
+            0 => None,
+            1 => Some("and 1 smaller layer".to_owned()),
+            count => Some(format!("and {count} smaller layers")),
+        }
+    }
+}
+
 /// The layers of an image, unpacked.
 pub fn layers(layers: &[InspectLayer]) -> String {
     let bars = layers.iter().map(|it| {
         let layer = Layer::new(it.index, it.uncompressed_bytes, &it.levels);
-        layer.bar(format!("layer {}", it.index))
+        vec![layer.bar(format!("layer {}", it.index))]
     });
-    chart(&[("layers, unpacked".to_owned(), bars.collect())])
+    drawn(&[Chart::new("layers, unpacked".to_owned(), bars)])
 }
 
 /// The layers of images before and after, unpacked, side by side.
 pub fn compare(images: &[CompareImage]) -> String {
     let charts = images.iter().map(|image| {
-        let bars = image.layers.iter().flat_map(|layer| {
+        let bars = image.layers.iter().map(|layer| {
             let [before, after] = [&layer.before, &layer.after];
             pair([before, after].map(|it| it.as_ref().map(Layer::compared)))
         });
@@ -63,23 +103,23 @@ pub fn compare(images: &[CompareImage]) -> String {
             image.platform,
             input_name(&image.after)
         );
-        (title, bars.collect())
+        Chart::new(title, bars)
     });
-    chart(&charts.collect::<Vec<_>>())
+    drawn(&charts.collect::<Vec<_>>())
 }
 
 /// The layers of an image before and after it was minimized, unpacked, side by side.
 pub fn minimize(image: &MinimizeImage) -> String {
     let layers = image.layers.iter().zip(1..);
-    let bars = layers.flat_map(|(layer, index)| {
+    let bars = layers.map(|(layer, index)| {
         let [before, after] = [&layer.before, &layer.after];
         pair([before, after].map(|it| it.as_ref().map(|it| Layer::minimized(index, it))))
     });
-    chart(&[("layers, unpacked".to_owned(), bars.collect())])
+    drawn(&[Chart::new("layers, unpacked".to_owned(), bars)])
 }
 
 /// The bars of a layer before and after.
-fn pair([before, after]: [Option<Layer<'_>>; 2]) -> impl Iterator<Item = Bar<'_>> {
+fn pair([before, after]: [Option<Layer<'_>>; 2]) -> Vec<Bar<'_>> {
     // Beside its own layer before, a layer needs no name.
     let is_named = after.map(|it| it.index) != before.map(|it| it.index);
     let before = before.map(|it| it.bar(format!("layer {} before", it.index)));
@@ -87,19 +127,23 @@ fn pair([before, after]: [Option<Layer<'_>>; 2]) -> impl Iterator<Item = Bar<'_>
         true => it.bar(format!("layer {} after", it.index)),
         false => it.bar("after".to_owned()),
     });
-    before.into_iter().chain(after)
+    before.into_iter().chain(after).collect()
 }
 
-fn chart(charts: &[(String, Vec<Bar<'_>>)]) -> String {
-    let bars = charts.iter().flat_map(|(_, bars)| bars);
+fn drawn(charts: &[Chart<'_>]) -> String {
+    let bars = charts.iter().flat_map(Chart::bars);
     let largest = bars.map(|bar| bar.layer.bytes).max().unwrap_or(0).max(1);
     let mut body = String::new();
     let mut top = 0.0;
-    for (title, bars) in charts {
-        push_title(&mut body, title, top);
+    for chart in charts {
+        push_title(&mut body, &chart.title, top);
         top += TITLE;
-        for bar in bars {
+        for bar in chart.bars() {
             push_stack(&mut body, bar, largest, top);
+            top += ROW;
+        }
+        if let Some(more) = chart.more() {
+            push_text(&mut body, &more, LEFT, top, "start");
             top += ROW;
         }
     }
@@ -201,6 +245,31 @@ mod tests {
         image.layers[0].after.as_mut().unwrap().index = 3;
         let moved = ["layer 1 before", "layer 3 after", "layer 2 after"];
         assert_eq!(labels_of(&image), moved);
+    }
+
+    #[test]
+    fn of_very_many_layers_the_largest_have_bars_in_their_order() {
+        let mut image = samples::minimize().images.remove(0);
+        let mut layer = image.layers.remove(0);
+        let sample = layer.before.take().unwrap();
+        let sized = |bytes| {
+            Some(LayerSize {
+                uncompressed_bytes: bytes,
+                ..sample.clone()
+            })
+        };
+        // Of one layer most is before, of the other after.
+        (layer.before, layer.after) = (sized(1), sized(1));
+        image.layers = vec![layer; 3000];
+        image.layers[1999].before = sized(9);
+        image.layers[2999].after = sized(8);
+        let figure = minimize(&image);
+        let labels = labels(&figure);
+        assert_eq!(labels.len(), 2 * LAYERS);
+        assert_eq!(labels[0], "layer 1 before");
+        let last = ["layer 2000 before", "after", "layer 3000 before", "after"];
+        assert_eq!(labels[2 * LAYERS - 4..], last);
+        assert!(figure.contains(">and 2900 smaller layers<"));
     }
 
     #[test]
