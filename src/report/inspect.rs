@@ -61,16 +61,17 @@ fn push_trees(document: &mut Document, image: &InspectImage, detail: Detail) {
         document.line("no Python found");
         return;
     }
-    let trees = by_importance(&image.trees);
-    let mut listed = trees.clone();
-    if detail == Detail::Summary {
-        listed.retain(|tree| {
-            is_stdlib(tree) || has_bytecode(tree) || tree.sources.files >= FEW_SOURCES
-        });
-        listed.truncate(LISTED_TREES);
+    let is_listed = |tree: &&InspectTree| {
+        detail == Detail::All
+            || is_stdlib(tree)
+            || has_bytecode(tree)
+            || tree.sources.files >= FEW_SOURCES
+    };
+    let trees = by_importance(&image.trees).into_iter();
+    let (mut listed, mut left_out): (Vec<_>, Vec<_>) = trees.partition(is_listed);
+    if detail == Detail::Summary && listed.len() > LISTED_TREES {
+        left_out.extend(listed.split_off(LISTED_TREES));
     }
-    let is_listed = |tree: &InspectTree| listed.iter().any(|other| std::ptr::eq(*other, tree));
-    let left_out: Vec<_> = trees.into_iter().filter(|tree| !is_listed(tree)).collect();
     document.table(Table {
         more: more_trees(&left_out),
         ..tree_table(&listed)
@@ -315,6 +316,29 @@ mod tests {
             assert!(text.contains(path), "{path}: {text}");
         }
         assert!(!at_80_columns(Detail::Summary).contains("srv/tiny"));
+    }
+
+    #[test]
+    fn a_summary_counts_the_trees_that_it_leaves_out() {
+        let mut image = samples::inspect().images.remove(0);
+        let [full, bare] = [true, false].map(|is_full| {
+            let mut trees = image.trees.iter();
+            let tree = trees.find(|tree| has_bytecode(tree) == is_full);
+            tree.unwrap().clone()
+        });
+        image.trees = vec![full; LISTED_TREES + 3];
+        image.trees.extend(vec![bare; 5]);
+        let lines = |detail| {
+            let mut document = Document::default();
+            push_trees(&mut document, &image, detail);
+            render(&document, Style::default())
+        };
+        let summary = lines(Detail::Summary);
+        assert!(
+            summary.contains("and 3 more with caches, 5 without"),
+            "{summary}"
+        );
+        assert!(!lines(Detail::All).contains("more with"));
     }
 
     #[test]
