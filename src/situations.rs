@@ -21,19 +21,37 @@ pub struct Situation {
     pub bytes: u64,
 }
 
-/// What the size table is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// One tree, by its index in the inventory.
-    Tree(usize),
-    /// The whole image.
-    Image,
+/// All rows for the whole image, the status quo first.
+pub fn of_image(inventory: &Inventory) -> Vec<Situation> {
+    rows(&Table {
+        inventory,
+        files: regular_files(inventory),
+        caches: inventory.caches.iter().collect(),
+    })
 }
 
-/// All rows for a tree or the image, the status quo first.
-pub fn situations(inventory: &Inventory, extent: Extent) -> Vec<Situation> {
+/// All rows for each tree, in the order of the inventory's trees.
+pub fn of_trees(inventory: &Inventory) -> Vec<Vec<Situation>> {
+    let mut caches = vec![Vec::new(); inventory.trees.len()];
+    for cache in &inventory.caches {
+        if let Some(tree) = cache.tree {
+            caches[tree].push(cache);
+        }
+    }
+    let trees = inventory.trees.iter().zip(caches);
+    trees
+        .map(|(tree, caches)| {
+            rows(&Table {
+                inventory,
+                files: tree.files.clone(),
+                caches,
+            })
+        })
+        .collect()
+}
+
+fn rows(table: &Table<'_>) -> Vec<Situation> {
     use Level::{One, Two, Zero};
-    let table = Table::new(inventory, extent);
     let row = |name, bytes| Situation { name, bytes };
     vec![
         row("status-quo", table.status_quo()),
@@ -46,29 +64,15 @@ pub fn situations(inventory: &Inventory, extent: Extent) -> Vec<Situation> {
     ]
 }
 
+/// What the size table is about: a tree, or the whole image.
 struct Table<'a> {
     inventory: &'a Inventory,
-    /// Regular files by inode, with the number of their names in the extent.
+    /// Regular files by inode, with the number of their names there.
     files: BTreeMap<InodeId, usize>,
     caches: Vec<&'a Cache>,
 }
 
 impl<'a> Table<'a> {
-    fn new(inventory: &'a Inventory, extent: Extent) -> Self {
-        let files = match extent {
-            Extent::Tree(tree) => inventory.trees[tree].files.clone(),
-            Extent::Image => regular_files(inventory),
-        };
-        let is_inside = |cache: &&Cache| {
-            extent == Extent::Image || cache.tree.map(Extent::Tree) == Some(extent)
-        };
-        Self {
-            inventory,
-            files,
-            caches: inventory.caches.iter().filter(is_inside).collect(),
-        }
-    }
-
     fn size(&self, inode: InodeId) -> u64 {
         self.inventory.rootfs.inode(inode).size
     }

@@ -11,7 +11,7 @@ use crate::report::model::{
     Finding, FindingKind, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow,
 };
 use crate::report::size;
-use crate::situations::{Extent, Situation, situations};
+use crate::situations::{self, Situation};
 use crate::transport::Source;
 
 /// What `inspect` is to say beside the facts.
@@ -61,10 +61,10 @@ fn describe(image: &Image, inventory: &Inventory) -> InspectImage {
         trees: inventory
             .trees
             .iter()
-            .enumerate()
-            .map(|(index, tree)| describe_tree(inventory, index, tree))
+            .zip(situations::of_trees(inventory))
+            .map(|(tree, situations)| describe_tree(tree, &situations))
             .collect(),
-        situations: rows(&situations(inventory, Extent::Image)),
+        situations: rows(&situations::of_image(inventory)),
         findings: findings(image, inventory),
         advice: None,
         map: None,
@@ -90,7 +90,7 @@ fn layers(image: &Image, inventory: &Inventory) -> Vec<InspectLayer> {
         .collect()
 }
 
-fn describe_tree(inventory: &Inventory, index: usize, tree: &Tree) -> InspectTree {
+fn describe_tree(tree: &Tree, situations: &[Situation]) -> InspectTree {
     InspectTree {
         path: path_text(&tree.path),
         python: tree.version.map(|version| version.to_string()),
@@ -100,7 +100,7 @@ fn describe_tree(inventory: &Inventory, index: usize, tree: &Tree) -> InspectTre
         sources: summary::count(tree.sources),
         levels: summary::levels(tree.levels),
         sourceless: summary::count(tree.sourceless),
-        situations: rows(&situations(inventory, Extent::Tree(index))),
+        situations: rows(situations),
     }
 }
 

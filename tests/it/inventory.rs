@@ -383,6 +383,26 @@ fn levels_are_counted_by_layer_and_tree_and_a_link_counts_once() {
 }
 
 #[test]
+fn the_size_table_of_a_tree_is_about_its_own_caches() {
+    let packages = "opt/app/site-packages";
+    let layer = stdlib()
+        .module_of_three(STDLIB, "m")
+        .module_of_three(packages, "n")
+        .module_of_three(packages, "o");
+    let report = inspected(&ImageBuilder::of([layer]));
+    let trees = report["trees"].as_array().unwrap();
+    assert_eq!(trees.len(), 2, "{trees:#?}");
+    for tree in trees {
+        let rows = tree["situations"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["name"] == "no-cache").unwrap();
+        let levels = tree["levels"].as_object().unwrap().values();
+        let caches: i64 = levels.map(|level| level["bytes"].as_i64().unwrap()).sum();
+        assert!(caches > 0, "{tree:#}");
+        assert_eq!(row["difference_bytes"], -caches, "{tree:#}");
+    }
+}
+
+#[test]
 fn no_cache_of_a_real_image_is_called_malformed_or_foreign() {
     for name in ["py3.9", "py3.11", "py3.13", "py3.14"] {
         let report = inspected_layout(&real_image(name));
