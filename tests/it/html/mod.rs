@@ -86,6 +86,18 @@ fn assert_keeps_its_focus(seen: &Value) {
     assert_eq!(before["label"], after["label"], "{seen:#}");
 }
 
+/// What is seen of the page of an image of one layer, which works.
+#[track_caller]
+fn explored(layer: LayerBuilder) -> Value {
+    let directory = tempdir().unwrap();
+    let [image, page] = ["image", "page.html"].map(|name| directory.path().join(name));
+    ImageBuilder::of([layer]).write(&image);
+    write_page(&image, &page);
+    let seen = look(&[&page]).remove(0);
+    assert_works(&seen);
+    seen
+}
+
 #[test]
 fn a_page_of_a_real_image_can_be_explored() {
     let directory = tempdir().unwrap();
@@ -181,18 +193,12 @@ fn names_of_an_image_are_no_markup() {
 
 #[test]
 fn of_a_package_with_very_many_files_the_smallest_are_one_area() {
-    let directory = tempdir().unwrap();
     let mut layer = LayerBuilder::new();
     for number in 0..3000 {
         let path = format!("usr/lib/python3.11/site-packages/package/module{number}.py");
         layer = layer.file(&path, "x".repeat(1 + number));
     }
-    let image = directory.path().join("image");
-    ImageBuilder::of([layer]).write(&image);
-    let page = directory.path().join("page.html");
-    write_page(&image, &page);
-    let seen = &look(&[&page])[0];
-    assert_works(seen);
+    let seen = &explored(layer);
     let labels = seen["deepest"]["labels"].as_array().unwrap();
     assert_eq!(number(seen, "/deepest/elements"), 1000.0);
     // Bytes of 1 to 2001.
@@ -203,18 +209,12 @@ fn of_a_package_with_very_many_files_the_smallest_are_one_area() {
 /// How quick it is, benches/run measures: here other tests run beside it.
 #[test]
 fn a_page_of_fifty_thousand_files_can_be_explored() {
-    let directory = tempdir().unwrap();
     let mut layer = LayerBuilder::new();
     for number in 0..50_000 {
         let (package, module) = (number / 100, number % 100);
         let path = format!("usr/lib/python3.11/site-packages/package{package}/module{module}.py");
         layer = layer.file(&path, "x".repeat(1 + number % 1000));
     }
-    let image = directory.path().join("image");
-    ImageBuilder::of([layer]).write(&image);
-    let page = directory.path().join("page.html");
-    write_page(&image, &page);
-    let seen = &look(&[&page])[0];
-    assert_works(seen);
+    let seen = &explored(layer);
     assert_eq!(number(seen, "/start/count"), 50_000.0);
 }
