@@ -249,10 +249,10 @@ pub(crate) struct Compare {
     /// Least that the compressed layers must shrink; without a value, at all: put it after the images then
     #[arg(long, value_name = "SIZE|PERCENT", num_args = 0..=1, default_missing_value = "1B", help_heading = "Gates")]
     pub(crate) require_shrink: Option<Limit>,
-    /// Draw the layers before and after as bars, in an SVG file
+    /// Draw the layers before and after as bars, in an SVG file, which is replaced
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) figure: Option<PathBuf>,
-    /// Draw a badge with the compressed size and the difference, in an SVG file; for one image of one platform
+    /// Draw a badge with the compressed size and the difference, in an SVG file, which is replaced; for one image of one platform
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) badge: Option<PathBuf>,
 }
@@ -322,7 +322,7 @@ pub(crate) struct Bench {
     /// Runs for each row of a table, of which the median counts
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
-    /// Draw the tables as bars, in an SVG file
+    /// Draw the tables as bars, in an SVG file, which is replaced
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) figure: Option<PathBuf>,
     /// Whether the interpreter must be confined; `off` trusts the image

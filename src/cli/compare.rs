@@ -28,12 +28,6 @@ pub(crate) fn run(args: &Compare, printer: &Printer) -> anyhow::Result<Outcome> 
     let options = image::options(settings, &bars);
     let report = pipeline::compare((&before, &args.before), &afters, &options)?;
     bars.clear();
-    if let Some(file) = &args.badge {
-        write_figure(file, &badge(&report)?)?;
-    }
-    if let Some(file) = &args.figure {
-        write_figure(file, &figure::compare(&report.images))?;
-    }
     let figures = || {
         let sections = sections(&report, settings.detail).into_iter();
         sections
@@ -46,7 +40,14 @@ pub(crate) fn run(args: &Compare, printer: &Printer) -> anyhow::Result<Outcome> 
         || document(&report, settings.detail),
         figures,
     )?;
-    Ok(gate(&args.gates(), &report, printer))
+    let outcome = gate(&args.gates(), &report, printer);
+    if let Some(file) = &args.badge {
+        write_figure(file, &badge(&report)?)?;
+    }
+    if let Some(file) = &args.figure {
+        write_figure(file, &figure::compare(&report.images))?;
+    }
+    Ok(outcome)
 }
 
 /// The badge of the only image.

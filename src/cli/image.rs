@@ -1,6 +1,7 @@
 //! What the verbs about images share.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -26,10 +27,22 @@ pub(crate) fn check_references<'a>(
     Ok(())
 }
 
-/// Writes a figure for `--figure`.
+/// Writes a figure to a file, which is replaced only if it is one too: what is there may be an image.
 pub(crate) fn write_figure(file: &Path, figure: &str) -> anyhow::Result<()> {
-    std::fs::write(file, figure)
-        .with_context(|| format!("cannot write the figure to {}", file.display()))
+    let name = file.display();
+    if file.as_os_str() == "-" {
+        bail!("a figure goes to a file, not to standard output");
+    }
+    if file.is_file() && !is_figure(file).with_context(|| format!("cannot read {name}"))? {
+        bail!("{name} is no SVG file, and is not replaced by a figure");
+    }
+    std::fs::write(file, figure).with_context(|| format!("cannot write the figure to {name}"))
+}
+
+fn is_figure(file: &Path) -> io::Result<bool> {
+    let mut start = Vec::new();
+    File::open(file)?.take(4).read_to_end(&mut start)?;
+    Ok(start.is_empty() || start == b"<svg")
 }
 
 /// What the recipes are told.

@@ -82,13 +82,14 @@ impl Printer {
 
     /// Says why a gate or check said no.
     pub(crate) fn refusal(&self, message: &str) {
-        self.say("error", Some("31"), message);
+        self.say("error", Some("31"), &printable(message));
     }
 
-    /// Where standard error takes no more there is nothing left to tell.
+    /// Where standard error takes no more there is nothing left to tell. No line begins with what an image may have
+    /// chosen: the logs of CI services obey lines.
     fn say(&self, label: &str, color: Option<&str>, message: &str) {
         let lines: Vec<_> = message.lines().map(printable).collect();
-        let message = lines.join("\n");
+        let message = lines.join("\n  | ");
         let label = match color.filter(|_| self.settings.color_on(&io::stderr())) {
             Some(color) => format!("\x1b[1;{color}m{label}:\x1b[0m"),
             None => format!("{label}:"),

@@ -85,7 +85,7 @@ pub(super) fn advise(image: &Image, inventory: &Inventory, missing: usize) -> Op
     Some(Advice {
         reasons: reasons(&runtime, level, missing),
         choices: vec![keeping, none],
-        unknown: unknown(&runtime),
+        unknown: unknown(&runtime, compiles),
     })
 }
 
@@ -164,7 +164,7 @@ fn reasons(runtime: &Runtime, level: Level, missing: usize) -> Vec<String> {
     reasons
 }
 
-fn unknown(runtime: &Runtime) -> Vec<String> {
+fn unknown(runtime: &Runtime, compiles: bool) -> Vec<String> {
     let mut unknown = Vec::new();
     if !runtime.starts_python {
         unknown.push(
@@ -176,6 +176,12 @@ fn unknown(runtime: &Runtime) -> Vec<String> {
         "whether containers run with a read-only root file system, or as another user".to_owned(),
     );
     unknown.push("which modules are imported, and so how long compiling takes: `pycull bench --import` measures it".to_owned());
+    unknown.push(
+        "how well what goes is compressed: `about` takes each layer's mean for it".to_owned(),
+    );
+    if compiles {
+        unknown.push("whether this machine runs the image's interpreter: for another architecture compiling needs `--python` or `--emulator`".to_owned());
+    }
     unknown
 }
 
@@ -212,7 +218,7 @@ mod tests {
     fn what_is_said_follows_the_config() {
         let said = |config| {
             let runtime = runtime(config);
-            [reasons(&runtime, Level::Zero, 30), unknown(&runtime)]
+            [reasons(&runtime, Level::Zero, 30), unknown(&runtime, true)]
                 .concat()
                 .join("\n")
         };

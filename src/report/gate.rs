@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::compare::NO_TREE;
 use super::limit::Limit;
-use super::model::{CompareImage, CompareLayer, CompareReport, CompareSide};
+use super::model::{CompareImage, CompareLayer, CompareReport};
 use super::{input_name, size, tree_name};
 
 /// What every image after must keep to.
@@ -26,13 +26,11 @@ impl Gates {
         if *self == Self::default() {
             return Vec::new();
         }
-        let alone = report.unmatched.iter();
-        let alone = alone.filter(|it| it.side == CompareSide::After).map(|it| {
-            let [after, before] = [&it.present_in, &it.absent_from].map(|it| input_name(it));
-            let platform = &it.platform;
-            format!(
-                "{after} ({platform}) cannot be held against the gates: {before} has no {platform}"
-            )
+        let alone = report.unmatched.iter().map(|unmatched| {
+            let [with, without] =
+                [&unmatched.present_in, &unmatched.absent_from].map(|it| input_name(it));
+            let platform = &unmatched.platform;
+            format!("no gate can be held against {platform}: {with} has it, and {without} lacks it")
         });
         let failures = report.images.iter().flat_map(|image| self.failures(image));
         failures.chain(alone).collect()

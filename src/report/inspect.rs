@@ -7,7 +7,9 @@ mod hint;
 use std::cmp::Reverse;
 
 use super::document::{Block, Cell, Column, Document, Table, Title, Tone, short_digest};
-use super::model::{Count, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow};
+use super::model::{
+    Count, FindingKind, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow,
+};
 use super::size;
 use super::{Detail, input_name, tree_name};
 
@@ -220,6 +222,15 @@ fn push_situations(document: &mut Document, image: &InspectImage, detail: Detail
         return;
     }
     document.table(situation_table("the whole image", &image.situations));
+    let hidden = image.findings.iter();
+    let hidden = hidden.filter(|finding| finding.kind == FindingKind::Hidden);
+    match hidden.map(|finding| finding.bytes).sum() {
+        0 => {}
+        bytes => document.line(format!(
+            "not counted here: {} of caches that a later layer hides",
+            size::bytes(bytes)
+        )),
+    }
     let trees = by_importance(&image.trees);
     let with_bytecode: Vec<_> = trees.iter().filter(|tree| has_bytecode(tree)).collect();
     let all: u64 = with_bytecode.iter().map(|tree| bytecode(tree).bytes).sum();

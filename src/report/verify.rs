@@ -78,7 +78,7 @@ fn compared(image: &VerifyImage) -> String {
 fn caches(image: &VerifyImage) -> String {
     let caches = &image.caches;
     format!(
-        "caches: {} removed, {} added, {} changed",
+        "visible caches: {} removed, {} added, {} changed",
         caches.removed, caches.added, caches.changed
     )
 }

@@ -128,8 +128,54 @@ fn a_badge_is_of_one_image() {
     }
     assert_eq!(fs::read_to_string(kept).unwrap(), drawn);
     fs::remove_file(&badge).unwrap();
-    pycull(["compare", &fedora(), &small, &small, "--badge", &badge]).refused("one image");
+    let several = pycull(["compare", &fedora(), &small, &small, "--badge", &badge]);
+    several.refused("one image");
     assert!(!Path::new(&badge).exists());
+}
+
+/// The report and what the gates say come first, and no image is overwritten.
+#[test]
+fn a_figure_replaces_only_a_figure() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let (small, figure) = (path("small.tar"), path("figure.svg"));
+    pycull(["minimize", &fedora(), "--output", &small]).success();
+    let image = fs::read(&small).unwrap();
+    let draw = |file: &str| pycull(["compare", &fedora(), &small, "--figure", file]);
+    for _ in 0..2 {
+        draw(&figure).success();
+    }
+    let refused = draw(&small).refused("is no SVG file");
+    assert!(refused.text().contains("total"), "{}", refused.text());
+    assert_eq!(fs::read(&small).unwrap(), image);
+    draw("-").refused("goes to a file");
+    draw(&path("none/figure.svg")).refused("cannot write the figure");
+}
+
+/// A line that begins as an image says could be a command to the service that shows the log.
+#[test]
+fn names_of_an_image_begin_no_line_of_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    let library = "usr/a\n::error::b\n/lib/python3.9";
+    let layer = LayerBuilder::new()
+        .stdlib(library)
+        .module(library, "m", "a = 1\n");
+    ImageBuilder::of([layer])
+        .platform("linux", "x\n::error::c")
+        .write(&image);
+    let image = image.to_str().unwrap();
+    for arguments in [
+        &["compare", image, image, "--max-bytecode", "0"][..],
+        &["inspect", image, "--platform", "linux/other"],
+    ] {
+        let said = pycull(arguments).stderr;
+        assert!(said.contains("::error::"), "{said}");
+        assert!(
+            !said.lines().any(|line| line.trim_start().starts_with("::")),
+            "{said}"
+        );
+    }
 }
 
 #[test]

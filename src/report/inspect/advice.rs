@@ -52,6 +52,13 @@ pub(super) fn hint(report: &InspectReport) -> Option<Block> {
         let note = "what is advised differs by platform; `--platform` chooses one";
         return Some(Block::Note(note.to_owned()));
     }
+    if !first.compiles && advised.iter().all(|it| it.removed_bytes == 0) {
+        let note = format!(
+            "nothing to do: the image is as profile {} wants it",
+            first.profile
+        );
+        return Some(Block::Note(note));
+    }
     let word = if first.compiles { "quick" } else { "small" };
     let most = advised.iter().map(|it| it.compiled_at_start).max();
     let profile = format!("--profile {}", options(first));

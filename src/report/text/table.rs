@@ -156,7 +156,10 @@ fn styled(cell: &Cell, width: usize) -> comfy_table::Cell {
     let text = match cell.content {
         Content::Path => cut_in_the_middle(&text, width),
         Content::Command => cut_at_the_end(&text, width),
-        Content::Prose => wrapped(&text, width),
+        Content::Prose => {
+            let words = text.split(' ').map(|word| cut_in_the_middle(word, width));
+            wrapped(&words.collect::<Vec<_>>().join(" "), width)
+        }
         Content::Word | Content::Code | Content::Bar(_) => text.into_owned(),
     };
     let styled = comfy_table::Cell::new(text);
