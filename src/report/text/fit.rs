@@ -1,33 +1,51 @@
-//! Strings made to fit a width. Each character counts as one column.
+//! Strings made to fit a width, in the columns of a terminal: wide characters take two, marks on others none.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// How many columns a text takes.
+pub(super) fn width(text: &str) -> usize {
+    UnicodeWidthStr::width(text)
+}
 
 /// What tells paths apart is their end: the file's name stays, and a third at most goes to the
 /// start.
-pub(super) fn cut_in_the_middle(text: &str, width: usize) -> String {
-    let count = text.chars().count();
-    if count <= width {
+pub(super) fn cut_in_the_middle(text: &str, most: usize) -> String {
+    if width(text) <= most {
         return text.to_owned();
     }
-    let kept = width.saturating_sub(1);
-    let file_name = text
-        .rfind('/')
-        .map_or(0, |slash| text[slash..].chars().count());
+    let kept = most.saturating_sub(1);
+    let file_name = text.rfind('/').map_or(0, |slash| width(&text[slash..]));
     let head = kept.saturating_sub(file_name).min(kept / 3);
-    let start: String = text.chars().take(head).collect();
-    let end: String = text.chars().skip(count - (kept - head)).collect();
+    let start = beginning(text.chars(), head);
+    let end: Vec<char> = beginning(text.chars().rev(), kept - width(&start))
+        .chars()
+        .collect();
+    let end: String = end.into_iter().rev().collect();
     format!("{start}…{end}")
 }
 
-pub(super) fn cut_at_the_end(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
+pub(super) fn cut_at_the_end(text: &str, most: usize) -> String {
+    if width(text) <= most {
         return text.to_owned();
     }
-    let start: String = text.chars().take(width.saturating_sub(1)).collect();
+    let start = beginning(text.chars(), most.saturating_sub(1));
     format!("{}…", start.trim_end())
 }
 
+/// As many characters as fit.
+fn beginning(characters: impl Iterator<Item = char>, most: usize) -> String {
+    let mut room = most;
+    let fits = characters.take_while(|c| {
+        let left = room.checked_sub(c.width().unwrap_or(0));
+        room = left.unwrap_or(0);
+        left.is_some()
+    });
+    fits.collect()
+}
+
 /// Words in lines of this width.
-pub(super) fn wrapped(text: &str, width: usize) -> String {
-    joined(text.split(' '), " ", width)
+pub(super) fn wrapped(text: &str, most: usize) -> String {
+    joined(text.split(' '), " ", most)
 }
 
 /// Parts in lines of this width, the joint between those of one line. A part is never broken: it has a longer
@@ -35,12 +53,12 @@ pub(super) fn wrapped(text: &str, width: usize) -> String {
 pub(super) fn joined<'a>(
     parts: impl IntoIterator<Item = &'a str>,
     joint: &str,
-    width: usize,
+    most: usize,
 ) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut room = 0;
     for part in parts {
-        let length = part.chars().count();
+        let length = width(part);
         match lines.last_mut() {
             Some(line) if joint.len() + length <= room => {
                 line.push_str(joint);
@@ -49,7 +67,7 @@ pub(super) fn joined<'a>(
             }
             _ => {
                 lines.push(part.to_owned());
-                room = width.saturating_sub(length);
+                room = most.saturating_sub(length);
             }
         }
     }
@@ -66,6 +84,13 @@ mod tests {
         assert_eq!(cut_in_the_middle(path, 34), path);
         assert_eq!(cut_in_the_middle(path, 24), "usr/lib…/email/policy.py");
         assert_eq!(cut_in_the_middle(path, 12), "u…/policy.py");
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        assert_eq!(cut_in_the_middle("a/日本語.py", 9), "…本語.py");
+        assert_eq!(cut_at_the_end("日本語", 4), "日…");
+        assert_eq!(wrapped("日本 語", 5), "日本\n語");
     }
 
     #[test]

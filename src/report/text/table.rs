@@ -3,7 +3,7 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement};
 
-use super::fit::{cut_at_the_end, cut_in_the_middle, wrapped};
+use super::fit::{cut_at_the_end, cut_in_the_middle, width, wrapped};
 use super::{Style, push_line, push_lines};
 use crate::report::document::{Align, Cell, Column, Content, Table, Title, Tone};
 use crate::report::printable;
@@ -78,8 +78,8 @@ fn fit(table: &Table, terminal: Option<usize>) -> Vec<Shown> {
 
 fn measure(table: &Table, index: usize, column: &Column) -> Shown {
     let cells = || rows(table).filter_map(|row| row.get(index));
-    let chars = |text: &str| printable(text).chars().count();
-    let widest = cells().map(|cell| chars(&cell.text)).max().unwrap_or(0);
+    let shown = |text: &str| width(&printable(text));
+    let widest = cells().map(|cell| shown(&cell.text)).max().unwrap_or(0);
     let gives_way = cells().any(|cell| gives_way(cell.content));
     let widest = if gives_way {
         widest.min(WIDEST)
@@ -88,7 +88,7 @@ fn measure(table: &Table, index: usize, column: &Column) -> Shown {
     };
     Shown {
         index,
-        width: widest.max(chars(column.heading)),
+        width: widest.max(shown(column.heading)),
         gives_way,
         dispensable: column.dispensable,
     }
