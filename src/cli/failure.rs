@@ -55,13 +55,6 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     transport.or_else(profile).or_else(pipeline)
 }
 
-/// Whether the reader of standard output or error went away.
-pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<Print>()
-        .is_some_and(|Print(cause)| cause.kind() == io::ErrorKind::BrokenPipe)
-}
-
 /// A report could not be printed.
 #[derive(Debug)]
 pub(crate) struct Print(pub(crate) io::Error);
@@ -101,15 +94,5 @@ mod tests {
             .context("outer")
             .unwrap_err();
         assert!(Failure::new(&error).hint.unwrap().contains("default"));
-    }
-
-    #[test]
-    fn a_closed_pipe_is_told_from_other_failures() {
-        let print = |kind: io::ErrorKind| anyhow::Error::new(Print(kind.into()));
-        assert!(is_closed_pipe(&print(io::ErrorKind::BrokenPipe)));
-        assert!(!is_closed_pipe(&print(io::ErrorKind::StorageFull)));
-        assert!(!is_closed_pipe(
-            &io::Error::from(io::ErrorKind::BrokenPipe).into()
-        ));
     }
 }

@@ -72,11 +72,7 @@ fn dispatch(verb: &Verb, printer: &Printer) -> anyhow::Result<Outcome> {
     }
 }
 
-/// Nobody reads what a closed pipe would take: that is no failure.
 fn report_failure(error: &anyhow::Error, printer: &Printer) -> ExitCode {
-    if failure::is_closed_pipe(error) {
-        return ExitCode::SUCCESS;
-    }
     printer.failure(&Failure::new(error));
     ExitCode::from(2)
 }

@@ -32,8 +32,7 @@ impl Printer {
         Self { settings }
     }
 
-    /// Prints a report in the format that was asked for; the figures are for a browser. That nobody reads it is
-    /// no error.
+    /// Prints a report in the format that was asked for; the figures are for a browser.
     pub(crate) fn report<'a>(
         &self,
         stream: Stream,
@@ -47,14 +46,9 @@ impl Printer {
             Format::Markdown => markdown::render(&document()),
             Format::Text => text::render(&document(), self.style(stream)),
         };
-        let printed = match stream {
-            Stream::Out => write_all(io::stdout(), text.as_bytes()),
-            Stream::Err => write_all(io::stderr(), text.as_bytes()),
-        };
-        match printed {
-            // Whoever reads no further still wants to know what the gates say.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            printed => Ok(printed.map_err(Print)?),
+        match stream {
+            Stream::Out => self.data(text.as_bytes()),
+            Stream::Err => Ok(write_all(io::stderr(), text.as_bytes())?),
         }
     }
 
@@ -66,7 +60,7 @@ impl Printer {
 
     /// Prints data as it is.
     pub(crate) fn data(&self, data: &[u8]) -> anyhow::Result<()> {
-        Ok(write_all(io::stdout(), data).map_err(Print)?)
+        Ok(write_all(io::stdout(), data)?)
     }
 
     /// Says why the command could not be done.
@@ -122,7 +116,35 @@ fn terminal_width(stream: &(impl IsTerminal + AsFd)) -> Option<u16> {
     }
 }
 
-fn write_all(mut stream: impl Write, data: &[u8]) -> io::Result<()> {
-    stream.write_all(data)?;
-    stream.flush()
+/// Nobody reads what a closed pipe would take: that is no failure, and what a gate says is still to be heard.
+fn write_all(mut stream: impl Write, data: &[u8]) -> Result<(), Print> {
+    match stream.write_all(data).and_then(|()| stream.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Print(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes nothing.
+    struct Failing(io::ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_is_told_from_other_failures() {
+        let print = |kind| write_all(Failing(kind), b"report");
+        assert!(print(io::ErrorKind::BrokenPipe).is_ok());
+        assert!(print(io::ErrorKind::StorageFull).is_err());
+    }
 }

@@ -12,6 +12,13 @@ fn fedora() -> String {
     testdata("fedora-shaped.tar").display().to_string()
 }
 
+/// What profile `default` makes of it.
+fn write_small(directory: &Path) -> String {
+    let small = directory.join("small.tar").display().to_string();
+    pycull(["minimize", &fedora(), "--output", &small]).success();
+    small
+}
+
 /// An image with a stale cache and a fresh one.
 fn image_with_a_stale_cache(layout: &Path) {
     let stdlib = LayerBuilder::new().stdlib("usr/lib/python3.9");
@@ -90,8 +97,7 @@ fn in_terminal(columns: u16, arguments: &[&str]) -> String {
 #[test]
 fn a_narrow_terminal_is_not_exceeded() {
     let directory = tempfile::tempdir().unwrap();
-    let small = directory.path().join("small.tar").display().to_string();
-    pycull(["minimize", &fedora(), "--output", &small]).success();
+    let small = write_small(directory.path());
     let fixed = ["-v", "--no-progress"];
     for arguments in [
         vec!["inspect", &fedora(), "--advise"],
@@ -118,8 +124,7 @@ fn a_narrow_terminal_is_not_exceeded() {
 fn a_badge_is_of_one_image() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
-    let (small, badge) = (path("small.tar"), path("badge.svg"));
-    pycull(["minimize", &fedora(), "--output", &small]).success();
+    let (small, badge) = (write_small(directory.path()), path("badge.svg"));
     pycull(["compare", &fedora(), &small, "--badge", &badge]).success();
     let drawn = fs::read_to_string(&badge).unwrap();
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/badge.svg");
@@ -138,8 +143,7 @@ fn a_badge_is_of_one_image() {
 fn a_figure_replaces_only_a_figure() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
-    let (small, figure) = (path("small.tar"), path("figure.svg"));
-    pycull(["minimize", &fedora(), "--output", &small]).success();
+    let (small, figure) = (write_small(directory.path()), path("figure.svg"));
     let image = fs::read(&small).unwrap();
     let draw = |file: &str| pycull(["compare", &fedora(), &small, "--figure", file]);
     for _ in 0..2 {
@@ -217,6 +221,15 @@ fn a_closed_pipe_ends_quietly() {
         ),
         (Some(0), String::new())
     );
+    // But an image that nobody takes was not written.
+    let mut child = pycull_command()
+        .args(["minimize", &fedora(), "--output", "-"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(2));
 }
 
 #[test]
@@ -252,8 +265,7 @@ fn advice_counts_what_is_compiled_at_a_start() {
 fn a_gate_is_heard_where_the_pipe_is_closed() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
-    let (small, stale) = (path("small.tar"), path("stale"));
-    pycull(["minimize", &fedora(), "--output", &small]).success();
+    let (small, stale) = (write_small(directory.path()), path("stale"));
     image_with_a_stale_cache(Path::new(&stale));
     for arguments in [
         vec!["compare", &small, &fedora(), "--max-growth", "0"],
