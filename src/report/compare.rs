@@ -3,7 +3,7 @@
 use super::document::{Block, Cell, Column, Document, Table, Title, Tone};
 use super::model::{
     CompareImage, CompareLayer, CompareLevels, CompareModule, CompareReport, CompareTree,
-    ComparedLayer, ComparedTree, Count, Levels,
+    ComparedLayer, ComparedTree, Count, Levels, level_bytes,
 };
 use super::size;
 use super::{Detail, input_name, tree_name};
@@ -87,9 +87,9 @@ const FIGURES: [(&str, bool, Figure); 6] = [
         let totals = &image.totals;
         (totals.uncompressed_before, totals.uncompressed_after)
     }),
-    ("level 0", false, |image| level_bytes(image, "0")),
-    ("level 1", false, |image| level_bytes(image, "1")),
-    ("level 2", false, |image| level_bytes(image, "2")),
+    ("level 0", false, |image| both_level_bytes(image, "0")),
+    ("level 1", false, |image| both_level_bytes(image, "1")),
+    ("level 2", false, |image| both_level_bytes(image, "2")),
     ("sources", false, |image| {
         let sum = |side: fn(&CompareTree) -> &ComparedTree| {
             image
@@ -102,9 +102,9 @@ const FIGURES: [(&str, bool, Figure); 6] = [
     }),
 ];
 
-fn level_bytes(image: &CompareImage, level: &str) -> (u64, u64) {
-    let bytes = |levels: &Levels| levels.get(level).map_or(0, |count| count.bytes);
-    (bytes(&image.levels.before), bytes(&image.levels.after))
+fn both_level_bytes(image: &CompareImage, level: &str) -> (u64, u64) {
+    let CompareLevels { before, after } = &image.levels;
+    (level_bytes(before, level), level_bytes(after, level))
 }
 
 fn column_table(before: &str, images: &[CompareImage]) -> Table {

@@ -7,9 +7,7 @@ mod hint;
 use std::cmp::Reverse;
 
 use super::document::{Block, Cell, Column, Document, Table, Title, Tone, short_digest};
-use super::model::{
-    Count, FindingKind, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow,
-};
+use super::model::{Count, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow};
 use super::size;
 use super::{Detail, input_name, tree_name};
 
@@ -222,9 +220,7 @@ fn push_situations(document: &mut Document, image: &InspectImage, detail: Detail
         return;
     }
     document.table(situation_table("the whole image", &image.situations));
-    let hidden = image.findings.iter();
-    let hidden = hidden.filter(|finding| finding.kind == FindingKind::Hidden);
-    match hidden.map(|finding| finding.bytes).sum() {
+    match image.hidden_bytes() {
         0 => {}
         bytes => document.line(format!(
             "not counted here: {} of caches that a later layer hides",

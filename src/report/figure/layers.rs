@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::{LEFT, RIGHT, ROW, TITLE, WIDTH, drawing, push_bar, push_text, push_title};
 use crate::report::model::{
-    CompareImage, ComparedLayer, InspectLayer, LayerSize, Levels, MinimizeImage,
+    CompareImage, ComparedLayer, InspectLayer, LayerSize, Levels, MinimizeImage, level_bytes,
 };
 use crate::report::{input_name, size};
 
@@ -157,7 +157,7 @@ fn push_stack(body: &mut String, bar: &Bar<'_>, largest: u64, top: f64) {
     let width = |bytes: u64| bytes as f64 / largest as f64 * (WIDTH - LEFT - RIGHT);
     push_text(body, &bar.label, LEFT - 12.0, top, "end");
     let layer = &bar.layer;
-    let bytes = |level: &str| layer.levels.get(level).map_or(0, |count| count.bytes);
+    let bytes = |level| level_bytes(layer.levels, level);
     let bytecode: u64 = CLASSES.iter().map(|(level, _)| bytes(level)).sum();
     let mut x = LEFT;
     let mut push = |class, bytes| {

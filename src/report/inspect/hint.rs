@@ -1,7 +1,7 @@
 //! The command that saves most without making any start of Python slower, or that makes it quicker.
 
 use crate::report::document::Block;
-use crate::report::model::{FindingKind, InspectImage, InspectReport, MANY_MISSING};
+use crate::report::model::{InspectImage, InspectReport, MANY_MISSING};
 use crate::report::size;
 
 /// Names the command, where it saves anything, or else where it compiles much.
@@ -56,9 +56,7 @@ fn saved(image: &InspectImage) -> u64 {
         bytes @ ..0 => bytes.unsigned_abs(),
         _ => 0,
     });
-    let hidden = image.findings.iter();
-    let hidden = hidden.filter(|finding| finding.kind == FindingKind::Hidden);
-    visible + hidden.map(|finding| finding.bytes).sum::<u64>()
+    visible + image.hidden_bytes()
 }
 
 /// A name for another image, in the same medium.
@@ -110,6 +108,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::model::FindingKind;
     use crate::report::samples;
 
     fn hint(missing: usize, hidden: usize) -> Option<(String, String)> {

@@ -15,17 +15,13 @@ pub const LIMIT: usize = 60 * 1024;
 /// blocks go that do not fit.
 pub fn render(document: &Document) -> String {
     let blocks: Vec<&Block> = document.sections().into_iter().flatten().collect();
-    let mut text = String::new();
     for most_rows in [usize::MAX, 300, 100, 30, 10, 3] {
-        text = join(blocks.iter().map(|it| block(it, most_rows)));
+        let text = join(blocks.iter().map(|it| block(it, most_rows)));
         if text.len() <= LIMIT {
-            break;
+            return text;
         }
     }
-    match text.len() <= LIMIT {
-        true => text,
-        false => cut(&blocks),
-    }
+    cut(&blocks)
 }
 
 fn join(blocks: impl Iterator<Item = String>) -> String {

@@ -47,10 +47,19 @@ pub const MANY_MISSING: usize = 20;
 impl InspectImage {
     /// Modules without a cache.
     pub fn missing(&self) -> usize {
-        let findings = self.findings.iter();
-        findings
-            .filter(|finding| finding.kind == FindingKind::Missing)
-            .count()
+        self.findings_of(FindingKind::Missing).count()
+    }
+
+    /// Bytes of the caches that a later layer hides.
+    pub fn hidden_bytes(&self) -> u64 {
+        let hidden = self.findings_of(FindingKind::Hidden);
+        hidden.map(|finding| finding.bytes).sum()
+    }
+
+    fn findings_of(&self, kind: FindingKind) -> impl Iterator<Item = &Finding> {
+        self.findings
+            .iter()
+            .filter(move |finding| finding.kind == kind)
     }
 }
 

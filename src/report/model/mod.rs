@@ -32,3 +32,8 @@ pub struct Count {
 
 /// Counts by level: the keys are `"0"`, `"1"` and `"2"`, all always there.
 pub type Levels = BTreeMap<String, Count>;
+
+/// Bytes of a level's caches.
+pub(super) fn level_bytes(levels: &Levels, level: &str) -> u64 {
+    levels.get(level).map_or(0, |count| count.bytes)
+}
