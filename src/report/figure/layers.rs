@@ -50,31 +50,30 @@ const LAYERS: usize = 100;
 /// The bars of an image's layers.
 struct Chart<'a> {
     title: String,
-    /// One bar for each layer, or one before and one after.
-    layers: Vec<Vec<Bar<'a>>>,
+    bars: Vec<Bar<'a>>,
+    /// Layers without bars.
+    left_out: usize,
 }
 
 impl<'a> Chart<'a> {
+    /// Of each layer its bar, or one before and one after.
     fn new(title: String, layers: impl Iterator<Item = Vec<Bar<'a>>>) -> Self {
+        let size = |bars: &[Bar<'_>]| bars.iter().map(|bar| bar.layer.bytes).max();
+        let mut layers: Vec<(usize, Vec<Bar<'a>>)> = layers.enumerate().collect();
+        let left_out = layers.len().saturating_sub(LAYERS);
+        layers.sort_by_key(|(_, bars)| Reverse(size(bars)));
+        layers.truncate(LAYERS);
+        layers.sort_by_key(|(index, _)| *index);
         Self {
             title,
-            layers: layers.collect(),
+            bars: layers.into_iter().flat_map(|(_, bars)| bars).collect(),
+            left_out,
         }
-    }
-
-    /// The bars of the largest layers, in the layers' order.
-    fn bars(&self) -> impl Iterator<Item = &Bar<'a>> {
-        let size = |bars: &[Bar<'_>]| bars.iter().map(|bar| bar.layer.bytes).max();
-        let mut shown: Vec<usize> = (0..self.layers.len()).collect();
-        shown.sort_by_key(|index| Reverse(size(&self.layers[*index])));
-        shown.truncate(LAYERS);
-        shown.sort_unstable();
-        shown.into_iter().flat_map(|index| &self.layers[index])
     }
 
     /// What the chart says of the layers without bars.
     fn more(&self) -> Option<String> {
-        match self.layers.len().saturating_sub(LAYERS) {
+        match self.left_out {
             0 => None,
             1 => Some("and 1 smaller layer".to_owned()),
             count => Some(format!("and {count} smaller layers")),
@@ -131,14 +130,14 @@ fn pair([before, after]: [Option<Layer<'_>>; 2]) -> Vec<Bar<'_>> {
 }
 
 fn drawn(charts: &[Chart<'_>]) -> String {
-    let bars = charts.iter().flat_map(Chart::bars);
+    let bars = charts.iter().flat_map(|chart| &chart.bars);
     let largest = bars.map(|bar| bar.layer.bytes).max().unwrap_or(0).max(1);
     let mut body = String::new();
     let mut top = 0.0;
     for chart in charts {
         push_title(&mut body, &chart.title, top);
         top += TITLE;
-        for bar in chart.bars() {
+        for bar in &chart.bars {
             push_stack(&mut body, bar, largest, top);
             top += ROW;
         }
