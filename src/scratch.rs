@@ -15,7 +15,21 @@ static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// A private temporary directory. It is removed once this is dropped, or by [`remove_all`].
 #[derive(Debug)]
-pub struct Scratch(TempDir);
+pub struct Scratch {
+    // Removed before it is no longer held: fields are dropped in this order.
+    directory: TempDir,
+    _held: Held,
+}
+
+/// The entry of a directory in [`HELD`].
+#[derive(Debug)]
+struct Held(PathBuf);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        lock(&HELD).remove(&self.0);
+    }
+}
 
 impl Scratch {
     /// Makes one whose name begins so: in a directory, or in the system's for temporary files.
@@ -25,24 +39,23 @@ impl Scratch {
     pub fn new(prefix: &str, directory: Option<&Path>) -> io::Result<Self> {
         let mut builder = Builder::new();
         builder.prefix(prefix);
-        // A signal between these two finds it not yet: it stays, and is empty.
-        let made = match directory {
+        // Kept locked, for there to be none that `remove_all` does not find.
+        let mut held = lock(&HELD);
+        let directory = match directory {
             Some(directory) => builder.tempdir_in(directory),
             None => builder.tempdir(),
         }?;
-        lock(&HELD).insert(made.path().to_owned());
-        Ok(Self(made))
+        let path = directory.path().to_owned();
+        held.insert(path.clone());
+        Ok(Self {
+            directory,
+            _held: Held(path),
+        })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        lock(&HELD).remove(self.0.path());
+        self.directory.path()
     }
 }
 
