@@ -51,6 +51,11 @@ impl Archive {
             }
         };
         let whole = spool::whole_file(file).map_err(TransportError::io("read", path))?;
+        if whole.size == 0 {
+            return Err(TransportError::Empty {
+                path: path.to_owned(),
+            });
+        }
         let plain = spool::decompressed(whole).map_err(|error| unpack_error(error, path))?;
         let entries = index(&plain).map_err(|error| TransportError::Malformed {
             path: path.to_owned(),

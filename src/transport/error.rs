@@ -33,6 +33,12 @@ pub enum TransportError {
         /// What is missing.
         reason: String,
     },
+    /// Nothing came from where an archive should be.
+    #[error("no image in `{}`: it is empty", path.display())]
+    Empty {
+        /// The file; `-` for standard input.
+        path: PathBuf,
+    },
     /// A document of the medium itself is not what its specification says.
     #[error("{document} of `{}` is malformed: {reason}", path.display())]
     Malformed {
@@ -136,6 +142,10 @@ impl TransportError {
             Self::ExistsAsOther { .. } => {
                 Some("give another name, or remove what is there".to_owned())
             }
+            Self::Empty { path } if path == Path::new("-") => Some(
+                "the command that writes into the pipe wrote nothing; what it says tells why"
+                    .to_owned(),
+            ),
             Self::Io { path, source, .. } => io_hint(path, source.kind()),
             _ => None,
         }

@@ -48,6 +48,20 @@ fn an_empty_directory_is_no_image() {
 }
 
 #[test]
+fn an_empty_file_or_pipe_is_told_from_an_archive_without_an_image() {
+    is_refused(|path| fs::write(path, "").unwrap(), &["it is empty"]);
+    is_refused(
+        |path| fs::write(path, [0; 1024]).unwrap(),
+        &["neither index.json nor manifest.json"],
+    );
+    let output = pycull(["inspect", "-"]);
+    assert_eq!(output.code, Some(2));
+    for said in ["no image in `-`: it is empty", "hint: ", "wrote nothing"] {
+        assert!(output.stderr.contains(said), "{}", output.stderr);
+    }
+}
+
+#[test]
 fn what_does_not_exist_is_refused() {
     is_refused(|_| {}, &["cannot open", "in`"]);
 }
