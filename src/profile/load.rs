@@ -207,7 +207,8 @@ fn nearest_key(message: &str) -> Option<&'static str> {
         .iter()
         .map(|key| (strsim::damerau_levenshtein(unknown, key), *key))
         .min()?;
-    (distance <= 3).then_some(key)
+    // Of a short word with as many mistakes little is left.
+    (distance <= 3 && distance * 2 <= unknown.len()).then_some(key)
 }
 
 #[cfg(test)]
@@ -233,6 +234,8 @@ mod tests {
             error.hint().as_deref(),
             Some("did you mean `dont_write_bytecode`?")
         );
+        let error = parse("p", "name = \"p\"\n", &[]).unwrap_err();
+        assert_eq!(error.hint(), None);
     }
 
     #[test]
