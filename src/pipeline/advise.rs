@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::inventory::{Inventory, Status};
+use crate::inventory::{Inventory, Status, missing_caches};
 use crate::oci::Image;
 use crate::plan::{Action, CompileOutcome, Plan, Policy, plan};
 use crate::profile::{runtime_level, variable};
@@ -54,12 +54,16 @@ impl Runtime {
     }
 }
 
-/// Advice for an image in which so many modules lack a cache; none where it has no Python, or runs it at a level
-/// beyond 2.
-pub(super) fn advise(image: &Image, inventory: &Inventory, missing: usize) -> Option<Advice> {
+/// Advice for an image; none where it has no Python.
+pub(super) fn advise(image: &Image, inventory: &Inventory) -> Option<Advice> {
+    if inventory.trees.is_empty() {
+        return None;
+    }
     let runtime = Runtime::of(&image.config);
-    let level = runtime.level.filter(|_| !inventory.trees.is_empty())?;
-    let is_used = runtime.pycache_prefix.is_empty();
+    // Beyond level 2 what is at level 0 stands for all modules, and is as little used.
+    let level = runtime.level.unwrap_or(Level::Zero);
+    let missing = missing_caches(inventory, level).len();
+    let is_used = runtime.level.is_some() && runtime.pycache_prefix.is_empty();
     let compiles = is_used && missing >= MANY_MISSING;
     let of_level = inventory.caches.iter().filter(|it| it.level == Some(level));
     let (useful, useless): (Vec<_>, Vec<_>) = of_level.partition(|it| it.status.is_useful());
@@ -83,7 +87,7 @@ pub(super) fn advise(image: &Image, inventory: &Inventory, missing: usize) -> Op
         ..choice(inventory, "minimal", &[])
     };
     Some(Advice {
-        reasons: reasons(&runtime, level, missing),
+        reasons: reasons(&runtime, missing),
         choices: vec![keeping, none],
         unknown: unknown(&runtime, compiles),
     })
@@ -137,12 +141,16 @@ fn removed(inventory: &Inventory, plan: &Plan) -> (u64, u64) {
     (bytes, compressed as u64)
 }
 
-fn reasons(runtime: &Runtime, level: Level, missing: usize) -> Vec<String> {
-    let mut reasons = vec![match level {
-        Level::Zero => {
+fn reasons(runtime: &Runtime, missing: usize) -> Vec<String> {
+    let mut reasons = vec![match runtime.level {
+        Some(Level::Zero) => {
             "Python runs at level 0: nothing in the config says PYTHONOPTIMIZE or -O".to_owned()
         }
-        _ => format!("Python runs at level {level}: the config says so (PYTHONOPTIMIZE or -O)"),
+        Some(level) => {
+            format!("Python runs at level {level}: the config says so (PYTHONOPTIMIZE or -O)")
+        }
+        None => "Python runs at a level above 2, as the config says (PYTHONOPTIMIZE or -O): caches of levels 0 to 2 are never used"
+            .to_owned(),
     }];
     if !runtime.pycache_prefix.is_empty() {
         reasons.push(format!(
@@ -158,7 +166,7 @@ fn reasons(runtime: &Runtime, level: Level, missing: usize) -> Vec<String> {
             runtime.user
         ),
     });
-    if missing >= MANY_MISSING {
+    if runtime.level.is_some() && missing >= MANY_MISSING {
         reasons.push(format!("{missing} modules have no cache at that level"));
     }
     reasons
@@ -218,7 +226,7 @@ mod tests {
     fn what_is_said_follows_the_config() {
         let said = |config| {
             let runtime = runtime(config);
-            [reasons(&runtime, Level::Zero, 30), unknown(&runtime, true)]
+            [reasons(&runtime, 30), unknown(&runtime, true)]
                 .concat()
                 .join("\n")
         };
@@ -236,5 +244,10 @@ mod tests {
         );
         assert!(other.contains("what the entrypoint starts"), "{other}");
         assert!(said(json!({"Env": ["PYTHONDONTWRITEBYTECODE=x"]})).contains("at every start"));
+        let beyond = said(json!({"Cmd": ["python3", "-OOO"]}));
+        assert!(
+            beyond.contains("above 2") && !beyond.contains("30 modules"),
+            "{beyond}"
+        );
     }
 }

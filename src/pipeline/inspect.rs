@@ -40,7 +40,7 @@ pub fn inspect(
         let mut described = describe(image, &inventory);
         described.map = inspect.map.then(|| treemap(&inventory));
         if inspect.advice {
-            described.advice = advise(image, &inventory, described.missing());
+            described.advice = advise(image, &inventory);
         }
         images.push(described);
     }

@@ -253,11 +253,19 @@ fn advice_counts_what_is_compiled_at_a_start() {
     assert_eq!(compiled(&["--advise"]), [4, 5]);
     let stdlib = LayerBuilder::new().stdlib("usr/lib/python3.9");
     let layer = stdlib.module("usr/lib/python3.9", "fresh", "a = 1\n");
-    let config = serde_json::json!(["PYTHONPYCACHEPREFIX=/var/cache"]);
-    let builder = ImageBuilder::of([layer]).edit_config(|it| it["config"]["Env"] = config);
-    fs::remove_dir_all(&image).unwrap();
-    builder.write(&image);
-    assert_eq!(compiled(&["--advise"]), [4, 4]);
+    // Where Python looks elsewhere, or for caches of a level beyond 2, what is there is not used.
+    for variable in ["PYTHONPYCACHEPREFIX=/var/cache", "PYTHONOPTIMIZE=3"] {
+        let config = serde_json::json!([variable]);
+        let builder =
+            ImageBuilder::of([layer.clone()]).edit_config(|it| it["config"]["Env"] = config);
+        fs::remove_dir_all(&image).unwrap();
+        builder.write(&image);
+        assert_eq!(compiled(&["--advise"]), [4, 4], "{variable}");
+        let text = pycull(["inspect", image.to_str().unwrap(), "--advise"]).success();
+        let text = text.text();
+        assert!(text.contains("never used"), "{text}");
+        assert!(text.contains("--profile minimal"), "{text}");
+    }
 }
 
 /// Where nobody reads the report, the exit code is still what the gates say.
