@@ -104,16 +104,24 @@ fn push_map(body: &mut String, map: &Area) {
     );
 }
 
+/// With the first fact, which is the platform, for those of one image to be told apart.
+fn headline(name: &str, facts: &[String]) -> String {
+    let facts: Vec<String> = facts.iter().map(|fact| text(fact)).collect();
+    let (first, others) = facts.split_at(facts.len().min(1));
+    let platform: String = first
+        .iter()
+        .map(|fact| format!(" <small>{fact}</small>"))
+        .collect();
+    let others = match others {
+        [] => String::new(),
+        _ => format!("\n<p class=\"facts\">{}</p>", others.join(" · ")),
+    };
+    format!("<h2>{}{platform}</h2>{others}", text(name))
+}
+
 fn push_block(body: &mut String, block: &Block) {
     let line = match block {
-        Block::Headline { name, facts } => {
-            let facts: Vec<String> = facts.iter().map(|fact| text(fact)).collect();
-            format!(
-                "<h2>{}</h2>\n<p class=\"facts\">{}</p>",
-                text(name),
-                facts.join(" · ")
-            )
-        }
+        Block::Headline { name, facts } => headline(name, facts),
         Block::Line(line) => format!("<p>{}</p>", text(line)),
         Block::Summary(line) => format!("<p class=\"summary\">{}</p>", text(line)),
         Block::Note(note) => format!("<p class=\"note\">note: {}</p>", text(note)),
@@ -167,6 +175,21 @@ mod tests {
         );
         assert!(page.contains("<td class=\"number bad\">1</td>"));
         assert!(page.contains("aria-label=\"50 %\""));
+    }
+
+    #[test]
+    fn a_headline_tells_the_platform() {
+        let facts = ["linux/arm64", "2 <layers>", "3 B"].map(str::to_owned);
+        for (count, expected) in [
+            (0, "<h2>a</h2>"),
+            (1, "<h2>a <small>linux/arm64</small></h2>"),
+            (
+                3,
+                "<h2>a <small>linux/arm64</small></h2>\n<p class=\"facts\">2 &lt;layers&gt; · 3 B</p>",
+            ),
+        ] {
+            assert_eq!(headline("a", &facts[..count]), expected);
+        }
     }
 
     #[test]
