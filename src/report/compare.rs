@@ -6,7 +6,7 @@ use super::model::{
     ComparedLayer, ComparedTree, Count, Levels, level_bytes,
 };
 use super::size;
-use super::{Detail, input_name, tree_name};
+use super::{Detail, compression_note, input_name, tree_name};
 
 /// The report as a document: a section for each platform. Of one image after it has all tables, the
 /// totals last in it; of several a column for each, and in detail a section for each too.
@@ -57,6 +57,7 @@ fn push_image(document: &mut Document, before: &str, image: &CompareImage, detai
     document.table(tree_table(&image.trees, detail));
     document.table(module_table(&image.modules, detail));
     push_pull(document, image);
+    document.blocks.extend(compressed(image));
     document.push(Block::Summary(summary(image)));
 }
 
@@ -72,6 +73,16 @@ fn push_columns(document: &mut Document, before: &str, images: &[CompareImage]) 
     for images in images.chunks(COLUMNS) {
         document.table(column_table(before, images));
     }
+    document.blocks.extend(images.iter().find_map(compressed));
+}
+
+/// What to know of the compression.
+fn compressed(image: &CompareImage) -> Option<Block> {
+    let totals = &image.totals;
+    compression_note(
+        [totals.compressed_before, totals.uncompressed_before],
+        [totals.compressed_after, totals.uncompressed_after],
+    )
 }
 
 /// A figure of an image before and after.

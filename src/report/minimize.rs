@@ -6,7 +6,7 @@ use super::model::{
     MinimizeLayer, MinimizeReport, StepRow,
 };
 use super::size;
-use super::{Detail, input_name};
+use super::{Detail, compression_note, input_name};
 
 /// The report as a document: a section for each platform, the sizes before and after last in it.
 pub fn document(report: &MinimizeReport, detail: Detail) -> Document {
@@ -34,6 +34,7 @@ fn push_image(
     push_listed(document, &image.warnings, "warning", detail);
     push_left_out(document, &report.left_out);
     push_identity(document, image);
+    document.blocks.extend(compressed(image));
     if report.dry_run {
         let note = match image.compiled.files {
             0 => "a dry run: nothing was written",
@@ -300,6 +301,15 @@ fn push_identity(document: &mut Document, image: &MinimizeImage) {
             "signatures of the manifest before do not apply to the one after".to_owned(),
         ));
     }
+}
+
+/// What to know of the compression; a dry run compresses as it was.
+fn compressed(image: &MinimizeImage) -> Option<Block> {
+    let [before, after] = [&image.before, &image.after].map(|image| {
+        let compressed = image.compressed_bytes?;
+        Some([compressed, image.uncompressed_bytes])
+    });
+    compression_note(before?, after.or(before)?)
 }
 
 /// The last line: what the reader came for.

@@ -31,6 +31,7 @@ mod formats;
 #[cfg(test)]
 mod samples;
 
+use document::Block;
 pub use printable::printable;
 
 /// The name of an image that was read, as headlines have it.
@@ -49,6 +50,23 @@ fn tree_name(path: &str) -> &str {
     }
 }
 
+/// What to know where layers are not compressed, as in the archives of `podman save`. Compressed and unpacked
+/// bytes, before and after.
+fn compression_note(before: [u64; 2], after: [u64; 2]) -> Option<Block> {
+    let [is_plain_before, is_plain_after] =
+        [before, after].map(|[compressed, unpacked]| compressed == unpacked && unpacked > 0);
+    match (is_plain_before, is_plain_after) {
+        (false, false) => None,
+        (true, true) => Some(Block::Note(
+            "the layers are not compressed here; in a registry they are smaller".to_owned(),
+        )),
+        (before, _) => Some(Block::Warning(format!(
+            "the layers {} are not compressed, and the others are: only the unpacked sizes can be compared",
+            if before { "before" } else { "after" }
+        ))),
+    }
+}
+
 /// How much of a report people want to see. JSON always has all of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Detail {
@@ -57,4 +75,27 @@ pub enum Detail {
     Summary,
     /// Every tree, finding and step.
     All,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_which_only_one_side_is_compressed_are_warned_of() {
+        let (plain, gzip, none) = ([100, 100], [40, 100], [0, 0]);
+        assert_eq!(compression_note(gzip, gzip), None);
+        assert_eq!(compression_note(none, none), None);
+        assert!(matches!(
+            compression_note(plain, plain),
+            Some(Block::Note(_))
+        ));
+        for (before, after, side) in [(plain, gzip, "before"), (gzip, plain, "after")] {
+            let Some(Block::Warning(warning)) = compression_note(before, after) else {
+                panic!("{side}");
+            };
+            let start = format!("the layers {side} are not compressed");
+            assert!(warning.starts_with(&start), "{warning}");
+        }
+    }
 }
