@@ -138,6 +138,7 @@ fn describe(image: &Image, verification: Verification) -> VerifyImage {
             removed: caches.removed,
             added: caches.added,
             changed: caches.changed,
+            missing: caches.missing,
         },
         differences: differences
             .map(|difference| VerifyDifference {

@@ -28,6 +28,7 @@ pub fn document(report: &VerifyReport, detail: Detail) -> Document {
         document.table(difference_table(&image.differences, detail));
         document.line(compared(image));
         document.line(caches(image));
+        document.blocks.extend(missing(image));
         document.push(Block::Summary(verdict(image)));
     }
     document
@@ -77,10 +78,26 @@ fn compared(image: &VerifyImage) -> String {
 
 fn caches(image: &VerifyImage) -> String {
     let caches = &image.caches;
-    format!(
+    let counts = format!(
         "visible caches: {} removed, {} added, {} changed",
         caches.removed, caches.added, caches.changed
-    )
+    );
+    match caches.missing {
+        Some(missing) => format!("{counts}, {missing} missing"),
+        None => counts,
+    }
+}
+
+/// What only compiling could tell.
+fn missing(image: &VerifyImage) -> Option<Block> {
+    let missing = image.caches.missing.filter(|missing| *missing > 0)?;
+    let (caches, they) = match missing {
+        1 => ("cache", "its source compiles"),
+        _ => ("caches", "their sources compile"),
+    };
+    Some(Block::Note(format!(
+        "the image after lacks {missing} {caches} that the profile has compiled; verify cannot tell whether {they}"
+    )))
 }
 
 fn verdict(image: &VerifyImage) -> String {
@@ -103,6 +120,22 @@ mod tests {
         color: false,
         width: Some(80),
     };
+
+    #[test]
+    fn caches_that_a_profile_compiles_and_are_not_there_are_told() {
+        for (missing, expected) in [
+            (None, None),
+            (Some(0), None),
+            (Some(1), Some("lacks 1 cache that")),
+            (Some(7), Some("lacks 7 caches that")),
+        ] {
+            let mut report = samples::verify_same();
+            report.images[0].caches.missing = missing;
+            let text = render(&document(&report, Detail::Summary), STYLE);
+            assert_eq!(text.contains("lacks"), expected.is_some(), "{text}");
+            assert!(expected.is_none_or(|it| text.contains(it)), "{text}");
+        }
+    }
 
     #[test]
     fn a_long_list_is_cut_unless_all_is_asked_for() {

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::files::{has_same_content, metadata};
 use super::view::View;
 use super::{CacheCounts, ContentHashes, Difference, Expected};
-use crate::inventory::{Cache, Status};
+use crate::inventory::{Cache, Status, cache_path};
+use crate::profile::Missing;
 
 /// Whether a cache's content is known without hashing it.
 pub(super) fn has_contents(view: &View<'_>, path: &[u8]) -> bool {
@@ -55,6 +56,26 @@ pub(super) fn compare(
         differences.extend(whats.into_iter().map(|what| Difference::file(path, what)));
     }
     counts
+}
+
+/// How many caches a profile has compiled and are not there, of the sources whose Python version is known.
+pub(super) fn missing(after: &View<'_>, expected: &Expected<'_>) -> Option<u64> {
+    if expected.profile.missing != Missing::Compile {
+        return None;
+    }
+    let is_missing = |path: &Vec<u8>| {
+        expected.profile.scope.contains(path) && !after.nodes.contains_key(path.as_slice())
+    };
+    let mut missing = 0;
+    for source in &after.inventory.sources {
+        let Some(version) = after.inventory.trees[source.tree].version else {
+            continue;
+        };
+        let levels = expected.levels.iter();
+        let paths = levels.map(|level| cache_path(&source.path, version.tag(), *level));
+        missing += paths.filter(is_missing).count() as u64;
+    }
+    Some(missing)
 }
 
 /// Why Python would not use a cache, or could not be known to.

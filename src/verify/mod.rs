@@ -115,6 +115,9 @@ pub struct CacheCounts {
     pub added: u64,
     /// Both have them, with other bytes.
     pub changed: u64,
+    /// A profile has them compiled, and the image after has them not: their sources need not compile. `None` without a
+    /// profile that compiles what is missing.
+    pub missing: Option<u64>,
 }
 
 /// The members of each image whose content must be hashed for [`verify`]: regular files of equal size
@@ -150,7 +153,10 @@ pub fn verify(
     let contents = (before.contents, after.contents);
     let mut differences = Vec::new();
     let files = files::compare(&old, &new, contents, &mut differences);
-    let caches = caches::compare(&old, &new, contents, expected, &mut differences);
+    let caches = CacheCounts {
+        missing: expected.and_then(|expected| caches::missing(&new, expected)),
+        ..caches::compare(&old, &new, contents, expected, &mut differences)
+    };
     links::compare(&old, &new, &mut differences);
     differences.sort_by(|a, b| a.path.cmp(&b.path));
     documents::compare(before.image, after.image, &mut differences);

@@ -70,6 +70,8 @@ pub struct VerifyCaches {
     pub added: u64,
     /// Both have them, with other bytes.
     pub changed: u64,
+    /// The profile has them compiled, and the image after has them not; `None` without a profile that compiles.
+    pub missing: Option<u64>,
 }
 
 /// A difference that is not allowed.

@@ -17,6 +17,7 @@ pub(in crate::report) fn verify_same() -> VerifyReport {
                 removed: 600,
                 added: 0,
                 changed: 12,
+                missing: None,
             },
             differences: Vec::new(),
         }],

@@ -38,6 +38,12 @@ fn accepts(image: &Path, settings: &[&str], more: &[&str]) -> Value {
     let after = directory.path().join("after");
     let report = minimize(image, &after, &[settings, more].concat());
     let found = is_same(image, &after, settings);
+    // What is not there is what could not be compiled.
+    let compiled = &report["images"][0]["compiled"];
+    match &found["caches"]["missing"] {
+        Value::Null => assert_eq!(compiled["files"], 0),
+        missing => assert_eq!(missing, &compiled["failed"]),
+    }
     assert!(found["checked"]["paths"].as_u64().unwrap() > 0);
     assert_eq!(report["images"].as_array().unwrap().len(), 1);
     found
@@ -189,4 +195,23 @@ fn caches_may_go_come_and_change_their_links_and_headers() {
             output.stderr
         );
     }
+}
+
+#[test]
+fn caches_that_a_profile_compiles_and_are_not_there_are_counted() {
+    let image = Image::sound();
+    let missing = |settings: &[&str]| {
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+        let arguments: Vec<&str> = ["--profile", "levels-0-1", "--format", "json"]
+            .into_iter()
+            .chain(settings)
+            .collect();
+        let report = verified(&image, &image, &arguments).success().json();
+        report["images"][0]["caches"]["missing"].clone()
+    };
+    assert_eq!(missing(&[]), Value::Null);
+    // Of six sources two have both levels.
+    assert_eq!(missing(&["missing=compile"]), 8);
+    let exclude = r#"exclude=["app/**", "**/os.cpython-39.pyc"]"#;
+    assert_eq!(missing(&["missing=compile", exclude]), 5);
 }
