@@ -82,6 +82,41 @@ mod tests {
     use super::*;
 
     #[test]
+    fn reports_of_layers_that_are_not_compressed_say_so() {
+        let mut inspected = samples::inspect();
+        let mut minimized = samples::minimize();
+        let mut compared = [samples::compare(), samples::compare_several()];
+        let says = |document: document::Document| {
+            let note = "the layers are not compressed here";
+            let is_note =
+                |block: &Block| matches!(block, Block::Note(text) if text.starts_with(note));
+            document.blocks.iter().any(is_note)
+        };
+        for is_plain in [false, true] {
+            assert_eq!(
+                says(inspect::document(&inspected, Detail::Summary)),
+                is_plain
+            );
+            assert_eq!(
+                says(minimize::document(&minimized, Detail::Summary)),
+                is_plain
+            );
+            for report in &compared {
+                assert_eq!(says(compare::document(report, Detail::Summary)), is_plain);
+            }
+            let image = &mut inspected.images[0];
+            image.compressed_bytes = image.uncompressed_bytes;
+            let image = &mut minimized.images[0];
+            image.before.compressed_bytes = Some(image.before.uncompressed_bytes);
+            image.after.compressed_bytes = Some(image.after.uncompressed_bytes);
+            for image in compared.iter_mut().flat_map(|it| &mut it.images) {
+                image.totals.compressed_before = image.totals.uncompressed_before;
+                image.totals.compressed_after = image.totals.uncompressed_after;
+            }
+        }
+    }
+
+    #[test]
     fn sizes_of_which_only_one_side_is_compressed_are_warned_of() {
         let (plain, gzip, none) = ([100, 100], [40, 100], [0, 0]);
         assert_eq!(compression_note(gzip, gzip), None);

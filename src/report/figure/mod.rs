@@ -60,3 +60,6 @@ fn push_bar(body: &mut String, class: &str, x: f64, top: f64, width: f64) {
         "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y}\" width=\"{width:.1}\" height=\"{height}\"/>"
     );
 }
+
+#[cfg(test)]
+mod tests;
