@@ -73,6 +73,11 @@ fn nothing_lies_upon_another_or_outside() {
                 assert!(is_beside || is_below, "{figure}");
             }
         }
+        // A title has its row for itself: 14 is the height of its letters.
+        for title in texts.iter().filter(|it| it.class == "title") {
+            let is_beside = |it: &Piece| it.y >= title.y || it.y + it.height <= title.y - 14.0;
+            assert!(bars.iter().all(is_beside), "{figure}");
+        }
         let mut places: Vec<String> = texts
             .iter()
             .map(|it| format!("{} {}", it.x, it.y))
