@@ -6,7 +6,7 @@ use super::convert::is_plain_file;
 use super::{Compilation, CompileOutcome, Drops, Policy, Warning};
 use crate::inventory::{Cache, Inventory, Source, Status, cache_path};
 use crate::profile::{Missing, Placement, Stale};
-use crate::pyc::{CpythonVersion, Magic};
+use crate::pyc::CpythonVersion;
 use crate::rootfs::{Content, MemberId, path};
 use crate::tar::Kind;
 
@@ -34,7 +34,7 @@ pub(super) fn choose(
         if wanted.is_empty() {
             continue;
         }
-        if !version.is_some_and(can_be_compiled) {
+        if !version.is_some_and(CpythonVersion::can_be_compiled) {
             *versionless.entry(source.tree).or_default() += 1;
         } else if !fits(inventory, source) || !has_place(inventory, &wanted[0].path) {
             warnings.push(Warning::CannotCompile {
@@ -54,11 +54,6 @@ pub(super) fn choose(
         }
     }));
     chosen
-}
-
-/// Whether its compiler and its bytecode are known.
-fn can_be_compiled(version: CpythonVersion) -> bool {
-    version >= CpythonVersion::new(3, 6) && Magic::final_for(version.major, version.minor).is_some()
 }
 
 /// The levels of a source that are to be compiled. `source` is its index.

@@ -26,6 +26,11 @@ impl CpythonVersion {
             minor: self.minor,
         }
     }
+
+    /// Whether its compiler and its bytecode are known here: those of releases from 3.6 on.
+    pub fn can_be_compiled(self) -> bool {
+        self >= Self::new(3, 6) && Magic::final_for(self.major, self.minor).is_some()
+    }
 }
 
 impl fmt::Display for CpythonVersion {
