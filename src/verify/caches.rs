@@ -58,7 +58,7 @@ pub(super) fn compare(
     counts
 }
 
-/// How many caches a profile has compiled and are not there, of the sources whose Python version is known.
+/// How many caches a profile asks for and are not there, of the sources whose Python pycull can have compiled.
 pub(super) fn missing(after: &View<'_>, expected: &Expected<'_>) -> Option<u64> {
     if expected.profile.missing != Missing::Compile {
         return None;
@@ -68,7 +68,8 @@ pub(super) fn missing(after: &View<'_>, expected: &Expected<'_>) -> Option<u64> 
     };
     let mut missing = 0;
     for source in &after.inventory.sources {
-        let Some(version) = after.inventory.trees[source.tree].version else {
+        let version = after.inventory.trees[source.tree].version;
+        let Some(version) = version.filter(|version| version.can_be_compiled()) else {
             continue;
         };
         let levels = expected.levels.iter();

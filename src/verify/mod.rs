@@ -115,7 +115,7 @@ pub struct CacheCounts {
     pub added: u64,
     /// Both have them, with other bytes.
     pub changed: u64,
-    /// A profile has them compiled, and the image after has them not: their sources need not compile. `None` without a
+    /// A profile asks for them, and the image after has them not: their sources need not compile. `None` without a
     /// profile that compiles what is missing.
     pub missing: Option<u64>,
 }

@@ -70,7 +70,7 @@ pub struct VerifyCaches {
     pub added: u64,
     /// Both have them, with other bytes.
     pub changed: u64,
-    /// The profile has them compiled, and the image after has them not; `None` without a profile that compiles.
+    /// The profile asks for them, and the image after has them not; `None` without a profile that compiles.
     pub missing: Option<u64>,
 }
 

@@ -64,6 +64,19 @@ fn a_source_that_does_not_compile_is_reported_and_with_strict_an_error() {
     let detail = failure["detail"].as_str().unwrap();
     assert!(detail.starts_with("SyntaxError"), "{detail}");
     assert!(!done.unpacked().has(&cache("bad", "")));
+    let verified = pycull([
+        "verify",
+        done.before.0.to_str().unwrap(),
+        done.after.0.to_str().unwrap(),
+        "--profile=default",
+        "--set=missing=compile",
+        "--format=json",
+    ]);
+    let verified = verified.success().json()["images"][0]["caches"].clone();
+    assert_eq!(
+        (&verified["added"], &verified["missing"]),
+        (&json!(4), &json!(1))
+    );
     // Its own output is as it should be.
     let again = tempdir().unwrap();
     let arguments = [&PYTHON[..], &["--set", "missing=compile"]].concat();
