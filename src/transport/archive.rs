@@ -40,20 +40,21 @@ impl Archive {
     pub(super) fn open(reference: &Reference, stdin: impl Read) -> Result<Self, TransportError> {
         let path = reference.path();
         let spooled = |file: io::Result<File>| file.map_err(TransportError::io("spool", path));
-        let file = if reference.is_stream() {
-            spooled(spool::spool(stdin))?
+        let (file, is_stream) = if reference.is_stream() {
+            (spooled(spool::spool(stdin))?, true)
         } else {
             let file = File::open(path).map_err(TransportError::io("open", path))?;
             let metadata = file.metadata().map_err(TransportError::io("open", path))?;
             match metadata.is_file() {
-                true => file,
-                false => spooled(spool::spool(file))?,
+                true => (file, false),
+                false => (spooled(spool::spool(file))?, true),
             }
         };
         let whole = spool::whole_file(file).map_err(TransportError::io("read", path))?;
         if whole.size == 0 {
             return Err(TransportError::Empty {
                 path: path.to_owned(),
+                is_stream,
             });
         }
         let plain = spool::decompressed(whole).map_err(|error| unpack_error(error, path))?;

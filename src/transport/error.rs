@@ -38,6 +38,8 @@ pub enum TransportError {
     Empty {
         /// The file; `-` for standard input.
         path: PathBuf,
+        /// Whether it is a pipe or the like.
+        is_stream: bool,
     },
     /// A document of the medium itself is not what its specification says.
     #[error("{document} of `{}` is malformed: {reason}", path.display())]
@@ -142,7 +144,9 @@ impl TransportError {
             Self::ExistsAsOther { .. } => {
                 Some("give another name, or remove what is there".to_owned())
             }
-            Self::Empty { path } if path == Path::new("-") => Some(
+            Self::Empty {
+                is_stream: true, ..
+            } => Some(
                 "the command that writes into the pipe wrote nothing; what it says tells why"
                     .to_owned(),
             ),

@@ -54,10 +54,12 @@ fn an_empty_file_or_pipe_is_told_from_an_archive_without_an_image() {
         |path| fs::write(path, [0; 1024]).unwrap(),
         &["neither index.json nor manifest.json"],
     );
-    let output = pycull(["inspect", "-"]);
-    assert_eq!(output.code, Some(2));
-    for said in ["no image in `-`: it is empty", "hint: ", "wrote nothing"] {
-        assert!(output.stderr.contains(said), "{}", output.stderr);
+    for stream in ["-", "/dev/null"] {
+        let output = pycull(["inspect", stream]);
+        assert_eq!(output.code, Some(2));
+        for said in ["it is empty", "hint: ", "wrote nothing"] {
+            assert!(output.stderr.contains(said), "{}", output.stderr);
+        }
     }
 }
 
