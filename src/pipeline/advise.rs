@@ -60,10 +60,12 @@ pub(super) fn advise(image: &Image, inventory: &Inventory) -> Option<Advice> {
         return None;
     }
     let runtime = Runtime::of(&image.config);
-    // Beyond level 2 what is at level 0 stands for all modules, and is as little used.
+    // Beyond level 2 what is at level 0 stands for all modules: as little used, unless caches of that level are there.
     let level = runtime.level.unwrap_or(Level::Zero);
     let missing = missing_caches(inventory, level).len();
     let is_used = runtime.level.is_some() && runtime.pycache_prefix.is_empty();
+    let beyond = inventory.caches.iter().filter(|it| it.level.is_none());
+    let beyond = beyond.count();
     let compiles = is_used && missing >= MANY_MISSING;
     let of_level = inventory.caches.iter().filter(|it| it.level == Some(level));
     let (useful, useless): (Vec<_>, Vec<_>) = of_level.partition(|it| it.status.is_useful());
@@ -89,7 +91,7 @@ pub(super) fn advise(image: &Image, inventory: &Inventory) -> Option<Advice> {
     Some(Advice {
         reasons: reasons(&runtime, missing),
         choices: vec![keeping, none],
-        unknown: unknown(&runtime, compiles),
+        unknown: unknown(&runtime, compiles, beyond),
     })
 }
 
@@ -172,8 +174,14 @@ fn reasons(runtime: &Runtime, missing: usize) -> Vec<String> {
     reasons
 }
 
-fn unknown(runtime: &Runtime, compiles: bool) -> Vec<String> {
+/// `beyond`: how many caches of levels beyond 2 there are.
+fn unknown(runtime: &Runtime, compiles: bool, beyond: usize) -> Vec<String> {
     let mut unknown = Vec::new();
+    if runtime.level.is_none() && beyond > 0 {
+        unknown.push(format!(
+            "which of the {beyond} caches above level 2 Python uses: they are kept, and their modules counted as compiled at start"
+        ));
+    }
     if !runtime.starts_python {
         unknown.push(
             "what the entrypoint starts: it is not Python, and may run it with other options"
@@ -226,11 +234,12 @@ mod tests {
     fn what_is_said_follows_the_config() {
         let said = |config| {
             let runtime = runtime(config);
-            [reasons(&runtime, 30), unknown(&runtime, true)]
+            [reasons(&runtime, 30), unknown(&runtime, true, 7)]
                 .concat()
                 .join("\n")
         };
         let plain = said(json!({"Entrypoint": ["/usr/bin/python3", "app.py"]}));
+        assert!(!plain.contains("above level 2"), "{plain}");
         assert!(
             plain.contains("as root") && !plain.contains("entrypoint"),
             "{plain}"
@@ -246,7 +255,9 @@ mod tests {
         assert!(said(json!({"Env": ["PYTHONDONTWRITEBYTECODE=x"]})).contains("at every start"));
         let beyond = said(json!({"Cmd": ["python3", "-OOO"]}));
         assert!(
-            beyond.contains("above 2") && !beyond.contains("30 modules"),
+            beyond.contains("above 2")
+                && beyond.contains("the 7 caches above level 2")
+                && !beyond.contains("30 modules"),
             "{beyond}"
         );
     }
