@@ -6,7 +6,7 @@ use super::model::{
     ComparedLayer, ComparedTree, Count, Levels, level_bytes,
 };
 use super::size;
-use super::{Detail, compression_note, input_name, tree_name};
+use super::{Detail, PLAIN, input_name, is_plain, tree_name};
 
 /// The report as a document: a section for each platform. Of one image after it has all tables, the
 /// totals last in it; of several a column for each, and in detail a section for each too.
@@ -57,7 +57,7 @@ fn push_image(document: &mut Document, before: &str, image: &CompareImage, detai
     document.table(tree_table(&image.trees, detail));
     document.table(module_table(&image.modules, detail));
     push_pull(document, image);
-    document.blocks.extend(compressed(image));
+    push_compression(document, before, std::slice::from_ref(image));
     document.push(Block::Summary(summary(image)));
 }
 
@@ -73,16 +73,32 @@ fn push_columns(document: &mut Document, before: &str, images: &[CompareImage]) 
     for images in images.chunks(COLUMNS) {
         document.table(column_table(before, images));
     }
-    document.blocks.extend(images.iter().find_map(compressed));
+    push_compression(document, before, images);
 }
 
-/// What to know of the compression.
-fn compressed(image: &CompareImage) -> Option<Block> {
-    let totals = &image.totals;
-    compression_note(
-        [totals.compressed_before, totals.uncompressed_before],
-        [totals.compressed_after, totals.uncompressed_after],
-    )
+/// Where not all layers are compressed, or none are.
+fn push_compression(document: &mut Document, before: &str, images: &[CompareImage]) {
+    let sides = |image: &CompareImage| {
+        let totals = &image.totals;
+        (
+            is_plain(totals.compressed_before, totals.uncompressed_before),
+            is_plain(totals.compressed_after, totals.uncompressed_after),
+        )
+    };
+    if !images.is_empty() && images.iter().all(|image| sides(image) == (true, true)) {
+        document.push(Block::Note(PLAIN.to_owned()));
+    }
+    for image in images {
+        let (before, after) = (input_name(before), input_name(&image.after));
+        let (plain, other) = match sides(image) {
+            (true, false) => (before, after),
+            (false, true) => (after, before),
+            _ => continue,
+        };
+        document.push(Block::Warning(format!(
+            "the layers of {plain} are not compressed, and those of {other} are at least in part: only their unpacked sizes can be compared"
+        )));
+    }
 }
 
 /// A figure of an image before and after.
@@ -376,6 +392,43 @@ fn summary(image: &CompareImage) -> String {
 mod tests {
     use super::super::samples;
     use super::*;
+
+    #[test]
+    fn each_image_that_is_compressed_otherwise_is_warned_of() {
+        let mut report = samples::compare_several();
+        let plain = |image: &mut CompareImage, is_before: bool| {
+            let totals = &mut image.totals;
+            match is_before {
+                true => totals.compressed_before = totals.uncompressed_before,
+                false => totals.compressed_after = totals.uncompressed_after,
+            }
+        };
+        let warnings = |report: &CompareReport| {
+            let blocks = document(report, Detail::Summary).blocks;
+            let warned = blocks.into_iter().filter_map(|block| match block {
+                Block::Warning(text) => Some(text),
+                _ => None,
+            });
+            warned.collect::<Vec<_>>()
+        };
+        plain(&mut report.images[1], false);
+        let after = report.images[1].after.clone();
+        let said = warnings(&report);
+        assert_eq!(said.len(), 1, "{said:?}");
+        let start = format!(
+            "the layers of {after} are not compressed, and those of {} are",
+            report.before
+        );
+        assert!(said[0].starts_with(&start), "{said:?}");
+        for image in &mut report.images {
+            plain(image, true);
+        }
+        // All but that one.
+        let said = warnings(&report);
+        assert_eq!(said.len(), report.images.len() - 1, "{said:?}");
+        let start = format!("the layers of {} are not compressed", report.before);
+        assert!(said.iter().all(|it| it.starts_with(&start)), "{said:?}");
+    }
 
     #[test]
     fn in_detail_each_of_several_images_has_a_section() {

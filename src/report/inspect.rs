@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use super::document::{Block, Cell, Column, Document, Table, Title, Tone, short_digest};
 use super::model::{Count, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow};
 use super::size;
-use super::{Detail, compression_note, input_name, tree_name};
+use super::{Detail, PLAIN, input_name, is_plain, tree_name};
 
 /// The report as a document: a section for each platform, and last what to do about it.
 pub fn document(report: &InspectReport, detail: Detail) -> Document {
@@ -28,8 +28,9 @@ fn push_image(document: &mut Document, reference: &str, image: &InspectImage, de
     document.push(headline(reference, image));
     push_trees(document, image, detail);
     document.table(layer_table(image, detail));
-    let sizes = [image.compressed_bytes, image.uncompressed_bytes];
-    document.blocks.extend(compression_note(sizes, sizes));
+    if is_plain(image.compressed_bytes, image.uncompressed_bytes) {
+        document.push(Block::Note(PLAIN.to_owned()));
+    }
     push_situations(document, image, detail);
     findings::push(document, &image.findings, detail);
     if let Some(advice) = &image.advice {

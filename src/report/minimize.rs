@@ -6,7 +6,7 @@ use super::model::{
     MinimizeLayer, MinimizeReport, StepRow,
 };
 use super::size;
-use super::{Detail, compression_note, input_name};
+use super::{Detail, PLAIN, input_name, is_plain};
 
 /// The report as a document: a section for each platform, the sizes before and after last in it.
 pub fn document(report: &MinimizeReport, detail: Detail) -> Document {
@@ -34,7 +34,11 @@ fn push_image(
     push_listed(document, &image.warnings, "warning", detail);
     push_left_out(document, &report.left_out);
     push_identity(document, image);
-    document.blocks.extend(compressed(image));
+    let is_plain =
+        |size: &ImageSize| is_plain(size.compressed_bytes.unwrap_or(0), size.uncompressed_bytes);
+    if is_plain(&image.before) && is_plain(&image.after) {
+        document.push(Block::Note(PLAIN.to_owned()));
+    }
     if report.dry_run {
         let note = match image.compiled.files {
             0 => "a dry run: nothing was written",
@@ -301,15 +305,6 @@ fn push_identity(document: &mut Document, image: &MinimizeImage) {
             "signatures of the manifest before do not apply to the one after".to_owned(),
         ));
     }
-}
-
-/// What to know of the compression; a dry run compresses as it was.
-fn compressed(image: &MinimizeImage) -> Option<Block> {
-    let [before, after] = [&image.before, &image.after].map(|image| {
-        let compressed = image.compressed_bytes?;
-        Some([compressed, image.uncompressed_bytes])
-    });
-    compression_note(before?, after.or(before)?)
 }
 
 /// The last line: what the reader came for.

@@ -31,7 +31,6 @@ mod formats;
 #[cfg(test)]
 mod samples;
 
-use document::Block;
 pub use printable::printable;
 
 /// The name of an image that was read, as headlines have it.
@@ -50,21 +49,12 @@ fn tree_name(path: &str) -> &str {
     }
 }
 
-/// What to know where layers are not compressed, as in the archives of `podman save`. Compressed and unpacked
-/// bytes, before and after.
-fn compression_note(before: [u64; 2], after: [u64; 2]) -> Option<Block> {
-    let [is_plain_before, is_plain_after] =
-        [before, after].map(|[compressed, unpacked]| compressed == unpacked && unpacked > 0);
-    match (is_plain_before, is_plain_after) {
-        (false, false) => None,
-        (true, true) => Some(Block::Note(
-            "the layers are not compressed here; in a registry they are smaller".to_owned(),
-        )),
-        (before, _) => Some(Block::Warning(format!(
-            "the layers {} are not compressed, and the others are: only the unpacked sizes can be compared",
-            if before { "before" } else { "after" }
-        ))),
-    }
+/// What to know where [`is_plain`] is true of all images of a report.
+const PLAIN: &str = "the layers are not compressed here; in a registry they are smaller";
+
+/// Whether layers of so many bytes, compressed and unpacked, are not compressed, as those of `podman save`.
+fn is_plain(compressed: u64, unpacked: u64) -> bool {
+    compressed == unpacked && unpacked > 0
 }
 
 /// How much of a report people want to see. JSON always has all of it.
@@ -79,6 +69,7 @@ pub enum Detail {
 
 #[cfg(test)]
 mod tests {
+    use super::document::Block;
     use super::*;
 
     #[test]
@@ -113,24 +104,6 @@ mod tests {
                 image.totals.compressed_before = image.totals.uncompressed_before;
                 image.totals.compressed_after = image.totals.uncompressed_after;
             }
-        }
-    }
-
-    #[test]
-    fn sizes_of_which_only_one_side_is_compressed_are_warned_of() {
-        let (plain, gzip, none) = ([100, 100], [40, 100], [0, 0]);
-        assert_eq!(compression_note(gzip, gzip), None);
-        assert_eq!(compression_note(none, none), None);
-        assert!(matches!(
-            compression_note(plain, plain),
-            Some(Block::Note(_))
-        ));
-        for (before, after, side) in [(plain, gzip, "before"), (gzip, plain, "after")] {
-            let Some(Block::Warning(warning)) = compression_note(before, after) else {
-                panic!("{side}");
-            };
-            let start = format!("the layers {side} are not compressed");
-            assert!(warning.starts_with(&start), "{warning}");
         }
     }
 }
