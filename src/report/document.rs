@@ -20,7 +20,7 @@ pub enum Block {
     Headline {
         /// The image.
         name: String,
-        /// Short facts about it.
+        /// Short facts about it, the platform first.
         facts: Vec<String>,
     },
     /// A line of prose.

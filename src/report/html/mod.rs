@@ -107,16 +107,15 @@ fn push_map(body: &mut String, map: &Area) {
 /// With the first fact, which is the platform, for those of one image to be told apart.
 fn headline(name: &str, facts: &[String]) -> String {
     let facts: Vec<String> = facts.iter().map(|fact| text(fact)).collect();
-    let (first, others) = facts.split_at(facts.len().min(1));
-    let platform: String = first
-        .iter()
-        .map(|fact| format!(" <small>{fact}</small>"))
-        .collect();
-    let others = match others {
-        [] => String::new(),
-        _ => format!("\n<p class=\"facts\">{}</p>", others.join(" · ")),
-    };
-    format!("<h2>{}{platform}</h2>{others}", text(name))
+    let name = text(name);
+    match facts.split_first() {
+        None => format!("<h2>{name}</h2>"),
+        Some((platform, [])) => format!("<h2>{name} <small>{platform}</small></h2>"),
+        Some((platform, others)) => format!(
+            "<h2>{name} <small>{platform}</small></h2>\n<p class=\"facts\">{}</p>",
+            others.join(" · ")
+        ),
+    }
 }
 
 fn push_block(body: &mut String, block: &Block) {
