@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::inventory::{Inventory, Status, missing_caches};
+use crate::inventory::{Inventory, Status};
 use crate::oci::Image;
 use crate::plan::{Action, CompileOutcome, Plan, Policy, plan};
 use crate::profile::{runtime_level, variable};
@@ -54,19 +54,18 @@ impl Runtime {
     }
 }
 
-/// Advice for an image; none where it has no Python.
-pub(super) fn advise(image: &Image, inventory: &Inventory) -> Option<Advice> {
+/// Advice for an image in which so many modules lack a cache at the level that it runs at, or at level 0 where that
+/// is beyond 2; none where it has no Python.
+pub(super) fn advise(image: &Image, inventory: &Inventory, missing: usize) -> Option<Advice> {
     if inventory.trees.is_empty() {
         return None;
     }
     let runtime = Runtime::of(&image.config);
     // Beyond level 2 what is at level 0 stands for all modules: as little used, unless caches of that level are there.
     let level = runtime.level.unwrap_or(Level::Zero);
-    let missing = missing_caches(inventory, level).len();
     let is_used = runtime.level.is_some() && runtime.pycache_prefix.is_empty();
-    let beyond = inventory.caches.iter().filter(|it| it.level.is_none());
-    let beyond = beyond.count();
     let compiles = is_used && missing >= MANY_MISSING;
+    let beyond = inventory.caches.iter().filter(|it| it.level.is_none());
     let of_level = inventory.caches.iter().filter(|it| it.level == Some(level));
     let (useful, useless): (Vec<_>, Vec<_>) = of_level.partition(|it| it.status.is_useful());
     // A cache that Python ignores leaves its source to be compiled; one without a source stands for none.
@@ -91,7 +90,7 @@ pub(super) fn advise(image: &Image, inventory: &Inventory) -> Option<Advice> {
     Some(Advice {
         reasons: reasons(&runtime, missing),
         choices: vec![keeping, none],
-        unknown: unknown(&runtime, compiles, beyond),
+        unknown: unknown(&runtime, compiles, beyond.count()),
     })
 }
 

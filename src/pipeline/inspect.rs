@@ -7,6 +7,7 @@ use super::{Options, PipelineError, open, survey};
 use crate::inventory::{Inventory, MissingCache, Status, Tree, missing_caches};
 use crate::oci::Image;
 use crate::profile::runtime_level;
+use crate::pyc::Level;
 use crate::report::model::{
     Finding, FindingKind, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow,
 };
@@ -37,10 +38,14 @@ pub fn inspect(
     let mut images = Vec::new();
     for image in root.images() {
         let inventory = survey(&*source.store, image, false, options)?;
-        let mut described = describe(image, &inventory);
+        // Above level 2 caches have names of their own, and nobody ships them: level 0 stands for all modules.
+        let level = runtime_level(&image.config);
+        let missing = missing_caches(&inventory, level.unwrap_or(Level::Zero));
+        let told = level.map_or(&[][..], |_| &missing);
+        let mut described = describe(image, &inventory, told);
         described.map = inspect.map.then(|| treemap(&inventory));
         if inspect.advice {
-            described.advice = advise(image, &inventory);
+            described.advice = advise(image, &inventory, missing.len());
         }
         images.push(described);
     }
@@ -51,7 +56,7 @@ pub fn inspect(
     })
 }
 
-fn describe(image: &Image, inventory: &Inventory) -> InspectImage {
+fn describe(image: &Image, inventory: &Inventory, missing: &[MissingCache<'_>]) -> InspectImage {
     InspectImage {
         platform: image.platform.to_string(),
         manifest_digest: image.manifest_digest().to_owned(),
@@ -65,7 +70,7 @@ fn describe(image: &Image, inventory: &Inventory) -> InspectImage {
             .map(|(tree, situations)| describe_tree(tree, &situations))
             .collect(),
         situations: rows(&situations::of_image(inventory)),
-        findings: findings(image, inventory),
+        findings: findings(inventory, missing),
         advice: None,
         map: None,
     }
@@ -121,10 +126,7 @@ fn rows(situations: &[Situation]) -> Vec<SituationRow> {
 }
 
 /// All findings, by path.
-fn findings(image: &Image, inventory: &Inventory) -> Vec<Finding> {
-    // Above level 2 caches have names of their own, and nobody ships them.
-    let level = runtime_level(&image.config);
-    let missing = level.map_or_else(Vec::new, |level| missing_caches(inventory, level));
+fn findings(inventory: &Inventory, missing: &[MissingCache<'_>]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = cache_findings(inventory)
         .chain(sourceless_findings(inventory))
         .chain(hidden_findings(inventory))
