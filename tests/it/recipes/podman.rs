@@ -1,6 +1,7 @@
 //! podman-build-small, with a real podman.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::recipe;
@@ -54,6 +55,24 @@ impl Builder {
             .text();
         assert!(!names.contains("pycull-build"), "{names}");
         output
+    }
+
+    /// A line for [`Self::build_with`]: pycull does this first where it minimizes.
+    fn with_pycull_that(&self, does: &str) -> String {
+        let directory = self.directory.path().join("bin");
+        fs::create_dir(&directory).unwrap();
+        let (file, pycull) = (directory.join("pycull"), env!("CARGO_BIN_EXE_pycull"));
+        let script =
+            format!("#!/bin/sh\nif [ $1 = minimize ]; then {does}; fi\nexec {pycull} \"$@\"\n");
+        fs::write(&file, script).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o755)).unwrap();
+        format!("export PATH={}:$PATH", directory.display())
+    }
+
+    #[track_caller]
+    fn lacks(&self, name: &str) {
+        let exists = self.podman.podman(&["image", "exists", name]);
+        assert_eq!(exists.code, Some(1));
     }
 
     fn id(&self, name: &str) -> String {
@@ -147,10 +166,7 @@ fn a_build_that_fails_has_the_exit_code_of_podman() {
     let builder = Builder::new(&real_image("py3.11"), "FROM localhost/base:1\nRUN exit 7\n");
     let output = builder.build("--tag app");
     assert_eq!(output.code, Some(7), "{}", output.stderr);
-    assert_eq!(
-        builder.podman.podman(&["image", "exists", "app"]).code,
-        Some(1)
-    );
+    builder.lacks("app");
 }
 
 #[test]
@@ -160,11 +176,7 @@ fn an_image_that_pycull_cannot_make_smaller_stays_as_it_was_built() {
         "FROM localhost/base:1\nENV A=1\n",
     );
     // A pycull whose disk is full.
-    let before = format!(
-        "mkdir bin && printf '#!/bin/sh\\ntrap \"\" XFSZ\\n[ $1 != minimize ] || ulimit -f 1\\nexec {} \"$@\"\\n' >bin/pycull && chmod +x bin/pycull\nexport PATH={}/bin:$PATH",
-        env!("CARGO_BIN_EXE_pycull"),
-        builder.directory.path().display(),
-    );
+    let before = builder.with_pycull_that("trap '' XFSZ; ulimit -f 1");
     let output = builder.build_with(&before, "--tag app --iidfile id");
     assert_eq!(output.code, Some(2), "{}", output.stderr);
     // The cause first.
@@ -200,10 +212,7 @@ fn without_its_profile_nothing_is_built() {
         output.stderr
     );
     assert!(output.stderr.ends_with("nothing was built\n"));
-    assert_eq!(
-        builder.podman.podman(&["image", "exists", "app"]).code,
-        Some(1)
-    );
+    builder.lacks("app");
 }
 
 #[test]
@@ -224,10 +233,7 @@ fn what_makes_no_image_is_refused_before_it_is_built() {
             "{}",
             output.stderr
         );
-        assert_eq!(
-            builder.podman.podman(&["image", "exists", "app"]).code,
-            Some(1)
-        );
+        builder.lacks("app");
     }
 }
 
@@ -238,11 +244,10 @@ fn a_signal_leaves_nothing_but_the_image_as_it_was_built() {
         "FROM localhost/base:1\nENV A=1\n",
     );
     // A pycull that ends the script it is part of, and then does its work.
-    let directory = builder.directory.path().display();
-    let before = format!(
-        "mkdir bin && printf '#!/bin/sh\\n[ $1 != minimize ] || kill -TERM $(cat {directory}/pid)\\nexec {} \"$@\"\\n' >bin/pycull && chmod +x bin/pycull\nexport PATH={directory}/bin:$PATH\necho $$ >pid; exec \\",
-        env!("CARGO_BIN_EXE_pycull")
-    );
+    let pid = builder.directory.path().join("pid");
+    let pid = pid.display();
+    let path = builder.with_pycull_that(&format!("kill -TERM $(cat {pid})"));
+    let before = format!("{path}\necho $$ >{pid}; exec \\");
     let output = builder.build_with(&before, "--tag app");
     assert_eq!(output.code, Some(143), "{}", output.stderr);
     assert!(builder.podman.size("app") >= builder.podman.size("localhost/base:1"));
