@@ -13,11 +13,11 @@ use super::{Detail, PLAIN, input_name, is_plain, tree_name};
 pub fn document(report: &CompareReport, detail: Detail) -> Document {
     let mut document = Document::default();
     for unmatched in &report.unmatched {
-        let [with, without] =
-            [&unmatched.present_in, &unmatched.absent_from].map(|it| input_name(it));
         document.push(Block::Warning(format!(
-            "{with} has {}, which {without} lacks: that is not compared",
-            unmatched.platform
+            "{} has {}, which {} lacks: that is not compared",
+            input_name(&unmatched.present_in),
+            unmatched.platform,
+            input_name(&unmatched.absent_from)
         )));
     }
     for section in sections(report, detail) {
@@ -85,7 +85,7 @@ fn push_compression(document: &mut Document, before: &str, images: &[CompareImag
             is_plain(totals.compressed_after, totals.uncompressed_after),
         )
     };
-    if !images.is_empty() && images.iter().all(|image| sides(image) == (true, true)) {
+    if images.iter().all(|image| sides(image) == (true, true)) {
         document.push(Block::Note(PLAIN.to_owned()));
     }
     for image in images {

@@ -27,10 +27,12 @@ impl Gates {
             return Vec::new();
         }
         let alone = report.unmatched.iter().map(|unmatched| {
-            let [with, without] =
-                [&unmatched.present_in, &unmatched.absent_from].map(|it| input_name(it));
-            let platform = &unmatched.platform;
-            format!("no gate can be held against {platform}: {with} has it, and {without} lacks it")
+            format!(
+                "no gate can be held against {}: {} has it, and {} lacks it",
+                unmatched.platform,
+                input_name(&unmatched.present_in),
+                input_name(&unmatched.absent_from)
+            )
         });
         let failures = report.images.iter().flat_map(|image| self.failures(image));
         failures.chain(alone).collect()

@@ -34,9 +34,8 @@ fn push_image(
     push_listed(document, &image.warnings, "warning", detail);
     push_left_out(document, &report.left_out);
     push_identity(document, image);
-    let is_plain =
-        |size: &ImageSize| is_plain(size.compressed_bytes.unwrap_or(0), size.uncompressed_bytes);
-    if is_plain(&image.before) && is_plain(&image.after) {
+    let sides = [&image.before, &image.after];
+    if sides.into_iter().all(is_plain_size) {
         document.push(Block::Note(PLAIN.to_owned()));
     }
     if report.dry_run {
@@ -305,6 +304,12 @@ fn push_identity(document: &mut Document, image: &MinimizeImage) {
             "signatures of the manifest before do not apply to the one after".to_owned(),
         ));
     }
+}
+
+/// Whether no layer was compressed; what is not written yet may be.
+fn is_plain_size(size: &ImageSize) -> bool {
+    let compressed = size.compressed_bytes;
+    compressed.is_some_and(|compressed| is_plain(compressed, size.uncompressed_bytes))
 }
 
 /// The last line: what the reader came for.
