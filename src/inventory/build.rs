@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::files::{SourceIndex, cpython_cache, has_module_name};
+use super::files::{SourceIndex, cpython_cache, has_stem};
 use super::judge::{Interpreters, Judge};
 use super::trees::{self, FoundTree};
 use super::{Cache, HiddenCache, Inventory, Sizes, Source, Sourceless, Tree};
@@ -69,12 +69,15 @@ impl TreeLocator {
     }
 }
 
-/// Scripts are no modules: what lies in a `bin` is run, not imported.
+/// What lies in a `bin` is a script, which Python runs and does not import: it is a source only if it
+/// has a cache.
 fn find_sources(index: &SourceIndex<'_>, locate: &TreeLocator) -> Vec<Source> {
+    let cached: HashSet<&[u8]> = index.caches.iter().map(|cache| &*cache.source).collect();
     let mut sources = Vec::new();
     for path in &index.sources {
         let directory = path::file_name(path::parent(path));
-        if !has_module_name(path) || matches!(directory, b"bin" | b"sbin") {
+        let is_script = matches!(directory, b"bin" | b"sbin") && !cached.contains(&**path);
+        if !has_stem(path) || is_script {
             continue;
         }
         let inode = index.rootfs.file_at(path);

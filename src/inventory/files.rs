@@ -63,7 +63,7 @@ impl<'a> SourceIndex<'a> {
     fn add_bytecode(&mut self, path: &[u8], node: NodeId, inode: InodeId) {
         let directory = path::parent(path);
         if path::file_name(directory) != b"__pycache__" {
-            if has_module_name(path) {
+            if has_stem(path) {
                 self.sourceless.push(NamedFile {
                     path: path.to_vec(),
                     node,
@@ -133,10 +133,12 @@ impl<'a> SourceIndex<'a> {
     }
 }
 
-/// Whether a file could be a module by its name: the only point in it is that before its suffix.
-pub(super) fn has_module_name(file: &[u8]) -> bool {
-    let points = path::file_name(file).iter().filter(|byte| **byte == b'.');
-    points.count() == 1
+/// Whether a file's name has something before its suffix. A bare `.py` is a hidden file, not a module.
+pub(super) fn has_stem(file: &[u8]) -> bool {
+    path::file_name(file)
+        .iter()
+        .rposition(|byte| *byte == b'.')
+        .is_some_and(|dot| dot > 0)
 }
 
 /// A cache's name and tag, where it is one of CPython's; others' caches are left alone.

@@ -9,7 +9,7 @@ use super::{Cache, Sourceless, Status, TreeKind};
 use crate::pyc::{
     CpythonTag, CpythonVersion, Freshness, Header, HeaderError, Invalidation, Magic, freshness,
 };
-use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
+use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs, path};
 use crate::scan::{Bytecode, LayerScan, SourceHashes};
 use crate::tar::Timestamp;
 
@@ -146,11 +146,17 @@ impl Judge<'_> {
             member: self.origin(file.node, data),
             bytes: self.rootfs.inode(file.inode).size,
             tree: locate.tree(&file.path),
-            // Python 2 keeps its caches there.
-            shadowed: !python2 && self.rootfs.file_at(source).is_some(),
+            // Python 2 keeps its caches there. Nothing imports a name with a dot, so no source goes before one.
+            shadowed: !python2 && is_importable(source) && self.rootfs.file_at(source).is_some(),
             malformed,
         }
     }
+}
+
+/// Whether the only dot in a file's name is that before its suffix: an import takes a dot for a package's.
+fn is_importable(source: &[u8]) -> bool {
+    let dots = path::file_name(source).iter().filter(|byte| **byte == b'.');
+    dots.count() == 1
 }
 
 fn unchecked(header: &Header, hash: Option<[u8; 8]>) -> Status {

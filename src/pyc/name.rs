@@ -52,7 +52,7 @@ impl fmt::Display for Level {
 /// The parts of a cache's file name, which are `module.cache_tag.opt-optimization.pyc`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CacheName<'a> {
-    /// The module's name, without a package: no dot is in it, and it may be empty.
+    /// The module's name, without a package. Files that are not imported by name may have dots in theirs.
     pub module: &'a [u8],
     /// The cache tag, such as `cpython-311`; see [`CpythonTag::parse`].
     pub cache_tag: &'a [u8],
@@ -80,32 +80,40 @@ impl CacheName<'_> {
 
 /// Takes apart the name of a file in `__pycache__`. None if no cache has such a name.
 ///
-/// It accepts what `importlib.util.source_from_cache` accepts (Lib/importlib/_bootstrap_external.py,
-/// alike from 3.5 to 3.14), and ends in `.pyc`: two dots, or three with an optimization part
-/// `opt-` and at least one alphanumeric character. So `a.b.cpython-311.pyc` is nobody's cache, nor
-/// is `a.cpython-311.pyc.139872`, the temporary file of a write that was killed.
+/// It reads the name from the right, as `importlib.util.cache_from_source` writes it
+/// (Lib/importlib/_bootstrap_external.py, alike from 3.5 to 3.14): `.pyc`, an optimization part `opt-` with
+/// at least one alphanumeric character or none, the cache tag, and the module. A module's name may hold
+/// dots: `gunicorn.conf.cpython-311.pyc` is what compileall writes, and the loader reads, for
+/// `gunicorn.conf.py`. `source_from_cache`, which only tools call, refuses such names.
+///
+/// `a.cpython-311.pyc.139872` is not a cache, but the temporary file of a write that was killed. No source
+/// has a cache without a module's name.
 ///
 /// Python asks `str.isalnum` of the optimization part. The nearest thing here is
 /// [`char::is_alphanumeric`], which differs for a few characters outside ASCII; a part that is not
 /// UTF-8 is never alphanumeric.
 pub fn parse_cache_name(file_name: &[u8]) -> Option<CacheName<'_>> {
-    let parts: Vec<&[u8]> = file_name.splitn(5, |&byte| byte == b'.').collect();
-    let (module, cache_tag, optimization) = match parts[..] {
-        [module, cache_tag, b"pyc"] => (module, cache_tag, &b""[..]),
-        [module, cache_tag, option, b"pyc"] => {
-            let optimization = option.strip_prefix(b"opt-")?;
-            if !is_alphanumeric(optimization) {
-                return None;
-            }
-            (module, cache_tag, optimization)
+    let stem = file_name.strip_suffix(b".pyc")?;
+    let (mut module, mut cache_tag) = split_last_dot(stem)?;
+    let mut optimization = &b""[..];
+    if let (Some(option), Some((head, tag))) =
+        (cache_tag.strip_prefix(b"opt-"), split_last_dot(module))
+    {
+        if !is_alphanumeric(option) {
+            return None;
         }
-        _ => return None,
-    };
-    Some(CacheName {
+        (module, cache_tag, optimization) = (head, tag, option);
+    }
+    (!module.is_empty()).then_some(CacheName {
         module,
         cache_tag,
         optimization,
     })
+}
+
+fn split_last_dot(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    let dot = name.iter().rposition(|byte| *byte == b'.')?;
+    Some((&name[..dot], &name[dot + 1..]))
 }
 
 fn is_alphanumeric(bytes: &[u8]) -> bool {
@@ -181,8 +189,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_accepted_where_source_from_cache_accepts_it() {
-        // The verdicts are those of importlib.util.source_from_cache in 3.6.15 and 3.13.0.
+    fn a_name_is_accepted_where_cache_from_source_makes_it() {
+        // The names are those that importlib.util.cache_from_source makes in 3.6.15, 3.9.18 and 3.13.0.
         let accepted = [
             ("a.cpython-39.pyc", ("a", "cpython-39", "")),
             ("a.cpython-39.opt-1.pyc", ("a", "cpython-39", "1")),
@@ -192,8 +200,30 @@ mod tests {
                 "a.cpython-39-pytest-7.pyc",
                 ("a", "cpython-39-pytest-7", ""),
             ),
-            (".cpython-39.pyc", ("", "cpython-39", "")),
+            (".a.cpython-39.pyc", (".a", "cpython-39", "")),
+            ("..cpython-39.pyc", (".", "cpython-39", "")),
+            ("x..cpython-39.pyc", ("x.", "cpython-39", "")),
+            (
+                "gunicorn.conf.cpython-39.pyc",
+                ("gunicorn.conf", "cpython-39", ""),
+            ),
+            ("a.b.c.cpython-39.opt-1.pyc", ("a.b.c", "cpython-39", "1")),
+            (
+                "foo.cpython-311.cpython-39.pyc",
+                ("foo.cpython-311", "cpython-39", ""),
+            ),
+            (
+                "foo.opt-1.cpython-39.opt-2.pyc",
+                ("foo.opt-1", "cpython-39", "2"),
+            ),
+            // Tags that no CPython has: `CpythonTag::parse` refuses them.
+            (
+                "a.cpython-39-pytest-7.1.pyc",
+                ("a.cpython-39-pytest-7", "1", ""),
+            ),
+            ("a.cpython-39.OPT-1.pyc", ("a.cpython-39", "OPT-1", "")),
             ("a..pyc", ("a", "", "")),
+            ("a.opt-1.pyc", ("a", "opt-1", "")),
         ];
         for (name, (module, tag, optimization)) in accepted {
             let expected = (module.to_owned(), tag.to_owned(), optimization.to_owned());
@@ -206,14 +236,12 @@ mod tests {
             "...",
             "a.pyc",
             "a",
-            "a.b.cpython-39.pyc",
-            "a.b.c.cpython-39.opt-1.pyc",
+            ".cpython-39.pyc",
+            ".cpython-39.opt-1.pyc",
             "a.cpython-39.opt-.pyc",
-            "a.cpython-39.OPT-1.pyc",
             "a.cpython-39.opt-1_.pyc",
             "a.cpython-39.opt-1.pyc.140",
             "a.cpython-39.pyc.140",
-            "a.cpython-39-pytest-7.1.pyc",
             // Python would name a source for these too, but they are not caches.
             "a.cpython-39.txt",
             "a.cpython-39.opt-1.pyo",
@@ -312,7 +340,7 @@ mod tests {
         }
 
         #[test]
-        fn a_name_taken_apart_is_put_together_the_same(name in "[a.]{0,3}[.](x|cpython-39)([.]opt-[012])?[.]pyc") {
+        fn a_name_taken_apart_is_put_together_the_same(name in "[a.]{0,3}[.](x|cpython-39|opt-1)([.]opt-[012])?[.]pyc") {
             if let Some(parsed) = parse_cache_name(name.as_bytes())
                 && let Some(level) = parsed.level()
             {

@@ -51,6 +51,38 @@ fn compiled_counts(done: &Minimized) -> (u64, u64) {
     (number("files"), number("failed"))
 }
 
+/// Trap 25: names with dots.
+#[test]
+fn modules_with_dots_in_their_names_are_compiled_as_compileall_compiles_them() {
+    let layer = library()
+        .file("app/gunicorn.conf.py", SOURCE)
+        .file("app/.py", SOURCE);
+    let done = compiled(&ImageBuilder::of([layer]), &["missing=compile"]);
+    let unpacked = done.unpacked();
+    assert!(unpacked.has("app/__pycache__/gunicorn.conf.cpython-311.pyc"));
+    // A file that is named `.py` is not a module.
+    assert!(!unpacked.has("app/__pycache__/.cpython-311.pyc"));
+    assert!(!unpacked.has("app/__pycache__/py.cpython-311.pyc"));
+}
+
+#[test]
+fn a_script_in_bin_is_compiled_only_if_it_has_a_cache_that_is_stale() {
+    let stale = py_compile(SOURCE, "/app/bin/tool.py", MTIME - 1);
+    let layer = library()
+        .file("app/bin/tool.py", SOURCE)
+        .file("app/bin/__pycache__/tool.cpython-311.pyc", stale)
+        .file("app/bin/other.py", SOURCE);
+    let done = compiled(
+        &ImageBuilder::of([layer]),
+        &["stale=compile", "missing=compile"],
+    );
+    let unpacked = done.unpacked();
+    let fresh = py_compile(SOURCE, "/app/bin/tool.py", MTIME);
+    let found = unpacked.read("app/bin/__pycache__/tool.cpython-311.pyc");
+    assert_eq!(found[..16], fresh[..16]);
+    assert!(!unpacked.has("app/bin/__pycache__/other.cpython-311.pyc"));
+}
+
 #[test]
 fn a_source_that_does_not_compile_is_reported_and_with_strict_an_error() {
     let layer = library()

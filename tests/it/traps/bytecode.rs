@@ -53,6 +53,73 @@ fn bytecode_outside_a_cache_directory_stays_whatever_its_name() {
     assert_untouched(&before, &after, &[&caches[0], &caches[1], &caches[2]], &[]);
 }
 
+/// Trap 25: names with dots.
+#[test]
+fn caches_of_modules_with_dots_in_their_names_are_caches_like_all_others() {
+    let names = [
+        "gunicorn.conf",
+        "local.settings",
+        "a.b.c",
+        "odd.cpython-311",
+        "odd.opt-1",
+        ".hidden",
+    ];
+    let layer = names
+        .iter()
+        .fold(LayerBuilder::new().stdlib(STDLIB), |layer, name| {
+            layer.module_of_three("app", name)
+        });
+    let layer = layer
+        .module_of_three(STDLIB, "__phello__.foo")
+        .file(&cache_path("app", "gone.conf", 0), cache_39(0, 0, b"gone"))
+        .file("app/old.conf.py", "# old\n")
+        .file(&cache_path("app", "old.conf", 0), cache_39(1, 6, b"old"))
+        .file(
+            "app/__pycache__/.cpython-39.pyc",
+            cache_39(0, 0, b"nobody's"),
+        )
+        .file(
+            "app/__pycache__/test.cpython-39-pytest-7.4.3.pyc",
+            "pytest's",
+        );
+    let image = ImageBuilder::of([layer]);
+    let (orphan, stale) = (
+        cache_path("app", "gone.conf", 0),
+        cache_path("app", "old.conf", 0),
+    );
+    let expected = [
+        ("orphan".to_owned(), orphan.clone(), 1),
+        ("stale".to_owned(), stale.clone(), 1),
+    ];
+    assert_eq!(findings(&image), expected);
+    let level = |level: &str| inspected(&image)["layers"][0]["levels"][level]["files"].clone();
+    assert_eq!([level("0"), level("1"), level("2")], [9, 7, 7]);
+    let done = minimized(&image, &[]);
+    let caches = names.iter().map(|name| ("app", *name));
+    let caches = caches.chain([(STDLIB, "__phello__.foo")]);
+    let dropped =
+        caches.flat_map(|(directory, name)| [1, 2].map(|it| cache_path(directory, name, it)));
+    let dropped: Vec<String> = dropped.chain([orphan, stale]).collect();
+    let dropped: Vec<&str> = dropped.iter().map(String::as_str).collect();
+    let (before, after) = (done.before.layer_tar(0), done.after.layer_tar(0));
+    assert_untouched(&before, &after, &dropped, &[]);
+}
+
+/// Trap 25: `import` takes a dot for a package's, but `python gunicorn.conf.pyc` runs the file.
+#[test]
+fn bytecode_with_dots_in_its_name_in_place_of_a_source_is_sourceless_and_shadowed_by_nothing() {
+    let layer = LayerBuilder::new()
+        .stdlib(STDLIB)
+        .file("app/gunicorn.conf.py", "# conf\n")
+        .file("app/gunicorn.conf.pyc", cache_39(0, 0, b"run by its path"));
+    let image = ImageBuilder::of([layer]);
+    let report = inspected(&image);
+    let trees = report["trees"].as_array().unwrap();
+    let app = trees.iter().find(|tree| tree["path"] == "app").unwrap();
+    assert_eq!(app["sourceless"]["files"], 1);
+    assert_eq!(findings(&image), []);
+}
+
 fn with_magics(most: u16, one: u16) -> ImageBuilder {
     let mut layer = LayerBuilder::new().stdlib(STDLIB);
     for (name, magic) in [("a", most), ("b", most), ("c", most), ("odd", one)] {
