@@ -42,6 +42,9 @@ impl Expected<'_> {
             (Some(old), None) => (self.wanted(old) == Wanted::Kept)
                 .then(|| format!("is gone, though the profile keeps {}", level_text(old))),
             (Some(old), Some(new)) => match self.wanted(old) {
+                Wanted::Gone(_) if !is_same && new.status == Status::Fresh => Some(
+                    "was replaced by a fresh cache, though the profile compiles none".to_owned(),
+                ),
                 Wanted::Gone(why) => Some(format!("is still there, {why}")),
                 Wanted::Replaced if is_same => Some(
                     "is as it was, though the profile keeps none that Python would not use"

@@ -8,7 +8,7 @@ use super::MinimizeOptions;
 use super::planned::Planned;
 use crate::oci::layer_writer::WrittenLayer;
 use crate::pipeline::summary::{self, path_text};
-use crate::plan::{Action, LayerPlan, Step};
+use crate::plan::{Action, LayerPlan, Reason, Step};
 use crate::report::model::{
     CompileFailure, Compiled, Count, ImageSize, LayerAction, LayerSize, Levels, MinimizeImage,
     MinimizeLayer, StepRow,
@@ -157,7 +157,8 @@ impl Planned<'_> {
             })
     }
 
-    /// Caches that go, and the data that goes with them: not what a surviving link takes over.
+    /// Caches that go, and the data that goes with them: not what a surviving link takes over. A whiteout of a
+    /// cache has a cache's name and is not one.
     fn removed(&self) -> Count {
         let mut count = Count::default();
         let mut moved = 0;
@@ -166,6 +167,7 @@ impl Planned<'_> {
             match step.action {
                 Action::Drop
                     if matches!(member.kind, Kind::File | Kind::Hardlink)
+                        && step.reason != Reason::UselessWhiteout
                         && step.path.ends_with(b".pyc") =>
                 {
                     count.files += 1;

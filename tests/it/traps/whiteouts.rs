@@ -32,6 +32,19 @@ fn a_whiteout_of_a_stripped_cache_goes_with_it() {
     assert!(!done.unpacked().has(&cache()));
 }
 
+/// Trap 12: a whiteout has a cache's name, and is not a cache.
+#[test]
+fn a_useless_whiteout_does_not_count_as_a_removed_cache() {
+    let upper = LayerBuilder::new()
+        .whiteout(&cache())
+        .file("etc/upper", "u");
+    let lower = base().cache(STDLIB, "m", 2, SOURCE, "visible");
+    let done = minimized(&ImageBuilder::of([lower, upper]), &[]);
+    let image = done.image();
+    assert_eq!(image["reasons"]["useless whiteout"], 1);
+    assert_eq!(image["removed"]["files"], 2, "{}", image["removed"]);
+}
+
 /// Trap 12: a whiteout that still deletes something stays.
 #[test]
 fn a_whiteout_of_a_directory_with_more_than_caches_stays() {

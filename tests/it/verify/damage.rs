@@ -599,6 +599,23 @@ fn every_damage_to_a_document_is_named() {
     refuses(to_documents());
 }
 
+/// The cache that is there is fresh: the profile did not ask for it, and that is what is said.
+#[test]
+fn a_stale_cache_that_a_fresh_one_replaced_is_not_called_stale() {
+    let mut before = Image::sound();
+    before.entry(&library_cache("two", 0)).data = cache_39(1, SOURCE.len() as u32, b"old");
+    let output = verified(
+        &before,
+        &Image::without_level_1(),
+        &["--profile", "default", "--format", "json"],
+    );
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    let differences = output.json()["images"][0]["differences"].clone();
+    let what = "was replaced by a fresh cache, though the profile compiles none";
+    let expected = json!([{"part": "rootfs", "path": library_cache("two", 0), "what": what}]);
+    assert_eq!(differences, expected);
+}
+
 #[test]
 fn a_platform_that_is_lost_is_a_difference() {
     let mut after = Image::without_level_1();
