@@ -236,7 +236,12 @@ impl Work<'_> {
             module: module.clone(),
             count: *repeats,
         };
-        let (rows, ratio) = self.rows(&workspace, &reload, running)?;
+        let import = (!imports.is_empty()).then(|| Task::Import(imports.clone()));
+        // A module that cannot be imported fails here, before measuring takes its time.
+        for task in import.iter().chain([&reload]) {
+            workspace.add_caches(self.sandbox(), task, running.service, self.options.jobs)?;
+        }
+        let (rows, ratio) = self.rows(&workspace, &reload)?;
         let path = path_text(&tree.path);
         report.trees.push(BenchTree {
             path: path.clone(),
@@ -249,11 +254,10 @@ impl Work<'_> {
             rows,
             ratio,
         });
-        if imports.is_empty() {
+        let Some(import) = import else {
             return Ok(());
-        }
-        let import = Task::Import(imports.clone());
-        let (rows, ratio) = self.rows(&workspace, &import, running)?;
+        };
+        let (rows, ratio) = self.rows(&workspace, &import)?;
         report.imports.push(BenchImports {
             path,
             python: running.row.python.clone(),
@@ -265,19 +269,20 @@ impl Work<'_> {
         Ok(())
     }
 
+    fn sandbox(&self) -> Sandbox<'_> {
+        Sandbox {
+            helper: &self.bench.helper,
+            mode: self.bench.sandbox,
+        }
+    }
+
     /// Every level with and without caches, and how many times as long level 0 takes without them. The rows
     /// take turns, so that a machine that becomes slower does so for all.
     fn rows(
         &self,
         workspace: &Workspace,
         task: &Task,
-        running: &Running<'_>,
     ) -> Result<(Vec<BenchRow>, f64), BenchError> {
-        let sandbox = Sandbox {
-            helper: &self.bench.helper,
-            mode: self.bench.sandbox,
-        };
-        workspace.add_caches(sandbox, task, running.service, self.options.jobs)?;
         let kinds: Vec<(Level, bool)> = [true, false]
             .into_iter()
             .flat_map(|is_cached| Level::ALL.map(|level| (level, is_cached)))
@@ -288,7 +293,7 @@ impl Work<'_> {
         observer.begin(Phase::Measuring, runs, 0);
         for _ in 0..self.bench.rounds {
             for ((level, is_cached), samples) in kinds.iter().zip(&mut samples) {
-                samples.push(workspace.measure(sandbox, task, *level, *is_cached)?);
+                samples.push(workspace.measure(self.sandbox(), task, *level, *is_cached)?);
                 observer.item_done();
             }
         }
