@@ -7,7 +7,7 @@ use super::super::support::engines::{Docker, Podman, skopeo_copy};
 use super::super::support::layout::Layout;
 use super::super::support::registry::Registry;
 use super::super::support::tools::{run, tool, tool_command};
-use super::{ORDINARY, sample, splices, written};
+use super::{sample, splices, written};
 
 /// An image whose only layer is the sample, uncompressed.
 fn plain_image(directory: &Path) -> String {
@@ -25,7 +25,7 @@ fn assert_is_spliced(layout: &Path) {
     let descriptor = &layout.manifest()["layers"][0];
     let blob = layout.blob(descriptor);
     assert_eq!(blob[..2], [0x1f, 0x8b], "{descriptor}");
-    splices(&blob, sample(), ORDINARY);
+    splices(&blob, sample());
 }
 
 #[test]
@@ -92,5 +92,5 @@ fn streams_of_docker_are_spliced() {
     docker.docker(&["push", "--quiet", &name]).success();
     let blobs = registry.blobs();
     let layer = blobs.iter().max_by_key(|blob| blob.len()).unwrap();
-    splices(layer, sample(), ORDINARY);
+    splices(layer, sample());
 }

@@ -1,17 +1,10 @@
 //! What the producers compress, and random edits of it.
 
-use std::fs::File;
-use std::io::Read;
-use std::ops::Range;
-use std::path::Path;
 use std::sync::OnceLock;
 
-use flate2::read::MultiGzDecoder;
 use pycull::deflate::Kept;
 
 use super::super::support::builder::LayerBuilder;
-use super::super::support::layout::Layout;
-use super::super::support::tools::real_image;
 
 /// Random numbers, the same on every run.
 pub struct Random(u64);
@@ -37,57 +30,91 @@ impl Random {
     }
 }
 
-/// A tar stream of Python's sources and caches, shared objects, noise and zeros.
+/// A tar stream of what resembles Python's sources and caches, shared objects, noise and zeros.
 pub fn sample() -> &'static [u8] {
     static SAMPLE: OnceLock<Vec<u8>> = OnceLock::new();
     SAMPLE.get_or_init(|| {
-        let layout = Layout::new(real_image("py3.11"));
         let mut random = Random::new("sample");
-        let layers = layout.manifest()["layers"].as_array().unwrap().clone();
-        let files = first_megabytes(&layout, &layers[1]["digest"]);
-        let programs = first_megabytes(&layout, &layers[0]["digest"]);
+        let names: Vec<String> = (0..3000).map(|_| random.name()).collect();
         let mut layer = LayerBuilder::new();
-        let texts = members(&files, 0..1_200_000);
-        let binaries = members(&programs, 1_000_000..1_600_000);
-        for (number, bytes) in texts.into_iter().chain(binaries).enumerate() {
-            layer = layer.file(&format!("sample/{number}"), bytes);
+        for number in 0..60 {
+            let length = 2_000 + random.below(30_000);
+            let source = random.source(&names, length);
+            layer = layer.file(&format!("sample/{number}.py"), source);
+            let cache = random.cache(&names, length / 2);
+            layer = layer.file(&format!("sample/__pycache__/{number}.pyc"), cache);
         }
+        layer = layer.file("sample/program", random.machine_code(600_000));
         layer = layer.file("sample/noise", random.bytes(150_000));
         layer.file("sample/zeros", vec![0; 150_000]).build()
     })
 }
 
-/// The start of a layer's stream.
-fn first_megabytes(layout: &Layout, digest: &serde_json::Value) -> Vec<u8> {
-    let digest = digest.as_str().unwrap().replace(':', "/");
-    let blob = File::open(layout.0.join("blobs").join(Path::new(&digest))).unwrap();
-    let mut bytes = Vec::new();
-    let mut stream = MultiGzDecoder::new(blob).take(2 << 20);
-    stream.read_to_end(&mut bytes).unwrap();
-    bytes
-}
-
-/// The contents of the files that lie whole in a part of a stream.
-fn members(tar: &[u8], part: Range<usize>) -> Vec<&[u8]> {
-    let mut at = 0;
-    let mut found = Vec::new();
-    while at + 512 < part.end {
-        let size = std::str::from_utf8(&tar[at + 124..at + 135]).unwrap();
-        let size = usize::from_str_radix(size.trim_matches(['\0', ' ']), 8).unwrap();
-        let content = at + 512..at + 512 + size;
-        if content.end > part.end {
-            break;
-        }
-        if at >= part.start && size > 0 {
-            found.push(&tar[content.clone()]);
-        }
-        at = content.end.next_multiple_of(512);
+impl Random {
+    /// A number below `end`; small ones are much more likely.
+    fn small(&mut self, end: usize) -> usize {
+        let bound = 1 + self.below(end);
+        let bound = 1 + self.below(bound);
+        self.below(bound)
     }
-    assert!(
-        at > part.start,
-        "the image's layers are smaller than was thought"
-    );
-    found
+
+    fn name(&mut self) -> String {
+        const SYLLABLES: [&str; 16] = [
+            "re", "get", "_", "name", "in", "path", "er", "to", "s", "val", "_is", "at", "ex",
+            "on", "id", "list",
+        ];
+        let count = 1 + self.below(4);
+        (0..count).map(|_| SYLLABLES[self.below(16)]).collect()
+    }
+
+    /// Lines of code and comments.
+    fn source(&mut self, names: &[String], length: usize) -> Vec<u8> {
+        let mut text = String::with_capacity(length + 200);
+        while text.len() < length {
+            let mut name = || &*names[self.small(names.len())];
+            let (one, two, three) = (name(), name(), name());
+            let line = match self.below(8) {
+                0 => format!("\n\ndef {one}(self, {two}, {three}=None):\n"),
+                1 => format!("    # {one} {two} the {three} of {one}\n"),
+                2 => format!("    if {one} is not None and {two}.{three}:\n"),
+                3 => format!("        return self.{one}({two}, {})\n", self.below(1000)),
+                4 => format!("        raise ValueError(\"{one} {two}: {{!r}}\".format({three}))\n"),
+                5 => format!("    for {one} in {two}:\n        self.{three}.append({one})\n"),
+                _ => format!("        {one} = {two}[{three}]\n"),
+            };
+            text.push_str(&line);
+        }
+        text.into_bytes()
+    }
+
+    /// Instructions of few kinds, then names with their lengths.
+    fn cache(&mut self, names: &[String], length: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(length + 200);
+        while bytes.len() < length {
+            for _ in 0..20 + self.below(200) {
+                bytes.extend([100 + self.small(60) as u8, self.small(256) as u8]);
+            }
+            for _ in 0..self.below(30) {
+                let name = &names[self.small(names.len())];
+                bytes.extend([0xda, name.len() as u8]);
+                bytes.extend(name.as_bytes());
+            }
+        }
+        bytes
+    }
+
+    /// Few instructions with many operands.
+    fn machine_code(&mut self, length: usize) -> Vec<u8> {
+        let operations = self.bytes(600);
+        let mut bytes = Vec::with_capacity(length + 8);
+        while bytes.len() < length {
+            let operation = 3 * self.small(200);
+            bytes.extend(&operations[operation..operation + 3]);
+            let operand = self.bytes(self.0 as usize % 4);
+            bytes.extend(operand);
+        }
+        bytes
+    }
 }
 
 /// A stream with random edits.
