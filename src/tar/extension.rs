@@ -16,6 +16,10 @@ pub(super) struct Extensions {
     pub(super) sparse_size: Option<u64>,
     /// `GNU.sparse.name`, the real name where `path` holds an invented one.
     pub(super) sparse_name: Option<Vec<u8>>,
+    /// A GNU long name. Go's reader prefers it to a pax record, whichever comes first.
+    pub(super) gnu_path: Option<Vec<u8>>,
+    /// A GNU long link target, with the same precedence.
+    pub(super) gnu_link: Option<Vec<u8>>,
 }
 
 const XATTR_PREFIX: &[u8] = b"SCHILY.xattr.";
@@ -60,11 +64,17 @@ impl Extensions {
             .iter()
             .position(|byte| *byte == 0)
             .unwrap_or(payload.len());
-        let value = Some(payload[..end].to_vec());
+        let value = text(&payload[..end]);
         match flag {
-            b'L' => self.path = value,
-            _ => self.link = value,
+            b'L' => self.gnu_path = value,
+            _ => self.gnu_link = value,
         }
+    }
+
+    /// Lets GNU long names take the place of pax records once all extension headers are read.
+    pub(super) fn settle(&mut self) {
+        self.path = self.gnu_path.take().or(self.path.take());
+        self.link = self.gnu_link.take().or(self.link.take());
     }
 }
 

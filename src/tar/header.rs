@@ -142,24 +142,10 @@ pub fn size_field(raw: &[u8]) -> u64 {
         .unwrap_or(0)
 }
 
-/// The headers of a member that is as `raw` says, but named `path`.
-///
-/// `raw` is a member's headers as [`super::Reader::raw_headers`] gives them.
-///
-/// # Errors
-/// [`HeaderError::Extensions`] where `raw` is not whole headers.
-pub fn rename(raw: &[u8], path: &[u8]) -> Result<Vec<u8>, HeaderError> {
-    derive(
-        raw,
-        &Change {
-            path: Some(path),
-            link: None,
-        },
-    )
-}
-
 /// The headers of a hardlink to `target`, otherwise as `raw` says. Its size is 0: engines refuse
 /// to push a layer where it is not.
+///
+/// `raw` is a member's headers as [`super::Reader::raw_headers`] gives them.
 ///
 /// # Errors
 /// [`HeaderError::Extensions`] where `raw` is not whole headers.
@@ -169,6 +155,38 @@ pub fn hardlink_to(raw: &[u8], target: &[u8]) -> Result<Vec<u8>, HeaderError> {
         &Change {
             path: None,
             link: Some(target),
+            metadata: None,
+        },
+    )
+}
+
+/// The headers of a regular file that takes over the data of `file`, but has the path and the metadata that the
+/// hardlink with the headers `link` has: mode, owner, times, and its extended attributes beside those of `file`.
+/// Go's readers apply the header of a link to the file that it names.
+///
+/// # Errors
+/// [`HeaderError::Extensions`] where either is not whole headers.
+pub fn heir(file: &[u8], link: &[u8], path: &[u8]) -> Result<Vec<u8>, HeaderError> {
+    let (extensions, main) = split_headers(link)?;
+    let block = main.first_chunk().ok_or(HeaderError::Extensions)?;
+    let mut own = Vec::new();
+    for (header, payload) in extensions {
+        if header[TYPE_FIELD] == b'x' {
+            for record in records(payload) {
+                own.push(record.map_err(|_| HeaderError::Extensions)?);
+            }
+        }
+    }
+    let metadata = Metadata {
+        block,
+        records: own,
+    };
+    derive(
+        file,
+        &Change {
+            path: Some(path),
+            link: None,
+            metadata: Some(metadata),
         },
     )
 }
@@ -176,6 +194,72 @@ pub fn hardlink_to(raw: &[u8], target: &[u8]) -> Result<Vec<u8>, HeaderError> {
 struct Change<'a> {
     path: Option<&'a [u8]>,
     link: Option<&'a [u8]>,
+    metadata: Option<Metadata<'a>>,
+}
+
+/// The header of another member, and its pax records.
+struct Metadata<'a> {
+    block: &'a [u8; 512],
+    records: Vec<(&'a [u8], &'a [u8])>,
+}
+
+impl Metadata<'_> {
+    /// Records that say the same as header fields: without them the fields count.
+    const OF_FIELDS: [&'static [u8]; 7] = [
+        b"mtime", b"atime", b"ctime", b"uid", b"gid", b"uname", b"gname",
+    ];
+
+    /// The fields for mode, owner and group; for the time; for the names of owner and group.
+    const FIELDS: [std::ops::Range<usize>; 3] = [100..124, 136..148, 265..329];
+
+    /// Whether the record is about the file, not about how an archive stores it.
+    fn is_metadata(key: &[u8]) -> bool {
+        let is_stored = matches!(key, b"path" | b"linkpath" | b"size" | b"hdrcharset");
+        !is_stored && !key.starts_with(b"GNU.sparse.")
+    }
+
+    fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        let mut last_first = self.records.iter().rev();
+        let found = last_first.find(|(own, _)| *own == key)?;
+        Some(found.1)
+    }
+
+    /// What becomes of another member's record.
+    fn instead_of<'a>(&'a self, key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
+        if !Self::is_metadata(key) {
+            return Some(value);
+        }
+        let other = (!Self::OF_FIELDS.contains(&key)).then_some(value);
+        self.get(key).or(other)
+    }
+
+    /// Adds the records whose keys `pax` does not have.
+    fn add_records(&self, pax: &mut Vec<u8>) -> Result<(), HeaderError> {
+        let old = std::mem::take(pax);
+        let mut keys = Vec::new();
+        for record in records(&old) {
+            keys.push(record.map_err(|_| HeaderError::Extensions)?.0);
+        }
+        pax.extend_from_slice(&old);
+        for (key, _) in &self.records {
+            if Self::is_metadata(key) && !keys.contains(key) {
+                keys.push(key);
+                write_record(pax, key, self.get(key).unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
+    fn set_fields(&self, block: &mut [u8; 512]) {
+        let has_names = |block: &[u8; 512]| block[257..].starts_with(b"ustar");
+        let fields = match has_names(self.block) && has_names(block) {
+            true => &Self::FIELDS[..],
+            false => &Self::FIELDS[..2],
+        };
+        for field in fields {
+            block[field.clone()].copy_from_slice(&self.block[field.clone()]);
+        }
+    }
 }
 
 /// Bytes of the header fields for a name and for a link's target.
@@ -208,6 +292,10 @@ fn derive(raw: &[u8], change: &Change<'_>) -> Result<Vec<u8>, HeaderError> {
                 output.resize(output.len().next_multiple_of(BLOCK as usize), 0);
             }
         }
+    }
+    if let Some(metadata) = &change.metadata {
+        metadata.add_records(&mut pax)?;
+        metadata.set_fields(&mut block);
     }
     if let Some(path) = change.path {
         set_name(&mut block, NAME_FIELD, path, b"path", &mut pax);
@@ -264,7 +352,11 @@ fn copy_records(payload: &[u8], change: &Change<'_>, pax: &mut Vec<u8>) -> Resul
             b"linkpath" | b"size" => change.link.is_some(),
             _ => false,
         };
-        if !gone {
+        let value = match &change.metadata {
+            Some(metadata) => metadata.instead_of(key, value),
+            None => Some(value),
+        };
+        if let Some(value) = value.filter(|_| !gone) {
             write_record(pax, key, value);
         }
     }

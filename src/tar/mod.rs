@@ -7,7 +7,7 @@ pub mod member;
 pub mod new_member;
 pub mod reader;
 
-pub use header::{HeaderError, hardlink_to, has_valid_checksum, rename, size_field};
+pub use header::{HeaderError, hardlink_to, has_valid_checksum, heir, size_field};
 pub use member::{Kind, Member, Timestamp, Xattr};
 pub use new_member::{NewKind, NewMember, new_headers};
 pub use reader::{Reader, TarError};

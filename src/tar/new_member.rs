@@ -26,6 +26,22 @@ pub struct NewMember {
     pub xattrs: Vec<Xattr>,
 }
 
+impl NewMember {
+    /// A directory as engines make it where a member's path implies it. Engines give it the time of extraction;
+    /// here it has none, so that no output depends on the clock.
+    pub fn implied_directory(path: &[u8]) -> Self {
+        Self {
+            path: path.to_vec(),
+            kind: NewKind::Directory,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            mtime: Timestamp::default(),
+            xattrs: Vec::new(),
+        }
+    }
+}
+
 /// What a new member is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NewKind {

@@ -136,8 +136,9 @@ impl<R: Read> Reader<R> {
         offset: u64,
         at: u64,
         block: &[u8; 512],
-        extensions: Extensions,
+        mut extensions: Extensions,
     ) -> Result<Member, TarError> {
+        extensions.settle();
         let in_header = |source| TarError::Header { offset: at, source };
         let longest = [&extensions.path, &extensions.link, &extensions.sparse_name];
         let longest = longest.into_iter().flatten().map(Vec::len).max();
@@ -344,7 +345,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tar::{hardlink_to, rename};
+    use crate::tar::{hardlink_to, heir};
 
     fn header(name: &str, kind: tar::EntryType, size: u64) -> tar::Header {
         let mut header = tar::Header::new_ustar();
@@ -465,6 +466,49 @@ mod tests {
     }
 
     #[test]
+    fn a_gnu_long_name_wins_over_a_pax_path_on_either_side() {
+        let long = format!("{}/name", "d".repeat(120));
+        let gnu = (
+            header("././@LongLink", tar::EntryType::GNULongName, 126),
+            [long.as_bytes(), b"\0"].concat(),
+        );
+        let path = pax(b"9 path=b\n");
+        let own = (regular("a", 0), &b""[..]);
+        let gnu = (gnu.0, &*gnu.1);
+        for extensions in [[gnu.clone(), path.clone()], [path, gnu]] {
+            let bytes = archive(&[&extensions[..], std::slice::from_ref(&own)].concat());
+            assert_eq!(members(&bytes).unwrap().0[0].path_lossy(), long);
+        }
+    }
+
+    #[test]
+    fn an_heir_has_its_own_metadata_and_the_data_of_the_file() {
+        let mut link = header("b", tar::EntryType::Link, 0);
+        link.set_link_name("a").unwrap();
+        link.set_mode(0o600);
+        link.set_uid(7);
+        link.set_mtime(5);
+        link.set_cksum();
+        let files =
+            b"19 mtime=160000.25\n27 SCHILY.xattr.user.a=abc\n28 SCHILY.xattr.user.b=abcd\n";
+        let links = b"26 SCHILY.xattr.user.b=xy\n11 uname=u\n26 SCHILY.xattr.user.c=de\n";
+        let raw = |records: &[u8], header: tar::Header, data: &[u8]| {
+            let bytes = archive(&[pax(records), (header, data)]);
+            let mut reader = Reader::new(&bytes[..]);
+            reader.next_member().unwrap();
+            reader.raw_headers().to_vec()
+        };
+        let file = raw(files, regular("a", 3), b"abc");
+        let link = raw(links, link, b"");
+        let new = [&*heir(&file, &link, b"b").unwrap(), &[0; 512]].concat();
+        let new = members(&new).unwrap().0.remove(0);
+        assert_eq!((&*new.path, new.kind, new.size), (&b"b"[..], Kind::File, 3));
+        assert_eq!((new.mode, new.uid, new.mtime.seconds), (0o600, 7, 5));
+        let values: Vec<_> = new.xattrs.iter().map(|xattr| &*xattr.value).collect();
+        assert_eq!(values, [&b"abc"[..], b"xy", b"de"]);
+    }
+
+    #[test]
     fn derived_headers_keep_what_they_do_not_change() {
         let long = format!("{}/name", "d".repeat(120));
         let records = b"30 SCHILY.xattr.user.a=abcdef\n30 mtime=1600000000.123456789\n";
@@ -475,7 +519,7 @@ mod tests {
         for name in ["b", &long, "caf\u{e9}"] {
             let new = members(
                 &[
-                    rename(&raw, name.as_bytes()).unwrap(),
+                    heir(&raw, &raw, name.as_bytes()).unwrap(),
                     b"abc".to_vec(),
                     vec![0; 509],
                 ]
