@@ -240,10 +240,13 @@ pub fn assemble_image(
 /// # Errors
 /// A sentence on what is wrong with them.
 pub fn diff_ids(config: &Value) -> Result<Vec<Digest>, String> {
-    let list = config
-        .pointer("/rootfs/diff_ids")
-        .and_then(Value::as_array)
-        .ok_or("it has no rootfs.diff_ids")?;
+    let list = match config.pointer("/rootfs/diff_ids") {
+        Some(Value::Array(list)) => &list[..],
+        // What Go writes for an empty list.
+        Some(Value::Null) => &[],
+        Some(_) => return Err("rootfs.diff_ids is not a list".to_owned()),
+        None => return Err("it has no rootfs.diff_ids".to_owned()),
+    };
     list.iter()
         .map(|value| {
             let text = value
@@ -306,10 +309,12 @@ pub fn typed_descriptor(value: &Value) -> Result<Descriptor, ImageError> {
 }
 
 pub(super) fn descriptors(document: &Value, key: &str) -> Result<Vec<Descriptor>, String> {
-    let list = document
-        .get(key)
-        .and_then(Value::as_array)
-        .map_or(&[][..], Vec::as_slice);
+    let list = match document.get(key) {
+        Some(Value::Array(list)) => &list[..],
+        // What Go writes for an empty list.
+        Some(Value::Null) | None => &[],
+        Some(_) => return Err(format!("{key} is not a list")),
+    };
     list.iter()
         .map(|value| typed_descriptor(value).map_err(|error| error.to_string()))
         .collect()
