@@ -35,7 +35,7 @@ pub struct NewDocuments {
     pub config: NewDocument,
     /// The manifest.
     pub manifest: NewDocument,
-    /// Whether the config's history did not match its layers, and was left as it is.
+    /// Whether the config's history has not as many entries about layers as there are layers.
     pub history_is_misaligned: bool,
 }
 
@@ -165,8 +165,9 @@ fn edit_diff_ids(config: &mut Value, outcomes: &[LayerOutcome]) {
     });
 }
 
-/// Marks the entries of dropped layers as empty, so that layers and the other entries stay
-/// aligned (image-spec config.md, "history"). `false` where they were not aligned before.
+/// Marks the entries of dropped layers as empty, so that each other entry stays with its layer (image-spec
+/// config.md, "history"). Readers count from the lowest layer: a history that is too short or too long is about the
+/// first layers. `false` where there are not as many entries as layers.
 fn edit_history(config: &mut Value, outcomes: &[LayerOutcome]) -> bool {
     let Some(history) = config.get_mut("history").and_then(Value::as_array_mut) else {
         return true;
@@ -175,15 +176,13 @@ fn edit_history(config: &mut Value, outcomes: &[LayerOutcome]) -> bool {
         .iter_mut()
         .filter(|entry| !is_empty_layer(entry))
         .collect();
-    if entries.len() != outcomes.len() {
-        return false;
-    }
+    let is_aligned = entries.len() == outcomes.len();
     for (entry, outcome) in entries.into_iter().zip(outcomes) {
         if let (LayerOutcome::Dropped, Some(fields)) = (outcome, entry.as_object_mut()) {
             fields.insert("empty_layer".to_owned(), json!(true));
         }
     }
-    true
+    is_aligned
 }
 
 /// Names one more layer in the manifest, the config, and where that is about layers the history.
@@ -339,9 +338,11 @@ mod tests {
     }
 
     #[test]
-    fn a_history_that_does_not_match_is_left_as_it_is() {
+    fn a_history_that_does_not_match_keeps_each_entry_with_its_layer() {
         let mut image = image();
         image.config["history"].as_array_mut().unwrap().pop();
+        let mut expected = image.config["history"].clone();
+        expected[1]["empty_layer"] = json!(true);
         let documents = rewrite_documents(
             &image,
             &[
@@ -352,10 +353,7 @@ mod tests {
             None,
         );
         assert!(documents.history_is_misaligned);
-        assert_eq!(
-            parsed(&documents.config)["history"],
-            image.config["history"]
-        );
+        assert_eq!(parsed(&documents.config)["history"], expected);
     }
 
     #[test]

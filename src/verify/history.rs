@@ -21,21 +21,17 @@ pub(super) fn compare(before: &Image, after: &Image, differences: &mut Vec<Diffe
             "/history",
             "only one of the images has one".to_owned(),
         ));
-    } else if were_aligned {
-        compare_entries(&old, &new, differences);
-        compare_counts(after, &new, differences);
-    } else if old != new {
-        let what = "differs, though it was not about the layers".to_owned();
-        differences.push(difference("/history", what));
+    } else {
+        compare_entries(&old, &new, were_aligned, differences);
+        if were_aligned {
+            compare_counts(after, &new, differences);
+        }
     }
     // Where the histories differ, which layer is which is not known.
     if differences.len() > found {
         return;
     }
-    let pairs = match were_aligned && !old.is_empty() {
-        true => pairs_by_history(&old, &new),
-        false => pairs_by_place(before, after),
-    };
+    let pairs = pairs((before, &old), (after, &new));
     for (index, other) in &pairs {
         compare_layer((before, *index), (after, *other), differences);
     }
@@ -63,7 +59,12 @@ fn layers_of(history: &[&Value]) -> impl Iterator<Item = usize> {
         .map(|(place, _)| place)
 }
 
-fn compare_entries(before: &[&Value], after: &[&Value], differences: &mut Vec<Difference>) {
+fn compare_entries(
+    before: &[&Value],
+    after: &[&Value],
+    were_aligned: bool,
+    differences: &mut Vec<Difference>,
+) {
     for (place, old) in before.iter().enumerate() {
         let what = match after.get(place) {
             Some(new) if old == new || **new == marked_empty(old) => continue,
@@ -73,7 +74,7 @@ fn compare_entries(before: &[&Value], after: &[&Value], differences: &mut Vec<Di
         differences.push(difference(&format!("/history/{place}"), what.to_owned()));
     }
     for (place, new) in after.iter().enumerate().skip(before.len()) {
-        if is_empty_layer(new) {
+        if is_empty_layer(new) || !were_aligned {
             let what = "is new, but about no layer".to_owned();
             differences.push(difference(&format!("/history/{place}"), what));
         }
@@ -96,22 +97,37 @@ fn compare_counts(after: &Image, history: &[&Value], differences: &mut Vec<Diffe
     }
 }
 
-/// Layers before and after that have the same entry.
-fn pairs_by_history(before: &[&Value], after: &[&Value]) -> Vec<(usize, usize)> {
-    let new: Vec<usize> = layers_of(after).collect();
-    let old = layers_of(before).enumerate();
-    old.filter_map(|(index, place)| Some((index, new.binary_search(&place).ok()?)))
-        .collect()
-}
+/// An image with its history.
+type WithHistory<'a> = (&'a Image, &'a [&'a Value]);
 
-/// The same without a history, as far as it can be told: not where layers were dropped.
-fn pairs_by_place(before: &Image, after: &Image) -> Vec<(usize, usize)> {
-    match before.layers.len() <= after.layers.len() {
-        true => (0..before.layers.len())
-            .map(|index| (index, index))
-            .collect(),
-        false => Vec::new(),
+/// Layers before and after that are the same layer. Entries are about the lowest layers. The layers above follow each
+/// other; if some of those were dropped, only the ones that did not change are known.
+fn pairs(before: WithHistory<'_>, after: WithHistory<'_>) -> Vec<(usize, usize)> {
+    let new: Vec<usize> = layers_of(after.1).collect();
+    let old: Vec<usize> = layers_of(before.1).take(before.0.layers.len()).collect();
+    let with_entry = old.iter().enumerate();
+    let mut pairs: Vec<(usize, usize)> = with_entry
+        .filter_map(|(index, place)| Some((index, new.binary_search(place).ok()?)))
+        .collect();
+    let rest = (
+        old.len()..before.0.layers.len(),
+        pairs.len()..after.0.layers.len(),
+    );
+    if rest.0.len() <= rest.1.len() {
+        pairs.extend(rest.0.zip(rest.1));
+    } else {
+        let mut next = rest.0.start;
+        for other in rest.1 {
+            let is_same =
+                |index: &usize| before.0.layers[*index].diff_id == after.0.layers[other].diff_id;
+            if let Some(index) = (next..rest.0.end).find(is_same) {
+                pairs.push((index, other));
+                next = index + 1;
+            }
+        }
     }
+    pairs.retain(|(_, other)| *other < after.0.layers.len());
+    pairs
 }
 
 /// A layer that stayed must be where the history says.

@@ -82,7 +82,7 @@ impl<'a> Work<'a> {
         );
         if documents.history_is_misaligned {
             report.warnings.push(
-                "the config's history does not match its layers and was left as it is".to_owned(),
+                "the config's history does not have one entry for each layer; entries stay with the layers that they are about".to_owned(),
             );
         }
         Ok(report)

@@ -110,6 +110,14 @@ pub fn minimize(input: &Path, output: &Path, arguments: &[&str]) -> Value {
     pycull(fixed.iter().chain(arguments)).success().json()
 }
 
+/// The verdict of `pycull verify` on two layouts of one image.
+#[track_caller]
+pub fn verdict(before: &Path, after: &Path) -> String {
+    let (before, after) = (before.to_str().unwrap(), after.to_str().unwrap());
+    let report = pycull(["verify", before, after, "--format", "json"]).json();
+    report["images"][0]["verdict"].as_str().unwrap().to_owned()
+}
+
 /// What `pycull inspect` says about the only image of a layout.
 #[track_caller]
 pub fn inspected_layout(layout: &Path) -> Value {
@@ -221,7 +229,7 @@ pub fn extracts_image(layout: &Layout, manifest: &Value) -> Unpacked {
 
 /// What must be true of any image is true of this one.
 #[track_caller]
-fn validates(layout: &Layout, manifest: &Value) {
+pub fn validates(layout: &Layout, manifest: &Value) {
     let reference = format!("oci:{}:@0", layout.0.display());
     let source = Source::open(&reference.parse().unwrap(), io::empty()).unwrap();
     if let Err(violation) = validate(&*source.store, manifest) {

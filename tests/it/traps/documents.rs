@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::builder::{Attestation, write_index, write_nested_index};
+use crate::support::builder::{Attestation, write_document, write_index, write_nested_index};
 use crate::support::pyc::{STDLIB, cache_path};
-use crate::support::scene::minimized_layout;
-use crate::support::{ImageBuilder, LayerBuilder, minimized, pycull};
+use crate::support::scene::{inspected_layout, minimize, minimized_layout, verdict};
+use crate::support::{ImageBuilder, LayerBuilder, Layout, minimized, pycull};
 
 fn python() -> LayerBuilder {
     LayerBuilder::new()
@@ -152,10 +152,93 @@ fn history_and_diff_ids_stay_aligned_when_a_layer_goes() {
     assert!(!done.unpacked().has(&cache_path(STDLIB, "m", 1)));
 }
 
+/// Trap 40: a history that is shorter or longer than the layers is about the lowest ones.
+#[test]
+fn entries_of_a_history_that_does_not_match_stay_with_their_layers() {
+    let caches = || LayerBuilder::new().cache(STDLIB, "m", 1, "# m\n", "m 1");
+    let base = || {
+        let stdlib = LayerBuilder::new().stdlib(STDLIB);
+        stdlib.file(&format!("{STDLIB}/m.py"), "# m\n")
+    };
+    // Layers, entries, and which of the entries are marked as empty afterwards.
+    let cases: [(Vec<LayerBuilder>, usize, &[usize]); 5] = [
+        (vec![base(), caches(), other()], 2, &[1]),
+        (vec![base(), caches(), other()], 1, &[]),
+        (vec![base(), other(), caches()], 2, &[]),
+        (vec![base(), caches(), other()], 4, &[1]),
+        (vec![base(), caches(), other()], 0, &[]),
+    ];
+    for (layers, entries, marked) in cases {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = ["before", "after"].map(|name| directory.path().join(name));
+        let names = (0..entries).map(|number| json!({"created_by": format!("entry {number}")}));
+        let history: Vec<Value> = names.collect();
+        let set = |config: &mut Value| config["history"] = json!(history);
+        ImageBuilder::of(layers).edit_config(set).write(&paths[0]);
+        minimize(&paths[0], &paths[1], &[]);
+        let mut expected = history.clone();
+        for place in marked {
+            expected[*place]["empty_layer"] = json!(true);
+        }
+        let after = Layout::new(&paths[1]);
+        assert_eq!(after.config()["history"], json!(expected));
+        assert_eq!(after.layer_count(), 2);
+        assert_eq!(verdict(&paths[0], &paths[1]), "same");
+        // The entry of the dropped layer must not become that of the next.
+        if !marked.is_empty() {
+            let mut shifted = Layout::new(&paths[1]).config();
+            shifted["history"] = json!(history);
+            let moved = directory.path().join("moved");
+            let layers = [base(), other()];
+            let image = ImageBuilder::of(layers).edit_config(|config| *config = shifted);
+            image.write(&moved);
+            assert_eq!(verdict(&paths[0], &moved), "different");
+        }
+    }
+}
+
+/// Trap 42: `null` is how Go writes an empty list.
+#[test]
+fn an_image_whose_layers_are_null_is_an_image_without_layers() {
+    for written in [Value::Null, json!([])] {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = ["before", "after"].map(|name| directory.path().join(name));
+        let image = ImageBuilder::new().edit_config(|config| {
+            config["rootfs"]["diff_ids"] = written.clone();
+            config["history"] = written.clone();
+        });
+        let mut root = image.write_blobs(&paths[0]);
+        let mut manifest = Layout::new(&paths[0]).document(&root);
+        manifest["layers"] = written.clone();
+        let media_type = root["mediaType"].as_str().unwrap().to_owned();
+        root = write_document(&paths[0], &media_type, &manifest);
+        root["annotations"] = json!({"org.opencontainers.image.ref.name": "latest"});
+        write_index(&paths[0], vec![root]);
+        let found = inspected_layout(&paths[0]);
+        assert_eq!(found["layers"], json!([]));
+        let report = minimize(&paths[0], &paths[1], &["--profile", "all"]);
+        assert_eq!(report["images"][0]["layers"], json!([]));
+        assert_eq!(verdict(&paths[0], &paths[1]), "same");
+    }
+}
+
+#[test]
+fn layers_that_are_not_a_list_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = ImageBuilder::of([other()]).write_blobs(directory.path());
+    let mut manifest = Layout::new(directory.path()).document(&root);
+    manifest["layers"] = json!({});
+    let media_type = root["mediaType"].as_str().unwrap();
+    let root = write_document(directory.path(), media_type, &manifest);
+    write_index(directory.path(), vec![root]);
+    let layout = directory.path().to_str().unwrap();
+    pycull(["inspect", layout]).refused("layers is not a list");
+}
+
 /// Trap 18: an image whose only layer would be empty keeps it: not every engine runs one without.
 #[test]
 fn the_last_layer_stays_though_nothing_is_in_it() {
-    let layer = LayerBuilder::new().cache("app", "m", 0, "# m\n", "m");
+    let layer = LayerBuilder::new().cache(".", "m", 0, "# m\n", "m");
     let done = minimized(&ImageBuilder::of([layer]), &["--profile", "minimal"]);
     assert_eq!(done.actions(), ["rewritten"]);
     assert_eq!(done.after.names(0), [""; 0]);
