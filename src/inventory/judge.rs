@@ -114,10 +114,11 @@ impl Judge<'_> {
 
     fn freshness(&self, header: &Header, source: InodeId) -> Status {
         let inode = self.rootfs.inode(source);
+        let described_by = inode.described_by();
         let Timestamp {
             seconds,
             nanoseconds,
-        } = self.layers[inode.data.layer].members[inode.data.index].mtime;
+        } = self.layers[described_by.layer].members[described_by.index].mtime;
         let hash = self.hashes.get(&(inode.data, header.magic)).copied();
         match freshness(header, (seconds, nanoseconds), inode.size, hash) {
             Freshness::Fresh => Status::Fresh,

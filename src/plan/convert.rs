@@ -89,7 +89,7 @@ fn old_and_new(
     let Timestamp {
         seconds,
         nanoseconds,
-    } = inventory.member(source.data).mtime;
+    } = inventory.member(source.described_by()).mtime;
     let new = match mode {
         InvalidationMode::Keep => Some(old),
         mode => mode.header(old.magic, (seconds, nanoseconds), source.size, hash),

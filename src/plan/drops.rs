@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Policy, Reason, Warning, verdict};
 use crate::inventory::Inventory;
-use crate::rootfs::{Fate, MemberId, path};
+use crate::rootfs::{Attributes, Fate, Inode, MemberId, path};
 
 /// What goes, and why.
 pub(super) type Drops = BTreeMap<MemberId, Reason>;
@@ -129,4 +129,47 @@ fn needed_below(inventory: &Inventory, drops: &Drops, link: MemberId) -> Option<
         target = inventory.rootfs.link_target(target)?;
     }
     drops.contains_key(&target).then_some(target)
+}
+
+/// Engines apply a hardlink's header to the file that it names. A cache whose header sets the mode, owner, time or
+/// extended attributes of a file that stays under another name stays too. Whether that keeps more than before.
+pub(super) fn keep_what_describes_others(
+    inventory: &Inventory,
+    drops: &mut Drops,
+    warnings: &mut Vec<Warning>,
+) -> bool {
+    let mut changed = false;
+    for inode in inventory.rootfs.inodes() {
+        if !inode.links.iter().any(|link| drops.contains_key(link)) {
+            continue;
+        }
+        while let Some(link) = describer_that_goes(inventory, drops, inode) {
+            drops.remove(&link);
+            changed = true;
+            warnings.push(Warning::Describes {
+                path: inventory
+                    .rootfs
+                    .member_path(link, &inventory.member(link).path),
+            });
+        }
+    }
+    changed
+}
+
+/// The last of the links that go, where the file would have other attributes without them.
+fn describer_that_goes(inventory: &Inventory, drops: &Drops, inode: &Inode) -> Option<MemberId> {
+    let names = || [&inode.data].into_iter().chain(&inode.links);
+    let stays = |name: &&MemberId| {
+        !drops.contains_key(name) && matches!(inventory.rootfs.fate(**name), Fate::Visible(_))
+    };
+    names().find(stays)?;
+    // The name that takes the data over has the extended attributes of the first name too.
+    let kept = names().filter(|name| **name == inode.data || !drops.contains_key(name));
+    let attributes = (
+        Attributes::of(names().map(|name| inventory.member(*name))),
+        Attributes::of(kept.map(|name| inventory.member(*name))),
+    );
+    let mut from_last = inode.links.iter().rev();
+    let last = from_last.find(|link| drops.contains_key(link))?;
+    (attributes.0 != attributes.1).then_some(*last)
 }

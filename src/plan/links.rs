@@ -212,9 +212,12 @@ fn link_identical(
         for cache in levels {
             let root = groups.root(cache.member);
             let known = candidates.iter().any(|(_, other)| *other == root);
-            // Every name of the file is a level of this module, or goes: linking changes nothing else.
+            // Every name of the file, in this layer and above, is a level of this module, or goes: linking changes
+            // nothing else.
+            let links = &inventory.rootfs.inode(cache.inode).links;
+            let mut names = links.iter().chain([&root]);
             if !known
-                && groups.names(root).iter().all(|name| {
+                && names.all(|name| {
                     drops.contains_key(name) || sources.get(name) == Some(&&*cache.source)
                 })
             {

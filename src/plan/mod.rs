@@ -5,6 +5,7 @@ mod compile;
 mod convert;
 mod drops;
 mod emptied;
+mod implied;
 mod links;
 mod reason;
 mod verdict;
@@ -50,6 +51,8 @@ impl Plan {
 pub struct LayerPlan {
     /// Steps by the index of the member that they change. All other members stay as they are.
     pub steps: BTreeMap<usize, Step>,
+    /// Directories that come in the place of a member that goes, by its index: without it they would be gone too.
+    pub implied: BTreeMap<usize, Vec<Vec<u8>>>,
     /// Caches that are to be compiled into this layer, by source and level.
     pub compiled: Vec<Compilation>,
     /// Whether no member is left.
@@ -144,7 +147,12 @@ pub fn plan(inventory: &Inventory, policy: &Policy<'_>, outcome: &CompileOutcome
     let mut warnings = Vec::new();
     let mended = compile::mended(inventory, policy, outcome);
     let mut drops = drops::choose(inventory, policy, &mended, &mut warnings);
-    drops::keep_what_upper_layers_need(inventory, &mut drops, &mut warnings);
+    loop {
+        drops::keep_what_upper_layers_need(inventory, &mut drops, &mut warnings);
+        if !drops::keep_what_describes_others(inventory, &mut drops, &mut warnings) {
+            break;
+        }
+    }
     let compilations = compile::choose(inventory, policy, &drops, outcome, &mut warnings);
     let headers = convert::headers(inventory, policy, &drops, &mended, &mut warnings);
     let mut changes = links::resolve(inventory, policy, &drops, &headers);
@@ -159,10 +167,16 @@ pub fn plan(inventory: &Inventory, policy: &Policy<'_>, outcome: &CompileOutcome
     let receiving = compilations.iter().map(|cache| path::parent(&cache.path));
     emptied::extend(inventory, &receiving.collect(), &mut drops);
     let places = compile::place(inventory, policy, &drops, &compilations);
+    let implied = implied::directories(inventory, &drops);
     for (member, reason) in drops {
         changes.insert(member, (Action::Drop, reason));
     }
     let mut layers = steps_by_layer(inventory, changes);
+    for (member, directories) in implied {
+        layers[member.layer]
+            .implied
+            .insert(member.index, directories);
+    }
     let mut appended = Vec::new();
     for (compilation, place) in compilations.into_iter().zip(places) {
         match place {
@@ -176,8 +190,10 @@ pub fn plan(inventory: &Inventory, policy: &Policy<'_>, outcome: &CompileOutcome
             .values()
             .filter(|step| step.action == Action::Drop)
             .count();
-        layer.becomes_empty =
-            dropped > 0 && dropped == scan.members.len() && layer.compiled.is_empty();
+        layer.becomes_empty = dropped > 0
+            && dropped == scan.members.len()
+            && layer.compiled.is_empty()
+            && layer.implied.is_empty();
     }
     Plan {
         layers,

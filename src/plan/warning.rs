@@ -14,6 +14,11 @@ pub enum Warning {
         /// The layer of the link, counted from 1.
         layer: usize,
     },
+    /// A hardlink whose header sets the attributes of a file that stays.
+    Describes {
+        /// The cache.
+        path: Vec<u8>,
+    },
     /// Something else than a file lies below it and would come back.
     WouldUncover {
         /// The cache.
@@ -59,6 +64,11 @@ impl fmt::Display for Warning {
             Self::NeededAbove { path, layer } => write!(
                 f,
                 "kept {}: a hardlink in layer {layer} points at it",
+                text(path)
+            ),
+            Self::Describes { path } => write!(
+                f,
+                "kept {}: it is a hardlink whose header sets the mode, owner, time or extended attributes of a file that stays",
                 text(path)
             ),
             Self::WouldUncover { path } => write!(

@@ -14,7 +14,7 @@ use crate::plan::Compilation;
 use crate::pyc::Level;
 use crate::rewrite::layer::Piece;
 use crate::rootfs::path;
-use crate::tar::{BLOCK, Kind, Member, NewKind, NewMember, Timestamp, Xattr, new_headers};
+use crate::tar::{BLOCK, Kind, Member, NewKind, NewMember, Xattr, new_headers};
 
 /// The compiled caches of an image.
 pub struct CompiledCaches {
@@ -229,7 +229,7 @@ impl<'a> Directories<'a> {
             members.push(&match (self.member_at(directory), self.member_at(parent)) {
                 (Some(member), _) => directory_member(directory, member, &member.xattrs),
                 (None, Some(member)) => directory_member(directory, member, &label(member)),
-                (None, None) => plain_directory(directory),
+                (None, None) => NewMember::implied_directory(directory),
             });
         }
     }
@@ -269,22 +269,9 @@ fn directory_member(directory: &[u8], like: &Member, xattrs: &[Xattr]) -> NewMem
     }
 }
 
-/// As engines make directories that only others' paths imply.
-fn plain_directory(directory: &[u8]) -> NewMember {
-    NewMember {
-        path: directory.to_vec(),
-        kind: NewKind::Directory,
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
-        mtime: Timestamp::default(),
-        xattrs: Vec::new(),
-    }
-}
-
 /// A cache is owned, readable and labelled as its source; it is never executable.
 fn cache_member(inventory: &Inventory, source: &Source, path: &[u8], kind: NewKind) -> NewMember {
-    let like = inventory.member(inventory.rootfs.inode(source.inode).data);
+    let like = inventory.member(inventory.rootfs.inode(source.inode).described_by());
     NewMember {
         path: path.to_vec(),
         kind,

@@ -10,7 +10,7 @@ use crate::deflate::{Kept, ReadAt, ReadFrom, SparseReader, discard};
 use crate::oci::layer_writer::LayerWriter;
 use crate::plan::{Action, LayerPlan};
 use crate::scan::LayerScan;
-use crate::tar::{self, HeaderError};
+use crate::tar::{self, HeaderError, NewMember};
 
 /// A change to a stretch of the uncompressed stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,10 +58,11 @@ pub fn edits(
         let member = &scan.members[*index];
         let mut range = member.offset..member.end();
         let replacement = match &step.action {
-            Action::Drop => Vec::new(),
+            Action::Drop => implied_directories(plan, *index),
             Action::Promote { data, header } => {
                 let source = &scan.members[*data];
-                let mut bytes = tar::rename(raw_headers(scan, *data)?, &member.path)?;
+                let (file, link) = (raw_headers(scan, *data)?, raw_headers(scan, *index)?);
+                let mut bytes = tar::heir(file, link, &member.path)?;
                 let changed = header.as_ref().map_or(&[][..], |header| &header.bytes);
                 bytes.extend_from_slice(changed);
                 vec![
@@ -97,6 +98,18 @@ pub fn edits(
         });
     }
     Ok(edits)
+}
+
+/// The directories that come in the place of a member which goes.
+fn implied_directories(plan: &LayerPlan, index: usize) -> Vec<Piece> {
+    let paths = plan.implied.get(&index).into_iter().flatten();
+    let headers: Vec<u8> = paths
+        .flat_map(|path| tar::new_headers(&NewMember::implied_directory(path)))
+        .collect();
+    match headers.is_empty() {
+        true => Vec::new(),
+        false => vec![Piece::Bytes(headers)],
+    }
 }
 
 /// What a stream of `length` bytes keeps in its order after the edits, and its length then.

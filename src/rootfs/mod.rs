@@ -2,9 +2,11 @@
 //! hardlinks, replaced types, duplicate names and symlinked directories resolved, each path
 //! knowing the member that it comes from (image-spec layer.md, "Applying Changesets").
 
+mod attributes;
 pub mod path;
 mod squash;
 pub mod tree;
 
+pub use attributes::Attributes;
 pub use squash::{RootfsError, squash};
 pub use tree::{Content, Fate, Inode, InodeId, InodeKind, Marker, MemberId, Node, NodeId, Rootfs};

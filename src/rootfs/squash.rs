@@ -266,6 +266,7 @@ impl Rootfs {
             });
         };
         self.link_targets.insert(id, origin);
+        self.inodes[inode.0].links.push(id);
         Ok(inode)
     }
 
@@ -277,6 +278,7 @@ impl Rootfs {
         };
         self.inodes.push(Inode {
             data: id,
+            links: Vec::new(),
             kind,
             size,
             names: 0,

@@ -45,14 +45,23 @@ pub enum Content {
 /// Something that names point at.
 #[derive(Debug, Clone)]
 pub struct Inode {
-    /// The member that carries data and metadata.
+    /// The member that carries the data.
     pub data: MemberId,
+    /// Hardlinks to it, in the order in which they are extracted, also those that are hidden later.
+    pub links: Vec<MemberId>,
     /// What it is.
     pub kind: InodeKind,
     /// Bytes of a regular file; else 0.
     pub size: u64,
     /// Visible names.
     pub names: usize,
+}
+
+impl Inode {
+    /// The member whose header says the mode, owner and time: engines apply that of a hardlink to the file.
+    pub fn described_by(&self) -> MemberId {
+        self.links.last().copied().unwrap_or(self.data)
+    }
 }
 
 /// What an inode is.
@@ -120,6 +129,11 @@ impl Rootfs {
     /// An inode.
     pub fn inode(&self, id: InodeId) -> &Inode {
         &self.inodes[id.0]
+    }
+
+    /// All inodes, also those that no visible name has.
+    pub fn inodes(&self) -> impl Iterator<Item = &Inode> {
+        self.inodes.iter()
     }
 
     /// What became of a member.

@@ -7,6 +7,7 @@ use super::view::View;
 use super::{CacheCounts, ContentHashes, Difference, Expected};
 use crate::inventory::{Cache, Status, cache_path};
 use crate::profile::Missing;
+use crate::tar::Kind;
 
 /// Whether a cache's content is known without hashing it.
 pub(super) fn has_contents(view: &View<'_>, path: &[u8]) -> bool {
@@ -138,12 +139,12 @@ fn has_same_bytes(
 
 /// Linking may change a cache's mtime, and nothing changes the rest; one that is compiled anew is as its source.
 fn metadata_of_useful(before: Placed<'_>, after: Placed<'_>) -> Vec<String> {
-    let members = (
-        before.0.metadata(before.1.node),
-        after.0.metadata(after.1.node),
+    let attributes = (
+        before.0.attributes(before.1.node),
+        after.0.attributes(after.1.node),
     );
-    match members {
-        (Some(old), Some(new)) if before.1.status.is_useful() => metadata(old, new),
+    match &attributes {
+        (Some(old), Some(new)) if before.1.status.is_useful() => metadata(Kind::File, old, new),
         _ => Vec::new(),
     }
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashSet};
 use super::view::View;
 use super::{ContentHashes, Difference};
 use crate::inventory::Inventory;
-use crate::rootfs::{MemberId, NodeId, path};
-use crate::tar::{Kind, Member, Timestamp, Xattr};
+use crate::rootfs::{Attributes, MemberId, NodeId, path};
+use crate::tar::{Kind, Member, Timestamp};
 
 /// What was compared.
 pub(super) struct Checked {
@@ -90,10 +90,15 @@ fn entry(
         }
         // A layer with new caches brings the directory along that they lie in.
         (None, Some(_)) if is_cache_directory(after.0, path, after.1) => return Vec::new(),
+        (None, Some(new)) if is_as_implied(new) => return Vec::new(),
         (None, Some(_)) => return vec!["has an entry of its own, had none".to_owned()],
     };
-    let mut whats = metadata(old, new);
-    whats.extend(mtime(old, new));
+    let attributes = (before.0.attributes(before.1), after.0.attributes(after.1));
+    let mut whats = Vec::new();
+    if let (Some(old), Some(new)) = &attributes {
+        whats.extend(metadata(kinds.0, old, new));
+        whats.extend(mtime(old.mtime, new.mtime));
+    }
     if whats.is_empty() {
         whats.extend(hardlink(before, after));
     }
@@ -115,30 +120,41 @@ fn entry(
     whats
 }
 
+/// Whether a directory is as engines make those that only others' paths imply. They give it the time of extraction.
+fn is_as_implied(directory: &Member) -> bool {
+    let Member {
+        mode,
+        uid,
+        gid,
+        xattrs,
+        ..
+    } = directory;
+    (*mode, *uid, *gid) == (0o755, 0, 0) && xattrs.is_empty()
+}
+
 /// Differences in mode, owner and extended attributes.
-pub(super) fn metadata(before: &Member, after: &Member) -> Vec<String> {
+pub(super) fn metadata(kind: Kind, before: &Attributes<'_>, after: &Attributes<'_>) -> Vec<String> {
     let mut whats = Vec::new();
     // Linux has no modes of symlinks; what archives say there depends on who wrote them.
-    if before.mode != after.mode && before.kind != Kind::Symlink {
+    if before.mode != after.mode && kind != Kind::Symlink {
         whats.push(format!(
             "mode was {:04o}, is {:04o}",
             before.mode, after.mode
         ));
     }
-    if (before.uid, before.gid) != (after.uid, after.gid) {
-        whats.push(format!(
-            "owner was {}:{}, is {}:{}",
-            before.uid, before.gid, after.uid, after.gid
-        ));
+    if before.owner != after.owner {
+        let text = |(user, group): (u64, u64)| format!("{user}:{group}");
+        let (old, new) = (text(before.owner), text(after.owner));
+        whats.push(format!("owner was {old}, is {new}"));
     }
-    let of = |xattrs: &[Xattr], name: &[u8]| -> Option<Box<[u8]>> {
-        let found = xattrs.iter().find(|xattr| *xattr.name == *name);
-        found.map(|xattr| xattr.value.clone())
-    };
-    let all = before.xattrs.iter().chain(&after.xattrs);
-    let names: BTreeSet<&[u8]> = all.map(|xattr| &*xattr.name).collect();
+    let names: BTreeSet<&[u8]> = before
+        .xattrs
+        .keys()
+        .chain(after.xattrs.keys())
+        .copied()
+        .collect();
     for name in names {
-        let what = match (of(&before.xattrs, name), of(&after.xattrs, name)) {
+        let what = match (before.xattrs.get(name), after.xattrs.get(name)) {
             (Some(_), None) => "is gone",
             (None, Some(_)) => "is new",
             (old, new) if old != new => "has another value",
@@ -149,9 +165,8 @@ pub(super) fn metadata(before: &Member, after: &Member) -> Vec<String> {
     whats
 }
 
-fn mtime(before: &Member, after: &Member) -> Option<String> {
+fn mtime(old: Timestamp, new: Timestamp) -> Option<String> {
     let text = |time: Timestamp| format!("{}.{:09}", time.seconds, time.nanoseconds);
-    let (old, new) = (before.mtime, after.mtime);
     (old != new).then(|| format!("mtime was {}, is {}", text(old), text(new)))
 }
 
@@ -165,10 +180,14 @@ fn hardlink(before: Place<'_>, after: Place<'_>) -> Vec<String> {
     if links == (false, false) {
         return Vec::new();
     }
-    let mut whats = metadata(old, new);
+    let of_header = |member| Attributes::of([member]);
+    let (Some(old), Some(new)) = (of_header(old), of_header(new)) else {
+        return Vec::new();
+    };
+    let mut whats = metadata(Kind::Hardlink, &old, &new);
     // Some archivers write a file's attributes at its first name alone.
     whats.retain(|what| links == (true, true) || !what.starts_with("xattr "));
-    whats.extend(mtime(old, new));
+    whats.extend(mtime(old.mtime, new.mtime));
     whats
         .into_iter()
         .map(|what| format!("in the header of its hardlink: {what}"))

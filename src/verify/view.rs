@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::inventory::{Cache, Inventory};
-use crate::rootfs::{Content, InodeId, MemberId, NodeId};
+use crate::rootfs::{Attributes, Content, InodeId, MemberId, NodeId};
 use crate::tar::{Kind, Member};
 
 /// An image's merged view by path.
@@ -47,13 +47,26 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The member with a node's metadata; `None` for a directory that only others' paths imply.
+    /// The member that says what a node is; `None` for a directory that only others' paths imply.
     pub(super) fn metadata(&self, node: NodeId) -> Option<&'a Member> {
         let member = match self.inventory.rootfs.node(node).content {
             Content::Directory(_) => self.inventory.rootfs.node(node).origin?,
             Content::Leaf(inode) => self.data(inode),
         };
         Some(self.inventory.member(member))
+    }
+
+    /// The attributes of what is not a directory or only implied: those that engines give it.
+    pub(super) fn attributes(&self, node: NodeId) -> Option<Attributes<'a>> {
+        let rootfs = &self.inventory.rootfs;
+        match rootfs.node(node).content {
+            Content::Directory(_) => Attributes::of(self.metadata(node)),
+            Content::Leaf(inode) => {
+                let inode = rootfs.inode(inode);
+                let headers = [&inode.data].into_iter().chain(&inode.links);
+                Attributes::of(headers.map(|id| self.inventory.member(*id)))
+            }
+        }
     }
 
     /// The member that set a name: of a hardlink it is another than that with the data.

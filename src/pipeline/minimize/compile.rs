@@ -206,7 +206,7 @@ impl Compiler<'_> {
     fn header(&self, magic: Magic, source: usize, hash: Option<[u8; 8]>) -> Vec<u8> {
         let inode = self.inventory.sources[source].inode;
         let inode = self.inventory.rootfs.inode(inode);
-        let mtime = self.inventory.member(inode.data).mtime;
+        let mtime = self.inventory.member(inode.described_by()).mtime;
         let mtime = (mtime.seconds, mtime.nanoseconds);
         let mode = self.profile.invalidation;
         let header = mode

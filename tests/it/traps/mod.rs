@@ -6,6 +6,8 @@ mod foreign_writers;
 mod hardlinks;
 mod headers;
 mod host;
+mod implied;
+mod link_headers;
 mod metadata;
 mod sparse;
 mod whiteouts;

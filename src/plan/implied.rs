@@ -1,0 +1,112 @@
+//! Directories that no member describes, only the paths of members that go. Engines make them; without
+//! those members they would be gone, or a file of a lower layer would come back in their place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Drops;
+use crate::inventory::Inventory;
+use crate::rootfs::{Content, Fate, MemberId, NodeId, path};
+use crate::tar::Kind;
+
+/// For members that go, the directories that are written in their place, each after the one that it lies in.
+pub(super) fn directories(
+    inventory: &Inventory,
+    drops: &Drops,
+) -> BTreeMap<MemberId, Vec<Vec<u8>>> {
+    let mut lost = lost(inventory, drops);
+    // A `__pycache__` has no use without caches, unless something else would come back.
+    let is_cache_directory = |directory: &[u8]| path::file_name(directory) == b"__pycache__";
+    if lost.keys().any(|directory| is_cache_directory(directory)) {
+        let covered = covered_files(inventory, drops, &lost);
+        lost.retain(|directory, _| !is_cache_directory(directory) || covered.contains(directory));
+    }
+    let mut by_member: BTreeMap<MemberId, Vec<Vec<u8>>> = BTreeMap::new();
+    for (directory, member) in lost {
+        by_member.entry(member).or_default().push(directory);
+    }
+    by_member
+}
+
+/// The directories of the merged view that only members that go imply, each with the first such member of the
+/// highest layer that has one.
+fn lost(inventory: &Inventory, drops: &Drops) -> BTreeMap<Vec<u8>, MemberId> {
+    let mut parents: BTreeMap<Vec<u8>, MemberId> = BTreeMap::new();
+    for id in drops.keys() {
+        let path = inventory
+            .rootfs
+            .member_path(*id, &inventory.member(*id).path);
+        note(&mut parents, path::parent(&path), *id);
+    }
+    let mut directories = BTreeMap::new();
+    for (parent, id) in &parents {
+        for directory in path::ancestors(parent).filter(|path| !path.is_empty()) {
+            note(&mut directories, directory, *id);
+        }
+    }
+    directories.retain(|directory, _| {
+        let node = inventory.rootfs.lookup(directory);
+        node.is_some_and(|node| {
+            let is_implied = inventory.rootfs.node(node).origin.is_none();
+            is_implied && is_directory(inventory, node) && !has_other_member(inventory, drops, node)
+        })
+    });
+    directories
+}
+
+fn note(places: &mut BTreeMap<Vec<u8>, MemberId>, directory: &[u8], id: MemberId) {
+    let is_better = |known: &MemberId| {
+        (id.layer, known.index) > (known.layer, id.index) || id.layer > known.layer
+    };
+    match places.get_mut(directory) {
+        Some(known) if is_better(known) => *known = id,
+        Some(_) => {}
+        None => {
+            places.insert(directory.to_vec(), id);
+        }
+    }
+}
+
+fn is_directory(inventory: &Inventory, node: NodeId) -> bool {
+    matches!(inventory.rootfs.node(node).content, Content::Directory(_))
+}
+
+/// Whether something in a directory stays, which then implies it.
+fn has_other_member(inventory: &Inventory, drops: &Drops, directory: NodeId) -> bool {
+    let mut pending = vec![directory];
+    while let Some(node) = pending.pop() {
+        let node = inventory.rootfs.node(node);
+        if node
+            .origin
+            .is_some_and(|origin| !drops.contains_key(&origin))
+        {
+            return true;
+        }
+        if let Content::Directory(children) = &node.content {
+            pending.extend(children.values());
+        }
+    }
+    false
+}
+
+/// Those of the directories in whose place a lower layer has something else that stays.
+fn covered_files(
+    inventory: &Inventory,
+    drops: &Drops,
+    directories: &BTreeMap<Vec<u8>, MemberId>,
+) -> BTreeSet<Vec<u8>> {
+    let mut covered = BTreeSet::new();
+    for (layer, scan) in inventory.layers.iter().enumerate() {
+        for (index, member) in scan.members.iter().enumerate() {
+            let id = MemberId { layer, index };
+            let is_hidden = matches!(inventory.rootfs.fate(id), Fate::Hidden { .. });
+            if !is_hidden || member.kind == Kind::Directory || drops.contains_key(&id) {
+                continue;
+            }
+            let path = inventory.rootfs.member_path(id, &member.path);
+            if directories.contains_key(&path) {
+                covered.insert(path);
+            }
+        }
+    }
+    covered
+}
