@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
+use crate::support::real::python_alone;
 use crate::support::tools::{Output, pycull_command, real_image, run, tool_command};
 use crate::support::{ImageBuilder, LayerBuilder};
 
@@ -81,12 +82,12 @@ fn a_real_image_imports_many_times_faster_with_caches() {
     }
 }
 
-/// The real image with more modules among its packages: `guest0`, `guest1` and so on.
+/// Python with more modules among its packages: `guest0`, `guest1` and so on.
 fn image_with(sources: &[&str]) -> (TempDir, PathBuf) {
     let directory = tempdir().unwrap();
     let layout = directory.path().join("image");
     let mut copy = tool_command("cp");
-    run(copy.arg("-a").args([&real_image("py3.11"), &layout])).success();
+    run(copy.arg("-a").args([&python_alone(), &layout])).success();
     let mut layer = LayerBuilder::new();
     for (index, source) in sources.iter().enumerate() {
         let module = format!("usr/lib/python3/dist-packages/guest{index}.py");
@@ -145,7 +146,7 @@ fn a_module_that_does_something_else_is_told_apart() {
 
 #[test]
 fn what_cannot_be_measured_is_an_error_that_says_why() {
-    let image = real_image("py3.11");
+    let image = python_alone();
     for (argument, expected) in [
         ("--import=nosuch", "No module named 'nosuch'"),
         ("--module=nosuch.at_all", "No module named 'nosuch'"),

@@ -71,7 +71,9 @@ fn measured(arguments: &[&str]) -> (serde_json::Value, u64) {
         .args(["-c", MEASURE])
         .arg(peak.path())
         .arg(env!("CARGO_BIN_EXE_pycull"))
-        .args(arguments);
+        .args(arguments)
+        // By default there are as many as the machine has processors, each with its buffers.
+        .args(["--jobs", "4"]);
     let report = run(&mut command).success().json();
     let kib: u64 = fs::read_to_string(peak.path()).unwrap().parse().unwrap();
     (report, kib << 10)

@@ -7,16 +7,17 @@ use std::path::Path;
 use pycull::oci::{Image, load};
 use pycull::oci::{compression::Decoder, open_verified};
 use pycull::progress::Unobserved;
-use pycull::rootfs::{InodeKind, MemberId, squash};
+use pycull::rootfs::{Attributes, Inode, InodeKind, MemberId, squash};
 use pycull::scan::{LayerScan, scan_layers};
 use pycull::tar::{Kind, Member, Reader};
 use pycull::transport::Source;
+use serde_json::Value;
 
 use super::support::engines::skopeo_copy;
 use super::support::scene::Unpacked;
 use super::support::tools::{real_image, testdata};
 use super::support::tree::{Entry, FileKind, Tree, sha256_of};
-use super::support::{ImageBuilder, LayerBuilder};
+use super::support::{ImageBuilder, LayerBuilder, Layout};
 
 #[test]
 fn the_view_of_python_3_9_is_what_umoci_unpacks() {
@@ -265,7 +266,7 @@ fn device(kind: u8, name: &str, major: u32, minor: u32) -> Vec<u8> {
 #[track_caller]
 fn agrees(layout: &Path) -> Tree {
     let unpacked = Unpacked::by_umoci(layout, "latest").tree();
-    let mut view = view(layout);
+    let mut view = view(layout, &Layout::new(layout).images()[0]);
     // A directory that no member describes has what the engine gives it.
     for path in &view.implied {
         let (there, here) = (unpacked.0.get(path), view.tree.0.get_mut(path).unwrap());
@@ -277,17 +278,18 @@ fn agrees(layout: &Path) -> Tree {
     view.tree
 }
 
-struct View {
-    tree: Tree,
+/// A merged view as a tree.
+pub struct View {
+    pub tree: Tree,
     /// Directories that only members' names imply.
-    implied: Vec<String>,
+    pub implied: Vec<String>,
 }
 
 /// The view as the library has it, content hashed from the layers.
-fn view(layout: &Path) -> View {
-    let reference = format!("oci:{}:latest", layout.display()).parse().unwrap();
+pub fn view(layout: &Path, manifest: &Value) -> View {
+    let reference = format!("oci:{}:@0", layout.display()).parse().unwrap();
     let source = Source::open(&reference, std::io::empty()).unwrap();
-    let root = load(&*source.store, &source.root, None).unwrap();
+    let root = load(&*source.store, manifest, None).unwrap();
     let image: &Image = root.images()[0];
     let scans = scan_layers(&*source.store, &image.layers, 2, &Unobserved).unwrap();
     let rootfs = squash(scans.iter().map(|scan| &*scan.members)).unwrap();
@@ -313,6 +315,7 @@ fn view(layout: &Path) -> View {
         };
         let mut entry = entry(&scans[layer].members[index]);
         if let Some(inode) = inode {
+            describe(&mut entry, &scans, rootfs.inode(inode));
             let inode_is = &rootfs.inode(inode).kind;
             assert_eq!(
                 entry.kind == FileKind::Symlink,
@@ -327,6 +330,30 @@ fn view(layout: &Path) -> View {
     }
     view.tree.group(&inodes);
     view
+}
+
+/// Gives an entry the attributes that the headers of its links set.
+fn describe(entry: &mut Entry, scans: &[LayerScan], inode: &Inode) {
+    let headers = [&inode.data].into_iter().chain(&inode.links);
+    let headers = headers.map(|id| &scans[id.layer].members[id.index]);
+    let attributes = Attributes::of(headers).unwrap();
+    let mtime = attributes.mtime;
+    entry.owner = attributes.owner;
+    entry.mtime = (mtime.seconds, mtime.nanoseconds);
+    if entry.kind != FileKind::Symlink {
+        entry.mode = attributes.mode & 0o7777;
+    }
+    let xattrs = attributes.xattrs.into_iter();
+    let xattrs = xattrs.filter(|(name, _)| is_unpacked(name));
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    entry.xattrs = xattrs
+        .map(|(name, value)| (text(name), value.to_vec()))
+        .collect();
+}
+
+/// umoci does not unpack SELinux labels: they are the host's to give.
+fn is_unpacked(xattr: &[u8]) -> bool {
+    xattr != b"security.selinux"
 }
 
 fn content_sums(source: &Source, scan: &LayerScan) -> HashMap<usize, String> {
@@ -360,11 +387,8 @@ fn entry(member: &Member) -> Entry {
         _ => FileKind::File,
     };
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    // umoci does not unpack SELinux labels: they are the host's to give.
-    let xattrs = member
-        .xattrs
-        .iter()
-        .filter(|xattr| &*xattr.name != b"security.selinux");
+    let xattrs = member.xattrs.iter();
+    let xattrs = xattrs.filter(|xattr| is_unpacked(&xattr.name));
     let is_device = matches!(kind, FileKind::CharacterDevice | FileKind::BlockDevice);
     Entry {
         kind,

@@ -11,8 +11,8 @@ use tempfile::tempdir;
 use crate::support::Layout;
 use crate::support::engines::Podman;
 use crate::support::layout::TarMember;
+use crate::support::real::bare;
 use crate::support::scene::minimize;
-use crate::support::tools::real_image;
 
 /// Before the body, from CPython 3.7 on.
 const HEADER: usize = 16;
@@ -84,8 +84,7 @@ fn compiled(layout: &Path) -> Caches {
 /// Compiles these levels, and holds every cache against that of compileall.
 fn equals_compileall(name: &str, minor: u8, levels: &[u8]) {
     let directory = tempdir().unwrap();
-    let [bare, full] = ["bare", "full"].map(|name| directory.path().join(name));
-    minimize(&real_image(name), &bare, &["--profile", "minimal"]);
+    let (bare, full) = (bare(name), directory.path().join("full"));
     let setting = format!("--set=levels={levels:?}");
     minimize(&bare, &full, &["--profile=all", &setting, "--no-cache"]);
     let (ours, theirs) = (compiled(&full), compileall(&bare, levels));

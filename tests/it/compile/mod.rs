@@ -14,6 +14,7 @@ use tempfile::tempdir;
 
 use crate::support::Layout;
 use crate::support::engines::Podman;
+use crate::support::real::bare;
 use crate::support::scene::{assert_levels_are_as_inspected, minimize};
 use crate::support::tools::{pycull_command, real_image, run};
 
@@ -56,8 +57,7 @@ fn assert_imports_use_caches(podman: &Podman, image: &str, options: &[&str]) {
 
 fn a_bare_image_gets_its_caches(name: &str) {
     let directory = tempdir().unwrap();
-    let [bare, full] = ["bare", "full"].map(|name| directory.path().join(name));
-    minimize(&real_image(name), &bare, &["--profile", "minimal"]);
+    let (bare, full) = (bare(name), directory.path().join("full"));
     let report = minimize(&bare, &full, &["--set", "missing=compile", "--no-cache"]);
     let compiled = &report["images"][0]["compiled"];
     assert_eq!(
@@ -112,8 +112,7 @@ fn an_image_of_python_3_14_without_caches_gets_them() {
 #[test]
 fn all_levels_are_used_and_tied_by_hash_in_the_layers_of_their_sources() {
     let directory = tempdir().unwrap();
-    let [bare, full] = ["bare", "full"].map(|name| directory.path().join(name));
-    minimize(&real_image("py3.11"), &bare, &["--profile", "minimal"]);
+    let (bare, full) = (bare("py3.11"), directory.path().join("full"));
     let arguments = [
         "--profile=all",
         "--set=placement=source",
@@ -138,8 +137,7 @@ fn all_levels_are_used_and_tied_by_hash_in_the_layers_of_their_sources() {
 #[test]
 fn the_digest_depends_on_neither_workers_nor_the_compile_cache() {
     let directory = tempdir().unwrap();
-    let bare = directory.path().join("bare");
-    minimize(&real_image("py3.9"), &bare, &["--profile", "minimal"]);
+    let bare = bare("py3.9");
     let digest = |run_number: usize, jobs: &str, cache: &str| {
         let output = directory.path().join(format!("out{run_number}"));
         let mut command = pycull_command();
@@ -163,8 +161,7 @@ fn the_digest_depends_on_neither_workers_nor_the_compile_cache() {
 #[test]
 fn it_compiles_inside_a_container_with_the_same_result() {
     let directory = tempdir().unwrap();
-    let [bare, outside] = ["bare", "outside"].map(|name| directory.path().join(name));
-    minimize(&real_image("py3.11"), &bare, &["--profile", "minimal"]);
+    let (bare, outside) = (bare("py3.11"), directory.path().join("outside"));
     minimize(&bare, &outside, &["--profile", "level-1", "--no-cache"]);
     let podman = Podman::new();
     podman.take(&real_image("py3.11"), "localhost/python");

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use tempfile::tempdir;
 
-use crate::support::scene::minimize;
+use crate::support::real::bare;
 use crate::support::stream::cut;
-use crate::support::tools::{pycull_command, real_image, run};
+use crate::support::tools::{pycull_command, run};
 use crate::support::{ImageBuilder, LayerBuilder, Layered, Layout};
 
 const LIBRARY: &str = "usr/lib/python3.9/";
@@ -117,9 +117,7 @@ fn compiled(tar: Vec<u8>, directory: &Path, jobs: &str, cache: &str) -> Vec<u8> 
 #[test]
 fn ten_runs_in_ten_orders_compile_to_the_same_bytes() {
     let directory = tempdir().unwrap();
-    let bare = directory.path().join("bare");
-    minimize(&real_image("py3.9"), &bare, &["--profile", "minimal"]);
-    let layer = with_neighbours(&Layout::new(&bare).layer_tar(0));
+    let layer = with_neighbours(&Layout::new(bare("py3.9")).layer_tar(0));
     let mut orders = BTreeSet::new();
     let mut results = Vec::new();
     for (seed, (jobs, cache)) in RUNS.into_iter().enumerate() {

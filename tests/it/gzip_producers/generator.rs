@@ -1,6 +1,6 @@
 //! A deflate stream that no compressor makes: one block, with matches as far away as can be.
 
-use super::sample::Random;
+use super::super::support::random::Random;
 
 /// Bytes between a match and what it repeats: the most that deflate has.
 const FAR: usize = 32 << 10;

@@ -14,7 +14,8 @@ use flate2::write::GzEncoder;
 use pycull::deflate::{Block, BlockIndex, GzipReader, GzipWriter, Kept, Old};
 
 use self::decoders::{Case, all_decode};
-use self::sample::{Edited, Random, edited, sample};
+use self::sample::{Edited, edited, sample};
+use super::support::random::Random;
 use super::support::tools::{tool, tool_command};
 
 /// The most bytes between blocks from different places (docs/architecture.md).

@@ -5,30 +5,7 @@ use std::sync::OnceLock;
 use pycull::deflate::Kept;
 
 use super::super::support::builder::LayerBuilder;
-
-/// Random numbers, the same on every run.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: impl AsRef<[u8]>) -> Self {
-        Self(u64::from(crc32fast::hash(seed.as_ref())) << 1 | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    pub fn below(&mut self, end: usize) -> usize {
-        (self.next() >> 8) as usize % end
-    }
-
-    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
-        (0..length).map(|_| self.next() as u8).collect()
-    }
-}
+use super::super::support::random::Random;
 
 /// A tar stream of what resembles Python's sources and caches, shared objects, noise and zeros.
 pub fn sample() -> &'static [u8] {
@@ -110,8 +87,8 @@ impl Random {
         while bytes.len() < length {
             let operation = 3 * self.small(200);
             bytes.extend(&operations[operation..operation + 3]);
-            let operand = self.bytes(self.0 as usize % 4);
-            bytes.extend(operand);
+            let length = self.below(4);
+            bytes.extend(self.bytes(length));
         }
         bytes
     }

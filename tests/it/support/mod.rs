@@ -5,6 +5,8 @@ pub mod disk;
 pub mod engines;
 pub mod layout;
 pub mod pyc;
+pub mod random;
+pub mod real;
 pub mod registry;
 pub mod scene;
 pub mod schema;
