@@ -122,15 +122,27 @@ fn has_place(inventory: &Inventory, cache: &[u8]) -> bool {
     }
 }
 
-/// The layer that each compilation goes to; `None` for a new one above all others.
+/// Most layers that an image may have after one was appended. docker refuses more than 125; overlayfs, which other
+/// engines mount layers with, ends at 128 or below.
+const MOST_LAYERS: usize = 125;
+
+/// Whether one more layer would give an image that an engine cannot mount.
+pub fn is_full(inventory: &Inventory) -> bool {
+    inventory.layers.len() >= MOST_LAYERS
+}
+
+/// The layer that each compilation goes to; `None` for a new one above all others. Of an image that is full the
+/// topmost layer stands for that.
 pub(super) fn place(
     inventory: &Inventory,
     policy: &Policy<'_>,
     drops: &Drops,
     chosen: &[Compilation],
 ) -> Vec<Option<usize>> {
+    let top = inventory.layers.len().checked_sub(1);
+    let new = top.filter(|_| is_full(inventory));
     if policy.placement == Placement::Append {
-        return vec![None; chosen.len()];
+        return vec![new; chosen.len()];
     }
     // The highest layer with a whiteout of a path, or of all that lower layers have in it.
     let mut whiteouts: HashMap<&[u8], usize> = HashMap::new();
@@ -150,7 +162,7 @@ pub(super) fn place(
             .any(|target| whiteouts.get(*target).is_some_and(|above| *above > layer));
         (!is_covered && !blocked.contains(directory)).then_some(layer)
     };
-    chosen.iter().map(layer).collect()
+    chosen.iter().map(|it| layer(it).or(new)).collect()
 }
 
 /// Paths of `__pycache__` at which some layer has something else than a directory: what is put into

@@ -13,6 +13,7 @@ mod warning;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use compile::is_full;
 pub use reason::Reason;
 pub use verdict::{Policy, verdict};
 pub use warning::Warning;

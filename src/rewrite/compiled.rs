@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::deflate::ReadAt;
 use crate::inventory::{Inventory, Sizes, Source};
-use crate::plan::Compilation;
+use crate::plan::{Compilation, is_full};
 use crate::pyc::Level;
 use crate::rewrite::layer::Piece;
 use crate::rootfs::path;
@@ -89,8 +89,8 @@ impl CompiledCaches {
     /// The members for the caches on a list, in its order, as pieces of a tar stream. Directories come
     /// before what is in them, each once.
     ///
-    /// `layer` is the index of the layer that they are added to; `None` for a new one above all others,
-    /// which repeats the directories above: engines take a layer's word for them.
+    /// `layer` is the index of the layer that they are added to; `None` for a new one above all others. That one, and
+    /// the topmost layer where it takes its place, repeats the directories above: engines take a layer's word for them.
     pub fn members(
         &self,
         inventory: &Inventory,
@@ -199,7 +199,8 @@ impl NewMembers {
 /// Which directories a layer has.
 struct Directories<'a> {
     inventory: &'a Inventory,
-    appended: bool,
+    /// Whether the layer need not have the directories of the sources.
+    repeats: bool,
     there: HashSet<Vec<u8>>,
 }
 
@@ -211,17 +212,18 @@ impl<'a> Directories<'a> {
             let directories = members.filter(|member| member.kind == Kind::Directory);
             there.extend(directories.map(|member| path::clean(&member.path)));
         }
+        let top = inventory.layers.len().checked_sub(1);
         Self {
             inventory,
-            appended: layer.is_none(),
+            repeats: layer.is_none() || (layer == top && is_full(inventory)),
             there,
         }
     }
 
-    /// Adds the directory of a cache, and in an appended layer those above it.
+    /// Adds the directory of a cache, and in a layer that lacks them those above it.
     fn announce(&mut self, source: &Source, cache: &[u8], members: &mut NewMembers) {
         let parent = path::parent(&source.path);
-        if self.appended {
+        if self.repeats {
             self.repeat(parent, members);
         }
         let directory = path::parent(cache);

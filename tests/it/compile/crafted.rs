@@ -8,7 +8,7 @@ use tempfile::tempdir;
 
 use crate::support::scene::{Minimized, minimize};
 use crate::support::tools::{pycull, run, tool_command};
-use crate::support::{ImageBuilder, LayerBuilder, minimized};
+use crate::support::{ImageBuilder, LayerBuilder, Layout, minimized};
 
 const LIBRARY: &str = "usr/lib/python3.11";
 const PYTHON: [&str; 3] = ["--python", "/usr/bin/python3.11", "--no-cache"];
@@ -209,6 +209,37 @@ fn compiled_caches_go_to_their_sources_layer_where_nothing_above_hides_them() {
     let done = compiled(&ImageBuilder::of([below, whiteout]), &settings);
     assert_eq!(done.actions(), ["rewritten", "kept", "appended"]);
     assert!(done.unpacked().has(&cache("m", "")));
+}
+
+/// Trap 70: docker accepts 125 layers at most, overlayfs 127.
+#[test]
+fn an_image_with_as_many_layers_as_engines_mount_gets_its_caches_in_the_topmost() {
+    for (layers, after) in [(124, 125), (125, 125), (126, 126), (127, 127), (128, 128)] {
+        let base = library()
+            .directory(LIBRARY)
+            .file(&format!("{LIBRARY}/m.py"), SOURCE);
+        let more = (1..layers).map(|number| LayerBuilder::new().file(&format!("etc/{number}"), ""));
+        let image = ImageBuilder::of([base].into_iter().chain(more));
+        let directory = tempdir().unwrap();
+        let [before, full, again] =
+            ["before", "full", "again"].map(|name| directory.path().join(name));
+        image.write(&before);
+        let arguments = [&PYTHON[..], &["--set", "missing=compile"]].concat();
+        minimize(&before, &full, &arguments);
+        let layout = Layout::new(&full);
+        assert_eq!(layout.layer_count(), after);
+        let names = layout.names(after - 1);
+        assert!(names.contains(&cache("m", "")), "{names:?}");
+        // Engines take a layer's word for a directory.
+        assert!(names.contains(&format!("{LIBRARY}/")), "{names:?}");
+        let images = [&before, &full].map(|path| path.to_str().unwrap());
+        pycull(["verify", images[0], images[1]]).success();
+        minimize(&full, &again, &arguments);
+        assert_eq!(
+            Layout::new(&again).manifest_digest(),
+            layout.manifest_digest()
+        );
+    }
 }
 
 #[test]
