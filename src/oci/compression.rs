@@ -158,7 +158,7 @@ impl<R: Read> Read for Decoder<R> {
 /// What `--compression` asks for: how rewritten layers are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CompressionSetting {
-    /// As each layer was, at the default level.
+    /// As each layer was. What gzip compresses anew has the default level, Zstandard the nearest to the layer's.
     #[default]
     Keep,
     /// No compression.
@@ -255,8 +255,13 @@ pub(crate) enum Encoder<W: Write + Send + 'static> {
 }
 
 /// Bytes that one of Zstandard's threads compresses by itself. It says how the frame is divided, so
-/// it must be the same everywhere; and each thread holds a few times as much.
-const ZSTD_JOB: u32 = 2 << 20;
+/// it must be the same everywhere; and each thread holds a few times as much. High levels look far back.
+fn zstd_job(level: i32) -> u32 {
+    match level {
+        ..10 => 2 << 20,
+        10.. => 8 << 20,
+    }
+}
 
 /// Most threads that compress one layer with Zstandard, for the memory that they take.
 const ZSTD_THREADS: usize = 8;
@@ -274,7 +279,7 @@ impl<W: Write + Send + 'static> Encoder<W> {
                 encoder.include_checksum(true)?;
                 // Even one thread divides the frame; none would not.
                 encoder.multithread(threads.clamp(1, ZSTD_THREADS) as u32)?;
-                encoder.set_parameter(zstd::zstd_safe::CParameter::JobSize(ZSTD_JOB))?;
+                encoder.set_parameter(zstd::zstd_safe::CParameter::JobSize(zstd_job(level)))?;
                 Self::Zstd(encoder)
             }
         })

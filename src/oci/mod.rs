@@ -11,6 +11,7 @@ pub mod load;
 pub mod media_type;
 pub mod platform;
 mod second_decoder;
+pub mod zstd_level;
 
 pub use blob::{BlobError, BlobLocation, BlobStore, open_verified, read_document};
 pub use compression::{Compression, CompressionSetting, Encoding};

@@ -1,6 +1,6 @@
 //! One layer written anew.
 
-use std::fs::{File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use crate::deflate::{Old, ReadAt, SparseReader};
 use crate::oci::blob::into_blob_error;
-use crate::oci::compression::{CompressionSetting, Encoding};
+use crate::oci::compression::{Compression, CompressionSetting, DEFAULT_ZSTD_LEVEL, Encoding};
 use crate::oci::layer_writer::{LayerWriter, WrittenLayer};
+use crate::oci::zstd_level::{levels_above, nearest_level};
 use crate::oci::{BlobStore, open_verified};
 use crate::plan::LayerPlan;
-use crate::progress::Observer;
+use crate::progress::{Observer, Unobserved};
 use crate::rewrite::layer::{ApplyError, Edit, Output, Piece, Whole, apply, edits, kept};
 use crate::scan::{LayerErrorCause, LayerScan, reread_layer};
 use crate::tar::{BLOCK, TarError};
@@ -43,13 +44,41 @@ impl NewLayer<'_> {
         let added = std::mem::take(&mut self.added);
         let edits = edits(self.scan, self.plan, added)
             .map_err(|source| LayerErrorCause::Tar(TarError::Header { offset: 0, source }))?;
-        let file = new_file(self.directory).map_err(|error| self.write_error(error))?;
+        if keeps_zstd(self.compression, self.scan) {
+            return self.keep_zstd(&edits);
+        }
+        let file = self.new_file()?;
         match self.encoding() {
             Encoding::Gzip { level, .. } if self.can_be_spliced() => self
                 .splice(&edits, level, file)
                 .map_err(|cause| self.damage().unwrap_or(cause)),
-            encoding => self.encode(&edits, encoding, file),
+            encoding => self.encode(&edits, encoding, file, self.observer),
         }
+    }
+
+    fn new_file(&self) -> Result<(File, PathBuf), LayerErrorCause> {
+        new_file(self.directory).map_err(|error| self.write_error(error))
+    }
+
+    /// Compresses the layer at the level that it had, as far as its beginning shows it; at a higher one where it
+    /// became larger than it was, though less is in it.
+    fn keep_zstd(&self, edits: &[Edit]) -> Result<WrittenLayer, LayerErrorCause> {
+        let level = nearest_zstd_level(self.store, self.scan);
+        let first = Encoding::Zstd(level);
+        let mut best = self.encode(edits, first, self.new_file()?, self.observer)?;
+        for level in levels_above(level).take(MOST_ATTEMPTS) {
+            if !grew(self.scan, &best) {
+                break;
+            }
+            let encoding = Encoding::Zstd(level);
+            let written = self.encode(edits, encoding, self.new_file()?, &Unobserved)?;
+            let mut worse = written;
+            if worse.compressed_bytes < best.compressed_bytes {
+                std::mem::swap(&mut best, &mut worse);
+            }
+            fs::remove_file(&worse.path).map_err(|error| self.write_error(error))?;
+        }
+        Ok(best)
     }
 
     fn encoding(&self) -> Encoding<'static> {
@@ -116,11 +145,12 @@ impl NewLayer<'_> {
         edits: &[Edit],
         encoding: Encoding<'static>,
         (file, path): (File, PathBuf),
+        observer: &dyn Observer,
     ) -> Result<WrittenLayer, LayerErrorCause> {
         let mut writer = LayerWriter::new(file, &path, encoding, self.threads)
             .map_err(|error| self.write_error(error))?;
         let length = self.scan.uncompressed_bytes;
-        reread_layer(self.store, &self.scan.layer, self.observer, |stream| {
+        reread_layer(self.store, &self.scan.layer, observer, |stream| {
             // What the output refuses is told apart from what the input lacks.
             match apply(
                 &mut Whole(stream),
@@ -150,6 +180,27 @@ impl NewLayer<'_> {
     fn write_error(&self, source: io::Error) -> LayerErrorCause {
         write_error(self.directory, source)
     }
+}
+
+/// Times that a layer is compressed again at a higher level.
+const MOST_ATTEMPTS: usize = 2;
+
+/// Whether a layer became larger than it was, though there is no more in it.
+pub(super) fn grew(scan: &LayerScan, written: &WrittenLayer) -> bool {
+    written.uncompressed_bytes <= scan.uncompressed_bytes
+        && written.compressed_bytes > scan.layer.descriptor.size()
+}
+
+/// Whether a layer is compressed with Zstandard as it was.
+pub(super) fn keeps_zstd(setting: CompressionSetting, scan: &LayerScan) -> bool {
+    setting == CompressionSetting::Keep && scan.compression == Compression::Zstd
+}
+
+/// The level nearest to that of a layer. One that cannot be read fails soon enough: it is read whole next.
+pub(super) fn nearest_zstd_level(store: &dyn BlobStore, scan: &LayerScan) -> i32 {
+    let blob = open_verified(store, &scan.layer.descriptor);
+    let level = blob.ok().and_then(|blob| nearest_level(blob).ok());
+    level.unwrap_or(DEFAULT_ZSTD_LEVEL)
 }
 
 fn write_error(directory: &Path, source: io::Error) -> LayerErrorCause {
