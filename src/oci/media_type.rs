@@ -1,5 +1,5 @@
 //! Media types of OCI and Docker documents and layers (image-spec media-types.md; Docker's
-//! image manifest version 2, schema 2). A type comes in and goes out in its own family.
+//! image manifest version 2, schema 2), and which types of the two families mean the same.
 
 use super::compression::Compression;
 
@@ -43,6 +43,62 @@ pub fn is_image_config(media_type: &str) -> bool {
     matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)
 }
 
+/// A set of media types. An engine finds an image by tag in an OCI layout only if the types there are OCI's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Types of the OCI image specification.
+    Oci,
+    /// Types of Docker's image manifest version 2, schema 2.
+    Docker,
+}
+
+/// OCI types, each with the Docker type of the same meaning.
+const EQUIVALENTS: [(&str, &str); 7] = [
+    (OCI_INDEX, DOCKER_MANIFEST_LIST),
+    (OCI_MANIFEST, DOCKER_MANIFEST),
+    (OCI_CONFIG, DOCKER_CONFIG),
+    (OCI_LAYER, DOCKER_LAYER),
+    (
+        "application/vnd.oci.image.layer.v1.tar+gzip",
+        "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    ),
+    (
+        "application/vnd.oci.image.layer.nondistributable.v1.tar",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    ),
+    (
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    ),
+];
+
+/// containerd writes these. Docker never defined them, and other engines refuse them.
+const CONTAINERD_ZSTD: [(&str, &str); 2] = [
+    (
+        "application/vnd.oci.image.layer.v1.tar+zstd",
+        "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    ),
+    (
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.zstd",
+    ),
+];
+
+/// The type of `family` that means what `media_type` does: itself if it is of that family. `None` for a type that
+/// `family` lacks.
+pub fn in_family(media_type: &str, family: Family) -> Option<&'static str> {
+    let extra = match family {
+        Family::Oci => &CONTAINERD_ZSTD[..],
+        Family::Docker => &[],
+    };
+    let mut pairs = EQUIVALENTS.iter().chain(extra).copied();
+    let pair = pairs.find(|(oci, docker)| [*oci, *docker].contains(&media_type));
+    pair.map(|(oci, docker)| match family {
+        Family::Oci => oci,
+        Family::Docker => docker,
+    })
+}
+
 /// The media type of a layer that had `original` and is now compressed with `compression`.
 ///
 /// The family stays (OCI or Docker, distributable or not); an unknown type stays as it is.
@@ -78,6 +134,27 @@ pub fn layer_media_type(original: &str, compression: Compression) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn types_of_the_same_meaning_are_found_in_both_families() {
+        for (oci, docker) in EQUIVALENTS {
+            for media_type in [oci, docker] {
+                assert_eq!(in_family(media_type, Family::Oci), Some(oci));
+                assert_eq!(in_family(media_type, Family::Docker), Some(docker));
+            }
+        }
+        for (oci, docker) in CONTAINERD_ZSTD {
+            assert_eq!(in_family(docker, Family::Oci), Some(oci));
+            assert_eq!(in_family(oci, Family::Docker), None);
+        }
+        for other in [
+            "",
+            "application/vnd.in-toto+json",
+            "application/vnd.oci.image.layer.v1.tar+gzip+encrypted",
+        ] {
+            assert_eq!(in_family(other, Family::Oci), None, "{other}");
+        }
+    }
 
     #[test]
     fn a_layer_stays_in_its_family() {

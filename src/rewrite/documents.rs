@@ -1,12 +1,14 @@
 //! Config and manifest of an image whose layers changed. They are edited as JSON: what pycull
 //! does not know stays.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::annotations::{Renamed, refresh};
+use super::media_types::convert_manifest;
 use crate::oci::digest::sha256_digest;
 use crate::oci::image::{Image, is_empty_layer};
 use crate::oci::layer_writer::WrittenLayer;
-use crate::oci::media_type::{DOCKER_LAYER, DOCKER_MANIFEST, OCI_LAYER, layer_media_type};
+use crate::oci::media_type::{DOCKER_LAYER, DOCKER_MANIFEST, Family, OCI_LAYER, layer_media_type};
 
 /// What became of a layer.
 #[derive(Debug, Clone)]
@@ -35,86 +37,117 @@ pub struct NewDocuments {
     pub config: NewDocument,
     /// The manifest.
     pub manifest: NewDocument,
+    /// What has another digest now: layers with their diff_ids, config and manifest.
+    pub renamed: Renamed,
     /// Whether the config's history has not as many entries about layers as there are layers.
     pub history_is_misaligned: bool,
 }
 
 /// The config and manifest of `image` after its layers became `outcomes`, one for each, and `appended`
-/// came above them.
+/// came above them. They get the media types of `family`; without one they keep their own.
 pub fn rewrite_documents(
     image: &Image,
     outcomes: &[LayerOutcome],
     appended: Option<&WrittenLayer>,
+    family: Option<Family>,
 ) -> NewDocuments {
+    let mut renamed = renamed_layers(image, outcomes);
     let mut config = image.config.clone();
     let history_is_misaligned = !edit_history(&mut config, outcomes);
     edit_diff_ids(&mut config, outcomes);
+    edit_layer_notes(&mut config, outcomes, &renamed);
     let mut manifest = image.manifest.clone();
-    edit_layers(&mut manifest, outcomes);
+    edit_layers(&mut manifest, outcomes, &renamed);
     if let Some(layer) = appended {
         append_layer(&mut manifest, &mut config, layer, history_is_misaligned);
     }
-    let config = replace_document(manifest.get("config").unwrap_or(&Value::Null), &config);
+    let mut descriptor = image.descriptor.clone();
+    if let Some(family) = family {
+        convert_manifest(&mut descriptor, &mut manifest, family);
+    }
+    let config_descriptor = manifest.get("config").unwrap_or(&Value::Null);
+    let config = replace_document(config_descriptor, &config, &renamed);
+    rename(&mut renamed, config_descriptor, &config.descriptor);
     manifest["config"] = config.descriptor.clone();
-    let manifest = replace_document(&image.descriptor, &manifest);
+    refresh(&mut manifest, &renamed);
+    let manifest = replace_document(&descriptor, &manifest, &renamed);
+    rename(&mut renamed, &descriptor, &manifest.descriptor);
     NewDocuments {
         config,
         manifest,
+        renamed,
         history_is_misaligned,
     }
 }
 
-/// The text of `document`, and `descriptor` made to name it.
-pub fn replace_document(descriptor: &Value, document: &Value) -> NewDocument {
+/// Adds what a descriptor was renamed to, if it was.
+pub fn rename(renamed: &mut Renamed, old: &Value, new: &Value) {
+    let digest = |descriptor: &Value| Some(descriptor.get("digest")?.as_str()?.to_owned());
+    if let (Some(old), Some(new)) = (digest(old), digest(new))
+        && old != new
+    {
+        renamed.insert(old, new);
+    }
+}
+
+fn renamed_layers(image: &Image, outcomes: &[LayerOutcome]) -> Renamed {
+    let mut renamed = Renamed::new();
+    for (layer, outcome) in image.layers.iter().zip(outcomes) {
+        if let LayerOutcome::Rewritten(written) = outcome {
+            let blob = layer.descriptor.digest().to_string();
+            renamed.insert(blob, written.digest.to_string());
+            renamed.insert(layer.diff_id.to_string(), written.diff_id.to_string());
+        }
+    }
+    renamed
+}
+
+/// BuildKit's inline cache counts layers: with one of them gone it would point at others.
+const INLINE_CACHE: &str = "moby.buildkit.cache.v0";
+
+/// What else in a config speaks of layers.
+fn edit_layer_notes(config: &mut Value, outcomes: &[LayerOutcome], renamed: &Renamed) {
+    // `ostree.final-diffid` names the last layer that came from an ostree commit: bootc starts nothing without it.
+    let labels = config
+        .pointer_mut("/config/Labels")
+        .and_then(Value::as_object_mut);
+    for label in labels.into_iter().flat_map(|labels| labels.values_mut()) {
+        if let Some(new) = label.as_str().and_then(|digest| renamed.get(digest)) {
+            *label = json!(new);
+        }
+    }
+    let is_dropped = |outcome: &LayerOutcome| matches!(outcome, LayerOutcome::Dropped);
+    if let (true, Some(fields)) = (outcomes.iter().any(is_dropped), config.as_object_mut()) {
+        fields.shift_remove(INLINE_CACHE);
+    }
+}
+
+/// The text of `document`, and `descriptor` made to name it. Its annotations follow what was `renamed`.
+pub fn replace_document(descriptor: &Value, document: &Value, renamed: &Renamed) -> NewDocument {
     let bytes = document.to_string().into_bytes();
     let mut descriptor = descriptor.clone();
     set_content(
         &mut descriptor,
         sha256_digest(&bytes).as_ref(),
         bytes.len() as u64,
+        renamed,
     );
     NewDocument { descriptor, bytes }
 }
 
 /// Points a descriptor at other content: what it embeds, or says about the old bytes, goes.
-fn set_content(descriptor: &mut Value, digest: &str, size: u64) {
+fn set_content(descriptor: &mut Value, digest: &str, size: u64, renamed: &Renamed) {
     let Some(fields) = descriptor.as_object_mut() else {
         return;
     };
+    if fields.get("digest").is_some_and(|old| old == digest) {
+        return;
+    }
     fields.insert("digest".to_owned(), json!(digest));
     fields.insert("size".to_owned(), json!(size));
     fields.shift_remove("data");
     fields.shift_remove("urls");
-    drop_stale_annotations(fields);
-}
-
-/// Annotations that describe the bytes of a blob, by how their names begin: tables of contents and
-/// checksums of zstd:chunked, eStargz, Nydus and SOCI layers. A reader that trusted one after the
-/// blob changed would fail, or fetch the wrong bytes.
-const STALE_ANNOTATIONS: [&str; 5] = [
-    "io.github.containers.zstd-chunked.",
-    "containerd.io/snapshot/stargz/",
-    "io.containers.estargz.",
-    "containerd.io/snapshot/nydus",
-    "com.amazon.soci.",
-];
-
-fn drop_stale_annotations(descriptor: &mut Map<String, Value>) {
-    let Some(annotations) = descriptor
-        .get_mut("annotations")
-        .and_then(Value::as_object_mut)
-    else {
-        return;
-    };
-    let before = annotations.len();
-    annotations.retain(|name, _| {
-        !STALE_ANNOTATIONS
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-    });
-    if annotations.is_empty() && before > 0 {
-        descriptor.shift_remove("annotations");
-    }
+    refresh(descriptor, renamed);
 }
 
 /// The list with rewritten entries edited and those of dropped layers gone.
@@ -134,7 +167,7 @@ fn edit_list(
     }
 }
 
-fn edit_layers(manifest: &mut Value, outcomes: &[LayerOutcome]) {
+fn edit_layers(manifest: &mut Value, outcomes: &[LayerOutcome], renamed: &Renamed) {
     let Some(layers) = manifest.get_mut("layers").and_then(Value::as_array_mut) else {
         return;
     };
@@ -149,6 +182,7 @@ fn edit_layers(manifest: &mut Value, outcomes: &[LayerOutcome]) {
             descriptor,
             written.digest.as_ref(),
             written.compressed_bytes,
+            renamed,
         );
     });
 }
@@ -287,6 +321,7 @@ mod tests {
             &image(),
             &[LayerOutcome::Kept, LayerOutcome::Dropped, written('9')],
             None,
+            None,
         );
         assert!(!documents.history_is_misaligned);
         let config = parsed(&documents.config);
@@ -309,6 +344,7 @@ mod tests {
         let documents = rewrite_documents(
             &image(),
             &[LayerOutcome::Kept, LayerOutcome::Kept, written('9')],
+            None,
             None,
         );
         let manifest = parsed(&documents.manifest);
@@ -351,6 +387,7 @@ mod tests {
                 LayerOutcome::Kept,
             ],
             None,
+            None,
         );
         assert!(documents.history_is_misaligned);
         assert_eq!(parsed(&documents.config)["history"], expected);
@@ -364,7 +401,7 @@ mod tests {
             unreachable!()
         };
         let kept = [const { LayerOutcome::Kept }; 3];
-        let documents = rewrite_documents(&image, &kept, Some(&layer));
+        let documents = rewrite_documents(&image, &kept, Some(&layer), None);
         let (manifest, config) = (parsed(&documents.manifest), parsed(&documents.config));
         assert_eq!(
             manifest["layers"][3],
@@ -377,7 +414,7 @@ mod tests {
         // A history that does not match the layers stays as it is.
         image.config["history"].as_array_mut().unwrap().pop();
         image.manifest["mediaType"] = json!(DOCKER_MANIFEST);
-        let documents = rewrite_documents(&image, &kept, Some(&layer));
+        let documents = rewrite_documents(&image, &kept, Some(&layer), None);
         assert_eq!(
             parsed(&documents.config)["history"],
             image.config["history"]

@@ -5,28 +5,60 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::documents::{NewDocument, replace_document};
+use super::annotations::{Renamed, forget_zstd, names_any, refresh};
+use super::documents::{NewDocument, rename, replace_document};
+use super::media_types::convert_index;
 use crate::oci::Node;
 use crate::oci::image::{Index, Other};
+use crate::oci::media_type::Family;
 
 /// What walking up gave.
 #[derive(Debug, Default)]
 pub struct Rebuilt {
     /// Indexes that were written anew.
     pub indexes: Vec<NewDocument>,
-    /// Descriptors of artifacts that are left out since they speak of a manifest that is gone.
-    pub left_out: Vec<Value>,
+    /// Artifacts that are left out since they speak of a manifest that is gone.
+    pub left_out: Vec<LeftOutArtifact>,
+}
+
+/// An artifact that is left out.
+#[derive(Debug)]
+pub struct LeftOutArtifact {
+    /// Its descriptor.
+    pub descriptor: Value,
+    /// The manifest that it speaks of, if it says so.
+    pub subject: Option<String>,
+}
+
+/// What became of images.
+#[derive(Debug, Default)]
+pub struct Replacements {
+    /// New descriptors by the digest of the manifest that they replace.
+    pub manifests: HashMap<String, NewManifest>,
+    /// All that has another digest now.
+    pub renamed: Renamed,
+}
+
+/// A manifest that replaces another.
+#[derive(Debug)]
+pub struct NewManifest {
+    /// Its descriptor.
+    pub descriptor: Value,
+    /// Whether it has a layer that is compressed with Zstandard.
+    pub has_zstd: bool,
 }
 
 /// The descriptor of the root after images were rewritten.
 ///
-/// `replaced` has the new descriptor of each rewritten image, by the digest of its old manifest.
-/// Attestations and other artifacts about a manifest that is gone are left out.
-pub fn rebuild(root: &Node, replaced: &HashMap<String, Value>) -> (Value, Rebuilt) {
+/// Attestations and other artifacts about a manifest that is gone are left out. Indexes get the media types of
+/// `family`; without one they keep their own.
+pub fn rebuild(root: &Node, replaced: &Replacements, family: Option<Family>) -> (Value, Rebuilt) {
     let mut rebuilt = Rebuilt::default();
-    let gone = gone(root, replaced);
+    let gone = gone(root, &replaced.manifests);
     let mut walk = Walk {
         replaced,
+        renamed: replaced.renamed.clone(),
+        family,
         gone: &gone,
         rebuilt: &mut rebuilt,
     };
@@ -36,7 +68,7 @@ pub fn rebuild(root: &Node, replaced: &HashMap<String, Value>) -> (Value, Rebuil
 
 /// Digests of manifests that the new root does not lead to any more: rewritten ones, those that
 /// the platform filter left out, and artifacts about one of these.
-fn gone(root: &Node, replaced: &HashMap<String, Value>) -> HashSet<String> {
+fn gone(root: &Node, replaced: &HashMap<String, NewManifest>) -> HashSet<String> {
     let mut gone: HashSet<String> = replaced.keys().cloned().collect();
     let mut artifacts = Vec::new();
     let mut pending = vec![root];
@@ -62,12 +94,7 @@ fn gone(root: &Node, replaced: &HashMap<String, Value>) -> HashSet<String> {
         }
     }
     loop {
-        let is_about_gone = |other: &&Other| {
-            other
-                .subject
-                .as_ref()
-                .is_some_and(|subject| gone.contains(subject))
-        };
+        let is_about_gone = |other: &&Other| speaks_of(other, &gone);
         let about: Vec<String> = artifacts
             .iter()
             .copied()
@@ -82,6 +109,14 @@ fn gone(root: &Node, replaced: &HashMap<String, Value>) -> HashSet<String> {
     }
 }
 
+/// Whether an artifact is about one of these manifests: its subject, or one that its descriptor's annotations name
+/// (SOCI's do).
+fn speaks_of(other: &Other, manifests: &HashSet<String>) -> bool {
+    let subject = other.subject.as_ref();
+    subject.is_some_and(|subject| manifests.contains(subject))
+        || names_any(&other.descriptor, manifests)
+}
+
 fn digest(descriptor: &Value) -> &str {
     descriptor
         .get("digest")
@@ -90,7 +125,9 @@ fn digest(descriptor: &Value) -> &str {
 }
 
 struct Walk<'a> {
-    replaced: &'a HashMap<String, Value>,
+    replaced: &'a Replacements,
+    renamed: Renamed,
+    family: Option<Family>,
     gone: &'a HashSet<String>,
     rebuilt: &'a mut Rebuilt,
 }
@@ -100,10 +137,10 @@ impl Walk<'_> {
     fn node(&mut self, node: &Node) -> Option<Value> {
         match node {
             Node::Image(image) => {
-                let new = self.replaced.get(image.manifest_digest());
+                let new = self.replaced.manifests.get(image.manifest_digest());
                 Some(new.map_or_else(
                     || image.descriptor.clone(),
-                    |new| with_fields_of(&image.descriptor, new),
+                    |new| self.entry(&image.descriptor, new),
                 ))
             }
             Node::Other(other) => self.other(other),
@@ -112,12 +149,11 @@ impl Walk<'_> {
     }
 
     fn other(&mut self, other: &Other) -> Option<Value> {
-        let subject_is_gone = other
-            .subject
-            .as_deref()
-            .is_some_and(|subject| self.gone.contains(subject));
-        if subject_is_gone {
-            self.rebuilt.left_out.push(other.descriptor.clone());
+        if speaks_of(other, self.gone) {
+            self.rebuilt.left_out.push(LeftOutArtifact {
+                descriptor: other.descriptor.clone(),
+                subject: other.subject.clone(),
+            });
             return None;
         }
         Some(other.descriptor.clone())
@@ -129,26 +165,35 @@ impl Walk<'_> {
             .iter()
             .filter_map(|child| self.node(child))
             .collect();
-        if index.document.get("manifests").and_then(Value::as_array) == Some(&manifests) {
-            return index.descriptor.clone();
-        }
-        let mut document = index.document.clone();
+        let (mut descriptor, mut document) = (index.descriptor.clone(), index.document.clone());
         document["manifests"] = Value::Array(manifests);
-        let new = replace_document(&index.descriptor, &document);
+        if let Some(family) = self.family {
+            convert_index(&mut descriptor, &mut document, family);
+        }
+        if document == index.document {
+            return descriptor;
+        }
+        refresh(&mut document, &self.renamed);
+        let new = replace_document(&descriptor, &document, &self.renamed);
+        rename(&mut self.renamed, &descriptor, &new.descriptor);
         let descriptor = new.descriptor.clone();
         self.rebuilt.indexes.push(new);
         descriptor
     }
-}
 
-/// One manifest may be named several times, with other platforms or annotations.
-fn with_fields_of(old: &Value, new: &Value) -> Value {
-    let mut descriptor = old.clone();
-    for key in ["digest", "size"] {
-        descriptor[key] = new[key].clone();
+    /// One manifest may be named several times, with other platforms or annotations.
+    fn entry(&self, old: &Value, new: &NewManifest) -> Value {
+        let mut descriptor = old.clone();
+        for key in ["mediaType", "digest", "size"] {
+            descriptor[key] = new.descriptor[key].clone();
+        }
+        if let Some(fields) = descriptor.as_object_mut() {
+            fields.shift_remove("data");
+        }
+        if !new.has_zstd {
+            forget_zstd(&mut descriptor);
+        }
+        refresh(&mut descriptor, &self.renamed);
+        descriptor
     }
-    if let Some(fields) = descriptor.as_object_mut() {
-        fields.shift_remove("data");
-    }
-    descriptor
 }

@@ -1,7 +1,9 @@
 //! Everything that makes new bytes: layers by edits to their tar streams, and the documents that
 //! name them.
 
+pub mod annotations;
 pub mod compiled;
 pub mod documents;
 pub mod index;
 pub mod layer;
+pub mod media_types;

@@ -2,21 +2,13 @@
 
 use serde_json::Value;
 
+use super::annotations::Digests;
+use super::media_types::{agree, meaning, meaning_of_layer, of_manifest};
 use super::{Difference, Part};
 use crate::oci::Image;
 
 /// What a descriptor says of bytes, which may be others.
-const OF_CONTENT: [&str; 5] = ["mediaType", "digest", "size", "data", "urls"];
-
-/// Annotations that describe the bytes of a blob, by how their names begin: zstd:chunked, eStargz, Nydus
-/// and SOCI layers.
-const ANNOTATIONS_OF_CONTENT: [&str; 5] = [
-    "io.github.containers.zstd-chunked.",
-    "containerd.io/snapshot/stargz/",
-    "io.containers.estargz.",
-    "containerd.io/snapshot/nydus",
-    "com.amazon.soci.",
-];
+const OF_CONTENT: [&str; 4] = ["digest", "size", "data", "urls"];
 
 /// Compares all but the history and what follows from the layers' bytes.
 pub(super) fn compare(before: &Image, after: &Image, differences: &mut Vec<Difference>) {
@@ -32,7 +24,11 @@ pub(super) fn compare(before: &Image, after: &Image, differences: &mut Vec<Diffe
         part: Part::Config,
         differences,
     };
-    found.compare("", Some(&config(before)), Some(&config(after)));
+    let digests = Digests::new(before, after);
+    let (old, mut new) = (config(before), config(after));
+    follow_labels(&old, &mut new, &digests);
+    let (old, new) = compare_inline_cache(old, new, (before, after), &mut found);
+    found.compare("", Some(&old), Some(&new));
     let manifest = |image: &Image| {
         let mut manifest = image.manifest.clone();
         remove(&mut manifest, &["mediaType", "layers"]);
@@ -42,13 +38,72 @@ pub(super) fn compare(before: &Image, after: &Image, differences: &mut Vec<Diffe
         manifest
     };
     found.part = Part::Manifest;
-    found.compare("", Some(&manifest(before)), Some(&manifest(after)));
+    let (mut old, mut new) = (manifest(before), manifest(after));
+    if before.manifest_digest() != after.manifest_digest() {
+        found.left_behind("", digests.settle(&mut old, &mut new));
+    }
+    if let (Some(old), Some(new)) = (old.get("config"), new.get_mut("config")) {
+        agree(old, new, meaning);
+    }
+    found.compare("", Some(&old), Some(&new));
+    let types = [of_manifest(before), of_manifest(after)];
+    if types[0].map(meaning) != types[1].map(meaning) {
+        let types = types.map(|it| it.map(Value::from));
+        found.compare("/mediaType", types[0].as_ref(), types[1].as_ref());
+    }
     found.part = Part::Index;
     let platform = |image: &Image| image.descriptor.get("platform").cloned();
     // A manifest that no index names has none.
     if let (Some(old), Some(new)) = (platform(before), platform(after)) {
         found.compare("/platform", Some(&old), Some(&new));
     }
+    if before.manifest_digest() != after.manifest_digest() {
+        let (mut old, mut new) = (before.descriptor.clone(), after.descriptor.clone());
+        found.left_behind("", digests.settle(&mut old, &mut new));
+    }
+}
+
+/// Labels that name a layer by digest name the one that took its place.
+fn follow_labels(before: &Value, after: &mut Value, digests: &Digests) {
+    let old = before.pointer("/config/Labels").and_then(Value::as_object);
+    let new = after
+        .pointer_mut("/config/Labels")
+        .and_then(Value::as_object_mut);
+    let (Some(old), Some(new)) = (old, new) else {
+        return;
+    };
+    for (name, value) in new {
+        if let Some(old) = old.get(name).filter(|old| digests.is_followed(old, value)) {
+            *value = old.clone();
+        }
+    }
+}
+
+/// BuildKit's inline cache tells layers by their number. It may go where layers changed, and must where one is gone.
+fn compare_inline_cache(
+    mut before: Value,
+    mut after: Value,
+    images: (&Image, &Image),
+    found: &mut Found<'_>,
+) -> (Value, Value) {
+    const FIELD: &str = "moby.buildkit.cache.v0";
+    let diff_ids = |image: &Image| -> Vec<String> {
+        let layers = image.layers.iter();
+        layers.map(|layer| layer.diff_id.to_string()).collect()
+    };
+    let are_same = diff_ids(images.0) == diff_ids(images.1);
+    let stays = before.get(FIELD).is_some() && before.get(FIELD) == after.get(FIELD);
+    if stays && images.1.layers.len() < images.0.layers.len() {
+        found.push(
+            format!("/{FIELD}"),
+            "counts layers that are gone".to_owned(),
+        );
+    }
+    if !are_same && after.get(FIELD).is_none() {
+        remove(&mut before, &[FIELD]);
+        remove(&mut after, &[FIELD]);
+    }
+    (before, after)
 }
 
 /// Compares the descriptors of a layer before and after, given their places.
@@ -62,58 +117,32 @@ pub(super) fn compare_layer(
         return;
     };
     let pointer = format!("/layers/{}", after.1);
-    if old.get("digest") != new.get("digest") {
-        remove(&mut old, &OF_CONTENT);
-        remove(&mut new, &OF_CONTENT);
-        for name in left_behind(&old, &new) {
-            differences.push(Difference {
-                part: Part::Manifest,
-                path: format!("{pointer}/annotations/{}", escaped(&name)).into_bytes(),
-                what: "describes the bytes that the layer had".to_owned(),
-            });
-        }
-        forget_annotations(&mut old);
-        forget_annotations(&mut new);
-    }
     let mut found = Found {
         part: Part::Manifest,
         differences,
     };
+    let is_changed = old.get("digest") != new.get("digest");
+    agree(
+        &old,
+        &mut new,
+        if is_changed {
+            meaning_of_layer
+        } else {
+            meaning
+        },
+    );
+    if is_changed {
+        remove(&mut old, &OF_CONTENT);
+        remove(&mut new, &OF_CONTENT);
+        let digests = Digests::new(before.0, after.0);
+        found.left_behind(&pointer, digests.settle(&mut old, &mut new));
+    }
     found.compare(&pointer, Some(&old), Some(&new));
 }
 
 fn remove(document: &mut Value, fields: &[&str]) {
     if let Some(object) = document.as_object_mut() {
         object.retain(|name, _| !fields.contains(&&**name));
-    }
-}
-
-fn is_of_content(annotation: &str) -> bool {
-    let mut prefixes = ANNOTATIONS_OF_CONTENT.iter();
-    prefixes.any(|prefix| annotation.starts_with(prefix))
-}
-
-/// Annotations with digests of a blob's parts that stayed when its bytes changed: readers that trust them fail.
-fn left_behind(before: &Value, after: &Value) -> Vec<String> {
-    let annotations = |descriptor: &Value| descriptor.get("annotations")?.as_object().cloned();
-    let (Some(old), Some(new)) = (annotations(before), annotations(after)) else {
-        return Vec::new();
-    };
-    let is_digest = |value: &Value| value.as_str().is_some_and(|it| it.contains("sha256:"));
-    let stayed = old.into_iter().filter(|(name, value)| {
-        is_of_content(name) && is_digest(value) && new.get(name) == Some(value)
-    });
-    stayed.map(|(name, _)| name).collect()
-}
-
-fn forget_annotations(descriptor: &mut Value) {
-    let annotations = descriptor.get_mut("annotations");
-    let Some(annotations) = annotations.and_then(Value::as_object_mut) else {
-        return;
-    };
-    annotations.retain(|name, _| !is_of_content(name));
-    if annotations.is_empty() {
-        remove(descriptor, &["annotations"]);
     }
 }
 
@@ -149,10 +178,18 @@ impl Found<'_> {
         }
     }
 
-    fn push(&mut self, pointer: &str, what: String) {
+    /// Annotations that stayed, though the bytes that they describe did not: readers that trust them fail.
+    fn left_behind(&mut self, pointer: &str, names: Vec<String>) {
+        for name in names {
+            let pointer = format!("{pointer}/annotations/{}", escaped(&name));
+            self.push(pointer, "describes bytes that are gone".to_owned());
+        }
+    }
+
+    fn push(&mut self, pointer: impl Into<String>, what: String) {
         self.differences.push(Difference {
             part: self.part,
-            path: pointer.as_bytes().to_vec(),
+            path: pointer.into().into_bytes(),
             what,
         });
     }

@@ -12,16 +12,22 @@
 //!   One that was fresh must still be, with the code that it had; its header and its links may change. One
 //!   that was not may stay as it was, or give way to a fresh one.
 //! * With a profile, just the caches that it keeps must be there.
+//! * A media type may give way to the one that means the same among Docker's or OCI's types; no image mixes them that
+//!   did not.
+//! * Annotations that describe a layer's bytes, and values that are the digest of what is gone, must go or name what
+//!   came instead.
 //! * Layers may be dropped, changed, and added above all others, with the history's entries to match.
 //!
 //! Whether the code of a new cache is what its source compiles to, only compiling could tell.
 
+mod annotations;
 mod caches;
 mod documents;
 mod expected;
 mod files;
 mod history;
 mod links;
+mod media_types;
 mod view;
 
 use std::collections::{BTreeSet, HashMap};
@@ -161,6 +167,7 @@ pub fn verify(
     differences.sort_by(|a, b| a.path.cmp(&b.path));
     documents::compare(before.image, after.image, &mut differences);
     history::compare(before.image, after.image, &mut differences);
+    media_types::compare(before, after, &mut differences);
     Verification {
         paths: files.paths,
         bytes: files.bytes,

@@ -187,45 +187,6 @@ fn an_image_that_is_named_twice_is_rewritten_under_both_names() {
     );
 }
 
-#[test]
-fn dockers_media_types_come_in_and_go_out_unchanged() {
-    let image = ImageBuilder::new()
-        .layer_as(python(), Layered::Gzip)
-        .layer_as(other("o"), Layered::Plain)
-        .docker_media_types();
-    let list = "application/vnd.docker.distribution.manifest.list.v2+json";
-    let done = minimized_layout(
-        |layout| {
-            let root = image.write_blobs(layout);
-            let index = json!({"schemaVersion": 2, "mediaType": list, "manifests": [root]});
-            write_index(layout, vec![write_document(layout, list, &index)]);
-        },
-        &[],
-    );
-    let types = |layout: &Layout| -> Vec<String> {
-        let root = layout.index()["manifests"][0].clone();
-        let index = layout.document(&root);
-        let manifest = layout.document(&index["manifests"][0]);
-        let text = |value: &Value| value["mediaType"].as_str().unwrap().to_owned();
-        let layers = manifest["layers"].as_array().unwrap().iter().map(text);
-        let documents = [
-            &root,
-            &index,
-            &index["manifests"][0],
-            &manifest,
-            &manifest["config"],
-        ];
-        documents.into_iter().map(text).chain(layers).collect()
-    };
-    assert_eq!(types(&done.before), types(&done.after));
-    assert!(
-        types(&done.after)
-            .iter()
-            .all(|media_type| media_type.contains("docker"))
-    );
-    assert_ne!(done.before.index(), done.after.index());
-}
-
 /// What each layer's blob is compressed with, told from its first bytes, and its media type.
 fn compressions(layout: &Layout) -> Vec<(&'static str, String)> {
     let manifest = layout.manifest();

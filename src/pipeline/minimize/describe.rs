@@ -68,7 +68,7 @@ impl Planned<'_> {
         layers: &[MinimizeLayer],
         written: Option<Written<'_>>,
     ) -> ImageSize {
-        if self.plan.is_empty() {
+        if self.plan.is_empty() && written.is_none() {
             return before.clone();
         }
         let after = || layers.iter().filter_map(|layer| layer.after.as_ref());

@@ -13,10 +13,11 @@ use serde_json::Value;
 
 use super::{InterpreterOptions, Options, PipelineError, open};
 use crate::oci::compression::CompressionSetting;
+use crate::oci::media_type::Family;
 use crate::profile::Profile;
 use crate::report::model::{LeftOut, MinimizeReport};
-use crate::rewrite::index::rebuild;
-use crate::transport::{OutputImage, Source, Target};
+use crate::rewrite::index::{LeftOutArtifact, rebuild};
+use crate::transport::{Medium, OutputImage, Source, Target};
 use planned::plan_image;
 use work::Work;
 
@@ -83,12 +84,13 @@ pub fn minimize(
     options: &Options<'_>,
 ) -> Result<MinimizeReport, PipelineError> {
     let root = open(source, options)?;
-    let mut work = Work::new(source, target.staging());
+    let family = family_of(target.medium(), source.medium);
+    let mut work = Work::new(source, target.staging(), family);
     let mut images = Vec::new();
     for image in root.images() {
         images.push(work.image(image, minimize, options)?);
     }
-    let (descriptor, rebuilt) = rebuild(&root, &work.replaced);
+    let (descriptor, rebuilt) = rebuild(&root, &work.replaced, family);
     for index in &rebuilt.indexes {
         work.stage_document(index)?;
     }
@@ -110,9 +112,20 @@ pub fn minimize(
     })
 }
 
-fn left_out(descriptor: &Value) -> LeftOut {
+/// The media types that the output's medium wants. An image that goes from one docker archive to another keeps its
+/// own: docker writes both kinds.
+fn family_of(output: Medium, input: Medium) -> Option<Family> {
+    match (output, input) {
+        (Medium::OciLayout | Medium::OciArchive, _) => Some(Family::Oci),
+        (Medium::DockerArchive(_), Medium::DockerArchive(_)) => None,
+        (Medium::DockerArchive(_), _) => Some(Family::Docker),
+    }
+}
+
+fn left_out(artifact: &LeftOutArtifact) -> LeftOut {
     let text = |pointer: &str| {
-        descriptor
+        artifact
+            .descriptor
             .pointer(pointer)
             .and_then(Value::as_str)
             .map(str::to_owned)
@@ -120,7 +133,7 @@ fn left_out(descriptor: &Value) -> LeftOut {
     let is_attestation = text("/annotations/vnd.docker.reference.type").is_some();
     LeftOut {
         manifest_digest: text("/digest").unwrap_or_default(),
-        subject: text("/annotations/vnd.docker.reference.digest"),
+        subject: artifact.subject.clone(),
         kind: if is_attestation {
             "attestation"
         } else {

@@ -1,6 +1,6 @@
 //! Carrying a plan out: new blobs in the target's staging directory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,38 +9,47 @@ use serde_json::Value;
 
 use super::MinimizeOptions;
 use super::describe::Written;
-use super::new_layer::{NewLayer, write_new_layer};
+use super::new_layer::{NewLayer, grew, keeps_zstd, nearest_zstd_level, write_new_layer};
 use super::planned::{Planned, plan_image};
 use crate::oci::image::typed_descriptor;
 use crate::oci::layer_writer::WrittenLayer;
+use crate::oci::media_type::Family;
 use crate::oci::{
-    BlobError, BlobLocation, BlobStore, Compression, Digest, Image, ImageError, load,
+    BlobError, BlobLocation, BlobStore, Compression, CompressionSetting, Digest, Encoding, Image,
+    ImageError, load,
 };
 use crate::parallel::try_map;
 use crate::pipeline::{Options, PipelineError};
 use crate::plan::LayerPlan;
 use crate::progress::Phase;
 use crate::report::model::MinimizeImage;
+use crate::report::size;
+use crate::rewrite::annotations::lazy_formats;
 use crate::rewrite::documents::{LayerOutcome, NewDocument, rewrite_documents};
-use crate::scan::layer_error;
+use crate::rewrite::index::{NewManifest, Replacements};
+use crate::rewrite::media_types::is_of_family;
+use crate::scan::{LayerScan, layer_error};
 use crate::transport::{OutputBlob, Source};
 
 /// The output while it grows: blobs in the staging directory, and which manifests they replace.
 pub(super) struct Work<'a> {
     source: &'a Source,
     staging: &'a Path,
+    /// The media types that the output's medium wants.
+    family: Option<Family>,
     staged: Vec<(Digest, PathBuf, u64)>,
-    /// New descriptors by the digest of the manifest that they replace.
-    pub(super) replaced: HashMap<String, Value>,
+    /// What became of images and their parts.
+    pub(super) replaced: Replacements,
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(source: &'a Source, staging: &'a Path) -> Self {
+    pub(super) fn new(source: &'a Source, staging: &'a Path, family: Option<Family>) -> Self {
         Self {
             source,
             staging,
+            family,
             staged: Vec::new(),
-            replaced: HashMap::new(),
+            replaced: Replacements::default(),
         }
     }
 
@@ -53,7 +62,8 @@ impl<'a> Work<'a> {
         let mut planned = plan_image(self.source, image, minimize, options)?;
         planned.compile(self.source, minimize, options, self.staging)?;
         planned.forget_kept_layers();
-        if planned.plan.is_empty() {
+        let new_types = self.family.filter(|family| !is_of_family(image, *family));
+        if planned.plan.is_empty() && new_types.is_none() {
             return Ok(planned.report(minimize, None));
         }
         let outcomes = self.write_layers(&planned, minimize, options)?;
@@ -66,12 +76,18 @@ impl<'a> Work<'a> {
         if let Some(layer) = &appended {
             self.stage_layer(layer);
         }
-        let documents = rewrite_documents(image, &outcomes, appended.as_ref());
+        let documents = rewrite_documents(image, &outcomes, appended.as_ref(), self.family);
         self.stage_document(&documents.config)?;
         self.stage_document(&documents.manifest)?;
         let descriptor = documents.manifest.descriptor.clone();
-        self.replaced
-            .insert(image.manifest_digest().to_owned(), descriptor.clone());
+        self.replaced.renamed.extend(documents.renamed);
+        self.replaced.manifests.insert(
+            image.manifest_digest().to_owned(),
+            NewManifest {
+                descriptor: descriptor.clone(),
+                has_zstd: has_zstd(&planned, &outcomes, appended.as_ref()),
+            },
+        );
         let mut report = planned.report(
             minimize,
             Some(Written {
@@ -80,6 +96,13 @@ impl<'a> Work<'a> {
                 descriptor: &descriptor,
             }),
         );
+        report.warnings.extend(lost_lazy_pulling(image, &outcomes));
+        if minimize.compression == CompressionSetting::Keep {
+            report.warnings.extend(grown_layers(&planned, &outcomes));
+        }
+        if let Some(family) = new_types {
+            report.warnings.push(types_changed(family).to_owned());
+        }
         if documents.history_is_misaligned {
             report.warnings.push(
                 "the config's history does not have one entry for each layer; entries stay with the layers that they are about".to_owned(),
@@ -109,8 +132,13 @@ impl<'a> Work<'a> {
         let hardlink = minimize.profile.hardlink;
         let members = planned.members(&planned.plan.appended, hardlink, None);
         let below = planned.inventory.layers.last();
-        let compression = below.map_or(Compression::Gzip, |scan| scan.compression);
-        let encoding = minimize.compression.encoding(compression);
+        let encoding = match below {
+            Some(scan) if keeps_zstd(minimize.compression, scan) => {
+                Encoding::Zstd(nearest_zstd_level(&*self.source.store, scan))
+            }
+            Some(scan) => minimize.compression.encoding(scan.compression),
+            None => minimize.compression.encoding(Compression::Gzip),
+        };
         options.observer.begin(Phase::Writing, 1, 0);
         let written = write_new_layer(
             members,
@@ -238,6 +266,82 @@ impl BlobStore for Overlay<'_> {
         match self.staged.get(digest.as_ref()) {
             Some(blob) => Ok(blob.location.clone()),
             None => self.source.locate(digest),
+        }
+    }
+}
+
+/// Layers that became larger, though there is less in them.
+fn grown_layers(planned: &Planned<'_>, outcomes: &[LayerOutcome]) -> Vec<String> {
+    let layers = planned.inventory.layers.iter().zip(outcomes).enumerate();
+    let warning = |(index, (scan, outcome)): (usize, (&LayerScan, &LayerOutcome))| {
+        let LayerOutcome::Rewritten(written) = outcome else {
+            return None;
+        };
+        let setting = match written.compression {
+            Compression::Zstd => "zstd:22",
+            Compression::Gzip => "gzip:9",
+            Compression::None => return None,
+        };
+        grew(scan, written).then(|| {
+            format!(
+                "layer {} grew from {} to {} compressed, though less is in it; `--compression {setting}` writes it smaller",
+                index + 1,
+                size::bytes(scan.layer.descriptor.size()),
+                size::bytes(written.compressed_bytes),
+            )
+        })
+    };
+    layers.filter_map(warning).collect()
+}
+
+/// Whether any layer of the new image is compressed with Zstandard.
+fn has_zstd(
+    planned: &Planned<'_>,
+    outcomes: &[LayerOutcome],
+    appended: Option<&WrittenLayer>,
+) -> bool {
+    let layers = planned.inventory.layers.iter().zip(outcomes);
+    let kept = layers.filter_map(|(scan, outcome)| match outcome {
+        LayerOutcome::Kept => Some(scan.compression),
+        LayerOutcome::Rewritten(written) => Some(written.compression),
+        LayerOutcome::Dropped => None,
+    });
+    let new = appended.map(|layer| layer.compression);
+    kept.chain(new).any(|it| it == Compression::Zstd)
+}
+
+/// Layers that can no longer be pulled in part: what said where their files are was about the old bytes.
+fn lost_lazy_pulling(image: &Image, outcomes: &[LayerOutcome]) -> Vec<String> {
+    let descriptors = image.manifest.get("layers").and_then(Value::as_array);
+    let descriptors = descriptors.into_iter().flatten().zip(outcomes).enumerate();
+    let changed = descriptors.filter(|(_, (_, outcome))| !matches!(outcome, LayerOutcome::Kept));
+    let mut lost: Vec<String> = changed
+        .flat_map(|(index, (descriptor, _))| {
+            let formats = lazy_formats(descriptor).into_iter();
+            formats.map(move |format| {
+                format!(
+                    "layer {} can no longer be pulled lazily: its {format} annotations described the old bytes and are gone",
+                    index + 1
+                )
+            })
+        })
+        .collect();
+    lost.extend(lazy_formats(&image.manifest).into_iter().map(|format| {
+        format!(
+            "the image can no longer be pulled lazily: the manifest's {format} annotations described the old layers and are gone"
+        )
+    }));
+    lost
+}
+
+/// Why a manifest has another digest, though no layer need have changed.
+fn types_changed(family: Family) -> &'static str {
+    match family {
+        Family::Oci => {
+            "the manifest digest changes: the image had Docker media types, and an OCI layout or archive has OCI's"
+        }
+        Family::Docker => {
+            "the manifest digest changes: the image had OCI media types, and a docker archive has Docker's"
         }
     }
 }

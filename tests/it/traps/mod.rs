@@ -1,5 +1,6 @@
 //! One test or more for each way in which a rewritten image is known to break.
 
+mod annotations;
 mod bytecode;
 mod documents;
 mod foreign_writers;
@@ -8,6 +9,8 @@ mod headers;
 mod host;
 mod implied;
 mod link_headers;
+mod media_types;
 mod metadata;
 mod sparse;
 mod whiteouts;
+mod zstd_levels;

@@ -527,7 +527,7 @@ fn to_documents() -> Vec<Damage> {
         damage(
             "a layer's annotation about other bytes",
             "/layers/0/annotations/io.github.containers.zstd-chunked.manifest-checksum",
-            "describes the bytes that the layer had",
+            "describes bytes that are gone",
             |image| image.layer_annotations[CHUNKED] = json!(format!("sha256:{}", "0".repeat(64))),
         ),
     ]

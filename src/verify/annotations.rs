@@ -1,0 +1,101 @@
+//! Annotations and labels that speak of bytes: such a one must not outlive them.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use crate::oci::Image;
+
+/// Digests that only one of two images has: of manifest, config, layers and their tar streams.
+pub(super) struct Digests {
+    gone: HashSet<String>,
+    come: HashSet<String>,
+}
+
+impl Digests {
+    pub(super) fn new(before: &Image, after: &Image) -> Self {
+        let (old, new) = (digests(before), digests(after));
+        Self {
+            gone: old.difference(&new).cloned().collect(),
+            come: new.difference(&old).cloned().collect(),
+        }
+    }
+
+    /// Whether `old` names what is gone, and `new` what came.
+    pub(super) fn is_followed(&self, old: &Value, new: &Value) -> bool {
+        self.is_gone(old) && new.as_str().is_some_and(|it| self.come.contains(it))
+    }
+
+    pub(super) fn is_gone(&self, value: &Value) -> bool {
+        value.as_str().is_some_and(|it| self.gone.contains(it))
+    }
+
+    /// Takes out the annotations of two descriptors or documents that may differ since what they speak of does;
+    /// returns the names of those that stayed, though what they speak of is gone.
+    pub(super) fn settle(&self, before: &mut Value, after: &mut Value) -> Vec<String> {
+        let (old, new) = (annotations(before), annotations(after));
+        let is_about = |name: &str, value: &Value| is_of_content(name) || self.is_gone(value);
+        let mut stayed = Vec::new();
+        let mut settled = HashSet::new();
+        for (name, value) in &old {
+            match new.get(name) {
+                _ if !is_about(name, value) => continue,
+                Some(same) if same == value => stayed.push(name.clone()),
+                Some(other) if !is_of_content(name) && !self.is_followed(value, other) => continue,
+                _ => {}
+            }
+            settled.insert(name.clone());
+        }
+        // A layer that was made for lazy pulling anew has its own.
+        settled.extend(
+            new.into_iter()
+                .map(|(name, _)| name)
+                .filter(|name| is_of_content(name)),
+        );
+        for side in [before, after] {
+            retain(side, |name| !settled.contains(name));
+        }
+        stayed
+    }
+}
+
+fn digests(image: &Image) -> HashSet<String> {
+    let layers = image.layers.iter();
+    let layers = layers.flat_map(|layer| [layer.descriptor.digest(), &layer.diff_id]);
+    let config = image.config_descriptor.digest();
+    layers
+        .chain([config])
+        .map(ToString::to_string)
+        .chain([image.manifest_digest().to_owned()])
+        .collect()
+}
+
+/// Whether a reader takes an annotation of that name for a description of a layer's bytes: of where files lie in it.
+fn is_of_content(name: &str) -> bool {
+    const FORMATS: [&str; 6] = [
+        "zstd-chunked",
+        "stargz",
+        "snapshot/nydus",
+        "overlaybd",
+        "amazon.soci",
+        "snapshot/remote/",
+    ];
+    FORMATS.iter().any(|format| name.contains(format))
+}
+
+fn annotations(value: &Value) -> Map<String, Value> {
+    let annotations = value.get("annotations").and_then(Value::as_object);
+    annotations.cloned().unwrap_or_default()
+}
+
+fn retain(value: &mut Value, keep: impl Fn(&str) -> bool) {
+    let Some(annotations) = value.get_mut("annotations").and_then(Value::as_object_mut) else {
+        return;
+    };
+    annotations.retain(|name, _| keep(name));
+    if annotations.is_empty()
+        && let Some(fields) = value.as_object_mut()
+    {
+        fields.shift_remove("annotations");
+    }
+}

@@ -1,0 +1,241 @@
+//! Trap 15: annotations, labels and index entries that describe bytes which are gone.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::builder::{OCI_MANIFEST, write_document, write_index, write_nested_index};
+use crate::support::pyc::{STDLIB, cache_path};
+use crate::support::scene::minimized_layout;
+use crate::support::{ImageBuilder, LayerBuilder, Layout, minimized, pycull};
+
+/// Annotations of layers that describe their bytes, by who writes them.
+const OF_BYTES: [&str; 18] = [
+    // containers/storage, now and before 2021
+    "io.github.containers.zstd-chunked.manifest-checksum",
+    "io.github.containers.zstd-chunked.manifest-position",
+    "io.github.containers.zstd-chunked.tarsplit-checksum",
+    "io.github.containers.zstd-chunked.tarsplit-position",
+    "io.containers.zstd-chunked.manifest-checksum",
+    "io.containers.zstd-chunked.manifest-position",
+    // stargz-snapshotter
+    "containerd.io/snapshot/stargz/toc.digest",
+    "io.containers.estargz.uncompressed-size",
+    "containerd.io/snapshot/remote/stargz.digest",
+    // nydus-snapshotter
+    "containerd.io/snapshot/nydus-blob",
+    "containerd.io/snapshot/nydus-source-digest",
+    "containerd.io/snapshot/nydus-reference-blob-ids",
+    // accelerated-container-image
+    "containerd.io/snapshot/overlaybd/blob-digest",
+    "containerd.io/snapshot/overlaybd/blob-size",
+    "containerd.io/snapshot/overlaybd/turbo-oci/target-digest",
+    // soci-snapshotter
+    "com.amazon.soci.image-layer-digest",
+    "com.amazon.soci.span-size",
+    "com.amazon.soci.index-digest",
+];
+
+/// Annotations that stay true.
+const LASTING: [&str; 5] = [
+    "org.example.note",
+    "containerd.io/distribution.source.docker.io",
+    "buildkit/createdat",
+    "buildkit/rewritten-timestamp",
+    "org.opencontainers.image.base.digest",
+];
+
+fn python() -> LayerBuilder {
+    LayerBuilder::new()
+        .stdlib(STDLIB)
+        .module_of_three(STDLIB, "m")
+}
+
+fn other() -> LayerBuilder {
+    LayerBuilder::new().file("etc/other", "o")
+}
+
+fn annotate(value: &mut Value) {
+    for name in OF_BYTES.iter().chain(&LASTING) {
+        value["annotations"][*name] = json!("1");
+    }
+}
+
+fn names(value: &Value) -> Vec<String> {
+    let annotations = value["annotations"].as_object();
+    annotations.map_or_else(Vec::new, |all| all.keys().cloned().collect())
+}
+
+fn verify(before: &Path, after: &Path) -> (Option<i32>, String) {
+    let images = [before.to_str().unwrap(), after.to_str().unwrap()];
+    let output = pycull(["verify", images[0], images[1], "--format", "json"]);
+    (output.code, output.text())
+}
+
+#[test]
+fn all_that_describes_old_bytes_goes_and_what_stays_true_stays() {
+    let image = ImageBuilder::of([python(), other()])
+        .edit_layer(0, annotate)
+        .edit_layer(1, annotate);
+    let done = minimized(&image, &[]);
+    let (before, after) = (done.before.manifest(), done.after.manifest());
+    assert_eq!(names(&after["layers"][0]), LASTING);
+    assert_eq!(
+        after["layers"][1], before["layers"][1],
+        "it was not rewritten"
+    );
+    for format in ["zstd:chunked", "eStargz", "Nydus", "overlaybd", "SOCI"] {
+        let warnings = done.warnings().join("\n");
+        let expected = format!("layer 1 can no longer be pulled lazily: its {format}");
+        assert!(warnings.contains(&expected), "{warnings}");
+        assert!(!warnings.contains("layer 2"), "{warnings}");
+    }
+    assert_eq!(verify(&done.before.0, &done.after.0).0, Some(0));
+}
+
+#[test]
+fn verify_refuses_each_that_stayed() {
+    let layer = |name: &str| {
+        ImageBuilder::of([python()])
+            .edit_layer(0, |layer| layer["annotations"] = json!({name: "sha256:0"}))
+    };
+    for name in OF_BYTES {
+        let done = minimized(&layer(name), &[]);
+        let root = done.after.index()["manifests"][0].clone();
+        let mut manifest = done.after.document(&root);
+        manifest["layers"][0]["annotations"] = json!({name: "sha256:0"});
+        let mut damaged = write_document(&done.after.0, OCI_MANIFEST, &manifest);
+        damaged["annotations"] = root["annotations"].clone();
+        write_index(&done.after.0, vec![damaged]);
+        let (code, text) = verify(&done.before.0, &done.after.0);
+        assert_eq!(code, Some(1), "{name}");
+        assert!(
+            text.contains("describes bytes that are gone"),
+            "{name}: {text}"
+        );
+    }
+}
+
+#[test]
+fn digests_of_a_layer_and_a_config_follow_them() {
+    let image = ImageBuilder::of([python()]);
+    let old_diff_id = image.config["rootfs"]["diff_ids"][0].clone();
+    let image = image
+        .edit_layer(0, |layer| {
+            layer["annotations"] = json!({
+                "containerd.io/uncompressed": old_diff_id,
+                "org.example.copy-of": layer["digest"],
+            });
+        })
+        .edit_config(|config| {
+            config["config"]["Labels"] =
+                json!({"ostree.final-diffid": old_diff_id, "other": "kept"});
+        });
+    let done = minimized_layout(
+        |layout| {
+            let mut root = image.write_blobs(layout);
+            let manifest = Layout::new(layout).document(&root);
+            root["annotations"] = json!({
+                "config.digest": manifest["config"]["digest"],
+                "io.github.containers.compression.zstd": "true",
+                "org.opencontainers.image.created": "2024-01-01T00:00:00Z",
+            });
+            let index = write_nested_index(layout, vec![root]);
+            write_index(layout, vec![index]);
+        },
+        &[],
+    );
+    let index = done.after.document(&done.after.index()["manifests"][0]);
+    let root = &index["manifests"][0];
+    let manifest = done.after.document(root);
+    let config = done.after.document(&manifest["config"]);
+    let new_diff_id = &config["rootfs"]["diff_ids"][0];
+    assert_ne!(new_diff_id, &old_diff_id);
+    assert_eq!(
+        manifest["layers"][0]["annotations"],
+        json!({"containerd.io/uncompressed": new_diff_id})
+    );
+    assert_eq!(
+        config["config"]["Labels"],
+        json!({"ostree.final-diffid": new_diff_id, "other": "kept"})
+    );
+    assert_eq!(
+        root["annotations"],
+        json!({
+            "config.digest": manifest["config"]["digest"],
+            "org.opencontainers.image.created": "2024-01-01T00:00:00Z",
+        })
+    );
+    assert_eq!(verify(&done.before.0, &done.after.0).0, Some(0));
+}
+
+/// SOCI's second version: the image names the table of contents, and an entry beside it in the index names the image.
+#[test]
+fn an_index_entry_about_the_old_manifest_is_left_out() {
+    let mut image = ImageBuilder::of([python()]);
+    image.manifest["annotations"] = json!({
+        "com.amazon.soci.index-digest": format!("sha256:{}", "0".repeat(64)), "org.example.note": "kept",
+    });
+    let artifact = |layout: &Path, manifest: Value, annotations: Value| {
+        let mut entry = write_document(layout, OCI_MANIFEST, &manifest);
+        entry["artifactType"] = json!("application/vnd.example");
+        entry["annotations"] = annotations;
+        entry
+    };
+    let manifest = |layout: &Path, note: &str| {
+        let config = write_document(layout, "application/vnd.oci.empty.v1+json", &json!({}));
+        json!({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": "application/vnd.example",
+               "config": config, "layers": [], "annotations": {"note": note}})
+    };
+    let done = minimized_layout(
+        |layout| {
+            let root = image.write_blobs(layout);
+            let by_annotation = artifact(
+                layout,
+                manifest(layout, "soci"),
+                json!({"com.amazon.soci.image-manifest-digest": root["digest"]}),
+            );
+            let mut referrer = manifest(layout, "referrer");
+            referrer["subject"] = root.clone();
+            let by_subject = artifact(layout, referrer, json!({}));
+            let unrelated = artifact(
+                layout,
+                manifest(layout, "other"),
+                json!({"org.example": "x"}),
+            );
+            let index =
+                write_nested_index(layout, vec![root, by_annotation, by_subject, unrelated]);
+            write_index(layout, vec![index]);
+        },
+        &[],
+    );
+    let index = done.after.document(&done.after.index()["manifests"][0]);
+    let entries = index["manifests"].as_array().unwrap();
+    assert_eq!(entries.len(), 2, "{entries:?}");
+    assert_eq!(entries[1]["annotations"], json!({"org.example": "x"}));
+    let manifest = done.after.document(&entries[0]);
+    assert_eq!(manifest["annotations"], json!({"org.example.note": "kept"}));
+    assert_eq!(done.report["left_out"].as_array().unwrap().len(), 2);
+    let warnings = done.warnings().join("\n");
+    assert!(
+        warnings.contains("the image can no longer be pulled lazily"),
+        "{warnings}"
+    );
+    assert_eq!(verify(&done.before.0, &done.after.0).0, Some(0));
+}
+
+/// BuildKit's inline cache tells layers by their number.
+#[test]
+fn an_inline_cache_goes_with_the_first_layer_that_does() {
+    let with_cache = |layers: Vec<LayerBuilder>| {
+        ImageBuilder::of(layers)
+            .edit_config(|config| config["moby.buildkit.cache.v0"] = json!("W10="))
+    };
+    let caches = LayerBuilder::new().file(&cache_path(STDLIB, "m", 1), "x");
+    let done = minimized(&with_cache(vec![python(), caches, other()]), &[]);
+    assert!(done.actions().contains(&"dropped"), "{:?}", done.actions());
+    assert_eq!(done.after.config().get("moby.buildkit.cache.v0"), None);
+    assert_eq!(verify(&done.before.0, &done.after.0).0, Some(0));
+    let done = minimized(&with_cache(vec![python(), other()]), &[]);
+    assert_eq!(done.after.config()["moby.buildkit.cache.v0"], "W10=");
+}
