@@ -1,6 +1,7 @@
 //! The same input and profile give the same digests, on any machine, at any number of jobs; and
 //! there is nothing left to do for a second run.
 
+use std::io::Write;
 use std::path::Path;
 
 use crate::support::layout::Layout;
@@ -179,4 +180,40 @@ fn the_digest_of_a_known_image_is_the_one_that_every_release_gave() {
         "the output for testdata/fedora-shaped.tar changed. Users see every layer pushed and pulled \
          again. Where that is intended, put the new digest into PINNED and say so in CHANGELOG.md"
     );
+}
+
+/// Blocks that are copied are the builder's.
+#[test]
+fn equal_content_from_two_builders_gives_equal_layers_where_they_are_compressed_whole() {
+    let text: String = (0..40_000)
+        .map(|n| format!("{} ", n * 7919 % 10_007))
+        .collect();
+    let tar = LayerBuilder::new()
+        .stdlib(STDLIB)
+        .module_of_three(STDLIB, "m")
+        .file("usr/share/text", text)
+        .build();
+    let directory = tempfile::tempdir().unwrap();
+    let digests = |compression: &str| {
+        [1, 9].map(|level| {
+            let [before, after] = ["before", "after"].map(|name| {
+                directory
+                    .path()
+                    .join(format!("{name}-{compression}-{level}"))
+            });
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
+            encoder.write_all(&tar).unwrap();
+            let blob = encoder.finish().unwrap();
+            ImageBuilder::new()
+                .layer_blob(&tar, blob, "+gzip")
+                .write(&before);
+            minimize(&before, &after, &["--compression", compression]);
+            Layout::new(&after).manifest_digest()
+        })
+    };
+    let [one, other] = digests("keep");
+    assert_ne!(one, other);
+    let [one, other] = digests("gzip:6");
+    assert_eq!(one, other);
 }
