@@ -88,6 +88,12 @@ impl BlobLocation {
     pub fn reader(&self) -> BlobReader {
         ReadFrom::new(self.clone(), 0)
     }
+
+    /// Whether `other` is the same stretch of the same open file.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.file, &other.file)
+            && (self.offset, self.size) == (other.offset, other.size)
+    }
 }
 
 impl ReadAt for BlobLocation {

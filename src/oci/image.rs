@@ -45,13 +45,38 @@ pub enum ImageError {
         /// The bound.
         limit: usize,
     },
-    /// A descriptor of a kind that holds no image.
-    #[error("{digest} has media type `{media_type}`, which is no image and no index")]
+    /// What a root leads to is something else.
+    #[error("{digest} is not an image, but an artifact of type `{artifact_type}`")]
     NotAnImage {
-        /// The descriptor's digest.
+        /// The digest of the artifact's manifest.
+        digest: Digest,
+        /// What it calls itself.
+        artifact_type: String,
+    },
+    /// A layer that is not a tar archive, or one that nobody can read without a key.
+    #[error(
+        "layer {layer} {digest} {} (media type `{media_type}`)",
+        if *encrypted { "is encrypted" } else { "is not a tar archive" }
+    )]
+    LayerType {
+        /// Which layer, from 1.
+        layer: usize,
+        /// Its digest.
         digest: Digest,
         /// Its media type.
         media_type: String,
+        /// Whether it is encrypted.
+        encrypted: bool,
+    },
+    /// A layer that is not distributed with its image.
+    #[error("layer {layer} {digest} is not in the image; its manifest says where it is: {}", urls.join(", "))]
+    Foreign {
+        /// Which layer, from 1.
+        layer: usize,
+        /// Its digest.
+        digest: Digest,
+        /// Where it can be had (image-spec descriptor.md, "urls").
+        urls: Vec<String>,
     },
     /// `--platform` matches nothing.
     #[error("no image for platform {wanted}; there is: {available}")]
@@ -61,6 +86,54 @@ pub enum ImageError {
         /// What there is, separated by commas.
         available: String,
     },
+}
+
+impl ImageError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoPlatform { .. } => Some("choose one of them with `--platform`".to_owned()),
+            Self::Blob(BlobError::Missing { .. }) => Some(
+                "if the image holds one platform of several, choose it with `--platform`"
+                    .to_owned(),
+            ),
+            Self::NotAnImage { artifact_type, .. } => Some(artifact_hint(artifact_type)),
+            Self::LayerType {
+                encrypted: true, ..
+            } => Some(
+                "decrypt the image first: `skopeo copy --decryption-key KEY oci:ENCRYPTED:TAG oci:DIR:TAG`"
+                    .to_owned(),
+            ),
+            Self::LayerType { .. } => Some(
+                "pycull reads layers that are tar archives: plain, gzip or zstd".to_owned(),
+            ),
+            Self::Foreign { digest, urls, .. } => Some(format!(
+                "in the image layout, `curl -L -o blobs/{}/{} {}` fetches it",
+                digest.algorithm(),
+                digest.digest(),
+                urls.first()?
+            )),
+            _ => None,
+        }
+    }
+}
+
+fn artifact_hint(artifact_type: &str) -> String {
+    let is_signature = ["simplesigning", "signature", "sigstore", "in-toto"]
+        .iter()
+        .any(|word| artifact_type.contains(word));
+    let is_schema_1 = artifact_type.contains("docker.distribution.manifest.v1");
+    if is_schema_1 {
+        "`skopeo copy --format oci docker://NAME oci:DIR:TAG` converts an image of Docker's schema 1"
+            .to_owned()
+    } else if is_signature {
+        "name the image that it is about".to_owned()
+    } else {
+        format!(
+            "the config of a container image has the media type `{}`",
+            super::media_type::OCI_CONFIG
+        )
+    }
 }
 
 /// One layer of an image.
@@ -119,6 +192,10 @@ pub struct Other {
     pub blobs: Vec<Descriptor>,
     /// The digest of a manifest that it speaks about: an attestation's or a referrer's subject.
     pub subject: Option<String>,
+    /// What it calls itself: an artifact type, or the media type of its config or first layer.
+    pub artifact_type: String,
+    /// Whether a blob of it is missing.
+    pub is_incomplete: bool,
 }
 
 /// What a descriptor leads to.

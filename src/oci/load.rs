@@ -1,16 +1,18 @@
 //! Following descriptors: from a root to every image, index and artifact below it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 
 use serde_json::Value;
 
 use super::Descriptor;
-use super::blob::{BlobStore, read_document};
+use super::blob::{BlobError, BlobStore, read_document};
 use super::image::{
     Image, ImageError, Index, Node, Other, assemble_image, descriptors, digest_text, parse_object,
     typed_descriptor,
 };
-use super::media_type::{DocumentKind, document_kind, is_image_config};
+use super::json_keys::{self, Shape, respell};
+use super::media_type::{DocumentKind, document_kind, is_image_config, is_tar_layer};
 use super::platform::Platform;
 
 const DEEPEST_INDEX: usize = 8;
@@ -20,7 +22,8 @@ const DEEPEST_INDEX: usize = 8;
 const MOST_DESCRIPTORS: usize = 10_000;
 
 /// Reads what `descriptor` names: an image, or an index with everything below it that `platform`
-/// lets through (`None`: everything).
+/// lets through (`None`: everything). What the platform leaves out need not be there, and neither
+/// need attestations.
 ///
 /// # Errors
 /// [`ImageError`] where a document is missing, damaged or malformed, or nothing matches.
@@ -29,37 +32,50 @@ pub fn load(
     descriptor: &Value,
     platform: Option<&Platform>,
 ) -> Result<Node, ImageError> {
-    let mut passed_over = Vec::new();
     let loader = Loader {
         store,
         platform,
         budget: Cell::new(MOST_DESCRIPTORS),
+        passed_over: RefCell::default(),
+        missing: RefCell::default(),
     };
-    let node = loader.node(descriptor, 0, &mut passed_over)?;
-    match (node, platform) {
-        (Some(Node::Other(other)), _) => {
-            let typed = typed_descriptor(&other.descriptor)?;
-            Err(ImageError::NotAnImage {
-                digest: typed.digest().clone(),
-                media_type: typed.media_type().to_string(),
-            })
+    let node = loader.node(descriptor, 0)?;
+    if let Some(node) = node {
+        if !node.images().is_empty() {
+            return Ok(node);
         }
-        (Some(node), None) => Ok(node),
-        (Some(node), Some(_)) if !node.images().is_empty() => Ok(node),
-        (_, Some(wanted)) => {
-            let available = if passed_over.is_empty() {
-                "none".to_owned()
-            } else {
-                passed_over.join(", ")
-            };
-            Err(ImageError::NoPlatform {
-                wanted: wanted.clone(),
-                available,
-            })
+        let only_artifacts =
+            loader.passed_over.borrow().is_empty() && loader.missing.borrow().is_none();
+        if let Some(artifact) = first_artifact(&node).filter(|_| only_artifacts) {
+            return Err(ImageError::NotAnImage {
+                digest: typed_descriptor(&artifact.descriptor)?.digest().clone(),
+                artifact_type: artifact.artifact_type.clone(),
+            });
         }
-        (None, None) => Err(ImageError::EmptyIndex {
+    }
+    if let Some(missing) = loader.missing.into_inner() {
+        return Err(missing);
+    }
+    let passed_over = loader.passed_over.into_inner();
+    match platform {
+        Some(wanted) => Err(ImageError::NoPlatform {
+            wanted: wanted.clone(),
+            available: match passed_over.is_empty() {
+                true => "none".to_owned(),
+                false => passed_over.join(", "),
+            },
+        }),
+        None => Err(ImageError::EmptyIndex {
             digest: digest_text(descriptor),
         }),
+    }
+}
+
+fn first_artifact(node: &Node) -> Option<&Other> {
+    match node {
+        Node::Index(index) => index.children.iter().find_map(first_artifact),
+        Node::Image(_) => None,
+        Node::Other(other) => Some(other),
     }
 }
 
@@ -68,16 +84,15 @@ struct Loader<'a> {
     platform: Option<&'a Platform>,
     /// Descriptors that may yet be followed.
     budget: Cell<usize>,
+    /// Platforms that were not wanted.
+    passed_over: RefCell<Vec<String>>,
+    /// The first document that is missing and could have been of the wanted platform.
+    missing: RefCell<Option<ImageError>>,
 }
 
 impl Loader<'_> {
     /// `None` where the platform filter leaves the node out.
-    fn node(
-        &self,
-        descriptor: &Value,
-        depth: usize,
-        passed_over: &mut Vec<String>,
-    ) -> Result<Option<Node>, ImageError> {
+    fn node(&self, descriptor: &Value, depth: usize) -> Result<Option<Node>, ImageError> {
         if depth > DEEPEST_INDEX {
             return Err(ImageError::TooDeep {
                 limit: DEEPEST_INDEX,
@@ -89,34 +104,37 @@ impl Loader<'_> {
             });
         };
         self.budget.set(budget);
-        if !self.wants(
-            descriptor.get("platform").and_then(Platform::from_json),
-            passed_over,
-        ) {
+        let stated = descriptor.get("platform").and_then(Platform::from_json);
+        let stated = stated.filter(|platform| platform.os != "unknown");
+        if stated.as_ref().is_some_and(|found| !self.wants(found)) {
             return Ok(None);
         }
         let typed = typed_descriptor(descriptor)?;
-        match document_kind(typed.media_type().as_ref()) {
-            Some(DocumentKind::Index) => self.index(descriptor, &typed, depth, passed_over),
-            Some(DocumentKind::Manifest) => self.manifest(descriptor, &typed, passed_over),
-            None => Ok(Some(Node::Other(Other {
-                descriptor: descriptor.clone(),
-                blobs: vec![typed],
-                subject: None,
-            }))),
+        let found = match document_kind(typed.media_type().as_ref()) {
+            Some(DocumentKind::Index) => self.index(descriptor, &typed, depth),
+            Some(DocumentKind::Manifest) => self.manifest(descriptor, &typed, stated.is_some()),
+            None => {
+                let artifact_type = typed.media_type().to_string();
+                let blobs = vec![typed];
+                Ok(Some(self.other(descriptor, blobs, None, artifact_type)))
+            }
+        };
+        match found {
+            // Its platform is not known: it counts where nothing else is found.
+            Err(error) if is_missing(&error) && self.platform.is_some() && stated.is_none() => {
+                self.missing.borrow_mut().get_or_insert(error);
+                Ok(None)
+            }
+            found => found,
         }
     }
 
-    /// Attestations pass here (their platform is `unknown/unknown`): whether they stay is decided
-    /// with their subject.
-    fn wants(&self, found: Option<Platform>, passed_over: &mut Vec<String>) -> bool {
-        match (self.platform, found) {
-            (Some(wanted), Some(found)) if found.os != "unknown" && !wanted.accepts(&found) => {
-                passed_over.push(found.to_string());
-                false
-            }
-            _ => true,
+    fn wants(&self, found: &Platform) -> bool {
+        let wants = self.platform.is_none_or(|wanted| wanted.accepts(found));
+        if !wants {
+            self.passed_over.borrow_mut().push(found.to_string());
         }
+        wants
     }
 
     fn index(
@@ -124,9 +142,8 @@ impl Loader<'_> {
         descriptor: &Value,
         typed: &Descriptor,
         depth: usize,
-        passed_over: &mut Vec<String>,
     ) -> Result<Option<Node>, ImageError> {
-        let document = self.document(typed, "index")?;
+        let document = self.document(typed, "index", &json_keys::INDEX)?;
         let manifests = document
             .get("manifests")
             .and_then(Value::as_array)
@@ -136,10 +153,24 @@ impl Loader<'_> {
                 digest: typed.digest().to_string(),
             });
         }
-        let mut children = Vec::new();
-        for manifest in manifests {
-            children.extend(self.node(manifest, depth + 1, passed_over)?);
+        let mut children: Vec<Option<Node>> = Vec::new();
+        let mut there = HashSet::new();
+        for manifest in manifests.iter() {
+            let child = match attested(manifest) {
+                Some(_) => None,
+                None => self.node(manifest, depth + 1)?,
+            };
+            there.extend(child.is_some().then(|| digest_text(manifest)));
+            children.push(child);
         }
+        // Attestations of what the platform leaves out are not asked for either.
+        for (manifest, child) in manifests.iter().zip(&mut children) {
+            let subject = attested(manifest);
+            if subject.is_some_and(|it| self.platform.is_none() || there.contains(it)) {
+                *child = self.node(manifest, depth + 1)?;
+            }
+        }
+        let children: Vec<Node> = children.into_iter().flatten().collect();
         let empty = children
             .iter()
             .all(|child| matches!(child, Node::Index(index) if index.children.is_empty()));
@@ -153,13 +184,23 @@ impl Loader<'_> {
         })))
     }
 
+    /// `chosen`: the descriptor states a platform, and it is wanted; what the config says of it
+    /// counts no more.
     fn manifest(
         &self,
         descriptor: &Value,
         typed: &Descriptor,
-        passed_over: &mut Vec<String>,
+        chosen: bool,
     ) -> Result<Option<Node>, ImageError> {
-        let manifest = self.document(typed, "manifest")?;
+        let manifest = match self.document(typed, "manifest", &json_keys::MANIFEST) {
+            Err(error) if is_missing(&error) && is_aside(descriptor) => {
+                let subject = attested(descriptor).map(str::to_owned);
+                let artifact_type = typed.media_type().to_string();
+                let blobs = vec![typed.clone()];
+                return Ok(Some(self.other(descriptor, blobs, subject, artifact_type)));
+            }
+            read => read?,
+        };
         let malformed = |reason: String| ImageError::Malformed {
             what: "manifest",
             digest: typed.digest().to_string(),
@@ -174,24 +215,38 @@ impl Loader<'_> {
             .as_ref()
             .is_some_and(|config| is_image_config(config.media_type().as_ref()))
             && manifest.get("artifactType").is_none()
-            && !is_attestation(descriptor, &layers);
+            && !is_attestation(descriptor, &layers)
+            && (layers.is_empty() || layers.iter().any(is_layer));
         let (Some(config), true) = (&config, is_image) else {
             let subject = subject_of(descriptor, &manifest);
-            let blobs = [typed.clone()]
-                .into_iter()
-                .chain(config)
-                .chain(layers)
-                .collect();
-            return Ok(Some(Node::Other(Other {
-                descriptor: descriptor.clone(),
-                blobs,
-                subject,
-            })));
+            let artifact_type = artifact_type(&manifest, config.as_ref(), &layers);
+            let blobs = [typed.clone()].into_iter().chain(config).chain(layers);
+            let other = self.other(descriptor, blobs.collect(), subject, artifact_type);
+            return Ok(Some(other));
         };
         let image = self.image(descriptor, manifest.clone(), config, layers)?;
-        Ok(self
-            .wants(Some(image.platform.clone()), passed_over)
-            .then(|| Node::Image(Box::new(image))))
+        let wanted = chosen || self.wants(&image.platform);
+        Ok(wanted.then(|| Node::Image(Box::new(image))))
+    }
+
+    fn other(
+        &self,
+        descriptor: &Value,
+        blobs: Vec<Descriptor>,
+        subject: Option<String>,
+        artifact_type: String,
+    ) -> Node {
+        let is_missing = |blob: &Descriptor| {
+            let located = self.store.locate(blob.digest());
+            matches!(located, Err(BlobError::Missing { .. }))
+        };
+        Node::Other(Other {
+            descriptor: descriptor.clone(),
+            is_incomplete: blobs.iter().any(is_missing),
+            blobs,
+            subject,
+            artifact_type,
+        })
     }
 
     fn image(
@@ -201,7 +256,17 @@ impl Loader<'_> {
         config_descriptor: &Descriptor,
         layers: Vec<Descriptor>,
     ) -> Result<Image, ImageError> {
-        let config = self.document(config_descriptor, "config")?;
+        for (index, layer) in layers.iter().enumerate() {
+            if !is_layer(layer) || is_encrypted(layer) {
+                return Err(ImageError::LayerType {
+                    layer: index + 1,
+                    digest: layer.digest().clone(),
+                    media_type: layer.media_type().to_string(),
+                    encrypted: is_encrypted(layer),
+                });
+            }
+        }
+        let config = self.document(config_descriptor, "config", &json_keys::CONFIG)?;
         assemble_image(
             descriptor.clone(),
             manifest,
@@ -211,13 +276,60 @@ impl Loader<'_> {
         )
     }
 
-    fn document(&self, descriptor: &Descriptor, what: &'static str) -> Result<Value, ImageError> {
-        parse_object(
-            &read_document(self.store, descriptor, what)?,
-            what,
-            descriptor.digest().as_ref(),
-        )
+    fn document(
+        &self,
+        descriptor: &Descriptor,
+        what: &'static str,
+        shape: &Shape,
+    ) -> Result<Value, ImageError> {
+        let bytes = read_document(self.store, descriptor, what)?;
+        let mut document = parse_object(&bytes, what, descriptor.digest().as_ref())?;
+        respell(&mut document, shape);
+        Ok(document)
     }
+}
+
+fn is_missing(error: &ImageError) -> bool {
+    matches!(error, ImageError::Blob(BlobError::Missing { .. }))
+}
+
+fn is_layer(layer: &Descriptor) -> bool {
+    is_tar_layer(layer.media_type().as_ref())
+}
+
+/// The image-spec extension of ocicrypt: `+encrypted` after the compression.
+fn is_encrypted(layer: &Descriptor) -> bool {
+    layer.media_type().as_ref().contains("+encrypted")
+}
+
+/// What a manifest holds that is no image (image-spec manifest.md, "Guidelines for Artifact Usage").
+fn artifact_type(manifest: &Value, config: Option<&Descriptor>, layers: &[Descriptor]) -> String {
+    let stated = manifest.get("artifactType").and_then(Value::as_str);
+    let media_type = |descriptor: &Descriptor| descriptor.media_type().to_string();
+    let says_nothing = |text: &String| {
+        is_image_config(text)
+            || text.starts_with("application/vnd.oci.empty.")
+            || text.starts_with("application/vnd.oci.scratch.")
+    };
+    let of_config = config.map(media_type).filter(|text| !says_nothing(text));
+    let of_layer = || layers.first().map(media_type);
+    let stated = stated.map(str::to_owned).filter(|text| !text.is_empty());
+    stated
+        .or(of_config)
+        .or_else(of_layer)
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// The image that a descriptor's manifest is about, where the descriptor says so.
+fn attested(descriptor: &Value) -> Option<&str> {
+    let subject = descriptor.pointer("/annotations/vnd.docker.reference.digest");
+    subject.and_then(Value::as_str)
+}
+
+/// Whether a descriptor says that what it names is no image.
+fn is_aside(descriptor: &Value) -> bool {
+    let is_unknown = descriptor.pointer("/platform/os") == Some(&Value::from("unknown"));
+    is_unknown || attested(descriptor).is_some() || descriptor.get("artifactType").is_some()
 }
 
 /// BuildKit's attestations carry an image's config, and in-toto statements for layers.
@@ -236,10 +348,7 @@ fn is_attestation(descriptor: &Value, layers: &[Descriptor]) -> bool {
 /// BuildKit's attestations name their subject in an annotation of the descriptor, referrers
 /// (distribution-spec 1.1) in a field of the manifest.
 fn subject_of(descriptor: &Value, manifest: &Value) -> Option<String> {
-    let attested = descriptor.pointer("/annotations/vnd.docker.reference.digest");
     let referred = manifest.pointer("/subject/digest");
-    attested
-        .or(referred)
-        .and_then(Value::as_str)
-        .map(str::to_owned)
+    let attested = attested(descriptor).or(referred.and_then(Value::as_str));
+    attested.map(str::to_owned)
 }

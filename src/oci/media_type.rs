@@ -99,6 +99,15 @@ pub fn in_family(media_type: &str, family: Family) -> Option<&'static str> {
     })
 }
 
+/// Whether a layer of this type is a tar archive: those of OCI and Docker are, compressed or not, and
+/// those of older tools whose names say so.
+pub fn is_tar_layer(media_type: &str) -> bool {
+    let words = media_type.split(['.', '+', '-', '/', ';']);
+    words
+        .into_iter()
+        .any(|word| matches!(word, "tar" | "gtar" | "tgz"))
+}
+
 /// The media type of a layer that had `original` and is now compressed with `compression`.
 ///
 /// The family stays (OCI or Docker, distributable or not); an unknown type stays as it is.

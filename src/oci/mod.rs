@@ -6,6 +6,7 @@ pub mod compression;
 pub mod digest;
 mod growing_file;
 pub mod image;
+pub mod json_keys;
 pub mod layer_writer;
 pub mod load;
 pub mod media_type;

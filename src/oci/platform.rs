@@ -18,11 +18,42 @@ pub struct Platform {
 
 impl Platform {
     /// Whether an image of platform `other` is wanted where `self` is asked for. Without a variant
-    /// every variant is.
+    /// every variant is. Spellings of one platform are equal.
     pub fn accepts(&self, other: &Self) -> bool {
-        self.os == other.os
-            && self.architecture == other.architecture
-            && (self.variant.is_none() || self.variant == other.variant)
+        let (wanted, found) = (self.normalized(), other.normalized());
+        let same_variant = || wanted.variant == found.variant;
+        (&wanted.os, &wanted.architecture) == (&found.os, &found.architecture)
+            && (self.variant.is_none() || same_variant())
+    }
+
+    /// The platform as Go names it, and without a variant that goes without saying; arm has one
+    /// always (after containerd's rules for platforms).
+    fn normalized(&self) -> Self {
+        let os = self.os.to_ascii_lowercase();
+        let os = match os.as_str() {
+            "macos" => "darwin".to_owned(),
+            _ => os,
+        };
+        let architecture = self.architecture.to_ascii_lowercase();
+        let variant = self.variant.as_deref().unwrap_or_default();
+        let variant = variant.to_ascii_lowercase();
+        let (architecture, variant) = match (architecture.as_str(), variant.as_str()) {
+            ("i386" | "i486" | "i586" | "i686" | "x86", _) => ("386", ""),
+            ("amd64" | "x86_64" | "x86-64", "v1") => ("amd64", ""),
+            ("amd64" | "x86_64" | "x86-64", variant) => ("amd64", variant),
+            ("arm64" | "aarch64", "8" | "v8" | "v8.0") => ("arm64", ""),
+            ("arm64" | "aarch64", variant) => ("arm64", variant),
+            ("armhf", _) | ("arm", "" | "7") => ("arm", "v7"),
+            ("armel", _) | ("arm", "6") => ("arm", "v6"),
+            ("arm", "5") => ("arm", "v5"),
+            ("arm", "8") => ("arm", "v8"),
+            (architecture, variant) => (architecture, variant),
+        };
+        Self {
+            os,
+            architecture: architecture.to_owned(),
+            variant: (!variant.is_empty()).then(|| variant.to_owned()),
+        }
     }
 
     pub(super) fn from_json(value: &Value) -> Option<Self> {
@@ -53,31 +84,44 @@ impl fmt::Display for Platform {
 impl FromStr for Platform {
     type Err = String;
 
+    /// `os/architecture[/variant]`, in any common spelling; an architecture alone is one of Linux.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parts: Vec<&str> = text.split('/').collect();
-        match parts[..] {
-            _ if parts.iter().any(|part| part.is_empty()) => {}
-            [os, architecture] => {
-                return Ok(Self {
-                    os: os.to_owned(),
-                    architecture: architecture.to_owned(),
-                    variant: None,
-                });
-            }
-            [os, architecture, variant] => {
-                let variant = Some(variant.to_owned());
-                return Ok(Self {
-                    os: os.to_owned(),
-                    architecture: architecture.to_owned(),
-                    variant,
-                });
-            }
-            _ => {}
-        }
-        Err(format!(
-            "`{text}` is no platform; write it as os/architecture or os/architecture/variant"
-        ))
+        let (os, architecture, variant) = match parts[..] {
+            _ if parts.iter().any(|part| part.is_empty()) => return Err(malformed(text)),
+            [architecture] if is_architecture(architecture) => ("linux", architecture, None),
+            [os, architecture] => (os, architecture, None),
+            [os, architecture, variant] => (os, architecture, Some(variant)),
+            _ => return Err(malformed(text)),
+        };
+        let platform = Self {
+            os: os.to_owned(),
+            architecture: architecture.to_owned(),
+            variant: variant.map(str::to_owned),
+        };
+        let normalized = platform.normalized();
+        // `arm` alone is every arm, `armhf` is one.
+        let any_arm = variant.is_none() && architecture.eq_ignore_ascii_case("arm");
+        Ok(Self {
+            variant: normalized.variant.filter(|_| !any_arm),
+            ..normalized
+        })
     }
+}
+
+fn malformed(text: &str) -> String {
+    format!("`{text}` is not a platform; write it as os/architecture or os/architecture/variant")
+}
+
+/// Names of architectures: Go's, and those that are other spellings of one.
+fn is_architecture(text: &str) -> bool {
+    const NAMES: [&str; 20] = [
+        "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64",
+        "ppc64le", "riscv64", "s390x", "wasm", "aarch64", "armel", "armhf", "i386", "x86_64",
+        "x86-64",
+    ];
+    let text = text.to_ascii_lowercase();
+    NAMES.contains(&text.as_str())
 }
 
 #[cfg(test)]
@@ -91,5 +135,53 @@ mod tests {
         assert!(!platform("linux/arm/v6").accepts(&platform("linux/arm/v7")));
         assert!(!platform("linux/arm64").accepts(&platform("linux/amd64")));
         assert!("linux".parse::<Platform>().is_err() && "linux//v7".parse::<Platform>().is_err());
+    }
+
+    #[test]
+    fn spellings_of_one_platform_are_equal() {
+        for (wanted, found, accepts) in [
+            ("arm64", "linux/arm64", true),
+            ("arm64", "linux/arm64/v8", true),
+            ("ARM64", "linux/arm64", true),
+            ("aarch64", "linux/arm64/v8", true),
+            ("linux/aarch64", "linux/arm64", true),
+            ("Linux/ARM64", "linux/arm64", true),
+            ("linux/arm64/v8", "linux/arm64", true),
+            ("linux/arm64/8", "linux/arm64/v8", true),
+            ("linux/arm64", "linux/aarch64", true),
+            ("linux/arm64/v9", "linux/arm64", false),
+            ("x86_64", "linux/amd64", true),
+            ("x86-64", "linux/amd64/v1", true),
+            ("linux/amd64/v1", "linux/amd64", true),
+            ("linux/amd64", "linux/amd64/v3", true),
+            ("linux/amd64/v3", "linux/amd64", false),
+            ("linux/x86_64", "linux/386", false),
+            ("i386", "linux/386", true),
+            ("armhf", "linux/arm/v7", true),
+            ("armhf", "linux/arm", true),
+            ("armhf", "linux/arm/v6", false),
+            ("armel", "linux/arm/v6", true),
+            ("linux/arm/7", "linux/arm/v7", true),
+            ("linux/arm/v7", "linux/arm", true),
+            ("linux/arm", "linux/arm/v5", true),
+            ("macos/arm64", "darwin/arm64", true),
+            ("s390x", "linux/s390x", true),
+            ("arm64", "windows/arm64", false),
+        ] {
+            let parse = |text: &str| text.parse::<Platform>().unwrap();
+            let plain = |text: &str| {
+                let mut parts = text.split('/').map(str::to_owned);
+                Platform {
+                    os: parts.next().unwrap(),
+                    architecture: parts.next().unwrap(),
+                    variant: parts.next(),
+                }
+            };
+            assert_eq!(
+                parse(wanted).accepts(&plain(found)),
+                accepts,
+                "{wanted} for {found}"
+            );
+        }
     }
 }

@@ -15,7 +15,7 @@ mod verify;
 use crate::inventory::{self, Inventory};
 use crate::member_data::hash_sources;
 use crate::oci::image::ImageError;
-use crate::oci::{BlobStore, Image, Node, Platform, load};
+use crate::oci::{BlobError, BlobStore, Image, Node, Platform, load};
 use crate::profile::{Levels, Profile, runtime_level};
 use crate::progress::Observer;
 use crate::pyc::{CpythonVersion, Level};
@@ -172,20 +172,35 @@ impl PipelineError {
             Self::RuntimeLevel { .. } => {
                 Some("name the levels to keep, for example `--set levels=[0]`".to_owned())
             }
-            Self::Image(ImageError::NoPlatform { .. }) => {
-                Some("choose one of them with `--platform`".to_owned())
-            }
-            Self::Image(ImageError::Blob(crate::oci::BlobError::Missing { .. })) => Some(
-                "if the image holds one platform of several, choose it with `--platform`"
-                    .to_owned(),
-            ),
+            Self::Image(error) => error.hint(),
             _ => None,
         }
     }
 }
 
 fn open(source: &Source, options: &Options<'_>) -> Result<Node, ImageError> {
-    load(&*source.store, &source.root, options.platform.as_ref())
+    let node = load(&*source.store, &source.root, options.platform.as_ref())?;
+    for image in node.images() {
+        check_foreign_layers(&*source.store, image)?;
+    }
+    Ok(node)
+}
+
+/// Layers that are not distributed with their image are not in it either, as a rule.
+fn check_foreign_layers(store: &dyn BlobStore, image: &Image) -> Result<(), ImageError> {
+    for (index, layer) in image.layers.iter().enumerate() {
+        let urls = layer.descriptor.urls().clone().unwrap_or_default();
+        let digest = layer.descriptor.digest();
+        let is_missing = || matches!(store.locate(digest), Err(BlobError::Missing { .. }));
+        if !urls.is_empty() && is_missing() {
+            return Err(ImageError::Foreign {
+                layer: index + 1,
+                digest: digest.clone(),
+                urls,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The levels that a profile keeps of an image.

@@ -149,7 +149,7 @@ impl Walk<'_> {
     }
 
     fn other(&mut self, other: &Other) -> Option<Value> {
-        if speaks_of(other, self.gone) {
+        if speaks_of(other, self.gone) || other.is_incomplete {
             self.rebuilt.left_out.push(LeftOutArtifact {
                 descriptor: other.descriptor.clone(),
                 subject: other.subject.clone(),
