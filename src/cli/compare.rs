@@ -17,10 +17,10 @@ use super::progress::Bars;
 pub(crate) fn run(args: &Compare, printer: &Printer) -> anyhow::Result<Outcome> {
     image::check_references(std::iter::once(&args.before).chain(&args.after))?;
     let settings = &printer.settings;
-    let before = image::open(&args.before)?;
+    let before = image::open(&args.before, printer)?;
     let mut sources = Vec::new();
     for reference in &args.after {
-        sources.push(image::open(reference)?);
+        sources.push(image::open(reference, printer)?);
     }
     let references = args.after.iter().map(String::as_str);
     let afters: Vec<_> = sources.iter().zip(references).collect();

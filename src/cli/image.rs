@@ -9,12 +9,18 @@ use pycull::pipeline::Options;
 use pycull::progress::Observer;
 use pycull::transport::{Reference, Source, TransportError};
 
+use super::printer::Printer;
 use super::settings::Settings;
 
-/// Finds the image that a reference names, on standard input for `-`.
-pub(crate) fn open(reference: &str) -> Result<Source, TransportError> {
+/// Finds the image that a reference names, on standard input for `-`, and warns of what is odd about it.
+pub(crate) fn open(reference: &str, printer: &Printer) -> Result<Source, TransportError> {
     let reference: Reference = reference.parse()?;
-    Source::open(&reference, io::stdin().lock())
+    let platform = printer.settings.platform.as_ref();
+    let source = Source::open_for(&reference, platform, io::stdin().lock())?;
+    for warning in &source.warnings {
+        printer.warning(&format!("{reference}: {warning}"));
+    }
+    Ok(source)
 }
 
 /// Checks the images that one command reads: standard input holds one.

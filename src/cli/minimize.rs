@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
     let settings = &printer.settings;
     // What can fail at once comes before what takes long.
     let profile = pycull::profile::load(&args.profile, &args.set)?;
-    let source = image::open(&args.image)?;
+    let source = image::open(&args.image, printer)?;
     let (cache, cache_warning) = compile_cache(args, &profile);
     let compile = CompileOptions {
         interpreter: InterpreterOptions {

@@ -74,6 +74,11 @@ impl Printer {
         }
     }
 
+    /// Says what does not keep the command from being done.
+    pub(crate) fn warning(&self, message: &str) {
+        self.say("warning", Some("33"), message);
+    }
+
     /// Says why a gate or check said no.
     pub(crate) fn refusal(&self, message: &str) {
         self.say("error", Some("31"), &printable(message));

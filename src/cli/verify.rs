@@ -15,7 +15,10 @@ pub(crate) fn run(args: &Verify, printer: &Printer) -> anyhow::Result<Outcome> {
     let settings = &printer.settings;
     let profile = args.profile.as_ref().map(|name| load(name, &args.set));
     let profile = profile.transpose()?;
-    let (before, after) = (image::open(&args.before)?, image::open(&args.after)?);
+    let (before, after) = (
+        image::open(&args.before, printer)?,
+        image::open(&args.after, printer)?,
+    );
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);
     let sides = ((&before, &*args.before), (&after, &*args.after));

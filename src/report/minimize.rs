@@ -62,9 +62,13 @@ fn headline(report: &MinimizeReport, image: &MinimizeImage) -> Block {
         _ => format!("levels {}", levels.join(", ")),
     };
     let profile = format!("profile {} keeps {kept}", image.profile);
+    let form = report.output_form.clone();
     Block::Headline {
         name,
-        facts: vec![image.platform.clone(), profile],
+        facts: [image.platform.clone(), profile]
+            .into_iter()
+            .chain(form)
+            .collect(),
     }
 }
 

@@ -2,35 +2,70 @@
 //! nothing but what is in it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::oci::blob::{DOCUMENT_LIMIT, VerifyingReader};
+use crate::oci::json_keys::respell;
 use crate::oci::{BlobError, BlobLocation, BlobStore, Digest};
-use crate::tar::{Kind, Reader, TarError};
+use crate::tar::{BLOCK, Kind, Reader, TarError};
 
 use super::error::TransportError;
+use super::index_json::shape;
 use super::place::{BlobSource, OutputBlob, copy_error};
 use super::reference::Reference;
-use super::spool;
+use super::{no_image, spool};
 
 /// Links that are followed from one name; real archives have one.
 const LONGEST_LINK_CHAIN: usize = 8;
 
+#[derive(Debug)]
 enum Entry {
     Data { offset: u64, size: u64 },
     Link(String),
 }
 
+/// A member with its headers and padding.
+#[derive(Debug)]
+struct RawMember {
+    /// `None` where its name leads out of the archive.
+    name: Option<String>,
+    offset: u64,
+    size: u64,
+}
+
+/// Which file it was that was opened, and in which state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    inode: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: (metadata.dev(), metadata.ino()),
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
 /// An archive's files by name, read by seeking from header to header.
+#[derive(Debug)]
 pub(super) struct Archive {
     /// The archive's name, for messages; `-` for standard input.
     pub(super) path: PathBuf,
     file: Arc<File>,
+    /// `None` for a stream.
+    identity: Option<Identity>,
+    members: Vec<RawMember>,
     entries: HashMap<String, Entry>,
 }
 
@@ -40,25 +75,28 @@ impl Archive {
     pub(super) fn open(reference: &Reference, stdin: impl Read) -> Result<Self, TransportError> {
         let path = reference.path();
         let spooled = |file: io::Result<File>| file.map_err(TransportError::io("spool", path));
-        let (file, is_stream) = if reference.is_stream() {
-            (spooled(spool::spool(stdin))?, true)
+        let (file, identity) = if reference.is_stream() {
+            (spooled(spool::spool(stdin))?, None)
         } else {
             let file = File::open(path).map_err(TransportError::io("open", path))?;
             let metadata = file.metadata().map_err(TransportError::io("open", path))?;
             match metadata.is_file() {
-                true => (file, false),
-                false => (spooled(spool::spool(file))?, true),
+                true => (file, Some(Identity::of(&metadata))),
+                false => (spooled(spool::spool(file))?, None),
             }
         };
         let whole = spool::whole_file(file).map_err(TransportError::io("read", path))?;
         if whole.size == 0 {
             return Err(TransportError::Empty {
                 path: path.to_owned(),
-                is_stream,
+                is_stream: identity.is_none(),
             });
         }
+        if let Some(found) = no_image::recognized(&whole, path) {
+            return Err(found);
+        }
         let plain = spool::decompressed(whole).map_err(|error| unpack_error(error, path))?;
-        let entries = index(&plain).map_err(|error| TransportError::Malformed {
+        let (members, entries) = index(&plain).map_err(|error| TransportError::Malformed {
             path: path.to_owned(),
             document: "the archive".to_owned(),
             reason: error.to_string(),
@@ -66,8 +104,31 @@ impl Archive {
         Ok(Self {
             path: path.to_owned(),
             file: plain.file,
+            identity,
+            members,
             entries,
         })
+    }
+
+    /// Whether this is the file with that metadata, unchanged since it was opened.
+    pub(super) fn is_file(&self, metadata: &Metadata) -> bool {
+        self.identity == Some(Identity::of(metadata))
+    }
+
+    /// A name and every name that its link leads through.
+    pub(super) fn names_behind(&self, name: &str) -> Vec<String> {
+        let mut names: Vec<String> = normalized("", name).into_iter().collect();
+        while names.len() <= LONGEST_LINK_CHAIN
+            && let Some(Entry::Link(target)) = names.last().and_then(|it| self.entries.get(it))
+        {
+            names.push(target.clone());
+        }
+        names
+    }
+
+    /// Every file and link, in no order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
     }
 
     /// Where the data of a name lies, links followed.
@@ -118,11 +179,14 @@ impl Archive {
 
     /// A small JSON file.
     pub(super) fn read_json(&self, name: &str) -> Result<Value, TransportError> {
-        serde_json::from_slice(&self.read(name)?).map_err(|error| TransportError::Malformed {
+        let parsed = serde_json::from_slice(&self.read(name)?);
+        let mut document = parsed.map_err(|error| TransportError::Malformed {
             path: self.path.clone(),
             document: name.to_owned(),
             reason: error.to_string(),
-        })
+        })?;
+        respell(&mut document, shape(name));
+        Ok(document)
     }
 }
 
@@ -156,7 +220,8 @@ pub(super) fn blob_name(digest: &Digest) -> String {
 
 /// Each member is read by a reader of its own, started where the last one ended, so that data is
 /// passed over without being read.
-fn index(archive: &BlobLocation) -> Result<HashMap<String, Entry>, TarError> {
+fn index(archive: &BlobLocation) -> Result<(Vec<RawMember>, HashMap<String, Entry>), TarError> {
+    let mut members = Vec::new();
     let mut entries = HashMap::new();
     let mut position = 0;
     loop {
@@ -166,7 +231,7 @@ fn index(archive: &BlobLocation) -> Result<HashMap<String, Entry>, TarError> {
             ..archive.clone()
         };
         let Some(member) = Reader::new(rest.reader()).next_member()? else {
-            return Ok(entries);
+            return Ok((members, entries));
         };
         let name = normalized("", &member.path_lossy());
         let data = position + member.data_offset;
@@ -177,7 +242,13 @@ fn index(archive: &BlobLocation) -> Result<HashMap<String, Entry>, TarError> {
                 place: member.path_lossy(),
             });
         }
+        let start = position;
         position = (position + member.end()).min(archive.size);
+        members.push(RawMember {
+            name: name.clone(),
+            offset: archive.offset + start,
+            size: position - start,
+        });
         let link = |directory: &str| {
             normalized(directory, &String::from_utf8_lossy(&member.link)).map(Entry::Link)
         };
@@ -232,12 +303,52 @@ pub(super) fn write(
     path: &Path,
     files: &BTreeMap<String, Content<'_>>,
 ) -> Result<(), TransportError> {
+    write_files(output, path, files, BTreeSet::new())
+}
+
+/// Writes the members of `old` that `keeps` a name for, byte for byte and in their order, and
+/// `files` after them.
+pub(super) fn write_after<'a>(
+    mut output: impl Write,
+    path: &Path,
+    old: &'a Archive,
+    keeps: impl Fn(&str) -> bool,
+    files: &'a BTreeMap<String, Content<'_>>,
+) -> Result<(), TransportError> {
+    let mut names = BTreeSet::new();
+    for member in &old.members {
+        let name = match &member.name {
+            Some(name) if keeps(name) && !files.contains_key(name) => name,
+            _ => continue,
+        };
+        let stretch = BlobLocation {
+            file: Arc::clone(&old.file),
+            path: None,
+            offset: member.offset,
+            size: member.size,
+        };
+        // The last member's padding may be missing.
+        let padding = vec![0; (member.size.next_multiple_of(BLOCK) - member.size) as usize];
+        io::copy(&mut stretch.reader(), &mut output)
+            .and_then(|_| output.write_all(&padding))
+            .map_err(TransportError::io("write", path))?;
+        names.insert(name.as_str());
+    }
+    write_files(output, path, files, names)
+}
+
+/// `there` has the names of directories that need not be made.
+fn write_files<'a>(
+    output: impl Write,
+    path: &Path,
+    files: &'a BTreeMap<String, Content<'_>>,
+    mut there: BTreeSet<&'a str>,
+) -> Result<(), TransportError> {
     let mut builder = tar::Builder::new(output);
-    let mut directories = BTreeSet::new();
     for (name, content) in files {
         for (end, _) in name.match_indices('/') {
             let directory = &name[..=end];
-            if directories.insert(directory) {
+            if there.insert(&name[..end]) {
                 append(&mut builder, directory, 0, io::empty())
                     .map_err(TransportError::io("write", path))?;
             }

@@ -12,73 +12,135 @@ use serde_json::{Value, json};
 
 use crate::oci::digest::sha256_digest;
 use crate::oci::image::diff_ids;
+use crate::oci::json_keys::{self, respell};
 use crate::oci::media_type::{OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, layer_media_type};
 use crate::oci::{
     BlobError, BlobLocation, BlobStore, Compression, Digest, DigestHasher, Image, ImageError,
 };
 
 use super::archive::{self, Archive, Content, blob_name};
+use super::archive_update::{
+    Images, InPlace, REPOSITORIES, Remainder, entries_with, index_with, repositories_without,
+};
 use super::error::TransportError;
 use super::image_name::{CONTAINERD_NAME, REF_NAME, normalized, set_annotation, tag};
-use super::index_json::{INDEX_JSON, OCI_LAYOUT, choose};
+use super::index_json::{INDEX_JSON, OCI_LAYOUT, choose, roots};
 use super::oci_archive;
-use super::output::{OutputImage, check_complete};
-use super::reference::{Reference, Selector, Transport};
-use super::source::{DockerForm, Medium, Source, docker_names};
+use super::output::{OutputImage, check_complete_for};
+use super::place::OutputBlob;
+use super::reference::{Selector, Transport};
+use super::source::{DockerForm, Medium, Source, Wanted, docker_names};
 use super::spool;
 
 /// The table of images in a docker archive.
 pub(super) const MANIFEST_JSON: &str = "manifest.json";
 
-/// Opens the image that `reference` chooses: through `index.json` where that leads to a whole
-/// image, else through `manifest.json`. docker saves an index of many platforms with the blobs of
-/// one; only `manifest.json` then leads to what is there.
-pub(super) fn open(archive: Arc<Archive>, reference: &Reference) -> Result<Source, TransportError> {
+/// Opens the image that a reference chooses: through `index.json` where that leads to a whole image,
+/// else through `manifest.json`, as skopeo and podman do always. docker saves an index of many
+/// platforms with the blobs of one, and docker 25 an index of nothing; only `manifest.json` then
+/// leads to what is there.
+pub(super) fn open(archive: Arc<Archive>, wanted: Wanted<'_>) -> Result<Source, TransportError> {
     if !(archive.has(MANIFEST_JSON) && archive.has(INDEX_JSON) && archive.has(OCI_LAYOUT)) {
-        return open_manifest_json(&archive, reference, DockerForm::Old);
+        return open_manifest_json(&archive, wanted, DockerForm::Old);
     }
     let form = DockerForm::OciCarrying;
     let medium = Medium::DockerArchive(form);
-    let opened = oci_archive::open(Arc::clone(&archive), reference, medium)
-        .and_then(|source| check_complete(&*source.store, &source.root).map(|_| source));
-    match opened {
-        Err(
-            TransportError::NoSuchName { .. }
-            | TransportError::Blob(BlobError::Missing { .. })
-            | TransportError::Image(ImageError::Blob(BlobError::Missing { .. })),
-        ) => open_manifest_json(&archive, reference, form),
-        opened => opened,
+    let opened = oci_archive::open(Arc::clone(&archive), wanted, medium).and_then(|source| {
+        check_complete_for(&*source.store, &source.root, wanted.platform)?;
+        Ok(source)
+    });
+    let error = match opened {
+        Ok(source) => return Ok(named_as_written(source, &archive)),
+        Err(error @ TransportError::Ambiguous { .. }) => return Err(error),
+        Err(error) => error,
+    };
+    match open_manifest_json(&archive, wanted, form) {
+        Ok(mut source) => {
+            if is_damage(&error) {
+                source.warnings.insert(
+                    0,
+                    format!("manifest.json is read instead of {INDEX_JSON}: {error}"),
+                );
+            }
+            Ok(source)
+        }
+        Err(other @ (TransportError::NoSuchName { .. } | TransportError::Ambiguous { .. })) => {
+            Err(other)
+        }
+        Err(_) => Err(error),
     }
+}
+
+/// Whether it is about documents that are not what they should be, and not about some that are left out.
+fn is_damage(error: &TransportError) -> bool {
+    let of_blob = |error: &BlobError| !matches!(error, BlobError::Missing { .. });
+    match error {
+        TransportError::Malformed { .. } | TransportError::TooLarge { .. } => true,
+        TransportError::Blob(error) | TransportError::Image(ImageError::Blob(error)) => {
+            of_blob(error)
+        }
+        TransportError::Image(ImageError::Malformed { .. }) => true,
+        _ => false,
+    }
+}
+
+/// The names as `manifest.json` has them: annotations write short ones out.
+fn named_as_written(mut source: Source, archive: &Archive) -> Source {
+    let document = archive.read_json(MANIFEST_JSON).unwrap_or_default();
+    let entries = document.as_array().into_iter().flatten();
+    let tags = entries.flat_map(|entry| entry["RepoTags"].as_array().into_iter().flatten());
+    let tags: Vec<&str> = tags.filter_map(Value::as_str).collect();
+    for name in &mut source.docker_names {
+        let written = tags.iter().find(|tag| normalized(tag) == normalized(name));
+        if let Some(tag) = written {
+            *name = (*tag).to_owned();
+        }
+    }
+    if let Some(name) = source.docker_names.first() {
+        source.name.clone_from(name);
+    }
+    source
 }
 
 fn open_manifest_json(
     archive: &Archive,
-    reference: &Reference,
+    wanted: Wanted<'_>,
     form: DockerForm,
 ) -> Result<Source, TransportError> {
     let document = archive.read_json(MANIFEST_JSON)?;
     let entries = document
         .as_array()
-        .ok_or_else(|| malformed(archive, "it is no array".to_owned()))?;
+        .ok_or_else(|| malformed(archive, "it is not an array".to_owned()))?;
     let candidates = candidates(entries);
-    let chosen = choose(&candidates, reference, Transport::DockerArchive)?;
+    let empty = MappedStore(HashMap::new());
+    let chosen = choose(&candidates, wanted, Transport::DockerArchive, &empty)?;
     let entry = chosen["place"]
         .as_u64()
         .and_then(|place| entries.get(place as usize));
     let entry = entry.unwrap_or(&Value::Null);
-    let (store, mut root) = synthesize(archive, entry)?;
-    let name = super::image_name::annotation(chosen, REF_NAME);
+    let mut warnings = Vec::new();
+    let (store, mut root) = synthesize(archive, entry, &mut warnings)?;
+    let name = super::image_name::annotation(&chosen, REF_NAME);
     set_annotation(&mut root, REF_NAME, name);
-    let names = docker_names(&candidates, chosen, reference);
+    let names = docker_names(&candidates, &chosen, wanted);
     let medium = Medium::DockerArchive(form);
-    Ok(Source::new(Arc::new(store), root, medium, reference, names))
+    let reference = wanted.reference;
+    Ok(Source {
+        entry: entry.clone(),
+        warnings,
+        ..Source::new(Arc::new(store), root, medium, reference, names)
+    })
 }
 
 /// The entries as descriptors to choose from, one for each RepoTag. The first of each entry come
 /// first, so that `@N` is the entry's own place.
 fn candidates(entries: &[Value]) -> Vec<Value> {
     let candidate = |place: usize, name: Option<&str>| {
-        let mut candidate = json!({ "digest": entries[place]["Config"], "place": place });
+        let config = &entries[place]["Config"];
+        // An image's id is the digest of its config; files are named by it.
+        let id = config.as_str().and_then(hex_name);
+        let digest = id.map_or_else(|| config.clone(), |hex| format!("sha256:{hex}").into());
+        let mut candidate = json!({ "digest": digest, "place": place });
         set_annotation(&mut candidate, REF_NAME, name);
         candidate
     };
@@ -120,23 +182,29 @@ impl BlobStore for MappedStore {
     }
 }
 
-/// A config is named by its digest, as every engine does it: then it is held to it.
-fn check_name(archive: &Archive, name: &str, digest: &Digest) -> Result<(), TransportError> {
+/// The digest that a file is named by, as engines name configs and layers.
+fn hex_name(name: &str) -> Option<&str> {
     let file_name = name.rsplit('/').next().unwrap_or(name);
-    let stem = file_name.strip_suffix(".json").unwrap_or(file_name);
+    let stem = file_name.split_once('.').map_or(file_name, |it| it.0);
     let is_digest = stem.len() == 64 && stem.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_digest && stem != digest.digest() {
-        return Err(malformed(
-            archive,
-            format!("`{name}` is damaged: its bytes hash to {digest}"),
-        ));
-    }
-    Ok(())
+    is_digest.then_some(stem)
+}
+
+/// A name promises nothing here: engines read the file whatever its digest.
+fn check_name(name: &str, digest: &Digest) -> Option<String> {
+    let hex = hex_name(name)?;
+    (hex != digest.digest()).then(|| {
+        format!("`{name}` is not named by its digest {digest}; pycull reads it all the same")
+    })
 }
 
 /// Makes up the manifest that an entry of `manifest.json` stands for. It depends on the entry's
 /// config and layers alone.
-fn synthesize(archive: &Archive, entry: &Value) -> Result<(MappedStore, Value), TransportError> {
+fn synthesize(
+    archive: &Archive,
+    entry: &Value,
+    warnings: &mut Vec<String>,
+) -> Result<(MappedStore, Value), TransportError> {
     let read_error = |error| TransportError::io("read", &archive.path)(error);
     let member = |name: &str| {
         let missing = || malformed(archive, format!("`{name}` is not in the archive"));
@@ -146,7 +214,7 @@ fn synthesize(archive: &Archive, entry: &Value) -> Result<(MappedStore, Value), 
     let config_name = entry["Config"].as_str().ok_or_else(no_config)?;
     let config_bytes = archive.read(config_name)?;
     let config_digest = sha256_digest(&config_bytes);
-    check_name(archive, config_name, &config_digest)?;
+    warnings.extend(check_name(config_name, &config_digest));
     let layer_names: Vec<&str> = entry["Layers"]
         .as_array()
         .map(|names| names.iter().filter_map(Value::as_str).collect())
@@ -198,7 +266,10 @@ fn config_diff_ids(
 ) -> Result<Vec<Digest>, TransportError> {
     serde_json::from_slice(bytes)
         .map_err(|error| error.to_string())
-        .and_then(|config: Value| diff_ids(&config))
+        .and_then(|mut config: Value| {
+            respell(&mut config, &json_keys::CONFIG);
+            diff_ids(&config)
+        })
         .map_err(|reason| TransportError::Malformed {
             path: archive.path.clone(),
             document: name.to_owned(),
@@ -237,11 +308,13 @@ pub(super) fn set_name(root: &mut Value, name: &str) {
     set_annotation(root, CONTAINERD_NAME, Some(&name));
 }
 
-/// Writes an archive of `output` alone, under `names`.
+/// Writes an archive of `output` under `names`: alone, or with the other images of the archive that
+/// it came from.
 pub(super) fn write(
     output: &OutputImage,
     form: DockerForm,
     names: &[String],
+    in_place: Option<&InPlace>,
     to: impl Write,
     path: &Path,
 ) -> Result<(), TransportError> {
@@ -255,84 +328,183 @@ pub(super) fn write(
             });
         }
     };
-    let files = match form {
-        DockerForm::Old => old_files(output, image, names),
-        DockerForm::OciCarrying => oci_carrying_files(output, image, names),
+    let files = NewFiles {
+        output,
+        form,
+        image,
+        names,
     };
-    archive::write(to, path, &files)
+    match in_place {
+        Some(old) => files.write_into(old, to, path),
+        None => archive::write(to, path, &files.alone()),
+    }
 }
 
-fn oci_carrying_files<'a>(
+/// The files of one image in a docker archive.
+struct NewFiles<'a> {
     output: &'a OutputImage,
-    image: &Image,
-    names: &[String],
-) -> BTreeMap<String, Content<'a>> {
-    let named = |name: &String| {
-        let mut root = output.root.clone();
-        set_name(&mut root, name);
-        root
-    };
-    let roots: Vec<Value> = match names.is_empty() {
-        true => vec![output.root.clone()],
-        false => names.iter().map(named).collect(),
-    };
-    let mut files = oci_archive::files(output, &roots);
-    let manifest_json = manifest_json(image, names, blob_name, blob_name);
-    files.insert(MANIFEST_JSON.to_owned(), Content::Bytes(manifest_json));
-    files
+    form: DockerForm,
+    image: &'a Image,
+    names: &'a [String],
 }
 
-fn old_files<'a>(
-    output: &'a OutputImage,
-    image: &Image,
-    names: &[String],
-) -> BTreeMap<String, Content<'a>> {
-    let config_name = |digest: &Digest| format!("{}.json", digest.digest());
-    let layer_name = |digest: &Digest| format!("{}.tar", digest.digest());
-    let manifest_json = manifest_json(image, names, config_name, layer_name);
-    let mut files = BTreeMap::from([(MANIFEST_JSON.to_owned(), Content::Bytes(manifest_json))]);
-    for blob in &output.blobs {
-        let is_layer = |layer: &crate::oci::image::Layer| *layer.descriptor.digest() == blob.digest;
-        if blob.digest == *image.config_descriptor.digest() {
-            files.insert(config_name(&blob.digest), Content::Blob(blob));
-        } else if image.layers.iter().any(is_layer) {
-            files.insert(layer_name(&blob.digest), Content::Blob(blob));
+impl<'a> NewFiles<'a> {
+    fn alone(&self) -> BTreeMap<String, Content<'a>> {
+        let mut files = match self.form {
+            DockerForm::Old => self.old_blobs(&HashMap::new()),
+            DockerForm::OciCarrying => oci_archive::files(self.output, &self.roots()),
+        };
+        let entries = Value::Array(vec![self.entry(&HashMap::new())]);
+        let manifest_json = entries.to_string().into_bytes();
+        files.insert(MANIFEST_JSON.to_owned(), Content::Bytes(manifest_json));
+        files
+    }
+
+    fn write_into(&self, old: &InPlace, to: impl Write, path: &Path) -> Result<(), TransportError> {
+        let InPlace { archive, entry } = old;
+        let document = archive.read_json(MANIFEST_JSON)?;
+        let entries = document.as_array().map_or(&[][..], Vec::as_slice);
+        let new = self.entry(&HashMap::new());
+        let (mut kept, gone) = entries_with(entries, new.clone(), self.names, entry);
+        let (index, gone_roots) = match self.form {
+            DockerForm::Old => (None, Vec::new()),
+            DockerForm::OciCarrying => {
+                let (index, gone) = index_with(archive, &self.roots())?;
+                (Some(index), gone)
+            }
+        };
+        let new_roots = self.roots();
+        let stays = Images {
+            roots: roots(index.as_ref().unwrap_or(&Value::Null))
+                .iter()
+                .filter(|root| !new_roots.contains(root))
+                .collect(),
+            entries: kept.iter().filter(|entry| **entry != new).collect(),
+        };
+        let goes = Images {
+            roots: gone_roots.iter().collect(),
+            entries: gone.iter().collect(),
+        };
+        let remainder = Remainder::new(archive, &stays, &goes);
+        if !remainder.has_images {
+            return archive::write(to, path, &self.alone());
+        }
+        let mut files = match self.form {
+            DockerForm::OciCarrying => oci_archive::files(self.output, &[]),
+            DockerForm::Old => {
+                let there = self.blobs_of(&remainder);
+                for entry in kept.iter_mut().filter(|entry| **entry == new) {
+                    *entry = self.entry(&there);
+                }
+                self.old_blobs(&there)
+            }
+        };
+        files.remove(OCI_LAYOUT);
+        let documents = [
+            (INDEX_JSON, index.map(|index| index.to_string())),
+            (MANIFEST_JSON, Some(Value::Array(kept).to_string())),
+            (REPOSITORIES, repositories_without(archive, self.names)),
+        ];
+        for (name, document) in documents {
+            if let Some(document) = document {
+                files.insert(name.to_owned(), Content::Bytes(document.into_bytes()));
+            }
+        }
+        remainder.write(to, path, files)
+    }
+
+    /// The image's descriptor under each of its names.
+    fn roots(&self) -> Vec<Value> {
+        let named = |name: &String| {
+            let mut root = self.output.root.clone();
+            set_name(&mut root, name);
+            root
+        };
+        match self.names.is_empty() {
+            true => vec![self.output.root.clone()],
+            false => self.names.iter().map(named).collect(),
         }
     }
-    files
+
+    /// Layers that the archive has already, by digest with their names there.
+    fn blobs_of(&self, remainder: &Remainder<'_>) -> HashMap<&'a Digest, String> {
+        let blobs = self.output.blobs.iter();
+        blobs
+            .filter(|blob| self.is_layer(blob))
+            .filter_map(|blob| {
+                let name = remainder.name_of(&blob.location)?;
+                Some((&blob.digest, name.to_owned()))
+            })
+            .collect()
+    }
+
+    fn is_layer(&self, blob: &OutputBlob) -> bool {
+        let mut layers = self.image.layers.iter();
+        layers.any(|layer| *layer.descriptor.digest() == blob.digest)
+    }
+
+    /// The files of the old form, without what is `there`.
+    fn old_blobs(&self, there: &HashMap<&Digest, String>) -> BTreeMap<String, Content<'a>> {
+        let mut files = BTreeMap::new();
+        for blob in &self.output.blobs {
+            if blob.digest == *self.image.config_descriptor.digest() {
+                files.insert(old_config_name(&blob.digest), Content::Blob(blob));
+            } else if self.is_layer(blob) && !there.contains_key(&blob.digest) {
+                files.insert(old_layer_name(&blob.digest), Content::Blob(blob));
+            }
+        }
+        files
+    }
+
+    /// The image's entry in `manifest.json`.
+    fn entry(&self, there: &HashMap<&Digest, String>) -> Value {
+        let (config_name, layer_name): (fn(&Digest) -> String, fn(&Digest) -> String) =
+            match self.form {
+                DockerForm::Old => (old_config_name, old_layer_name),
+                DockerForm::OciCarrying => (blob_name, blob_name),
+            };
+        let layers = self.image.layers.iter().map(|layer| {
+            let digest = layer.descriptor.digest();
+            there
+                .get(digest)
+                .cloned()
+                .unwrap_or_else(|| layer_name(digest))
+        });
+        let repo_tags = match self.names.is_empty() {
+            true => Value::Null,
+            false => self.names.into(),
+        };
+        json!({
+            "Config": config_name(self.image.config_descriptor.digest()),
+            "RepoTags": repo_tags,
+            "Layers": layers.collect::<Vec<String>>(),
+        })
+    }
 }
 
-fn manifest_json(
-    image: &Image,
-    names: &[String],
-    config_name: impl Fn(&Digest) -> String,
-    layer_name: impl Fn(&Digest) -> String,
-) -> Vec<u8> {
-    let layers = image.layers.iter();
-    let layers: Vec<String> = layers
-        .map(|layer| layer_name(layer.descriptor.digest()))
-        .collect();
-    let repo_tags = match names.is_empty() {
-        true => Value::Null,
-        false => names.into(),
-    };
-    let entry = json!({
-        "Config": config_name(image.config_descriptor.digest()),
-        "RepoTags": repo_tags,
-        "Layers": layers,
-    });
-    Value::Array(vec![entry]).to_string().into_bytes()
+fn old_config_name(digest: &Digest) -> String {
+    format!("{}.json", digest.digest())
 }
 
-/// The name that a target asks for, as RepoTags have it.
+fn old_layer_name(digest: &Digest) -> String {
+    format!("{}.tar", digest.digest())
+}
+
+/// The name that a target asks for, as RepoTags have it: as it is written, with a tag.
 pub(super) fn name_of(selector: &Selector) -> String {
-    normalized(&selector.to_string())
+    let name = selector.to_string();
+    match tag(&name) {
+        Some(_) => name,
+        None => format!("{name}:latest"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Read;
 
+    use super::super::Reference;
+    use super::super::output::check_complete;
     use super::super::testing::{header, image, layer_tar, refer, two_platforms};
     use super::*;
 
@@ -463,7 +635,7 @@ mod tests {
         for form in [DockerForm::Old, DockerForm::OciCarrying] {
             let output = image("", b"layer");
             let mut bytes = Vec::new();
-            write(&output, form, &names, &mut bytes, Path::new("-")).unwrap();
+            write(&output, form, &names, None, &mut bytes, Path::new("-")).unwrap();
             let source = open_bytes(&bytes, "x.tar").unwrap();
             assert_eq!(source.medium, Medium::DockerArchive(form));
             assert_eq!(source.docker_names, names);
@@ -481,7 +653,13 @@ mod tests {
         let mut output = two_platforms();
         let whole = output.checked().unwrap();
         let image = whole.images()[0];
-        let manifest_json = manifest_json(image, &["a:1".to_owned()], blob_name, blob_name);
+        let new = NewFiles {
+            output: &output.clone(),
+            form: DockerForm::OciCarrying,
+            image,
+            names: &["a:1".to_owned()],
+        };
+        let manifest_json = json!([new.entry(&HashMap::new())]).to_string().into_bytes();
         output.blobs.truncate(4); // the index and the first image
         let mut files = oci_archive::files(&output, &[output.root.clone()]);
         files.insert(MANIFEST_JSON.to_owned(), Content::Bytes(manifest_json));
@@ -502,6 +680,7 @@ mod tests {
             &two_platforms(),
             DockerForm::OciCarrying,
             &[],
+            None,
             io::sink(),
             Path::new("-"),
         )
@@ -513,7 +692,15 @@ mod tests {
     fn an_image_without_a_name_has_null_repo_tags() {
         let mut bytes = Vec::new();
         let form = DockerForm::OciCarrying;
-        write(&image("v1", b"x"), form, &[], &mut bytes, Path::new("-")).unwrap();
+        write(
+            &image("v1", b"x"),
+            form,
+            &[],
+            None,
+            &mut bytes,
+            Path::new("-"),
+        )
+        .unwrap();
         let archive = Archive::open(&Reference::Stream, &bytes[..]).unwrap();
         let mut manifest_json = String::new();
         let member = archive.find(MANIFEST_JSON).unwrap();

@@ -33,6 +33,22 @@ pub enum TransportError {
         /// What is missing.
         reason: String,
     },
+    /// The medium is something else, and an image can be made of it.
+    #[error("no image in `{}`: it is {found}", path.display())]
+    OtherThing {
+        /// The directory or file; `-` for standard input.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+        /// How to make an image of it.
+        hint: String,
+    },
+    /// The output's name asks for a compression that pycull does not write.
+    #[error("cannot write `{}`: pycull compresses archives with gzip or Zstandard only", path.display())]
+    Packing {
+        /// The output.
+        path: PathBuf,
+    },
     /// Nothing came from where an archive should be.
     #[error("no image in `{}`: it is empty", path.display())]
     Empty {
@@ -93,6 +109,20 @@ pub enum TransportError {
         /// What it is.
         found: &'static str,
     },
+    /// The output is an archive of several images, and the image is not one of them.
+    #[error("`{}` holds {images} images, which would be lost", path.display())]
+    HoldsOthers {
+        /// The output.
+        path: PathBuf,
+        /// Their number.
+        images: usize,
+    },
+    /// The archive that is to be replaced is not what was read.
+    #[error("`{}` changed while pycull worked on it", path.display())]
+    Changed {
+        /// The archive.
+        path: PathBuf,
+    },
     /// A docker archive holds one image, and there are more.
     #[error("a docker archive holds one image, and this has {}: {}", platforms.len(), platforms.join(", "))]
     SeveralPlatforms {
@@ -141,7 +171,12 @@ impl TransportError {
                 "`--platform {}` takes one of them; `oci:DIR` and `oci-archive:FILE` hold all",
                 platforms.first()?
             )),
-            Self::ExistsAsOther { .. } => {
+            Self::OtherThing { hint, .. } => Some(hint.clone()),
+            Self::Packing { .. } => {
+                Some("end the name in `.tar`, `.tar.gz` or `.tar.zst`".to_owned())
+            }
+            Self::Changed { .. } => Some("run the command again".to_owned()),
+            Self::ExistsAsOther { .. } | Self::HoldsOthers { .. } => {
                 Some("give another name, or remove what is there".to_owned())
             }
             Self::Empty {
@@ -150,6 +185,7 @@ impl TransportError {
                 "the command that writes into the pipe wrote nothing; what it says tells why"
                     .to_owned(),
             ),
+            Self::Image(error) => error.hint(),
             Self::Io { path, source, .. } => io_hint(path, source.kind()),
             _ => None,
         }

@@ -5,13 +5,18 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::oci::media_type::{OCI_INDEX, document_kind};
+use crate::oci::image::{parse_object, typed_descriptor};
+use crate::oci::json_keys::{self, Shape, respell};
+use crate::oci::media_type::{DocumentKind, OCI_INDEX, document_kind};
+use crate::oci::{BlobStore, Digest, Platform, load, read_document};
 
+use super::docker_archive::MANIFEST_JSON;
 use super::error::TransportError;
 use super::image_name::{
     CONTAINERD_NAME, REF_NAME, annotation, full_names, is_full_name, normalized, tag,
 };
-use super::reference::{Reference, Selector, Transport};
+use super::reference::{Selector, Transport};
+use super::source::Wanted;
 
 /// The file's name in a layout.
 pub(super) const INDEX_JSON: &str = "index.json";
@@ -19,6 +24,16 @@ pub(super) const INDEX_JSON: &str = "index.json";
 pub(super) const OCI_LAYOUT: &str = "oci-layout";
 /// What that file holds. This is the only version there is.
 pub(super) const OCI_LAYOUT_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// Which keys a file of a layout or archive has.
+pub(super) fn shape(name: &str) -> &'static Shape {
+    match name {
+        INDEX_JSON => &json_keys::INDEX,
+        OCI_LAYOUT => &json_keys::OCI_LAYOUT,
+        MANIFEST_JSON => &json_keys::MANIFEST_JSON,
+        _ => &Shape::Data,
+    }
+}
 
 /// Checks the content of an `oci-layout` file.
 pub(super) fn check_layout_version(document: &Value, path: &Path) -> Result<(), TransportError> {
@@ -49,34 +64,50 @@ pub(super) fn roots(index: &Value) -> &[Value] {
         .map_or(&[], Vec::as_slice)
 }
 
-/// The descriptor that a reference asks for. `transport` is what it turned out to be.
-pub(super) fn choose<'a>(
-    roots: &'a [Value],
-    reference: &Reference,
+/// The descriptor that a reference asks for. `transport` is what it turned out to be, `store` has the
+/// documents that a digest or a platform is looked for in.
+pub(super) fn choose(
+    roots: &[Value],
+    wanted: Wanted<'_>,
     transport: Transport,
-) -> Result<&'a Value, TransportError> {
+    store: &dyn BlobStore,
+) -> Result<Value, TransportError> {
+    let reference = wanted.reference;
     if roots.is_empty() {
         return Err(TransportError::NotAnImage {
             path: reference.path().to_owned(),
             reason: format!("its {INDEX_JSON} has no manifests"),
         });
     }
-    let missing = |selector: &Selector| TransportError::NoSuchName {
-        path: reference.path().to_owned(),
-        name: selector.to_string(),
-        choices: choices(roots),
-    };
     let candidates = match reference.selector() {
         None => images(roots),
         Some(Selector::Name(name)) => named(roots, name),
         Some(Selector::Index(index)) => roots.get(*index).into_iter().collect(),
-    };
-    match (&candidates[..], reference.selector()) {
-        ([], Some(selector)) => Err(missing(selector)),
-        // One image under several names, as `docker save` writes it, is no ambiguity.
-        ([first, rest @ ..], _) if rest.iter().all(|other| other["digest"] == first["digest"]) => {
-            Ok(first)
+        Some(Selector::Digest { name, digest }) => {
+            let named = match name {
+                Some(name) => named(roots, name),
+                None => roots.iter().collect(),
+            };
+            if let Some(found) = with_digest(&named, digest, store) {
+                return Ok(found);
+            }
+            Vec::new()
         }
+    };
+    if let ([], Some(selector)) = (&candidates[..], reference.selector()) {
+        return Err(TransportError::NoSuchName {
+            path: reference.path().to_owned(),
+            name: selector.to_string(),
+            choices: choices(roots),
+        });
+    }
+    let of_platform = match wanted.platform {
+        Some(platform) if !is_one(&candidates) => of_platform(&candidates, platform, store),
+        _ => Vec::new(),
+    };
+    match (&candidates[..], &of_platform[..]) {
+        (_, [first, ..]) if is_one(&of_platform) => Ok((*first).clone()),
+        ([first, ..], []) if is_one(&candidates) => Ok((*first).clone()),
         _ => Err(TransportError::Ambiguous {
             reference: reference.to_string(),
             prefix: reference.prefix(transport),
@@ -85,18 +116,84 @@ pub(super) fn choose<'a>(
     }
 }
 
+/// One image under several names, as `docker save` writes it, is no ambiguity.
+fn is_one(candidates: &[&Value]) -> bool {
+    let mut digests = candidates.iter().map(|root| &root["digest"]);
+    let first = digests.next();
+    first.is_some() && digests.all(|digest| Some(digest) == first)
+}
+
+/// Those that have an image of this platform.
+fn of_platform<'a>(
+    candidates: &[&'a Value],
+    platform: &Platform,
+    store: &dyn BlobStore,
+) -> Vec<&'a Value> {
+    let has_image = |root: &&&Value| load(store, root, Some(platform)).is_ok();
+    candidates.iter().filter(has_image).copied().collect()
+}
+
+/// The descriptor with that digest among the roots, or in the indexes below them. A root keeps its
+/// name, which what lies below has not.
+fn with_digest(roots: &[&Value], digest: &Digest, store: &dyn BlobStore) -> Option<Value> {
+    let is_it = |descriptor: &Value| descriptor["digest"] == digest.as_ref();
+    if let Some(found) = roots.iter().find(|root| is_it(root)) {
+        return Some((*found).clone());
+    }
+    let mut pending: Vec<Value> = roots.iter().map(|root| (*root).clone()).collect();
+    let mut budget = MOST_INDEXES;
+    while let Some(descriptor) = pending.pop() {
+        let is_index = document_kind(descriptor["mediaType"].as_str().unwrap_or_default())
+            == Some(DocumentKind::Index);
+        budget -= usize::from(is_index);
+        if budget == 0 {
+            return None;
+        }
+        let Some(children) = is_index.then(|| children(&descriptor, store)).flatten() else {
+            continue;
+        };
+        if let Some(found) = children.iter().find(|child| is_it(child)) {
+            return Some(found.clone());
+        }
+        pending.extend(children);
+    }
+    None
+}
+
+/// Indexes that are read to find a digest.
+const MOST_INDEXES: usize = 1000;
+
+fn children(descriptor: &Value, store: &dyn BlobStore) -> Option<Vec<Value>> {
+    let typed = typed_descriptor(descriptor).ok()?;
+    let bytes = read_document(store, &typed, "index").ok()?;
+    let mut index = parse_object(&bytes, "index", typed.digest().as_ref()).ok()?;
+    respell(&mut index, &json_keys::INDEX);
+    Some(roots(&index).to_vec())
+}
+
 /// Roots that can be images; where none can, all.
-fn images(roots: &[Value]) -> Vec<&Value> {
+pub(super) fn images(roots: &[Value]) -> Vec<&Value> {
     let is_image = |root: &&Value| {
         let media_type = root.get("mediaType").and_then(Value::as_str);
         media_type.is_some_and(|text| document_kind(text).is_some())
             && root.get("artifactType").is_none()
+            && !annotation(root, REF_NAME).is_some_and(is_cosign_tag)
     };
     let images: Vec<&Value> = roots.iter().filter(is_image).collect();
     match images.is_empty() {
         true => roots.iter().collect(),
         false => images,
     }
+}
+
+/// cosign's tags of what belongs to an image: `sha256-HEX.sig`, `.att`, `.sbom`.
+fn is_cosign_tag(name: &str) -> bool {
+    let digest = name.strip_prefix("sha256-");
+    digest.is_some_and(|digest| {
+        let (hex, kind) = digest.split_once('.').unwrap_or((digest, ""));
+        let is_hex = hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_hex && matches!(kind, "sig" | "att" | "sbom" | "")
+    })
 }
 
 /// Roots named exactly so; else those whose full name is the same when written out; else those
@@ -144,6 +241,11 @@ fn choices(roots: &[Value]) -> Vec<String> {
 ///
 /// Returns false where the document has no array of manifests.
 pub(super) fn put(index: &mut Value, root: Value) -> bool {
+    respell(index, &json_keys::INDEX);
+    // An archive of docker's may have `null` there.
+    if index.get("manifests").is_some_and(Value::is_null) {
+        index["manifests"] = json!([]);
+    }
     let Some(manifests) = index.get_mut("manifests").and_then(Value::as_array_mut) else {
         return false;
     };
@@ -160,7 +262,7 @@ pub(super) fn put(index: &mut Value, root: Value) -> bool {
         _ => root["digest"].clone(),
     };
     let same = |entry: &Value| match &name {
-        Some(name) => annotation(entry, REF_NAME) == Some(name),
+        Some(name) => annotation(entry, REF_NAME) == Some(name) && !names_another(entry, &root),
         None => {
             let digest = &entry["digest"];
             is_unnamed(entry) && (*digest == root["digest"] || *digest == gives_way)
@@ -179,10 +281,17 @@ pub(super) fn put(index: &mut Value, root: Value) -> bool {
     true
 }
 
+/// Whether two entries have full names of docker that differ: their tags alone may be the same.
+fn names_another(entry: &Value, other: &Value) -> bool {
+    let full = |root| annotation(root, CONTAINERD_NAME).map(normalized);
+    matches!((full(entry), full(other)), (Some(one), Some(other)) if one != other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::oci::media_type::OCI_MANIFEST;
+    use crate::oci::{BlobError, BlobLocation};
 
     fn root(digest: &str, name: Option<&str>) -> Value {
         let mut root = json!({"mediaType": OCI_MANIFEST, "digest": digest, "size": 1});
@@ -190,8 +299,21 @@ mod tests {
         root
     }
 
+    struct Nothing;
+
+    impl BlobStore for Nothing {
+        fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
+            let digest = digest.clone();
+            Err(BlobError::Missing { digest })
+        }
+    }
+
     fn choose_digest(roots: &[Value], reference: &str) -> Result<String, TransportError> {
-        let chosen = choose(roots, &reference.parse().unwrap(), Transport::Oci)?;
+        let wanted = Wanted {
+            reference: &reference.parse().unwrap(),
+            platform: None,
+        };
+        let chosen = choose(roots, wanted, Transport::Oci, &Nothing)?;
         Ok(chosen["digest"].as_str().unwrap().to_owned())
     }
 

@@ -13,13 +13,17 @@ mod target;
 mod output;
 mod place;
 
+mod dir;
 mod docker_archive;
 mod oci_archive;
 mod oci_layout;
 
 mod archive;
+mod archive_update;
 mod image_name;
 mod index_json;
+mod no_image;
+mod packing;
 mod spool;
 
 #[cfg(test)]

@@ -9,18 +9,19 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::archive::{self, Archive, Content, blob_name};
+use super::archive_update::{Images, InPlace, Remainder, index_with};
 use super::error::TransportError;
 use super::index_json::{
     INDEX_JSON, OCI_LAYOUT, OCI_LAYOUT_CONTENT, check_layout_version, choose, roots, with_roots,
 };
 use super::output::OutputImage;
-use super::reference::{Reference, Transport};
-use super::source::{Medium, Source, docker_names};
+use super::reference::Transport;
+use super::source::{Medium, Source, Wanted, docker_names};
 
 /// Opens the image that `reference` chooses from the archive's `index.json`.
 pub(super) fn open(
     archive: Arc<Archive>,
-    reference: &Reference,
+    wanted: Wanted<'_>,
     medium: Medium,
 ) -> Result<Source, TransportError> {
     check_layout_version(&archive.read_json(OCI_LAYOUT)?, &archive.path)?;
@@ -30,9 +31,9 @@ pub(super) fn open(
         Medium::DockerArchive(_) => Transport::DockerArchive,
         _ => Transport::OciArchive,
     };
-    let root = choose(roots, reference, transport)?.clone();
-    let names = docker_names(roots, &root, reference);
-    Ok(Source::new(archive, root, medium, reference, names))
+    let root = choose(roots, wanted, transport, &*archive)?;
+    let names = docker_names(roots, &root, wanted);
+    Ok(Source::new(archive, root, medium, wanted.reference, names))
 }
 
 /// The files of an archive that holds `output` under each of `roots`.
@@ -52,14 +53,37 @@ pub(super) fn files<'a>(output: &'a OutputImage, roots: &[Value]) -> BTreeMap<St
         .collect()
 }
 
-/// Writes an archive of `output` alone.
+/// Writes an archive of `output`: alone, or with the other images of the archive that it came from.
 pub(super) fn write(
     output: &OutputImage,
+    in_place: Option<&InPlace>,
     to: impl Write,
     path: &Path,
 ) -> Result<(), TransportError> {
     output.checked()?;
-    archive::write(to, path, &files(output, slice::from_ref(&output.root)))
+    let new = slice::from_ref(&output.root);
+    let Some(InPlace { archive, .. }) = in_place else {
+        return archive::write(to, path, &files(output, new));
+    };
+    let (index, gone) = index_with(archive, new)?;
+    let stays = roots(&index).iter().filter(|root| !new.contains(root));
+    let stays = Images {
+        roots: stays.collect(),
+        ..Images::default()
+    };
+    let goes = Images {
+        roots: gone.iter().collect(),
+        ..Images::default()
+    };
+    let remainder = Remainder::new(archive, &stays, &goes);
+    if !remainder.has_images {
+        return archive::write(to, path, &files(output, new));
+    }
+    let mut files = files(output, new);
+    files.remove(OCI_LAYOUT);
+    let index = index.to_string().into_bytes();
+    files.insert(INDEX_JSON.to_owned(), Content::Bytes(index));
+    remainder.write(to, path, files)
 }
 
 #[cfg(test)]
@@ -72,11 +96,11 @@ mod tests {
     fn an_archive_reads_back_and_its_bytes_are_the_same_every_time() {
         let output = image("v1", b"layer");
         let mut first = Vec::new();
-        write(&output, &mut first, Path::new("-")).unwrap();
+        write(&output, None, &mut first, Path::new("-")).unwrap();
         let mut reordered = output.clone();
         reordered.blobs.reverse();
         let mut second = Vec::new();
-        write(&reordered, &mut second, Path::new("-")).unwrap();
+        write(&reordered, None, &mut second, Path::new("-")).unwrap();
         assert_eq!(first, second);
 
         let source = Source::open(&refer("-"), &first[..]).unwrap();
@@ -90,14 +114,14 @@ mod tests {
         let mut output = image("v1", b"layer");
         output.blobs.pop();
         let mut written = Vec::new();
-        assert!(write(&output, &mut written, Path::new("-")).is_err());
+        assert!(write(&output, None, &mut written, Path::new("-")).is_err());
         assert!(written.is_empty());
     }
 
     #[test]
     fn a_compressed_archive_on_standard_input_is_read() {
         let mut tar = Vec::new();
-        write(&image("v1", b"layer"), &mut tar, Path::new("-")).unwrap();
+        write(&image("v1", b"layer"), None, &mut tar, Path::new("-")).unwrap();
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
         gzip.write_all(&tar).unwrap();
         let source = Source::open(&refer("-"), &gzip.finish().unwrap()[..]).unwrap();

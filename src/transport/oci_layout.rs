@@ -10,21 +10,24 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::oci::blob::{DOCUMENT_LIMIT, VerifyingReader};
+use crate::oci::json_keys::respell;
 use crate::oci::{BlobError, BlobLocation, BlobStore, Digest};
 
 use super::archive::blob_name;
 use super::error::TransportError;
 use super::index_json::{
-    INDEX_JSON, OCI_LAYOUT, OCI_LAYOUT_CONTENT, check_layout_version, choose, put, roots,
+    INDEX_JSON, OCI_LAYOUT, OCI_LAYOUT_CONTENT, check_layout_version, choose, put, roots, shape,
     with_roots,
 };
+use super::no_image;
 use super::output::OutputImage;
 use super::place::{OutputBlob, create, place, sync};
-use super::reference::{Reference, Transport};
-use super::source::{Medium, Source, docker_names};
+use super::reference::Transport;
+use super::source::{Medium, Source, Wanted, docker_names};
 
 /// Opens the image that `reference` chooses from the layout's `index.json`.
-pub(super) fn open(reference: &Reference) -> Result<Source, TransportError> {
+pub(super) fn open(wanted: Wanted<'_>) -> Result<Source, TransportError> {
+    let reference = wanted.reference;
     let path = reference.path();
     let metadata = path.metadata().map_err(TransportError::io("open", path))?;
     let missing = |name| TransportError::NotAnImage {
@@ -34,17 +37,18 @@ pub(super) fn open(reference: &Reference) -> Result<Source, TransportError> {
     if !metadata.is_dir() {
         return Err(TransportError::NotAnImage {
             path: path.to_owned(),
-            reason: "it is no directory".to_owned(),
+            reason: "it is not a directory".to_owned(),
         });
     }
-    check_version(path)?.ok_or_else(|| missing(OCI_LAYOUT))?;
+    check_version(path)?
+        .ok_or_else(|| no_image::in_directory(path).unwrap_or_else(|| missing(OCI_LAYOUT)))?;
     let index = read_index(path)?.ok_or_else(|| missing(INDEX_JSON))?;
     let roots = roots(&index);
-    let root = choose(roots, reference, Transport::Oci)?.clone();
-    let names = docker_names(roots, &root, reference);
     let store = Arc::new(LayoutStore {
         directory: path.to_owned(),
     });
+    let root = choose(roots, wanted, Transport::Oci, &*store)?;
+    let names = docker_names(roots, &root, wanted);
     Ok(Source::new(
         store,
         root,
@@ -67,6 +71,21 @@ pub(super) fn read_index(layout: &Path) -> Result<Option<Value>, TransportError>
 }
 
 fn read_document(layout: &Path, name: &str) -> Result<Option<Value>, TransportError> {
+    let Some(bytes) = read_file(layout, name)? else {
+        return Ok(None);
+    };
+    let parsed = serde_json::from_slice(&bytes);
+    let mut document = parsed.map_err(|error| TransportError::Malformed {
+        path: layout.to_owned(),
+        document: name.to_owned(),
+        reason: error.to_string(),
+    })?;
+    respell(&mut document, shape(name));
+    Ok(Some(document))
+}
+
+/// A small file's bytes, if there is one.
+pub(super) fn read_file(layout: &Path, name: &str) -> Result<Option<Vec<u8>>, TransportError> {
     let path = layout.join(name);
     let file = match open_regular(&path) {
         Ok(file) => file,
@@ -87,13 +106,7 @@ fn read_document(layout: &Path, name: &str) -> Result<Option<Value>, TransportEr
             limit: DOCUMENT_LIMIT,
         });
     }
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|error| TransportError::Malformed {
-            path: layout.to_owned(),
-            document: name.to_owned(),
-            reason: error.to_string(),
-        })
+    Ok(Some(bytes))
 }
 
 /// Opens a file, and nothing that could block or never end.
@@ -119,22 +132,26 @@ struct LayoutStore {
 
 impl BlobStore for LayoutStore {
     fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
-        let path = self.directory.join(blob_name(digest));
-        let located = open_regular(&path).and_then(|file| {
-            let size = file.metadata()?.len();
-            Ok(BlobLocation {
-                file: Arc::new(file),
-                path: Some(path),
-                offset: 0,
-                size,
-            })
-        });
-        let digest = digest.clone();
-        located.map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => BlobError::Missing { digest },
-            _ => BlobError::Io { digest, source },
-        })
+        locate_file(self.directory.join(blob_name(digest)), digest)
     }
+}
+
+/// A blob that is a file of its own.
+pub(super) fn locate_file(path: PathBuf, digest: &Digest) -> Result<BlobLocation, BlobError> {
+    let located = open_regular(&path).and_then(|file| {
+        let size = file.metadata()?.len();
+        Ok(BlobLocation {
+            file: Arc::new(file),
+            path: Some(path),
+            offset: 0,
+            size,
+        })
+    });
+    let digest = digest.clone();
+    located.map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => BlobError::Missing { digest },
+        _ => BlobError::Io { digest, source },
+    })
 }
 
 /// Makes a new layout at `path`, whole or not at all. `staging` is beside it.
@@ -370,7 +387,8 @@ mod tests {
     }
 
     fn read(layout: &Path, tag: &str) -> Source {
-        let source = open(&refer(&format!("oci:{}:{tag}", layout.display()))).unwrap();
+        let reference = refer(&format!("oci:{}:{tag}", layout.display()));
+        let source = Source::open(&reference, io::empty()).unwrap();
         check_complete(&*source.store, &source.root).unwrap();
         source
     }
@@ -490,9 +508,9 @@ mod tests {
     fn what_is_no_layout_is_said_to_be_none() {
         let directory = tempfile::tempdir().unwrap();
         let reference = refer(&format!("oci:{}", directory.path().display()));
-        let is_no_image = |reference: &Reference| {
+        let is_no_image = |reference| {
             matches!(
-                open(reference).map(|_| ()),
+                Source::open(reference, io::empty()).map(|_| ()),
                 Err(TransportError::NotAnImage { .. })
             )
         };

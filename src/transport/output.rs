@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::oci::{BlobError, BlobLocation, BlobStore, Digest, Node, load};
+use crate::oci::{BlobError, BlobLocation, BlobStore, Digest, Node, Platform, load};
 
 use super::error::TransportError;
 use super::place::OutputBlob;
@@ -43,7 +43,16 @@ impl BlobStore for OutputStore<'_> {
 /// Reads every document that the root reaches and looks for every layer, but for those that are
 /// fetched from elsewhere (image-spec descriptor.md, "urls").
 pub(super) fn check_complete(store: &dyn BlobStore, root: &Value) -> Result<Node, TransportError> {
-    let node = load(store, root, None)?;
+    check_complete_for(store, root, None)
+}
+
+/// The same of what a platform narrows the root to.
+pub(super) fn check_complete_for(
+    store: &dyn BlobStore,
+    root: &Value,
+    platform: Option<&Platform>,
+) -> Result<Node, TransportError> {
+    let node = load(store, root, platform)?;
     for layer in node.images().iter().flat_map(|image| &image.layers) {
         if layer.descriptor.urls().as_ref().is_none_or(Vec::is_empty) {
             store.locate(layer.descriptor.digest())?;

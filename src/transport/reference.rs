@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::TransportError;
+use crate::oci::Digest;
 
 /// A medium's name in front of a reference's first colon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Transport {
     OciArchive,
     /// `docker-archive`: a tar file as `docker save` writes it.
     DockerArchive,
+    /// `dir`: a directory of one image, as skopeo writes it.
+    Dir,
 }
 
 impl Transport {
@@ -23,21 +26,21 @@ impl Transport {
             Self::Oci => "oci",
             Self::OciArchive => "oci-archive",
             Self::DockerArchive => "docker-archive",
+            Self::Dir => "dir",
         }
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Oci, Self::OciArchive, Self::DockerArchive]
+        [Self::Oci, Self::OciArchive, Self::DockerArchive, Self::Dir]
             .into_iter()
             .find(|transport| transport.name() == name)
     }
 }
 
 /// Transports of other tools. A bare path that begins so would be a mistake more often than not.
-const FOREIGN_TRANSPORTS: [&str; 11] = [
+const FOREIGN_TRANSPORTS: [&str; 10] = [
     "atomic",
     "containers-storage",
-    "dir",
     "docker",
     "docker-daemon",
     "docker-tarball",
@@ -55,6 +58,13 @@ pub enum Selector {
     Name(String),
     /// By place, from zero: written `@N`.
     Index(usize),
+    /// By the digest of its manifest, or of an index: written `@ALGORITHM:HEX`, after a name if need be.
+    Digest {
+        /// The name that it is to be found under.
+        name: Option<String>,
+        /// The digest.
+        digest: Digest,
+    },
 }
 
 impl fmt::Display for Selector {
@@ -62,6 +72,9 @@ impl fmt::Display for Selector {
         match self {
             Self::Name(name) => f.write_str(name),
             Self::Index(index) => write!(f, "@{index}"),
+            Self::Digest { name, digest } => {
+                write!(f, "{}@{digest}", name.as_deref().unwrap_or_default())
+            }
         }
     }
 }
@@ -146,22 +159,48 @@ impl FromStr for Reference {
             }
             return Ok(Self::Path(text.into()));
         };
+        let (rest, digest) = match split_digest(rest) {
+            Some((rest, digest)) => (rest, Some(digest)),
+            None => (rest, None),
+        };
+        // A place has no digest after it.
         let (path, selector) = match rest.split_once(':') {
+            Some((path, "")) if digest.is_some() => (path, None),
             Some((path, selector)) => (path, Some(selector)),
             None => (rest, None),
         };
         if path.is_empty() {
             return Err(bad("no path follows the transport"));
         }
-        if transport == Transport::Oci && path == "-" {
+        if matches!(transport, Transport::Oci | Transport::Dir) && path == "-" {
             return Err(bad("a directory cannot be standard input or output"));
+        }
+        let selector = selector.map(parse_selector).transpose().map_err(bad)?;
+        let selector = match (selector, digest) {
+            (selector, None) => selector,
+            (None, Some(digest)) => Some(Selector::Digest { name: None, digest }),
+            (Some(Selector::Name(name)), Some(digest)) => {
+                let name = Some(name);
+                Some(Selector::Digest { name, digest })
+            }
+            (Some(_), Some(_)) => return Err(bad("an image has a place or a digest, not both")),
+        };
+        if transport == Transport::Dir && selector.is_some() {
+            return Err(bad("a `dir:` holds one image, which has no name"));
         }
         Ok(Self::Transport {
             transport,
             path: path.into(),
-            selector: selector.map(parse_selector).transpose().map_err(bad)?,
+            selector,
         })
     }
+}
+
+/// What comes before a digest at the end, and the digest.
+fn split_digest(text: &str) -> Option<(&str, Digest)> {
+    let (rest, digest) = text.rsplit_once('@')?;
+    digest.contains(':').then_some(())?;
+    Some((rest, digest.parse().ok()?))
 }
 
 fn parse_selector(text: &str) -> Result<Selector, &'static str> {
@@ -187,9 +226,11 @@ impl fmt::Display for Reference {
                 selector,
             } => {
                 write!(f, "{}:{}", transport.name(), path.display())?;
-                selector
-                    .as_ref()
-                    .map_or(Ok(()), |selector| write!(f, ":{selector}"))
+                match selector {
+                    None => Ok(()),
+                    Some(digest @ Selector::Digest { name: None, .. }) => digest.fmt(f),
+                    Some(selector) => write!(f, ":{selector}"),
+                }
             }
             Self::Stream => f.write_str("-"),
             Self::Path(path) => path.display().fmt(f),
@@ -230,6 +271,7 @@ mod tests {
                     Some("docker.io/library/a:1"),
                 ),
             ),
+            ("dir:a/b", transport(Transport::Dir, "a/b", None)),
             ("-", Reference::Stream),
             ("dir/oci", Reference::Path("dir/oci".into())),
             ("./oci:x", Reference::Path("./oci:x".into())),
@@ -250,6 +292,30 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_chooses_with_or_without_a_name() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for (text, path, name) in [
+            (format!("oci:dir@{digest}"), "dir", None),
+            (format!("oci:dir:v1@{digest}"), "dir", Some("v1")),
+            (format!("oci:d@r@{digest}"), "d@r", None),
+            (format!("docker-archive:-:a:1@{digest}"), "-", Some("a:1")),
+        ] {
+            let reference: Reference = text.parse().unwrap();
+            assert_eq!(reference.path(), Path::new(path));
+            let expected = Selector::Digest {
+                name: name.map(str::to_owned),
+                digest: digest.parse().unwrap(),
+            };
+            assert_eq!(reference.selector(), Some(&expected));
+            assert_eq!(reference.to_string(), text);
+        }
+        let both = format!("oci:dir:@1@{digest}");
+        for text in [both.as_str(), "oci:dir@sha256:", "dir:d:tag"] {
+            assert!(text.parse::<Reference>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn an_archive_transport_takes_a_stream() {
         let reference: Reference = "docker-archive:-".parse().unwrap();
         assert!(reference.is_stream());
@@ -262,7 +328,6 @@ mod tests {
             "docker://docker.io/library/python:3",
             "containers-storage:localhost/a",
             "docker-daemon:a:1",
-            "dir:a",
             "ostree:a",
             "ftp://a/b",
         ] {

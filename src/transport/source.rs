@@ -1,18 +1,19 @@
 //! Opening an image, whatever holds it.
 
+use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::oci::BlobStore;
+use crate::oci::{BlobStore, Platform};
 
 use super::archive::Archive;
 use super::error::TransportError;
 use super::image_name::{REF_NAME, annotation, full_names, is_full_name, normalized};
 use super::index_json::{INDEX_JSON, OCI_LAYOUT};
 use super::reference::{Reference, Transport};
-use super::{docker_archive, oci_archive, oci_layout};
+use super::{dir, docker_archive, no_image, oci_archive, oci_layout};
 
 /// What holds an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,19 @@ pub enum Medium {
     OciArchive,
     /// A tar file as `docker save` writes it.
     DockerArchive(DockerForm),
+    /// A directory of one image, as `skopeo copy … dir:DIR` writes it. It is only read.
+    Dir,
+}
+
+impl fmt::Display for Medium {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OciLayout => "OCI image layout",
+            Self::OciArchive => "OCI archive",
+            Self::DockerArchive(_) => "docker archive",
+            Self::Dir => "directory",
+        })
+    }
 }
 
 /// The two forms of docker archives.
@@ -32,6 +46,13 @@ pub enum DockerForm {
     Old,
     /// `manifest.json` within an OCI layout: docker from 25 on.
     OciCarrying,
+}
+
+/// What is asked for: by whom it is called, and for which platform it is.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) reference: &'a Reference,
+    pub(super) platform: Option<&'a Platform>,
 }
 
 /// An image that was found, with access to its blobs.
@@ -48,6 +69,12 @@ pub struct Source {
     pub name: String,
     /// Its docker references: RepoTags, or what annotations say.
     pub docker_names: Vec<String>,
+    /// What is wrong with how it is stored, and does not keep it from being read.
+    pub warnings: Vec<String>,
+    /// The archive that it is in.
+    pub(super) archive: Option<Arc<Archive>>,
+    /// Its entry in `manifest.json`, where it was chosen there.
+    pub(super) entry: Value,
 }
 
 impl Source {
@@ -56,29 +83,52 @@ impl Source {
     /// # Errors
     /// [`TransportError`] where there is no image, or more than one and no way to choose.
     pub fn open(reference: &Reference, stdin: impl Read) -> Result<Self, TransportError> {
+        Self::open_for(reference, None, stdin)
+    }
+
+    /// The same where a platform may choose among several images.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_for(
+        reference: &Reference,
+        platform: Option<&Platform>,
+        stdin: impl Read,
+    ) -> Result<Self, TransportError> {
         let path = reference.path();
-        if reference.transport() == Some(Transport::Oci) {
-            return oci_layout::open(reference);
+        let wanted = Wanted {
+            reference,
+            platform,
+        };
+        match reference.transport() {
+            Some(Transport::Oci) => return oci_layout::open(wanted),
+            Some(Transport::Dir) => return dir::open(wanted),
+            _ => {}
         }
         if matches!(reference, Reference::Path(_)) {
             let metadata = path.metadata().map_err(TransportError::io("open", path))?;
             if metadata.is_dir() {
-                return oci_layout::open(reference);
+                return match dir::is_one(path) {
+                    true => dir::open(wanted),
+                    false => oci_layout::open(wanted),
+                };
             }
         }
-        let archive = Archive::open(reference, stdin)?;
-        match (reference.transport(), archive_medium(&archive)) {
+        let archive = Arc::new(Archive::open(reference, stdin)?);
+        let shared = Arc::clone(&archive);
+        let source = match (reference.transport(), archive_medium(&archive)) {
             (Some(Transport::OciArchive), _) | (None, Some(Medium::OciArchive)) => {
-                oci_archive::open(Arc::new(archive), reference, Medium::OciArchive)
+                oci_archive::open(shared, wanted, Medium::OciArchive)
             }
             (Some(Transport::DockerArchive), _) | (None, Some(Medium::DockerArchive(_))) => {
-                docker_archive::open(Arc::new(archive), reference)
+                docker_archive::open(shared, wanted)
             }
-            _ => Err(TransportError::NotAnImage {
-                path: path.to_owned(),
-                reason: format!("the archive has neither {INDEX_JSON} nor manifest.json"),
-            }),
-        }
+            _ => Err(no_image::in_archive(&archive)),
+        };
+        source.map(|source| Self {
+            archive: Some(archive),
+            ..source
+        })
     }
 
     /// A source whose names are told from annotations and the reference.
@@ -97,6 +147,9 @@ impl Source {
             medium,
             name,
             docker_names,
+            warnings: Vec::new(),
+            archive: None,
+            entry: Value::Null,
         }
     }
 }
@@ -127,12 +180,14 @@ fn name_from_path(root: &Value, reference: &Reference) -> String {
 
 /// The docker references of the chosen root: its own where it was chosen by name, else those of
 /// all roots with its digest.
-pub(super) fn docker_names(roots: &[Value], chosen: &Value, reference: &Reference) -> Vec<String> {
+pub(super) fn docker_names(roots: &[Value], chosen: &Value, wanted: Wanted<'_>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    let same = roots.iter().filter(|root| match reference.selector() {
-        Some(_) => *root == chosen,
-        None => root["digest"] == chosen["digest"],
-    });
+    let same = roots
+        .iter()
+        .filter(|root| match wanted.reference.selector() {
+            Some(_) => *root == chosen,
+            None => root["digest"] == chosen["digest"],
+        });
     for root in same {
         // A name by digest is nothing that an archive can be loaded under.
         let Some(name) = full_names(root).find(|name| !name.contains('@')) else {

@@ -5,13 +5,16 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::archive::Archive;
+use super::archive_update::{InPlace, count_images};
 use super::error::TransportError;
 use super::image_name::{CONTAINERD_NAME, REF_NAME, annotation, normalized, set_annotation};
 use super::output::OutputImage;
+use super::packing::{self, Packed};
 use super::place::{create, sync};
 use super::reference::{Reference, Selector, Transport};
 use super::source::{DockerForm, Medium, Source, archive_medium};
@@ -45,6 +48,8 @@ pub struct Target {
     place: Place,
     name: Option<Selector>,
     docker_names: Vec<String>,
+    /// The archive that is replaced, where the image came from it.
+    in_place: Option<InPlace>,
     staging: Scratch,
 }
 
@@ -59,25 +64,37 @@ pub struct Committed {
 
 impl Target {
     /// Decides what `reference` will be, given what was read, and makes sure that it can be
-    /// written. A medium that the reference does not say is that of what exists there, else the
-    /// source's, in an archive where the name ends in `.tar`, the source is one, or the output is
-    /// standard output.
+    /// written. A medium that the reference does not say is a layout where a directory exists, else the
+    /// source's, in an archive where the name ends as one's does, the source is one, a file exists there, or
+    /// the output is standard output.
     ///
     /// # Errors
     /// [`TransportError::ExistsAsOther`] where something else is there, [`TransportError::Io`]
     /// where its directory does not exist or cannot be written to.
     pub fn prepare(reference: &Reference, source: &Source) -> Result<Self, TransportError> {
         let name = reference.selector().cloned();
-        if let Some(Selector::Index(_)) = name {
-            return Err(TransportError::BadReference {
-                reference: reference.to_string(),
-                reason: "an image is written under a name, not at a place",
-            });
+        let bad = |reason| TransportError::BadReference {
+            reference: reference.to_string(),
+            reason,
+        };
+        if let Some(Selector::Index(_) | Selector::Digest { .. }) = name {
+            return Err(bad(
+                "an image is written under a name, not at a place or by digest",
+            ));
         }
-        let (medium, place) = decide(reference, source.medium)?;
+        if reference.transport() == Some(Transport::Dir) {
+            return Err(bad(
+                "pycull reads `dir:` and does not write it; write `oci:DIR:TAG`",
+            ));
+        }
+        let (medium, place) = decide(reference, source)?;
+        if let Place::File(path) = &place {
+            packing::of_name(path)?;
+        }
         let staging = stage(&place)?;
         Ok(Self {
             medium,
+            in_place: in_place(&place, source),
             place,
             name,
             docker_names: source.docker_names.clone(),
@@ -152,10 +169,28 @@ impl Target {
     fn replace_file(&self, path: &Path, output: &OutputImage) -> Result<(), TransportError> {
         let temporary = self.staging.path().join("archive");
         let file = create(&temporary)?;
-        self.write_archive(output, &file, path)?;
+        let mut packed = Packed::new(&file, packing::of_name(path)?)
+            .map_err(TransportError::io("write", path))?;
+        self.write_archive(output, &mut packed, path)?;
+        packed.finish().map_err(TransportError::io("write", path))?;
         file.sync_all().map_err(TransportError::io("write", path))?;
+        self.check_unchanged(path)?;
         fs::rename(&temporary, path).map_err(TransportError::io("create", path))?;
         sync(oci_layout::parent(path))
+    }
+
+    /// Another image that was put into the archive meanwhile is not to be lost.
+    fn check_unchanged(&self, path: &Path) -> Result<(), TransportError> {
+        let Some(InPlace { archive, .. }) = &self.in_place else {
+            return Ok(());
+        };
+        let metadata = path.metadata().map_err(TransportError::io("open", path))?;
+        match archive.is_file(&metadata) {
+            true => Ok(()),
+            false => Err(TransportError::Changed {
+                path: path.to_owned(),
+            }),
+        }
     }
 
     fn write_archive(
@@ -171,9 +206,10 @@ impl Target {
                     Some(name) => vec![docker_archive::name_of(name)],
                     None => self.docker_names.clone(),
                 };
-                docker_archive::write(output, form, &names, &mut to, path)
+                let in_place = self.in_place.as_ref();
+                docker_archive::write(output, form, &names, in_place, &mut to, path)
             }
-            _ => oci_archive::write(output, &mut to, path),
+            _ => oci_archive::write(output, self.in_place.as_ref(), &mut to, path),
         }
     }
 
@@ -196,20 +232,33 @@ impl Target {
     }
 }
 
-fn decide(reference: &Reference, source: Medium) -> Result<(Medium, Place), TransportError> {
+/// The archive that an output replaces, if that is where the image came from.
+fn in_place(place: &Place, source: &Source) -> Option<InPlace> {
+    let (Place::File(path), Some(archive)) = (place, &source.archive) else {
+        return None;
+    };
+    let metadata = path.metadata().ok()?;
+    archive.is_file(&metadata).then(|| InPlace {
+        archive: Arc::clone(archive),
+        entry: source.entry.clone(),
+    })
+}
+
+fn decide(reference: &Reference, source: &Source) -> Result<(Medium, Place), TransportError> {
     let path = reference.path();
     let asked = reference.transport().map(|transport| match transport {
         Transport::Oci => Medium::OciLayout,
         Transport::OciArchive => Medium::OciArchive,
-        Transport::DockerArchive => Medium::DockerArchive(docker_form(source)),
+        Transport::DockerArchive => Medium::DockerArchive(docker_form(source.medium)),
+        Transport::Dir => Medium::Dir,
     });
     if reference.is_stream() {
-        return Ok((asked.unwrap_or(as_archive(source)), Place::Stream));
+        return Ok((asked.unwrap_or(as_archive(source.medium)), Place::Stream));
     }
     match path.metadata() {
         Ok(metadata) => decide_existing(path, &metadata, asked, source),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let medium = asked.unwrap_or(new_medium(path, source));
+            let medium = asked.unwrap_or(new_medium(path, source.medium));
             let place = match medium {
                 Medium::OciLayout => Place::NewLayout(path.to_owned()),
                 _ => Place::File(path.to_owned()),
@@ -224,7 +273,7 @@ fn decide_existing(
     path: &Path,
     metadata: &Metadata,
     asked: Option<Medium>,
-    source: Medium,
+    source: &Source,
 ) -> Result<(Medium, Place), TransportError> {
     // Replacing a symlink would leave what it leads to as it was.
     let real = path
@@ -240,12 +289,15 @@ fn decide_existing(
     }
     if file_type.is_fifo() || file_type.is_char_device() {
         return Ok((
-            asked.unwrap_or(as_archive(source)),
+            asked.unwrap_or(as_archive(source.medium)),
             Place::Special(path.to_owned()),
         ));
     }
     if metadata.len() == 0 {
-        return Ok((asked.unwrap_or(as_archive(source)), Place::File(real)));
+        return Ok((
+            asked.unwrap_or(as_archive(source.medium)),
+            Place::File(real),
+        ));
     }
     let medium = check_archive(path, asked, source)?;
     Ok((medium, Place::File(real)))
@@ -262,10 +314,9 @@ fn exists(path: &Path, expected: &'static str, found: &'static str) -> Transport
 /// The medium of a bare path where nothing is.
 fn new_medium(path: &Path, source: Medium) -> Medium {
     let names_directory = path.as_os_str().as_bytes().ends_with(b"/");
-    let names_archive = path.extension().is_some_and(|extension| extension == "tar");
     match source {
         _ if names_directory => Medium::OciLayout,
-        Medium::OciLayout if !names_archive => Medium::OciLayout,
+        Medium::OciLayout | Medium::Dir if !packing::names_archive(path) => Medium::OciLayout,
         _ => as_archive(source),
     }
 }
@@ -273,7 +324,7 @@ fn new_medium(path: &Path, source: Medium) -> Medium {
 /// The medium of an archive of what was read from `source`.
 fn as_archive(source: Medium) -> Medium {
     match source {
-        Medium::OciLayout => Medium::OciArchive,
+        Medium::OciLayout | Medium::Dir => Medium::OciArchive,
         archive => archive,
     }
 }
@@ -306,27 +357,59 @@ fn check_directory(path: &Path, asked: Option<Medium>) -> Result<(), TransportEr
     Ok(())
 }
 
-/// A file that exists must be an archive of the kind that is asked for.
+/// A file that exists must be an archive: of the kind that is asked for, and of one image, unless
+/// the image came from it. What it is does not decide what it becomes.
 fn check_archive(
     path: &Path,
     asked: Option<Medium>,
-    source: Medium,
+    source: &Source,
 ) -> Result<Medium, TransportError> {
-    let found = match Archive::open(&Reference::Path(path.to_owned()), io::empty()) {
-        Ok(archive) => archive_medium(&archive),
+    let metadata = path.metadata().map_err(TransportError::io("open", path))?;
+    let own = source.archive.as_ref();
+    if let Some(archive) = own.filter(|archive| archive.is_file(&metadata)) {
+        let found = archive_medium(archive).unwrap_or(source.medium);
+        return of_kind(path, asked, found).map(|asked| asked.unwrap_or(found));
+    }
+    let archive = match Archive::open(&Reference::Path(path.to_owned()), io::empty()) {
         Err(error @ TransportError::Io { .. }) => return Err(error),
-        Err(_) => None,
+        opened => opened.ok(),
     };
-    match (asked, found) {
-        (None, None) => Err(exists(path, "an image archive", "another file")),
-        (None, Some(Medium::DockerArchive(_))) => Ok(Medium::DockerArchive(docker_form(source))),
-        (None, Some(medium)) => Ok(medium),
-        (Some(medium @ Medium::OciArchive), Some(Medium::OciArchive))
-        | (Some(medium @ Medium::DockerArchive(_)), Some(Medium::DockerArchive(_))) => Ok(medium),
-        (Some(Medium::DockerArchive(_)), _) => {
-            Err(exists(path, "a docker archive", "another file"))
+    let found = archive
+        .as_ref()
+        .and_then(|it| Some((it, archive_medium(it)?)));
+    let Some((archive, found)) = found else {
+        let expected = asked.map_or("an image archive", archive_kind);
+        return Err(exists(path, expected, "another file"));
+    };
+    let asked = of_kind(path, asked, found)?;
+    let images = count_images(archive, found);
+    if images > 1 {
+        return Err(TransportError::HoldsOthers {
+            path: path.to_owned(),
+            images,
+        });
+    }
+    Ok(asked.unwrap_or(as_archive(source.medium)))
+}
+
+/// What is asked for, which must be what is there in another form at most.
+fn of_kind(
+    path: &Path,
+    asked: Option<Medium>,
+    found: Medium,
+) -> Result<Option<Medium>, TransportError> {
+    match asked {
+        Some(medium) if archive_kind(medium) != archive_kind(found) => {
+            Err(exists(path, archive_kind(medium), archive_kind(found)))
         }
-        (Some(_), _) => Err(exists(path, "an OCI archive", "another file")),
+        asked => Ok(asked),
+    }
+}
+
+fn archive_kind(medium: Medium) -> &'static str {
+    match medium {
+        Medium::DockerArchive(_) => "a docker archive",
+        _ => "an OCI archive",
     }
 }
 
@@ -345,8 +428,6 @@ fn stage(place: &Place) -> Result<Scratch, TransportError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tempfile::TempDir;
 
     use super::super::output::check_complete;
@@ -427,18 +508,23 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_path_that_exists_stays_what_it_is() {
+    fn a_layout_stays_one_and_an_archive_takes_the_form_of_what_was_read() {
         let fixture = Fixture::new();
         fixture.write("oci:/layout:v1", LAYOUT, image("", b"1"));
         fixture.write("oci-archive:/oci:v1", LAYOUT, image("", b"1"));
         fixture.write("docker-archive:/docker:v1", LAYOUT, image("", b"1"));
-        for (path, expected) in [
-            ("/layout", LAYOUT),
-            ("/oci", ARCHIVE),
-            ("/docker", CARRYING),
+        for (path, source, expected) in [
+            ("/layout", CARRYING, LAYOUT),
+            ("/oci", CARRYING, CARRYING),
+            ("/oci", OLD, OLD),
+            ("/oci", LAYOUT, ARCHIVE),
+            ("/docker", ARCHIVE, ARCHIVE),
+            ("/docker", OLD, OLD),
+            ("docker-archive:/docker", OLD, OLD),
+            ("docker-archive:/docker", LAYOUT, CARRYING),
         ] {
-            let target = fixture.prepare(path, CARRYING).unwrap();
-            assert_eq!(target.medium(), expected, "{path}");
+            let target = fixture.prepare(path, source).unwrap();
+            assert_eq!(target.medium(), expected, "{path} from {source:?}");
         }
     }
 

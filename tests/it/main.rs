@@ -22,6 +22,7 @@ mod invalidation;
 mod inventory;
 mod kill;
 mod markdown;
+mod media;
 mod memory;
 mod merged_view;
 mod missing;

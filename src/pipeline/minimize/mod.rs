@@ -63,6 +63,7 @@ pub fn plan_only(
         schema: "pycull.minimize/1",
         reference: reference.to_owned(),
         output: None,
+        output_form: None,
         dry_run: true,
         images,
         left_out: Vec::new(),
@@ -95,6 +96,7 @@ pub fn minimize(
         work.stage_document(index)?;
     }
     let blobs = work.output_blobs(&descriptor)?;
+    let form = target.medium().to_string();
     target.commit(
         OutputImage {
             root: descriptor,
@@ -106,6 +108,7 @@ pub fn minimize(
         schema: "pycull.minimize/1",
         reference: reference.to_owned(),
         output: Some(output_name.to_owned()),
+        output_form: Some(form),
         dry_run: false,
         images,
         left_out: rebuilt.left_out.iter().map(left_out).collect(),

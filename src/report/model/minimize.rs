@@ -15,6 +15,8 @@ pub struct MinimizeReport {
     pub reference: String,
     /// The image that was written; `None` for a dry run.
     pub output: Option<String>,
+    /// What holds it: `OCI image layout`, `OCI archive` or `docker archive`; `None` for a dry run.
+    pub output_form: Option<String>,
     /// Whether nothing was written.
     pub dry_run: bool,
     /// One for each platform.

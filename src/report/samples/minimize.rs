@@ -20,6 +20,7 @@ pub(in crate::report) fn minimize() -> MinimizeReport {
         schema: "pycull.minimize/1",
         reference: "app.tar".to_owned(),
         output: Some("app-small.tar".to_owned()),
+        output_form: Some("docker archive".to_owned()),
         dry_run: false,
         images: vec![MinimizeImage {
             platform: "linux/amd64".to_owned(),
@@ -62,6 +63,7 @@ pub(in crate::report) fn minimize() -> MinimizeReport {
 pub(in crate::report) fn minimize_dry_run() -> MinimizeReport {
     let mut report = minimize();
     report.dry_run = true;
+    report.output_form = None;
     report.output = None;
     report.left_out.clear();
     let image = &mut report.images[0];

@@ -136,5 +136,8 @@ fn an_artifact_is_no_image() {
         });
         manifest(&text.to_string())(layout);
     };
-    is_refused(write, &["no image"]);
+    is_refused(
+        write,
+        &["is not an image, but an artifact of type `application/x-chart`"],
+    );
 }

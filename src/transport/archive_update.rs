@@ -1,0 +1,249 @@
+//! Replacing one image of an archive that holds several: the others stay as they are, name for
+//! name and byte for byte, as those of a layout do.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::archive::{self, Archive, Content, blob_name};
+use super::docker_archive::MANIFEST_JSON;
+use super::error::TransportError;
+use super::image_name::normalized;
+use super::index_json::{INDEX_JSON, images, put, roots};
+use super::place::OutputBlob;
+use super::source::Medium;
+use crate::oci::blob::VerifyingReader;
+use crate::oci::image::parse_object;
+use crate::oci::{BlobLocation, BlobStore, Descriptor, blob};
+
+/// docker's table of images before it had `manifest.json`: `{repository: {tag: layer}}`.
+pub(super) const REPOSITORIES: &str = "repositories";
+
+/// The archive that an output replaces, where the image came from it.
+#[derive(Debug, Clone)]
+pub(super) struct InPlace {
+    pub(super) archive: Arc<Archive>,
+    /// The image's own entry in `manifest.json`, if it was chosen there.
+    pub(super) entry: Value,
+}
+
+/// An archive without some of its images.
+pub(super) struct Remainder<'a> {
+    archive: &'a Archive,
+    /// What the images that stay are made of.
+    needed: HashSet<String>,
+    /// What only the images that go are made of.
+    dropped: HashSet<String>,
+    /// Whether any image stays.
+    pub(super) has_images: bool,
+}
+
+/// The images of an archive, as its tables name them.
+#[derive(Default)]
+pub(super) struct Images<'a> {
+    /// Descriptors of `index.json`.
+    pub(super) roots: Vec<&'a Value>,
+    /// Entries of `manifest.json`.
+    pub(super) entries: Vec<&'a Value>,
+}
+
+impl Images<'_> {
+    fn names(&self, archive: &Archive) -> HashSet<String> {
+        let mut names = HashSet::new();
+        for root in &self.roots {
+            reach(archive, root, &mut names);
+        }
+        for entry in &self.entries {
+            let layers = entry["Layers"].as_array();
+            let files = layers.into_iter().flatten().chain([&entry["Config"]]);
+            for file in files.filter_map(Value::as_str) {
+                names.extend(archive.names_behind(file));
+                // Docker before 1.10 has two more files beside each layer.
+                if let Some(directory) = file.strip_suffix("/layer.tar") {
+                    names.extend(["", "/json", "/VERSION"].map(|it| format!("{directory}{it}")));
+                }
+            }
+        }
+        names
+    }
+}
+
+impl<'a> Remainder<'a> {
+    pub(super) fn new(archive: &'a Archive, stays: &Images<'_>, goes: &Images<'_>) -> Self {
+        let mut needed = stays.names(archive);
+        let mut dropped = goes.names(archive);
+        dropped.retain(|name| !needed.contains(name));
+        // Whatever else is in the archive may be a link.
+        for name in archive.names().filter(|name| !dropped.contains(*name)) {
+            needed.extend(archive.names_behind(name).into_iter().skip(1));
+        }
+        dropped.retain(|name| !needed.contains(name));
+        Self {
+            archive,
+            needed,
+            dropped,
+            has_images: !(stays.roots.is_empty() && stays.entries.is_empty()),
+        }
+    }
+
+    /// The name under which a blob's own bytes are in the archive, and stay.
+    pub(super) fn name_of(&self, location: &BlobLocation) -> Option<&str> {
+        let is_same = |name: &&str| {
+            self.archive
+                .find(name)
+                .is_some_and(|found| found.is_same(location))
+        };
+        let mut names = self.needed.iter().map(String::as_str);
+        names.find(is_same)
+    }
+
+    /// Writes what stays, and `files` after it.
+    pub(super) fn write(
+        &self,
+        to: impl Write,
+        path: &Path,
+        mut files: BTreeMap<String, Content<'_>>,
+    ) -> Result<(), TransportError> {
+        let mut there = Vec::new();
+        for (name, content) in &files {
+            if let Content::Blob(blob) = content
+                && self.needed.contains(name)
+                && let Some(location) = self.archive.find(name)
+            {
+                check_same(blob, &location)?;
+                there.push(name.clone());
+            }
+        }
+        for name in there {
+            files.remove(&name);
+        }
+        let keeps = |name: &str| !self.dropped.contains(name);
+        archive::write_after(to, path, self.archive, keeps, &files)
+    }
+}
+
+/// A file that other images need is not replaced by another one of its name.
+fn check_same(blob: &OutputBlob, there: &BlobLocation) -> Result<(), TransportError> {
+    let digest = blob.digest.clone();
+    let mut verified = VerifyingReader::new(there.reader(), digest.clone(), blob.location.size)?;
+    io::copy(&mut verified, &mut io::sink())
+        .map(drop)
+        .map_err(|error| blob::into_blob_error(error, &digest).into())
+}
+
+/// The names of all blobs that a descriptor leads to, of which some may be missing.
+fn reach(archive: &Archive, descriptor: &Value, names: &mut HashSet<String>) {
+    let mut pending = vec![descriptor.clone()];
+    while let Some(descriptor) = pending.pop() {
+        let Ok(typed) = serde_json::from_value::<Descriptor>(descriptor) else {
+            continue;
+        };
+        let name = blob_name(typed.digest());
+        if archive.locate(typed.digest()).is_err() || !names.insert(name.clone()) {
+            continue;
+        }
+        let media_type = typed.media_type().to_string();
+        let is_document = media_type.ends_with("json");
+        let read = || parse_object(&archive.read(&name).ok()?, "document", &name).ok();
+        let Some(document) = is_document.then(read).flatten() else {
+            continue;
+        };
+        for key in ["manifests", "layers", "blobs"] {
+            pending.extend(document[key].as_array().into_iter().flatten().cloned());
+        }
+        pending.push(document["config"].clone());
+    }
+}
+
+/// `index.json` with `new` in it, and what it had before and has no longer.
+pub(super) fn index_with(
+    archive: &Archive,
+    new: &[Value],
+) -> Result<(Value, Vec<Value>), TransportError> {
+    let old = archive.read_json(INDEX_JSON)?;
+    let mut index = old.clone();
+    for root in new {
+        if !put(&mut index, root.clone()) {
+            return Err(TransportError::Malformed {
+                path: archive.path.clone(),
+                document: INDEX_JSON.to_owned(),
+                reason: "it has no array `manifests`".to_owned(),
+            });
+        }
+    }
+    let left = |root: &&Value| !roots(&index).contains(root);
+    let gone = roots(&old).iter().filter(left).cloned().collect();
+    Ok((index, gone))
+}
+
+/// `manifest.json` with `new` in it, and the entries that it had before and has no longer. `new`
+/// takes its names from the entries that have them, and the place of the first that has none left;
+/// without names it replaces `origin`.
+pub(super) fn entries_with(
+    entries: &[Value],
+    new: Value,
+    names: &[String],
+    origin: &Value,
+) -> (Vec<Value>, Vec<Value>) {
+    let is_taken = |tag: &Value| {
+        let tag = tag.as_str().map(normalized);
+        tag.is_some_and(|tag| names.iter().any(|name| normalized(name) == tag))
+    };
+    let mut kept = Vec::new();
+    let mut gone = Vec::new();
+    let mut place = None;
+    for entry in entries {
+        let tags = entry["RepoTags"].as_array().map_or(&[][..], Vec::as_slice);
+        let left: Vec<Value> = tags.iter().filter(|tag| !is_taken(tag)).cloned().collect();
+        let goes = match tags.is_empty() {
+            true => names.is_empty() && entry == origin,
+            false => left.is_empty(),
+        };
+        if goes {
+            place.get_or_insert(kept.len());
+            gone.push(entry.clone());
+            continue;
+        }
+        let mut entry = entry.clone();
+        if left.len() < tags.len() {
+            entry["RepoTags"] = left.into();
+        }
+        kept.push(entry);
+    }
+    kept.insert(place.unwrap_or(kept.len()), new);
+    (kept, gone)
+}
+
+/// docker's old table without `names`, where there is one.
+pub(super) fn repositories_without(archive: &Archive, names: &[String]) -> Option<String> {
+    let mut table = archive.read_json(REPOSITORIES).ok()?;
+    let repositories = table.as_object_mut()?;
+    for (repository, tags) in repositories.iter_mut() {
+        if let Some(tags) = tags.as_object_mut() {
+            tags.retain(|tag, _| {
+                let name = normalized(&format!("{repository}:{tag}"));
+                !names.iter().any(|taken| normalized(taken) == name)
+            });
+        }
+    }
+    repositories.retain(|_, tags| tags.as_object().is_none_or(|tags| !tags.is_empty()));
+    Some(table.to_string())
+}
+
+/// How many images an archive holds.
+pub(super) fn count_images(archive: &Archive, medium: Medium) -> usize {
+    match medium {
+        Medium::DockerArchive(_) => {
+            let entries = archive.read_json(MANIFEST_JSON);
+            entries.map_or(0, |it| it.as_array().map_or(0, Vec::len))
+        }
+        _ => {
+            let index = archive.read_json(INDEX_JSON).unwrap_or_default();
+            let digests = images(roots(&index)).into_iter().map(|it| &it["digest"]);
+            digests.collect::<HashSet<_>>().len()
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `dir:`, what `skopeo copy IMAGE dir:DIR` writes: the manifest beside blobs that are named by their
+//! digest. It holds one image or index, without a name, and is only read.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::oci::digest::sha256_digest;
+use crate::oci::image::parse_object;
+use crate::oci::json_keys::{self, respell};
+use crate::oci::media_type::{DOCKER_CONFIG, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
+use crate::oci::{BlobError, BlobLocation, BlobStore, Digest};
+
+use super::docker_archive::MANIFEST_JSON;
+use super::error::TransportError;
+use super::oci_layout::{locate_file, read_file};
+use super::source::{Medium, Source, Wanted};
+
+/// Holds a line with the layout's version.
+const VERSION: &str = "version";
+
+/// Whether a directory is one of these.
+pub(super) fn is_one(path: &Path) -> bool {
+    let is_file = |name: &str| path.join(name).is_file();
+    is_file(MANIFEST_JSON) && is_file(VERSION)
+}
+
+/// Opens the only image or index of the directory.
+pub(super) fn open(wanted: Wanted<'_>) -> Result<Source, TransportError> {
+    let path = wanted.reference.path();
+    path.read_dir().map_err(TransportError::io("open", path))?;
+    let manifest = read_file(path, MANIFEST_JSON)?;
+    let manifest = manifest.ok_or_else(|| TransportError::NotAnImage {
+        path: path.to_owned(),
+        reason: format!("it has no {MANIFEST_JSON}"),
+    })?;
+    let digest = sha256_digest(&manifest);
+    let mut document = parse_object(&manifest, "manifest", MANIFEST_JSON)?;
+    respell(&mut document, &json_keys::MANIFEST);
+    let root = json!({
+        "mediaType": media_type(&document),
+        "digest": digest.as_ref(),
+        "size": manifest.len(),
+    });
+    let store = Arc::new(Store {
+        directory: path.to_owned(),
+        manifest: digest,
+    });
+    let reference = wanted.reference;
+    Ok(Source::new(store, root, Medium::Dir, reference, Vec::new()))
+}
+
+/// Its own word, else what it looks like: the field is younger than manifests are.
+fn media_type(document: &Value) -> &str {
+    let stated = document.get("mediaType").and_then(Value::as_str);
+    let guess = || match document.pointer("/config/mediaType") {
+        _ if document.get("manifests").is_some() => OCI_INDEX,
+        Some(config) if config == DOCKER_CONFIG => DOCKER_MANIFEST,
+        _ => OCI_MANIFEST,
+    };
+    stated.unwrap_or_else(guess)
+}
+
+struct Store {
+    directory: PathBuf,
+    manifest: Digest,
+}
+
+impl BlobStore for Store {
+    fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
+        let file = |name: String| locate_file(self.directory.join(name), digest);
+        if *digest == self.manifest {
+            return file(MANIFEST_JSON.to_owned());
+        }
+        let name = match digest.algorithm().as_ref() {
+            "sha256" => digest.digest().to_owned(),
+            algorithm => format!("{algorithm}-{}", digest.digest()),
+        };
+        match file(name.clone()) {
+            // Manifests of an index have a name that tells them from blobs.
+            Err(BlobError::Missing { .. }) => file(format!("{name}.{MANIFEST_JSON}")),
+            located => located,
+        }
+    }
+}

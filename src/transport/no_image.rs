@@ -1,0 +1,99 @@
+//! What is there instead of an image, and how to make an image of it.
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::oci::BlobLocation;
+
+use super::archive::Archive;
+use super::error::TransportError;
+use super::index_json::INDEX_JSON;
+
+/// Bytes from the start of a file that tell what it is.
+const START: u64 = 4096;
+
+/// Directories at the top of a root file system.
+const TOP: [&str; 4] = ["etc", "usr", "var", "bin"];
+
+/// A file that is known to be something else than an archive that pycull reads.
+pub(super) fn recognized(file: &BlobLocation, path: &Path) -> Option<TransportError> {
+    let mut start = Vec::new();
+    file.reader().take(START).read_to_end(&mut start).ok()?;
+    let name = path.display();
+    let unpack = |tool: &str| match path == Path::new("-") {
+        true => format!("unpack it in the pipe: `{tool} -dc`"),
+        false => format!("unpack it first: `{tool} -dk {name}`"),
+    };
+    let (found, hint) = match &start[..] {
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ("compressed with xz", unpack("xz")),
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => ("compressed with bzip2", unpack("bzip2")),
+        [0x04, 0x22, 0x4d, 0x18, ..] => ("compressed with lz4", unpack("lz4")),
+        [b'P', b'K', 3, 4, ..] => (
+            "a zip archive",
+            format!("an image archive is a tar file; `unzip -l {name}` lists what this is"),
+        ),
+        _ if is_containerfile(&start) => (
+            "a Containerfile",
+            format!(
+                "build the image first: `podman build -t app -f {name} && podman save --format oci-archive -o app.tar app`"
+            ),
+        ),
+        _ => return None,
+    };
+    Some(other(path, found, hint))
+}
+
+fn other(path: &Path, found: &'static str, hint: String) -> TransportError {
+    TransportError::OtherThing {
+        path: path.to_owned(),
+        found,
+        hint,
+    }
+}
+
+/// Text whose first instruction is one that a Containerfile begins with.
+fn is_containerfile(start: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(start);
+    let mut lines = text.lines().map(str::trim_start);
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut words = first.unwrap_or_default().split_whitespace();
+    let instruction = words.next().unwrap_or_default().to_ascii_uppercase();
+    matches!(instruction.as_str(), "FROM" | "ARG") && words.next().is_some() && !start.contains(&0)
+}
+
+/// An archive without the tables of an image.
+pub(super) fn in_archive(archive: &Archive) -> TransportError {
+    let path = &archive.path;
+    let is_below = |name: &str, top: &str| {
+        let rest = name.strip_prefix(top);
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    let has = |top: &&str| archive.names().any(|name| is_below(name, top));
+    if TOP.iter().filter(|top| has(top)).count() < 2 {
+        return TransportError::NotAnImage {
+            path: path.clone(),
+            reason: format!("the archive has neither {INDEX_JSON} nor manifest.json"),
+        };
+    }
+    let hint = format!(
+        "`podman import {} app && {SAVE}` makes an image of it",
+        path.display()
+    );
+    other(path, "an archive of a root file system", hint)
+}
+
+const SAVE: &str = "podman save --format oci-archive -o app.tar app";
+
+/// A directory that is no layout, and something else that is known.
+pub(super) fn in_directory(path: &Path) -> Option<TransportError> {
+    let name = path.display();
+    if TOP.iter().filter(|top| path.join(top).is_dir()).count() >= 2 {
+        let hint =
+            format!("`tar -cC {name} . | podman import - app && {SAVE}` makes an image of it");
+        return Some(other(path, "a root file system", hint));
+    }
+    let builds = ["Containerfile", "Dockerfile"];
+    builds.iter().find(|file| path.join(file).is_file())?;
+    let hint = format!("build the image first: `podman build -t app {name} && {SAVE}`");
+    Some(other(path, "a directory to build an image from", hint))
+}

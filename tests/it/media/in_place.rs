@@ -1,0 +1,215 @@
+//! Rewriting one image of an archive keeps the others (trap 27).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{archive_files, archive_json, archived, config, digest, file, hex, python, tagged};
+use crate::support::builder::write_index;
+use crate::support::{ImageBuilder, LayerBuilder, pycull, tool};
+
+/// Two images with a layer in common, as docker before 25 saves them: legacy files, and a symlink
+/// for the layer that is there already.
+fn old_archive(path: &Path) {
+    let (base, mine, other) = (file("base").build(), python().build(), file("o").build());
+    let configs = [config(&[&base, &mine]), config(&[&base, &other])];
+    let names: Vec<String> = configs.iter().map(|it| hex(it) + ".json").collect();
+    let manifest = json!([
+        {"Config": names[0], "RepoTags": ["app:1", "app:latest"], "Layers": ["1/layer.tar", "2/layer.tar"]},
+        {"Config": names[1], "RepoTags": ["other:1"], "Layers": ["3/layer.tar", "4/layer.tar"]},
+    ]);
+    let repositories = json!({"app": {"1": "2", "latest": "2"}, "other": {"1": "4"}});
+    let tar = LayerBuilder::new()
+        .file(&names[0], &configs[0])
+        .file(&names[1], &configs[1])
+        .file("1/layer.tar", &base)
+        .file("2/VERSION", "1.0")
+        .file("2/layer.tar", &mine)
+        .symlink("3/layer.tar", "../1/layer.tar")
+        .file("4/VERSION", "1.0")
+        .file("4/json", "{}")
+        .hardlink("4/layer.tar", "5.tar")
+        .file("5.tar", &other)
+        .file("note", "kept")
+        .file("manifest.json", manifest.to_string())
+        .file("repositories", repositories.to_string())
+        .build();
+    fs::write(path, tar).unwrap();
+}
+
+/// A layout's archive of two images; with `docker`, as docker from 25 on saves them. Both have the same tag.
+fn oci_archive(path: &Path, docker: bool) {
+    let layout = path.with_extension("layout");
+    let images = [
+        ("app", ImageBuilder::of([file("base"), python()])),
+        ("other", ImageBuilder::of([file("base"), file("o")])),
+    ];
+    let mut entries = Vec::new();
+    let roots = images.map(|(name, image)| {
+        let root = image.write_blobs(&layout);
+        let blob = |descriptor: &Value| {
+            let digest = descriptor["digest"].as_str().unwrap();
+            format!("blobs/{}", digest.replace(':', "/"))
+        };
+        let manifest: Value =
+            serde_json::from_slice(&fs::read(layout.join(blob(&root))).unwrap()).unwrap();
+        let layers = manifest["layers"].as_array().unwrap().iter().map(blob);
+        entries.push(json!({
+            "Config": blob(&manifest["config"]), "RepoTags": [format!("{name}:1")],
+            "Layers": layers.collect::<Vec<_>>(),
+        }));
+        if !docker {
+            return tagged(root, name);
+        }
+        let mut root = tagged(root, "1");
+        root["annotations"]["io.containerd.image.name"] =
+            json!(format!("docker.io/library/{name}:1"));
+        root
+    });
+    write_index(&layout, roots.to_vec());
+    if docker {
+        fs::write(layout.join("manifest.json"), json!(entries).to_string()).unwrap();
+    }
+    archived(&layout, path);
+    fs::remove_dir_all(layout).unwrap();
+}
+
+struct Case {
+    directory: tempfile::TempDir,
+    archive: PathBuf,
+}
+
+impl Case {
+    fn new(write: impl FnOnce(&Path)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let archive = directory.path().join("x.tar");
+        write(&archive);
+        Self { directory, archive }
+    }
+
+    fn refer(&self, transport: &str, name: &str) -> String {
+        format!("{transport}:{}:{name}", self.archive.display())
+    }
+
+    /// Minimizes an image onto itself; `other` is the same afterwards, and all can be read by skopeo.
+    #[track_caller]
+    fn minimize(&self, transport: &str, mine: &str, others: &[&str]) {
+        let mine = self.refer(transport, mine);
+        let others: Vec<String> = others.iter().map(|it| self.refer(transport, it)).collect();
+        let before = digest(&mine);
+        let kept: Vec<String> = others.iter().map(|it| digest(it)).collect();
+        pycull(["minimize", &mine, "--output", &mine]).success();
+        assert_ne!(digest(&mine), before);
+        for (other, digest_before) in others.iter().zip(&kept) {
+            assert_eq!(digest(other), *digest_before, "{other}");
+        }
+        for reference in others.iter().chain([&mine]) {
+            let to = format!("dir:{}", self.directory.path().join("copy").display());
+            tool("skopeo", ["--insecure-policy", "copy", reference, &to]).success();
+        }
+        let once = fs::read(&self.archive).unwrap();
+        pycull(["minimize", &mine, "--output", &mine]).success();
+        assert!(once == fs::read(&self.archive).unwrap(), "not idempotent");
+    }
+}
+
+#[test]
+fn an_image_of_an_old_docker_archive_is_rewritten_and_the_others_stay() {
+    let case = Case::new(old_archive);
+    let before = archive_files(&case.archive);
+    case.minimize("docker-archive", "app:1", &["app:latest", "other:1"]);
+    let after = archive_files(&case.archive);
+    for file in before {
+        if !["manifest.json", "repositories"].contains(&file.0.as_str()) {
+            assert!(after.contains(&file), "{}", file.0);
+        }
+    }
+    let repositories = archive_json(&case.archive, "repositories");
+    assert_eq!(
+        repositories,
+        json!({"app": {"latest": "2"}, "other": {"1": "4"}})
+    );
+}
+
+#[test]
+fn what_only_the_rewritten_image_was_made_of_goes() {
+    let case = Case::new(old_archive);
+    case.minimize("docker-archive", "@0", &["other:1"]);
+    let names: Vec<String> = archive_files(&case.archive)
+        .into_iter()
+        .map(|file| file.0)
+        .collect();
+    for (name, there) in [
+        ("1/layer.tar", true),
+        ("2/layer.tar", false),
+        ("2/VERSION", false),
+        ("4/VERSION", true),
+        ("4/json", true),
+        ("5.tar", true),
+        ("note", true),
+    ] {
+        assert_eq!(
+            names.iter().any(|it| it == name),
+            there,
+            "{name}: {names:?}"
+        );
+    }
+}
+
+#[test]
+fn an_image_of_an_archive_that_docker_25_saved_is_rewritten_and_the_others_stay() {
+    let case = Case::new(|path| oci_archive(path, true));
+    case.minimize("docker-archive", "app:1", &["other:1"]);
+    let index = archive_json(&case.archive, "index.json");
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 2);
+    let tags = archive_json(&case.archive, "manifest.json");
+    assert_eq!(tags[0]["RepoTags"], json!(["app:1"]));
+    assert_eq!(tags[1]["RepoTags"], json!(["other:1"]));
+}
+
+#[test]
+fn an_image_of_an_oci_archive_is_rewritten_and_the_other_tags_stay() {
+    let case = Case::new(|path| oci_archive(path, false));
+    case.minimize("oci-archive", "app", &["other"]);
+}
+
+#[test]
+fn a_new_name_in_the_same_archive_is_added() {
+    for (docker, transport, names) in [
+        (true, "docker-archive", ["app:1", "other:1", "app:small"]),
+        (false, "oci-archive", ["app", "other", "small"]),
+    ] {
+        let case = Case::new(|path| oci_archive(path, docker));
+        let [mine, other, small] = names.map(|name| case.refer(transport, name));
+        let before = [digest(&mine), digest(&other)];
+        pycull(["minimize", &mine, "--output", &small]).success();
+        assert_eq!([digest(&mine), digest(&other)], before);
+        assert_ne!(digest(&small), before[0]);
+    }
+}
+
+#[test]
+fn an_archive_of_several_images_is_not_replaced_by_another_image() {
+    for (docker, transport) in [(true, "docker-archive"), (false, "oci-archive")] {
+        let case = Case::new(|path| oci_archive(path, docker));
+        let before = fs::read(&case.archive).unwrap();
+        let layout = case.directory.path().join("layout");
+        ImageBuilder::of([python()]).write(&layout);
+        let input = layout.to_str().unwrap();
+        for output in [
+            case.archive.to_str().unwrap().to_owned(),
+            case.refer(transport, "new:1"),
+        ] {
+            let refused = pycull(["minimize", input, "--output", &output]);
+            assert!(
+                refused
+                    .refused("holds 2 images, which would be lost")
+                    .stderr
+                    .contains("hint: "),
+                "{output}"
+            );
+            assert!(before == fs::read(&case.archive).unwrap(), "{output}");
+        }
+    }
+}
