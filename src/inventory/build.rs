@@ -4,23 +4,33 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::files::{SourceIndex, cpython_cache, has_stem};
 use super::judge::{Interpreters, Judge};
+use super::readers::Readers;
 use super::trees::{self, FoundTree};
 use super::{Cache, HiddenCache, Inventory, Sizes, Source, Sourceless, Tree};
 use crate::rootfs::{Fate, MemberId, Rootfs, path};
 use crate::scan::{LayerScan, SourceHashes};
 use crate::tar::Kind;
 
-/// Takes stock of an image. `hashes` has what [`super::wanted_hashes`] asked for.
-pub fn build(layers: Vec<LayerScan>, rootfs: Rootfs, hashes: SourceHashes) -> Inventory {
+/// Takes stock of an image. `hashes` has what [`super::wanted_hashes`] asked for, `named` the paths that its
+/// config may name.
+pub fn build(
+    layers: Vec<LayerScan>,
+    rootfs: Rootfs,
+    hashes: SourceHashes,
+    named: &[String],
+) -> Inventory {
     let index = SourceIndex::new(&rootfs);
     let found = trees::find(&index.directories(&layers));
     let locate = TreeLocator::new(&found);
-    let interpreters = Interpreters::new(&found);
+    let interpreters = Interpreters::new(&found, &index.files);
+    let readers = Readers::find(&rootfs, named);
     let judge = Judge {
         layers: &layers,
         rootfs: &rootfs,
         hashes: &hashes,
         interpreters: &interpreters,
+        readers: &readers,
+        trees: &found,
     };
     let caches: Vec<Cache> = index
         .cache_files()
@@ -35,6 +45,8 @@ pub fn build(layers: Vec<LayerScan>, rootfs: Rootfs, hashes: SourceHashes) -> In
     let hidden = find_hidden(&layers, &rootfs);
     let sources = find_sources(&index, &locate);
     let trees = count_trees(found, &index, &locate, &caches, &sourceless, &rootfs);
+    let named = readers.directories.iter();
+    let named_directories = named.map(|node| rootfs.path(*node)).collect();
     Inventory {
         layers,
         rootfs,
@@ -43,6 +55,7 @@ pub fn build(layers: Vec<LayerScan>, rootfs: Rootfs, hashes: SourceHashes) -> In
         hidden,
         sourceless,
         sources,
+        named_directories,
         source_hashes: hashes,
     }
 }

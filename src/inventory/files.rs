@@ -1,6 +1,6 @@
 //! The files of the merged view that speak of Python, sorted into sources, caches and sourceless modules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::trees::PythonDirectory;
 use crate::pyc::{CacheName, CpythonTag, Level, cache_file_name, parse_cache_name};
@@ -34,6 +34,8 @@ pub(super) struct SourceIndex<'a> {
     pub(super) caches: Vec<CacheFile>,
     pub(super) sourceless: Vec<NamedFile>,
     pub(super) sources: Vec<Vec<u8>>,
+    /// For a directory that symlinks named `__pycache__` lead to, the directories that those lie in.
+    lent: HashMap<NodeId, Vec<Vec<u8>>>,
 }
 
 impl<'a> SourceIndex<'a> {
@@ -44,6 +46,7 @@ impl<'a> SourceIndex<'a> {
             caches: Vec::new(),
             sourceless: Vec::new(),
             sources: Vec::new(),
+            lent: lent_directories(rootfs),
         };
         for (path, node) in rootfs.walk() {
             if path.ends_with(b".py") && rootfs.leaf(node).is_some() {
@@ -75,7 +78,7 @@ impl<'a> SourceIndex<'a> {
         let Some((name, tag)) = cpython_cache(path) else {
             return;
         };
-        let source = path::join(path::parent(directory), &name.source_name());
+        let source = self.source(directory, &name.source_name());
         self.caches.push(CacheFile {
             path: path.to_vec(),
             node,
@@ -86,6 +89,24 @@ impl<'a> SourceIndex<'a> {
             tag,
             level: name.level(),
         });
+    }
+
+    /// The source of a cache in a directory: beside it, or else beside a symlink that leads there.
+    fn source(&self, directory: &[u8], name: &[u8]) -> Vec<u8> {
+        let beside = path::join(path::parent(directory), name);
+        let exists = |source: &Vec<u8>| self.rootfs.file_at(source).is_some();
+        if exists(&beside) {
+            return beside;
+        }
+        let lent = self
+            .rootfs
+            .lookup(directory)
+            .and_then(|node| self.lent.get(&node));
+        let borrowed = lent
+            .into_iter()
+            .flatten()
+            .map(|other| path::join(other, name));
+        borrowed.clone().find(exists).unwrap_or(beside)
     }
 
     pub(super) fn cache_files(&self) -> &[CacheFile] {
@@ -131,6 +152,21 @@ impl<'a> SourceIndex<'a> {
         };
         has_module("os") && has_module("site") && has_module("encodings/__init__")
     }
+}
+
+fn lent_directories(rootfs: &Rootfs) -> HashMap<NodeId, Vec<Vec<u8>>> {
+    let mut lent: HashMap<NodeId, Vec<Vec<u8>>> = HashMap::new();
+    for (path, node) in rootfs.walk() {
+        if path::file_name(&path) == b"__pycache__"
+            && rootfs.symlink(node).is_some()
+            && let Some(directory) = rootfs.follow(&path)
+        {
+            lent.entry(directory)
+                .or_default()
+                .push(path::parent(&path).to_vec());
+        }
+    }
+    lent
 }
 
 /// Whether a file's name has something before its suffix. A bare `.py` is a hidden file, not a module.

@@ -1,9 +1,10 @@
 //! What Python would do with each bytecode file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::build::TreeLocator;
 use super::files::{CacheFile, NamedFile, bytecode};
+use super::readers::Readers;
 use super::trees::FoundTree;
 use super::{Cache, Sourceless, Status, TreeKind};
 use crate::pyc::{
@@ -13,19 +14,25 @@ use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs, path};
 use crate::scan::{Bytecode, LayerScan, SourceHashes};
 use crate::tar::Timestamp;
 
-/// The interpreters of an image, by their standard libraries.
+/// The interpreters of an image, by their standard libraries, and by libraries and archives that an
+/// application embeds them with.
 pub(super) struct Interpreters {
     /// A version newer than the table has no magic number that is known.
     magics: BTreeMap<CpythonVersion, Option<Magic>>,
+    /// Versions that something of is there besides.
+    embedded: BTreeSet<CpythonVersion>,
     known: bool,
 }
 
 impl Interpreters {
-    pub(super) fn new(trees: &[FoundTree]) -> Self {
+    pub(super) fn new(trees: &[FoundTree], files: &[NamedFile]) -> Self {
+        let names = files.iter().map(|file| path::file_name(&file.path));
+        let embedded = names.filter_map(embedded_version).collect();
         let stdlibs = || trees.iter().filter(|tree| tree.kind == TreeKind::Stdlib);
         let versions = stdlibs().filter_map(|tree| Some((tree.version?, tree.magic)));
         Self {
             magics: versions.collect(),
+            embedded,
             known: stdlibs().next().is_some() && stdlibs().all(|tree| tree.version.is_some()),
         }
     }
@@ -34,8 +41,19 @@ impl Interpreters {
     /// that only adds to a base, nobody can say.
     fn foreign_tag(&self, tag: CpythonTag) -> Option<String> {
         let version = CpythonVersion::new(tag.major, tag.minor);
-        (self.known && !self.magics.contains_key(&version))
+        (self.known && !self.has(version))
             .then(|| format!("the image has no Python {}", tag.version()))
+    }
+
+    fn has(&self, version: CpythonVersion) -> bool {
+        self.magics.contains_key(&version) || self.embedded.contains(&version)
+    }
+
+    /// Why no Python looks for a cache with that tag in a tree, though the image has that Python.
+    fn foreign_tree(&self, tag: CpythonTag, tree: &FoundTree) -> Option<String> {
+        let version = tree.version.filter(|_| tree.is_of_one_version())?;
+        let is_foreign = version.tag() != tag && self.magics.contains_key(&version);
+        is_foreign.then(|| format!("it lies in a directory of Python {version}"))
     }
 
     fn foreign_magic(&self, tag: CpythonTag, magic: Magic) -> Option<String> {
@@ -60,11 +78,14 @@ pub(super) struct Judge<'a> {
     pub(super) rootfs: &'a Rootfs,
     pub(super) hashes: &'a SourceHashes,
     pub(super) interpreters: &'a Interpreters,
+    pub(super) readers: &'a Readers,
+    pub(super) trees: &'a [FoundTree],
 }
 
 impl Judge<'_> {
     pub(super) fn cache(&self, file: &CacheFile, locate: &TreeLocator) -> Cache {
         let bytecode = bytecode(self.layers, file.data);
+        let tree = locate.tree(&file.path);
         Cache {
             path: file.path.clone(),
             node: file.node,
@@ -73,11 +94,12 @@ impl Judge<'_> {
             bytes: self.rootfs.inode(file.inode).size,
             source: file.source.clone(),
             source_inode: file.source_inode,
-            tree: locate.tree(&file.path),
+            tree,
             tag: file.tag,
             level: file.level,
-            status: self.status(file, bytecode),
+            status: self.status(file, bytecode, tree.map(|tree| &self.trees[tree])),
             contents: bytecode.map(|bytecode| bytecode.contents.clone()),
+            reader: self.readers.files.get(&file.node).cloned(),
         }
     }
 
@@ -86,11 +108,17 @@ impl Judge<'_> {
     }
 
     /// What Python would do with the cache, in the order in which its import system asks.
-    fn status(&self, file: &CacheFile, bytecode: Option<&Bytecode>) -> Status {
+    fn status(
+        &self,
+        file: &CacheFile,
+        bytecode: Option<&Bytecode>,
+        tree: Option<&FoundTree>,
+    ) -> Status {
         let Some(source) = file.source_inode else {
             return Status::Orphan;
         };
-        if let Some(reason) = self.interpreters.foreign_tag(file.tag) {
+        let in_tree = tree.and_then(|tree| self.interpreters.foreign_tree(file.tag, tree));
+        if let Some(reason) = self.interpreters.foreign_tag(file.tag).or(in_tree) {
             return Status::Foreign(reason);
         }
         let Some(bytecode) = bytecode else {
@@ -150,8 +178,33 @@ impl Judge<'_> {
             // Python 2 keeps its caches there. Nothing imports a name with a dot, so no source goes before one.
             shadowed: !python2 && is_importable(source) && self.rootfs.file_at(source).is_some(),
             malformed,
+            reader: self.readers.files.get(&file.node).cloned(),
         }
     }
+}
+
+/// The version of a Python that an application may be linked with, or start from an archive, by a file's
+/// name: `libpython3.9.so.1.0`, `libpython3.6m.so`, `python39.zip`, `python39.dll`.
+fn embedded_version(name: &[u8]) -> Option<CpythonVersion> {
+    let name = std::str::from_utf8(name).ok()?;
+    if let Some(rest) = name.strip_prefix("libpython") {
+        let (version, suffix) =
+            rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
+        let version = version.trim_end_matches('.');
+        let kind = suffix.trim_start_matches(['d', 'm', 'u', 't', '.']);
+        let is_library = kind.starts_with("so") || suffix.ends_with("dylib");
+        let (major, minor) = version.split_once('.').filter(|_| is_library)?;
+        return Some(CpythonVersion::new(
+            major.parse().ok()?,
+            minor.parse().ok()?,
+        ));
+    }
+    let digits = name.strip_prefix("python")?;
+    let digits = digits
+        .strip_suffix(".zip")
+        .or_else(|| digits.strip_suffix(".dll"))?;
+    let tag = CpythonTag::parse(format!("cpython-{digits}").as_bytes())?;
+    Some(CpythonVersion::new(tag.major, tag.minor))
 }
 
 /// Whether the only dot in a file's name is that before its suffix: an import takes a dot for a package's.
@@ -166,5 +219,34 @@ fn unchecked(header: &Header, hash: Option<[u8; 8]>) -> Status {
             Status::UncheckedMismatch
         }
         _ => Status::Fresh,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_and_archives_tell_of_an_embedded_python() {
+        for (name, expected) in [
+            ("libpython3.9.so", Some((3, 9))),
+            ("libpython3.9.so.1.0", Some((3, 9))),
+            ("libpython3.6m.so.1.0", Some((3, 6))),
+            ("libpython3.13t.so", Some((3, 13))),
+            ("libpython3.12.dylib", Some((3, 12))),
+            ("python39.zip", Some((3, 9))),
+            ("python311.dll", Some((3, 11))),
+            ("libpython3.so", None),
+            ("libpython3.9.a", None),
+            ("python3.zip", None),
+            ("python39.txt", None),
+        ] {
+            let found = embedded_version(name.as_bytes());
+            assert_eq!(
+                found,
+                expected.map(|(a, b)| CpythonVersion::new(a, b)),
+                "{name}"
+            );
+        }
     }
 }

@@ -6,15 +6,17 @@ mod files;
 mod hashes;
 mod judge;
 mod missing;
+mod readers;
 mod trees;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub use build::build;
 pub use files::cache_path;
 pub use hashes::wanted_hashes;
 pub use missing::{MissingCache, missing_caches};
+pub use readers::Reader;
 
 use crate::pyc::{CpythonTag, CpythonVersion, Level, Magic, StaleReason};
 use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
@@ -37,6 +39,8 @@ pub struct Inventory {
     pub sourceless: Vec<Sourceless>,
     /// Sources that Python could import, sorted by path.
     pub sources: Vec<Source>,
+    /// Paths of directories that a symlink or the config names, or names something through.
+    pub named_directories: BTreeSet<Vec<u8>>,
     /// The hashes of sources, where they were needed.
     pub source_hashes: SourceHashes,
 }
@@ -45,6 +49,16 @@ impl Inventory {
     /// The member with that place.
     pub fn member(&self, id: MemberId) -> &crate::tar::Member {
         &self.layers[id.layer].members[id.index]
+    }
+
+    /// How many names of a cache's file are not caches: its bytes stay as long as one of them does.
+    pub fn other_names(&self) -> BTreeMap<InodeId, usize> {
+        let files = self.caches_by_file();
+        let others = files.into_iter().map(|(inode, caches)| {
+            let names = self.rootfs.inode(inode).names;
+            (inode, names.saturating_sub(caches.len()))
+        });
+        others.filter(|(_, names)| *names > 0).collect()
     }
 
     /// The names that each file has among the caches.
@@ -140,6 +154,8 @@ pub struct Cache {
     pub status: Status,
     /// What the file is, where it was examined.
     pub contents: Option<Contents>,
+    /// Who else than `import` reads it, by its path.
+    pub reader: Option<Reader>,
 }
 
 /// Whether Python would use a cache.
@@ -214,4 +230,6 @@ pub struct Sourceless {
     pub shadowed: bool,
     /// What is wrong with it, where something is.
     pub malformed: Option<String>,
+    /// Who else than `import` reads it, by its path.
+    pub reader: Option<Reader>,
 }

@@ -28,6 +28,20 @@ pub(super) struct FoundTree {
     pub(super) magic: Option<Magic>,
 }
 
+impl FoundTree {
+    /// Whether no Python but that of its version looks for modules in it: it is a standard library, or a
+    /// directory for packages in `pythonX.Y`.
+    pub(super) fn is_of_one_version(&self) -> bool {
+        let is_packages = matches!(
+            path::file_name(&self.path),
+            b"site-packages" | b"dist-packages"
+        );
+        let directory = path::file_name(path::parent(&self.path));
+        let is_versioned = version_in_path(directory).is_some();
+        self.version.is_some() && (self.kind == TreeKind::Stdlib || (is_packages && is_versioned))
+    }
+}
+
 /// All trees among directories that hold Python, sorted by path.
 ///
 /// A standard library is known by its landmarks, a directory for packages by its name, and what

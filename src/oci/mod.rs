@@ -2,6 +2,7 @@
 //! blobs, and the JSON documents that name them.
 
 pub mod blob;
+pub mod commands;
 pub mod compression;
 pub mod digest;
 mod growing_file;

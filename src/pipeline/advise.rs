@@ -1,12 +1,14 @@
 //! What profile fits an image, by its config and by what is in it.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
-use crate::inventory::{Inventory, Status};
+use crate::inventory::{Cache, Inventory, Status};
 use crate::oci::Image;
 use crate::plan::{Action, CompileOutcome, Plan, Policy, plan};
 use crate::profile::{runtime_level, variable};
-use crate::pyc::Level;
+use crate::pyc::{Header, Invalidation, Level, StaleReason};
 use crate::report::model::{Advice, AdviceChoice, MANY_MISSING};
 use crate::rootfs::MemberId;
 
@@ -72,13 +74,17 @@ pub(super) fn advise(image: &Image, inventory: &Inventory, missing: usize) -> Op
     let ignored = useless.iter().filter(|it| it.status != Status::Orphan);
     let without = (missing + ignored.count()) as u64;
     let all = without + useful.len() as u64;
+    let stale = useless.iter().filter(|it| is_stale(it)).count();
+    let recompiles = is_used && !compiles && (stale >= MANY_MISSING || stale > useful.len());
     let keeping = AdviceChoice {
         compiles,
+        recompiles,
         recommended: is_used,
-        compiled_at_start: match (is_used, compiles) {
-            (false, _) => all,
-            (true, true) => 0,
-            (true, false) => without,
+        compiled_at_start: match (is_used, compiles, recompiles) {
+            (false, ..) => all,
+            (true, true, _) => 0,
+            (true, false, true) => without - stale as u64,
+            (true, false, false) => without,
         },
         ..choice(inventory, name(level), &[level])
     };
@@ -87,10 +93,17 @@ pub(super) fn advise(image: &Image, inventory: &Inventory, missing: usize) -> Op
         compiled_at_start: all,
         ..choice(inventory, "minimal", &[])
     };
+    let mut reasons = reasons(&runtime, missing);
+    if recompiles || (compiles && stale > 0) {
+        reasons.push(format!(
+            "Python ignores {stale} stale caches: to strip them saves bytes, to compile them anew saves time at every start"
+        ));
+    }
+    reasons.extend(rewritten(inventory, &useless));
     Some(Advice {
-        reasons: reasons(&runtime, missing),
+        reasons,
         choices: vec![keeping, none],
-        unknown: unknown(&runtime, compiles, beyond.count()),
+        unknown: unknown(&runtime, compiles || recompiles, beyond.count()),
     })
 }
 
@@ -110,6 +123,7 @@ fn choice(inventory: &Inventory, profile: &str, levels: &[Level]) -> AdviceChoic
     AdviceChoice {
         profile: profile.to_owned(),
         compiles: false,
+        recompiles: false,
         recommended: false,
         removed_bytes,
         saved_compressed_bytes,
@@ -140,6 +154,35 @@ fn removed(inventory: &Inventory, plan: &Plan) -> (u64, u64) {
         compressed += gone as f64 * ratio;
     }
     (bytes, compressed as u64)
+}
+
+fn is_stale(cache: &Cache) -> bool {
+    matches!(cache.status, Status::Stale(_) | Status::HashMismatch)
+}
+
+/// Says that time stamps were rewritten, where several stale caches record the sizes that their sources have and
+/// all those sources have one and the same time: edits do not leave that, `SOURCE_DATE_EPOCH` does.
+fn rewritten(inventory: &Inventory, caches: &[&Cache]) -> Option<String> {
+    let mut times = BTreeSet::new();
+    let mut files = 0;
+    for cache in caches {
+        let Status::Stale(StaleReason::Mtime { source, .. }) = cache.status else {
+            continue;
+        };
+        let header = cache.contents.as_ref().map(|it| Header::parse(&it.header));
+        let size = inventory.rootfs.inode(cache.source_inode?).size;
+        if let Some(Ok(header)) = header
+            && matches!(header.invalidation, Invalidation::Timestamp { size: known, .. } if known == Some(size as u32))
+        {
+            times.insert(source);
+            files += 1;
+        }
+    }
+    (files > 1 && times.len() == 1).then(|| {
+        format!(
+            "time stamps were rewritten: {files} stale caches record their sources' sizes, and those sources all have one time"
+        )
+    })
 }
 
 fn reasons(runtime: &Runtime, missing: usize) -> Vec<String> {

@@ -4,7 +4,7 @@ use super::advise::advise;
 use super::summary::{self, path_text};
 use super::treemap::treemap;
 use super::{Options, PipelineError, open, survey};
-use crate::inventory::{Inventory, MissingCache, Status, Tree, missing_caches};
+use crate::inventory::{Inventory, MissingCache, Reader, Status, Tree, missing_caches};
 use crate::oci::Image;
 use crate::profile::runtime_level;
 use crate::pyc::Level;
@@ -12,6 +12,7 @@ use crate::report::model::{
     Finding, FindingKind, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow,
 };
 use crate::report::size;
+use crate::rootfs::InodeId;
 use crate::situations::{self, Situation};
 use crate::transport::Source;
 
@@ -71,6 +72,7 @@ fn describe(image: &Image, inventory: &Inventory, missing: &[MissingCache<'_>]) 
             .collect(),
         situations: rows(&situations::of_image(inventory)),
         findings: findings(inventory, missing),
+        notes: notes(inventory),
         advice: None,
         map: None,
     }
@@ -125,6 +127,43 @@ fn rows(situations: &[Situation]) -> Vec<SituationRow> {
         .collect()
 }
 
+/// What is no fault, and decides what can be saved.
+fn notes(inventory: &Inventory) -> Vec<String> {
+    let mut notes = Vec::new();
+    let caches = || inventory.caches.iter();
+    let mut read_by_path = caches().filter(|cache| cache.reader.is_some());
+    if let Some(first) = read_by_path.next() {
+        let by = match &first.reader {
+            Some(Reader::Symlink(link)) => format!("the symlink {} leads", path_text(link)),
+            _ => "the config points".to_owned(),
+        };
+        let path = path_text(&first.path);
+        notes.push(match read_by_path.count() {
+            0 => format!("{by} to the cache {path}: `minimize` keeps it"),
+            more => format!("{by} to the cache {path}, and {more} more are read by their paths: `minimize` keeps them"),
+        });
+    }
+    let shared = inventory.other_names();
+    if let Some((inode, _)) = shared.first_key_value() {
+        let other = other_name(inventory, *inode).unwrap_or_default();
+        let files = shared.len();
+        notes.push(format!(
+            "{files} {} also a name outside `__pycache__` (for example {}): removing the cache frees nothing while that name stays",
+            if files == 1 { "cache has" } else { "caches have" },
+            path_text(&other)
+        ));
+    }
+    notes
+}
+
+/// A name of a cache's file that is not a cache.
+fn other_name(inventory: &Inventory, inode: InodeId) -> Option<Vec<u8>> {
+    let caches: Vec<&[u8]> = inventory.caches.iter().map(|it| &*it.path).collect();
+    let names = inventory.rootfs.walk();
+    let mut names = names.filter(|(_, node)| inventory.rootfs.leaf(*node) == Some(inode));
+    names.find_map(|(path, _)| (!caches.contains(&&*path)).then_some(path))
+}
+
 /// All findings, by path.
 fn findings(inventory: &Inventory, missing: &[MissingCache<'_>]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = cache_findings(inventory)
@@ -147,8 +186,11 @@ fn cache_findings(inventory: &Inventory) -> impl Iterator<Item = Finding> + '_ {
             ),
             Status::UncheckedMismatch => (
                 FindingKind::HashMismatch,
-                "unchecked hash: Python runs this, not the source".to_owned(),
+                "unchecked hash: Python runs this old code, not the source that is there"
+                    .to_owned(),
             ),
+            // What it is read for, it has: a source is not needed.
+            Status::Orphan if cache.reader.is_some() => return None,
             Status::Orphan => (
                 FindingKind::Orphan,
                 format!("there is no {}", path_text(&cache.source)),

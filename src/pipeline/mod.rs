@@ -14,6 +14,7 @@ mod verify;
 
 use crate::inventory::{self, Inventory};
 use crate::member_data::hash_sources;
+use crate::oci::commands::named_paths;
 use crate::oci::image::ImageError;
 use crate::oci::{BlobError, BlobStore, Image, Node, Platform, load};
 use crate::profile::{Levels, Profile, runtime_level};
@@ -247,5 +248,6 @@ fn survey(
         )
         .map_err(layer_error)?,
     };
-    Ok(inventory::build(scans, rootfs, hashes))
+    let named = named_paths(&image.config);
+    Ok(inventory::build(scans, rootfs, hashes, &named))
 }

@@ -83,8 +83,12 @@ fn wanted_levels(
     wanted.collect()
 }
 
+/// Whether a cache is of another source than the one that is there.
 fn is_stale(cache: &Cache) -> bool {
-    matches!(cache.status, Status::Stale(_) | Status::HashMismatch)
+    matches!(
+        cache.status,
+        Status::Stale(_) | Status::HashMismatch | Status::UncheckedMismatch
+    )
 }
 
 /// Whether nothing is at a cache's path once `drops` are gone, and the policy wants something there.

@@ -62,7 +62,7 @@ pub(super) fn headers(
 fn reason(cache: &Cache, policy: &Policy<'_>) -> Reason {
     match &cache.status {
         Status::Stale(reason) => Reason::Stale(*reason),
-        Status::HashMismatch => Reason::HashMismatch,
+        Status::HashMismatch | Status::UncheckedMismatch => Reason::HashMismatch,
         _ => Reason::Invalidation(policy.invalidation),
     }
 }
@@ -84,6 +84,9 @@ fn old_and_new(
     let mode = match (policy.invalidation, &old.invalidation) {
         (InvalidationMode::Keep, Invalidation::Timestamp { .. }) => InvalidationMode::Timestamp,
         (InvalidationMode::Keep, Invalidation::CheckedHash(_)) => InvalidationMode::CheckedHash,
+        (InvalidationMode::Keep, Invalidation::UncheckedHash(_)) if hash.is_some() => {
+            InvalidationMode::UncheckedHash
+        }
         (mode, _) => mode,
     };
     let Timestamp {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Policy, Reason, Warning, verdict};
+use super::{Policy, Reason, Warning, kept, shadowed, verdict};
 use crate::inventory::Inventory;
 use crate::rootfs::{Attributes, Fate, Inode, MemberId, path};
 
@@ -30,6 +30,8 @@ pub(super) fn choose(
         }
     }
     let not_caches = covered_paths(inventory);
+    warnings.extend(kept::warnings(inventory, policy));
+    shadowed::choose(inventory, policy, &mut drops, warnings);
     for cache in &inventory.caches {
         warnings.extend(super::verdict::reservation(cache, policy));
         let Some(reason) = verdict(cache, policy).filter(|_| !mended.contains(&cache.member))
@@ -93,6 +95,8 @@ pub(super) fn keep_what_upper_layers_need(
         .iter()
         .map(|cache| (&*cache.path, cache.member))
         .collect();
+    let mut needed: Option<(Vec<u8>, usize)> = None;
+    let mut files = 0;
     let mut changed = true;
     while changed {
         changed = false;
@@ -108,12 +112,11 @@ pub(super) fn keep_what_upper_layers_need(
             if let Some(cover) = visible.get(&*path) {
                 drops.remove(cover);
             }
-            warnings.push(Warning::NeededAbove {
-                path,
-                layer: link.layer + 1,
-            });
+            files += 1;
+            needed.get_or_insert((path, link.layer + 1));
         }
     }
+    warnings.extend(needed.map(|(path, layer)| Warning::NeededAbove { path, layer, files }));
 }
 
 /// The member in a lower layer that a link which stays would lose.

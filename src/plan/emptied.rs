@@ -9,7 +9,7 @@ use crate::rootfs::{Fate, Marker, MemberId, path};
 use crate::tar::Kind;
 
 /// Adds to `drops` what they leave without use. Opaque whiteouts always stay, and so does the
-/// directory of one, and one that receives other caches.
+/// directory of one, one that receives other caches, and one that a symlink or the config names.
 pub(super) fn extend(inventory: &Inventory, receiving: &HashSet<&[u8]>, drops: &mut Drops) {
     if drops.is_empty() {
         return;
@@ -131,7 +131,9 @@ fn drop_directories(
                 && places.below(directory).any(|place| place.dropped.is_some())
         })
         .filter(|(directory, _)| {
-            !marked.contains(&***directory) && !receiving.contains(&***directory)
+            !marked.contains(&***directory)
+                && !receiving.contains(&***directory)
+                && !inventory.named_directories.contains(*directory)
         })
         .map(|(directory, _)| directory.clone())
         .collect();

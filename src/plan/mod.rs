@@ -6,8 +6,10 @@ mod convert;
 mod drops;
 mod emptied;
 mod implied;
+mod kept;
 mod links;
 mod reason;
+mod shadowed;
 mod verdict;
 mod warning;
 

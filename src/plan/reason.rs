@@ -25,6 +25,8 @@ pub enum Reason {
         /// The layer of that member, counted from 1.
         layer: usize,
     },
+    /// A source lies beside it, which Python takes instead.
+    Shadowed,
     /// The cache that hides it goes, and it would come back.
     Uncovered,
     /// All caches in the directory went.
@@ -52,6 +54,7 @@ impl Reason {
             Self::Foreign(_) => "foreign",
             Self::Malformed(_) => "malformed",
             Self::Hidden { .. } | Self::Uncovered => "hidden",
+            Self::Shadowed => "shadowed",
             Self::EmptiedDirectory => "emptied directory",
             Self::UselessWhiteout => "useless whiteout",
             Self::TargetDropped => "link target dropped",
@@ -71,6 +74,7 @@ impl fmt::Display for Reason {
             Self::Foreign(reason) => write!(f, "foreign: {reason}"),
             Self::Malformed(reason) => write!(f, "malformed: {reason}"),
             Self::Hidden { layer } => write!(f, "overwritten or deleted in layer {layer}"),
+            Self::Shadowed => f.write_str("the source beside it is imported instead"),
             Self::Uncovered => f.write_str("the cache that hides it goes"),
             Self::EmptiedDirectory => f.write_str("all caches in it went"),
             Self::UselessWhiteout => f.write_str("what it deletes from the layers below went"),

@@ -2,7 +2,7 @@
 
 use super::{Reason, Warning};
 use crate::inventory::{Cache, Status};
-use crate::profile::{Dead, InvalidationMode, Missing, Placement, Scope, Stale};
+use crate::profile::{Dead, DeadKeys, InvalidationMode, Missing, Placement, Scope, Stale};
 use crate::pyc::Level;
 
 /// What of a profile decides about caches, with its levels resolved.
@@ -12,8 +12,8 @@ pub struct Policy<'a> {
     pub levels: &'a [Level],
     /// What happens to stale caches.
     pub stale: Stale,
-    /// What happens to dead caches.
-    pub dead: Dead,
+    /// What happens to bytecode that Python never uses.
+    pub dead: DeadKeys,
     /// Whether identical levels share one copy.
     pub hardlink: bool,
     /// Whether what is missing is compiled.
@@ -33,7 +33,7 @@ impl<'a> Policy<'a> {
         Self {
             levels,
             stale: Stale::Strip,
-            dead: Dead::Strip,
+            dead: DeadKeys::UNSAID,
             hardlink: true,
             missing: Missing::Leave,
             placement: Placement::Append,
@@ -46,25 +46,45 @@ impl<'a> Policy<'a> {
         self.scope.is_none_or(|scope| scope.contains(path))
     }
 
+    /// Whether an unchecked cache of another source goes. Python runs its old code, so that merely stripping
+    /// it would change what the image does: that takes a key that is about caches telling the truth.
+    pub(super) fn mends_unchecked(&self) -> bool {
+        match self.stale {
+            Stale::Compile => true,
+            Stale::Strip => self.invalidation != InvalidationMode::Keep,
+            Stale::Keep => false,
+        }
+    }
+
     pub(super) fn drops_hidden(&self, path: &[u8]) -> bool {
-        self.dead == Dead::Strip && self.is_in_scope(path)
+        self.dead.hidden == Dead::Strip && self.is_in_scope(path)
     }
 }
 
-/// Why a cache goes; `None` where it stays.
+/// Why a cache goes; `None` where it stays. One that something reads by its path stays.
 pub fn verdict(cache: &Cache, policy: &Policy<'_>) -> Option<Reason> {
+    wish(cache, policy).filter(|_| cache.reader.is_none())
+}
+
+/// Why a policy would have a cache go, if nothing but `import` read it.
+pub(super) fn wish(cache: &Cache, policy: &Policy<'_>) -> Option<Reason> {
     if !policy.is_in_scope(&cache.path) {
         return None;
     }
-    let dead = policy.dead == Dead::Strip;
+    let dead = policy.dead;
     match &cache.status {
         Status::Unknown(_) => None,
-        Status::Orphan if dead => Some(Reason::Orphan),
-        Status::Foreign(reason) if dead => Some(Reason::Foreign(reason.clone())),
-        Status::Malformed(reason) if dead => Some(Reason::Malformed(reason.clone())),
+        Status::Orphan if dead.orphan == Dead::Strip => Some(Reason::Orphan),
+        Status::Foreign(reason) if dead.foreign == Dead::Strip => {
+            Some(Reason::Foreign(reason.clone()))
+        }
+        Status::Malformed(reason) if dead.malformed == Dead::Strip => {
+            Some(Reason::Malformed(reason.clone()))
+        }
         // Where it is to be compiled, the new one comes in its place.
         Status::Stale(reason) if policy.stale != Stale::Keep => Some(Reason::Stale(*reason)),
         Status::HashMismatch if policy.stale != Stale::Keep => Some(Reason::HashMismatch),
+        Status::UncheckedMismatch if policy.mends_unchecked() => Some(Reason::HashMismatch),
         _ => cache
             .level
             .filter(|level| !policy.levels.contains(level))

@@ -7,12 +7,37 @@ use crate::pyc::CpythonVersion;
 /// What was left alone though the profile might have meant it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// A hardlink in an upper layer needs the file.
+    /// Hardlinks in upper layers need the files.
     NeededAbove {
-        /// The file.
+        /// The first of the files.
         path: Vec<u8>,
-        /// The layer of the link, counted from 1.
+        /// The layer of the link to it, counted from 1.
         layer: usize,
+        /// How many files.
+        files: usize,
+    },
+    /// The config names them.
+    NamedByConfig {
+        /// The first of the files.
+        path: Vec<u8>,
+        /// How many files.
+        files: usize,
+    },
+    /// Symlinks lead to them.
+    NamedBySymlink {
+        /// The first of the files.
+        path: Vec<u8>,
+        /// The symlink that leads to it.
+        link: Vec<u8>,
+        /// How many files.
+        files: usize,
+    },
+    /// Unchecked caches of other sources than those that are there.
+    HidesEdit {
+        /// The first of the caches.
+        path: Vec<u8>,
+        /// How many caches.
+        files: usize,
     },
     /// A hardlink whose header sets the attributes of a file that stays.
     Describes {
@@ -57,14 +82,47 @@ pub enum Warning {
     },
 }
 
+impl Warning {
+    /// How many files stay that the profile would have removed.
+    pub fn kept_against_profile(&self) -> usize {
+        match self {
+            Self::NeededAbove { files, .. }
+            | Self::NamedByConfig { files, .. }
+            | Self::NamedBySymlink { files, .. } => *files,
+            Self::WouldUncover { .. } => 1,
+            _ => 0,
+        }
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
         match self {
-            Self::NeededAbove { path, layer } => write!(
+            Self::NeededAbove { path, layer, files } => match files {
+                1 => write!(
+                    f,
+                    "kept {}: a hardlink in layer {layer} points at it",
+                    text(path)
+                ),
+                files => write!(
+                    f,
+                    "kept {files} files that hardlinks in upper layers point at; for example, one in layer {layer} points at {}",
+                    text(path)
+                ),
+            },
+            Self::NamedByConfig { path, files } => {
+                kept(f, path, *files, "the image's config names it")
+            }
+            Self::NamedBySymlink { path, link, files } => {
+                let why = format!("the symlink {} leads to it", text(link));
+                kept(f, path, *files, &why)
+            }
+            Self::HidesEdit { path, files } => kept(
                 f,
-                "kept {}: a hardlink in layer {layer} points at it",
-                text(path)
+                path,
+                *files,
+                "its source has changed, but Python runs the old code, since nothing checks the hash; `--set stale=compile` compiles it anew",
             ),
             Self::Describes { path } => write!(
                 f,
@@ -109,5 +167,14 @@ impl fmt::Display for Warning {
                 text(path)
             ),
         }
+    }
+}
+
+/// One warning for all files of a kind, with the first for an example.
+fn kept(f: &mut fmt::Formatter<'_>, path: &[u8], files: usize, why: &str) -> fmt::Result {
+    let path = String::from_utf8_lossy(path);
+    match files {
+        1 => write!(f, "kept {path}: {why}"),
+        _ => write!(f, "kept {path} and {} more like it: {why}", files - 1),
     }
 }

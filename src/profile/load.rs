@@ -263,6 +263,35 @@ mod tests {
     }
 
     #[test]
+    fn dead_sets_every_kind_and_the_key_of_a_kind_overrides_it() {
+        use crate::profile::{Dead, DeadKeys};
+        let dead = |text: &str| parse("p", text, &[]).unwrap().dead;
+        assert_eq!(dead(""), DeadKeys::UNSAID);
+        assert_eq!(dead("dead = \"strip\""), DeadKeys::all(Dead::Strip));
+        assert_eq!(dead("dead = \"keep\""), DeadKeys::all(Dead::Keep));
+        let kinds: [(&str, fn(&DeadKeys) -> Dead); 5] = [
+            ("orphan", |keys| keys.orphan),
+            ("foreign", |keys| keys.foreign),
+            ("malformed", |keys| keys.malformed),
+            ("hidden", |keys| keys.hidden),
+            ("shadowed", |keys| keys.shadowed),
+        ];
+        for (kind, value) in kinds {
+            let keys = dead(&format!("{kind} = \"keep\"\ndead = \"strip\""));
+            let kept = kinds.iter().filter(|(_, value)| value(&keys) == Dead::Keep);
+            assert_eq!(kept.count(), 1, "{kind}");
+            assert_eq!(value(&keys), Dead::Keep, "{kind}");
+            let set = load(
+                "default",
+                &["dead=keep".to_owned(), format!("{kind}=strip")],
+            );
+            assert_eq!(value(&set.unwrap().dead), Dead::Strip, "{kind}");
+        }
+        let error = parse("p", "shadwed = \"keep\"", &[]).unwrap_err();
+        assert_eq!(error.hint().as_deref(), Some("did you mean `shadowed`?"));
+    }
+
+    #[test]
     fn what_a_later_version_does_is_refused_by_name() {
         for setting in [
             "sourceless=[\"**\"]",

@@ -25,8 +25,8 @@ pub struct Profile {
     pub levels: Levels,
     /// What happens to caches that Python would ignore since their source changed.
     pub stale: Stale,
-    /// What happens to orphaned, foreign, malformed and hidden caches.
-    pub dead: Dead,
+    /// What happens to bytecode that Python never uses.
+    pub dead: DeadKeys,
     /// Whether identical levels of one module are to share one copy.
     pub hardlink: bool,
     /// Whether listed levels that are missing are compiled.
@@ -150,7 +150,41 @@ impl fmt::Display for InvalidationMode {
     }
 }
 
-/// What happens to dead caches.
+/// What happens to each kind of bytecode that Python never uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeadKeys {
+    /// Caches without a source.
+    pub orphan: Dead,
+    /// Caches for a Python that the image does not have.
+    pub foreign: Dead,
+    /// Caches that are not bytecode.
+    pub malformed: Dead,
+    /// Caches that a later layer overwrites or deletes.
+    pub hidden: Dead,
+    /// Bytecode in the place of a source, beside that source.
+    pub shadowed: Dead,
+}
+
+impl DeadKeys {
+    /// Where a profile says nothing: bytecode outside `__pycache__` stays, for it may be run by its path.
+    pub const UNSAID: Self = Self {
+        shadowed: Dead::Keep,
+        ..Self::all(Dead::Strip)
+    };
+
+    /// The same for all kinds.
+    pub const fn all(dead: Dead) -> Self {
+        Self {
+            orphan: dead,
+            foreign: dead,
+            malformed: dead,
+            hidden: dead,
+            shadowed: dead,
+        }
+    }
+}
+
+/// What happens to a kind of bytecode that Python never uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dead {

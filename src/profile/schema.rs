@@ -4,7 +4,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
 use super::load::ProfileError;
-use super::{Dead, InvalidationMode, Levels, Missing, Placement, Profile, Scope, Stale};
+use super::{Dead, DeadKeys, InvalidationMode, Levels, Missing, Placement, Profile, Scope, Stale};
 use crate::pyc::Level;
 
 /// Every key, as TOML has it.
@@ -15,7 +15,12 @@ pub(super) struct Schema {
     levels: RawLevels,
     missing: Missing,
     stale: Stale,
-    dead: Dead,
+    dead: Option<Dead>,
+    orphan: Option<Dead>,
+    foreign: Option<Dead>,
+    malformed: Option<Dead>,
+    hidden: Option<Dead>,
+    shadowed: Option<Dead>,
     hardlink: bool,
     invalidation: InvalidationMode,
     debug_ranges: bool,
@@ -34,7 +39,12 @@ impl Default for Schema {
             levels: RawLevels::Listed(vec![0]),
             missing: Missing::Leave,
             stale: Stale::Strip,
-            dead: Dead::Strip,
+            dead: None,
+            orphan: None,
+            foreign: None,
+            malformed: None,
+            hidden: None,
+            shadowed: None,
             hardlink: true,
             invalidation: InvalidationMode::Keep,
             debug_ranges: true,
@@ -51,12 +61,17 @@ impl Default for Schema {
 }
 
 /// Keys at the top and in tables, for the hint on a misspelt one.
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 22] = [
     "description",
     "levels",
     "missing",
     "stale",
     "dead",
+    "orphan",
+    "foreign",
+    "malformed",
+    "hidden",
+    "shadowed",
     "hardlink",
     "invalidation",
     "debug_ranges",
@@ -107,12 +122,13 @@ pub(super) fn check(name: &str, schema: Schema) -> Result<Profile, ProfileError>
         name: name.to_owned(),
         reason,
     };
+    let dead = dead_keys(&schema);
     Ok(Profile {
         name: name.to_owned(),
         description: schema.description,
         levels: levels(&schema.levels).map_err(value_error)?,
         stale: schema.stale,
-        dead: schema.dead,
+        dead,
         hardlink: schema.hardlink,
         missing: schema.missing,
         debug_ranges: schema.debug_ranges,
@@ -123,6 +139,18 @@ pub(super) fn check(name: &str, schema: Schema) -> Result<Profile, ProfileError>
             exclude: globs(&schema.exclude).map_err(value_error)?,
         },
     })
+}
+
+/// `dead` sets all kinds, and the key of a kind overrides it.
+fn dead_keys(schema: &Schema) -> DeadKeys {
+    let all = schema.dead.map_or(DeadKeys::UNSAID, DeadKeys::all);
+    DeadKeys {
+        orphan: schema.orphan.unwrap_or(all.orphan),
+        foreign: schema.foreign.unwrap_or(all.foreign),
+        malformed: schema.malformed.unwrap_or(all.malformed),
+        hidden: schema.hidden.unwrap_or(all.hidden),
+        shadowed: schema.shadowed.unwrap_or(all.shadowed),
+    }
 }
 
 /// Every key is read; what only a later version can do is refused, never passed over.

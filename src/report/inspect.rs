@@ -33,6 +33,9 @@ fn push_image(document: &mut Document, reference: &str, image: &InspectImage, de
     }
     push_situations(document, image, detail);
     findings::push(document, &image.findings, detail);
+    for note in &image.notes {
+        document.push(Block::Note(note.clone()));
+    }
     if let Some(advice) = &image.advice {
         advice::push(document, advice);
     }

@@ -210,7 +210,13 @@ fn push_counts(document: &mut Document, image: &MinimizeImage, dry_run: bool) {
         is_idle = false;
     }
     if is_idle && image.reasons.is_empty() {
-        document.line("nothing to do: the image is as the profile wants it");
+        document.line(match image.kept {
+            0 => "nothing to do: the image is as the profile wants it".to_owned(),
+            kept => format!(
+                "nothing can be removed: something else needs all {kept} {} that the profile would remove",
+                plural(kept as u64, "file")
+            ),
+        });
     }
 }
 

@@ -5,6 +5,7 @@
 mod attributes;
 pub mod path;
 mod squash;
+mod trail;
 pub mod tree;
 
 pub use attributes::Attributes;

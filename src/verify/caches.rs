@@ -20,7 +20,7 @@ pub(super) fn compare(
     before: &View<'_>,
     after: &View<'_>,
     contents: (&ContentHashes, &ContentHashes),
-    expected: Option<&Expected<'_>>,
+    (expected, named): (Option<&Expected<'_>>, &BTreeSet<Vec<u8>>),
     differences: &mut Vec<Difference>,
 ) -> CacheCounts {
     let mut counts = CacheCounts::default();
@@ -51,7 +51,9 @@ pub(super) fn compare(
             }
             (None, None) => {}
         }
-        if let Some(expected) = expected.filter(|_| whats.is_empty()) {
+        // What is named is kept as it is, and its loss is told of elsewhere.
+        let is_named = named.contains(path) && (is_same || sides.1.is_none());
+        if let Some(expected) = expected.filter(|_| whats.is_empty() && !is_named) {
             whats.extend(expected.fault(sides.0, sides.1, is_same));
         }
         differences.extend(whats.into_iter().map(|what| Difference::file(path, what)));
@@ -106,8 +108,8 @@ fn change(before: &Cache, after: &Cache, is_same: bool) -> Option<String> {
             }
         },
         (_, true) => None,
-        // Python used it: it cannot be replaced by what came of compiling its source.
-        (Status::UncheckedMismatch | Status::Unknown(_), false) => {
+        // Python might have used it: it cannot be replaced by what came of compiling its source.
+        (Status::Unknown(_), false) => {
             Some("has other bytes, though Python used it or might have".to_owned())
         }
         (_, false) => fault(after).map(|fault| format!("has other bytes, but {fault}")),
@@ -144,7 +146,11 @@ fn metadata_of_useful(before: Placed<'_>, after: Placed<'_>) -> Vec<String> {
         after.0.attributes(after.1.node),
     );
     match &attributes {
-        (Some(old), Some(new)) if before.1.status.is_useful() => metadata(Kind::File, old, new),
+        (Some(old), Some(new)) if is_lasting(before.1) => metadata(Kind::File, old, new),
         _ => Vec::new(),
     }
+}
+
+fn is_lasting(cache: &Cache) -> bool {
+    matches!(cache.status, Status::Fresh | Status::Unknown(_))
 }

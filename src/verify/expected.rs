@@ -68,31 +68,46 @@ impl Expected<'_> {
     }
 
     fn wanted(&self, cache: &Cache) -> Wanted {
-        let Profile {
-            stale,
-            dead,
-            missing,
-            ..
-        } = self.profile;
-        let compiles = *missing == Missing::Compile;
+        let profile = self.profile;
+        let compiles = profile.missing == Missing::Compile;
+        // What goes gives way to a new one where the profile compiles, if it lists the level.
+        let gone = |is_replaced: bool, why| match self.lists(cache) && is_replaced {
+            true => Wanted::Replaced,
+            false => Wanted::Gone(why),
+        };
+        let is_dead = |key: Dead| key == Dead::Strip;
+        let recompiles = compiles || profile.stale == Stale::Compile;
         match cache.status {
             Status::Unknown(_) => Wanted::Kept,
-            Status::Stale(_) | Status::HashMismatch if *stale != Stale::Keep => {
-                let is_replaced = self.lists(cache) && (compiles || *stale == Stale::Compile);
-                match is_replaced {
-                    true => Wanted::Replaced,
-                    false => Wanted::Gone("though it is stale"),
-                }
+            Status::Stale(_) | Status::HashMismatch if profile.stale != Stale::Keep => {
+                gone(recompiles, "though it is stale")
             }
-            Status::Orphan | Status::Foreign(_) | Status::Malformed(_) if *dead == Dead::Strip => {
-                match self.lists(cache) && compiles {
-                    true => Wanted::Replaced,
-                    false => Wanted::Gone("though Python would not use it"),
-                }
+            Status::UncheckedMismatch if self.is_about_truth() => {
+                gone(recompiles, "though it hides that its source has changed")
+            }
+            Status::Orphan if is_dead(profile.dead.orphan) => {
+                gone(compiles, "though it has no source")
+            }
+            Status::Foreign(_) if is_dead(profile.dead.foreign) => {
+                gone(compiles, "though no Python of the image uses it")
+            }
+            Status::Malformed(_) if is_dead(profile.dead.malformed) => {
+                gone(compiles, "though it is malformed")
             }
             _ if cache.level.is_none() || self.lists(cache) => Wanted::Kept,
             _ => Wanted::Gone("though the profile does not keep its level"),
         }
+    }
+
+    /// Whether the profile leaves no unchecked cache of another source: Python would run its old code.
+    fn is_about_truth(&self) -> bool {
+        let Profile {
+            stale,
+            invalidation,
+            ..
+        } = self.profile;
+        let ties_anew = *invalidation != InvalidationMode::Keep && *stale == Stale::Strip;
+        *stale == Stale::Compile || ties_anew
     }
 
     /// A header may be as it was, where others share it, or as the profile has it.

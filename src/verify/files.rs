@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::view::View;
-use super::{ContentHashes, Difference};
+use super::{ContentHashes, Difference, shadowed};
 use crate::inventory::Inventory;
 use crate::rootfs::{Attributes, MemberId, NodeId, path};
 use crate::tar::{Kind, Member, Timestamp};
@@ -38,7 +38,11 @@ pub(super) fn compare(
                 }
                 whats
             }
-            (Some(old), None) if !may_go(before, path, *old) => vec!["is gone".to_owned()],
+            (Some(old), None)
+                if !may_go(before, path, *old) && !shadowed::may_go(before, after, path) =>
+            {
+                vec!["is gone".to_owned()]
+            }
             (None, Some(new)) if !may_come(after, path, *new) => vec!["is new".to_owned()],
             _ => continue,
         };

@@ -10,7 +10,10 @@
 //! * A cache is a regular file in `__pycache__` with a name of CPython's (PEP 3147, PEP 488). Caches may go.
 //!   One that comes must be fresh: for an interpreter that the image has, whole, and tied to its source.
 //!   One that was fresh must still be, with the code that it had; its header and its links may change. One
-//!   that was not may stay as it was, or give way to a fresh one.
+//!   that was not may stay as it was, or give way to a fresh one, also if nothing checked its hash.
+//! * Bytecode in the place of a source that is there beside it may go: Python imports the source.
+//! * A symlink that led somewhere still does, and what the config's commands name is there, with the code that
+//!   it had. Whatever a profile says, a cache that one of them names may stay.
 //! * With a profile, just the caches that it keeps must be there.
 //! * A media type may give way to the one that means the same among Docker's or OCI's types; no image mixes them that
 //!   did not.
@@ -28,6 +31,8 @@ mod files;
 mod history;
 mod links;
 mod media_types;
+mod named;
+mod shadowed;
 mod view;
 
 use std::collections::{BTreeSet, HashMap};
@@ -158,11 +163,14 @@ pub fn verify(
     let (old, new) = (View::new(before.inventory), View::new(after.inventory));
     let contents = (before.contents, after.contents);
     let mut differences = Vec::new();
+    let named = named::ends(before, &old);
     let files = files::compare(&old, &new, contents, &mut differences);
     let caches = CacheCounts {
         missing: expected.and_then(|expected| caches::missing(&new, expected)),
-        ..caches::compare(&old, &new, contents, expected, &mut differences)
+        ..caches::compare(&old, &new, contents, (expected, &named), &mut differences)
     };
+    shadowed::compare(&old, &new, (expected, &named), &mut differences);
+    named::compare(before, &old, &new, &mut differences);
     links::compare(&old, &new, &mut differences);
     differences.sort_by(|a, b| a.path.cmp(&b.path));
     documents::compare(before.image, after.image, &mut differences);

@@ -11,6 +11,7 @@ mod bench;
 mod command_line;
 mod compare;
 mod compile;
+mod dead;
 mod determinism;
 mod engines;
 mod fedora;

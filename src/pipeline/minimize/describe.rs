@@ -8,7 +8,7 @@ use super::MinimizeOptions;
 use super::planned::Planned;
 use crate::oci::layer_writer::WrittenLayer;
 use crate::pipeline::summary::{self, path_text};
-use crate::plan::{Action, LayerPlan, Reason, Step};
+use crate::plan::{Action, LayerPlan, Reason, Step, Warning};
 use crate::report::model::{
     CompileFailure, Compiled, Count, ImageSize, LayerAction, LayerSize, Levels, MinimizeImage,
     MinimizeLayer, StepRow,
@@ -59,6 +59,12 @@ impl Planned<'_> {
             reasons: self.reasons(),
             steps: minimize.steps.then(|| self.steps()),
             warnings: self.warnings(),
+            kept: self
+                .plan
+                .warnings
+                .iter()
+                .map(Warning::kept_against_profile)
+                .sum(),
         }
     }
 

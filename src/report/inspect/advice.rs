@@ -52,19 +52,20 @@ pub(super) fn hint(report: &InspectReport) -> Option<Block> {
         let note = "what is advised differs by platform; `--platform` chooses one";
         return Some(Block::Note(note.to_owned()));
     }
-    if !first.compiles && advised.iter().all(|it| it.removed_bytes == 0) {
+    let compiles = first.compiles || first.recompiles;
+    if !compiles && advised.iter().all(|it| it.removed_bytes == 0) {
         let note = format!(
             "nothing to do: the image is as profile {} wants it",
             first.profile
         );
         return Some(Block::Note(note));
     }
-    let word = if first.compiles { "quick" } else { "small" };
+    let word = if compiles { "quick" } else { "small" };
     let most = advised.iter().map(|it| it.compiled_at_start).max();
     let profile = format!("--profile {}", options(first));
     Some(Block::Hint {
         command: hint::minimize(&report.reference, word, &profile),
-        effect: match (most.unwrap_or(0), first.compiles) {
+        effect: match (most.unwrap_or(0), compiles) {
             (0, true) => "leaves to a start only what does not compile".to_owned(),
             (0, false) => "leaves nothing to be compiled at a start".to_owned(),
             (1, _) => "leaves 1 module to be compiled when it is imported".to_owned(),
@@ -74,9 +75,10 @@ pub(super) fn hint(report: &InspectReport) -> Option<Block> {
 }
 
 fn options(choice: &AdviceChoice) -> String {
-    match choice.compiles {
-        true => format!("{} --set missing=compile", choice.profile),
-        false => choice.profile.clone(),
+    match (choice.compiles, choice.recompiles) {
+        (true, _) => format!("{} --set missing=compile", choice.profile),
+        (false, true) => format!("{} --set stale=compile", choice.profile),
+        (false, false) => choice.profile.clone(),
     }
 }
 

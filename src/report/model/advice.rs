@@ -20,6 +20,8 @@ pub struct AdviceChoice {
     pub profile: String,
     /// Whether with `missing=compile`.
     pub compiles: bool,
+    /// Whether with `stale=compile`.
+    pub recompiles: bool,
     /// Whether it is the one to take.
     pub recommended: bool,
     /// Bytes of files that it takes out of layers.

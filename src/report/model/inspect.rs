@@ -34,6 +34,8 @@ pub struct InspectImage {
     pub situations: Vec<SituationRow>,
     /// What is wrong.
     pub findings: Vec<Finding>,
+    /// What else decides what can be saved.
+    pub notes: Vec<String>,
     /// What profile fits, where that was asked for.
     pub advice: Option<Advice>,
     /// Where the bytes are, where a map was asked for; not in JSON.
@@ -128,7 +130,7 @@ pub enum FindingKind {
     Stale,
     /// A cache without a source.
     Orphan,
-    /// A cache for an interpreter that the image does not have.
+    /// A cache for an interpreter that the image does not have, or that does not look there.
     Foreign,
     /// A file that is no bytecode, though its name says so.
     Malformed,
@@ -174,7 +176,7 @@ impl FindingKind {
         match self {
             Self::Stale => "source changed since; Python compiles it at every start",
             Self::Orphan => "no source; Python does not import it",
-            Self::Foreign => "for a Python that is not in the image",
+            Self::Foreign => "for a Python that the image does not have, or not in that directory",
             Self::Malformed => "no bytecode to its end; importing it can fail",
             Self::Hidden => "overwritten or deleted by a later layer, and still shipped",
             Self::Shadowed => "a source beside it wins",

@@ -64,6 +64,9 @@ pub struct MinimizeImage {
     pub steps: Option<Vec<StepRow>>,
     /// What was left alone, and other things to know.
     pub warnings: Vec<String>,
+    /// Files that the profile would remove, and that something else needs.
+    #[serde(skip)]
+    pub kept: usize,
 }
 
 /// An image's identity and size.

@@ -120,6 +120,7 @@ pub(in crate::report) fn inspect() -> InspectReport {
                     31_000,
                 ),
             ],
+            notes: vec![],
             advice: None,
             map: None,
         }],
@@ -136,6 +137,7 @@ fn advice() -> Advice {
     let choice = |profile: &str, recommended, compiled_at_start| AdviceChoice {
         profile: profile.to_owned(),
         compiles: recommended,
+        recompiles: false,
         recommended,
         removed_bytes: 8_000_000,
         saved_compressed_bytes: 2_100_000,

@@ -51,6 +51,7 @@ pub(in crate::report) fn minimize() -> MinimizeReport {
             reasons: [("level 1".to_owned(), 70), ("stale".to_owned(), 4)].into(),
             steps: None,
             warnings: (1..=7).map(|n| format!("left x{n}.pyc alone")).collect(),
+            kept: 0,
         }],
         left_out: vec![LeftOut {
             manifest_digest: digest('e'),

@@ -11,6 +11,7 @@ mod implied;
 mod link_headers;
 mod media_types;
 mod metadata;
+mod readers;
 mod sparse;
 mod whiteouts;
 mod zstd_levels;

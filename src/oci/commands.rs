@@ -1,0 +1,166 @@
+//! The paths that a config's commands may name: read from words, without judging what they mean.
+
+use serde_json::Value;
+
+/// Commands after which a word is a directory that the following words are relative to.
+const CHANGES_DIRECTORY: [&str; 5] = ["cd", "pushd", "-C", "--chdir", "--directory"];
+
+/// Words beyond these, and directories that words are relative to, are not looked at: no command has as
+/// many, and a hostile one must not cost more than its length.
+const MOST_WORDS: usize = 10_000;
+const MOST_DIRECTORIES: usize = 50;
+
+/// Every path that entrypoint, command, health check or environment may name, as absolute paths, `..` kept.
+/// A shell's wildcards are kept too.
+///
+/// It reads generously: each string counts whole and by its words, split where a shell splits them, with
+/// the environment's variables filled in. A word is taken relative to the working directory, to each
+/// directory that a `cd` before it names, and to those of `PATH`. So most of these paths do not exist.
+pub fn named_paths(config: &Value) -> Vec<String> {
+    let environment = environment(config);
+    let working_directory = config.pointer("/config/WorkingDir").and_then(Value::as_str);
+    let start = joined("/", working_directory.unwrap_or(""));
+    let mut bases = vec![start.clone()];
+    for (_, value) in environment.iter().filter(|(name, _)| name == "PATH") {
+        bases.extend(value.split(':').map(|part| joined(&start, part)));
+    }
+    let mut paths = vec![start.clone()];
+    let mut here = start.clone();
+    let mut changes = false;
+    for word in words(config, &environment).iter().take(MOST_WORDS) {
+        if changes {
+            let there = joined(&here, word);
+            bases.extend([joined(&start, word), there.clone()]);
+            here = there;
+        }
+        changes = CHANGES_DIRECTORY.contains(&&**word);
+        bases.truncate(MOST_DIRECTORIES);
+        paths.extend(bases.iter().map(|base| joined(base, word)));
+    }
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// Entrypoint, command and health check one after the other, then values of the environment.
+fn words(config: &Value, environment: &[(String, String)]) -> Vec<String> {
+    let pointers = ["Entrypoint", "Cmd", "Healthcheck/Test"];
+    let mut words = Vec::new();
+    for pointer in pointers {
+        match config.pointer(&format!("/config/{pointer}")) {
+            Some(Value::String(text)) => push_words(&mut words, text, environment),
+            Some(Value::Array(list)) => {
+                for text in list.iter().filter_map(Value::as_str) {
+                    push_words(&mut words, text, environment);
+                }
+            }
+            _ => {}
+        }
+    }
+    for (_, value) in environment {
+        push_words(&mut words, value, &[]);
+    }
+    words
+}
+
+fn push_words(words: &mut Vec<String>, text: &str, environment: &[(String, String)]) {
+    let text = with_variables(text, environment);
+    let is_separator = |c: char| {
+        c.is_whitespace()
+            || matches!(
+                c,
+                ';' | '&' | '|' | '<' | '>' | '(' | ')' | '`' | '=' | ':' | ','
+            )
+    };
+    let is_quote = |c: char| matches!(c, '\'' | '"' | '\\' | '{' | '}');
+    let unquoted = |word: &str| word.replace(is_quote, "");
+    words.push(text.clone());
+    let parts = text.split(is_separator).map(unquoted);
+    words.extend(parts.filter(|part| !part.is_empty() && *part != text));
+}
+
+/// Fills in `$NAME` and `${NAME}`, longest names first, so that one does not end in the middle of another.
+fn with_variables(text: &str, environment: &[(String, String)]) -> String {
+    if !text.contains('$') {
+        return text.to_owned();
+    }
+    let mut variables: Vec<_> = environment.iter().collect();
+    variables.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+    let filled = |text: String, (name, value): &(String, String)| {
+        let text = text.replace(&format!("${{{name}}}"), value);
+        text.replace(&format!("${name}"), value)
+    };
+    variables.into_iter().fold(text.to_owned(), filled)
+}
+
+fn environment(config: &Value) -> Vec<(String, String)> {
+    let list = config.pointer("/config/Env").and_then(Value::as_array);
+    let variables = list.into_iter().flatten().filter_map(Value::as_str);
+    variables
+        .filter_map(|variable| variable.split_once('='))
+        .filter(|(name, _)| !name.is_empty())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn joined(base: &str, word: &str) -> String {
+    match word.starts_with('/') {
+        true => word.to_owned(),
+        false => format!("{}/{word}", base.trim_end_matches('/')),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_found_in_every_form_of_a_command() {
+        let expected = "/app/__pycache__/bot.pyc";
+        for run in [
+            json!({"Cmd": ["python", expected]}),
+            json!({"Cmd": ["python", "__pycache__/bot.pyc"], "WorkingDir": "/app"}),
+            json!({"Cmd": ["python", "bot.pyc"], "WorkingDir": "/app/__pycache__/"}),
+            json!({"Cmd": ["python", "app/__pycache__/bot.pyc"]}),
+            json!({"Entrypoint": ["/bin/sh", "-c", "exec python /app/__pycache__/bot.pyc --x"]}),
+            json!({"Entrypoint": "python /app/__pycache__/bot.pyc"}),
+            json!({"Cmd": ["/bin/sh", "-c", "cd /app && python __pycache__/bot.pyc"]}),
+            json!({"Cmd": ["/bin/sh", "-c", "cd app;python '__pycache__/bot.pyc'"]}),
+            json!({"Cmd": ["/bin/sh", "-c", "cd /app && cd __pycache__ && python bot.pyc"]}),
+            json!({"Cmd": ["env", "-C", "/app", "python", "__pycache__/bot.pyc"]}),
+            json!({"Cmd": ["env", "--chdir=/app", "python", "__pycache__/bot.pyc"]}),
+            json!({"Cmd": ["sh", "-c", "python ${APP}/__pycache__/bot.pyc"], "Env": ["APP=/app", "A=/b"]}),
+            json!({"Cmd": ["sh", "-c", "python \"$APP/__pycache__/bot.pyc\""], "Env": ["A=/b", "APP=/app"]}),
+            json!({"Healthcheck": {"Test": ["CMD-SHELL", "python /app/__pycache__/bot.pyc || exit 1"]}}),
+            json!({"Healthcheck": {"Test": ["CMD", "python", expected]}}),
+            json!({"Env": ["PYTHONSTARTUP=/app/__pycache__/bot.pyc"]}),
+            json!({"Cmd": ["bot.pyc"], "Env": ["PATH=/bin:/app/__pycache__"]}),
+            json!({"Cmd": ["run", "--script=/app/__pycache__/bot.pyc"]}),
+        ] {
+            let found = named_paths(&json!({ "config": run }));
+            assert!(
+                found.iter().any(|path| path == expected),
+                "{run}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_with_a_space_counts_whole() {
+        let found = named_paths(&json!({"config": {"Cmd": ["python", "/my app/bot.pyc"]}}));
+        assert!(found.contains(&"/my app/bot.pyc".to_owned()));
+    }
+
+    #[test]
+    fn a_config_that_says_nothing_names_the_root_alone() {
+        for config in [
+            json!({}),
+            json!({"config": null}),
+            json!({"config": {"Cmd": 3, "Env": [1]}}),
+        ] {
+            assert_eq!(named_paths(&config), ["/"], "{config}");
+        }
+    }
+}

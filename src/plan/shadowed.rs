@@ -1,0 +1,50 @@
+//! Bytecode in the place of a source, with that source beside it: Python imports the source.
+
+use std::collections::HashSet;
+
+use super::{Drops, Policy, Reason, Warning};
+use crate::inventory::Inventory;
+use crate::profile::Dead;
+use crate::rootfs::{Fate, MemberId};
+
+/// Adds what goes by the key `shadowed`. What something reads by its path stays, and so does what would
+/// uncover another file.
+pub(super) fn choose(
+    inventory: &Inventory,
+    policy: &Policy<'_>,
+    drops: &mut Drops,
+    warnings: &mut Vec<Warning>,
+) {
+    if policy.dead.shadowed == Dead::Keep {
+        return;
+    }
+    let covered = covered_bytecode(inventory);
+    for module in &inventory.sourceless {
+        if !module.shadowed || module.reader.is_some() || !policy.is_in_scope(&module.path) {
+            continue;
+        }
+        match covered.contains(&module.path) {
+            true => warnings.push(Warning::WouldUncover {
+                path: module.path.clone(),
+            }),
+            false => {
+                drops.insert(module.member, Reason::Shadowed);
+            }
+        }
+    }
+}
+
+/// Paths of bytecode that a later member overwrites or deletes.
+fn covered_bytecode(inventory: &Inventory) -> HashSet<Vec<u8>> {
+    let mut paths = HashSet::new();
+    for (layer, scan) in inventory.layers.iter().enumerate() {
+        for (index, member) in scan.members.iter().enumerate() {
+            let id = MemberId { layer, index };
+            let is_hidden = matches!(inventory.rootfs.fate(id), Fate::Hidden { .. });
+            if is_hidden && member.path.ends_with(b".pyc") {
+                paths.insert(inventory.rootfs.member_path(id, &member.path));
+            }
+        }
+    }
+    paths
+}

@@ -1,0 +1,45 @@
+//! Bytecode beside its source: Python imports the source, whether the bytecode is there or not.
+
+use std::collections::BTreeSet;
+
+use super::view::View;
+use super::{Difference, Expected};
+use crate::profile::Dead;
+use crate::rootfs::path;
+
+/// Whether something in place of a source may go: its source is beside it before and after, a name that an
+/// import can have, and the bytecode is that of a Python that takes the source.
+pub(super) fn may_go(before: &View<'_>, after: &View<'_>, file: &[u8]) -> bool {
+    let Some(source) = file.strip_suffix(b"c") else {
+        return false;
+    };
+    let has_source = |view: &View<'_>| view.inventory.rootfs.file_at(source).is_some();
+    let modules = &before.inventory.sourceless;
+    let module = modules.iter().find(|module| module.path == file);
+    module.is_some_and(|module| module.shadowed)
+        && path::file_name(path::parent(file)) != b"__pycache__"
+        && has_source(before)
+        && has_source(after)
+}
+
+/// Holds such bytecode against a profile.
+pub(super) fn compare(
+    before: &View<'_>,
+    after: &View<'_>,
+    (expected, named): (Option<&Expected<'_>>, &BTreeSet<Vec<u8>>),
+    differences: &mut Vec<Difference>,
+) {
+    let Some(profile) = expected.map(|expected| expected.profile) else {
+        return;
+    };
+    for module in before.inventory.sourceless.iter().filter(|it| it.shadowed) {
+        let path = &module.path;
+        let strips = profile.dead.shadowed == Dead::Strip && profile.scope.contains(path);
+        let what = match after.nodes.contains_key(path) {
+            true if strips && !named.contains(path) => "is still there, though it is shadowed",
+            false if !strips => "is gone, though the profile keeps shadowed bytecode",
+            _ => continue,
+        };
+        differences.push(Difference::file(path, what));
+    }
+}
