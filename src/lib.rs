@@ -4,6 +4,7 @@ pub mod bench;
 pub mod compile;
 pub mod deflate;
 pub mod inventory;
+pub mod launch;
 pub mod member_data;
 pub mod oci;
 pub mod parallel;

@@ -7,6 +7,7 @@ use super::judge::{Interpreters, Judge};
 use super::readers::Readers;
 use super::trees::{self, FoundTree};
 use super::{Cache, HiddenCache, Inventory, Sizes, Source, Sourceless, Tree};
+use crate::launch::Reading;
 use crate::rootfs::{Fate, MemberId, Rootfs, path};
 use crate::scan::{LayerScan, SourceHashes};
 use crate::tar::Kind;
@@ -18,6 +19,7 @@ pub fn build(
     rootfs: Rootfs,
     hashes: SourceHashes,
     named: &[String],
+    launch: Reading,
 ) -> Inventory {
     let index = SourceIndex::new(&rootfs);
     let found = trees::find(&index.directories(&layers));
@@ -57,6 +59,7 @@ pub fn build(
         sources,
         named_directories,
         source_hashes: hashes,
+        launch,
     }
 }
 

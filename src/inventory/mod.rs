@@ -18,6 +18,7 @@ pub use hashes::wanted_hashes;
 pub use missing::{MissingCache, missing_caches};
 pub use readers::Reader;
 
+use crate::launch::Reading;
 use crate::pyc::{CpythonTag, CpythonVersion, Level, Magic, StaleReason};
 use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
 use crate::scan::{Contents, LayerScan, SourceHashes};
@@ -43,6 +44,8 @@ pub struct Inventory {
     pub named_directories: BTreeSet<Vec<u8>>,
     /// The hashes of sources, where they were needed.
     pub source_hashes: SourceHashes,
+    /// What the image runs.
+    pub launch: Reading,
 }
 
 impl Inventory {

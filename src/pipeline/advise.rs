@@ -5,16 +5,19 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::inventory::{Cache, Inventory, Status};
+use crate::launch::{Reading, variable};
 use crate::oci::Image;
 use crate::plan::{Action, CompileOutcome, Plan, Policy, plan};
-use crate::profile::{runtime_level, variable};
 use crate::pyc::{Header, Invalidation, Level, StaleReason};
 use crate::report::model::{Advice, AdviceChoice, MANY_MISSING};
 use crate::rootfs::MemberId;
 
 /// What the config says about how Python runs.
 struct Runtime {
+    /// The level; `None` above 2, whose caches have names of their own.
     level: Option<Level>,
+    /// Why the image does not tell the level. The one that its environment sets then stands for it.
+    unclear: Option<String>,
     user: String,
     dont_write_bytecode: bool,
     pycache_prefix: String,
@@ -22,30 +25,21 @@ struct Runtime {
 }
 
 impl Runtime {
-    fn of(config: &Value) -> Self {
+    fn of(config: &Value, launch: &Reading) -> Self {
         let text = |pointer| {
             config
                 .pointer(pointer)
                 .and_then(Value::as_str)
                 .unwrap_or("")
         };
-        let words = |pointer| {
-            config
-                .pointer(pointer)
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-        };
         let is_set = |name| variable(config, name).is_some_and(|value| !value.is_empty());
-        let mut command = words("/config/Entrypoint").chain(words("/config/Cmd"));
-        let first = command.find_map(Value::as_str).unwrap_or("");
-        let program = first.rsplit('/').next().unwrap_or(first);
         Self {
-            level: runtime_level(config),
+            level: launch.assumed_level(),
+            unclear: launch.level().err(),
             user: text("/config/User").to_owned(),
             dont_write_bytecode: is_set("PYTHONDONTWRITEBYTECODE"),
             pycache_prefix: variable(config, "PYTHONPYCACHEPREFIX").unwrap_or_default(),
-            starts_python: program.starts_with("python"),
+            starts_python: !launch.starts.is_empty(),
         }
     }
 
@@ -62,7 +56,7 @@ pub(super) fn advise(image: &Image, inventory: &Inventory, missing: usize) -> Op
     if inventory.trees.is_empty() {
         return None;
     }
-    let runtime = Runtime::of(&image.config);
+    let runtime = Runtime::of(&image.config, &inventory.launch);
     // Beyond level 2 what is at level 0 stands for all modules: as little used, unless caches of that level are there.
     let level = runtime.level.unwrap_or(Level::Zero);
     let is_used = runtime.level.is_some() && runtime.pycache_prefix.is_empty();
@@ -187,6 +181,9 @@ fn rewritten(inventory: &Inventory, caches: &[&Cache]) -> Option<String> {
 
 fn reasons(runtime: &Runtime, missing: usize) -> Vec<String> {
     let mut reasons = vec![match runtime.level {
+        Some(level) if let Some(reason) = &runtime.unclear => format!(
+            "the image does not tell at which level it runs Python ({reason}): profile `auto` refuses it, and this advice assumes level {level}"
+        ),
         Some(Level::Zero) => {
             "Python runs at level 0: nothing in the config says PYTHONOPTIMIZE or -O".to_owned()
         }
@@ -248,9 +245,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::rootfs::squash;
 
     fn runtime(config: Value) -> Runtime {
-        Runtime::of(&json!({ "config": config }))
+        let config = json!({ "config": config });
+        let rootfs = squash([]).unwrap();
+        let launch = crate::launch::read(&config, &rootfs, &|_| None);
+        Runtime::of(&config, &launch)
     }
 
     #[test]
@@ -287,6 +288,11 @@ mod tests {
             "{plain}"
         );
         assert!(plain.contains("30 modules have no cache"));
+        let unclear = said(json!({"Entrypoint": ["/start"]}));
+        assert!(
+            unclear.contains("(`/start` is not in the image): profile `auto` refuses it"),
+            "{unclear}"
+        );
         let other =
             said(json!({"Cmd": ["sh"], "User": "app", "Env": ["PYTHONPYCACHEPREFIX=/var/pyc"]}));
         assert!(

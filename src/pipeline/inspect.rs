@@ -6,7 +6,6 @@ use super::treemap::treemap;
 use super::{Options, PipelineError, open, survey};
 use crate::inventory::{Inventory, MissingCache, Reader, Status, Tree, missing_caches};
 use crate::oci::Image;
-use crate::profile::runtime_level;
 use crate::pyc::Level;
 use crate::report::model::{
     Finding, FindingKind, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow,
@@ -40,7 +39,7 @@ pub fn inspect(
     for image in root.images() {
         let inventory = survey(&*source.store, image, false, options)?;
         // Above level 2 caches have names of their own, and nobody ships them: level 0 stands for all modules.
-        let level = runtime_level(&image.config);
+        let level = inventory.launch.assumed_level();
         let missing = missing_caches(&inventory, level.unwrap_or(Level::Zero));
         let told = level.map_or(&[][..], |_| &missing);
         let mut described = describe(image, &inventory, told);

@@ -6,6 +6,7 @@ mod bench;
 mod compare;
 mod inspect;
 mod interpreters;
+mod launching;
 mod minimize;
 mod pairs;
 mod summary;
@@ -17,12 +18,13 @@ use crate::member_data::hash_sources;
 use crate::oci::commands::named_paths;
 use crate::oci::image::ImageError;
 use crate::oci::{BlobError, BlobStore, Image, Node, Platform, load};
-use crate::profile::{Levels, Profile, runtime_level};
+use crate::profile::{Levels, Profile};
 use crate::progress::Observer;
 use crate::pyc::{CpythonVersion, Level};
 use crate::rootfs::{RootfsError, squash};
 use crate::scan::{LayerError, LayerErrorCause, scan_layers};
 use crate::transport::{Source, TransportError};
+use launching::launch;
 
 pub use bench::{BenchOptions, CannotMeasure, bench};
 pub use compare::compare;
@@ -65,13 +67,13 @@ pub enum PipelineError {
         /// What is wrong.
         source: RootfsError,
     },
-    /// The image's config runs Python at a level that has no name of its own here.
-    #[error(
-        "image {platform}: profile `auto` cannot tell the level: the config runs Python with an optimization above 2"
-    )]
+    /// The level that the image runs Python at cannot be told, or is one without caches of its own here.
+    #[error("image {platform}: profile `auto` cannot tell which level the image uses: {reason}")]
     RuntimeLevel {
         /// The image's platform.
         platform: String,
+        /// Why.
+        reason: String,
     },
     /// The images have no platform in common.
     #[error(
@@ -171,7 +173,7 @@ impl PipelineError {
                 "leave out `--strict`, or exclude it with `--set 'exclude=[\"PATH\"]'`".to_owned(),
             ),
             Self::RuntimeLevel { .. } => {
-                Some("name the levels to keep, for example `--set levels=[0]`".to_owned())
+                Some("name the levels to keep, for example `--set levels=[0]`, or use a profile that lists them (`--profile FILE`)".to_owned())
             }
             Self::Image(error) => error.hint(),
             _ => None,
@@ -205,15 +207,25 @@ fn check_foreign_layers(store: &dyn BlobStore, image: &Image) -> Result<(), Imag
 }
 
 /// The levels that a profile keeps of an image.
-fn levels(profile: &Profile, image: &Image) -> Result<Vec<Level>, PipelineError> {
-    match &profile.levels {
-        Levels::Listed(levels) => Ok(levels.clone()),
-        Levels::Auto => match runtime_level(&image.config) {
-            Some(level) => Ok(vec![level]),
-            None => Err(PipelineError::RuntimeLevel {
-                platform: image.platform.to_string(),
-            }),
-        },
+fn levels(
+    profile: &Profile,
+    image: &Image,
+    inventory: &Inventory,
+) -> Result<Vec<Level>, PipelineError> {
+    if let Levels::Listed(levels) = &profile.levels {
+        return Ok(levels.clone());
+    }
+    let number = inventory.launch.level();
+    let level = number.and_then(|number| {
+        let level = u8::try_from(number).ok().and_then(Level::from_number);
+        level.ok_or_else(|| format!("it runs Python at level {number}, and caches of levels above 2 are kept by no profile"))
+    });
+    match level {
+        Ok(level) => Ok(vec![level]),
+        Err(reason) => Err(PipelineError::RuntimeLevel {
+            platform: image.platform.to_string(),
+            reason,
+        }),
     }
 }
 
@@ -249,5 +261,6 @@ fn survey(
         .map_err(layer_error)?,
     };
     let named = named_paths(&image.config);
-    Ok(inventory::build(scans, rootfs, hashes, &named))
+    let launch = launch(store, image, &scans, &rootfs).map_err(layer_error)?;
+    Ok(inventory::build(scans, rootfs, hashes, &named, launch))
 }

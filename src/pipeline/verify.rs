@@ -68,14 +68,14 @@ fn verify_pair(
     profile: Option<&Profile>,
     options: &Options<'_>,
 ) -> Result<VerifyImage, PipelineError> {
-    let levels = profile
-        .map(|profile| levels(profile, old_image))
-        .transpose();
-    let levels = levels.map_err(|error| of(before, error))?;
     let read = |side: Named<'_>, image| {
         survey(&*side.0.store, image, false, options).map_err(|error| of(side, error))
     };
     let (old, new) = (read(before, old_image)?, read(after, new_image)?);
+    let levels = profile
+        .map(|profile| levels(profile, old_image, &old))
+        .transpose();
+    let levels = levels.map_err(|error| of(before, error))?;
     let wanted = wanted_contents(&old, &new);
     let hash = |side: Named<'_>, image: &Image, inventory: &Inventory, wanted| {
         let store = &*side.0.store;

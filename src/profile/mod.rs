@@ -1,7 +1,6 @@
 //! Profiles: what the bytecode of an image is to be after pycull. TOML, every key checked.
 
 mod load;
-mod runtime_level;
 mod schema;
 
 use std::fmt;
@@ -10,7 +9,6 @@ use globset::GlobSet;
 use serde::Deserialize;
 
 pub use load::{BUILT_IN, BuiltIn, ProfileError, load};
-pub use runtime_level::{runtime_level, variable};
 
 use crate::pyc::{Header, Invalidation, Level, Magic};
 
@@ -53,7 +51,7 @@ impl Profile {
 pub enum Levels {
     /// These.
     Listed(Vec<Level>),
-    /// The one that the image's config runs Python at, see [`runtime_level`].
+    /// The one that the image runs Python at.
     Auto,
 }
 

@@ -22,6 +22,7 @@ mod interpreter;
 mod invalidation;
 mod inventory;
 mod kill;
+mod launch;
 mod markdown;
 mod media;
 mod memory;

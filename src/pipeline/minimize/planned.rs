@@ -33,9 +33,9 @@ pub(super) fn plan_image<'a>(
     options: &Options<'_>,
 ) -> Result<Planned<'a>, PipelineError> {
     let profile = minimize.profile;
-    let levels = levels(profile, image)?;
     let needs_hashes = profile.invalidation.is_by_hash();
     let inventory = survey(&*source.store, image, needs_hashes, options)?;
+    let levels = levels(profile, image, &inventory)?;
     let mut planned = Planned {
         image,
         inventory,

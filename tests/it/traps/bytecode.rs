@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::pyc::{MAGIC_39, STDLIB, cache_39, cache_of, cache_path};
 use crate::support::stream::assert_untouched;
-use crate::support::{ImageBuilder, LayerBuilder, findings, inspected, minimized};
+use crate::support::{ImageBuilder, LayerBuilder, findings, inspected, minimized, pycull};
 
 const MTIME: u32 = 1_600_000_000;
 
@@ -156,7 +156,7 @@ fn a_patched_interpreters_own_magic_number_is_the_right_one() {
 /// Trap 19: -OO breaks programs: levels are read, never turned on.
 #[test]
 fn the_level_in_use_is_read_from_the_config_and_the_config_is_left_alone() {
-    let runs: [(serde_json::Value, u8); 4] = [
+    let runs: [(serde_json::Value, u8); 6] = [
         (json!({"Env": ["A=b", "PYTHONOPTIMIZE=2"]}), 2),
         (
             json!({"Entrypoint": ["/usr/bin/python3", "-OO", "app.py"]}),
@@ -164,11 +164,17 @@ fn the_level_in_use_is_read_from_the_config_and_the_config_is_left_alone() {
         ),
         (json!({"Cmd": ["python3", "-O", "-m", "app"]}), 1),
         (json!({"Cmd": ["python3", "app.py", "-OO"]}), 0),
+        (json!({"Cmd": ["/bin/sh", "-c", "python3 -OO app.py"]}), 2),
+        (
+            json!({"Entrypoint": ["/entry"], "Cmd": ["python3", "app.py"]}),
+            1,
+        ),
     ];
     for (run, expected) in runs {
         let layer = LayerBuilder::new()
             .stdlib(STDLIB)
-            .module_of_three(STDLIB, "m");
+            .module_of_three(STDLIB, "m")
+            .file("entry", "#!/bin/sh\nexport PYTHONOPTIMIZE=1\nexec \"$@\"\n");
         let image = ImageBuilder::of([layer]).edit_config(|config| config["config"] = run.clone());
         let done = minimized(&image, &["--profile", "auto"]);
         let unpacked = done.unpacked();
@@ -181,6 +187,58 @@ fn the_level_in_use_is_read_from_the_config_and_the_config_is_left_alone() {
             );
         }
         assert_eq!(done.after.config()["config"], run);
+    }
+}
+
+/// Trap 60: what starts Python at which level is not guessed at.
+#[test]
+fn auto_refuses_an_image_that_does_not_tell_its_level_and_the_advice_says_so() {
+    for (command, reason) in [
+        (
+            json!(["/bin/sh", "-c", "python3 $OPTIONS app.py"]),
+            "an argument of Python",
+        ),
+        (json!(["/start"]), "`/start` is a program"),
+        (json!(["/twice"]), "it starts Python at levels 0 and 2"),
+    ] {
+        let layer = LayerBuilder::new()
+            .stdlib(STDLIB)
+            .module_of_three(STDLIB, "m")
+            .file("start", b"\x7fELF\0")
+            .file(
+                "twice",
+                "#!/bin/sh\npython3 prepare.py\nexec python3 -OO app.py\n",
+            );
+        let image =
+            ImageBuilder::of([layer]).edit_config(|config| config["config"]["Cmd"] = command);
+        let layout = tempfile::tempdir().unwrap();
+        image.write(layout.path());
+        let path = layout.path().to_str().unwrap();
+        for arguments in [&["--dry-run"][..], &["--output", "-"]] {
+            let refused = pycull([&["minimize", path, "--profile", "auto"], arguments].concat());
+            let refused = refused.refused(reason);
+            assert!(
+                refused.stderr.contains("`--set levels=[0]`"),
+                "{}",
+                refused.stderr
+            );
+        }
+        let advice = pycull(["inspect", path, "--advise"]).success().text();
+        let advice = advice.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            advice.contains(reason) && advice.contains("profile `auto` refuses it"),
+            "{advice}"
+        );
+        let set = [
+            "minimize",
+            path,
+            "--profile",
+            "auto",
+            "--set",
+            "levels=[0]",
+            "--dry-run",
+        ];
+        pycull(set).success();
     }
 }
 

@@ -1,0 +1,143 @@
+//! What an image runs: the Python that its entrypoint, command and health check start, and at which level.
+//!
+//! Read from the config's words, the shell's language and the scripts in the image; nothing is run. The
+//! caller reads files: [`read`] says in [`Reading::unread`] which ones it needs, and is asked again with them.
+
+mod harmless;
+mod program;
+mod python;
+mod shell;
+mod variables;
+mod word;
+mod wrappers;
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::pyc::Level;
+use crate::rootfs::{InodeId, Rootfs};
+use program::Reader;
+use variables::Variables;
+use word::Word;
+
+/// The largest entry script that is read, in bytes. What is larger is a program.
+pub const MOST_SCRIPT_BYTES: u64 = 64 << 10;
+
+/// Hands out the bytes of a file; `None` if it is yet to be read.
+pub type Text<'a> = &'a dyn Fn(InodeId) -> Option<Vec<u8>>;
+
+/// A start of CPython.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// The interpreter's path in the image, symlinks followed, if it is there.
+    pub program: Option<Vec<u8>>,
+    /// The optimization level.
+    pub level: u32,
+}
+
+/// What an image runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Every way in which it may start Python, each once.
+    pub starts: Vec<Start>,
+    /// Why the image does not tell all that it runs.
+    pub unclear: Vec<String>,
+    /// The level that the environment sets, where Python is started by hand.
+    environment_level: u32,
+    /// Files to read before the answer counts.
+    pub unread: BTreeSet<InodeId>,
+}
+
+impl Reading {
+    /// The level that the image runs Python at; without a start of Python, the one that its environment sets.
+    ///
+    /// # Errors
+    /// Why the image does not tell.
+    pub fn level(&self) -> Result<u32, String> {
+        if let Some(reason) = self.unclear.first() {
+            return Err(reason.clone());
+        }
+        let levels: BTreeSet<u32> = self.starts.iter().map(|start| start.level).collect();
+        match levels.iter().copied().collect::<Vec<_>>()[..] {
+            [] => Ok(self.environment_level),
+            [level] => Ok(level),
+            _ => {
+                let texts: Vec<String> = levels.iter().map(u32::to_string).collect();
+                Err(format!(
+                    "it starts Python at levels {}",
+                    texts.join(" and ")
+                ))
+            }
+        }
+    }
+
+    /// The level that the image runs Python at, or if it does not tell, the one that its environment sets;
+    /// `None` above 2.
+    pub fn assumed_level(&self) -> Option<Level> {
+        let number = self.level().unwrap_or(self.environment_level);
+        u8::try_from(number).ok().and_then(Level::from_number)
+    }
+}
+
+/// Reads what a config runs.
+pub fn read(config: &Value, rootfs: &Rootfs, text: Text<'_>) -> Reading {
+    let mut environment = Variables::default();
+    for (name, value) in environment_of(config) {
+        environment.assign_exported(name, Word::new(value));
+    }
+    let directory = config.pointer("/config/WorkingDir").and_then(Value::as_str);
+    let directory = Word::new(directory.filter(|it| !it.is_empty()).unwrap_or("/"));
+    let mut reader = Reader::new(rootfs, text);
+    let command = [
+        list(config, "/config/Entrypoint"),
+        list(config, "/config/Cmd"),
+    ];
+    reader.run_first(&command.concat(), &environment, &directory);
+    let mut health = Reader::new(rootfs, text);
+    health.run_first(&health_check(config), &environment, &directory);
+    let mut starts = reader.starts;
+    // Of a health check that does not tell nothing follows: most are small programs of another kind.
+    starts.extend(health.starts);
+    let mut each: Vec<Start> = Vec::new();
+    for start in starts {
+        if !each.contains(&start) {
+            each.push(start);
+        }
+    }
+    Reading {
+        starts: each,
+        unclear: reader.unclear,
+        environment_level: python::environment_level(&environment).unwrap_or(0),
+        unread: &reader.unread | &health.unread,
+    }
+}
+
+/// The value of a variable in the config's environment, the last one where there are several.
+pub fn variable(config: &Value, name: &str) -> Option<String> {
+    let values = environment_of(config).filter(|(key, _)| *key == name);
+    values.last().map(|(_, value)| value.to_owned())
+}
+
+fn environment_of(config: &Value) -> impl Iterator<Item = (&str, &str)> {
+    let variables = config.pointer("/config/Env").and_then(Value::as_array);
+    let variables = variables.into_iter().flatten().filter_map(Value::as_str);
+    variables.filter_map(|variable| variable.split_once('='))
+}
+
+fn list(config: &Value, pointer: &str) -> Vec<Word> {
+    let list = config.pointer(pointer).and_then(Value::as_array);
+    let texts = list.into_iter().flatten().filter_map(Value::as_str);
+    texts.map(Word::new).collect()
+}
+
+fn health_check(config: &Value) -> Vec<Word> {
+    let test = list(config, "/config/Healthcheck/Test");
+    match test.split_first() {
+        Some((kind, rest)) if kind.text() == "CMD" => rest.to_vec(),
+        Some((kind, rest)) if kind.text() == "CMD-SHELL" => {
+            [word::words(&["/bin/sh", "-c"]), rest.to_vec()].concat()
+        }
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,484 @@
+//! What commands a shell script runs. Every branch is read, since nobody knows which one a container takes;
+//! a variable that only one branch sets is therefore not known after it.
+
+mod builtins;
+mod expand;
+mod lexer;
+
+use std::collections::BTreeMap;
+
+use super::variables::{Variables, assignment, is_name};
+use super::word::Word;
+use expand::Expansion;
+use lexer::{Lexer, Part, RawWord, Token};
+
+/// Most alternatives for the positional parameters, and most functions that call one another.
+const MOST: usize = 8;
+
+/// What runs the commands that are not the shell's own.
+pub(super) trait Host {
+    /// Runs a program. `sole`: whether these are its words whichever branch the script takes.
+    fn run(&mut self, words: &[Word], variables: Variables, directory: &Word, sole: bool);
+    /// Notes that the image does not tell what the script runs, and why.
+    fn unclear(&mut self, reason: String);
+    /// The text of a file that the script reads commands from.
+    fn sourced(&mut self, path: &Word, variables: &Variables, directory: &Word) -> Sourced;
+}
+
+/// A file that a script reads commands from.
+pub(super) enum Sourced {
+    Text(String),
+    Missing,
+    /// It was noted why it is of no use.
+    Unusable,
+}
+
+/// A shell while it reads a script.
+pub(super) struct Shell {
+    pub(super) variables: Variables,
+    pub(super) directory: Word,
+    pub(super) zero: Word,
+    /// The positional parameters: of several lists where branches set them.
+    pub(super) arguments: Vec<Vec<Word>>,
+    functions: BTreeMap<String, String>,
+    depth: usize,
+}
+
+/// Whether a script goes on after a command.
+#[derive(PartialEq)]
+enum Flow {
+    Goes,
+    Ends,
+}
+
+/// A compound command that is not closed yet.
+enum Frame {
+    Brace,
+    Subshell(Box<(Variables, Word)>),
+    Branch,
+    Case,
+}
+
+/// Where in a script the shell is.
+#[derive(Default)]
+struct Place {
+    /// Whether a branch outside of this script led here.
+    is_branch: bool,
+    frames: Vec<Frame>,
+    /// Whether an earlier command of an `&&` or `||` list decides if the next one runs.
+    uncertain: bool,
+    after_or: bool,
+    /// What the list has assigned since.
+    assigned: Vec<String>,
+}
+
+impl Place {
+    /// Whether each run of the script comes here.
+    fn is_certain(&self) -> bool {
+        let is_plain = |frame: &Frame| matches!(frame, Frame::Brace);
+        !self.is_branch && !self.uncertain && !self.after_or && self.frames.iter().all(is_plain)
+    }
+
+    /// Whether it lies in a branch that other runs of the script do not take.
+    fn is_in_branch(&self) -> bool {
+        let is_branch = |frame: &Frame| matches!(frame, Frame::Branch | Frame::Case);
+        self.is_branch || self.after_or || self.frames.iter().any(is_branch)
+    }
+}
+
+impl Shell {
+    pub(super) fn new(
+        variables: Variables,
+        directory: Word,
+        zero: Word,
+        arguments: Vec<Word>,
+    ) -> Self {
+        Self {
+            variables,
+            directory,
+            zero,
+            arguments: vec![arguments],
+            functions: BTreeMap::new(),
+            depth: 0,
+        }
+    }
+
+    /// Reads a script and has its commands run.
+    pub(super) fn read(&mut self, script: &str, host: &mut dyn Host) {
+        self.script(script, false, host);
+    }
+
+    fn script(&mut self, script: &str, is_branch: bool, host: &mut dyn Host) -> Flow {
+        if self.depth >= MOST {
+            host.unclear("its functions and files call one another too often".to_owned());
+            return Flow::Ends;
+        }
+        self.depth += 1;
+        let mut lexer = Lexer::new(script);
+        let mut place = Place {
+            is_branch,
+            ..Place::default()
+        };
+        let mut words: Vec<RawWord> = Vec::new();
+        let flow = loop {
+            match lexer.next() {
+                Token::Word(raw) => {
+                    if !words.is_empty() || !self.keyword(&raw, &mut lexer, &mut place, host) {
+                        words.push(raw);
+                    }
+                }
+                Token::Operator(operator) => {
+                    let command = std::mem::take(&mut words);
+                    if self.operator(operator, command, &mut lexer, &mut place, host) == Flow::Ends
+                    {
+                        break Flow::Ends;
+                    }
+                }
+                Token::End => break self.command(&words, &mut place, host),
+            }
+        };
+        self.depth -= 1;
+        flow
+    }
+
+    /// Handles a word with which a compound command begins, goes on or ends. Whether it is one.
+    fn keyword(
+        &mut self,
+        raw: &RawWord,
+        lexer: &mut Lexer<'_>,
+        place: &mut Place,
+        host: &mut dyn Host,
+    ) -> bool {
+        let [
+            Part::Literal {
+                text,
+                quoted: false,
+            },
+        ] = &raw[..]
+        else {
+            return false;
+        };
+        match &**text {
+            "if" | "while" | "until" => place.frames.push(Frame::Branch),
+            "then" | "do" | "else" | "elif" | "!" => {}
+            "fi" | "done" | "esac" => self.close(place),
+            "{" => place.frames.push(Frame::Brace),
+            "}" => self.close(place),
+            "for" | "select" => self.begin_for(lexer, place, host),
+            "case" => self.begin_case(lexer, place, host),
+            "[[" => {
+                lexer.skip_past("]]");
+                place.uncertain = true;
+            }
+            "function" => {
+                if let Token::Word(name) = lexer.next() {
+                    self.define(&name, lexer, host);
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn close(&mut self, place: &mut Place) {
+        if let Some(Frame::Subshell(before)) = place.frames.pop() {
+            (self.variables, self.directory) = *before;
+        }
+    }
+
+    fn begin_for(&mut self, lexer: &mut Lexer<'_>, place: &mut Place, host: &mut dyn Host) {
+        place.frames.push(Frame::Branch);
+        if let Token::Word(name) = lexer.next()
+            && let [Part::Literal { text, .. }] = &name[..]
+        {
+            self.variables.assign(text, Word::unknown());
+        }
+        loop {
+            match lexer.next() {
+                Token::Word(raw) if is_literal(&raw, "do") => return,
+                Token::Word(raw) => self.substitutions(&raw, host),
+                Token::Operator(_) => {}
+                Token::End => return,
+            }
+        }
+    }
+
+    fn begin_case(&mut self, lexer: &mut Lexer<'_>, place: &mut Place, host: &mut dyn Host) {
+        place.frames.push(Frame::Case);
+        loop {
+            match lexer.next() {
+                Token::Word(raw) if is_literal(&raw, "in") => break,
+                Token::Word(raw) => self.substitutions(&raw, host),
+                Token::Operator(_) => {}
+                Token::End => return,
+            }
+        }
+        self.skip_pattern(lexer, place);
+    }
+
+    /// Goes over the patterns of a branch, or the end of its `case`.
+    fn skip_pattern(&mut self, lexer: &mut Lexer<'_>, place: &mut Place) {
+        loop {
+            match lexer.next() {
+                Token::Word(raw) if is_literal(&raw, "esac") => return self.close(place),
+                Token::Operator(")") | Token::End => return,
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes a function's body without reading it.
+    fn define(&mut self, name: &RawWord, lexer: &mut Lexer<'_>, host: &mut dyn Host) {
+        let mut depth = 0;
+        let mut start = lexer.position();
+        loop {
+            match lexer.next() {
+                Token::Word(raw) if is_literal(&raw, "{") => {
+                    if depth == 0 {
+                        start = lexer.position();
+                    }
+                    depth += 1;
+                }
+                Token::Word(raw) if is_literal(&raw, "}") && depth > 0 => {
+                    depth -= 1;
+                    if depth == 0 {
+                        break;
+                    }
+                }
+                Token::End => break,
+                Token::Operator("(" | ")" | "\n") => {}
+                _ if depth == 0 => {
+                    host.unclear(
+                        "it defines a function in a form that pycull does not read".to_owned(),
+                    );
+                    return;
+                }
+                _ => {}
+            }
+        }
+        if let [Part::Literal { text, .. }] = &name[..] {
+            let body = lexer.since(start);
+            let body = body.strip_suffix('}').unwrap_or(body);
+            self.functions.insert(text.clone(), body.to_owned());
+        }
+    }
+
+    fn operator(
+        &mut self,
+        operator: &str,
+        command: Vec<RawWord>,
+        lexer: &mut Lexer<'_>,
+        place: &mut Place,
+        host: &mut dyn Host,
+    ) -> Flow {
+        match operator {
+            "(" => self.open(command, lexer, place, host),
+            "<" | ">" | ">>" | "<&" | ">&" | "<>" | ">|" | "&>" | "&>>" | "<<<" => {
+                // The file of a redirection; the command goes on.
+                if let Token::Word(raw) = lexer.next() {
+                    self.substitutions(&raw, host);
+                }
+                return self.rest_of(command, lexer, place, host);
+            }
+            _ => {
+                if self.command(&command, place, host) == Flow::Ends {
+                    return Flow::Ends;
+                }
+                self.separator(operator, &command, lexer, place);
+            }
+        }
+        Flow::Goes
+    }
+
+    /// Reads on in a command that a redirection interrupted.
+    fn rest_of(
+        &mut self,
+        mut command: Vec<RawWord>,
+        lexer: &mut Lexer<'_>,
+        place: &mut Place,
+        host: &mut dyn Host,
+    ) -> Flow {
+        loop {
+            match lexer.next() {
+                Token::Word(raw) => command.push(raw),
+                Token::Operator(operator) => {
+                    return self.operator(operator, command, lexer, place, host);
+                }
+                Token::End => return self.command(&command, place, host),
+            }
+        }
+    }
+
+    fn open(
+        &mut self,
+        mut command: Vec<RawWord>,
+        lexer: &mut Lexer<'_>,
+        place: &mut Place,
+        host: &mut dyn Host,
+    ) {
+        match command.pop() {
+            None if lexer.take("(") => {
+                lexer.skip_past("))");
+                place.uncertain = true;
+            }
+            None => {
+                let before = Box::new((self.variables.clone(), self.directory.clone()));
+                place.frames.push(Frame::Subshell(before));
+            }
+            Some(name) => match &name[..] {
+                // `list=(…)`, which only bash has.
+                [
+                    Part::Literal {
+                        text,
+                        quoted: false,
+                    },
+                ] if text.ends_with('=') => {
+                    lexer.skip_past(")");
+                    let name = text.trim_end_matches(['=', '+']);
+                    self.variables.assign(name, Word::unknown());
+                }
+                _ => self.define(&name, lexer, host),
+            },
+        }
+    }
+
+    fn separator(
+        &mut self,
+        operator: &str,
+        command: &[RawWord],
+        lexer: &mut Lexer<'_>,
+        place: &mut Place,
+    ) {
+        match operator {
+            "&&" | "||" => {
+                let name = command.first().and_then(|raw| literal_start(raw));
+                place.uncertain |= !name.is_some_and(builtins::succeeds);
+                place.after_or = operator == "||";
+                return;
+            }
+            "|" | "|&" => return,
+            ")" => self.close(place),
+            ";;" | ";&" | ";;&" if matches!(place.frames.last(), Some(Frame::Case)) => {
+                self.skip_pattern(lexer, place);
+            }
+            _ => {}
+        }
+        if place.uncertain {
+            for name in std::mem::take(&mut place.assigned) {
+                self.variables.assign(&name, Word::unknown());
+            }
+        }
+        (place.uncertain, place.after_or) = (false, false);
+        place.assigned.clear();
+    }
+
+    /// Runs a simple command, once for each list of positional parameters that it may be given.
+    fn command(&mut self, raw: &[RawWord], place: &mut Place, host: &mut dyn Host) -> Flow {
+        for word in raw {
+            self.substitutions(word, host);
+        }
+        let is_assignment = |raw: &&RawWord| literal_start(raw).and_then(assignment).is_some();
+        let count = raw.iter().take_while(is_assignment).count();
+        let (assigned, rest) = raw.split_at(count);
+        if rest.is_empty() {
+            for word in assigned {
+                let word = self.expansion(&self.arguments[0]).word(word);
+                self.assign(&word, place, false);
+            }
+            return Flow::Goes;
+        }
+        let mut variants: Vec<Vec<Word>> = Vec::new();
+        for arguments in &self.arguments {
+            let words = self.expand(rest, arguments);
+            if !variants.contains(&words) {
+                variants.push(words);
+            }
+        }
+        let mut own = self.variables.clone();
+        for word in assigned {
+            let word = self.expansion(&self.arguments[0]).word(word);
+            if let Some((name, value)) = assignment(word.text()) {
+                own.assign_exported(name, Word::new(value));
+            }
+        }
+        let sole = variants.len() == 1;
+        let mut flow = Flow::Goes;
+        for (index, words) in variants.iter().enumerate() {
+            let command = builtins::Command {
+                words,
+                raw: rest,
+                own: &own,
+                sole,
+                first: index == 0,
+            };
+            flow = self.simple(&command, place, host);
+        }
+        flow
+    }
+
+    fn expansion<'a>(&'a self, arguments: &'a [Word]) -> Expansion<'a> {
+        Expansion {
+            variables: &self.variables,
+            zero: &self.zero,
+            arguments,
+        }
+    }
+
+    fn expand(&self, raw: &[RawWord], arguments: &[Word]) -> Vec<Word> {
+        let expansion = self.expansion(arguments);
+        raw.iter().flat_map(|word| expansion.words(word)).collect()
+    }
+
+    /// Assigns `NAME=value`; what only some runs assign is not known.
+    fn assign(&mut self, word: &Word, place: &mut Place, export: bool) {
+        let Some((name, value)) = assignment(word.text()) else {
+            return;
+        };
+        let value = Word::new(value);
+        let is_same = self.variables.get(name) == Some(&value);
+        let value = match place.is_in_branch() && !is_same {
+            true => Word::unknown(),
+            false => value,
+        };
+        place.assigned.extend((!is_same).then(|| name.to_owned()));
+        match export {
+            true => self.variables.assign_exported(name, value),
+            false => self.variables.assign(name, value),
+        }
+    }
+
+    /// Reads the scripts of a word's command substitutions.
+    fn substitutions(&mut self, raw: &RawWord, host: &mut dyn Host) {
+        for part in raw {
+            let script = match part {
+                Part::Command(script) => script.clone(),
+                Part::Variable { operand, .. } if operand.contains(['$', '`']) => {
+                    let mut lexer = Lexer::new(operand);
+                    while let Token::Word(raw) = lexer.next() {
+                        self.substitutions(&raw, host);
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
+            let before = (self.variables.clone(), self.directory.clone());
+            self.script(&script, true, host);
+            (self.variables, self.directory) = before;
+        }
+    }
+}
+
+fn is_literal(raw: &RawWord, expected: &str) -> bool {
+    matches!(&raw[..], [Part::Literal { text, quoted: false }] if text == expected)
+}
+
+/// The text that a word begins with, if that is not quoted.
+fn literal_start(raw: &RawWord) -> Option<&str> {
+    match raw.first() {
+        Some(Part::Literal {
+            text,
+            quoted: false,
+        }) => Some(text),
+        _ => None,
+    }
+}

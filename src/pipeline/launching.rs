@@ -1,0 +1,48 @@
+//! Reading what an image runs, with the scripts that it starts.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::ControlFlow;
+
+use crate::launch::{self, Reading};
+use crate::member_data::read_members;
+use crate::oci::{BlobStore, Image};
+use crate::rootfs::{InodeId, MemberId, Rootfs};
+use crate::scan::{LayerError, LayerScan};
+
+/// Most rounds of reading: a chain of scripts, each of which alone names the next, is as long.
+const MOST_ROUNDS: usize = 16;
+
+/// What an image runs.
+pub(super) fn launch(
+    store: &dyn BlobStore,
+    image: &Image,
+    scans: &[LayerScan],
+    rootfs: &Rootfs,
+) -> Result<Reading, LayerError> {
+    let mut texts: HashMap<InodeId, Vec<u8>> = HashMap::new();
+    for _ in 0..MOST_ROUNDS {
+        let reading = launch::read(&image.config, rootfs, &|inode| texts.get(&inode).cloned());
+        if reading.unread.is_empty() {
+            return Ok(reading);
+        }
+        let mut members: BTreeSet<MemberId> = BTreeSet::new();
+        for inode in &reading.unread {
+            // What cannot be read counts as a program.
+            texts.insert(*inode, vec![0]);
+            let data = rootfs.inode(*inode).data;
+            if !scans[data.layer].members[data.index].sparse {
+                members.insert(data);
+            }
+        }
+        let by_member: HashMap<MemberId, InodeId> = reading
+            .unread
+            .iter()
+            .map(|inode| (rootfs.inode(*inode).data, *inode))
+            .collect();
+        read_members(store, scans, &members, &mut |member, bytes| {
+            texts.extend(by_member.get(&member).map(|inode| (*inode, bytes)));
+            ControlFlow::Continue(())
+        })?;
+    }
+    Ok(launch::read(&image.config, rootfs, &|_| Some(vec![0])))
+}
