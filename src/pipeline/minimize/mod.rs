@@ -116,11 +116,11 @@ pub fn minimize(
 }
 
 /// The media types that the output's medium wants. An image that goes from one docker archive to another keeps its
-/// own: docker writes both kinds.
+/// own: docker writes both kinds. Directories of skopeo are read only.
 fn family_of(output: Medium, input: Medium) -> Option<Family> {
     match (output, input) {
         (Medium::OciLayout | Medium::OciArchive, _) => Some(Family::Oci),
-        (Medium::DockerArchive(_), Medium::DockerArchive(_)) => None,
+        (Medium::DockerArchive(_), Medium::DockerArchive(_)) | (Medium::Dir, _) => None,
         (Medium::DockerArchive(_), _) => Some(Family::Docker),
     }
 }
