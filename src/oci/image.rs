@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Descriptor;
 use super::blob::BlobError;
 use super::digest::Digest;
+use super::json_text;
 use super::platform::Platform;
 
 /// What can be wrong with an image's documents.
@@ -352,8 +353,7 @@ pub fn parse_object(bytes: &[u8], what: &'static str, name: &str) -> Result<Valu
         digest: name.to_owned(),
         reason,
     };
-    let value: Value =
-        serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
+    let value: Value = json_text::parse(bytes).map_err(|error| malformed(error.to_string()))?;
     if !value.is_object() {
         return Err(malformed("it is no JSON object".to_owned()));
     }

@@ -8,6 +8,7 @@ pub mod digest;
 mod growing_file;
 pub mod image;
 pub mod json_keys;
+pub mod json_text;
 pub mod layer_writer;
 pub mod load;
 pub mod media_type;

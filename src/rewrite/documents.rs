@@ -7,8 +7,18 @@ use super::annotations::{Renamed, refresh};
 use super::media_types::convert_manifest;
 use crate::oci::digest::sha256_digest;
 use crate::oci::image::{Image, is_empty_layer};
+use crate::oci::json_text::edited;
 use crate::oci::layer_writer::WrittenLayer;
 use crate::oci::media_type::{DOCKER_LAYER, DOCKER_MANIFEST, Family, OCI_LAYER, layer_media_type};
+
+/// An image's documents as they are written.
+#[derive(Debug, Clone, Default)]
+pub struct Texts {
+    /// The config.
+    pub config: Vec<u8>,
+    /// The manifest.
+    pub manifest: Vec<u8>,
+}
 
 /// What became of a layer.
 #[derive(Debug, Clone)]
@@ -44,9 +54,11 @@ pub struct NewDocuments {
 }
 
 /// The config and manifest of `image` after its layers became `outcomes`, one for each, and `appended`
-/// came above them. They get the media types of `family`; without one they keep their own.
+/// came above them. They get the media types of `family`; without one they keep their own. What does not change keeps
+/// the text that it has in `texts`.
 pub fn rewrite_documents(
     image: &Image,
+    texts: &Texts,
     outcomes: &[LayerOutcome],
     appended: Option<&WrittenLayer>,
     family: Option<Family>,
@@ -66,11 +78,11 @@ pub fn rewrite_documents(
         convert_manifest(&mut descriptor, &mut manifest, family);
     }
     let config_descriptor = manifest.get("config").unwrap_or(&Value::Null);
-    let config = replace_document(config_descriptor, &config, &renamed);
+    let config = replace_document(config_descriptor, &texts.config, &config, &renamed);
     rename(&mut renamed, config_descriptor, &config.descriptor);
     manifest["config"] = config.descriptor.clone();
     refresh(&mut manifest, &renamed);
-    let manifest = replace_document(&descriptor, &manifest, &renamed);
+    let manifest = replace_document(&descriptor, &texts.manifest, &manifest, &renamed);
     rename(&mut renamed, &descriptor, &manifest.descriptor);
     NewDocuments {
         config,
@@ -122,9 +134,15 @@ fn edit_layer_notes(config: &mut Value, outcomes: &[LayerOutcome], renamed: &Ren
     }
 }
 
-/// The text of `document`, and `descriptor` made to name it. Its annotations follow what was `renamed`.
-pub fn replace_document(descriptor: &Value, document: &Value, renamed: &Renamed) -> NewDocument {
-    let bytes = document.to_string().into_bytes();
+/// The text of `document`, which was `old_text`, and `descriptor` made to name it. Its annotations follow what was
+/// `renamed`.
+pub fn replace_document(
+    descriptor: &Value,
+    old_text: &[u8],
+    document: &Value,
+    renamed: &Renamed,
+) -> NewDocument {
+    let bytes = edited(old_text, document);
     let mut descriptor = descriptor.clone();
     set_content(
         &mut descriptor,
@@ -319,6 +337,7 @@ mod tests {
     fn a_dropped_layers_history_entry_is_marked_and_all_stays_aligned() {
         let documents = rewrite_documents(
             &image(),
+            &Texts::default(),
             &[LayerOutcome::Kept, LayerOutcome::Dropped, written('9')],
             None,
             None,
@@ -343,6 +362,7 @@ mod tests {
     fn annotations_and_data_about_old_bytes_go_and_unknown_fields_stay() {
         let documents = rewrite_documents(
             &image(),
+            &Texts::default(),
             &[LayerOutcome::Kept, LayerOutcome::Kept, written('9')],
             None,
             None,
@@ -381,6 +401,7 @@ mod tests {
         expected[1]["empty_layer"] = json!(true);
         let documents = rewrite_documents(
             &image,
+            &Texts::default(),
             &[
                 LayerOutcome::Kept,
                 LayerOutcome::Dropped,
@@ -401,7 +422,7 @@ mod tests {
             unreachable!()
         };
         let kept = [const { LayerOutcome::Kept }; 3];
-        let documents = rewrite_documents(&image, &kept, Some(&layer), None);
+        let documents = rewrite_documents(&image, &Texts::default(), &kept, Some(&layer), None);
         let (manifest, config) = (parsed(&documents.manifest), parsed(&documents.config));
         assert_eq!(
             manifest["layers"][3],
@@ -414,7 +435,7 @@ mod tests {
         // A history that does not match the layers stays as it is.
         image.config["history"].as_array_mut().unwrap().pop();
         image.manifest["mediaType"] = json!(DOCKER_MANIFEST);
-        let documents = rewrite_documents(&image, &kept, Some(&layer), None);
+        let documents = rewrite_documents(&image, &Texts::default(), &kept, Some(&layer), None);
         assert_eq!(
             parsed(&documents.config)["history"],
             image.config["history"]

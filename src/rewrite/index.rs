@@ -52,11 +52,19 @@ pub struct NewManifest {
 ///
 /// Attestations and other artifacts about a manifest that is gone are left out. Indexes get the media types of
 /// `family`; without one they keep their own.
-pub fn rebuild(root: &Node, replaced: &Replacements, family: Option<Family>) -> (Value, Rebuilt) {
+///
+/// `texts` are the indexes as they are written, by digest: what does not change stays so.
+pub fn rebuild(
+    root: &Node,
+    replaced: &Replacements,
+    family: Option<Family>,
+    texts: &HashMap<String, Vec<u8>>,
+) -> (Value, Rebuilt) {
     let mut rebuilt = Rebuilt::default();
     let gone = gone(root, &replaced.manifests);
     let mut walk = Walk {
         replaced,
+        texts,
         renamed: replaced.renamed.clone(),
         family,
         gone: &gone,
@@ -126,6 +134,7 @@ fn digest(descriptor: &Value) -> &str {
 
 struct Walk<'a> {
     replaced: &'a Replacements,
+    texts: &'a HashMap<String, Vec<u8>>,
     renamed: Renamed,
     family: Option<Family>,
     gone: &'a HashSet<String>,
@@ -174,7 +183,9 @@ impl Walk<'_> {
             return descriptor;
         }
         refresh(&mut document, &self.renamed);
-        let new = replace_document(&descriptor, &document, &self.renamed);
+        let text = self.texts.get(digest(&descriptor));
+        let text = text.map_or(&[][..], Vec::as_slice);
+        let new = replace_document(&descriptor, text, &document, &self.renamed);
         rename(&mut self.renamed, &descriptor, &new.descriptor);
         let descriptor = new.descriptor.clone();
         self.rebuilt.indexes.push(new);

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::oci::blob::{DOCUMENT_LIMIT, VerifyingReader};
 use crate::oci::json_keys::respell;
+use crate::oci::json_text;
 use crate::oci::{BlobError, BlobLocation, BlobStore, Digest};
 use crate::tar::{BLOCK, Kind, Reader, TarError};
 
@@ -179,7 +180,7 @@ impl Archive {
 
     /// A small JSON file.
     pub(super) fn read_json(&self, name: &str) -> Result<Value, TransportError> {
-        let parsed = serde_json::from_slice(&self.read(name)?);
+        let parsed = json_text::parse(&self.read(name)?);
         let mut document = parsed.map_err(|error| TransportError::Malformed {
             path: self.path.clone(),
             document: name.to_owned(),

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::oci::digest::sha256_digest;
 use crate::oci::image::diff_ids;
 use crate::oci::json_keys::{self, respell};
+use crate::oci::json_text;
 use crate::oci::media_type::{OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, layer_media_type};
 use crate::oci::{
     BlobError, BlobLocation, BlobStore, Compression, Digest, DigestHasher, Image, ImageError,
@@ -264,7 +265,7 @@ fn config_diff_ids(
     name: &str,
     bytes: &[u8],
 ) -> Result<Vec<Digest>, TransportError> {
-    serde_json::from_slice(bytes)
+    json_text::parse(bytes)
         .map_err(|error| error.to_string())
         .and_then(|mut config: Value| {
             respell(&mut config, &json_keys::CONFIG);

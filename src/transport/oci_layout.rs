@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::oci::blob::{DOCUMENT_LIMIT, VerifyingReader};
 use crate::oci::json_keys::respell;
+use crate::oci::json_text::{self, edited};
 use crate::oci::{BlobError, BlobLocation, BlobStore, Digest};
 
 use super::archive::blob_name;
@@ -74,7 +75,7 @@ fn read_document(layout: &Path, name: &str) -> Result<Option<Value>, TransportEr
     let Some(bytes) = read_file(layout, name)? else {
         return Ok(None);
     };
-    let parsed = serde_json::from_slice(&bytes);
+    let parsed = json_text::parse(&bytes);
     let mut document = parsed.map_err(|error| TransportError::Malformed {
         path: layout.to_owned(),
         document: name.to_owned(),
@@ -241,7 +242,8 @@ fn write_into(layout: &Path, staging: &Path, output: &OutputImage) -> Result<(),
             reason: "it has no array `manifests`".to_owned(),
         });
     }
-    let index = write_temporary(staging, index.to_string().as_bytes())?;
+    let text = read_file(layout, INDEX_JSON)?.unwrap_or_default();
+    let index = write_temporary(staging, &edited(&text, &index))?;
     if layout.join(OCI_LAYOUT).exists() {
         let to = layout.join(INDEX_JSON);
         fs::rename(index, &to).map_err(TransportError::io("replace", &to))?;

@@ -7,13 +7,16 @@ mod new_layer;
 mod planned;
 mod work;
 
+use std::collections::HashMap;
 use std::io::Write;
 
 use serde_json::Value;
 
 use super::{InterpreterOptions, Options, PipelineError, open};
 use crate::oci::compression::CompressionSetting;
+use crate::oci::image::typed_descriptor;
 use crate::oci::media_type::Family;
+use crate::oci::{ImageError, Node, read_document};
 use crate::profile::Profile;
 use crate::report::model::{LeftOut, MinimizeReport};
 use crate::rewrite::index::{LeftOutArtifact, rebuild};
@@ -91,7 +94,8 @@ pub fn minimize(
     for image in root.images() {
         images.push(work.image(image, minimize, options)?);
     }
-    let (descriptor, rebuilt) = rebuild(&root, &work.replaced, family);
+    let (descriptor, rebuilt) =
+        rebuild(&root, &work.replaced, family, &index_texts(source, &root)?);
     for index in &rebuilt.indexes {
         work.stage_document(index)?;
     }
@@ -123,6 +127,21 @@ fn family_of(output: Medium, input: Medium) -> Option<Family> {
         (Medium::DockerArchive(_), Medium::DockerArchive(_)) | (Medium::Dir, _) => None,
         (Medium::DockerArchive(_), _) => Some(Family::Docker),
     }
+}
+
+/// The indexes at and below a node as they are written, by digest.
+fn index_texts(source: &Source, root: &Node) -> Result<HashMap<String, Vec<u8>>, ImageError> {
+    let mut texts = HashMap::new();
+    let mut pending = vec![root];
+    while let Some(node) = pending.pop() {
+        if let Node::Index(index) = node {
+            let descriptor = typed_descriptor(&index.descriptor)?;
+            let text = read_document(&*source.store, &descriptor, "index")?;
+            texts.insert(descriptor.digest().to_string(), text);
+            pending.extend(&index.children);
+        }
+    }
+    Ok(texts)
 }
 
 fn left_out(artifact: &LeftOutArtifact) -> LeftOut {

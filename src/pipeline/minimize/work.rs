@@ -16,7 +16,7 @@ use crate::oci::layer_writer::WrittenLayer;
 use crate::oci::media_type::Family;
 use crate::oci::{
     BlobError, BlobLocation, BlobStore, Compression, CompressionSetting, Digest, Encoding, Image,
-    ImageError, load,
+    ImageError, load, read_document,
 };
 use crate::parallel::try_map;
 use crate::pipeline::{Options, PipelineError};
@@ -25,7 +25,7 @@ use crate::progress::Phase;
 use crate::report::model::MinimizeImage;
 use crate::report::size;
 use crate::rewrite::annotations::lazy_formats;
-use crate::rewrite::documents::{LayerOutcome, NewDocument, rewrite_documents};
+use crate::rewrite::documents::{LayerOutcome, NewDocument, Texts, rewrite_documents};
 use crate::rewrite::index::{NewManifest, Replacements};
 use crate::rewrite::media_types::is_of_family;
 use crate::scan::{LayerScan, layer_error};
@@ -76,7 +76,8 @@ impl<'a> Work<'a> {
         if let Some(layer) = &appended {
             self.stage_layer(layer);
         }
-        let documents = rewrite_documents(image, &outcomes, appended.as_ref(), self.family);
+        let texts = self.texts(image)?;
+        let documents = rewrite_documents(image, &texts, &outcomes, appended.as_ref(), self.family);
         self.stage_document(&documents.config)?;
         self.stage_document(&documents.manifest)?;
         let descriptor = documents.manifest.descriptor.clone();
@@ -109,6 +110,15 @@ impl<'a> Work<'a> {
             );
         }
         Ok(report)
+    }
+
+    fn texts(&self, image: &Image) -> Result<Texts, ImageError> {
+        let store = &*self.source.store;
+        let manifest = typed_descriptor(&image.descriptor)?;
+        Ok(Texts {
+            config: read_document(store, &image.config_descriptor, "config")?,
+            manifest: read_document(store, &manifest, "manifest")?,
+        })
     }
 
     fn stage_layer(&mut self, layer: &WrittenLayer) {

@@ -9,6 +9,7 @@ mod headers;
 mod host;
 mod implied;
 mod link_headers;
+mod json_text;
 mod media_types;
 mod metadata;
 mod readers;
