@@ -96,8 +96,9 @@ impl<'a> Remainder<'a> {
                 .find(name)
                 .is_some_and(|found| found.is_same(location))
         };
-        let mut names = self.needed.iter().map(String::as_str);
-        names.find(is_same)
+        let is_link = |name: &&str| self.archive.names_behind(name).len() > 1;
+        let names = self.needed.iter().map(String::as_str);
+        names.filter(is_same).filter(|name| !is_link(name)).min()
     }
 
     /// Writes what stays, and `files` after it.

@@ -16,7 +16,7 @@ use crate::oci::json_keys::{self, respell};
 use crate::oci::json_text;
 use crate::oci::media_type::{OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, layer_media_type};
 use crate::oci::{
-    BlobError, BlobLocation, BlobStore, Compression, Digest, DigestHasher, Image, ImageError,
+    BlobError, BlobLocation, BlobStore, Compression, Digest, DigestHasher, Image, ImageError, Node,
 };
 
 use super::archive::{self, Archive, Content, blob_name};
@@ -47,11 +47,11 @@ pub(super) fn open(archive: Arc<Archive>, wanted: Wanted<'_>) -> Result<Source, 
     let form = DockerForm::OciCarrying;
     let medium = Medium::DockerArchive(form);
     let opened = oci_archive::open(Arc::clone(&archive), wanted, medium).and_then(|source| {
-        check_complete_for(&*source.store, &source.root, wanted.platform)?;
-        Ok(source)
+        let node = check_complete_for(&*source.store, &source.root, wanted.platform)?;
+        Ok(named_as_written(source, &node, &archive))
     });
     let error = match opened {
-        Ok(source) => return Ok(named_as_written(source, &archive)),
+        Ok(source) => return Ok(source),
         Err(error @ TransportError::Ambiguous { .. }) => return Err(error),
         Err(error) => error,
     };
@@ -85,22 +85,40 @@ fn is_damage(error: &TransportError) -> bool {
     }
 }
 
-/// The names as `manifest.json` has them: annotations write short ones out.
-fn named_as_written(mut source: Source, archive: &Archive) -> Source {
+/// The names as `manifest.json` has them: annotations write short ones out, or have none.
+fn named_as_written(mut source: Source, node: &Node, archive: &Archive) -> Source {
     let document = archive.read_json(MANIFEST_JSON).unwrap_or_default();
-    let entries = document.as_array().into_iter().flatten();
-    let tags = entries.flat_map(|entry| entry["RepoTags"].as_array().into_iter().flatten());
-    let tags: Vec<&str> = tags.filter_map(Value::as_str).collect();
+    let entries = document.as_array().map_or(&[][..], Vec::as_slice);
+    if source.docker_names.is_empty() {
+        let images = node.images();
+        let configs: Vec<&str> = images
+            .iter()
+            .map(|image| image.config_descriptor.digest().digest())
+            .collect();
+        let is_it = |entry: &&Value| {
+            let name = entry["Config"].as_str().and_then(hex_name);
+            name.is_some_and(|hex| configs.contains(&hex))
+        };
+        source.docker_names = repo_tags(entries.iter().filter(is_it));
+    }
+    let tags = repo_tags(entries);
     for name in &mut source.docker_names {
-        let written = tags.iter().find(|tag| normalized(tag) == normalized(name));
-        if let Some(tag) = written {
-            *name = (*tag).to_owned();
+        if let Some(tag) = tags.iter().find(|tag| normalized(tag) == normalized(name)) {
+            name.clone_from(tag);
         }
     }
     if let Some(name) = source.docker_names.first() {
         source.name.clone_from(name);
     }
     source
+}
+
+fn repo_tags<'a>(entries: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
+    let tags = entries
+        .into_iter()
+        .filter_map(|it| it["RepoTags"].as_array());
+    let tags = tags.flatten().filter_map(Value::as_str);
+    tags.map(str::to_owned).collect()
 }
 
 fn open_manifest_json(
@@ -145,15 +163,10 @@ fn candidates(entries: &[Value]) -> Vec<Value> {
         set_annotation(&mut candidate, REF_NAME, name);
         candidate
     };
-    let tags = |entry: &Value| -> Vec<String> {
-        let tags = entry["RepoTags"].as_array();
-        let tags = tags.into_iter().flatten().filter_map(Value::as_str);
-        tags.map(str::to_owned).collect()
-    };
     let mut first = Vec::new();
     let mut further = Vec::new();
     for (place, entry) in entries.iter().enumerate() {
-        let tags = tags(entry);
+        let tags = repo_tags([entry]);
         first.push(candidate(place, tags.first().map(String::as_str)));
         further.extend(tags.iter().skip(1).map(|tag| candidate(place, Some(tag))));
     }

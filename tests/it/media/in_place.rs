@@ -29,7 +29,7 @@ fn old_archive(path: &Path) {
         .symlink("3/layer.tar", "../1/layer.tar")
         .file("4/VERSION", "1.0")
         .file("4/json", "{}")
-        .hardlink("4/layer.tar", "5.tar")
+        .symlink("4/layer.tar", "../5.tar")
         .file("5.tar", &other)
         .file("note", "kept")
         .file("manifest.json", manifest.to_string())
@@ -92,7 +92,7 @@ impl Case {
         format!("{transport}:{}:{name}", self.archive.display())
     }
 
-    /// Minimizes an image onto itself; `other` is the same afterwards, and all can be read by skopeo.
+    /// Minimizes an image onto itself; the others are the same afterwards, and skopeo reads it.
     #[track_caller]
     fn minimize(&self, transport: &str, mine: &str, others: &[&str]) {
         let mine = self.refer(transport, mine);
@@ -104,10 +104,9 @@ impl Case {
         for (other, digest_before) in others.iter().zip(&kept) {
             assert_eq!(digest(other), *digest_before, "{other}");
         }
-        for reference in others.iter().chain([&mine]) {
-            let to = format!("dir:{}", self.directory.path().join("copy").display());
-            tool("skopeo", ["--insecure-policy", "copy", reference, &to]).success();
-        }
+        // skopeo 1.9 reads no layers that are links.
+        let to = format!("dir:{}", self.directory.path().join("copy").display());
+        tool("skopeo", ["--insecure-policy", "copy", &mine, &to]).success();
         let once = fs::read(&self.archive).unwrap();
         pycull(["minimize", &mine, "--output", &mine]).success();
         assert!(once == fs::read(&self.archive).unwrap(), "not idempotent");
@@ -135,7 +134,8 @@ fn an_image_of_an_old_docker_archive_is_rewritten_and_the_others_stay() {
 #[test]
 fn what_only_the_rewritten_image_was_made_of_goes() {
     let case = Case::new(old_archive);
-    case.minimize("docker-archive", "@0", &["other:1"]);
+    case.minimize("docker-archive", "app:1", &["other:1"]);
+    case.minimize("docker-archive", "app:latest", &["other:1"]);
     let names: Vec<String> = archive_files(&case.archive)
         .into_iter()
         .map(|file| file.0)
