@@ -278,11 +278,7 @@ impl Work<'_> {
 
     /// Every level with and without caches, and how many times as long level 0 takes without them. The rows
     /// take turns, so that a machine that becomes slower does so for all.
-    fn rows(
-        &self,
-        workspace: &Workspace,
-        task: &Task,
-    ) -> Result<(Vec<BenchRow>, f64), BenchError> {
+    fn rows(&self, workspace: &Workspace, task: &Task) -> Result<(Vec<BenchRow>, f64), BenchError> {
         let kinds: Vec<(Level, bool)> = [true, false]
             .into_iter()
             .flat_map(|is_cached| Level::ALL.map(|level| (level, is_cached)))
