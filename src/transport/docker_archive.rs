@@ -472,11 +472,9 @@ impl<'a> NewFiles<'a> {
 
     /// The image's entry in `manifest.json`.
     fn entry(&self, there: &HashMap<&Digest, String>) -> Value {
-        let (config_name, layer_name): (fn(&Digest) -> String, fn(&Digest) -> String) =
-            match self.form {
-                DockerForm::Old => (old_config_name, old_layer_name),
-                DockerForm::OciCarrying => (blob_name, blob_name),
-            };
+        let is_old = self.form == DockerForm::Old;
+        let layer_name = if is_old { old_layer_name } else { blob_name };
+        let config_name = if is_old { old_config_name } else { blob_name };
         let layers = self.image.layers.iter().map(|layer| {
             let digest = layer.descriptor.digest();
             there
