@@ -6,7 +6,7 @@ use super::files::{SourceIndex, cpython_cache, has_stem};
 use super::judge::{Interpreters, Judge};
 use super::readers::Readers;
 use super::trees::{self, FoundTree};
-use super::{Cache, HiddenCache, Inventory, Sizes, Source, Sourceless, Tree};
+use super::{Cache, ChosenVersions, HiddenCache, Inventory, Sizes, Source, Sourceless, Tree};
 use crate::launch::Reading;
 use crate::rootfs::{Fate, MemberId, Rootfs, path};
 use crate::scan::{LayerScan, SourceHashes};
@@ -20,9 +20,10 @@ pub fn build(
     hashes: SourceHashes,
     named: &[String],
     launch: Reading,
+    chosen: ChosenVersions<'_>,
 ) -> Inventory {
     let index = SourceIndex::new(&rootfs);
-    let found = trees::find(&index.directories(&layers));
+    let found = trees::find(&index.directories(&layers), &launch.programs(), chosen);
     let locate = TreeLocator::new(&found);
     let interpreters = Interpreters::new(&found, &index.files);
     let readers = Readers::find(&rootfs, named);

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::{Inventory, Source, Tree, TreeKind, cache_path};
 use crate::pyc::{CpythonVersion, Level};
-use crate::rootfs::path;
+use crate::rootfs::{Rootfs, path};
 
 /// A source without a cache.
 #[derive(Debug, Clone)]
@@ -36,8 +36,16 @@ pub fn missing_caches(inventory: &Inventory, level: Level) -> Vec<MissingCache<'
         .filter(|cache| cache.level == Some(level) && !cache.status.is_useful())
         .map(|cache| &*cache.source)
         .collect();
+    let stored: Vec<bool> = inventory
+        .trees
+        .iter()
+        .map(|tree| is_in_package_store(&inventory.rootfs, &tree.path))
+        .collect();
     let missing = inventory.sources.iter().filter_map(|source| {
         let tree = &inventory.trees[source.tree];
+        if stored[source.tree] {
+            return None;
+        }
         let version = tree
             .version
             .filter(|version| interpreters.contains(version))?;
@@ -49,6 +57,15 @@ pub fn missing_caches(inventory: &Inventory, level: Level) -> Vec<MissingCache<'
         is_free.then_some(MissingCache { source, path })
     });
     missing.collect()
+}
+
+/// Whether a directory lies in a package of conda's store (`pkgs/NAME`, with the package's own `info`). Environments link
+/// to what is there, and no interpreter searches it.
+fn is_in_package_store(rootfs: &Rootfs, directory: &[u8]) -> bool {
+    path::ancestors(directory).any(|package| {
+        let index = path::join(package, b"info/index.json");
+        path::file_name(path::parent(package)) == b"pkgs" && rootfs.lookup(&index).is_some()
+    })
 }
 
 /// Whether a source in a tree can be named by an `import`: its tree is on the module search path that an

@@ -6,6 +6,7 @@ mod files;
 mod hashes;
 mod judge;
 mod missing;
+mod others;
 mod readers;
 mod trees;
 
@@ -16,12 +17,22 @@ pub use build::build;
 pub use files::cache_path;
 pub use hashes::wanted_hashes;
 pub use missing::{MissingCache, missing_caches};
+pub use others::{OtherPython, other_pythons};
 pub use readers::Reader;
 
 use crate::launch::Reading;
 use crate::pyc::{CpythonTag, CpythonVersion, Level, Magic, StaleReason};
 use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
 use crate::scan::{Contents, LayerScan, SourceHashes};
+
+/// The versions of trees that the user chose.
+#[derive(Clone, Copy)]
+pub struct ChosenVersions<'a> {
+    /// That of a tree, by its path; it counts more than what the tree's caches say.
+    pub of_tree: &'a dyn Fn(&[u8]) -> Option<CpythonVersion>,
+    /// That of trees of which nothing else tells the version.
+    pub otherwise: Option<CpythonVersion>,
+}
 
 /// What Python there is in an image.
 #[derive(Debug)]

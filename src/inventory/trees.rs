@@ -1,8 +1,8 @@
 //! Finding Python trees by what is in them, wherever they are.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::TreeKind;
+use super::{ChosenVersions, TreeKind};
 use crate::pyc::{CpythonTag, CpythonVersion, Magic};
 use crate::rootfs::path;
 
@@ -46,7 +46,13 @@ impl FoundTree {
 ///
 /// A standard library is known by its landmarks, a directory for packages by its name, and what
 /// remains by being the topmost directory with modules in it.
-pub(super) fn find(directories: &BTreeMap<Vec<u8>, PythonDirectory>) -> Vec<FoundTree> {
+///
+/// `programs`: the interpreters that the image starts. They say for which Python an application is, if nothing else does.
+pub(super) fn find(
+    directories: &BTreeMap<Vec<u8>, PythonDirectory>,
+    programs: &[&[u8]],
+    chosen: ChosenVersions<'_>,
+) -> Vec<FoundTree> {
     let mut roots: BTreeMap<&[u8], TreeKind> = BTreeMap::new();
     for (directory, content) in directories {
         if content.is_stdlib {
@@ -72,7 +78,7 @@ pub(super) fn find(directories: &BTreeMap<Vec<u8>, PythonDirectory>) -> Vec<Foun
         })
         .collect();
     let tags = tags_by_tree(directories, &roots, &trees);
-    set_versions(&mut trees, &tags);
+    set_versions(&mut trees, &tags, programs, chosen);
     set_magics(&mut trees, &tags);
     trees
 }
@@ -135,39 +141,96 @@ fn tags_by_tree(
     tags
 }
 
-/// A tree whose path does not name a version has that of most of its caches, or that of the
-/// image's only standard library. One that is beside it and of no known version is another
-/// implementation's, such as PyPy's, and so are the packages in it.
-fn set_versions(trees: &mut [FoundTree], tags: &[Tags]) {
+/// A tree whose path does not name a version has that of most of its caches; of `lib/python3`, that of the standard
+/// library beside it; else that of the image's only standard library, or of the interpreter that the image starts.
+///
+/// Caches of a Python that the image does not have say nothing: they are foreign. A standard library of no known
+/// version is another implementation's, such as PyPy's, and so are the packages in it.
+fn set_versions(
+    trees: &mut [FoundTree],
+    tags: &[Tags],
+    programs: &[&[u8]],
+    chosen: ChosenVersions<'_>,
+) {
     for (tree, tags) in trees.iter_mut().zip(tags) {
-        let most = tags
-            .iter()
-            .max_by_key(|(_, magics)| magics.values().sum::<usize>());
-        tree.version = tree
-            .version
-            .or(most.map(|(tag, _)| CpythonVersion::new(tag.major, tag.minor)));
+        if tree.kind == TreeKind::Stdlib {
+            tree.version = tree.version.or_else(|| most_cached(tags, &|_| true));
+        }
     }
-    let mut stdlibs: Vec<_> = trees
+    let stdlibs = stdlib_versions(trees);
+    let is_there = |version| stdlibs.is_empty() || stdlibs.contains(&version);
+    let beside: Vec<_> = trees
         .iter()
-        .filter(|tree| tree.kind == TreeKind::Stdlib)
-        .filter_map(|tree| tree.version)
+        .map(|tree| version_beside(trees, &tree.path))
         .collect();
-    stdlibs.sort();
-    stdlibs.dedup();
-    let [only] = stdlibs[..] else {
-        return;
+    let only = <[CpythonVersion; 1]>::try_from(stdlibs.iter().copied().collect::<Vec<_>>());
+    let fallback = match only {
+        Ok([only]) => Some(only),
+        Err(_) => started_version(trees, programs).filter(|version| stdlibs.contains(version)),
     };
     let others: Vec<Vec<u8>> = trees
         .iter()
         .filter(|tree| tree.kind == TreeKind::Stdlib && tree.version.is_none())
         .map(|tree| tree.path.clone())
         .collect();
-    for tree in trees {
+    for ((tree, tags), beside) in trees.iter_mut().zip(tags).zip(beside) {
+        let known = tree
+            .version
+            .or_else(|| (chosen.of_tree)(&tree.path))
+            .or_else(|| most_cached(tags, &is_there));
         let is_of = |other: &Vec<u8>| path::is_at_or_below(&tree.path, other);
-        if !others.iter().any(is_of) {
-            tree.version.get_or_insert(only);
-        }
+        tree.version = match others.iter().any(is_of) {
+            true => known,
+            false => known.or(beside).or(chosen.otherwise).or(fallback),
+        };
     }
+}
+
+fn stdlib_versions(trees: &[FoundTree]) -> BTreeSet<CpythonVersion> {
+    let stdlibs = trees.iter().filter(|tree| tree.kind == TreeKind::Stdlib);
+    stdlibs.filter_map(|tree| tree.version).collect()
+}
+
+/// The version of most caches, of those that count.
+fn most_cached(tags: &Tags, counts: &dyn Fn(CpythonVersion) -> bool) -> Option<CpythonVersion> {
+    let versions = tags.iter().map(|(tag, magics)| {
+        let version = CpythonVersion::new(tag.major, tag.minor);
+        (version, magics.values().sum::<usize>())
+    });
+    let counted = versions.filter(|(version, _)| counts(*version));
+    counted.max_by_key(|(_, caches)| *caches).map(|most| most.0)
+}
+
+/// The version of the only standard library in the `lib` directory that holds a `python3` with packages for all.
+fn version_beside(trees: &[FoundTree], tree: &[u8]) -> Option<CpythonVersion> {
+    let python3 = path::parent(tree);
+    if path::file_name(python3) != b"python3" {
+        return None;
+    }
+    only_version_below(trees, path::parent(python3))
+}
+
+/// The version that all trees in a directory have whose paths name one.
+fn only_version_below(trees: &[FoundTree], directory: &[u8]) -> Option<CpythonVersion> {
+    let below = trees
+        .iter()
+        .filter(|tree| !directory.is_empty() && path::is_at_or_below(&tree.path, directory));
+    let versions: BTreeSet<_> = below.filter_map(|it| version_in_path(&it.path)).collect();
+    let first = versions.first().copied();
+    first.filter(|_| versions.len() == 1)
+}
+
+/// The version that the image starts: by the interpreter's name, or by what lies below its prefix.
+fn started_version(trees: &[FoundTree], programs: &[&[u8]]) -> Option<CpythonVersion> {
+    let of_program = |program: &&[u8]| {
+        let by_name = version_in_path(path::file_name(program));
+        let prefix = path::parent(path::parent(program));
+        by_name.or_else(|| only_version_below(trees, &path::join(prefix, b"lib")))
+    };
+    let versions: Option<BTreeSet<_>> = programs.iter().map(of_program).collect();
+    let versions = versions?;
+    let first = versions.first().copied();
+    first.filter(|_| versions.len() == 1)
 }
 
 /// The magic number of most of a standard library's caches: an interpreter before its release, or
@@ -211,6 +274,11 @@ fn set_magics(trees: &mut [FoundTree], tags: &[Tags]) {
 mod tests {
     use super::*;
 
+    const NOTHING: ChosenVersions<'_> = ChosenVersions {
+        of_tree: &|_| None,
+        otherwise: None,
+    };
+
     #[test]
     fn versions_are_read_from_paths() {
         for (path, expected) in [
@@ -243,13 +311,69 @@ mod tests {
             };
             directories.insert(path.as_bytes().to_vec(), directory);
         }
-        let known: Vec<_> = find(&directories)
+        let known: Vec<_> = find(&directories, &[], NOTHING)
             .into_iter()
             .filter(|tree| tree.version.is_some())
             .map(|tree| String::from_utf8(tree.path).unwrap())
             .collect();
         let expected = ["app", "usr/lib/python3.11", "usr/lib/python3/dist-packages"];
         assert_eq!(known, expected);
+    }
+
+    fn version_of(paths: &[(&str, &[&str])], programs: &[&str], wanted: &str) -> Option<String> {
+        let mut directories = BTreeMap::new();
+        for (path, tags) in paths {
+            let tag = |tag: &&str| CpythonTag::parse(tag.as_bytes()).unwrap();
+            let magics = BTreeMap::from([(Magic(1), 5)]);
+            let directory = PythonDirectory {
+                sources: 1,
+                is_stdlib: path.contains("lib/python3."),
+                tags: tags.iter().map(|it| (tag(it), magics.clone())).collect(),
+                ..Default::default()
+            };
+            directories.insert(path.as_bytes().to_vec(), directory);
+        }
+        let programs: Vec<&[u8]> = programs.iter().map(|it| it.as_bytes()).collect();
+        let found = find(&directories, &programs, NOTHING);
+        let tree = found.iter().find(|tree| tree.path == wanted.as_bytes());
+        Some(tree.unwrap().version?.to_string())
+    }
+
+    #[test]
+    fn caches_of_a_python_that_is_not_there_do_not_choose_a_trees_version() {
+        let one = ("usr/lib/python3.11", &["cpython-311"][..]);
+        let two = ("usr/local/lib/python3.13", &["cpython-313"][..]);
+        let app = ("app", &["cpython-312"][..]);
+        let version = |paths: &[_], programs: &[_]| version_of(paths, programs, "app");
+        assert_eq!(version(&[one, app], &[]).unwrap(), "3.11");
+        assert_eq!(version(&[app], &[]).unwrap(), "3.12");
+        assert_eq!(version(&[one, two, app], &[]), None);
+        let old = ("app", &["cpython-311", "cpython-312"][..]);
+        assert_eq!(version(&[one, two, old], &[]).unwrap(), "3.11");
+    }
+
+    #[test]
+    fn the_interpreter_that_the_image_starts_says_for_which_python_an_application_is() {
+        let paths = [
+            ("usr/lib/python3.11", &["cpython-311"][..]),
+            ("usr/local/lib/python3.13", &["cpython-313"]),
+            ("usr/lib/python3/dist-packages", &[]),
+            ("app", &[]),
+        ];
+        let version = |programs: &[_]| version_of(&paths, programs, "app");
+        assert_eq!(version(&["usr/local/bin/python3.13"]).unwrap(), "3.13");
+        assert_eq!(version(&["usr/bin/python3.11"]).unwrap(), "3.11");
+        assert_eq!(version(&["usr/local/bin/python3"]).unwrap(), "3.13");
+        assert_eq!(
+            version(&["usr/bin/python3.11", "usr/local/bin/python3.13"]),
+            None
+        );
+        assert_eq!(version(&["usr/bin/python3.9"]), None);
+        assert_eq!(version(&[]), None);
+        // Debian's packages are for Debian's Python, whatever else the image starts.
+        let packages = "usr/lib/python3/dist-packages";
+        let packages = version_of(&paths, &["usr/local/bin/python3.13"], packages);
+        assert_eq!(packages.unwrap(), "3.11");
     }
 
     #[test]
@@ -270,7 +394,7 @@ mod tests {
                 },
             );
         }
-        let found: Vec<_> = find(&directories)
+        let found: Vec<_> = find(&directories, &[], NOTHING)
             .into_iter()
             .map(|tree| String::from_utf8(tree.path).unwrap())
             .collect();

@@ -45,6 +45,10 @@ pub struct Reading {
     pub unclear: Vec<String>,
     /// The level that the environment sets, where Python is started by hand.
     environment_level: u32,
+    /// Where the loader looks for libraries first: `LD_LIBRARY_PATH` of the environment.
+    pub library_path: Option<String>,
+    /// Where Python has its caches in place of `__pycache__`: `PYTHONPYCACHEPREFIX` of the environment.
+    pub pycache_prefix: Option<String>,
     /// Files to read before the answer counts.
     pub unread: BTreeSet<InodeId>,
 }
@@ -70,6 +74,12 @@ impl Reading {
                 ))
             }
         }
+    }
+
+    /// The interpreters that the image starts, as far as they are in it.
+    pub fn programs(&self) -> Vec<&[u8]> {
+        let programs = self.starts.iter().map(|start| start.program.as_deref());
+        programs.flatten().collect()
     }
 
     /// The level that the image runs Python at, or if it does not tell, the one that its environment sets;
@@ -109,6 +119,8 @@ pub fn read(config: &Value, rootfs: &Rootfs, text: Text<'_>) -> Reading {
         starts: each,
         unclear: reader.unclear,
         environment_level: python::environment_level(&environment).unwrap_or(0),
+        library_path: variable(config, "LD_LIBRARY_PATH").filter(|it| !it.is_empty()),
+        pycache_prefix: variable(config, "PYTHONPYCACHEPREFIX").filter(|it| !it.is_empty()),
         unread: &reader.unread | &health.unread,
     }
 }

@@ -32,6 +32,11 @@ impl Runtime {
                 .and_then(Value::as_str)
                 .unwrap_or("")
         };
+        let words = |pointer| config.pointer(pointer).and_then(Value::as_array);
+        let command = [words("/config/Entrypoint"), words("/config/Cmd")];
+        let mut command = command.into_iter().flatten().flatten();
+        let first = command.find_map(Value::as_str).unwrap_or("");
+        let program = first.rsplit('/').next().unwrap_or(first);
         let is_set = |name| variable(config, name).is_some_and(|value| !value.is_empty());
         Self {
             level: launch.assumed_level(),
@@ -39,7 +44,8 @@ impl Runtime {
             user: text("/config/User").to_owned(),
             dont_write_bytecode: is_set("PYTHONDONTWRITEBYTECODE"),
             pycache_prefix: variable(config, "PYTHONPYCACHEPREFIX").unwrap_or_default(),
-            starts_python: !launch.starts.is_empty(),
+            // `python --version` is Python too, though no start of it counts.
+            starts_python: !launch.starts.is_empty() || program.starts_with("python"),
         }
     }
 

@@ -1,6 +1,7 @@
 //! `inspect`: what bytecode is in an image, and what is wrong with it.
 
 use super::advise::advise;
+use super::notes;
 use super::summary::{self, path_text};
 use super::treemap::treemap;
 use super::{Options, PipelineError, open, survey};
@@ -71,7 +72,10 @@ fn describe(image: &Image, inventory: &Inventory, missing: &[MissingCache<'_>]) 
             .collect(),
         situations: rows(&situations::of_image(inventory)),
         findings: findings(inventory, missing),
-        notes: notes(inventory),
+        notes: shared_caches(inventory)
+            .into_iter()
+            .chain(notes::notes(inventory))
+            .collect(),
         advice: None,
         map: None,
     }
@@ -126,8 +130,8 @@ fn rows(situations: &[Situation]) -> Vec<SituationRow> {
         .collect()
 }
 
-/// What is no fault, and decides what can be saved.
-fn notes(inventory: &Inventory) -> Vec<String> {
+/// Caches that something reads by their paths, and those whose files have other names.
+fn shared_caches(inventory: &Inventory) -> Vec<String> {
     let mut notes = Vec::new();
     let caches = || inventory.caches.iter();
     let mut read_by_path = caches().filter(|cache| cache.reader.is_some());

@@ -186,7 +186,8 @@ impl Interpreters<'_> {
     ) -> Result<Result<(), PipelineError>, NoInterpreter> {
         let mut read = |members: &BTreeSet<MemberId>| self.read(members);
         let layers = self.inventory.layers.iter().map(|scan| &*scan.members);
-        let mut files = ImageFiles::new(&self.inventory.rootfs, layers, &mut read);
+        let mut files = ImageFiles::new(&self.inventory.rootfs, layers, &mut read)
+            .with_library_path(self.inventory.launch.library_path.as_deref());
         let emulator = match &*self.options.emulator {
             [] => None,
             command => Some(Emulator::new(command)?),

@@ -8,12 +8,13 @@ mod inspect;
 mod interpreters;
 mod launching;
 mod minimize;
+mod notes;
 mod pairs;
 mod summary;
 mod treemap;
 mod verify;
 
-use crate::inventory::{self, Inventory};
+use crate::inventory::{self, ChosenVersions, Inventory};
 use crate::member_data::hash_sources;
 use crate::oci::commands::named_paths;
 use crate::oci::image::ImageError;
@@ -74,6 +75,16 @@ pub enum PipelineError {
         platform: String,
         /// Why.
         reason: String,
+    },
+    /// The image's Python would not read what is to be compiled.
+    #[error(
+        "image {platform}: cannot compile: Python reads caches only below {prefix} (PYTHONPYCACHEPREFIX), and pycull writes none there"
+    )]
+    CachePrefix {
+        /// The image's platform.
+        platform: String,
+        /// The directory.
+        prefix: String,
     },
     /// The images have no platform in common.
     #[error(
@@ -172,6 +183,10 @@ impl PipelineError {
             Self::Strict { .. } => Some(
                 "leave out `--strict`, or exclude it with `--set 'exclude=[\"PATH\"]'`".to_owned(),
             ),
+            Self::CachePrefix { .. } => Some(
+                "build the image without PYTHONPYCACHEPREFIX, or compile nothing: `--set missing=leave --set stale=strip`"
+                    .to_owned(),
+            ),
             Self::RuntimeLevel { .. } => {
                 Some("name the levels to keep, for example `--set levels=[0]`, or use a profile that lists them (`--profile FILE`)".to_owned())
             }
@@ -236,6 +251,17 @@ fn survey(
     hash_all: bool,
     options: &Options<'_>,
 ) -> Result<Inventory, PipelineError> {
+    survey_for(store, image, None, hash_all, options)
+}
+
+/// The same, with the versions of trees that a profile chooses.
+fn survey_for(
+    store: &dyn BlobStore,
+    image: &Image,
+    profile: Option<&Profile>,
+    hash_all: bool,
+    options: &Options<'_>,
+) -> Result<Inventory, PipelineError> {
     let layer_error = |source| PipelineError::Layer {
         platform: image.platform.to_string(),
         source,
@@ -262,5 +288,11 @@ fn survey(
     };
     let named = named_paths(&image.config);
     let launch = launch(store, image, &scans, &rootfs).map_err(layer_error)?;
-    Ok(inventory::build(scans, rootfs, hashes, &named, launch))
+    let chosen = ChosenVersions {
+        of_tree: &|path| profile?.python.of_tree(path),
+        otherwise: profile.and_then(|profile| profile.python.otherwise),
+    };
+    Ok(inventory::build(
+        scans, rootfs, hashes, &named, launch, chosen,
+    ))
 }

@@ -2,7 +2,7 @@
 
 use super::pairs::{Pair, pairs, unpaired};
 use super::summary::path_text;
-use super::{Options, PipelineError, levels, open, survey};
+use super::{Options, PipelineError, levels, open, survey_for};
 use crate::inventory::Inventory;
 use crate::member_data::hash_members;
 use crate::oci::Image;
@@ -69,7 +69,7 @@ fn verify_pair(
     options: &Options<'_>,
 ) -> Result<VerifyImage, PipelineError> {
     let read = |side: Named<'_>, image| {
-        survey(&*side.0.store, image, false, options).map_err(|error| of(side, error))
+        survey_for(&*side.0.store, image, profile, false, options).map_err(|error| of(side, error))
     };
     let (old, new) = (read(before, old_image)?, read(after, new_image)?);
     let levels = profile

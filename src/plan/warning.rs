@@ -157,7 +157,7 @@ impl fmt::Display for Warning {
                 ),
                 None => write!(
                     f,
-                    "did not compile {sources} sources in /{}: nothing says for which Python they are",
+                    "did not compile {sources} sources in /{}: nothing says for which Python they are (profile key `python`)",
                     text(path)
                 ),
             },

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 pub use load::{BUILT_IN, BuiltIn, ProfileError, load};
 
-use crate::pyc::{Header, Invalidation, Level, Magic};
+use crate::pyc::{CpythonVersion, Header, Invalidation, Level, Magic};
 
 /// A profile, checked.
 #[derive(Debug, Clone)]
@@ -37,6 +37,8 @@ pub struct Profile {
     pub invalidation: InvalidationMode,
     /// Which caches are in scope, by path.
     pub scope: Scope,
+    /// The Python that trees are for.
+    pub python: PythonVersions,
 }
 
 impl Profile {
@@ -192,18 +194,52 @@ pub enum Dead {
     Keep,
 }
 
+/// The Python that trees are for, where the image does not tell or tells it wrong.
+#[derive(Debug, Clone, Default)]
+pub struct PythonVersions {
+    /// Of trees of which nothing else tells it.
+    pub otherwise: Option<CpythonVersion>,
+    /// By globs over the trees' paths.
+    each: Vec<(GlobSet, CpythonVersion)>,
+}
+
+impl PythonVersions {
+    /// The version that the first glob gives that matches a tree, or what may lie in it.
+    pub fn of_tree(&self, path: &[u8]) -> Option<CpythonVersion> {
+        let inside = [path, b"/m.py"].concat();
+        let matches = |set: &GlobSet| is_match(set, path) || is_match(set, &inside);
+        let found = self.each.iter().find(|(set, _)| matches(set));
+        found.map(|(_, version)| *version)
+    }
+}
+
+fn is_match(set: &GlobSet, path: &[u8]) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    set.is_match(std::ffi::OsStr::from_bytes(path))
+}
+
 /// Paths that a profile is about: those that an include glob matches and no exclude glob does.
 #[derive(Debug, Clone)]
 pub struct Scope {
     include: GlobSet,
     exclude: GlobSet,
+    /// Every glob, as it was written.
+    each: Vec<(String, GlobSet)>,
 }
 
 impl Scope {
     /// Whether a path, without a leading slash, is in scope.
     pub fn contains(&self, path: &[u8]) -> bool {
-        use std::os::unix::ffi::OsStrExt;
-        let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
-        self.include.is_match(path) && !self.exclude.is_match(path)
+        is_match(&self.include, path) && !is_match(&self.exclude, path)
+    }
+
+    /// The globs that match none of these paths, as they were written.
+    pub fn unmatched(&self, paths: &[Vec<u8>]) -> Vec<&str> {
+        let matches = |set: &GlobSet| paths.iter().any(|path| is_match(set, path));
+        let unmatched = self
+            .each
+            .iter()
+            .filter(|(text, set)| text != "**" && !matches(set));
+        unmatched.map(|(text, _)| &**text).collect()
     }
 }

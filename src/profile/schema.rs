@@ -1,11 +1,16 @@
 //! Every key of a profile as TOML has it, and the check of their values.
 
+use std::collections::BTreeMap;
+
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
 use super::load::ProfileError;
-use super::{Dead, DeadKeys, InvalidationMode, Levels, Missing, Placement, Profile, Scope, Stale};
-use crate::pyc::Level;
+use super::{
+    Dead, DeadKeys, InvalidationMode, Levels, Missing, Placement, Profile, PythonVersions, Scope,
+    Stale,
+};
+use crate::pyc::{CpythonVersion, Level};
 
 /// Every key, as TOML has it.
 #[derive(Debug, Deserialize)]
@@ -28,6 +33,7 @@ pub(super) struct Schema {
     include: Vec<String>,
     exclude: Vec<String>,
     sourceless: Vec<String>,
+    python: RawPython,
     runtime: Runtime,
     packages: Packages,
 }
@@ -52,6 +58,7 @@ impl Default for Schema {
             include: vec!["**".to_owned()],
             exclude: Vec::new(),
             sourceless: Vec::new(),
+            python: RawPython::Globs(BTreeMap::new()),
             runtime: Runtime::default(),
             packages: Packages {
                 rpmdb: Rpmdb::Leave,
@@ -61,7 +68,7 @@ impl Default for Schema {
 }
 
 /// Keys at the top and in tables, for the hint on a misspelt one.
-pub(super) const KEYS: [&str; 22] = [
+pub(super) const KEYS: [&str; 23] = [
     "description",
     "levels",
     "missing",
@@ -79,6 +86,7 @@ pub(super) const KEYS: [&str; 22] = [
     "include",
     "exclude",
     "sourceless",
+    "python",
     "runtime",
     "packages",
     "dont_write_bytecode",
@@ -94,6 +102,16 @@ pub(super) const KEYS: [&str; 22] = [
 enum RawLevels {
     Listed(Vec<u8>),
     Word(String),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a version such as \"3.11\", or a table of versions by globs"
+)]
+enum RawPython {
+    Version(String),
+    Globs(BTreeMap<String, String>),
 }
 
 #[derive(Debug, Deserialize, Default)]
@@ -134,9 +152,11 @@ pub(super) fn check(name: &str, schema: Schema) -> Result<Profile, ProfileError>
         debug_ranges: schema.debug_ranges,
         placement: schema.placement,
         invalidation: schema.invalidation,
+        python: python(&schema.python).map_err(value_error)?,
         scope: Scope {
             include: globs(&schema.include).map_err(value_error)?,
             exclude: globs(&schema.exclude).map_err(value_error)?,
+            each: each_glob(&[schema.include, schema.exclude].concat()).map_err(value_error)?,
         },
     })
 }
@@ -205,6 +225,45 @@ fn levels(raw: &RawLevels) -> Result<Levels, String> {
             Ok(Levels::Listed(levels))
         }
     }
+}
+
+fn python(raw: &RawPython) -> Result<PythonVersions, String> {
+    match raw {
+        RawPython::Version(text) => Ok(PythonVersions {
+            otherwise: Some(version(text)?),
+            each: Vec::new(),
+        }),
+        RawPython::Globs(table) => {
+            let each = table.iter().map(|(pattern, text)| {
+                let set = globs(std::slice::from_ref(pattern))?;
+                Ok((set, version(text)?))
+            });
+            Ok(PythonVersions {
+                otherwise: None,
+                each: each.collect::<Result<_, String>>()?,
+            })
+        }
+    }
+}
+
+fn version(text: &str) -> Result<CpythonVersion, String> {
+    let parts = text.split_once('.');
+    let version = parts.and_then(|(major, minor)| {
+        Some(CpythonVersion::new(
+            major.parse().ok()?,
+            minor.parse().ok()?,
+        ))
+    });
+    version.ok_or_else(|| format!("`python` has `{text}`; it takes a version such as \"3.11\""))
+}
+
+/// Each glob for itself, to tell those that match nothing.
+fn each_glob(patterns: &[String]) -> Result<Vec<(String, GlobSet)>, String> {
+    let each = patterns.iter().map(|pattern| {
+        let set = globs(std::slice::from_ref(pattern))?;
+        Ok((pattern.clone(), set))
+    });
+    each.collect()
 }
 
 fn globs(patterns: &[String]) -> Result<GlobSet, String> {

@@ -28,6 +28,7 @@ struct Opened {
     source: Source,
     layers: Vec<LayerScan>,
     rootfs: Rootfs,
+    library_path: Option<&'static str>,
 }
 
 impl Opened {
@@ -42,6 +43,7 @@ impl Opened {
             source,
             layers,
             rootfs,
+            library_path: None,
         }
     }
 
@@ -73,7 +75,8 @@ impl Opened {
             Ok(found)
         };
         let members = self.layers.iter().map(|scan| &*scan.members);
-        let mut files = ImageFiles::new(&self.rootfs, members, &mut read);
+        let files = ImageFiles::new(&self.rootfs, members, &mut read);
+        let mut files = files.with_library_path(self.library_path);
         let closures = candidates(&self.rootfs, &library)
             .iter()
             .map(|candidate| Closure::of(&mut files, &library, candidate, &[], may_be_foreign))
@@ -329,7 +332,12 @@ fn libraries_are_where_the_configuration_says_and_of_the_right_kind() {
         .file("etc/more/one", "/opt/first\n/opt/second\n");
     let (_image, opened) = Opened::crafted(layer.clone());
     prints(&opened, 5);
-    let (_image, opened) = Opened::crafted(layer.file("etc/more/one", "/opt/first\n"));
+    let lacking = layer.file("etc/more/one", "/opt/first\n");
+    let (_image, mut opened) = Opened::crafted(lacking);
+    // Trap 61: what the image's environment says of libraries counts.
+    opened.library_path = Some("/nowhere:/opt/first;/opt/second");
+    prints(&opened, 5);
+    opened.library_path = None;
     let error = opened.closures("opt/x/lib/python3.9", 9, false).0.remove(0);
     let error = error.unwrap_err();
     assert!(error.is_about_candidate());

@@ -29,6 +29,7 @@ pub struct ImageFiles<'a> {
     read: &'a mut ReadMembers<'a>,
     held: HashMap<InodeId, Arc<[u8]>>,
     bytes: u64,
+    pub(super) library_path: Vec<u8>,
 }
 
 impl<'a> ImageFiles<'a> {
@@ -44,7 +45,14 @@ impl<'a> ImageFiles<'a> {
             read,
             held: HashMap::new(),
             bytes: 0,
+            library_path: Vec::new(),
         }
+    }
+
+    /// With the `LD_LIBRARY_PATH` that the image's environment sets.
+    pub fn with_library_path(mut self, list: Option<&str>) -> Self {
+        self.library_path = list.unwrap_or_default().replace(';', ":").into_bytes();
+        self
     }
 
     /// What was read of a file.

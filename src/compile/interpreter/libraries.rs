@@ -206,8 +206,8 @@ impl<'a, 'b> Walk<'a, 'b> {
         })
     }
 
-    /// Where the loader looks for what an object needs: glibc's ld.so(8); musl takes either path of the
-    /// object and of all that led to it.
+    /// Where the loader looks for what an object needs: glibc's ld.so(8), which takes LD_LIBRARY_PATH after DT_RPATH and
+    /// before DT_RUNPATH; musl takes it first, then either path of the object and of all that led to it.
     fn directories(&self, object: usize) -> Vec<Vec<u8>> {
         let is_musl = matches!(self.loader, Some(Loader::Musl(_)));
         let mut directories = Vec::new();
@@ -217,6 +217,10 @@ impl<'a, 'b> Walk<'a, 'b> {
             directories.extend(expand(list, origin, self.files.rootfs));
         };
         let own_runpath = self.objects[object].needs.runpath.as_deref();
+        let library_path = Some(&*self.files.library_path);
+        if is_musl {
+            add(library_path, &self.objects[object]);
+        }
         let mut current = Some(object).filter(|_| is_musl || own_runpath.is_none());
         while let Some(index) = current {
             let object = &self.objects[index];
@@ -227,6 +231,7 @@ impl<'a, 'b> Walk<'a, 'b> {
             current = object.parent;
         }
         if !is_musl {
+            add(library_path, &self.objects[object]);
             add(own_runpath, &self.objects[object]);
         }
         directories.extend_from_slice(&self.system_directories);

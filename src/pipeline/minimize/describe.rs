@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::MinimizeOptions;
 use super::planned::Planned;
+use crate::inventory::cache_path;
 use crate::oci::layer_writer::WrittenLayer;
+use crate::pipeline::notes::notes;
 use crate::pipeline::summary::{self, path_text};
 use crate::plan::{Action, LayerPlan, Reason, Step, Warning};
 use crate::report::model::{
@@ -58,7 +60,7 @@ impl Planned<'_> {
             relinked: self.relinked(),
             reasons: self.reasons(),
             steps: minimize.steps.then(|| self.steps()),
-            warnings: self.warnings(),
+            warnings: self.warnings(minimize),
             kept: self
                 .plan
                 .warnings
@@ -114,10 +116,34 @@ impl Planned<'_> {
         rows
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self, minimize: &MinimizeOptions<'_>) -> Vec<String> {
+        let scope = &minimize.profile.scope;
+        let globs = scope.unmatched(&self.paths_in_question()).into_iter();
+        let globs = globs.map(|glob| format!("the glob `{glob}` matches no cache of the image"));
         let plan = self.plan.warnings.iter().map(ToString::to_string);
         let compiling = self.compiled.iter().flat_map(|it| it.warnings.clone());
-        plan.chain(compiling).collect()
+        let notes = notes(&self.inventory).into_iter();
+        plan.chain(compiling).chain(globs).chain(notes).collect()
+    }
+
+    /// The paths that a profile's globs can be about: of caches, and of those that sources may get.
+    fn paths_in_question(&self) -> Vec<Vec<u8>> {
+        let inventory = &self.inventory;
+        let caches = inventory.caches.iter().map(|cache| cache.path.clone());
+        let hidden = inventory.hidden.iter().map(|cache| cache.path.clone());
+        let sourceless = inventory.sourceless.iter().map(|it| it.path.clone());
+        let missing = inventory.sources.iter().flat_map(|source| {
+            let version = inventory.trees[source.tree].version;
+            let levels = self.levels.iter().zip(std::iter::repeat(version));
+            levels.filter_map(|(level, version)| {
+                Some(cache_path(&source.path, version?.tag(), *level))
+            })
+        });
+        caches
+            .chain(hidden)
+            .chain(sourceless)
+            .chain(missing)
+            .collect()
     }
 
     /// Caches that were compiled, or are to be.

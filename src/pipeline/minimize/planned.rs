@@ -8,7 +8,7 @@ use crate::deflate::{BlockIndex, ReadAt};
 use crate::inventory::Inventory;
 use crate::oci::Image;
 use crate::pipeline::summary::path_text;
-use crate::pipeline::{Options, PipelineError, levels, survey};
+use crate::pipeline::{Options, PipelineError, levels, survey_for};
 use crate::plan::{Compilation, CompileOutcome, Plan, Policy, plan};
 use crate::profile::Profile;
 use crate::pyc::Level;
@@ -34,8 +34,14 @@ pub(super) fn plan_image<'a>(
 ) -> Result<Planned<'a>, PipelineError> {
     let profile = minimize.profile;
     let needs_hashes = profile.invalidation.is_by_hash();
-    let inventory = survey(&*source.store, image, needs_hashes, options)?;
+    let inventory = survey_for(&*source.store, image, Some(profile), needs_hashes, options)?;
     let levels = levels(profile, image, &inventory)?;
+    if let Some(prefix) = inventory.launch.pycache_prefix.clone()
+        && profile.compiles()
+    {
+        let platform = image.platform.to_string();
+        return Err(PipelineError::CachePrefix { platform, prefix });
+    }
     let mut planned = Planned {
         image,
         inventory,

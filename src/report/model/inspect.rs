@@ -34,7 +34,7 @@ pub struct InspectImage {
     pub situations: Vec<SituationRow>,
     /// What is wrong.
     pub findings: Vec<Finding>,
-    /// What else decides what can be saved.
+    /// What else decides what can be saved, and what pycull does not handle in the image.
     pub notes: Vec<String>,
     /// What profile fits, where that was asked for.
     pub advice: Option<Advice>,

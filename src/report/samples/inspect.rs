@@ -120,7 +120,7 @@ pub(in crate::report) fn inspect() -> InspectReport {
                     31_000,
                 ),
             ],
-            notes: vec![],
+            notes: Vec::new(),
             advice: None,
             map: None,
         }],

@@ -1,10 +1,13 @@
 //! What a file is to Python: sourceless modules, magic numbers, levels in use.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use crate::support::pyc::{MAGIC_39, STDLIB, cache_39, cache_of, cache_path};
+use crate::support::scene::minimized_layout;
 use crate::support::stream::assert_untouched;
-use crate::support::{ImageBuilder, LayerBuilder, findings, inspected, minimized, pycull};
+use crate::support::{ImageBuilder, LayerBuilder, findings, inspected, minimized, pycull, tool};
 
 const MTIME: u32 = 1_600_000_000;
 
@@ -257,4 +260,227 @@ fn no_profile_turns_a_level_on() {
             assert!(!unpacked.has(&cache_path(STDLIB, "m", level)), "{profile}");
         }
     }
+}
+
+/// Trap 62: foreign caches do not say for which Python an application is, so that one run does all there is to do.
+#[test]
+fn caches_of_a_python_that_is_not_there_do_not_choose_the_version_of_an_application() {
+    let layer = LayerBuilder::new()
+        .stdlib(STDLIB)
+        .module(STDLIB, "m", "# m\n")
+        .file("app/main.py", "# main\n")
+        .file(
+            "app/__pycache__/main.cpython-312.pyc",
+            cache_of(3531, MTIME, 7, b"main"),
+        );
+    let image = ImageBuilder::of([layer]);
+    let report = inspected(&image);
+    let trees = report["trees"].as_array().unwrap();
+    let app = trees.iter().find(|tree| tree["path"] == "app").unwrap();
+    assert_eq!(app["python"], "3.9");
+    let directory = tempfile::tempdir().unwrap();
+    image.write(directory.path());
+    let path = directory.path().to_str().unwrap();
+    let planned = [
+        "minimize",
+        path,
+        "--dry-run",
+        "--set",
+        "missing=compile",
+        "--format",
+        "json",
+    ];
+    let planned = pycull(planned).success().json();
+    // `os`, `site`, `encodings` and `main`: all at once.
+    assert_eq!(planned["images"][0]["compiled"]["files"], 4);
+    let done = minimized(&image, &[]);
+    let copy = |layout: &Path| {
+        tool("cp", [Path::new("-a"), &done.after.0, layout]).success();
+    };
+    let again = minimized_layout(copy, &[]);
+    assert_eq!(again.actions(), ["kept"]);
+}
+
+/// Trap 63: of two Pythons, an application is for the one that the image starts.
+#[test]
+fn an_application_is_for_the_python_that_the_command_starts() {
+    let local = "usr/local/lib/python3.13";
+    let layer = LayerBuilder::new()
+        .stdlib(STDLIB)
+        .stdlib(local)
+        .file("usr/bin/python3.9", b"\x7fELF\0")
+        .file("usr/local/bin/python3.13", b"\x7fELF\0")
+        .symlink("usr/bin/python3", "python3.9")
+        .symlink("usr/local/bin/python3", "python3.13")
+        .symlink("usr/local/bin/python", "python3")
+        .file("app/main.py", "# main\n");
+    for (config, expected) in [
+        (json!({"Cmd": ["python", "/app/main.py"]}), "3.13"),
+        (json!({"Cmd": ["/usr/bin/python3", "/app/main.py"]}), "3.9"),
+        (
+            json!({"Cmd": ["python3", "main.py"], "Env": ["PATH=/usr/bin:/bin"]}),
+            "3.9",
+        ),
+        (
+            json!({"Cmd": ["/bin/sh", "-c", "exec python3 main.py"]}),
+            "3.13",
+        ),
+    ] {
+        let image = ImageBuilder::of([layer.clone()]).edit_config(|it| it["config"] = config);
+        let report = inspected(&image);
+        let trees = report["trees"].as_array().unwrap();
+        let app = trees.iter().find(|tree| tree["path"] == "app").unwrap();
+        assert_eq!(app["python"], expected);
+    }
+}
+
+/// Trap 63: where nothing says for which Python an application is, the profile does.
+#[test]
+fn a_profile_says_for_which_python_a_tree_is() {
+    let layer = LayerBuilder::new()
+        .stdlib(STDLIB)
+        .stdlib("usr/local/lib/python3.13")
+        .file("app/main.py", "# main\n")
+        .file("srv/main.py", "# main\n");
+    let directory = tempfile::tempdir().unwrap();
+    ImageBuilder::of([layer]).write(directory.path());
+    let path = directory.path().to_str().unwrap();
+    for (setting, files) in [
+        (r#"python="3.13""#, 2),
+        (r#"python={"app/**"="3.9"}"#, 1),
+        (r#"python={"srv"="3.13", "app"="3.9"}"#, 2),
+    ] {
+        let options = [
+            "--set",
+            "missing=compile",
+            "--set",
+            "exclude=['usr/**']",
+            "--set",
+            setting,
+        ];
+        let planned = ["minimize", path, "--dry-run", "--format", "json"];
+        let planned = pycull([&planned[..], &options].concat()).success().json();
+        let image = &planned["images"][0];
+        assert_eq!(image["compiled"]["files"], files, "{setting}");
+        let unsaid = image["warnings"]
+            .to_string()
+            .contains("(profile key `python`)");
+        assert_eq!(unsaid, files < 2, "{setting}: {}", image["warnings"]);
+    }
+    let wrong = pycull(["minimize", path, "--dry-run", "--set", r#"python="three""#]);
+    wrong.refused("it takes a version such as");
+}
+
+fn notes(image: &ImageBuilder) -> String {
+    let report = inspected(image);
+    let notes = report["notes"].as_array().unwrap().iter();
+    let notes: Vec<&str> = notes.map(|note| note.as_str().unwrap()).collect();
+    notes.join("\n")
+}
+
+/// Trap 64: images of other Pythons are not images without anything to do.
+#[test]
+fn inspect_and_minimize_say_what_they_do_not_handle() {
+    let python2 = [&b"\x03\xf3\r\n"[..], &[0; 4], b"N"].concat();
+    let layer = LayerBuilder::new()
+        .stdlib("opt/pypy/lib/pypy3.11")
+        .file("opt/pypy/lib/pypy3.11/__pycache__/os.pypy311.pyc", b"pypy")
+        .file(
+            "opt/pypy/lib/pypy3.11/__pycache__/os.pypy311.opt-1.pyc",
+            b"pypy",
+        )
+        .stdlib("usr/lib/python2.7")
+        .file("usr/lib/python2.7/os.pyc", python2);
+    let image = ImageBuilder::of([layer]);
+    let expected = [
+        "pycull does not handle PyPy 3.11: it leaves 2 bytecode files (8 B) of it as they are",
+        "pycull does not handle Python 2: it leaves 1 bytecode file (9 B) of it as they are",
+    ];
+    assert_eq!(notes(&image), expected.join("\n"));
+    let done = minimized(&image, &["--profile", "minimal"]);
+    assert_eq!(done.actions(), ["kept"]);
+    assert_eq!(done.warnings(), expected);
+    let plain = LayerBuilder::new()
+        .stdlib(STDLIB)
+        .module(STDLIB, "m", "# m\n");
+    assert_eq!(notes(&ImageBuilder::of([plain])), "");
+}
+
+/// Trap 65: with PYTHONPYCACHEPREFIX Python never reads a cache beside its source.
+#[test]
+fn no_cache_is_compiled_where_python_does_not_look_for_it() {
+    let layer = LayerBuilder::new()
+        .stdlib(STDLIB)
+        .module(STDLIB, "m", "# m\n")
+        .file(
+            "var/pyc/usr/lib64/python3.9/m.cpython-39.pyc",
+            cache_39(MTIME, 4, b"m"),
+        );
+    let image = ImageBuilder::of([layer])
+        .edit_config(|it| it["config"]["Env"] = json!(["PYTHONPYCACHEPREFIX=/var/pyc"]));
+    let told = notes(&image);
+    assert!(
+        told.contains("only below /var/pyc") && told.contains("1 bytecode file ("),
+        "{told}"
+    );
+    let directory = tempfile::tempdir().unwrap();
+    image.write(directory.path());
+    let path = directory.path().to_str().unwrap();
+    for setting in ["missing=compile", "stale=compile"] {
+        let refused = pycull(["minimize", path, "--dry-run", "--set", setting]);
+        let refused = refused.refused("only below /var/pyc (PYTHONPYCACHEPREFIX)");
+        assert!(
+            refused
+                .stderr
+                .contains("`--set missing=leave --set stale=strip`")
+        );
+    }
+    let done = minimized(&image, &["--profile", "minimal"]);
+    assert!(
+        done.unpacked()
+            .has("var/pyc/usr/lib64/python3.9/m.cpython-39.pyc")
+    );
+    assert_eq!(done.warnings(), [told]);
+}
+
+/// Trap 66: a glob with a slip in it keeps or strips nothing.
+#[test]
+fn globs_that_match_nothing_are_warned_of() {
+    let layer = LayerBuilder::new()
+        .stdlib(STDLIB)
+        .module_of_three(STDLIB, "m");
+    let image = ImageBuilder::of([layer]);
+    let exclude = r#"exclude=["usr/**", "/app/**", "usr/*/m.cpython-39.pyc"]"#;
+    let done = minimized(&image, &["--set", exclude]);
+    assert_eq!(
+        done.warnings(),
+        [
+            "the glob `/app/**` matches no cache of the image",
+            "the glob `usr/*/m.cpython-39.pyc` matches no cache of the image"
+        ]
+    );
+    // A cache that is only to be compiled counts as well.
+    let os = format!(r#"include=["**", "{}"]"#, cache_path(STDLIB, "os", 0));
+    assert_eq!(minimized(&image, &["--set", &os]).warnings(), [""; 0]);
+}
+
+/// Trap 67: what conda unpacked its packages from is on no search path.
+#[test]
+fn modules_in_condas_package_store_are_not_missing_a_cache() {
+    let (store, site) = ("opt/conda/pkgs/flask-3-py_0", "lib/python3.9/site-packages");
+    let missing = |index: &str| -> Vec<String> {
+        let layer = LayerBuilder::new()
+            .stdlib("opt/conda/lib/python3.9")
+            .file(&format!("opt/conda/{site}/flask.py"), "# flask\n")
+            .file(&format!("{store}/{index}"), "{}")
+            .file(&format!("{store}/{site}/flask.py"), "# flask\n");
+        let report = inspected(&ImageBuilder::of([layer]));
+        let findings = report["findings"].as_array().unwrap().iter();
+        let paths = findings.map(|finding| finding["path"].as_str().unwrap().to_owned());
+        paths.filter(|path| path.ends_with("flask.py")).collect()
+    };
+    let environment = format!("opt/conda/{site}/flask.py");
+    assert_eq!(missing("info/index.json").join(" "), environment);
+    let other = format!("{store}/{site}/flask.py");
+    assert_eq!(missing("readme"), [environment, other]);
 }

@@ -1,0 +1,43 @@
+//! What is to be said of a whole image, whatever is done to it.
+
+use super::summary::path_text;
+use crate::inventory::{Inventory, other_pythons};
+use crate::report::size;
+use crate::rootfs::path;
+
+/// What pycull does not handle in an image, and what it holds of that.
+pub(super) fn notes(inventory: &Inventory) -> Vec<String> {
+    let others = other_pythons(inventory).into_iter().map(|other| {
+        let (name, files) = (
+            other.name,
+            files(other.bytecode.files, other.bytecode.bytes),
+        );
+        format!("pycull does not handle {name}: it leaves {files} of it as they are")
+    });
+    others.chain(cache_prefix(inventory)).collect()
+}
+
+fn cache_prefix(inventory: &Inventory) -> Option<String> {
+    let prefix = inventory.launch.pycache_prefix.as_deref()?;
+    let directory = path::clean(prefix.as_bytes());
+    let (mut count, mut bytes) = (0, 0);
+    for (path, node) in inventory.rootfs.walk() {
+        if !path.ends_with(b".pyc") || !path::is_at_or_below(&path, &directory) {
+            continue;
+        }
+        if let Some(inode) = inventory.rootfs.regular_file(node) {
+            count += 1;
+            bytes += inventory.rootfs.inode(inode).size;
+        }
+    }
+    Some(format!(
+        "Python reads caches only below /{} (PYTHONPYCACHEPREFIX), where pycull leaves {} as they are; it never reads those beside sources",
+        path_text(&directory),
+        files(count, bytes)
+    ))
+}
+
+fn files(count: u64, bytes: u64) -> String {
+    let word = if count == 1 { "file" } else { "files" };
+    format!("{count} bytecode {word} ({})", size::bytes(bytes))
+}
