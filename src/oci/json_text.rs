@@ -349,7 +349,8 @@ mod tests {
 
     #[test]
     fn members_and_elements_come_and_go_in_the_form_of_the_text() {
-        let cases: [(&str, fn(&mut Value), &str); 9] = [
+        type Edit = fn(&mut Value);
+        let cases: [(&str, Edit, &str); 9] = [
             (
                 "{\n  \"a\": 1.0\n}",
                 |it| it["b"] = json!(2),

@@ -269,7 +269,8 @@ mod tests {
         assert_eq!(dead(""), DeadKeys::UNSAID);
         assert_eq!(dead("dead = \"strip\""), DeadKeys::all(Dead::Strip));
         assert_eq!(dead("dead = \"keep\""), DeadKeys::all(Dead::Keep));
-        let kinds: [(&str, fn(&DeadKeys) -> Dead); 5] = [
+        type Value = fn(&DeadKeys) -> Dead;
+        let kinds: [(&str, Value); 5] = [
             ("orphan", |keys| keys.orphan),
             ("foreign", |keys| keys.foreign),
             ("malformed", |keys| keys.malformed),

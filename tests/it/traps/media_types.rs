@@ -94,7 +94,8 @@ fn skopeo_podman_buildah_and_umoci_find_a_docker_image_by_its_tag_in_the_output(
 
 #[test]
 fn a_layout_or_oci_archive_gets_oci_types_and_a_docker_archive_dockers() {
-    let cases: [(fn() -> ImageBuilder, &str, &str); 6] = [
+    type Builder = fn() -> ImageBuilder;
+    let cases: [(Builder, &str, &str); 6] = [
         (docker, "oci:", "oci"),
         (docker, "oci-archive:", "oci"),
         (docker, "docker-archive:", "docker"),
