@@ -13,6 +13,17 @@ impl Rootfs {
         let mut pending = Vec::new();
         push_parts(&mut pending, path);
         let mut trail = vec![ROOT];
+        self.walk_parts(pending, true, &mut |node| trail.push(node))?;
+        Some(trail)
+    }
+
+    /// Walks parts, the next one last, and tells of every node: those on the way, and where they lead.
+    pub(super) fn walk_parts(
+        &self,
+        mut pending: Vec<Vec<u8>>,
+        follow_last: bool,
+        visit: &mut dyn FnMut(NodeId),
+    ) -> Option<NodeId> {
         let mut current = ROOT;
         let mut followed = 0;
         while let Some(part) = pending.pop() {
@@ -23,8 +34,11 @@ impl Rootfs {
                 continue;
             }
             let child = self.child(current, &part)?;
-            trail.push(child);
-            let Some(target) = self.symlink(child) else {
+            visit(child);
+            let target = self
+                .symlink(child)
+                .filter(|_| follow_last || !pending.is_empty());
+            let Some(target) = target else {
                 current = child;
                 continue;
             };
@@ -37,8 +51,8 @@ impl Rootfs {
             }
             push_parts(&mut pending, target);
         }
-        trail.push(current);
-        Some(trail)
+        visit(current);
+        Some(current)
     }
 
     fn is_directory(&self, node: NodeId) -> bool {

@@ -189,36 +189,12 @@ impl Rootfs {
     }
 
     fn resolve(&self, path: &[u8], follow_last: bool) -> Option<NodeId> {
-        let mut pending: Vec<Vec<u8>> = path::components(path)
+        let pending: Vec<Vec<u8>> = path::components(path)
             .into_iter()
             .rev()
             .map(<[u8]>::to_vec)
             .collect();
-        let mut current = ROOT;
-        let mut followed = 0;
-        while let Some(part) = pending.pop() {
-            if part == b".." {
-                current = self.node(current).parent.unwrap_or(ROOT);
-                continue;
-            }
-            let child = self.child(current, &part)?;
-            let target = self
-                .symlink(child)
-                .filter(|_| follow_last || !pending.is_empty());
-            let Some(target) = target else {
-                current = child;
-                continue;
-            };
-            followed += 1;
-            if followed > MOST_SYMLINKS {
-                return None;
-            }
-            if target.starts_with(b"/") {
-                current = ROOT;
-            }
-            push_parts(&mut pending, target);
-        }
-        Some(current)
+        self.walk_parts(pending, follow_last, &mut |_| {})
     }
 
     /// The child of a directory; `None` also where `directory` is none.

@@ -415,14 +415,11 @@ fn an_image_without_a_partner_is_named() {
     pycull(["compare", "-", &both, "-"]).refused("only one of the images");
 }
 
-/// Bytes of all members named as caches of CPython, by means of the test's own. `__phello__.foo` is a name that
-/// CPython itself does not take apart (`importlib.util.source_from_cache`).
+/// Bytes of all members named as caches of CPython, by means of the test's own.
 fn cache_bytes(layout: &Layout) -> u64 {
     let is_cache = |path: &str| {
         let (directory, name) = path.rsplit_once('/').unwrap_or_default();
-        directory.ends_with("/__pycache__")
-            && name.ends_with(".pyc")
-            && !name.starts_with("__phello__.foo.")
+        directory.ends_with("/__pycache__") && name.ends_with(".pyc")
     };
     let layers = 0..layout.layer_count();
     let members = layers.flat_map(|layer| layout.members(layer));

@@ -268,6 +268,7 @@ fn two_interpreters_each_have_their_own_caches() {
     let other = "usr/local/lib/python3.8";
     let source = format!("{other}/m.py");
     let cache = format!("{other}/__pycache__/m.cpython-38.pyc");
+    let foreign = format!("{other}/__pycache__/m.cpython-39.pyc");
     let size = SOURCE.len() as u32;
     // CPython 3.8 marshals code as 3.9 does.
     let layer = stdlib()
@@ -275,16 +276,14 @@ fn two_interpreters_each_have_their_own_caches() {
         .stdlib(other)
         .file(&source, SOURCE)
         .file(&cache, cache_of(3413, MTIME, size, b"m"))
-        .file(
-            &format!("{other}/__pycache__/m.cpython-39.pyc"),
-            cache_of(MAGIC_39, MTIME, size, b"m"),
-        );
+        .file(&foreign, cache_of(MAGIC_39, MTIME, size, b"m"));
     let image = ImageBuilder::of([layer]);
     assert_eq!(
         trees(&image),
         [tree(STDLIB, "stdlib", "3.9"), tree(other, "stdlib", "3.8")]
     );
-    assert_eq!(findings(&image), []);
+    // The image has a Python 3.9, but not one that looks there.
+    assert_eq!(findings(&image), [("foreign".to_owned(), foreign, 1)]);
     let report = inspected(&image);
     assert_eq!(report["trees"][1]["cache_tag"], "cpython-38");
     assert_eq!(report["trees"][1]["magic"], 3413);

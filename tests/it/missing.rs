@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::pyc::{MAGIC_39, STDLIB, cache_39, cache_of, cache_path};
-use crate::support::{ImageBuilder, LayerBuilder, inspected, minimized, pycull};
+use crate::support::{ImageBuilder, LayerBuilder, findings, inspected, minimized, pycull};
 
 const MTIME: u32 = 1_600_000_000;
 const SOURCE: &str = "print('hi')\n";
@@ -158,13 +158,18 @@ fn python_2_keeps_its_caches_elsewhere() {
 }
 
 #[test]
-fn the_caches_of_another_interpreter_are_not_enough() {
+fn the_cache_of_another_interpreter_is_foreign_and_tells_of_its_source() {
     let other = "usr/local/lib/python3.8";
+    let cache = format!("{other}/__pycache__/os.cpython-39.pyc");
     let layer = stdlib().stdlib(other).file(
-        &format!("{other}/__pycache__/os.cpython-39.pyc"),
+        &cache,
         cache_of(MAGIC_39, MTIME, "# os\n".len() as u32, b"os"),
     );
-    assert!(missing(&ImageBuilder::of([layer])).contains(&format!("{other}/os.py")));
+    let image = ImageBuilder::of([layer]);
+    assert_eq!(findings(&image), [("foreign".to_owned(), cache, 1)]);
+    let missing = missing(&image);
+    assert!(!missing.contains(&format!("{other}/os.py")), "{missing:?}");
+    assert!(missing.contains(&format!("{other}/site.py")), "{missing:?}");
 }
 
 #[test]

@@ -49,6 +49,14 @@ impl Minimized {
             .collect()
     }
 
+    /// `verify` with these arguments finds nothing but bytecode that differs.
+    #[track_caller]
+    pub fn is_verified(&self, arguments: &[&str]) {
+        let sides = [&self.before.0, &self.after.0].map(|path| path.to_str().unwrap());
+        let output = pycull([&["verify", sides[0], sides[1]], arguments].concat());
+        assert_eq!(output.code, Some(0), "{}{}", output.text(), output.stderr);
+    }
+
     /// The rootfs after, unpacked by an engine.
     pub fn unpacked(&self) -> Unpacked {
         extracts(&self.after)

@@ -23,13 +23,6 @@ fn bot() -> String {
     cache_path("app", "bot", 0)
 }
 
-#[track_caller]
-fn is_the_same(done: &Minimized, arguments: &[&str]) {
-    let sides = [&done.before.0, &done.after.0].map(|path| path.to_str().unwrap());
-    let output = pycull([&["verify", sides[0], sides[1]], arguments].concat());
-    assert_eq!(output.code, Some(0), "{}{}", output.text(), output.stderr);
-}
-
 /// Minimizes, and wants the program kept, the rest stripped, a word about it from both commands, and `verify` content.
 #[track_caller]
 fn keeps_the_program(image: &ImageBuilder, word: &str) -> Minimized {
@@ -46,8 +39,8 @@ fn keeps_the_program(image: &ImageBuilder, word: &str) -> Minimized {
     let notes = inspected(image)["notes"].clone();
     let note = notes[0].as_str().unwrap();
     assert!(note.contains(&bot()) && note.contains("keeps"), "{note}");
-    is_the_same(&done, &[]);
-    is_the_same(&done, &MINIMAL);
+    done.is_verified(&[]);
+    done.is_verified(&MINIMAL);
     done
 }
 
@@ -93,7 +86,7 @@ fn what_a_config_only_might_name_by_chance_is_stripped() {
         let done = minimized(&image, &MINIMAL);
         assert!(!done.unpacked().has("app/__pycache__"), "{run}");
         assert_eq!(done.warnings(), [""; 0], "{run}");
-        is_the_same(&done, &MINIMAL);
+        done.is_verified(&MINIMAL);
     }
 }
 
@@ -159,11 +152,11 @@ fn a_cache_directory_that_a_symlink_leads_to_stays_though_it_is_emptied() {
     let done = minimized(&image, &[]);
     assert!(done.unpacked().has(&cache_path("store/lib", "n", 0)));
     assert!(!done.unpacked().has(&cache_path("store/lib", "n", 1)));
-    is_the_same(&done, &["--profile", "default"]);
+    done.is_verified(&["--profile", "default"]);
     let done = minimized(&image, &MINIMAL);
     assert!(done.unpacked().path(store).is_dir());
     assert!(!done.unpacked().has(&cache_path("store/lib", "n", 0)));
-    is_the_same(&done, &MINIMAL);
+    done.is_verified(&MINIMAL);
 }
 
 /// As ostree's and conda's stores have it.
@@ -282,5 +275,5 @@ fn a_symlink_that_led_nowhere_before_may_go_on_doing_so() {
         .symlink("etc/dangling", "/nowhere/__pycache__/x.pyc")
         .symlink("etc/circle", "circle");
     let done = minimized(&ImageBuilder::of([layer]), &MINIMAL);
-    is_the_same(&done, &MINIMAL);
+    done.is_verified(&MINIMAL);
 }
