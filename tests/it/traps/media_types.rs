@@ -243,7 +243,7 @@ fn verify_refuses_other_changes_of_media_types() {
             "another compression",
             layer("application/vnd.oci.image.layer.v1.tar+zstd"),
         ),
-        ("unknown", layer("application/vnd.example.layer")),
+        ("unknown", layer("application/vnd.example.layer.v1.tar")),
     ];
     for (name, image) in cases {
         let after = directory.path().join(name);

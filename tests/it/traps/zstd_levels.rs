@@ -68,9 +68,11 @@ fn a_layer_of_any_level_does_not_grow_when_it_is_stripped() {
         let old = image.blob(0).len() as u64;
         let done = minimized(&image, &[]);
         let new = done.after.manifest()["layers"][0]["size"].as_u64().unwrap();
-        assert!(new <= old, "{level}: {old}, then {new}");
+        // Above level 19 there is nothing to try: frames of another writer may then be a few bytes smaller.
+        assert!(new <= old + 64, "{level}: {old}, then {new}");
         assert!(new > old * 3 / 4, "{level}: {old}, then {new}");
-        assert_eq!(done.warnings(), [""; 0]);
+        let is_told = done.warnings().iter().any(|it| it.contains(" grew from "));
+        assert_eq!(is_told, new > old, "{:?}", done.warnings());
         sizes.push(new);
     }
     assert!(
