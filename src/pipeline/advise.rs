@@ -186,17 +186,17 @@ fn rewritten(inventory: &Inventory, caches: &[&Cache]) -> Option<String> {
 }
 
 fn reasons(runtime: &Runtime, missing: usize) -> Vec<String> {
-    let mut reasons = vec![match runtime.level {
-        Some(level) if let Some(reason) = &runtime.unclear => format!(
+    let mut reasons = vec![match (runtime.level, &runtime.unclear) {
+        (Some(level), Some(reason)) => format!(
             "the image does not tell at which level it runs Python ({reason}): profile `auto` refuses it, and this advice assumes level {level}"
         ),
-        Some(Level::Zero) => {
+        (Some(Level::Zero), None) => {
             "Python runs at level 0: nothing in the config says PYTHONOPTIMIZE or -O".to_owned()
         }
-        Some(level) => {
+        (Some(level), None) => {
             format!("Python runs at level {level}: the config says so (PYTHONOPTIMIZE or -O)")
         }
-        None => "Python runs at a level above 2, as the config says (PYTHONOPTIMIZE or -O): caches of levels 0 to 2 are never used"
+        (None, _) => "Python runs at a level above 2, as the config says (PYTHONOPTIMIZE or -O): caches of levels 0 to 2 are never used"
             .to_owned(),
     }];
     if !runtime.pycache_prefix.is_empty() {
