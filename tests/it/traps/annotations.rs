@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::documents::{other, python};
 use crate::support::builder::{OCI_MANIFEST, write_document, write_index, write_nested_index};
 use crate::support::pyc::{STDLIB, cache_path};
 use crate::support::scene::minimized_layout;
@@ -44,16 +45,6 @@ const LASTING: [&str; 5] = [
     "buildkit/rewritten-timestamp",
     "org.opencontainers.image.base.digest",
 ];
-
-fn python() -> LayerBuilder {
-    LayerBuilder::new()
-        .stdlib(STDLIB)
-        .module_of_three(STDLIB, "m")
-}
-
-fn other() -> LayerBuilder {
-    LayerBuilder::new().file("etc/other", "o")
-}
 
 fn annotate(value: &mut Value) {
     for name in OF_BYTES.iter().chain(&LASTING) {

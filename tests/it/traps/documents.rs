@@ -7,13 +7,13 @@ use crate::support::pyc::{STDLIB, cache_path};
 use crate::support::scene::{inspected_layout, minimize, minimized_layout, verdict};
 use crate::support::{ImageBuilder, LayerBuilder, Layout, minimized, pycull};
 
-fn python() -> LayerBuilder {
+pub(super) fn python() -> LayerBuilder {
     LayerBuilder::new()
         .stdlib(STDLIB)
         .module_of_three(STDLIB, "m")
 }
 
-fn other() -> LayerBuilder {
+pub(super) fn other() -> LayerBuilder {
     LayerBuilder::new().file("etc/other", "o")
 }
 
