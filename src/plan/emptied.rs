@@ -1,7 +1,7 @@
 //! What has no use left once caches are gone: `__pycache__` directories with nothing in them, and
 //! whiteouts of what no lower layer has any more.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Drops, Reason};
 use crate::inventory::Inventory;
@@ -89,17 +89,23 @@ impl Places {
 }
 
 fn drop_whiteouts(inventory: &Inventory, places: &Places, drops: &mut Drops) {
-    for Marker {
-        member,
-        target,
-        opaque,
-    } in inventory.rootfs.markers()
-    {
-        if *opaque || drops.contains_key(member) {
+    // Directories that whiteouts which stay imply, with the lowest layer that has one. Markers come in order of layers.
+    let mut implied: HashMap<&[u8], usize> = HashMap::new();
+    for marker in inventory.rootfs.markers() {
+        let Marker { member, target, .. } = marker;
+        if drops.contains_key(member) {
             continue;
         }
-        if places.in_lower_layers(target, member.layer) == (false, true) {
+        let comes_back = implied
+            .get(&**target)
+            .is_some_and(|layer| *layer < member.layer);
+        let has_lost_target = places.in_lower_layers(target, member.layer) == (false, true);
+        if !marker.opaque && has_lost_target && !comes_back {
             drops.insert(*member, Reason::UselessWhiteout);
+            continue;
+        }
+        for directory in path::ancestors(marker.directory()) {
+            implied.entry(directory).or_insert(member.layer);
         }
     }
 }
@@ -113,10 +119,7 @@ fn drop_directories(
     let markers = inventory.rootfs.markers().iter();
     let marked: HashSet<&[u8]> = markers
         .filter(|marker| !drops.contains_key(&marker.member))
-        .map(|marker| match marker.opaque {
-            true => &*marker.target,
-            false => path::parent(&marker.target),
-        })
+        .map(Marker::directory)
         .collect();
     let emptied: Vec<Vec<u8>> = places
         .0

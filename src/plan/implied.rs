@@ -14,11 +14,14 @@ pub(super) fn directories(
     drops: &Drops,
 ) -> BTreeMap<MemberId, Vec<Vec<u8>>> {
     let mut lost = lost(inventory, drops);
-    // A `__pycache__` has no use without caches, unless something else would come back.
-    let is_cache_directory = |directory: &[u8]| path::file_name(directory) == b"__pycache__";
-    if lost.keys().any(|directory| is_cache_directory(directory)) {
+    // A `__pycache__` has no use without caches, unless a symlink names it or something else would come back.
+    let may_go = |directory: &[u8]| {
+        path::file_name(directory) == b"__pycache__"
+            && !inventory.named_directories.contains(directory)
+    };
+    if lost.keys().any(|directory| may_go(directory)) {
         let covered = covered_files(inventory, drops, &lost);
-        lost.retain(|directory, _| !is_cache_directory(directory) || covered.contains(directory));
+        lost.retain(|directory, _| !may_go(directory) || covered.contains(directory));
     }
     let mut by_member: BTreeMap<MemberId, Vec<Vec<u8>>> = BTreeMap::new();
     for (directory, member) in lost {

@@ -51,9 +51,9 @@ pub enum RootfsError {
 
 /// Merges layers, lowest first, each given as its members in order.
 ///
-/// A whiteout acts on the layers below its own alone, wherever it stands in its layer. A directory
-/// in a member's name that a lower layer has as a symlink is followed, as extraction onto the
-/// merged tree does.
+/// A whiteout acts on the layers below its own alone, wherever it stands in its layer. The directory that it lies in is
+/// there afterwards: podman, docker and containerd make it (umoci does not). A directory in a member's name that a
+/// lower layer has as a symlink is followed, as extraction onto the merged tree does.
 ///
 /// # Errors
 /// [`RootfsError`] for what no engine extracts.
@@ -110,7 +110,8 @@ impl Rootfs {
             NameKind::Opaque => None,
             NameKind::Whiteout(name) => Some(name),
         };
-        let directory = directory.join(&b'/');
+        let parents = directory;
+        let directory = parents.join(&b'/');
         let found = self.follow(&directory);
         let directory = found.map_or(directory, |node| self.path(node));
         match name {
@@ -135,6 +136,7 @@ impl Rootfs {
                 });
             }
         }
+        self.directory_for(id, member, parents)?;
         self.set_fate(id, Fate::Marker);
         Ok(())
     }
@@ -496,6 +498,13 @@ mod tests {
     #[test]
     fn missing_parents_are_implied() {
         assert_eq!(view(&[vec![file("./a/b/c")]]), ["a -", "a/b -", "a/b/c 0"]);
+    }
+
+    #[test]
+    fn a_whiteout_implies_the_directory_that_it_lies_in() {
+        let lower = vec![file("a/b"), file("c")];
+        let upper = vec![file("a/.wh.b"), file("c/d/.wh..wh..opq")];
+        assert_eq!(view(&[lower, upper]), ["a -", "c -", "c/d -"]);
     }
 
     #[test]

@@ -102,6 +102,16 @@ pub struct Marker {
     pub opaque: bool,
 }
 
+impl Marker {
+    /// The directory that it lies in.
+    pub fn directory(&self) -> &[u8] {
+        match self.opaque {
+            true => &self.target,
+            false => path::parent(&self.target),
+        }
+    }
+}
+
 /// The merged view.
 #[derive(Debug, Clone)]
 pub struct Rootfs {

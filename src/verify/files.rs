@@ -104,7 +104,7 @@ fn entry(
         whats.extend(mtime(old.mtime, new.mtime));
     }
     if whats.is_empty() {
-        whats.extend(hardlink(before, after));
+        whats.extend(own_header(before, after));
     }
     match kinds.0 {
         Kind::Symlink if old.link != new.link => {
@@ -174,27 +174,25 @@ fn mtime(old: Timestamp, new: Timestamp) -> Option<String> {
     (old != new).then(|| format!("mtime was {}, is {}", text(old), text(new)))
 }
 
-/// Engines apply the metadata of a hardlink's own header too.
-fn hardlink(before: Place<'_>, after: Place<'_>) -> Vec<String> {
+/// Differences that the headers of other names of the file hide from some readers: engines apply every hardlink's
+/// header, umoci and GNU tar that of the first name alone.
+fn own_header(before: Place<'_>, after: Place<'_>) -> Vec<String> {
     let names = (before.0.name_member(before.1), after.0.name_member(after.1));
     let (Some(old), Some(new)) = names else {
         return Vec::new();
     };
-    let links = (old.kind == Kind::Hardlink, new.kind == Kind::Hardlink);
-    if links == (false, false) {
-        return Vec::new();
-    }
+    let are_alike = (old.kind == Kind::Hardlink) == (new.kind == Kind::Hardlink);
     let of_header = |member| Attributes::of([member]);
     let (Some(old), Some(new)) = (of_header(old), of_header(new)) else {
         return Vec::new();
     };
     let mut whats = metadata(Kind::Hardlink, &old, &new);
     // Some archivers write a file's attributes at its first name alone.
-    whats.retain(|what| links == (true, true) || !what.starts_with("xattr "));
+    whats.retain(|what| are_alike || !what.starts_with("xattr "));
     whats.extend(mtime(old.mtime, new.mtime));
     whats
         .into_iter()
-        .map(|what| format!("in the header of its hardlink: {what}"))
+        .map(|what| format!("in its own header: {what}"))
         .collect()
 }
 
