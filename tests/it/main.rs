@@ -29,6 +29,7 @@ mod memory;
 mod merged_view;
 mod missing;
 mod past_bugs;
+mod random_layers;
 mod recipes;
 mod sandbox;
 mod schema;

@@ -267,13 +267,7 @@ fn device(kind: u8, name: &str, major: u32, minor: u32) -> Vec<u8> {
 fn agrees(layout: &Path) -> Tree {
     let unpacked = Unpacked::by_umoci(layout, "latest").tree();
     let mut view = view(layout, &Layout::new(layout).images()[0]);
-    // A directory that no member describes has what the engine gives it.
-    for path in &view.implied {
-        let (there, here) = (unpacked.0.get(path), view.tree.0.get_mut(path).unwrap());
-        if let Some(there) = there.filter(|there| there.kind == FileKind::Directory) {
-            *here = there.clone();
-        }
-    }
+    view.describe_implied(&unpacked);
     view.tree.assert_same(&unpacked);
     view.tree
 }
@@ -283,6 +277,24 @@ pub struct View {
     pub tree: Tree,
     /// Directories that only members' names imply.
     pub implied: Vec<String>,
+}
+
+impl View {
+    /// Gives directories that no member describes what the engine gave them that unpacked a tree. umoci makes none of
+    /// those that only whiteouts imply.
+    pub fn describe_implied(&mut self, unpacked: &Tree) {
+        for path in self.implied.iter().rev() {
+            match unpacked.0.get(path) {
+                Some(there) if there.kind == FileKind::Directory => {
+                    self.tree.0.insert(path.clone(), there.clone());
+                }
+                None if !self.tree.has_something_in(path) => {
+                    self.tree.0.remove(path);
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 /// The view as the library has it, content hashed from the layers.

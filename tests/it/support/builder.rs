@@ -160,7 +160,10 @@ impl LayerBuilder {
         }
         let name = &path.as_bytes()[..path.len().min(100)];
         header.as_mut_bytes()[..name.len()].copy_from_slice(name);
-        if !link.is_empty() {
+        if link.len() > 100 {
+            let target = ("linkpath".to_owned(), link.as_bytes().to_vec());
+            self.pax.push(target);
+        } else if !link.is_empty() {
             header.set_link_name_literal(link).unwrap();
         }
         self.push_pax();
@@ -200,6 +203,12 @@ impl LayerBuilder {
         self.raw(bytes);
         self.pad();
         self
+    }
+
+    /// Bytes as they are, for extension headers, after the pax records that wait.
+    pub fn after_pax(mut self, bytes: &[u8]) -> Self {
+        self.push_pax();
+        self.raw_member(bytes)
     }
 
     fn raw(&mut self, bytes: &[u8]) {

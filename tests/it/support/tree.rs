@@ -40,6 +40,21 @@ pub struct Entry {
     pub names: Vec<String>,
 }
 
+impl Entry {
+    /// The fields in which another entry differs, of both, in one line.
+    pub fn changes(&self, other: &Self) -> String {
+        let fields = |entry: &Self| -> Vec<String> {
+            let text = format!("{entry:#?}");
+            let lines = text.replace("\n        ", " ").replace("\n    ]", "]");
+            lines.lines().map(|line| line.trim().to_owned()).collect()
+        };
+        let (here, there) = (fields(self), fields(other));
+        let pairs = here.into_iter().zip(there).filter(|(a, b)| a != b);
+        let pairs: Vec<String> = pairs.map(|(a, b)| format!("{a} / {b}")).collect();
+        pairs.join("; ")
+    }
+}
+
 /// Entries by path without a leading slash; the root's path is empty.
 #[derive(Debug, Clone, Default)]
 pub struct Tree(pub BTreeMap<String, Entry>);
@@ -66,6 +81,11 @@ impl Tree {
             let all = inodes.get(path).map(|inode| &names[inode]);
             entry.names = all.filter(|all| all.len() > 1).cloned().unwrap_or_default();
         }
+    }
+
+    pub fn has_something_in(&self, directory: &str) -> bool {
+        let below = format!("{directory}/");
+        self.0.keys().any(|path| path.starts_with(&below))
     }
 
     /// Takes paths out, as names of hardlinked files too.
