@@ -79,6 +79,7 @@ fn confine(request: &Request) -> Result<Next, SandboxError> {
     limits::no_new_privileges()?;
     let wants_namespaces = request.wants(Layer::Namespaces);
     if request.supervisor.is_none() && wants_namespaces && namespaces::separate().is_ok() {
+        supervisor::die_with_caller(request.caller)?;
         return Ok(Next::Supervise);
     }
     let readable = &request.confinement.readable;
@@ -96,6 +97,9 @@ fn confine(request: &Request) -> Result<Next, SandboxError> {
         applied.landlock = filesystem::apply(readable)?;
     }
     limits::drop_capabilities()?;
+    if request.supervisor.is_none() {
+        supervisor::die_with_caller(request.caller)?;
+    }
     // Last, for it denies all of the above.
     if request.wants(Layer::Seccomp) {
         applied.seccomp =

@@ -33,6 +33,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::process::getpid;
 use serde::{Deserialize, Serialize};
 
 pub use enter::defences;
@@ -243,9 +244,12 @@ impl SandboxError {
 /// environment is empty but for what the caller adds. `helper` is pycull's own binary.
 ///
 /// Its standard streams are to be pipes: to a file, nothing can be written in the sandbox. Kill it,
-/// and the program is gone too.
+/// and the program is gone too; so it is once this process ends, or the thread that started it.
 pub fn command(helper: &Path, mode: Mode, confinement: &Confinement, program: &Path) -> Command {
-    let request = Request::new(mode, confinement.clone(), program.to_owned());
+    let request = Request {
+        caller: Some(getpid().as_raw_pid()),
+        ..Request::new(mode, confinement.clone(), program.to_owned())
+    };
     let mut command = Command::new(helper);
     command.arg(ENTER).args(request.to_arguments()).env_clear();
     command

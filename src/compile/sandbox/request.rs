@@ -13,6 +13,8 @@ pub(super) struct Request {
     pub(super) confinement: Confinement,
     /// Layers to leave out, so that tests can show what each is good for.
     pub(super) without: Vec<Layer>,
+    /// The process that this one is to go with, its parent.
+    pub(super) caller: Option<i32>,
     /// In the process that a supervisor waits for: the descriptor of a pipe that it holds open.
     pub(super) supervisor: Option<u32>,
     pub(super) program: PathBuf,
@@ -25,6 +27,7 @@ impl Request {
             mode,
             confinement,
             without: Vec::new(),
+            caller: None,
             supervisor: None,
             program,
             arguments: Vec::new(),
@@ -71,6 +74,9 @@ impl Request {
         }
         for layer in &self.without {
             arguments.push(setting("without", layer.name()));
+        }
+        if let Some(process) = self.caller {
+            arguments.push(setting("caller", process.to_string()));
         }
         if let Some(descriptor) = self.supervisor {
             arguments.push(setting("supervisor", descriptor.to_string()));
@@ -138,6 +144,7 @@ impl Request {
                 self.without
                     .push(layers.find(|layer| layer.name() == text)?);
             }
+            b"caller" => self.caller = Some(text.parse().ok()?),
             b"supervisor" => self.supervisor = Some(text.parse().ok()?),
             _ => return None,
         }
@@ -185,6 +192,7 @@ mod tests {
         };
         Request {
             without: vec![Layer::Landlock, Layer::Namespaces],
+            caller: Some(7),
             supervisor: Some(3),
             arguments: vec!["--".into(), "mode=off".into(), odd],
             ..Request::new(Mode::Required, confinement, "/usr/bin/python3".into())

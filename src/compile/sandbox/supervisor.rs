@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    DumpableBehavior, Signal, getpid, kill_process, set_dumpable_behavior,
+    DumpableBehavior, Pid, Signal, getpid, getppid, kill_process, set_dumpable_behavior,
     set_parent_process_death_signal,
 };
 
@@ -44,11 +44,28 @@ fn run(request: &mut Request) -> io::Result<ExitStatus> {
     child.wait()
 }
 
+/// Has this process killed when its caller dies. To be asked for once no more capabilities are gained: that
+/// takes it back (prctl(2)).
+pub(super) fn die_with_caller(caller: Option<i32>) -> Result<(), SandboxError> {
+    let Some(caller) = caller else {
+        return Ok(());
+    };
+    die_with_parent()?;
+    // It may have died before that: another process is the parent then.
+    match getppid().map(Pid::as_raw_pid) {
+        Some(parent) if parent == caller => Ok(()),
+        _ => Err(SandboxError::apply("look for the caller")("it is gone")),
+    }
+}
+
+fn die_with_parent() -> Result<(), SandboxError> {
+    let action = "ask for a signal at the parent's death";
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(SandboxError::apply(action))
+}
+
 /// In the child: has it killed when its supervisor dies, and with it all of the namespace.
 pub(super) fn die_with_supervisor(pipe: u32) -> Result<(), SandboxError> {
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(SandboxError::apply(
-        "ask for a signal at the supervisor's death",
-    ))?;
+    die_with_parent()?;
     // It may have died before that: the pipe is then at its end, not merely empty.
     let mut options = std::fs::OpenOptions::new();
     let nonblocking = options
