@@ -249,6 +249,17 @@ impl Node {
         Ok(digests)
     }
 
+    /// The layers of images and the blobs of artifacts at and below this node, in order. An artifact of which a blob
+    /// is missing has none.
+    pub fn descriptors(&self) -> Vec<&Descriptor> {
+        match self {
+            Self::Index(index) => index.children.iter().flat_map(Self::descriptors).collect(),
+            Self::Image(image) => image.layers.iter().map(|layer| &layer.descriptor).collect(),
+            Self::Other(other) if other.is_incomplete => Vec::new(),
+            Self::Other(other) => other.blobs.iter().collect(),
+        }
+    }
+
     /// All images at and below this node, in order.
     pub fn images(&self) -> Vec<&Image> {
         match self {

@@ -297,5 +297,5 @@ pub(super) fn sees_files(path: &str) -> String {
 }
 
 pub(super) fn temporary_directory() -> Result<Scratch, NoInterpreter> {
-    Scratch::new("pycull-", None).map_err(NoInterpreter::Directory)
+    Scratch::new().map_err(NoInterpreter::Directory)
 }

@@ -469,6 +469,7 @@ mod tests {
         let blob = OutputBlob {
             digest: sha256_digest(bytes),
             location: spool::blob_of(bytes).unwrap(),
+            is_checked: false,
         };
         let long = format!("blobs/sha512/{}", "f".repeat(128));
         let files = BTreeMap::from([
@@ -490,6 +491,7 @@ mod tests {
         let blob = OutputBlob {
             digest: sha256_digest(b"what it should be"),
             location: spool::blob_of(b"what it really is").unwrap(),
+            is_checked: false,
         };
         let files = BTreeMap::from([("blob".to_owned(), Content::Blob(&blob))]);
         assert!(matches!(

@@ -69,17 +69,17 @@ struct Store {
 
 impl BlobStore for Store {
     fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
-        let file = |name: String| locate_file(self.directory.join(name), digest);
+        let file = |name: &str| locate_file(&self.directory, name, digest);
         if *digest == self.manifest {
-            return file(MANIFEST_JSON.to_owned());
+            return file(MANIFEST_JSON);
         }
         let name = match digest.algorithm().as_ref() {
             "sha256" => digest.digest().to_owned(),
             algorithm => format!("{algorithm}-{}", digest.digest()),
         };
-        match file(name.clone()) {
+        match file(&name) {
             // Manifests of an index have a name that tells them from blobs.
-            Err(BlobError::Missing { .. }) => file(format!("{name}.{MANIFEST_JSON}")),
+            Err(BlobError::Missing { .. }) => file(&format!("{name}.{MANIFEST_JSON}")),
             located => located,
         }
     }

@@ -13,8 +13,10 @@ mod target;
 mod output;
 mod place;
 
+mod beneath;
 mod dir;
 mod docker_archive;
+mod layout_commit;
 mod oci_archive;
 mod oci_layout;
 

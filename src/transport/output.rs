@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::oci::{BlobError, BlobLocation, BlobStore, Digest, Node, Platform, load};
+use crate::oci::{BlobError, BlobLocation, BlobStore, Descriptor, Digest, Node, Platform, load};
 
 use super::error::TransportError;
 use super::place::OutputBlob;
@@ -40,8 +40,9 @@ impl BlobStore for OutputStore<'_> {
     }
 }
 
-/// Reads every document that the root reaches and looks for every layer, but for those that are
-/// fetched from elsewhere (image-spec descriptor.md, "urls").
+/// Reads every document that the root reaches and looks for every layer and every artifact's blob, but for those that
+/// are fetched from elsewhere (image-spec descriptor.md, "urls"). A blob of another size than its descriptor says is
+/// an error, whatever it is.
 pub(super) fn check_complete(store: &dyn BlobStore, root: &Value) -> Result<Node, TransportError> {
     check_complete_for(store, root, None)
 }
@@ -53,10 +54,22 @@ pub(super) fn check_complete_for(
     platform: Option<&Platform>,
 ) -> Result<Node, TransportError> {
     let node = load(store, root, platform)?;
-    for layer in node.images().iter().flat_map(|image| &image.layers) {
-        if layer.descriptor.urls().as_ref().is_none_or(Vec::is_empty) {
-            store.locate(layer.descriptor.digest())?;
+    for descriptor in node.descriptors() {
+        if descriptor.urls().as_ref().is_none_or(Vec::is_empty) {
+            check_size(store, descriptor)?;
         }
     }
     Ok(node)
+}
+
+fn check_size(store: &dyn BlobStore, descriptor: &Descriptor) -> Result<(), BlobError> {
+    let found = store.locate(descriptor.digest())?.size;
+    match found == descriptor.size() {
+        true => Ok(()),
+        false => Err(BlobError::Size {
+            digest: descriptor.digest().clone(),
+            expected: descriptor.size(),
+            found,
+        }),
+    }
 }

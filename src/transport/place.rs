@@ -18,10 +18,26 @@ pub struct OutputBlob {
     /// Where its bytes are. A file in the target's staging directory is moved, any other is left
     /// as it is.
     pub location: BlobLocation,
+    /// Whether its bytes were held against the digest already, as a layer that was read was.
+    pub is_checked: bool,
+}
+
+impl OutputBlob {
+    /// Holds the bytes against the digest, unless that was done.
+    fn check(&self) -> Result<(), TransportError> {
+        if self.is_checked {
+            return Ok(());
+        }
+        let (digest, size) = (self.digest.clone(), self.location.size);
+        let mut reader = VerifyingReader::new(self.location.reader(), digest, size)?;
+        io::copy(&mut reader, &mut io::sink())
+            .map_err(|error| into_blob_error(error, &self.digest))?;
+        Ok(())
+    }
 }
 
 /// Gives a blob's bytes the name `to`, which must not exist: a staged file is moved; another whole
-/// file is reflinked, else hardlinked; all else is copied, and verified on the way.
+/// file is reflinked, else hardlinked; all else is copied. What was not checked before is verified.
 ///
 /// `to` may be half-written when this fails: it is for a name that nobody reads.
 pub(super) fn place(blob: &OutputBlob, staging: &Path, to: &Path) -> Result<(), TransportError> {
@@ -39,8 +55,11 @@ pub(super) fn place(blob: &OutputBlob, staging: &Path, to: &Path) -> Result<(), 
             .file
             .metadata()
             .is_ok_and(|metadata| metadata.len() == location.size);
-    if whole && (reflink(&location.file, to) || hardlink(location, to)) {
-        return Ok(());
+    if whole {
+        blob.check()?;
+        if reflink(&location.file, to) || hardlink(location, to) {
+            return Ok(());
+        }
     }
     copy(blob, to)
 }
@@ -54,6 +73,13 @@ pub(super) fn create(path: &Path) -> Result<File, TransportError> {
         .mode(0o644)
         .open(path)
         .map_err(TransportError::io("create", path))
+}
+
+/// The directory that a path is in.
+pub(super) fn parent(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// Makes a file or directory survive a loss of power.
@@ -149,6 +175,7 @@ mod tests {
                 offset: 0,
                 size: content.len() as u64,
             },
+            is_checked: false,
         }
     }
 

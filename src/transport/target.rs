@@ -13,16 +13,14 @@ use super::archive::Archive;
 use super::archive_update::{InPlace, count_images};
 use super::error::TransportError;
 use super::image_name::{CONTAINERD_NAME, REF_NAME, annotation, normalized, set_annotation};
+use super::layout_commit::STAGING_PREFIX;
 use super::output::OutputImage;
 use super::packing::{self, Packed};
-use super::place::{create, sync};
+use super::place::{create, parent, sync};
 use super::reference::{Reference, Selector, Transport};
 use super::source::{DockerForm, Medium, Source, archive_medium};
-use super::{docker_archive, oci_archive, oci_layout};
-use crate::scratch::Scratch;
-
-/// How the names of private directories begin.
-const STAGING_PREFIX: &str = ".pycull-";
+use super::{docker_archive, layout_commit, oci_archive, oci_layout};
+use crate::scratch::{self, Scratch};
 
 /// Where the image goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,9 +130,9 @@ impl Target {
         self.rename(&mut output.root);
         match &self.place {
             Place::NewLayout(path) => {
-                oci_layout::create_new(path, self.staging.path(), &output)?;
+                layout_commit::create_new(path, self.staging.path(), &output)?;
             }
-            Place::Layout(path) => oci_layout::add(path, self.staging.path(), &output)?,
+            Place::Layout(path) => layout_commit::add(path, self.staging.path(), &output)?,
             Place::File(path) => self.replace_file(path, &output)?,
             Place::Special(path) => {
                 let file = File::options().write(true).open(path);
@@ -174,9 +172,11 @@ impl Target {
         self.write_archive(output, &mut packed, path)?;
         packed.finish().map_err(TransportError::io("write", path))?;
         file.sync_all().map_err(TransportError::io("write", path))?;
-        self.check_unchanged(path)?;
-        fs::rename(&temporary, path).map_err(TransportError::io("create", path))?;
-        sync(oci_layout::parent(path))
+        scratch::unbroken(|| {
+            self.check_unchanged(path)?;
+            fs::rename(&temporary, path).map_err(TransportError::io("create", path))
+        })?;
+        sync(parent(path))
     }
 
     /// Another image that was put into the archive meanwhile is not to be lost.
@@ -342,6 +342,7 @@ fn check_directory(path: &Path, asked: Option<Medium>) -> Result<(), TransportEr
     if !matches!(asked, None | Some(Medium::OciLayout)) {
         return Err(exists(path, "an archive", "a directory"));
     }
+    layout_commit::sweep(path);
     if oci_layout::check_version(path)?.is_some() {
         return oci_layout::read_index(path).map(drop);
     }
@@ -415,11 +416,15 @@ fn archive_kind(medium: Medium) -> &'static str {
 
 fn stage(place: &Place) -> Result<Scratch, TransportError> {
     let directory = match place {
-        Place::NewLayout(path) | Place::File(path) => oci_layout::parent(path).to_owned(),
+        Place::NewLayout(path) | Place::File(path) => parent(path).to_owned(),
         Place::Layout(path) => path.clone(),
         Place::Special(_) | Place::Stream => std::env::temp_dir(),
     };
-    Scratch::new(STAGING_PREFIX, Some(&directory)).map_err(|error| {
+    // In a layout that is done already: more than staging directories may be left there.
+    if !matches!(place, Place::Layout(_)) {
+        scratch::sweep(STAGING_PREFIX, &directory, |_| {});
+    }
+    Scratch::within(STAGING_PREFIX, &directory).map_err(|error| {
         // tempfile's own message names a directory that never was.
         let cause = io::Error::from(error.kind());
         TransportError::io("write to directory", &directory)(cause)

@@ -38,6 +38,7 @@ fn blob(bytes: &[u8]) -> OutputBlob {
     OutputBlob {
         digest: sha256_digest(bytes),
         location: spool::blob_of(bytes).unwrap(),
+        is_checked: false,
     }
 }
 

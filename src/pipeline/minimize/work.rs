@@ -1,6 +1,6 @@
 //! Carrying a plan out: new blobs in the target's staging directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub(super) struct Work<'a> {
     /// The media types that the output's medium wants.
     family: Option<Family>,
     staged: Vec<(Digest, PathBuf, u64)>,
+    /// Layers that were read, and held against their digests, as images were.
+    read: HashSet<Digest>,
     /// What became of images and their parts.
     pub(super) replaced: Replacements,
 }
@@ -49,6 +51,7 @@ impl<'a> Work<'a> {
             staging,
             family,
             staged: Vec::new(),
+            read: HashSet::new(),
             replaced: Replacements::default(),
         }
     }
@@ -60,6 +63,8 @@ impl<'a> Work<'a> {
         options: &Options<'_>,
     ) -> Result<MinimizeImage, PipelineError> {
         let mut planned = plan_image(self.source, image, minimize, options)?;
+        let layers = image.layers.iter().map(|layer| layer.descriptor.digest());
+        self.read.extend(layers.cloned());
         planned.compile(self.source, minimize, options, self.staging)?;
         planned.forget_kept_layers();
         let new_types = self.family.filter(|family| !is_of_family(image, *family));
@@ -248,6 +253,7 @@ impl<'a> Work<'a> {
                 OutputBlob {
                     digest: digest.clone(),
                     location,
+                    is_checked: true,
                 },
             );
         }
@@ -259,7 +265,14 @@ impl<'a> Work<'a> {
         let mut reached = BTreeMap::new();
         for digest in new_root.blobs()? {
             let location = store.locate(&digest).map_err(ImageError::from)?;
-            reached.insert(digest.to_string(), OutputBlob { digest, location });
+            let key = digest.to_string();
+            let is_checked = blobs.contains_key(&key) || self.read.contains(&digest);
+            let blob = OutputBlob {
+                digest,
+                location,
+                is_checked,
+            };
+            reached.insert(key, blob);
         }
         Ok(reached.into_values().collect())
     }
