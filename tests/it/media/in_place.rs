@@ -175,6 +175,23 @@ fn an_image_of_an_oci_archive_is_rewritten_and_the_other_tags_stay() {
 }
 
 #[test]
+fn a_rewritten_layer_that_another_image_needs_stays_as_it_was() {
+    let case = Case::new(|path| {
+        let layout = path.with_extension("layout");
+        let images = [("app", file("app")), ("other", file("other"))];
+        let roots = images.map(|(name, layer)| {
+            tagged(
+                ImageBuilder::of([python(), layer]).write_blobs(&layout),
+                name,
+            )
+        });
+        write_index(&layout, roots.to_vec());
+        archived(&layout, path);
+    });
+    case.minimize("oci-archive", "app", &["other"]);
+}
+
+#[test]
 fn a_new_name_in_the_same_archive_is_added() {
     for (docker, transport, names) in [
         (true, "docker-archive", ["app:1", "other:1", "app:small"]),
