@@ -122,14 +122,15 @@ fn verify_holds_shadowed_bytecode_against_the_profile() {
     }
 }
 
+fn old_code() -> Vec<u8> {
+    hash_cache_39(1, [7; 8], b"old code")
+}
+
 fn with_stale_and_unchecked() -> ImageBuilder {
     let layer = LayerBuilder::new()
         .stdlib(STDLIB)
         .file("app/m.py", SOURCE)
-        .file(
-            &cache_path("app", "m", 0),
-            hash_cache_39(1, [7; 8], b"old code"),
-        );
+        .file(&cache_path("app", "m", 0), old_code());
     ImageBuilder::of([layer])
 }
 
@@ -159,12 +160,24 @@ fn an_unchecked_cache_of_another_source_is_named_kept_and_mended_where_a_profile
         assert!(!done.unpacked().has(&cache), "{mode}");
         done.is_verified(&arguments);
         let kept = minimized(&image, &[&arguments[..], &["--set", "stale=keep"]].concat());
-        assert!(kept.unpacked().has(&cache), "{mode}");
+        // A new header would vouch for the old code.
+        assert_eq!(kept.unpacked().read(&cache), old_code(), "{mode}");
     }
     // What `minimize` keeps without being asked, another tool may not strip in its name.
     let directory = tempdir().unwrap();
     let [old, new] = ["old", "new"].map(|name| directory.path().join(name));
     image.write(&old);
+    let planned = [
+        "minimize",
+        old.to_str().unwrap(),
+        "--dry-run",
+        "--set",
+        "stale=compile",
+        "--format",
+        "json",
+    ];
+    let planned = pycull(planned).success().json();
+    assert_eq!(planned["images"][0]["compiled"]["files"], 1);
     minimize(&old, &new, &["--set", "invalidation=timestamp"]);
     let output = pycull([
         "verify",
