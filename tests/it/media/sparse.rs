@@ -53,6 +53,11 @@ fn a_platform_needs_nothing_of_the_others_nor_any_attestation() {
     let output = directory.path().join("out");
     let report = minimize(&layout, &output, &["--platform", "linux/arm64"]);
     assert_eq!(report["images"].as_array().unwrap().len(), 1);
+    let left_out = report["left_out"].as_array().unwrap();
+    assert!(
+        matches!(&left_out[..], [one] if one["manifest_digest"] == pairs[2][1]["digest"]),
+        "{left_out:?}"
+    );
     assert_eq!(Layout::new(&output).images().len(), 1);
     // Nothing dangles in what was written.
     pycull([
