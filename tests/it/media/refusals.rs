@@ -101,6 +101,12 @@ fn an_artifact_is_named_by_its_type() {
         ),
         (EMPTY, "text/plain", None, "text/plain"),
         (
+            OCI_CONFIG,
+            "application/vnd.oci.image.layer.v1.tar",
+            Some("application/vnd.example.disk"),
+            "application/vnd.example.disk",
+        ),
+        (
             "application/vnd.example.config+json",
             "application/vnd.oci.image.layer.v1.tar",
             None,
@@ -125,6 +131,18 @@ fn an_artifact_is_named_by_its_type() {
             refused(directory.path(), layout.to_str().unwrap(), &said);
         }
     }
+}
+
+#[test]
+fn what_an_index_calls_an_attestation_is_no_image_though_its_manifest_is_that_of_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let layout = directory.path().join("in");
+    let mut root = ImageBuilder::of([python()]).write_blobs(&layout);
+    root["annotations"]["vnd.docker.reference.type"] = json!("attestation-manifest");
+    let index = write_nested_index(&layout, vec![root]);
+    write_index(&layout, vec![index]);
+    let said = ["is not an image, but an artifact of type `"];
+    refused(directory.path(), layout.to_str().unwrap(), &said);
 }
 
 #[test]
