@@ -18,10 +18,11 @@ use pycull::pyc::{CpythonVersion, Magic};
 use pycull::rootfs::{MemberId, Rootfs, squash};
 use pycull::scan::{LayerScan, scan_layers};
 use pycull::transport::{Reference, Source};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::tools::{real_image, run, tool, tool_command};
-use crate::support::{ImageBuilder, LayerBuilder};
+use crate::support::{ImageBuilder, LayerBuilder, pycull};
 
 /// An image, read, and how often its members were read again.
 struct Opened {
@@ -346,6 +347,83 @@ fn libraries_are_where_the_configuration_says_and_of_the_right_kind() {
         error.contains("bin/python3.9` needs the library `libsay.so.1`"),
         "{error}"
     );
+}
+
+/// Trap 61: glibc's loader takes the environment's directories after `DT_RPATH` and before `DT_RUNPATH`.
+#[test]
+fn the_library_path_of_the_environment_comes_after_rpath_and_before_runpath() {
+    for (kind, right, wrong) in [
+        ("--disable-new-dtags", "opt/own", "opt/environment"),
+        ("--enable-new-dtags", "opt/environment", "opt/own"),
+    ] {
+        let work = tempfile::tempdir().unwrap();
+        let option = format!("-Wl,{kind},-rpath,/opt/own");
+        let (program, library) = program_with_library("gcc", work.path(), &[&option]);
+        let source = "#include <unistd.h>\nvoid say(char *text) { (void)text; _exit(3); }";
+        let other = compile(
+            "gcc",
+            work.path(),
+            "other.so",
+            source,
+            &["-shared", "-fPIC"],
+        );
+        let layer = layer(&[
+            ("opt/x/bin/python3.9", &program),
+            (&format!("{right}/libsay.so.1"), &library),
+            (&format!("{wrong}/libsay.so.1"), &other),
+            (
+                "lib64/ld-linux-x86-64.so.2",
+                Path::new("/lib64/ld-linux-x86-64.so.2"),
+            ),
+            (
+                "usr/lib/x86_64-linux-gnu/libc.so.6",
+                Path::new("/lib/x86_64-linux-gnu/libc.so.6"),
+            ),
+        ]);
+        let (_image, mut opened) = Opened::crafted(layer);
+        opened.library_path = Some("/opt/environment");
+        prints(&opened, 3);
+    }
+}
+
+/// Trap 61: the config's environment reaches the search for libraries.
+#[test]
+fn an_interpreter_whose_libraries_the_config_names_is_tried() {
+    let work = tempfile::tempdir().unwrap();
+    let (program, library) = program_with_library("gcc", work.path(), &[]);
+    let layer = layer(&[
+        ("opt/x/bin/python3.9", &program),
+        ("opt/own/libsay.so.1", &library),
+        (
+            "lib64/ld-linux-x86-64.so.2",
+            Path::new("/lib64/ld-linux-x86-64.so.2"),
+        ),
+        (
+            "usr/lib/x86_64-linux-gnu/libc.so.6",
+            Path::new("/lib/x86_64-linux-gnu/libc.so.6"),
+        ),
+    ]);
+    for (directory, said) in [
+        ("/opt/other", "needs the library `libsay.so.1`"),
+        ("/opt/own", "does not begin as a worker does"),
+    ] {
+        let layout = tempfile::tempdir().unwrap();
+        ImageBuilder::of([layer.clone()])
+            .edit_config(|config| {
+                config["config"]["Env"] = json!([format!("LD_LIBRARY_PATH={directory}")]);
+            })
+            .write(layout.path());
+        let path = layout.path().to_str().unwrap();
+        let compile = [
+            "minimize",
+            path,
+            "--set",
+            "missing=compile",
+            "--output",
+            "-",
+        ];
+        pycull(compile).refused(said);
+    }
 }
 
 #[test]
