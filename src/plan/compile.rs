@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::convert::is_plain_file;
+use super::warning::Cause;
 use super::{Compilation, CompileOutcome, Drops, Policy, Warning};
 use crate::inventory::{Cache, Inventory, Source, Status, cache_path};
 use crate::profile::{Missing, Placement, Stale};
@@ -37,9 +38,7 @@ pub(super) fn choose(
         if !version.is_some_and(CpythonVersion::can_be_compiled) {
             *versionless.entry(source.tree).or_default() += 1;
         } else if !fits(inventory, source) || !has_place(inventory, &wanted[0].path) {
-            warnings.push(Warning::CannotCompile {
-                path: source.path.clone(),
-            });
+            warnings.push(Warning::new(Cause::CannotCompile, &source.path));
         } else {
             let has_failed = |level| outcome.failed.contains(&(index, level));
             chosen.extend(wanted.into_iter().filter(|it| !has_failed(it.level)));
@@ -47,10 +46,10 @@ pub(super) fn choose(
     }
     warnings.extend(versionless.into_iter().map(|(tree, sources)| {
         let tree = &inventory.trees[tree];
-        Warning::NoVersion {
+        Warning {
+            cause: Cause::NoVersion(tree.version),
             path: tree.path.clone(),
-            version: tree.version,
-            sources,
+            files: sources,
         }
     }));
     chosen

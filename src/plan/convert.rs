@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::warning::Cause;
 use super::{Drops, NewHeader, Policy, Reason, Warning};
 use crate::inventory::{Cache, Inventory, Status};
 use crate::profile::InvalidationMode;
@@ -51,9 +52,7 @@ pub(super) fn headers(
                 };
                 headers.insert(data, header);
             }
-            _ => warnings.push(Warning::CannotConvert {
-                path: staying.path.clone(),
-            }),
+            _ => warnings.push(Warning::new(Cause::CannotConvert, &staying.path)),
         }
     }
     headers

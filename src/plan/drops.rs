@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::warning::Cause;
 use super::{Policy, Reason, Warning, kept, shadowed, verdict};
 use crate::inventory::Inventory;
 use crate::rootfs::{Attributes, Fate, Inode, MemberId, path};
@@ -39,9 +40,7 @@ pub(super) fn choose(
             continue;
         };
         if not_caches.contains(&cache.path) {
-            warnings.push(Warning::WouldUncover {
-                path: cache.path.clone(),
-            });
+            warnings.push(Warning::new(Cause::WouldUncover, &cache.path));
             continue;
         }
         drops.insert(cache.member, reason);
@@ -116,7 +115,11 @@ pub(super) fn keep_what_upper_layers_need(
             needed.get_or_insert((path, link.layer + 1));
         }
     }
-    warnings.extend(needed.map(|(path, layer)| Warning::NeededAbove { path, layer, files }));
+    warnings.extend(needed.map(|(path, layer)| Warning {
+        cause: Cause::NeededAbove(layer),
+        path,
+        files,
+    }));
 }
 
 /// The member in a lower layer that a link which stays would lose.
@@ -149,11 +152,9 @@ pub(super) fn keep_what_describes_others(
         while let Some(link) = describer_that_goes(inventory, drops, inode) {
             drops.remove(&link);
             changed = true;
-            warnings.push(Warning::Describes {
-                path: inventory
-                    .rootfs
-                    .member_path(link, &inventory.member(link).path),
-            });
+            let member = inventory.member(link);
+            let path = inventory.rootfs.member_path(link, &member.path);
+            warnings.push(Warning::new(Cause::Describes, &path));
         }
     }
     changed

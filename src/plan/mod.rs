@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use compile::is_full;
 pub use reason::Reason;
 pub use verdict::{Policy, verdict};
-pub use warning::Warning;
+pub use warning::{Cause, Warning};
 
 use crate::inventory::Inventory;
 use crate::pyc::Level;
@@ -201,7 +201,7 @@ pub fn plan(inventory: &Inventory, policy: &Policy<'_>, outcome: &CompileOutcome
     Plan {
         layers,
         appended,
-        warnings,
+        warnings: Warning::merged(warnings),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::warning::Cause;
 use super::{Drops, Policy, Reason, Warning};
 use crate::inventory::Inventory;
 use crate::profile::Dead;
@@ -24,9 +25,7 @@ pub(super) fn choose(
             continue;
         }
         match covered.contains(&module.path) {
-            true => warnings.push(Warning::WouldUncover {
-                path: module.path.clone(),
-            }),
+            true => warnings.push(Warning::new(Cause::WouldUncover, &module.path)),
             false => {
                 drops.insert(module.member, Reason::Shadowed);
             }

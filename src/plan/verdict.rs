@@ -1,5 +1,6 @@
 //! Whether a cache stays, and why not. The size table and the plan ask the same question here.
 
+use super::warning::Cause;
 use super::{Reason, Warning};
 use crate::inventory::{Cache, Status};
 use crate::profile::{Dead, DeadKeys, InvalidationMode, Missing, Placement, Scope, Stale};
@@ -98,13 +99,12 @@ pub(super) fn reservation(cache: &Cache, policy: &Policy<'_>) -> Option<Warning>
         return None;
     }
     match (&cache.status, cache.level) {
-        (Status::Unknown(reason), _) => Some(Warning::Unexamined {
-            path: cache.path.clone(),
-            reason: reason.clone(),
-        }),
-        (status, None) if status.is_useful() => Some(Warning::OtherOptimization {
-            path: cache.path.clone(),
-        }),
+        (Status::Unknown(reason), _) => {
+            Some(Warning::new(Cause::Unexamined(reason.clone()), &cache.path))
+        }
+        (status, None) if status.is_useful() => {
+            Some(Warning::new(Cause::OtherOptimization, &cache.path))
+        }
         _ => None,
     }
 }

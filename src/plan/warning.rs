@@ -4,92 +4,83 @@ use std::fmt;
 
 use crate::pyc::CpythonVersion;
 
-/// What was left alone though the profile might have meant it.
+/// Files that were left alone though the profile might have meant them, all for the same cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Warning {
-    /// Hardlinks in upper layers need the files.
-    NeededAbove {
-        /// The first of the files.
-        path: Vec<u8>,
-        /// The layer of the link to it, counted from 1.
-        layer: usize,
-        /// How many files.
-        files: usize,
-    },
-    /// The config names them.
-    NamedByConfig {
-        /// The first of the files.
-        path: Vec<u8>,
-        /// How many files.
-        files: usize,
-    },
-    /// Symlinks lead to them.
-    NamedBySymlink {
-        /// The first of the files.
-        path: Vec<u8>,
-        /// The symlink that leads to it.
-        link: Vec<u8>,
-        /// How many files.
-        files: usize,
-    },
-    /// Unchecked caches of other sources than those that are there.
-    HidesEdit {
-        /// The first of the caches.
-        path: Vec<u8>,
-        /// How many caches.
-        files: usize,
-    },
+pub struct Warning {
+    /// Why.
+    pub cause: Cause,
+    /// The first of the files; of [`Cause::NoVersion`] their tree.
+    pub path: Vec<u8>,
+    /// How many there are.
+    pub files: usize,
+}
+
+/// Why files were left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// A hardlink in this upper layer, counted from 1, needs it.
+    NeededAbove(usize),
+    /// The config names it.
+    NamedByConfig,
+    /// The symlink with this path leads to it.
+    NamedBySymlink(Vec<u8>),
+    /// An unchecked cache of another source than the one that is there.
+    HidesEdit,
     /// A hardlink whose header sets the attributes of a file that stays.
-    Describes {
-        /// The cache.
-        path: Vec<u8>,
-    },
+    Describes,
     /// Something else than a file lies below it and would come back.
-    WouldUncover {
-        /// The cache.
-        path: Vec<u8>,
-    },
-    /// What it is could not be told.
-    Unexamined {
-        /// The cache.
-        path: Vec<u8>,
-        /// Why.
-        reason: String,
-    },
+    WouldUncover,
+    /// What it is could not be told, for this reason.
+    Unexamined(String),
     /// An optimization beyond level 2.
-    OtherOptimization {
-        /// The cache.
-        path: Vec<u8>,
-    },
+    OtherOptimization,
     /// A source that is too large or sparse, or whose caches have no directory to lie in.
-    CannotCompile {
-        /// The source.
-        path: Vec<u8>,
-    },
-    /// Sources for a Python that pycull cannot compile for, or does not know.
-    NoVersion {
-        /// Their tree.
-        path: Vec<u8>,
-        /// The Python, where it is known.
-        version: Option<CpythonVersion>,
-        /// Their number.
-        sources: usize,
-    },
+    CannotCompile,
+    /// A source for a Python that pycull cannot compile for, or does not know.
+    NoVersion(Option<CpythonVersion>),
     /// A cache whose header cannot be written anew.
-    CannotConvert {
-        /// The cache.
-        path: Vec<u8>,
-    },
+    CannotConvert,
 }
 
 impl Warning {
+    /// One about a single file.
+    pub(super) fn new(cause: Cause, path: &[u8]) -> Self {
+        Self {
+            cause,
+            path: path.to_vec(),
+            files: 1,
+        }
+    }
+
+    /// One warning for all files of a kind, with the first for an example.
+    pub(super) fn merged(warnings: Vec<Self>) -> Vec<Self> {
+        let mut merged: Vec<Self> = Vec::new();
+        for warning in warnings {
+            match merged.iter_mut().find(|it| it.is_like(&warning)) {
+                Some(first) => first.files += warning.files,
+                None => merged.push(warning),
+            }
+        }
+        merged
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        match (&self.cause, &other.cause) {
+            (Cause::Unexamined(one), Cause::Unexamined(other)) => one == other,
+            (Cause::NoVersion(_), Cause::NoVersion(_)) => self.path == other.path,
+            (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
+        }
+    }
+
     /// How many files stay that the profile would have removed.
     pub fn kept_against_profile(&self) -> usize {
-        match self {
-            Self::NeededAbove { files, .. }
-            | Self::NamedByConfig { files, .. }
-            | Self::NamedBySymlink { files, .. } => *files,
-            Self::WouldUncover { .. } => 1,
+        match self.cause {
+            Cause::NeededAbove(_)
+            | Cause::NamedByConfig
+            | Cause::NamedBySymlink(_)
+            | Cause::Describes
+            | Cause::WouldUncover
+            | Cause::Unexamined(_) => self.files,
             _ => 0,
         }
     }
@@ -97,84 +88,92 @@ impl Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
-        match self {
-            Self::NeededAbove { path, layer, files } => match files {
-                1 => write!(
-                    f,
-                    "kept {}: a hardlink in layer {layer} points at it",
-                    text(path)
-                ),
-                files => write!(
-                    f,
-                    "kept {files} files that hardlinks in upper layers point at; for example, one in layer {layer} points at {}",
-                    text(path)
-                ),
-            },
-            Self::NamedByConfig { path, files } => {
-                kept(f, path, *files, "the image's config names it")
-            }
-            Self::NamedBySymlink { path, link, files } => {
-                let why = format!("the symlink {} leads to it", text(link));
-                kept(f, path, *files, &why)
-            }
-            Self::HidesEdit { path, files } => kept(
-                f,
-                path,
-                *files,
-                "its source has changed, but Python runs the old code, since nothing checks the hash; `--set stale=compile` compiles it anew",
-            ),
-            Self::Describes { path } => write!(
-                f,
-                "kept {}: it is a hardlink whose header sets the mode, owner, time or extended attributes of a file that stays",
-                text(path)
-            ),
-            Self::WouldUncover { path } => write!(
-                f,
-                "kept {}: it covers something in a lower layer that is no cache",
-                text(path)
-            ),
-            Self::Unexamined { path, reason } => write!(f, "kept {}: {reason}", text(path)),
-            Self::OtherOptimization { path } => write!(
-                f,
-                "kept {}: its optimization is none of the levels 0, 1 and 2",
-                text(path)
-            ),
-            Self::CannotCompile { path } => write!(
-                f,
-                "did not compile {}: it is sparse or larger than 16 MiB, or its __pycache__ is no directory",
-                text(path)
-            ),
-            Self::NoVersion {
-                path,
-                version,
-                sources,
-            } => match version {
-                Some(version) => write!(
-                    f,
-                    "did not compile {sources} sources in /{}: they are for Python {version}; 3.6 to 3.15 can be compiled",
-                    text(path)
-                ),
-                None => write!(
-                    f,
-                    "did not compile {sources} sources in /{}: nothing says for which Python they are (profile key `python`)",
-                    text(path)
-                ),
-            },
-            Self::CannotConvert { path } => write!(
-                f,
-                "kept the invalidation of {}: its header has no place for a hash, or other files share its data",
-                text(path)
-            ),
+        let path = String::from_utf8_lossy(&self.path);
+        let action = match self.cause {
+            Cause::CannotCompile => "did not compile",
+            Cause::CannotConvert => "kept the invalidation of",
+            Cause::NoVersion(version) => return no_version(f, &path, version, self.files),
+            _ => "kept",
+        };
+        write!(f, "{action} {path}")?;
+        if self.files > 1 {
+            write!(f, " and {} more like it", self.files - 1)?;
         }
+        write!(f, ": {}", self.cause)
     }
 }
 
-/// One warning for all files of a kind, with the first for an example.
-fn kept(f: &mut fmt::Formatter<'_>, path: &[u8], files: usize, why: &str) -> fmt::Result {
-    let path = String::from_utf8_lossy(path);
-    match files {
-        1 => write!(f, "kept {path}: {why}"),
-        _ => write!(f, "kept {path} and {} more like it: {why}", files - 1),
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NeededAbove(layer) => {
+                return write!(f, "a hardlink in layer {layer} points at it");
+            }
+            Self::NamedByConfig => "the image's config names it",
+            Self::NamedBySymlink(link) => {
+                let link = String::from_utf8_lossy(link);
+                return write!(f, "the symlink {link} leads to it");
+            }
+            Self::HidesEdit => {
+                "its source has changed, but Python runs the old code, since nothing checks the hash; `--set stale=compile` compiles it anew"
+            }
+            Self::Describes => {
+                "it is a hardlink whose header sets the mode, owner, time or extended attributes of a file that stays"
+            }
+            Self::WouldUncover => "it covers something in a lower layer that is no cache",
+            Self::Unexamined(reason) => reason,
+            Self::OtherOptimization => "its optimization is none of the levels 0, 1 and 2",
+            Self::CannotCompile => {
+                "it is sparse or larger than 16 MiB, or its __pycache__ is no directory"
+            }
+            Self::NoVersion(_) => "nothing says for which Python it is",
+            Self::CannotConvert => {
+                "its header has no place for a hash, or other files share its data"
+            }
+        })
+    }
+}
+
+fn no_version(
+    f: &mut fmt::Formatter<'_>,
+    tree: &str,
+    version: Option<CpythonVersion>,
+    sources: usize,
+) -> fmt::Result {
+    write!(f, "did not compile {sources} sources in /{tree}: ")?;
+    match version {
+        Some(version) => write!(
+            f,
+            "they are for Python {version}; 3.6 to 3.15 can be compiled"
+        ),
+        None => f.write_str("nothing says for which Python they are (profile key `python`)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_a_kind_have_one_warning() {
+        let unexamined =
+            |reason: &str, path| Warning::new(Cause::Unexamined(reason.to_owned()), path);
+        let merged = Warning::merged(vec![
+            unexamined("it is sparse", b"a"),
+            Warning::new(Cause::Describes, b"b"),
+            unexamined("it is sparse", b"c"),
+            unexamined("it is large", b"d"),
+            Warning::new(Cause::NeededAbove(2), b"e"),
+            Warning::new(Cause::NeededAbove(3), b"f"),
+        ]);
+        let texts: Vec<String> = merged.iter().map(Warning::to_string).collect();
+        assert_eq!(texts.len(), 4, "{texts:?}");
+        assert_eq!(texts[0], "kept a and 1 more like it: it is sparse");
+        assert_eq!(
+            texts[3],
+            "kept e and 1 more like it: a hardlink in layer 2 points at it"
+        );
+        let kept: usize = merged.iter().map(Warning::kept_against_profile).sum();
+        assert_eq!(kept, 6);
     }
 }

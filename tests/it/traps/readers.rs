@@ -192,7 +192,7 @@ fn files_that_have_other_names_are_told_of_once() {
     let done = minimized(&image, &MINIMAL);
     let warnings = done.warnings();
     assert!(
-        matches!(warnings[..], [one] if one.contains("kept 40 files") && one.contains("layer 2")),
+        matches!(warnings[..], [one] if one.contains("and 39 more like it") && one.contains("layer 2")),
         "{warnings:?}"
     );
     let directory = tempfile::tempdir().unwrap();
@@ -276,4 +276,38 @@ fn a_symlink_that_led_nowhere_before_may_go_on_doing_so() {
         .symlink("etc/circle", "circle");
     let done = minimized(&ImageBuilder::of([layer]), &MINIMAL);
     done.is_verified(&MINIMAL);
+}
+
+#[test]
+fn a_path_with_the_characters_of_a_wildcard_is_a_path() {
+    let directory = "app/[v1]";
+    let image = ImageBuilder::new()
+        .layer(
+            LayerBuilder::new()
+                .stdlib(STDLIB)
+                .module_of_three(directory, "bot"),
+        )
+        .edit_config(|config| {
+            let path = format!("/{}", cache_path(directory, "bot", 2));
+            config["config"]["Cmd"] = json!(["python3", path]);
+        });
+    let done = minimized(&image, &[]);
+    assert!(done.unpacked().has(&cache_path(directory, "bot", 2)));
+    assert!(!done.unpacked().has(&cache_path(directory, "bot", 1)));
+}
+
+#[test]
+fn caches_whose_data_is_under_another_name_have_one_warning() {
+    let mut layer = LayerBuilder::new().stdlib(STDLIB);
+    for number in 0..5 {
+        let object = format!("store/{number}.file");
+        layer = layer
+            .file(&format!("{STDLIB}/m{number}.py"), "# m\n")
+            .file(&object, format!("bytecode {number}"))
+            .hardlink(&cache_path(STDLIB, &format!("m{number}"), 1), &object);
+    }
+    let done = minimized(&ImageBuilder::of([layer]), &[]);
+    let warnings = done.warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("and 4 more like it"), "{warnings:?}");
 }

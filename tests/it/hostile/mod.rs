@@ -1,0 +1,3 @@
+//! Images that were made to do harm.
+
+mod links;
