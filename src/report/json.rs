@@ -16,12 +16,15 @@ pub fn render(report: &impl Serialize) -> serde_json::Result<String> {
     Ok(text)
 }
 
-/// JSON may hold them raw, a terminal may obey them. They stand in strings alone, where an escape
-/// means the same; line breaks stand between values alone.
+/// JSON may hold them raw, a terminal may obey them, and a CI service the commands that begin with `##` anywhere in a
+/// line. They stand in strings alone, where an escape means the same; line breaks stand between values alone.
 fn escape_unprintable(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len() + 1);
+    let mut before = ' ';
     for c in json.chars() {
-        if c == '\n' || !is_unprintable(c) {
+        let begins_command = (before, c) == ('#', '#');
+        before = c;
+        if c == '\n' || !(is_unprintable(c) || begins_command) {
             escaped.push(c);
             continue;
         }
@@ -118,5 +121,6 @@ mod tests {
         let text = render(&path).unwrap();
         assert_eq!(text, "\"a\\u001b[2J\\u009b\\u202e\\nb\\u007f\"\n");
         assert_eq!(serde_json::from_str::<String>(&text).unwrap(), path);
+        assert_eq!(render(&"##vso[x]").unwrap(), "\"#\\u0023vso[x]\"\n");
     }
 }
