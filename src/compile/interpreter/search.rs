@@ -10,8 +10,6 @@ use crate::rootfs::{Content, InodeId, NodeId, Rootfs, path};
 const CONFIGURATION: &[u8] = b"etc/ld.so.conf";
 /// Most directories that are searched, and files that are included.
 const MOST: usize = 200;
-/// Most entries of a directory that a pattern is held against.
-const MOST_ENTRIES: usize = 10_000;
 
 /// Whose loader it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +60,7 @@ pub(super) fn system_directories(
                 unread,
                 seen: BTreeSet::new(),
                 directories: Vec::new(),
+                budget: MOST_NAMES,
             };
             configuration.read(CONFIGURATION);
             let mut directories = configuration.directories;
@@ -197,7 +196,15 @@ struct Configuration<'a> {
     unread: &'a mut BTreeSet<InodeId>,
     seen: BTreeSet<InodeId>,
     directories: Vec<Vec<u8>>,
+    /// Names that may yet be held against a pattern.
+    budget: usize,
 }
+
+/// Names that are held against the patterns of an image at most. Real files of configuration have a pattern or two.
+const MOST_NAMES: usize = 1_000_000;
+
+/// Bytes of a file's name (NAME_MAX in linux/limits.h); a longer pattern is none that anyone wrote.
+const LONGEST_NAME: usize = 255;
 
 impl Configuration<'_> {
     /// Reads a file and what it includes, each once.
@@ -237,38 +244,42 @@ impl Configuration<'_> {
                 true => pattern.to_vec(),
                 false => path::join(directory, pattern),
             };
-            for file in matching(self.rootfs, &pattern) {
+            for file in self.matching(&pattern) {
                 self.read(&file);
             }
         }
     }
-}
 
-/// The paths that a pattern of glob(7) means, sorted.
-fn matching(rootfs: &Rootfs, pattern: &[u8]) -> Vec<Vec<u8>> {
-    let mut found = vec![Vec::new()];
-    for part in path::components(pattern) {
-        let mut next = Vec::new();
-        match wildcard(part) {
-            None => next.extend(found.iter().map(|directory| path::join(directory, part))),
-            Some(matcher) => {
-                for directory in &found {
-                    let names = entries(rootfs, directory)
-                        .take(MOST_ENTRIES)
-                        .map(|(name, _)| name)
-                        .filter(|name| !name.starts_with(b".") && is_match(&matcher, name));
-                    next.extend(names.map(|name| path::join(directory, name)));
+    /// The paths that a pattern of glob(7) means, sorted; none once too many names were looked at.
+    fn matching(&mut self, pattern: &[u8]) -> Vec<Vec<u8>> {
+        let mut found = vec![Vec::new()];
+        for part in path::components(pattern) {
+            let matcher = wildcard(part);
+            let mut next = Vec::new();
+            for directory in &found {
+                match &matcher {
+                    None => next.push(path::join(directory, part)),
+                    Some(matcher) => {
+                        let names = entries(self.rootfs, directory).take(self.budget);
+                        for (name, _) in names {
+                            self.budget -= 1;
+                            if !name.starts_with(b".") && is_match(matcher, name) {
+                                next.push(path::join(directory, name));
+                            }
+                        }
+                    }
                 }
             }
+            next.truncate(MOST);
+            found = next;
         }
-        next.truncate(MOST);
-        found = next;
+        found
     }
-    found
 }
 
+/// A matcher for a part with wildcards. globset panics where the expression that it makes of one is too large.
 fn wildcard(part: &[u8]) -> Option<GlobMatcher> {
-    if !part.iter().any(|byte| b"*?[".contains(byte)) {
+    if !part.iter().any(|byte| b"*?[".contains(byte)) || part.len() > LONGEST_NAME {
         return None;
     }
     let text = std::str::from_utf8(part).ok()?;
@@ -316,6 +327,16 @@ mod tests {
             .into_iter()
             .map(str::to_owned)
             .collect()
+    }
+
+    #[test]
+    fn patterns_of_any_length_and_number_are_read_quickly() {
+        let long = format!("include /etc/{}\n/opt/a\n", "*a".repeat(240_000));
+        assert_eq!(configured(&[("etc/ld.so.conf", &long)], vec![]), ["opt/a"]);
+        let many = format!("{}/opt/a\n", "include /d/*/*/*.conf\n".repeat(20_000));
+        let files: Vec<String> = (0..1000).map(|n| format!("d/{}/{n}/x", n % 10)).collect();
+        let files = files.iter().map(|path| file(path)).collect();
+        assert_eq!(configured(&[("etc/ld.so.conf", &many)], files), ["opt/a"]);
     }
 
     #[test]
