@@ -10,6 +10,11 @@ const CHANGES_DIRECTORY: [&str; 5] = ["cd", "pushd", "-C", "--chdir", "--directo
 const MOST_WORDS: usize = 10_000;
 const MOST_DIRECTORIES: usize = 50;
 
+/// Bytes of a path (PATH_MAX in linux/limits.h), of a text with its variables filled in, and of all words together.
+const LONGEST_PATH: usize = 4096;
+const LONGEST: usize = 64 << 10;
+const MOST_BYTES: usize = 1 << 20;
+
 /// Every path that entrypoint, command, health check or environment may name, as absolute paths, `..` kept.
 /// A shell's wildcards are kept too.
 ///
@@ -27,7 +32,14 @@ pub fn named_paths(config: &Value) -> Vec<String> {
     let mut paths = vec![start.clone()];
     let mut here = start.clone();
     let mut changes = false;
-    for word in words(config, &environment).iter().take(MOST_WORDS) {
+    let mut bytes = 0;
+    let words = words(config, &environment).into_iter();
+    let words = words.filter(|word| word.len() <= LONGEST_PATH);
+    for word in &words.take(MOST_WORDS).collect::<Vec<_>>() {
+        bytes += word.len();
+        if bytes > MOST_BYTES {
+            break;
+        }
         if changes {
             let there = joined(&here, word);
             bases.extend([joined(&start, word), there.clone()]);
@@ -79,18 +91,38 @@ fn push_words(words: &mut Vec<String>, text: &str, environment: &[(String, Strin
     words.extend(parts.filter(|part| !part.is_empty() && *part != text));
 }
 
-/// Fills in `$NAME` and `${NAME}`, longest names first, so that one does not end in the middle of another.
+/// Fills in `$NAME` and `${NAME}` once, from left to right. What becomes longer than [`LONGEST`] stays as it is.
 fn with_variables(text: &str, environment: &[(String, String)]) -> String {
-    if !text.contains('$') {
-        return text.to_owned();
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some(dollar) = rest.find('$') {
+        filled.push_str(&rest[..dollar]);
+        rest = &rest[dollar..];
+        let after = &rest[1..];
+        let inner = after.strip_prefix('{').unwrap_or(after);
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let (name, tail) = inner.split_at(inner.find(|c| !is_word(c)).unwrap_or(inner.len()));
+        let value = environment.iter().rev().find(|(other, _)| other == name);
+        let tail = match inner.len() == after.len() {
+            true => Some(tail),
+            false => tail.strip_prefix('}'),
+        };
+        match (value, tail) {
+            (Some((_, value)), Some(tail)) => {
+                filled.push_str(value);
+                rest = tail;
+            }
+            _ => {
+                filled.push('$');
+                rest = after;
+            }
+        }
+        if filled.len() > LONGEST {
+            return text.to_owned();
+        }
     }
-    let mut variables: Vec<_> = environment.iter().collect();
-    variables.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-    let filled = |text: String, (name, value): &(String, String)| {
-        let text = text.replace(&format!("${{{name}}}"), value);
-        text.replace(&format!("${name}"), value)
-    };
-    variables.into_iter().fold(text.to_owned(), filled)
+    filled.push_str(rest);
+    filled
 }
 
 fn environment(config: &Value) -> Vec<(String, String)> {
@@ -162,5 +194,20 @@ mod tests {
         ] {
             assert_eq!(named_paths(&config), ["/"], "{config}");
         }
+    }
+
+    #[test]
+    fn variables_are_filled_in_once_and_not_without_end() {
+        let environment = |list: &[String]| super::environment(&json!({"config": {"Env": list}}));
+        let once = environment(&["A=$B".to_owned(), "B=b".to_owned(), "AB=c".to_owned()]);
+        for (text, expected) in [
+            ("$A-${B}/$AB", "$B-b/c"),
+            ("$C ${A $", "$C ${A $"),
+            ("${A}B", "$BB"),
+        ] {
+            assert_eq!(with_variables(text, &once), expected);
+        }
+        let long = environment(&[format!("A={}", "x".repeat(40_000))]);
+        assert_eq!(with_variables("$A$A$A", &long), "$A$A$A");
     }
 }

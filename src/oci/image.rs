@@ -108,15 +108,25 @@ impl ImageError {
             Self::LayerType { .. } => Some(
                 "pycull reads layers that are tar archives: plain, gzip or zstd".to_owned(),
             ),
-            Self::Foreign { digest, urls, .. } => Some(format!(
-                "in the image layout, `curl -L -o blobs/{}/{} {}` fetches it",
-                digest.algorithm(),
-                digest.digest(),
-                urls.first()?
-            )),
+            Self::Foreign { digest, urls, .. } => {
+                // A stranger's text in a command to be pasted: nothing that a shell would read otherwise.
+                let url = urls.iter().find(|url| is_plain_url(url))?;
+                Some(format!(
+                    "in the image layout, `curl -L -o blobs/{}/{} '{url}'` fetches it",
+                    digest.algorithm(),
+                    digest.digest(),
+                ))
+            }
             _ => None,
         }
     }
+}
+
+/// Whether a text is an address of the web in the characters that RFC 3986 has, the apostrophe aside.
+fn is_plain_url(text: &str) -> bool {
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&()*+,;=%".contains(&byte);
+    (text.starts_with("https://") || text.starts_with("http://")) && text.bytes().all(is_plain)
 }
 
 fn artifact_hint(artifact_type: &str) -> String {

@@ -2,6 +2,7 @@
 //! included. Documents are read as Go's `encoding/json` reads them, which every engine uses.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use serde_json::{Map, Value};
@@ -197,18 +198,18 @@ impl Editor<'_> {
     /// Members that stay keep their place; what is new follows them. Of a key that comes twice the last counts.
     fn object(&mut self, range: Range<usize>, old: &Map<String, Value>, new: &Map<String, Value>) {
         let parts = parts(self.text, &range, true);
-        let is_last = |index: usize| {
-            !parts[index + 1..]
-                .iter()
-                .any(|it| it.key == parts[index].key)
-        };
+        let last: HashMap<&str, usize> = parts
+            .iter()
+            .enumerate()
+            .map(|(index, part)| (&*part.key, index))
+            .collect();
         let mut list = List::new(self, &range, &parts);
         for (index, part) in parts.iter().enumerate() {
             let (Some(value), Some(before)) = (new.get(&part.key), old.get(&part.key)) else {
                 continue;
             };
             list.begin(self, separator(&parts, index));
-            if is_last(index) {
+            if last.get(&*part.key) == Some(&index) {
                 self.out
                     .extend_from_slice(&self.text[part.start..part.value.start]);
                 self.value(part.value.clone(), before, value);
@@ -234,14 +235,25 @@ impl Editor<'_> {
     fn array(&mut self, range: Range<usize>, old: &[Value], new: &[Value]) {
         let parts = parts(self.text, &range, false);
         let mut list = List::new(self, &range, &parts);
+        let mut places: HashMap<&Value, Vec<usize>> = HashMap::new();
+        for (place, value) in old.iter().enumerate() {
+            places.entry(value).or_default().push(place);
+        }
+        // Of each value the last element that has it.
+        let last: HashMap<&Value, usize> = new
+            .iter()
+            .enumerate()
+            .map(|(index, value)| (value, index))
+            .collect();
         let mut at = 0;
         for (index, value) in new.iter().enumerate() {
-            let same = old
-                .iter()
-                .skip(at)
-                .position(|it| it == value)
-                .map(|it| it + at);
-            let place = same.or_else(|| most_alike(old, at, value, &new[index + 1..]));
+            let same = places
+                .get(value)
+                .and_then(|all| all.get(all.partition_point(|it| *it < at)));
+            let is_later = |element: &Value| last.get(element).is_some_and(|last| *last > index);
+            let place = same
+                .copied()
+                .or_else(|| most_alike(old, at, value, is_later));
             let part = place.and_then(|place| Some((parts.get(place)?, &old[place])));
             list.begin(self, place.and_then(|place| separator(&parts, place)));
             match part {
@@ -254,9 +266,17 @@ impl Editor<'_> {
     }
 }
 
+/// Elements that are looked at for the one that a new one was made of.
+const MOST_CANDIDATES: usize = 100;
+
 /// The old element that a new one was most likely made of: that with the most members in common, before those that
 /// later elements are.
-fn most_alike(old: &[Value], start: usize, value: &Value, later: &[Value]) -> Option<usize> {
+fn most_alike(
+    old: &[Value],
+    start: usize,
+    value: &Value,
+    is_later: impl Fn(&Value) -> bool,
+) -> Option<usize> {
     let in_common = |element: &Value| match (element, value) {
         (Value::Object(old), Value::Object(new)) => old
             .iter()
@@ -264,8 +284,8 @@ fn most_alike(old: &[Value], start: usize, value: &Value, later: &[Value]) -> Op
             .count(),
         _ => 0,
     };
-    let free = old.iter().enumerate().skip(start);
-    let free = free.take_while(|(_, element)| !later.contains(element));
+    let free = old.iter().enumerate().skip(start).take(MOST_CANDIDATES);
+    let free = free.take_while(|(_, element)| !is_later(element));
     let mut best: Option<(usize, usize)> = None;
     for (place, element) in free {
         let count = in_common(element);

@@ -148,7 +148,8 @@ impl Loader<'_> {
             .get("manifests")
             .and_then(Value::as_array)
             .map_or(&[][..], Vec::as_slice);
-        if manifests.is_empty() {
+        // One within another is as good as none.
+        if manifests.is_empty() && depth == 0 {
             return Err(ImageError::EmptyIndex {
                 digest: typed.digest().to_string(),
             });
@@ -214,7 +215,7 @@ impl Loader<'_> {
         let is_image = config
             .as_ref()
             .is_some_and(|config| is_image_config(config.media_type().as_ref()))
-            && manifest.get("artifactType").is_none()
+            && !is_set(&manifest, "artifactType")
             && !is_attestation(descriptor, &layers)
             && (layers.is_empty() || layers.iter().any(is_layer));
         let (Some(config), true) = (&config, is_image) else {
@@ -287,6 +288,13 @@ impl Loader<'_> {
         respell(&mut document, shape);
         Ok(document)
     }
+}
+
+/// Whether a document has a field: Go, which most of them are read with, takes null and an empty text for none.
+pub fn is_set(document: &Value, key: &str) -> bool {
+    document
+        .get(key)
+        .is_some_and(|value| !value.is_null() && value.as_str() != Some(""))
 }
 
 fn is_missing(error: &ImageError) -> bool {

@@ -86,7 +86,7 @@ pub(super) fn advise(image: &Image, inventory: &Inventory, missing: usize) -> Op
             (true, false, true) => without - stale as u64,
             (true, false, false) => without,
         },
-        ..choice(inventory, name(level), &[level])
+        ..choice(inventory, &profile(level, &runtime), &[level])
     };
     let none = AdviceChoice {
         recommended: !is_used,
@@ -107,11 +107,12 @@ pub(super) fn advise(image: &Image, inventory: &Inventory, missing: usize) -> Op
     })
 }
 
-/// The profile that keeps one level, where it is the one that the image runs at.
-fn name(level: Level) -> &'static str {
-    match level {
-        Level::Zero => "default",
-        Level::One | Level::Two => "auto",
+/// The profile that keeps one level, where it is the one that the image runs at; `auto` refuses what is unclear.
+fn profile(level: Level, runtime: &Runtime) -> String {
+    match (level, &runtime.unclear) {
+        (Level::Zero, _) => "default".to_owned(),
+        (_, None) => "auto".to_owned(),
+        (level, Some(_)) => format!("default --set 'levels=[{level}]'"),
     }
 }
 
@@ -314,5 +315,14 @@ mod tests {
                 && !beyond.contains("30 modules"),
             "{beyond}"
         );
+    }
+
+    #[test]
+    fn where_auto_refuses_the_level_is_named() {
+        let env = json!({"Entrypoint": ["/start"], "Env": ["PYTHONOPTIMIZE=1"]});
+        let profile = |config| super::profile(Level::One, &runtime(config));
+        assert_eq!(profile(env), "default --set 'levels=[1]'");
+        let clear = json!({"Cmd": ["/usr/bin/python3", "-O", "app.py"]});
+        assert_eq!(profile(clear), "auto");
     }
 }

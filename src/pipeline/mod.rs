@@ -184,7 +184,7 @@ impl PipelineError {
                 "leave out `--strict`, or exclude it with `--set 'exclude=[\"PATH\"]'`".to_owned(),
             ),
             Self::CachePrefix { .. } => Some(
-                "build the image without PYTHONPYCACHEPREFIX, or compile nothing: `--set missing=leave --set stale=strip`"
+                "build the image without PYTHONPYCACHEPREFIX, or take out what Python does not read there: `--profile minimal`"
                     .to_owned(),
             ),
             Self::RuntimeLevel { .. } => {

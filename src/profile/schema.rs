@@ -1,7 +1,5 @@
 //! Every key of a profile as TOML has it, and the check of their values.
 
-use std::collections::BTreeMap;
-
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
@@ -58,7 +56,7 @@ impl Default for Schema {
             include: vec!["**".to_owned()],
             exclude: Vec::new(),
             sourceless: Vec::new(),
-            python: RawPython::Globs(BTreeMap::new()),
+            python: RawPython::Globs(toml::Table::new()),
             runtime: Runtime::default(),
             packages: Packages {
                 rpmdb: Rpmdb::Leave,
@@ -111,7 +109,7 @@ enum RawLevels {
 )]
 enum RawPython {
     Version(String),
-    Globs(BTreeMap<String, String>),
+    Globs(toml::Table),
 }
 
 #[derive(Debug, Deserialize, Default)]
@@ -234,9 +232,12 @@ fn python(raw: &RawPython) -> Result<PythonVersions, String> {
             each: Vec::new(),
         }),
         RawPython::Globs(table) => {
-            let each = table.iter().map(|(pattern, text)| {
+            let each = table.iter().map(|(pattern, value)| {
                 let set = globs(std::slice::from_ref(pattern))?;
-                Ok((set, version(text)?))
+                let text = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
+                Ok((set, version(&text)?))
             });
             Ok(PythonVersions {
                 otherwise: None,

@@ -88,7 +88,12 @@ pub fn forget_zstd(descriptor: &mut Value) {
         .get_mut("annotations")
         .and_then(Value::as_object_mut)
     {
-        annotations.shift_remove(HAS_ZSTD);
+        let removed = annotations.shift_remove(HAS_ZSTD);
+        if let (Some(_), true, Some(fields)) =
+            (removed, annotations.is_empty(), descriptor.as_object_mut())
+        {
+            fields.shift_remove("annotations");
+        }
     }
 }
 

@@ -81,7 +81,9 @@ pub fn rewrite_documents(
     let config = replace_document(config_descriptor, &texts.config, &config, &renamed);
     rename(&mut renamed, config_descriptor, &config.descriptor);
     manifest["config"] = config.descriptor.clone();
-    refresh(&mut manifest, &renamed);
+    if are_layers_changed(outcomes) || appended.is_some() {
+        refresh(&mut manifest, &renamed);
+    }
     let manifest = replace_document(&descriptor, &texts.manifest, &manifest, &renamed);
     rename(&mut renamed, &descriptor, &manifest.descriptor);
     NewDocuments {
@@ -100,6 +102,12 @@ pub fn rename(renamed: &mut Renamed, old: &Value, new: &Value) {
     {
         renamed.insert(old, new);
     }
+}
+
+/// Whether any layer was written anew or dropped.
+pub fn are_layers_changed(outcomes: &[LayerOutcome]) -> bool {
+    let is_kept = |outcome: &LayerOutcome| matches!(outcome, LayerOutcome::Kept);
+    !outcomes.iter().all(is_kept)
 }
 
 fn renamed_layers(image: &Image, outcomes: &[LayerOutcome]) -> Renamed {
@@ -154,7 +162,7 @@ pub fn replace_document(
 }
 
 /// Points a descriptor at other content: what it embeds, or says about the old bytes, goes.
-fn set_content(descriptor: &mut Value, digest: &str, size: u64, renamed: &Renamed) {
+pub(super) fn set_content(descriptor: &mut Value, digest: &str, size: u64, renamed: &Renamed) {
     let Some(fields) = descriptor.as_object_mut() else {
         return;
     };

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::annotations::{Renamed, forget_zstd, names_any, refresh};
-use super::documents::{NewDocument, rename, replace_document};
+use super::documents::{NewDocument, rename, replace_document, set_content};
 use super::media_types::convert_index;
 use crate::oci::Node;
 use crate::oci::image::{Index, Other};
@@ -153,7 +153,7 @@ impl Walk<'_> {
                 ))
             }
             Node::Other(other) => self.other(other),
-            Node::Index(index) => Some(self.index(index)),
+            Node::Index(index) => self.index(index),
         }
     }
 
@@ -168,19 +168,23 @@ impl Walk<'_> {
         Some(other.descriptor.clone())
     }
 
-    fn index(&mut self, index: &Index) -> Value {
+    /// An index all of whose manifests are left out is left out too.
+    fn index(&mut self, index: &Index) -> Option<Value> {
         let manifests: Vec<Value> = index
             .children
             .iter()
             .filter_map(|child| self.node(child))
             .collect();
+        if manifests.is_empty() && !index.children.is_empty() {
+            return None;
+        }
         let (mut descriptor, mut document) = (index.descriptor.clone(), index.document.clone());
         document["manifests"] = Value::Array(manifests);
         if let Some(family) = self.family {
             convert_index(&mut descriptor, &mut document, family);
         }
         if document == index.document {
-            return descriptor;
+            return Some(descriptor);
         }
         refresh(&mut document, &self.renamed);
         let text = self.texts.get(digest(&descriptor));
@@ -189,22 +193,23 @@ impl Walk<'_> {
         rename(&mut self.renamed, &descriptor, &new.descriptor);
         let descriptor = new.descriptor.clone();
         self.rebuilt.indexes.push(new);
-        descriptor
+        Some(descriptor)
     }
 
     /// One manifest may be named several times, with other platforms or annotations.
     fn entry(&self, old: &Value, new: &NewManifest) -> Value {
         let mut descriptor = old.clone();
-        for key in ["mediaType", "digest", "size"] {
-            descriptor[key] = new.descriptor[key].clone();
-        }
-        if let Some(fields) = descriptor.as_object_mut() {
-            fields.shift_remove("data");
-        }
+        descriptor["mediaType"] = new.descriptor["mediaType"].clone();
         if !new.has_zstd {
             forget_zstd(&mut descriptor);
         }
-        refresh(&mut descriptor, &self.renamed);
+        let size = new.descriptor["size"].as_u64().unwrap_or_default();
+        set_content(
+            &mut descriptor,
+            digest(&new.descriptor),
+            size,
+            &self.renamed,
+        );
         descriptor
     }
 }

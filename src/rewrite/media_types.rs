@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::oci::Image;
+use crate::oci::load::is_set;
 use crate::oci::media_type::{DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, Family, in_family};
 
 /// Fields that Docker's manifests lack: an image with one of them keeps OCI types.
@@ -59,7 +60,7 @@ pub fn convert_index(descriptor: &mut Value, index: &mut Value, family: Family) 
 }
 
 fn has_oci_only(document: &Value) -> bool {
-    OCI_ONLY.iter().any(|field| document.get(field).is_some())
+    OCI_ONLY.iter().any(|field| is_set(document, field))
 }
 
 fn has_docker_type(descriptor: &Value) -> bool {

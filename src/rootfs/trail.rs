@@ -75,6 +75,10 @@ impl Rootfs {
                 .flat_map(|directory| self.step(directory, part));
             found = expanded.take(MOST_MATCHES).collect();
         }
+        // Outside of a shell, it is a name like any other.
+        if self.trail(pattern).is_some() {
+            found.push(pattern.to_vec());
+        }
         found
     }
 

@@ -214,7 +214,9 @@ pub(super) fn entries_with(
         }
         kept.push(entry);
     }
-    kept.insert(place.unwrap_or(kept.len()), new);
+    if !kept.contains(&new) {
+        kept.insert(place.unwrap_or(kept.len()), new);
+    }
     (kept, gone)
 }
 

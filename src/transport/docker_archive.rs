@@ -89,16 +89,17 @@ fn is_damage(error: &TransportError) -> bool {
 fn named_as_written(mut source: Source, node: &Node, archive: &Archive) -> Source {
     let document = archive.read_json(MANIFEST_JSON).unwrap_or_default();
     let entries = document.as_array().map_or(&[][..], Vec::as_slice);
+    let images = node.images();
+    let configs: Vec<&str> = images
+        .iter()
+        .map(|image| image.config_descriptor.digest().digest())
+        .collect();
+    let is_it = |entry: &&Value| {
+        let name = entry["Config"].as_str().and_then(hex_name);
+        name.is_some_and(|hex| configs.contains(&hex))
+    };
+    source.entry = entries.iter().find(is_it).cloned().unwrap_or_default();
     if source.docker_names.is_empty() {
-        let images = node.images();
-        let configs: Vec<&str> = images
-            .iter()
-            .map(|image| image.config_descriptor.digest().digest())
-            .collect();
-        let is_it = |entry: &&Value| {
-            let name = entry["Config"].as_str().and_then(hex_name);
-            name.is_some_and(|hex| configs.contains(&hex))
-        };
         source.docker_names = repo_tags(entries.iter().filter(is_it));
     }
     let tags = repo_tags(entries);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::oci::image::{parse_object, typed_descriptor};
 use crate::oci::json_keys::{self, Shape, respell};
+use crate::oci::load::is_set;
 use crate::oci::media_type::{DocumentKind, OCI_INDEX, document_kind};
 use crate::oci::{BlobStore, Digest, Platform, load, read_document};
 
@@ -176,7 +177,7 @@ pub(super) fn images(roots: &[Value]) -> Vec<&Value> {
     let is_image = |root: &&Value| {
         let media_type = root.get("mediaType").and_then(Value::as_str);
         media_type.is_some_and(|text| document_kind(text).is_some())
-            && root.get("artifactType").is_none()
+            && !is_set(root, "artifactType")
             && !annotation(root, REF_NAME).is_some_and(is_cosign_tag)
     };
     let images: Vec<&Value> = roots.iter().filter(is_image).collect();

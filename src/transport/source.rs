@@ -73,7 +73,7 @@ pub struct Source {
     pub warnings: Vec<String>,
     /// The archive that it is in.
     pub(super) archive: Option<Arc<Archive>>,
-    /// Its entry in `manifest.json`, where it was chosen there.
+    /// Its entry in `manifest.json`, where it has one.
     pub(super) entry: Value,
 }
 

@@ -42,7 +42,8 @@ pub(super) fn compare(before: &Image, after: &Image, differences: &mut Vec<Diffe
     if before.manifest_digest() != after.manifest_digest() {
         found.left_behind("", digests.settle(&mut old, &mut new));
     }
-    if let (Some(old), Some(new)) = (old.get("config"), new.get_mut("config")) {
+    if let (Some(old), Some(new)) = (old.get_mut("config"), new.get_mut("config")) {
+        found.left_behind("/config", digests.settle(old, new));
         agree(old, new, meaning);
     }
     found.compare("", Some(&old), Some(&new));

@@ -25,7 +25,9 @@ use crate::progress::Phase;
 use crate::report::model::MinimizeImage;
 use crate::report::size;
 use crate::rewrite::annotations::lazy_formats;
-use crate::rewrite::documents::{LayerOutcome, NewDocument, Texts, rewrite_documents};
+use crate::rewrite::documents::{
+    LayerOutcome, NewDocument, Texts, are_layers_changed, rewrite_documents,
+};
 use crate::rewrite::index::{NewManifest, Replacements};
 use crate::rewrite::media_types::is_of_family;
 use crate::scan::{LayerScan, layer_error};
@@ -349,11 +351,13 @@ fn lost_lazy_pulling(image: &Image, outcomes: &[LayerOutcome]) -> Vec<String> {
             })
         })
         .collect();
-    lost.extend(lazy_formats(&image.manifest).into_iter().map(|format| {
-        format!(
-            "the image can no longer be pulled lazily: the manifest's {format} annotations described the old layers and are gone"
-        )
-    }));
+    if are_layers_changed(outcomes) {
+        lost.extend(lazy_formats(&image.manifest).into_iter().map(|format| {
+            format!(
+                "the image can no longer be pulled lazily: the manifest's {format} annotations described the old layers and are gone"
+            )
+        }));
+    }
     lost
 }
 

@@ -16,7 +16,7 @@ pub struct Advice {
 /// A profile, and what it would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AdviceChoice {
-    /// Its name.
+    /// Its name, with the settings that it needs besides.
     pub profile: String,
     /// Whether with `missing=compile`.
     pub compiles: bool,

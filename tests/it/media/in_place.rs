@@ -230,3 +230,31 @@ fn an_archive_of_several_images_is_not_replaced_by_another_image() {
         }
     }
 }
+
+#[test]
+fn an_image_without_a_name_that_docker_25_saved_is_replaced_and_not_kept_beside() {
+    let case = Case::new(|path| {
+        let layout = path.with_extension("layout");
+        let root = ImageBuilder::of([file("base"), python()]).write_blobs(&layout);
+        let blob = |descriptor: &Value| {
+            let digest = descriptor["digest"].as_str().unwrap();
+            format!("blobs/{}", digest.replace(':', "/"))
+        };
+        let manifest = fs::read(layout.join(blob(&root))).unwrap();
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        let layers = manifest["layers"].as_array().unwrap().iter().map(blob);
+        let entry = json!({
+            "Config": blob(&manifest["config"]), "RepoTags": null,
+            "Layers": layers.collect::<Vec<_>>(),
+        });
+        write_index(&layout, vec![root]);
+        fs::write(layout.join("manifest.json"), json!([entry]).to_string()).unwrap();
+        archived(&layout, path);
+    });
+    let mine = format!("docker-archive:{}", case.archive.display());
+    for _ in 0..2 {
+        pycull(["minimize", &mine, "--output", &mine]).success();
+        let entries = archive_json(&case.archive, "manifest.json");
+        assert_eq!(entries.as_array().unwrap().len(), 1, "{entries}");
+    }
+}

@@ -230,3 +230,87 @@ fn an_inline_cache_goes_with_the_first_layer_that_does() {
     let done = minimized(&with_cache(vec![python(), other()]), &[]);
     assert_eq!(done.after.config()["moby.buildkit.cache.v0"], "W10=");
 }
+
+#[test]
+fn a_config_descriptor_that_names_a_layer_follows_it() {
+    let done = minimized_layout(
+        |layout| {
+            let image = ImageBuilder::of([python(), other()]);
+            let root = image.write_blobs(layout);
+            let mut manifest = Layout(layout.to_owned()).document(&root);
+            let config = Layout(layout.to_owned()).document(&manifest["config"]);
+            let diff_id = config["rootfs"]["diff_ids"][0].clone();
+            manifest["config"]["annotations"] = json!({
+                "containerd.io/uncompressed": diff_id, "org.example.note": "kept"
+            });
+            write_index(
+                layout,
+                vec![write_document(layout, OCI_MANIFEST, &manifest)],
+            );
+        },
+        &[],
+    );
+    let (before, after) = (done.before.manifest(), done.after.manifest());
+    let name = "containerd.io/uncompressed";
+    let annotations = |manifest: &Value| manifest["config"]["annotations"].clone();
+    assert_ne!(annotations(&before)[name], annotations(&after)[name]);
+    assert_eq!(annotations(&after)["org.example.note"], "kept");
+    done.is_verified(&[]);
+}
+
+#[test]
+fn an_index_of_attestations_alone_goes_with_their_images() {
+    let done = minimized_layout(
+        |layout| {
+            let image = ImageBuilder::of([python()]).write_blobs(layout);
+            let statement = ImageBuilder::of([other()]).write_blobs(layout);
+            let mut statement = statement;
+            statement["platform"] = json!({"os": "unknown", "architecture": "unknown"});
+            statement["annotations"] = json!({
+                "vnd.docker.reference.type": "attestation-manifest",
+                "vnd.docker.reference.digest": image["digest"],
+            });
+            let inner = write_nested_index(layout, vec![statement]);
+            write_index(layout, vec![write_nested_index(layout, vec![image, inner])]);
+        },
+        &[],
+    );
+    let index = done.after.document(&done.after.index()["manifests"][0]);
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 1, "{index}");
+}
+
+#[test]
+fn addresses_of_a_manifest_that_is_gone_go_from_the_index() {
+    let done = minimized_layout(
+        |layout| {
+            let mut image = ImageBuilder::of([python()]).write_blobs(layout);
+            image["urls"] = json!(["https://example.org/old"]);
+            write_index(layout, vec![write_nested_index(layout, vec![image])]);
+        },
+        &[],
+    );
+    let index = done.after.document(&done.after.index()["manifests"][0]);
+    assert_eq!(index["manifests"][0].get("urls"), None, "{index}");
+}
+
+#[test]
+fn what_describes_layers_stays_where_only_media_types_change() {
+    let image = ImageBuilder::of([other()]).docker_media_types();
+    let done = minimized_layout(
+        |layout| {
+            let root = image.write_blobs(layout);
+            let mut manifest = Layout(layout.to_owned()).document(&root);
+            manifest["annotations"] = json!({"com.amazon.soci.index-digest": "sha256:1"});
+            let media_type = root["mediaType"].as_str().unwrap().to_owned();
+            let mut root = write_document(layout, &media_type, &manifest);
+            root["mediaType"] = json!(media_type);
+            write_index(layout, vec![root]);
+        },
+        &[],
+    );
+    assert_eq!(
+        names(&done.after.manifest()),
+        ["com.amazon.soci.index-digest"]
+    );
+    assert!(!done.warnings().join("\n").contains("lazily"));
+}
