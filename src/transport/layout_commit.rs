@@ -106,11 +106,7 @@ fn write_into(layout: &Path, staging: &Path, output: &OutputImage) -> Result<(),
         for name in &blobs {
             added.file(&staging.join(file_name(name)), name)?;
         }
-        for directory in blobs
-            .iter()
-            .map(|name| parent(Path::new(name)))
-            .collect::<BTreeSet<_>>()
-        {
+        for directory in directories(&blobs) {
             sync(&layout.join(directory))?;
         }
         match marker {
@@ -165,6 +161,14 @@ fn stage_blobs(
     Ok(missing)
 }
 
+/// The directories that blobs lie in, each after the one that it lies in.
+fn directories(blobs: &[String]) -> BTreeSet<&Path> {
+    let directories = blobs.iter().map(|name| parent(Path::new(name)));
+    directories
+        .flat_map(|directory| [parent(directory), directory])
+        .collect()
+}
+
 /// The last part of a blob's name.
 fn file_name(blob: &str) -> &str {
     blob.rsplit('/').next().unwrap_or(blob)
@@ -217,13 +221,8 @@ impl<'a> Added<'a> {
         blobs: &'a [String],
         is_layout: bool,
     ) -> Result<Self, TransportError> {
-        let mut directories = BTreeSet::new();
-        for blob in blobs {
-            let directory = parent(Path::new(blob));
-            directories.extend([parent(directory), directory].map(Path::to_owned));
-        }
         let mut missing = Vec::new();
-        for directory in &directories {
+        for directory in directories(blobs) {
             let is_there = beneath::has_directory(layout, directory);
             let path = layout.join(directory);
             if !is_there.map_err(TransportError::io("write to", &path))? {

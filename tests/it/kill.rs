@@ -1,5 +1,6 @@
 //! Killed at any moment, pycull leaves what was there before, and what it made whole or not at all.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -13,9 +14,11 @@ use super::support::tools::{pycull_command, real_image, run, tool_command};
 use super::support::{ImageBuilder, LayerBuilder, Layout, pycull, tool};
 
 /// System calls that change a file system. Each thread counts its own, each kind for itself.
-const CHANGES: [&str; 14] = [
+const CHANGES: [&str; 16] = [
     "write",
     "pwrite64",
+    "copy_file_range",
+    "sendfile",
     "fsync",
     "fdatasync",
     "ftruncate",
@@ -77,6 +80,7 @@ fn kills_at_each(call: &str, image: &Image) -> usize {
             .output()
             .unwrap();
         image.assert_whole(work.path(), &format!("{call} {number}"));
+        image.assert_swept(work.path(), &format!("{call} {number}"));
         if output.status.success() {
             assert!(tagged(work.path(), "new").is_some());
             return number - 1;
@@ -158,6 +162,50 @@ impl Image {
         copy
     }
 
+    /// The next run leaves nothing of what a kill left.
+    #[track_caller]
+    fn assert_swept(&self, layout: &Path, moment: &str) {
+        run(pycull_command().args(adding(layout))).success();
+        self.assert_whole(layout, &format!("the run after {moment}"));
+        assert!(tagged(layout, "new").is_some());
+        let mut used = BTreeSet::new();
+        for tag in ["old", "new"] {
+            let manifest = tagged(layout, tag).unwrap();
+            let document = Layout::new(layout).document(&manifest);
+            let layers = document["layers"].as_array().unwrap().iter();
+            let all = [&manifest, &document["config"]].into_iter().chain(layers);
+            used.extend(all.map(|it| it["digest"].as_str().unwrap()[7..].to_owned()));
+        }
+        assert_eq!(names(&layout.join("blobs/sha256")), used, "{moment}");
+        let files = ["blobs", "index.json", "oci-layout"];
+        assert_eq!(names(layout), files.map(str::to_owned).into(), "{moment}");
+    }
+
+    /// Whether a new image was written; there is nothing half-way.
+    #[track_caller]
+    fn is_written(&self, output: &Path, transport: &str, moment: &str) -> bool {
+        let reference = format!("{transport}:{}:new", output.display());
+        if transport != "oci" || output.symlink_metadata().is_err() {
+            let is_there = output.symlink_metadata().is_ok();
+            if is_there {
+                pycull(["inspect", &reference, "--format", "json"]).success();
+            }
+            return is_there;
+        }
+        let is_new = tagged(output, "new").is_some();
+        if is_new {
+            pycull(["inspect", &reference, "--format", "json"]).success();
+        }
+        let blobs = |layout: &Path| names(&layout.join("blobs/sha256")).len();
+        // Without the tag, there is no blob of it either.
+        assert!(
+            is_new || blobs(output) == blobs(self.directory.path()),
+            "{moment}"
+        );
+        assert_eq!(names(output).len(), 3, "{moment}: {:?}", names(output));
+        is_new
+    }
+
     /// The old image is whole and, where it is there, so is the new one.
     #[track_caller]
     fn assert_whole(&self, layout: &Path, moment: &str) {
@@ -193,9 +241,7 @@ fn survives(image: &Image, rounds: u32) {
             &format!("round {round} of {rounds}, {duration:?}"),
         );
         // And it is no worse a place to write to than before.
-        run(pycull_command().args(adding(work.path()))).success();
-        assert!(tagged(work.path(), "new").is_some());
-        image.assert_whole(work.path(), &format!("the run after round {round}"));
+        image.assert_swept(work.path(), &format!("round {round}"));
     }
     assert!(
         killed >= rounds / 3,
@@ -297,6 +343,13 @@ fn killed_after(arguments: &[String], time: Duration) -> bool {
     child.wait().unwrap().signal() == Some(9)
 }
 
+fn names(directory: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
 /// The root descriptor of a tag.
 fn tagged(layout: &Path, tag: &str) -> Option<Value> {
     let index = Layout::new(layout).index();
@@ -365,4 +418,81 @@ fn a_signal_that_was_ignored_before_is_ignored() {
     let (status, temporary, outputs) = told_to_end("--ignore-signal=HUP", "HUP");
     assert!(status.success(), "{status}");
     assert_eq!((temporary, outputs), (0, 1));
+}
+
+/// Calls of a kind at which a run is told to end: the first ones are those of different steps.
+const MOST_CALLS: usize = 12;
+
+/// At each call that changes the file system it is told to end. The output is whole or not there, and nothing else is.
+#[test]
+fn a_signal_at_every_call_leaves_all_of_the_output_or_nothing() {
+    let image = Image::small();
+    let (mut told, mut finished) = (0, 0);
+    for (transport, name) in [("oci", "old"), ("oci", "new"), ("oci-archive", "new.tar")] {
+        for call in CHANGES {
+            for number in 1..=MOST_CALLS {
+                let work = tempfile::tempdir().unwrap();
+                let output = work.path().join(name);
+                if name == "old" {
+                    copy_tree(image.directory.path(), &output);
+                }
+                let at = told_at(&image, (call, number), transport, &output);
+                told += usize::from(at.is_told);
+                let moment = format!("{transport} {name} {call} {number}");
+                finished += usize::from(image.is_written(&output, transport, &moment));
+                assert!(names(work.path()).len() <= 1, "{moment}");
+                if !at.is_reached {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(
+        told > 20 && finished > 20,
+        "{told} told, {finished} finished"
+    );
+}
+
+/// What became of a run.
+struct Told {
+    /// Whether it ended as it was told.
+    is_told: bool,
+    /// Whether there was such a call.
+    is_reached: bool,
+}
+
+/// A run that is told to end at the call of that kind with that number.
+fn told_at(image: &Image, (call, number): (&str, usize), transport: &str, output: &Path) -> Told {
+    let inject = format!("inject={call}:signal=TERM:when={number}");
+    let trace = tempfile::NamedTempFile::new().unwrap();
+    let mut command = tool_command("strace");
+    command.args(["-f", "-qq", "-o"]).arg(trace.path());
+    command.args(["-e", &inject, env!("CARGO_BIN_EXE_pycull")]);
+    let input = format!("oci:{}:old", image.directory.path().display());
+    let output = format!("{transport}:{}:new", output.display());
+    command.args([
+        "minimize",
+        &input,
+        "--output",
+        &output,
+        "--profile",
+        "minimal",
+        "--jobs",
+        "1",
+    ]);
+    let silent = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let status = silent.status().unwrap();
+    assert!(
+        status.success() || status.signal() == Some(15),
+        "{call} {number}: {status}"
+    );
+    Told {
+        is_told: status.signal() == Some(15),
+        is_reached: fs::read_to_string(trace.path())
+            .unwrap()
+            .contains("SIGTERM"),
+    }
 }

@@ -16,6 +16,7 @@ mod determinism;
 mod engines;
 mod fedora;
 mod gzip_producers;
+mod hostile;
 mod html;
 mod indexes;
 mod interpreter;

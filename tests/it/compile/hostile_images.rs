@@ -11,7 +11,8 @@ use tempfile::tempdir;
 
 use super::crafted::with_interpreter;
 use crate::support::Output;
-use crate::support::tools::pycull_command;
+use crate::support::tool;
+use crate::support::tools::{pycull_command, tool_command};
 
 /// More than the workers that may die.
 const SOURCES: usize = 24;
@@ -169,4 +170,61 @@ fn an_interpreter_that_forges_frames_is_told_apart() {
         &format!("{READY}{greeting}"),
         "does not start: it was stopped: it does not begin as a worker does",
     );
+}
+
+/// Whether pycull is told to end or killed, nothing of what it started is left a second later.
+#[test]
+fn no_process_outlives_pycull() {
+    let spinning = format!("{READY}int main(void) {{ begin(\"\"); for (;;); }}");
+    for (signal, extra) in [
+        ("TERM", &[][..]),
+        ("INT", &[]),
+        ("KILL", &[]),
+        ("KILL", &["--sandbox", "off"]),
+    ] {
+        let directory = tempdir().unwrap();
+        let [image, temporary] = ["image", "temporary"].map(|name| directory.path().join(name));
+        with_interpreter(&spinning, SOURCES).write(&image);
+        fs::create_dir(&temporary).unwrap();
+        // A shell without job control has what is in its background ignore INT.
+        let mut pycull = tool_command("env")
+            .arg("--default-signal=TERM,INT")
+            .arg(env!("CARGO_BIN_EXE_pycull"))
+            .args([
+                "minimize",
+                image.to_str().unwrap(),
+                "--set",
+                "missing=compile",
+                "--no-cache",
+            ])
+            .args(["--output", directory.path().join("out").to_str().unwrap()])
+            .args(extra)
+            .env("TMPDIR", &temporary)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // What is unpacked lies there, and is named to the sandbox.
+        let marker = temporary.to_str().unwrap();
+        let is_spinning = || {
+            processes(marker)
+                .iter()
+                .any(|line| line.contains("root/bin/python"))
+        };
+        wait_until(Duration::from_secs(60), is_spinning);
+        tool("kill", ["-s", signal, &pycull.id().to_string()]).success();
+        pycull.wait().unwrap();
+        // A loaded machine takes its time.
+        wait_until(Duration::from_secs(20), || processes(marker).is_empty());
+    }
+}
+
+#[track_caller]
+fn wait_until(time: Duration, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + time;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within {time:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
