@@ -6,7 +6,7 @@ use super::harmless::is_harmless;
 use super::python::{self, Options, is_python};
 use super::shell::{Host, Shell, Sourced};
 use super::variables::Variables;
-use super::word::{Word, words};
+use super::word::{MOST_WORDS, Word, words};
 use super::wrappers::{Wrapped, wrapped};
 use super::{MOST_SCRIPT_BYTES, Start, Text};
 use crate::rootfs::{InodeId, Rootfs};
@@ -14,6 +14,13 @@ use crate::rootfs::{InodeId, Rootfs};
 /// Programs that may run one another, in a chain, and in all.
 const MOST_DEEP: usize = 16;
 const MOST: usize = 2000;
+
+/// Most bytes of scripts, words and variables that a reading goes over. Scripts that are not made to keep a
+/// reader busy cost a hundredth.
+const BUDGET: usize = 16 << 20;
+
+/// Most directories of a `PATH`.
+const MOST_DIRECTORIES: usize = 100;
 
 /// Where engines look for programs if the config does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -24,10 +31,14 @@ pub(super) struct Reader<'a> {
     pub(super) starts: Vec<Start>,
     pub(super) unclear: Vec<String>,
     pub(super) unread: BTreeSet<InodeId>,
+    /// Programs that proved to be no scripts.
+    programs: BTreeSet<InodeId>,
     /// Scripts that are being read: one that runs itself again adds nothing.
     open: Vec<(InodeId, Vec<Word>)>,
     depth: usize,
     runs: usize,
+    /// What is left of [`BUDGET`].
+    budget: usize,
     /// Whether a shell starts the program, which then need not begin with `#!`.
     from_shell: bool,
 }
@@ -48,9 +59,11 @@ impl<'a> Reader<'a> {
             starts: Vec::new(),
             unclear: Vec::new(),
             unread: BTreeSet::new(),
+            programs: BTreeSet::new(),
             open: Vec::new(),
             depth: 0,
             runs: 0,
+            budget: BUDGET,
             from_shell: false,
         }
     }
@@ -62,6 +75,12 @@ impl<'a> Reader<'a> {
 
     fn follow(&mut self, words: &[Word], environment: &Variables, directory: &Word) {
         self.runs += 1;
+        if !self.spend(words.iter().map(Word::size).sum()) {
+            return;
+        }
+        if words.len() > MOST_WORDS {
+            return self.note("it runs a program with too many words".to_owned());
+        }
         if self.depth >= MOST_DEEP || self.runs > MOST {
             return self.note("its programs run one another too often".to_owned());
         }
@@ -307,7 +326,7 @@ impl<'a> Reader<'a> {
         }
         let path = environment.get("PATH").cloned();
         let path = path.unwrap_or_else(|| Word::new(DEFAULT_PATH));
-        for part in path.text().split(':') {
+        for part in path.text().split(':').take(MOST_DIRECTORIES) {
             // What comes before may be of another name where a part is not known.
             let directory = Word::new(part).known()?.to_owned();
             if let Some(found) = self.at(&Word::new(format!("{directory}/{text}")), &Word::new("/"))
@@ -333,14 +352,21 @@ impl<'a> Reader<'a> {
         if self.rootfs.inode(inode).size > MOST_SCRIPT_BYTES {
             return Program::Binary;
         }
+        if self.programs.contains(&inode) {
+            return Program::Binary;
+        }
         let Some(bytes) = (self.text)(inode) else {
             self.unread.insert(inode);
             return Program::Unread;
         };
+        self.spend(bytes.len());
         let is_text = !bytes.starts_with(b"\x7fELF") && !bytes.contains(&0);
         match is_text {
             true => Program::Script(inode, String::from_utf8_lossy(&bytes).into_owned()),
-            false => Program::Binary,
+            false => {
+                self.programs.insert(inode);
+                Program::Binary
+            }
         }
     }
 }
@@ -358,6 +384,17 @@ impl Host for Reader<'_> {
 
     fn unclear(&mut self, reason: String) {
         self.note(reason);
+    }
+
+    fn spend(&mut self, bytes: usize) -> bool {
+        match self.budget.checked_sub(bytes) {
+            Some(left) => self.budget = left,
+            None => {
+                self.budget = 0;
+                self.note("its scripts are too much to read".to_owned());
+            }
+        }
+        self.budget > 0
     }
 
     fn sourced(&mut self, path: &Word, variables: &Variables, directory: &Word) -> Sourced {

@@ -52,6 +52,14 @@ impl Variables {
         self.variables.clear();
     }
 
+    /// How many bytes a copy takes, about.
+    pub(super) fn size(&self) -> usize {
+        let variables = self.variables.iter();
+        variables
+            .map(|(name, it)| name.len() + it.value.size())
+            .sum()
+    }
+
     /// What a program gets.
     pub(super) fn exported(&self) -> Self {
         let variables = self.variables.iter().filter(|(_, it)| it.exported);

@@ -3,13 +3,24 @@
 /// Stands for the part that is not known.
 const UNKNOWN: char = '\u{fffc}';
 
+/// The longest word, in bytes. What follows in a longer one is not known.
+const MOST_BYTES: usize = 64 << 10;
+
+/// Most characters of a word in a message.
+const MOST_SHOWN: usize = 200;
+
+/// Most words in a list. Which ones follow is not known.
+pub(super) const MOST_WORDS: usize = 4096;
+
 /// A word of a command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Word(String);
 
 impl Word {
     pub(super) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        let mut word = Self(text.into());
+        word.cut();
+        word
     }
 
     /// A word, or any number of words, that the image does not tell.
@@ -39,16 +50,36 @@ impl Word {
     }
 
     pub(super) fn push(&mut self, other: &Self) {
-        self.0.push_str(&other.0);
+        self.push_str(&other.0);
     }
 
     pub(super) fn push_str(&mut self, text: &str) {
-        self.0.push_str(text);
+        if self.0.len() <= MOST_BYTES {
+            self.0.push_str(text);
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        if self.0.len() > MOST_BYTES {
+            let end = (0..=MOST_BYTES).rfind(|it| self.0.is_char_boundary(*it));
+            self.0.truncate(end.unwrap_or(0));
+            self.0.push(UNKNOWN);
+        }
+    }
+
+    /// How many bytes a copy takes, about.
+    pub(super) fn size(&self) -> usize {
+        size_of::<Self>() + self.0.len()
     }
 
     /// How messages show the word.
     pub(super) fn shown(&self) -> String {
-        self.0.replace(UNKNOWN, "…")
+        let text = self.0.replace(UNKNOWN, "…");
+        match text.char_indices().nth(MOST_SHOWN) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use pycull::launch::{Reading, read};
 use pycull::rootfs::squash;
@@ -313,10 +314,43 @@ fn unclear_forms() -> Vec<Form> {
     ]
 }
 
+/// Scripts that are made to keep a reader busy, or to have it use up its stack or the memory. The table's texts
+/// live as long as the program.
+fn hostile_forms() -> Vec<Form> {
+    let script = |text: String| unclear(["/bin/sh", "-c", text.leak()]);
+    let file = |text: String| unclear(["/s.sh"]).file("/s.sh", text.leak());
+    vec![
+        file(format!("#!/bin/sh\n{}", ". /s.sh\n".repeat(200))),
+        file(format!("#!/bin/sh\n{}", "`. /s.sh`\n".repeat(200))),
+        script(format!(
+            "f() {{ {} }}; f; python app.py",
+            "f; ".repeat(1000)
+        )),
+        file(format!(
+            "#!/bin/sh\nset -- \"$@\" x\n{}",
+            "/s.sh \"$@\"\n".repeat(200)
+        )),
+        script(format!("a=12345678; {} $a app.py", "a=$a$a; ".repeat(40))),
+        script(format!(
+            "set -- a b; {} exec \"$@\"",
+            "set -- \"$@\" \"$@\"; ".repeat(40)
+        )),
+        script(format!(
+            "set -- {}; exec {}",
+            "a ".repeat(9000),
+            "\"$@\"".repeat(9000)
+        )),
+        script(format!(
+            "export a=12345678; {} b",
+            "export a=$a$a; ".repeat(30)
+        )),
+    ]
+}
+
 /// The reading of a form, whose files lie below `root`.
 fn reading(form: &Form, root: &Path, python: &str) -> Reading {
     let root = root.to_str().unwrap();
-    let at = |path: &str| format!("{}/{path}", root.trim_start_matches('/'));
+    let at = |path: &str| format!("{root}/{path}").trim_start_matches('/').to_owned();
     let mut layer = LayerBuilder::new()
         .file(python.trim_start_matches('/'), "\x7fELF\0")
         .symlink(&at("bin/python"), python)
@@ -384,6 +418,18 @@ fn every_form_of_a_command_has_its_known_level() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn hostile_scripts_are_unclear_after_little_time() {
+    for form in hostile_forms() {
+        let start = Instant::now();
+        let reading = reading(&form, Path::new("/"), "/usr/bin/python3.11");
+        let command = &form.command.concat();
+        let shown = &command[..command.len().min(60)];
+        assert!(reading.level().is_err(), "{shown}");
+        assert!(start.elapsed() < Duration::from_secs(20), "{shown}");
+    }
 }
 
 #[test]

@@ -9,8 +9,8 @@ pub(super) struct Command<'a> {
     pub(super) words: &'a [Word],
     /// Its words before they were expanded, with other positional parameters perhaps.
     pub(super) raw: &'a [RawWord],
-    /// Variables with those that are assigned for this command alone.
-    pub(super) own: &'a Variables,
+    /// Variables with those that are assigned for this command alone, if there are any.
+    pub(super) own: Option<&'a Variables>,
     /// Whether these are its words in every run of the script.
     pub(super) sole: bool,
     /// Whether it is the first of its variants.
@@ -33,7 +33,8 @@ impl Shell {
         place: &mut Place,
         host: &mut dyn Host,
     ) -> Flow {
-        let Some((name, rest)) = command.words.split_first() else {
+        let words = within_command(command.words);
+        let Some((name, rest)) = words.split_first() else {
             return Flow::Goes;
         };
         match name.known().unwrap_or_default() {
@@ -41,8 +42,8 @@ impl Shell {
                 self.declare(name.text(), rest, place);
             }
             "unset" => self.unset(rest, place),
-            "set" if command.first => self.set(command.raw, rest, place),
-            "shift" if command.first => self.shift(rest, place),
+            "set" if command.first => self.set(command.raw, rest, place, host),
+            "shift" if command.first => self.shift(rest, place, host),
             "set" | "shift" => {}
             "cd" | "pushd" => self.change_directory(rest, place),
             "read" | "getopts" | "mapfile" | "readarray" => {
@@ -55,24 +56,19 @@ impl Shell {
             "exec" => return self.exec(command, rest, place, host),
             "exit" | "return" if place.is_certain() => return Flow::Ends,
             "exit" | "return" => {}
-            "command" | "builtin" => {
-                let options = rest.iter().take_while(|it| it.text().starts_with('-'));
-                let only_asks = options.clone().any(|it| it.text().contains(['v', 'V']));
-                let words = &rest[options.count()..];
-                if !only_asks {
-                    return self.simple(&Command { words, ..*command }, place, host);
-                }
-            }
             name => match self.functions.get(name).cloned() {
                 Some(body) => return self.call(&body, rest, place, host),
-                None => self.run(command.words, command, host),
+                None => self.run(words, command, host),
             },
         }
         Flow::Goes
     }
 
     fn run(&self, words: &[Word], command: &Command<'_>, host: &mut dyn Host) {
-        host.run(words, command.own.exported(), &self.directory, command.sole);
+        let variables = command.own.unwrap_or(&self.variables);
+        if host.spend(variables.size()) {
+            host.run(words, variables.exported(), &self.directory, command.sole);
+        }
     }
 
     fn declare(&mut self, name: &str, words: &[Word], place: &mut Place) {
@@ -104,7 +100,7 @@ impl Shell {
         }
     }
 
-    fn set(&mut self, raw: &[RawWord], words: &[Word], place: &Place) {
+    fn set(&mut self, raw: &[RawWord], words: &[Word], place: &Place, host: &mut dyn Host) {
         for (index, word) in words.iter().enumerate() {
             match word.text() {
                 "--" | "-" => break,
@@ -129,10 +125,11 @@ impl Shell {
             let _ = words.by_ref().find(|it| matches!(it.text(), "--" | "-"));
             lists.push(words.collect());
         }
-        self.set_arguments(lists, place);
+        self.set_arguments(lists, place, host);
     }
 
-    fn set_arguments(&mut self, lists: Vec<Vec<Word>>, place: &Place) {
+    fn set_arguments(&mut self, lists: Vec<Vec<Word>>, place: &Place, host: &mut dyn Host) {
+        host.spend(lists.iter().flatten().map(Word::size).sum());
         let before = std::mem::take(&mut self.arguments);
         if !place.is_certain() {
             self.arguments = before;
@@ -147,7 +144,7 @@ impl Shell {
         }
     }
 
-    fn shift(&mut self, words: &[Word], place: &Place) {
+    fn shift(&mut self, words: &[Word], place: &Place, host: &mut dyn Host) {
         let count = words
             .first()
             .map_or(Some(1), |word| word.known()?.parse().ok());
@@ -156,7 +153,7 @@ impl Shell {
             None => vec![Word::unknown()],
         });
         let lists = lists.collect();
-        self.set_arguments(lists, place);
+        self.set_arguments(lists, place, host);
     }
 
     fn change_directory(&mut self, words: &[Word], place: &Place) {
@@ -173,6 +170,7 @@ impl Shell {
         };
         match host.sourced(file, &self.variables, &self.directory) {
             Sourced::Text(text) => {
+                host.spend(self.arguments.iter().flatten().map(Word::size).sum());
                 let arguments = self.arguments.clone();
                 self.script(&text, !place.is_certain(), host);
                 self.arguments = arguments;
@@ -208,12 +206,10 @@ impl Shell {
         if !command.sole && rest.first().is_some_and(|it| it.text().starts_with('-')) {
             return Flow::Goes;
         }
-        let mut own = command.own.clone();
+        let mut clears = false;
         while let Some(word) = rest.first().filter(|it| it.text().starts_with('-')) {
             let text = word.text();
-            if text.contains('c') {
-                own.clear();
-            }
+            clears |= text.contains('c');
             let words = if text.ends_with('a') { 2 } else { 1 };
             rest = rest.get(words..).unwrap_or_default();
             if text == "--" {
@@ -223,10 +219,9 @@ impl Shell {
         if rest.is_empty() {
             return Flow::Goes;
         }
-        let command = Command {
-            own: &own,
-            ..*command
-        };
+        let empty = Variables::default();
+        let own = if clears { Some(&empty) } else { command.own };
+        let command = Command { own, ..*command };
         self.run(rest, &command, host);
         match place.is_certain() {
             true => Flow::Ends,
@@ -240,6 +235,20 @@ impl Shell {
         self.arguments = before;
         Flow::Goes
     }
+}
+
+/// The words that `command` or `builtin` runs; none if it is only asked about them.
+fn within_command(mut words: &[Word]) -> &[Word] {
+    while let Some((first, rest)) = words.split_first()
+        && matches!(first.text(), "command" | "builtin")
+    {
+        let options = rest.iter().take_while(|it| it.text().starts_with('-'));
+        if options.clone().any(|it| it.text().contains(['v', 'V'])) {
+            return &[];
+        }
+        words = &rest[options.count()..];
+    }
+    words
 }
 
 /// A path as it is meant in a directory.

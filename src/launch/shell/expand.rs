@@ -2,7 +2,10 @@
 
 use super::lexer::{Lexer, Part, RawWord, Token};
 use crate::launch::variables::Variables;
-use crate::launch::word::Word;
+use crate::launch::word::{MOST_WORDS, Word};
+
+/// The most that a list of words takes, in bytes.
+const MOST_LIST: usize = 1 << 20;
 
 /// What words are expanded with.
 #[derive(Clone, Copy)]
@@ -13,16 +16,28 @@ pub(super) struct Expansion<'a> {
 }
 
 /// The value of a parameter.
-enum Value {
+enum Value<'a> {
     Unset,
-    Words(Vec<Word>),
+    Word(Word),
+    Words(&'a [Word]),
 }
 
-impl Expansion<'_> {
-    /// The words that a word becomes.
-    pub(super) fn words(&self, raw: &RawWord) -> Vec<Word> {
+impl<'a> Expansion<'a> {
+    /// The words that several become.
+    pub(super) fn list(&self, raw: &[RawWord]) -> Vec<Word> {
         let mut fields = Fields::default();
+        for word in raw {
+            self.words(word, &mut fields);
+        }
+        fields.done
+    }
+
+    /// The words that a word becomes.
+    fn words(&self, raw: &RawWord, fields: &mut Fields) {
         for part in raw {
+            if fields.is_full {
+                break;
+            }
             match part {
                 Part::Literal { text, quoted } => fields.add(&Word::new(text.clone()), *quoted),
                 Part::Variable {
@@ -30,18 +45,18 @@ impl Expansion<'_> {
                     operator,
                     operand,
                     quoted,
-                } => self.variable(name, operator, operand, *quoted, &mut fields),
+                } => self.variable(name, operator, operand, *quoted, fields),
                 Part::Command(_) | Part::Unknown => fields.add(&Word::unknown(), true),
             }
         }
-        fields.finish()
+        fields.finish();
     }
 
     /// The one word that a word becomes where nothing is split, as in an assignment.
     pub(super) fn word(&self, raw: &RawWord) -> Word {
         let quoted: RawWord = raw.iter().map(quote).collect();
         let mut whole = Word::default();
-        for (place, word) in self.words(&quoted).iter().enumerate() {
+        for (place, word) in self.list(&[quoted]).iter().enumerate() {
             if place > 0 {
                 whole.push_str(" ");
             }
@@ -61,23 +76,45 @@ impl Expansion<'_> {
         let value = self.value(name);
         let is_empty = match &value {
             Value::Unset => true,
+            Value::Word(word) => operator.starts_with(':') && word.text().is_empty(),
             Value::Words(words) => {
                 operator.starts_with(':') && words.iter().all(|word| word.text().is_empty())
             }
         };
-        let words = match (operator.trim_start_matches(':'), value, is_empty) {
-            ("-" | "=", _, true) => vec![self.operand(operand)],
-            ("+", Value::Words(_), false) => vec![self.operand(operand)],
-            ("+", Value::Words(_), true) => vec![Word::default()],
+        let is_set = !matches!(value, Value::Unset);
+        let one;
+        let words = match (operator.trim_start_matches(':'), value) {
+            ("-" | "=", _) if is_empty => {
+                one = [self.operand(operand)];
+                &one
+            }
+            ("+", _) if is_set => {
+                one = [if is_empty {
+                    Word::default()
+                } else {
+                    self.operand(operand)
+                }];
+                &one
+            }
             // Whoever starts a container may set what the image does not.
-            (_, Value::Unset, _) => vec![Word::unknown()],
-            (_, Value::Words(words), _) => words,
+            (_, Value::Unset) => {
+                one = [Word::unknown()];
+                &one
+            }
+            (_, Value::Word(word)) => {
+                one = [word];
+                &one
+            }
+            (_, Value::Words(words)) => words,
         };
         let is_list = matches!(name, "@" | "*");
         if is_list && words.is_empty() && quoted {
             fields.nothing();
         }
         for (place, word) in words.iter().enumerate() {
+            if fields.is_full {
+                break;
+            }
             if place > 0 {
                 fields.separate();
             }
@@ -99,30 +136,30 @@ impl Expansion<'_> {
         whole
     }
 
-    fn value(&self, name: &str) -> Value {
+    fn value(&self, name: &str) -> Value<'a> {
         match name {
-            "@" | "*" => Value::Words(self.arguments.to_vec()),
-            "0" => Value::Words(vec![self.zero.clone()]),
-            "#" | "?" | "-" | "$" | "!" => Value::Words(vec![Word::unknown()]),
+            "@" | "*" => Value::Words(self.arguments),
+            "0" => Value::Word(self.zero.clone()),
+            "#" | "?" | "-" | "$" | "!" => Value::Word(Word::unknown()),
             _ => match name.parse::<usize>() {
                 Ok(number) => self.argument(number),
                 Err(_) => self
                     .variables
                     .get(name)
-                    .map_or(Value::Unset, |word| Value::Words(vec![word.clone()])),
+                    .map_or(Value::Unset, |word| Value::Word(word.clone())),
             },
         }
     }
 
-    fn argument(&self, number: usize) -> Value {
+    fn argument(&self, number: usize) -> Value<'a> {
         let before = &self.arguments[..number.min(self.arguments.len())];
         if before.iter().any(|word| *word == Word::unknown()) {
-            return Value::Words(vec![Word::unknown()]);
+            return Value::Word(Word::unknown());
         }
         match number.checked_sub(1).and_then(|place| before.get(place)) {
-            Some(word) => Value::Words(vec![word.clone()]),
+            Some(word) => Value::Word(word.clone()),
             // Arguments are those of the command, all of which are known.
-            None => Value::Words(vec![Word::default()]),
+            None => Value::Word(Word::default()),
         }
     }
 }
@@ -141,6 +178,9 @@ struct Fields {
     done: Vec<Word>,
     current: Option<Word>,
     nothing: bool,
+    bytes: usize,
+    /// Whether there is no place for more.
+    is_full: bool,
 }
 
 impl Fields {
@@ -165,7 +205,13 @@ impl Fields {
     }
 
     fn separate(&mut self) {
-        self.done.extend(self.current.take());
+        let Some(word) = self.current.take().filter(|_| !self.is_full) else {
+            return;
+        };
+        self.bytes += word.size();
+        self.is_full = self.done.len() + 1 >= MOST_WORDS || self.bytes > MOST_LIST;
+        self.done
+            .push(if self.is_full { Word::unknown() } else { word });
     }
 
     /// `"$@"` without arguments is not even an empty word.
@@ -173,11 +219,10 @@ impl Fields {
         self.nothing = true;
     }
 
-    fn finish(mut self) -> Vec<Word> {
-        self.current = self
-            .current
-            .filter(|word| !(self.nothing && word.text().is_empty()));
+    fn finish(&mut self) {
+        let nothing = std::mem::take(&mut self.nothing);
+        self.current
+            .take_if(|word| nothing && word.text().is_empty());
         self.separate();
-        self.done
     }
 }

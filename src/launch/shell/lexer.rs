@@ -41,6 +41,8 @@ pub(super) struct Lexer<'a> {
     position: usize,
     /// The ends of here-documents that begin after the next line break, and whether tabs before them are ignored.
     here_documents: Vec<(String, bool)>,
+    /// Up to where the text is paid for.
+    paid: usize,
 }
 
 impl<'a> Lexer<'a> {
@@ -49,7 +51,13 @@ impl<'a> Lexer<'a> {
             text,
             position: 0,
             here_documents: Vec::new(),
+            paid: 0,
         }
+    }
+
+    /// How many bytes it went over since it was asked before.
+    pub(super) fn spent(&mut self) -> usize {
+        self.position - std::mem::replace(&mut self.paid, self.position)
     }
 
     pub(super) fn position(&self) -> usize {

@@ -15,12 +15,20 @@ use lexer::{Lexer, Part, RawWord, Token};
 /// Most alternatives for the positional parameters, and most functions that call one another.
 const MOST: usize = 8;
 
+/// Most compound commands within one another.
+const MOST_FRAMES: usize = 64;
+
+/// What a command costs besides the bytes that it handles.
+const COMMAND_COST: usize = 256;
+
 /// What runs the commands that are not the shell's own.
 pub(super) trait Host {
     /// Runs a program. `sole`: whether these are its words whichever branch the script takes.
     fn run(&mut self, words: &[Word], variables: Variables, directory: &Word, sole: bool);
     /// Notes that the image does not tell what the script runs, and why.
     fn unclear(&mut self, reason: String);
+    /// Counts work of so many bytes; false once the reading has cost too much and ends.
+    fn spend(&mut self, bytes: usize) -> bool;
     /// The text of a file that the script reads commands from.
     fn sourced(&mut self, path: &Word, variables: &Variables, directory: &Word) -> Sourced;
 }
@@ -121,7 +129,15 @@ impl Shell {
         };
         let mut words: Vec<RawWord> = Vec::new();
         let flow = loop {
-            match lexer.next() {
+            let token = lexer.next();
+            if !host.spend(lexer.spent()) {
+                break Flow::Ends;
+            }
+            if place.frames.len() > MOST_FRAMES {
+                host.unclear("its compound commands are nested too deep".to_owned());
+                break Flow::Ends;
+            }
+            match token {
                 Token::Word(raw) => {
                     if !words.is_empty() || !self.keyword(&raw, &mut lexer, &mut place, host) {
                         words.push(raw);
@@ -322,6 +338,7 @@ impl Shell {
                 place.uncertain = true;
             }
             None => {
+                host.spend(self.variables.size());
                 let before = Box::new((self.variables.clone(), self.directory.clone()));
                 place.frames.push(Frame::Subshell(before));
             }
@@ -380,9 +397,13 @@ impl Shell {
         let is_assignment = |raw: &&RawWord| literal_start(raw).and_then(assignment).is_some();
         let count = raw.iter().take_while(is_assignment).count();
         let (assigned, rest) = raw.split_at(count);
+        if !host.spend(self.cost(raw)) {
+            return Flow::Ends;
+        }
         if rest.is_empty() {
             for word in assigned {
                 let word = self.expansion(&self.arguments[0]).word(word);
+                host.spend(word.size());
                 self.assign(&word, place, false);
             }
             return Flow::Goes;
@@ -394,12 +415,11 @@ impl Shell {
                 variants.push(words);
             }
         }
-        let mut own = self.variables.clone();
-        for word in assigned {
-            let word = self.expansion(&self.arguments[0]).word(word);
-            if let Some((name, value)) = assignment(word.text()) {
-                own.assign_exported(name, Word::new(value));
-            }
+        let own = self.own(assigned);
+        let handled: usize = variants.iter().flatten().map(Word::size).sum();
+        let copied = own.as_ref().map_or(0, Variables::size);
+        if !host.spend(handled + copied) {
+            return Flow::Ends;
         }
         let sole = variants.len() == 1;
         let mut flow = Flow::Goes;
@@ -407,13 +427,35 @@ impl Shell {
             let command = builtins::Command {
                 words,
                 raw: rest,
-                own: &own,
+                own: own.as_ref(),
                 sole,
                 first: index == 0,
             };
             flow = self.simple(&command, place, host);
         }
         flow
+    }
+
+    /// The variables with those that a command sets for itself, if it does.
+    fn own(&self, assigned: &[RawWord]) -> Option<Variables> {
+        if assigned.is_empty() {
+            return None;
+        }
+        let mut own = self.variables.clone();
+        for word in assigned {
+            let word = self.expansion(&self.arguments[0]).word(word);
+            if let Some((name, value)) = assignment(word.text()) {
+                own.assign_exported(name, Word::new(value));
+            }
+        }
+        Some(own)
+    }
+
+    /// What it costs to expand words: each of their parts may go over all positional parameters.
+    fn cost(&self, raw: &[RawWord]) -> usize {
+        let parts: usize = raw.iter().map(Vec::len).sum();
+        let arguments: usize = self.arguments.iter().map(Vec::len).sum();
+        COMMAND_COST + parts * arguments
     }
 
     fn expansion<'a>(&'a self, arguments: &'a [Word]) -> Expansion<'a> {
@@ -426,7 +468,7 @@ impl Shell {
 
     fn expand(&self, raw: &[RawWord], arguments: &[Word]) -> Vec<Word> {
         let expansion = self.expansion(arguments);
-        raw.iter().flat_map(|word| expansion.words(word)).collect()
+        expansion.list(raw)
     }
 
     /// Assigns `NAME=value`; what only some runs assign is not known.
@@ -461,6 +503,7 @@ impl Shell {
                 }
                 _ => continue,
             };
+            host.spend(self.variables.size());
             let before = (self.variables.clone(), self.directory.clone());
             self.script(&script, true, host);
             (self.variables, self.directory) = before;
