@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::harmless::is_harmless;
 use super::python::{self, Options, is_python};
-use super::shell::{Host, Shell, Sourced};
+use super::shell::{Host, Input, Shell, Sourced};
 use super::variables::Variables;
 use super::word::{MOST_WORDS, Word, words};
 use super::wrappers::{Wrapped, wrapped};
@@ -41,6 +41,8 @@ pub(super) struct Reader<'a> {
     budget: usize,
     /// Whether a shell starts the program, which then need not begin with `#!`.
     from_shell: bool,
+    /// Where the program reads from; the engine's own input is of no interest.
+    input: Input,
 }
 
 /// What a program is.
@@ -65,6 +67,7 @@ impl<'a> Reader<'a> {
             runs: 0,
             budget: BUDGET,
             from_shell: false,
+            input: Input::Same,
         }
     }
 
@@ -150,6 +153,7 @@ impl<'a> Reader<'a> {
     /// `sh -c 'command' name argument…`, or `sh script argument…`.
     fn shell(&mut self, words: &[Word], environment: &Variables, directory: &Word) {
         let (mut rest, mut has_command, mut is_login) = (words, false, false);
+        let mut reads_input = false;
         let mut export_all = false;
         while let Some((word, after)) = rest.split_first() {
             let text = word.text();
@@ -172,6 +176,7 @@ impl<'a> Reader<'a> {
                     let is_set = text.starts_with('-');
                     has_command |= is_set && text.contains('c');
                     is_login |= is_set && text.contains('l');
+                    reads_input |= is_set && text.contains('s');
                     export_all |= is_set && text.contains('a');
                     if text.ends_with(['o', 'O']) {
                         rest = rest.get(1..).unwrap_or_default();
@@ -184,6 +189,9 @@ impl<'a> Reader<'a> {
         if is_login {
             // A login shell's profile may set it anew.
             variables.assign_exported("PATH", Word::unknown());
+        }
+        if !has_command && (reads_input || rest.is_empty()) {
+            return self.shell_input(rest, variables, directory);
         }
         let Some((first, arguments)) = rest.split_first() else {
             return;
@@ -200,6 +208,21 @@ impl<'a> Reader<'a> {
             None => (Word::new("sh"), Vec::new()),
         };
         Shell::new(variables, directory.clone(), zero, arguments).read(script, self);
+    }
+
+    /// A shell that reads commands from its standard input. What an engine starts has a terminal there.
+    fn shell_input(&mut self, arguments: &[Word], variables: Variables, directory: &Word) {
+        match std::mem::replace(&mut self.input, Input::Unknown) {
+            Input::Same => self.input = Input::Same,
+            Input::Text(text) => {
+                let zero = Word::new("sh");
+                Shell::new(variables, directory.clone(), zero, arguments.to_vec())
+                    .read(&text, self);
+            }
+            Input::Unknown => self.note(
+                "a shell reads commands from a pipe or a file that pycull cannot read".to_owned(),
+            ),
+        }
     }
 
     fn shell_file(
@@ -372,14 +395,28 @@ impl<'a> Reader<'a> {
 }
 
 impl Host for Reader<'_> {
-    fn run(&mut self, words: &[Word], variables: Variables, directory: &Word, sole: bool) {
+    fn run(
+        &mut self,
+        words: &[Word],
+        variables: Variables,
+        directory: &Word,
+        input: Input,
+        sole: bool,
+    ) {
         // See `exec`.
         if !sole && words.first().is_some_and(|it| it.text().starts_with('-')) {
             return;
         }
-        let before = std::mem::replace(&mut self.from_shell, true);
+        let before = (self.from_shell, self.input.clone());
+        self.from_shell = true;
+        self.input = match (input, &before.1) {
+            (Input::Same, Input::Same) => Input::Same,
+            // Another program may have read from it before.
+            (Input::Same, _) => Input::Unknown,
+            (input, _) => input,
+        };
         self.follow(words, &variables, directory);
-        self.from_shell = before;
+        (self.from_shell, self.input) = before;
     }
 
     fn unclear(&mut self, reason: String) {

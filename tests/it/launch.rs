@@ -210,6 +210,27 @@ fn shells() -> Vec<Form> {
             1,
         ),
         shell("echo python -OO >/dev/null; python app.py", 0),
+        shell("sh <<'END'\npython -O app.py\nEND", 1),
+        shell("sh -s app.py <<END\nexec python -OO app.py\nEND", 2),
+        shell(
+            "cat <<-END >/dev/null; python -O app.py\n\tpython x\n\tEND\n",
+            1,
+        ),
+        shell(": $(: # it's\n); python -O app.py", 1),
+        shell("A=\"${B:-it's}\"; python -O app.py", 1),
+        shell(": `echo \\`echo x\\``; python -O app.py", 1),
+        form(
+            ["/bin/bash", "-c", "A=$''; B=$'it\\'s'; python -O app.py"],
+            1,
+        ),
+        form(
+            [
+                "/bin/bash",
+                "-c",
+                "[[ x =~ [[:alpha:]] && x ]] && python -O app.py",
+            ],
+            1,
+        ),
         shell("sleep 0 & wait; python -O app.py", 1),
         shell("true && exec python -O app.py || exit 1", 1),
         shell(
@@ -311,6 +332,24 @@ fn unclear_forms() -> Vec<Form> {
         unclear(["ROOT/run", "python", "-O", "app.py"]).file("run", "#!ROOT/bin/python\n"),
         unclear(["ROOT/text"]).file("text", "no first line"),
         unclear(["sudo", "-E", "python", "app.py"]),
+        unclear(["/bin/sh", "-c", "echo 'python -O app.py' | sh"]),
+        unclear(["/bin/sh", "-c", "echo 'python -O app.py' |\nsh"]),
+        unclear(["/bin/sh", "-c", "sh < ROOT/commands"]),
+        unclear(["/bin/sh", "-c", "sh <<END\n$COMMAND\nEND"]),
+        unclear(["/bin/sh", "-c", "while read x; do sh; done"]),
+        unclear([
+            "/bin/sh",
+            "-c",
+            "x && { a; exec python -O app.py; }; python app.py",
+        ]),
+        unclear([
+            "/bin/sh",
+            "-c",
+            "x &&\nexec python -O app.py; python app.py",
+        ]),
+        unclear(["/bin/sh", "-c", "exec python -O app.py & python app.py"]),
+        unclear(["/bin/sh", "-c", "cat <(python -O app.py); python app.py"]),
+        unclear(["/bin/sh", "-c", "python app.py; echo \"it's"]),
     ]
 }
 
@@ -340,6 +379,28 @@ fn hostile_forms() -> Vec<Form> {
             "a ".repeat(9000),
             "\"$@\"".repeat(9000)
         )),
+        script(format!(":{}; b", ">a".repeat(30_000))),
+        script(format!("a {}", "<<".repeat(30_000))),
+        script(format!("{} b", "command ".repeat(8000))),
+        script(format!("echo {}", "\"${a:-".repeat(10_000))),
+        script(format!(
+            "echo {}x{}; b",
+            "${a:-".repeat(10_000),
+            "}".repeat(10_000)
+        )),
+        script(format!(
+            "echo {}x{}; b",
+            "\"${a:-".repeat(8000),
+            "}\"".repeat(8000)
+        )),
+        script(format!("echo {}", "$(".repeat(20_000))),
+        script(format!(
+            "echo {}x{}",
+            "$(".repeat(20_000),
+            ")".repeat(20_000)
+        )),
+        script("{ ".repeat(30_000)),
+        script("if ( ".repeat(10_000)),
         script(format!(
             "export a=12345678; {} b",
             "export a=$a$a; ".repeat(30)

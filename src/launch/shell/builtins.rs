@@ -1,6 +1,6 @@
 //! The shell's own commands that matter to what runs after them.
 
-use super::{Flow, Host, MOST, Place, RawWord, Shell, Sourced, is_name};
+use super::{Flow, Host, Input, MOST, Place, RawWord, Shell, Sourced, is_name};
 use crate::launch::variables::{Variables, assignment};
 use crate::launch::word::Word;
 
@@ -11,6 +11,8 @@ pub(super) struct Command<'a> {
     pub(super) raw: &'a [RawWord],
     /// Variables with those that are assigned for this command alone, if there are any.
     pub(super) own: Option<&'a Variables>,
+    /// Where it reads from.
+    pub(super) input: &'a Input,
     /// Whether these are its words in every run of the script.
     pub(super) sole: bool,
     /// Whether it is the first of its variants.
@@ -67,7 +69,8 @@ impl Shell {
     fn run(&self, words: &[Word], command: &Command<'_>, host: &mut dyn Host) {
         let variables = command.own.unwrap_or(&self.variables);
         if host.spend(variables.size()) {
-            host.run(words, variables.exported(), &self.directory, command.sole);
+            let (input, sole) = (command.input.clone(), command.sole);
+            host.run(words, variables.exported(), &self.directory, input, sole);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Expanding words: parameters, and splitting what is not quoted.
 
-use super::lexer::{Lexer, Part, RawWord, Token};
+use super::lexer::{Part, RawWord};
 use crate::launch::variables::Variables;
 use crate::launch::word::{MOST_WORDS, Word};
 
@@ -46,7 +46,9 @@ impl<'a> Expansion<'a> {
                     operand,
                     quoted,
                 } => self.variable(name, operator, operand, *quoted, fields),
-                Part::Command(_) | Part::Unknown => fields.add(&Word::unknown(), true),
+                Part::Command(_) | Part::Unknown | Part::TooDeep => {
+                    fields.add(&Word::unknown(), true)
+                }
             }
         }
         fields.finish();
@@ -69,7 +71,7 @@ impl<'a> Expansion<'a> {
         &self,
         name: &str,
         operator: &str,
-        operand: &str,
+        operand: &RawWord,
         quoted: bool,
         fields: &mut Fields,
     ) {
@@ -85,14 +87,14 @@ impl<'a> Expansion<'a> {
         let one;
         let words = match (operator.trim_start_matches(':'), value) {
             ("-" | "=", _) if is_empty => {
-                one = [self.operand(operand)];
+                one = [self.word(operand)];
                 &one
             }
             ("+", _) if is_set => {
                 one = [if is_empty {
                     Word::default()
                 } else {
-                    self.operand(operand)
+                    self.word(operand)
                 }];
                 &one
             }
@@ -122,18 +124,6 @@ impl<'a> Expansion<'a> {
                 fields.add(word, quoted);
             }
         }
-    }
-
-    fn operand(&self, text: &str) -> Word {
-        let mut whole = Word::default();
-        let mut lexer = Lexer::new(text);
-        while let Token::Word(raw) = lexer.next() {
-            if !whole.text().is_empty() {
-                whole.push_str(" ");
-            }
-            whole.push(&self.word(&raw));
-        }
-        whole
     }
 
     fn value(&self, name: &str) -> Value<'a> {

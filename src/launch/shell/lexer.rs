@@ -11,14 +11,19 @@ pub(super) enum Part {
     Variable {
         name: String,
         operator: String,
-        operand: String,
+        operand: RawWord,
         quoted: bool,
     },
     /// The script of a command substitution.
     Command(String),
     /// Anything else that a running shell alone can expand.
     Unknown,
+    /// An expansion within more others than are read.
+    TooDeep,
 }
+
+/// Most expansions within one another.
+const MOST_NESTED: usize = 32;
 
 /// A word before it is expanded.
 pub(super) type RawWord = Vec<Part>;
@@ -39,10 +44,33 @@ const OPERATORS: [&str; 24] = [
 pub(super) struct Lexer<'a> {
     text: &'a str,
     position: usize,
-    /// The ends of here-documents that begin after the next line break, and whether tabs before them are ignored.
-    here_documents: Vec<(String, bool)>,
-    /// Up to where the text is paid for.
+    /// Here-documents that begin after the next line break.
+    here_documents: Vec<HereDocument>,
+    /// Those that were read since somebody asked for them.
+    bodies: Vec<Body>,
+    /// How many expansions this text is within.
+    nested: usize,
+    /// Up to where the text is paid for, and the bytes that are to be paid for besides.
     paid: usize,
+    owed: usize,
+    /// Whether a quote or an expansion does not end.
+    is_broken: bool,
+}
+
+/// A here-document that is yet to be read.
+struct HereDocument {
+    end: String,
+    /// Whether tabs at the beginning of its lines are ignored.
+    tabs: bool,
+    quoted: bool,
+}
+
+/// What is in a here-document.
+pub(super) struct Body {
+    /// The text, if a shell does not change it.
+    pub(super) text: Option<String>,
+    /// What it is made of.
+    pub(super) parts: RawWord,
 }
 
 impl<'a> Lexer<'a> {
@@ -51,13 +79,28 @@ impl<'a> Lexer<'a> {
             text,
             position: 0,
             here_documents: Vec::new(),
+            bodies: Vec::new(),
+            nested: 0,
             paid: 0,
+            owed: 0,
+            is_broken: false,
         }
     }
 
     /// How many bytes it went over since it was asked before.
     pub(super) fn spent(&mut self) -> usize {
-        self.position - std::mem::replace(&mut self.paid, self.position)
+        let paid = std::mem::replace(&mut self.paid, self.position);
+        self.position - paid + std::mem::take(&mut self.owed)
+    }
+
+    /// Whether a quote or an expansion does not end: the text is not what a shell reads.
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// The here-documents that were read since the last call.
+    pub(super) fn take_bodies(&mut self) -> Vec<Body> {
+        std::mem::take(&mut self.bodies)
     }
 
     pub(super) fn position(&self) -> usize {
@@ -84,30 +127,34 @@ impl<'a> Lexer<'a> {
     /// Goes to the end of what ends with `end`, and over it.
     pub(super) fn skip_past(&mut self, end: &str) {
         let rest = self.rest();
-        self.position += rest.find(end).map_or(rest.len(), |place| place + end.len());
+        let place = rest.find(end);
+        self.is_broken |= place.is_none();
+        self.position += place.map_or(rest.len(), |place| place + end.len());
+    }
+
+    /// The script of a process substitution, if the bracket of one comes next.
+    pub(super) fn process_substitution(&mut self) -> Option<&'a str> {
+        self.take("(").then(|| self.enclosed(')', false))
     }
 
     pub(super) fn next(&mut self) -> Token {
         self.skip_blanks();
-        let rest = self.rest();
+        let mut rest = self.rest();
         if rest.is_empty() {
             return Token::End;
         }
         let number = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         if number > 0 && rest[number..].starts_with(['<', '>']) {
             self.position += number;
-            return self.next();
+            rest = self.rest();
         }
         let Some(operator) = OPERATORS.into_iter().find(|it| rest.starts_with(it)) else {
             return Token::Word(self.word());
         };
         self.position += operator.len();
         match operator {
-            "\n" => self.skip_here_documents(),
-            "<<" | "<<-" => {
-                self.begin_here_document(operator == "<<-");
-                return self.next();
-            }
+            "\n" => self.read_here_documents(),
+            "<<" | "<<-" => self.begin_here_document(operator == "<<-"),
             _ => {}
         }
         Token::Operator(operator)
@@ -131,38 +178,77 @@ impl<'a> Lexer<'a> {
 
     fn begin_here_document(&mut self, tabs: bool) {
         self.skip_blanks();
-        let mut end = String::new();
+        let (mut end, mut quoted) = (String::new(), false);
         for part in self.word() {
-            if let Part::Literal { text, .. } = part {
+            if let Part::Literal {
+                text,
+                quoted: is_quoted,
+            } = part
+            {
                 end.push_str(&text);
+                quoted |= is_quoted;
             }
         }
-        self.here_documents.push((end, tabs));
+        let document = HereDocument { end, tabs, quoted };
+        self.here_documents.push(document);
     }
 
-    fn skip_here_documents(&mut self) {
-        for (end, tabs) in std::mem::take(&mut self.here_documents) {
+    fn read_here_documents(&mut self) {
+        for document in std::mem::take(&mut self.here_documents) {
+            let mut text = String::new();
             while !self.rest().is_empty() {
                 let line = self.rest().split('\n').next().unwrap_or_default();
                 self.position = (self.position + line.len() + 1).min(self.text.len());
-                let line = if tabs {
-                    line.trim_start_matches('\t')
-                } else {
-                    line
+                let line = match document.tabs {
+                    true => line.trim_start_matches('\t'),
+                    false => line,
                 };
-                if line == end {
+                if line == document.end {
                     break;
                 }
+                text.push_str(line);
+                text.push('\n');
             }
+            let body = self.body(text, document.quoted);
+            self.bodies.push(body);
+        }
+    }
+
+    fn body(&mut self, text: String, quoted: bool) -> Body {
+        let mut parts = RawWord::new();
+        if !quoted && text.contains(['$', '`', '\\']) {
+            let mut lexer = self.within(&text);
+            lexer.quoted(&mut parts, false);
+            let (spent, is_broken) = (lexer.spent(), lexer.is_broken);
+            self.owed += spent;
+            self.is_broken |= is_broken;
+            return Body { text: None, parts };
+        }
+        let text = Some(text);
+        Body { text, parts }
+    }
+
+    /// A lexer for a text that is part of this one.
+    fn within<'b>(&self, text: &'b str) -> Lexer<'b> {
+        Lexer {
+            nested: self.nested + 1,
+            ..Lexer::new(text)
         }
     }
 
     fn word(&mut self) -> RawWord {
+        self.word_of(false, false)
+    }
+
+    /// `whole`: whether blanks and operators are part of it. `quoted`: whether a single quote is a letter.
+    fn word_of(&mut self, whole: bool, quoted: bool) -> RawWord {
         let mut word = RawWord::new();
         while let Some(next) = self.rest().chars().next() {
             match next {
-                ' ' | '\t' | '\r' | '\n' | ';' | '&' | '|' | '(' | ')' | '<' | '>' => break,
-                '\'' => self.single_quoted(&mut word),
+                ' ' | '\t' | '\r' | '\n' | ';' | '&' | '|' | '(' | ')' | '<' | '>' if !whole => {
+                    break;
+                }
+                '\'' if !quoted => self.single_quoted(&mut word),
                 '"' => self.double_quoted(&mut word),
                 '\\' => {
                     self.position += 1;
@@ -196,9 +282,14 @@ impl<'a> Lexer<'a> {
     fn double_quoted(&mut self, word: &mut RawWord) {
         self.position += 1;
         literal(word, "", true);
+        self.quoted(word, true);
+    }
+
+    /// What is between double quotes, or in a here-document, which no quote ends.
+    fn quoted(&mut self, word: &mut RawWord, is_quote: bool) {
         while let Some(next) = self.rest().chars().next() {
             match next {
-                '"' => {
+                '"' if is_quote => {
                     self.position += 1;
                     return;
                 }
@@ -216,14 +307,26 @@ impl<'a> Lexer<'a> {
                 _ => self.character(word, true),
             }
         }
+        self.is_broken |= is_quote;
     }
 
+    /// A command between backquotes, of which those within are escaped.
     fn back_quoted(&mut self) -> Part {
         self.position += 1;
-        let start = self.position;
-        self.skip_past("`");
-        let script = self.since(start);
-        Part::Command(script.strip_suffix('`').unwrap_or(script).to_owned())
+        let mut script = String::new();
+        while let Some(next) = self.rest().chars().next() {
+            self.position += next.len_utf8();
+            match next {
+                '`' => return Part::Command(script),
+                '\\' if self.rest().starts_with(['`', '\\', '$']) => {
+                    script.extend(self.rest().chars().next());
+                    self.position += 1;
+                }
+                _ => script.push(next),
+            }
+        }
+        self.is_broken = true;
+        Part::Command(script)
     }
 
     /// What a `$` begins.
@@ -233,54 +336,118 @@ impl<'a> Lexer<'a> {
             self.skip_past("))");
             word.push(Part::Unknown);
         } else if self.take("(") {
-            let script = self.enclosed('(', ')');
+            let script = self.enclosed(')', false);
             word.push(Part::Command(script.to_owned()));
         } else if self.take("{") {
-            let inside = self.enclosed('{', '}');
-            word.push(braced(inside, quoted));
-        } else if !quoted && self.rest().starts_with(['\'', '"']) {
-            // `$'…'` has escapes of its own; `$"…"` is translated.
-            self.word_part_quoted();
+            let inside = self.enclosed('}', quoted);
+            word.push(self.braced(inside, quoted));
+        } else if !quoted && self.rest().starts_with('"') {
+            // It is translated, or keeps its `$`.
+            word.push(Part::Unknown);
+            self.double_quoted(word);
+        } else if !quoted && self.take("'") {
+            self.skip_escaped();
             word.push(Part::Unknown);
         } else {
             let name = variable_name(self.rest());
             self.position += name.len();
             match name {
                 "" => literal(word, "$", quoted),
-                name => word.push(variable(name, "", "", quoted)),
+                name => word.push(variable(name, "", RawWord::new(), quoted)),
             }
         }
     }
 
-    fn word_part_quoted(&mut self) {
-        let quote = if self.take("'") { "'" } else { "\"" };
-        self.take(quote);
-        self.skip_past(quote);
+    /// Goes over the rest of `$'…'`, which has escapes.
+    fn skip_escaped(&mut self) {
+        while let Some(next) = self.rest().chars().next() {
+            self.position += next.len_utf8();
+            match next {
+                '\'' => return,
+                '\\' => self.skip_character(),
+                _ => {}
+            }
+        }
+        self.is_broken = true;
     }
 
-    /// The text up to the closing bracket that belongs to an open one, which is gone over.
-    fn enclosed(&mut self, open: char, close: char) -> &'a str {
+    fn skip_character(&mut self) {
+        let next = self.rest().chars().next();
+        self.position += next.map_or(0, char::len_utf8);
+    }
+
+    /// The text up to the closing bracket that belongs to an open one, which is gone over. `quoted`: whether
+    /// double quotes are around it.
+    fn enclosed(&mut self, close: char, quoted: bool) -> &'a str {
         let start = self.position;
-        let mut depth = 1;
-        while let Some(next) = self.rest().chars().next() {
+        // What ends each thing that is open, and whether a single quote is a letter there.
+        let mut open = vec![(close, quoted)];
+        let mut before = ' ';
+        while let (Some(next), Some((end, quoted))) =
+            (self.rest().chars().next(), open.last().copied())
+        {
+            self.position += next.len_utf8();
             match next {
-                '\'' => self.single_quoted(&mut RawWord::new()),
-                '"' => self.double_quoted(&mut RawWord::new()),
-                _ => {
-                    self.position += next.len_utf8();
-                    match next {
-                        '\\' => self.character(&mut RawWord::new(), true),
-                        _ if next == open => depth += 1,
-                        _ if next == close => depth -= 1,
-                        _ => {}
+                _ if next == end => {
+                    open.pop();
+                    if open.is_empty() {
+                        return &self.text[start..self.position - end.len_utf8()];
                     }
                 }
+                '\\' => self.skip_character(),
+                '\'' if !quoted => self.skip_past("'"),
+                '"' => open.push(('"', true)),
+                '`' => {
+                    self.position -= 1;
+                    self.back_quoted();
+                }
+                '$' if self.take("(") => open.push((')', false)),
+                '$' if self.take("{") => open.push(('}', quoted)),
+                '(' if end == ')' => open.push((')', false)),
+                '{' if end == '}' => open.push(('}', quoted)),
+                '#' if end == ')' && before.is_ascii_whitespace() => {
+                    let rest = self.rest();
+                    self.position += rest.find('\n').unwrap_or(rest.len());
+                }
+                _ => {}
             }
-            if depth == 0 {
-                return &self.text[start..self.position - close.len_utf8()];
-            }
+            before = next;
         }
+        self.is_broken = true;
         self.since(start)
+    }
+
+    /// What is between the braces of `${…}`.
+    fn braced(&mut self, inside: &str, quoted: bool) -> Part {
+        if self.nested >= MOST_NESTED {
+            return Part::TooDeep;
+        }
+        let letters = inside.trim_start_matches(|c: char| c.is_ascii_digit());
+        let name = match inside.len() - letters.len() {
+            0 => variable_name(inside),
+            digits => &inside[..digits],
+        };
+        let rest = &inside[name.len()..];
+        let operators = [":-", ":+", ":=", ":?", "-", "+", "=", "?"];
+        let operator = operators.into_iter().find(|it| rest.starts_with(it));
+        match operator {
+            _ if name.is_empty() || name == "#" => Part::Unknown,
+            Some(operator) => {
+                let operand = self.operand(&rest[operator.len()..], quoted);
+                variable(name, operator, operand, quoted)
+            }
+            None if rest.is_empty() => variable(name, "", RawWord::new(), quoted),
+            None => Part::Unknown,
+        }
+    }
+
+    fn operand(&mut self, text: &str, quoted: bool) -> RawWord {
+        let mut lexer = self.within(text);
+        let word = lexer.word_of(true, quoted);
+        let (spent, is_broken) = (lexer.spent(), lexer.is_broken);
+        self.owed += spent;
+        self.is_broken |= is_broken;
+        word
     }
 }
 
@@ -297,11 +464,11 @@ fn literal(word: &mut RawWord, text: &str, quoted: bool) {
     }
 }
 
-fn variable(name: &str, operator: &str, operand: &str, quoted: bool) -> Part {
+fn variable(name: &str, operator: &str, operand: RawWord, quoted: bool) -> Part {
     Part::Variable {
         name: name.to_owned(),
         operator: operator.to_owned(),
-        operand: operand.to_owned(),
+        operand,
         quoted,
     }
 }
@@ -319,25 +486,4 @@ fn variable_name(text: &str) -> &str {
         _ => 0,
     };
     &text[..end]
-}
-
-/// What is between the braces of `${…}`.
-fn braced(inside: &str, quoted: bool) -> Part {
-    let digits = inside.len()
-        - inside
-            .trim_start_matches(|c: char| c.is_ascii_digit())
-            .len();
-    let name = match digits {
-        0 => variable_name(inside),
-        digits => &inside[..digits],
-    };
-    let rest = &inside[name.len()..];
-    let operators = [":-", ":+", ":=", ":?", "-", "+", "=", "?"];
-    let operator = operators.into_iter().find(|it| rest.starts_with(it));
-    match operator {
-        _ if name.is_empty() || name == "#" => Part::Unknown,
-        Some(operator) => variable(name, operator, &rest[operator.len()..], quoted),
-        None if rest.is_empty() => variable(name, "", "", quoted),
-        None => Part::Unknown,
-    }
 }

@@ -24,13 +24,31 @@ const COMMAND_COST: usize = 256;
 /// What runs the commands that are not the shell's own.
 pub(super) trait Host {
     /// Runs a program. `sole`: whether these are its words whichever branch the script takes.
-    fn run(&mut self, words: &[Word], variables: Variables, directory: &Word, sole: bool);
+    fn run(
+        &mut self,
+        words: &[Word],
+        variables: Variables,
+        directory: &Word,
+        input: Input,
+        sole: bool,
+    );
     /// Notes that the image does not tell what the script runs, and why.
     fn unclear(&mut self, reason: String);
     /// Counts work of so many bytes; false once the reading has cost too much and ends.
     fn spend(&mut self, bytes: usize) -> bool;
     /// The text of a file that the script reads commands from.
     fn sourced(&mut self, path: &Word, variables: &Variables, directory: &Word) -> Sourced;
+}
+
+/// What a program can read from its standard input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Input {
+    /// The same as who starts it.
+    Same,
+    /// A here-document of this text.
+    Text(String),
+    /// The image does not tell.
+    Unknown,
 }
 
 /// A file that a script reads commands from.
@@ -76,6 +94,14 @@ struct Place {
     /// Whether an earlier command of an `&&` or `||` list decides if the next one runs.
     uncertain: bool,
     after_or: bool,
+    /// Whether the next command runs in a shell of its own: in a pipe, or in the background.
+    is_aside: bool,
+    /// Whether the next command reads from a pipe.
+    is_piped: bool,
+    /// Whether a line break goes on with a list or a pipe.
+    goes_on: bool,
+    /// Where the next command reads from, if a redirection says so.
+    input: Option<Input>,
     /// What the list has assigned since.
     assigned: Vec<String>,
 }
@@ -84,13 +110,17 @@ impl Place {
     /// Whether each run of the script comes here.
     fn is_certain(&self) -> bool {
         let is_plain = |frame: &Frame| matches!(frame, Frame::Brace);
-        !self.is_branch && !self.uncertain && !self.after_or && self.frames.iter().all(is_plain)
+        !self.is_branch
+            && !self.uncertain
+            && !self.after_or
+            && !self.is_aside
+            && self.frames.iter().all(is_plain)
     }
 
     /// Whether it lies in a branch that other runs of the script do not take.
     fn is_in_branch(&self) -> bool {
         let is_branch = |frame: &Frame| matches!(frame, Frame::Branch | Frame::Case);
-        self.is_branch || self.after_or || self.frames.iter().any(is_branch)
+        self.is_branch || self.after_or || self.is_aside || self.frames.iter().any(is_branch)
     }
 }
 
@@ -144,13 +174,23 @@ impl Shell {
                     }
                 }
                 Token::Operator(operator) => {
+                    if let Some(is_input) = redirection(operator) {
+                        self.redirect(operator, is_input, &mut words, &mut lexer, &mut place, host);
+                        continue;
+                    }
                     let command = std::mem::take(&mut words);
                     if self.operator(operator, command, &mut lexer, &mut place, host) == Flow::Ends
                     {
                         break Flow::Ends;
                     }
                 }
-                Token::End => break self.command(&words, &mut place, host),
+                Token::End => {
+                    if lexer.is_broken() || !place.frames.is_empty() {
+                        host.unclear("pycull does not understand its syntax".to_owned());
+                    }
+                    place.is_aside = place.is_piped;
+                    break self.command(&words, &mut place, host);
+                }
             }
         };
         self.depth -= 1;
@@ -176,16 +216,17 @@ impl Shell {
         };
         match &**text {
             "if" | "while" | "until" => place.frames.push(Frame::Branch),
-            "then" | "do" | "else" | "elif" | "!" => {}
+            "then" | "do" | "else" | "elif" => {}
+            "!" => place.uncertain = true,
             "fi" | "done" | "esac" => self.close(place),
+            "{" if place.uncertain || place.after_or || place.is_piped => {
+                place.frames.push(Frame::Branch);
+            }
             "{" => place.frames.push(Frame::Brace),
             "}" => self.close(place),
             "for" | "select" => self.begin_for(lexer, place, host),
             "case" => self.begin_case(lexer, place, host),
-            "[[" => {
-                lexer.skip_past("]]");
-                place.uncertain = true;
-            }
+            "[[" => self.skip_test(lexer, place, host),
             "function" => {
                 if let Token::Word(name) = lexer.next() {
                     self.define(&name, lexer, host);
@@ -193,7 +234,21 @@ impl Shell {
             }
             _ => return false,
         }
+        place.goes_on = false;
         true
+    }
+
+    /// Goes over `[[ … ]]`.
+    fn skip_test(&mut self, lexer: &mut Lexer<'_>, place: &mut Place, host: &mut dyn Host) {
+        place.uncertain = true;
+        loop {
+            match lexer.next() {
+                Token::Word(raw) if is_literal(&raw, "]]") => return,
+                Token::Word(raw) => self.substitutions(&raw, host),
+                Token::Operator(_) => {}
+                Token::End => return,
+            }
+        }
     }
 
     fn close(&mut self, place: &mut Place) {
@@ -262,7 +317,7 @@ impl Shell {
                     }
                 }
                 Token::End => break,
-                Token::Operator("(" | ")" | "\n") => {}
+                Token::Operator("(" | ")" | "\n") => drop(lexer.take_bodies()),
                 _ if depth == 0 => {
                     host.unclear(
                         "it defines a function in a form that pycull does not read".to_owned(),
@@ -289,14 +344,17 @@ impl Shell {
     ) -> Flow {
         match operator {
             "(" => self.open(command, lexer, place, host),
-            "<" | ">" | ">>" | "<&" | ">&" | "<>" | ">|" | "&>" | "&>>" | "<<<" => {
-                // The file of a redirection; the command goes on.
-                if let Token::Word(raw) = lexer.next() {
-                    self.substitutions(&raw, host);
-                }
-                return self.rest_of(command, lexer, place, host);
-            }
             _ => {
+                let bodies = lexer.take_bodies();
+                for body in &bodies {
+                    self.substitutions(&body.parts, host);
+                }
+                if place.input.is_some()
+                    && let Some(text) = bodies.into_iter().next_back().and_then(|it| it.text)
+                {
+                    place.input = Some(Input::Text(text));
+                }
+                place.is_aside = place.is_piped || matches!(operator, "|" | "|&" | "&");
                 if self.command(&command, place, host) == Flow::Ends {
                     return Flow::Ends;
                 }
@@ -306,21 +364,30 @@ impl Shell {
         Flow::Goes
     }
 
-    /// Reads on in a command that a redirection interrupted.
-    fn rest_of(
+    /// Reads the file of a redirection; the command goes on.
+    fn redirect(
         &mut self,
-        mut command: Vec<RawWord>,
+        operator: &str,
+        is_input: bool,
+        words: &mut Vec<RawWord>,
         lexer: &mut Lexer<'_>,
         place: &mut Place,
         host: &mut dyn Host,
-    ) -> Flow {
-        loop {
-            match lexer.next() {
-                Token::Word(raw) => command.push(raw),
-                Token::Operator(operator) => {
-                    return self.operator(operator, command, lexer, place, host);
-                }
-                Token::End => return self.command(&command, place, host),
+    ) {
+        if let Some(script) = lexer.process_substitution() {
+            self.substitutions(&vec![Part::Command(script.to_owned())], host);
+            let text = "/dev/fd/".to_owned();
+            let quoted = true;
+            words.push(vec![Part::Literal { text, quoted }, Part::Unknown]);
+            return;
+        }
+        if is_input {
+            place.input = Some(Input::Unknown);
+        }
+        // The end of a here-document is read already.
+        if !operator.starts_with("<<") || operator == "<<<" {
+            if let Token::Word(raw) = lexer.next() {
+                self.substitutions(&raw, host);
             }
         }
     }
@@ -366,6 +433,14 @@ impl Shell {
         lexer: &mut Lexer<'_>,
         place: &mut Place,
     ) {
+        let goes_on = matches!(operator, "&&" | "||" | "|" | "|&");
+        let went_on = std::mem::replace(&mut place.goes_on, goes_on);
+        let is_blank = operator == "\n" && command.is_empty() && went_on;
+        if is_blank {
+            place.goes_on = true;
+            return;
+        }
+        (place.is_aside, place.is_piped, place.input) = (false, false, None);
         match operator {
             "&&" | "||" => {
                 let name = command.first().and_then(|raw| literal_start(raw));
@@ -373,7 +448,10 @@ impl Shell {
                 place.after_or = operator == "||";
                 return;
             }
-            "|" | "|&" => return,
+            "|" | "|&" => {
+                place.is_piped = true;
+                return;
+            }
             ")" => self.close(place),
             ";;" | ";&" | ";;&" if matches!(place.frames.last(), Some(Frame::Case)) => {
                 self.skip_pattern(lexer, place);
@@ -422,12 +500,18 @@ impl Shell {
             return Flow::Ends;
         }
         let sole = variants.len() == 1;
+        let input = match &place.input {
+            Some(input) => input.clone(),
+            None if place.is_piped || place.is_branch || !place.frames.is_empty() => Input::Unknown,
+            None => Input::Same,
+        };
         let mut flow = Flow::Goes;
         for (index, words) in variants.iter().enumerate() {
             let command = builtins::Command {
                 words,
                 raw: rest,
                 own: own.as_ref(),
+                input: &input,
                 sole,
                 first: index == 0,
             };
@@ -494,11 +578,12 @@ impl Shell {
         for part in raw {
             let script = match part {
                 Part::Command(script) => script.clone(),
-                Part::Variable { operand, .. } if operand.contains(['$', '`']) => {
-                    let mut lexer = Lexer::new(operand);
-                    while let Token::Word(raw) = lexer.next() {
-                        self.substitutions(&raw, host);
-                    }
+                Part::Variable { operand, .. } => {
+                    self.substitutions(operand, host);
+                    continue;
+                }
+                Part::TooDeep => {
+                    host.unclear("its expansions are nested too deep".to_owned());
                     continue;
                 }
                 _ => continue,
@@ -508,6 +593,15 @@ impl Shell {
             self.script(&script, true, host);
             (self.variables, self.directory) = before;
         }
+    }
+}
+
+/// Whether an operator is a redirection, and if so whether of the input.
+fn redirection(operator: &str) -> Option<bool> {
+    match operator {
+        "<" | "<&" | "<>" | "<<" | "<<-" | "<<<" => Some(true),
+        ">" | ">>" | ">&" | ">|" | "&>" | "&>>" => Some(false),
+        _ => None,
     }
 }
 
