@@ -6,7 +6,7 @@ use super::harmless::is_harmless;
 use super::python::{self, Options, is_python};
 use super::shell::{Host, Input, Shell, Sourced};
 use super::variables::Variables;
-use super::word::{MOST_WORDS, Word, words};
+use super::word::{MOST_WORDS, Word};
 use super::wrappers::{Wrapped, wrapped};
 use super::{MOST_SCRIPT_BYTES, Start, Text};
 use crate::rootfs::{InodeId, Rootfs};
@@ -124,10 +124,6 @@ impl<'a> Reader<'a> {
                 variables,
                 directory,
             } => self.follow(&words, &variables, directory.as_ref().unwrap_or(before)),
-            Wrapped::Shell(command, variables) => {
-                let words = [words(&["/bin/sh", "-c"]), vec![command]].concat();
-                self.follow(&words, &variables, before);
-            }
             Wrapped::Nothing => {}
             Wrapped::Unclear(reason) => self.note(reason),
         }

@@ -1,5 +1,7 @@
 //! Programs that run another with their last words: `env`, `tini`, `nice`, `gosu`, and their like.
 
+use std::collections::VecDeque;
+
 use super::variables::{Variables, assignment};
 use super::word::Word;
 
@@ -12,8 +14,6 @@ pub(super) enum Wrapped {
         variables: Variables,
         directory: Option<Word>,
     },
-    /// A shell command.
-    Shell(Word, Variables),
     /// It starts nothing.
     Nothing,
     /// The image does not tell; why.
@@ -312,41 +312,93 @@ fn sudo(words: &[Word]) -> Wrapped {
     program(rest.to_vec(), &own)
 }
 
-/// `su` and `runuser`: they keep the environment unless they start a login shell.
+/// `su` and `runuser` keep the environment unless they start a login shell. What follows the user's name goes to
+/// the shell, and options come anywhere before `--`.
 fn su(words: &[Word], variables: &Variables) -> Wrapped {
-    let (mut own, mut command, mut user) = (variables.clone(), None, false);
-    let mut rest = words;
-    while let Some((word, after)) = rest.split_first() {
-        rest = after;
-        match word.text() {
-            "-" | "-l" | "--login" => own.clear(),
-            "-c" | "--command" => {
-                command = rest.first().cloned();
-                rest = rest.get(1..).unwrap_or_default();
-            }
-            "-s" | "-g" | "-G" | "-w" | "--shell" | "--group" => {
-                rest = rest.get(1..).unwrap_or_default();
-            }
-            "-u" | "--user" => {
-                user = true;
-                rest = rest.get(1..).unwrap_or_default();
-            }
-            "--" => break,
-            text => match text.strip_prefix("--command=") {
-                Some(text) => command = Some(Word::new(text)),
-                None if user && !text.starts_with('-') => {
-                    return program([std::slice::from_ref(word), rest].concat(), &own);
+    let (mut is_login, mut command, mut shell, mut is_program) = (false, None, None, false);
+    let mut operands: Vec<Word> = Vec::new();
+    let mut rest: VecDeque<Word> = words.iter().cloned().collect();
+    while let Some(word) = rest.pop_front() {
+        if word.may_be_option() {
+            return unclear_option("su", &word);
+        }
+        let text = word.text();
+        if text == "--" {
+            break;
+        }
+        let Some(option) = text.strip_prefix('-').filter(|it| !it.is_empty()) else {
+            operands.push(word);
+            continue;
+        };
+        let options = match option.strip_prefix('-') {
+            Some(long) => long_su_option(long),
+            None => Some(option.to_owned()),
+        };
+        let Some(options) = options else {
+            return unclear_option("su", &word);
+        };
+        for (place, letter) in options.char_indices() {
+            let attached = &options[place + letter.len_utf8()..];
+            let mut argument = || match attached.is_empty() {
+                true => rest.pop_front(),
+                false => Some(Word::new(attached)),
+            };
+            match letter {
+                'l' => is_login = true,
+                'f' | 'm' | 'p' | 'P' | 'T' => continue,
+                'c' => command = argument(),
+                's' => shell = argument(),
+                'g' | 'G' => drop(argument()),
+                'u' => {
+                    is_program = true;
+                    drop(argument());
                 }
-                None => {}
-            },
+                _ => return unclear_option("su", &word),
+            }
+            if letter != 'l' {
+                break;
+            }
         }
     }
-    match command {
-        Some(command) => Wrapped::Shell(command, own),
-        None if user => program(rest.to_vec(), &own),
-        None if rest.is_empty() => Wrapped::Nothing,
-        None => {
-            Wrapped::Unclear("`su` hands words to a shell that pycull does not know".to_owned())
-        }
+    if operands.first().is_some_and(|it| it.text() == "-") {
+        is_login = true;
+        operands.remove(0);
     }
+    let mut own = variables.clone();
+    if is_login {
+        own.clear();
+    }
+    if is_program {
+        operands.extend(rest);
+        return program(operands, &own);
+    }
+    let mut words = vec![shell.unwrap_or_else(|| Word::new("/bin/sh"))];
+    words.extend(is_login.then(|| Word::new("-l")));
+    words.extend(command.into_iter().flat_map(|it| [Word::new("-c"), it]));
+    // The first operand is the user.
+    words.extend(operands.into_iter().skip(1));
+    words.extend(rest);
+    program(words, &own)
+}
+
+/// The letter of a long option of `su`, with its argument if that is attached.
+fn long_su_option(long: &str) -> Option<String> {
+    let (name, value) = match long.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (long, None),
+    };
+    let letter = match (name, value) {
+        ("login", None) => "l",
+        ("fast", None) => "f",
+        ("preserve-environment", None) => "p",
+        ("pty", None) => "P",
+        ("no-pty", None) => "T",
+        ("command" | "session-command", _) => "c",
+        ("shell", _) => "s",
+        ("group", _) => "g",
+        ("supp-group", _) => "G",
+        ("user", _) => "u",
+        _ => return None,
+    };
+    Some(format!("{letter}{}", value.unwrap_or_default()))
 }

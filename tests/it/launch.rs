@@ -171,6 +171,19 @@ fn wrappers() -> Vec<Form> {
         form(["setpriv", "--reuid=1", "--", "python", "-O", "app.py"], 1).unrun(),
         form(["runuser", "-u", "app", "--", "python", "-O", "app.py"], 1).unrun(),
         form(["su", "app", "-c", "python -OO app.py"], 2).unrun(),
+        form(["su", "app", "-lc", "python -OO app.py"], 2).unrun(),
+        form(["su", "-", "app", "-c", "python app.py"], 0)
+            .with("PYTHONOPTIMIZE=2")
+            .unrun(),
+        form(
+            ["su", "-s/bin/bash", "app", "--command=python -O app.py"],
+            1,
+        )
+        .unrun(),
+        form(["su", "app", "ROOT/entry"], 2)
+            .file("entry", "exec python -OO app.py")
+            .unrun(),
+        form(["su", "app", "--", "-c", "python -O app.py"], 1).unrun(),
         form(["sudo", "-u", "app", "python", "app.py"], 0)
             .with("PYTHONOPTIMIZE=2")
             .unrun(),
@@ -332,6 +345,10 @@ fn unclear_forms() -> Vec<Form> {
         unclear(["ROOT/run", "python", "-O", "app.py"]).file("run", "#!ROOT/bin/python\n"),
         unclear(["ROOT/text"]).file("text", "no first line"),
         unclear(["sudo", "-E", "python", "app.py"]),
+        unclear(["su", "app", "-w", "X", "-c", "python app.py"]),
+        unclear(["/bin/sh", "-c", "echo python | su app"]),
+        unclear(["/bin/sh", "-c", "x && cd ROOT/y; ./entry"])
+            .file("y/entry", "#!/bin/sh\nexec python -O ROOT/app.py\n"),
         unclear(["/bin/sh", "-c", "echo 'python -O app.py' | sh"]),
         unclear(["/bin/sh", "-c", "echo 'python -O app.py' |\nsh"]),
         unclear(["/bin/sh", "-c", "sh < ROOT/commands"]),

@@ -159,7 +159,8 @@ impl Shell {
         self.set_arguments(lists, place, host);
     }
 
-    fn change_directory(&mut self, words: &[Word], place: &Place) {
+    fn change_directory(&mut self, words: &[Word], place: &mut Place) {
+        place.has_moved = true;
         let target = words.iter().find(|word| !word.text().starts_with('-'));
         self.directory = match target.map(Word::text) {
             Some(text) if !place.is_in_branch() => within(&self.directory, text),

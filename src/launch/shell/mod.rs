@@ -102,6 +102,8 @@ struct Place {
     goes_on: bool,
     /// Where the next command reads from, if a redirection says so.
     input: Option<Input>,
+    /// Whether the list has changed the directory since.
+    has_moved: bool,
     /// What the list has assigned since.
     assigned: Vec<String>,
 }
@@ -463,6 +465,10 @@ impl Shell {
                 self.variables.assign(&name, Word::unknown());
             }
         }
+        if place.uncertain && place.has_moved {
+            self.directory = Word::unknown();
+        }
+        place.has_moved = false;
         (place.uncertain, place.after_or) = (false, false);
         place.assigned.clear();
     }
