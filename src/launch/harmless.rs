@@ -1,21 +1,29 @@
 //! Programs that do not start Python.
 
+/// Commands of a shell itself that start nothing.
+#[rustfmt::skip]
+const BUILTINS: &[&str] = &[
+    ":", "[", "bg", "break", "continue", "dirs", "disown", "echo", "false", "fg", "hash", "jobs",
+    "kill", "let", "popd", "printf", "pwd", "shopt", "test", "times", "true", "type", "ulimit",
+    "umask", "unalias", "wait",
+];
+
 use super::word::Word;
 
 #[rustfmt::skip]
 const NAMES: &[&str] = &[
-    ":", "[", "addgroup", "adduser", "alias", "apk", "apt", "apt-get", "awk", "base64", "basename",
-    "bg", "break", "cat", "chgrp", "chmod", "chown", "clear", "cmp", "comm", "continue", "cp",
-    "curl", "cut", "date", "dd", "df", "diff", "dirname", "dirs", "disown", "du", "echo", "egrep",
-    "expr", "false", "fg", "fgrep", "file", "find", "getent", "getopt", "grep", "groupadd",
-    "groupmod", "gunzip", "gzip", "hash", "head", "hostname", "id", "install", "ip", "jobs", "jq",
-    "kill", "killall", "ldconfig", "let", "link", "ln", "locale", "locale-gen", "logger", "ls",
+    "[", "addgroup", "adduser", "apk", "apt", "apt-get", "awk", "base64", "basename",
+    "cat", "chgrp", "chmod", "chown", "clear", "cmp", "comm", "cp",
+    "curl", "cut", "date", "dd", "df", "diff", "dirname", "du", "echo", "egrep",
+    "expr", "false", "fgrep", "file", "find", "getent", "getopt", "grep", "groupadd",
+    "groupmod", "gunzip", "gzip", "head", "hostname", "id", "install", "ip", "jq",
+    "kill", "killall", "ldconfig", "link", "ln", "locale", "locale-gen", "logger", "ls",
     "md5sum", "mkdir", "mkfifo", "mknod", "mktemp", "mount", "mountpoint", "mv", "mysqladmin", "nc",
-    "netcat", "nproc", "openssl", "pg_isready", "pgrep", "ping", "pkill", "popd", "printenv",
+    "netcat", "nproc", "openssl", "pg_isready", "pgrep", "ping", "pkill", "printenv",
     "printf", "ps", "psql", "pwd", "readlink", "realpath", "redis-cli", "rm", "rmdir", "sed", "seq",
-    "sha256sum", "shopt", "shred", "sleep", "sort", "stat", "stty", "sync", "sysctl", "tail", "tar",
-    "tee", "test", "times", "touch", "tr", "trap", "true", "tty", "type", "ulimit", "umask",
-    "unalias", "uname", "uniq", "update-ca-certificates", "useradd", "usermod", "wait", "wc",
+    "sha256sum", "shred", "sleep", "sort", "stat", "stty", "sync", "sysctl", "tail", "tar",
+    "tee", "test", "touch", "tr", "true", "tty", 
+    "uname", "uniq", "update-ca-certificates", "useradd", "usermod", "wc",
     "wget", "which", "whoami", "xdg-open", "yes",
 ];
 
@@ -29,12 +37,17 @@ const DIRECTORIES: [&str; 6] = [
     "/usr/local/bin",
 ];
 
-/// Whether a program, named as it is in a command, starts no Python with these arguments.
+/// Whether a shell runs a command of that name itself, and starts nothing.
+pub(super) fn is_builtin(name: &str) -> bool {
+    BUILTINS.contains(&name)
+}
+
+/// Whether a program, if it is not a script, named as it is in a command, starts no Python with these arguments.
 pub(super) fn is_harmless(program: &str, arguments: &[Word]) -> bool {
     let (directory, name) = program.rsplit_once('/').unwrap_or(("", program));
-    let runs = |option: &str| arguments.iter().any(|word| word.text() == option);
+    let runs = |word: &Word| matches!(word.text(), "-exec" | "-execdir" | "-ok" | "-okdir");
     match name {
-        "find" if runs("-exec") || runs("-execdir") || runs("-ok") => false,
+        "find" if arguments.iter().any(runs) => false,
         _ => DIRECTORIES.contains(&directory) && NAMES.contains(&name),
     }
 }

@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
             return self.shell(rest, environment, directory);
         }
         if is_harmless(first.text(), rest) {
-            return;
+            return self.harmless(first, rest, environment, directory);
         }
         self.file(first, rest, environment, directory);
     }
@@ -283,6 +283,27 @@ impl<'a> Reader<'a> {
             Program::Script(inode, text) => {
                 self.script(inode, &text, &path, rest, environment, directory);
             }
+        }
+    }
+
+    /// A program whose name is one of those that start no Python: nothing starts if it is not a script.
+    fn harmless(&mut self, name: &Word, rest: &[Word], environment: &Variables, directory: &Word) {
+        let usual = || self.find(name, &Variables::default(), directory);
+        let found = self.find(name, environment, directory).or_else(usual);
+        let Some((inode, path)) = found else {
+            return;
+        };
+        if Word::new(absolute(&path))
+            .file_name()
+            .is_some_and(is_python)
+        {
+            return self.note(format!("`{}` is Python by another name", name.shown()));
+        }
+        // Distributions have some of these as scripts in other languages.
+        if let Program::Script(inode, text) = self.contents(inode)
+            && text.contains("python")
+        {
+            self.script(inode, &text, &path, rest, environment, directory);
         }
     }
 

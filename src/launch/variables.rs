@@ -6,8 +6,18 @@ use super::word::Word;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Variable {
-    value: Word,
-    exported: bool,
+    /// `None` if it is only marked for export.
+    value: Option<Word>,
+    exported: Exported,
+}
+
+/// Whether programs see a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exported {
+    No,
+    Yes,
+    /// Only some runs of the script export it.
+    Perhaps,
 }
 
 /// Variables by name; those that are exported reach programs.
@@ -20,28 +30,46 @@ pub(super) struct Variables {
 
 impl Variables {
     pub(super) fn get(&self, name: &str) -> Option<&Word> {
-        self.variables.get(name).map(|variable| &variable.value)
+        self.variables.get(name)?.value.as_ref()
     }
 
     /// Assigns as a shell does: a variable that came with the environment stays exported.
     pub(super) fn assign(&mut self, name: &str, value: Word) {
-        let was_exported = self.variables.get(name).is_some_and(|it| it.exported);
-        let exported = was_exported || self.export_all;
+        let exported = match self.export_all {
+            true => Exported::Yes,
+            false => self.exportedness(name),
+        };
+        let value = Some(value);
         let variable = Variable { value, exported };
         self.variables.insert(name.to_owned(), variable);
     }
 
     /// Assigns a variable that programs see.
     pub(super) fn assign_exported(&mut self, name: &str, value: Word) {
-        let exported = true;
+        let (value, exported) = (Some(value), Exported::Yes);
         let variable = Variable { value, exported };
         self.variables.insert(name.to_owned(), variable);
     }
 
-    pub(super) fn set_exported(&mut self, name: &str, exported: bool) {
-        if let Some(variable) = self.variables.get_mut(name) {
-            variable.exported = exported;
-        }
+    fn exportedness(&self, name: &str) -> Exported {
+        let variable = self.variables.get(name);
+        variable.map_or(Exported::No, |it| it.exported)
+    }
+
+    /// Marks a variable for export, which need not have a value yet. `certain`: whether all runs do.
+    pub(super) fn set_exported(&mut self, name: &str, exported: bool, certain: bool) {
+        let wanted = if exported {
+            Exported::Yes
+        } else {
+            Exported::No
+        };
+        let exported = match self.exportedness(name) == wanted || certain {
+            true => wanted,
+            false => Exported::Perhaps,
+        };
+        let value = self.get(name).cloned();
+        let variable = Variable { value, exported };
+        self.variables.insert(name.to_owned(), variable);
     }
 
     pub(super) fn remove(&mut self, name: &str) {
@@ -56,17 +84,22 @@ impl Variables {
     pub(super) fn size(&self) -> usize {
         let variables = self.variables.iter();
         variables
-            .map(|(name, it)| name.len() + it.value.size())
+            .map(|(name, it)| name.len() + it.value.as_ref().map_or(0, Word::size))
             .sum()
     }
 
     /// What a program gets.
     pub(super) fn exported(&self) -> Self {
-        let variables = self.variables.iter().filter(|(_, it)| it.exported);
+        let mut variables = self.variables.clone();
+        variables.retain(|_, it| it.value.is_some() && it.exported != Exported::No);
+        for variable in variables.values_mut() {
+            if variable.exported == Exported::Perhaps {
+                variable.value = Some(Word::unknown());
+            }
+            variable.exported = Exported::Yes;
+        }
         Self {
-            variables: variables
-                .map(|(name, it)| (name.clone(), it.clone()))
-                .collect(),
+            variables,
             export_all: false,
         }
     }

@@ -207,6 +207,17 @@ fn shells() -> Vec<Form> {
         shell("PYTHONOPTIMIZE=2; python app.py", 0),
         shell("PYTHONOPTIMIZE=2; python app.py", 2).with("PYTHONOPTIMIZE=1"),
         shell("PYTHONOPTIMIZE=2; export PYTHONOPTIMIZE; python app.py", 2),
+        shell("export PYTHONOPTIMIZE; PYTHONOPTIMIZE=2; python app.py", 2),
+        shell(
+            ": ${PYTHONOPTIMIZE:=2}; export PYTHONOPTIMIZE; python app.py",
+            2,
+        ),
+        shell(": \"${O:=-OO}\"; python $O app.py", 2),
+        shell(
+            "trap 'stop' TERM; stop() { exit; }; trap - INT; python -O app.py",
+            1,
+        ),
+        shell("wait; test x; exec python -O app.py", 1).file("bin/wait", "#!ROOT/bin/python\n"),
         shell("set -a; PYTHONOPTIMIZE=2; python app.py", 2),
         shell("unset PYTHONOPTIMIZE; python app.py", 0).with("PYTHONOPTIMIZE=2"),
         shell("(export PYTHONOPTIMIZE=2); python app.py", 0),
@@ -281,6 +292,8 @@ const EXEC: &str = "#!/bin/sh\nset -e\nexec \"$@\"\n";
 fn scripts() -> Vec<Form> {
     vec![
         form(["ROOT/tool"], 2).file("tool", "#!ROOT/bin/python -OO\nimport sys; print(sys.flags.optimize)\n"),
+        form(["/bin/sh", "-c", "sync"], 2)
+            .file("bin/sync", "#!ROOT/bin/python -OO\nimport sys; print(sys.flags.optimize)\n"),
         form(["ROOT/tool", "-O"], 0).file("tool", "#!ROOT/bin/python\nimport sys; print(sys.flags.optimize)\n"),
         form(["tool"], 1)
             .file("bin/tool", "#!/usr/bin/env -S python -O\nimport sys; print(sys.flags.optimize)\n"),
@@ -345,6 +358,23 @@ fn unclear_forms() -> Vec<Form> {
         unclear(["ROOT/run", "python", "-O", "app.py"]).file("run", "#!ROOT/bin/python\n"),
         unclear(["ROOT/text"]).file("text", "no first line"),
         unclear(["sudo", "-E", "python", "app.py"]),
+        unclear(["/bin/sh", "-c", "find -okdir python -O {} +"]).file("bin/find", "\x7fELF\0"),
+        unclear([
+            "/bin/sh",
+            "-c",
+            "trap 'python -OO app.py' EXIT; python app.py",
+        ]),
+        unclear(["/bin/sh", "-c", "trap \"$X\" EXIT; python app.py"]),
+        unclear([
+            "/bin/sh",
+            "-c",
+            "PYTHONOPTIMIZE=2; if x; then export PYTHONOPTIMIZE; fi; python app.py",
+        ]),
+        unclear([
+            "/bin/sh",
+            "-c",
+            "[ x ] && export PYTHONOPTIMIZE; PYTHONOPTIMIZE=2; python app.py",
+        ]),
         unclear(["su", "app", "-w", "X", "-c", "python app.py"]),
         unclear(["/bin/sh", "-c", "echo python | su app"]),
         unclear(["/bin/sh", "-c", "x && cd ROOT/y; ./entry"])

@@ -1,6 +1,7 @@
 //! The shell's own commands that matter to what runs after them.
 
 use super::{Flow, Host, Input, MOST, Place, RawWord, Shell, Sourced, is_name};
+use crate::launch::harmless::is_builtin;
 use crate::launch::variables::{Variables, assignment};
 use crate::launch::word::Word;
 
@@ -55,11 +56,13 @@ impl Shell {
             }
             "." | "source" => self.source(rest, place, host),
             "eval" => return self.evaluate(rest, place, host),
+            "trap" => self.trap(rest, host),
             "exec" => return self.exec(command, rest, place, host),
             "exit" | "return" if place.is_certain() => return Flow::Ends,
             "exit" | "return" => {}
             name => match self.functions.get(name).cloned() {
                 Some(body) => return self.call(&body, rest, place, host),
+                None if is_builtin(name) => {}
                 None => self.run(words, command, host),
             },
         }
@@ -85,8 +88,9 @@ impl Shell {
         for word in &words[options.len()..] {
             if assignment(word.text()).is_some() {
                 self.assign(word, place, exported);
-            } else if exports {
-                self.variables.set_exported(word.text(), exported);
+            } else if exports && is_name(word.text()) {
+                let certain = place.is_certain();
+                self.variables.set_exported(word.text(), exported, certain);
             }
         }
     }
@@ -196,6 +200,23 @@ impl Shell {
                 host.unclear("`eval` runs what only a running container knows".to_owned());
                 Flow::Goes
             }
+        }
+    }
+
+    /// Keeps the command of a trap, which is read last.
+    fn trap(&mut self, words: &[Word], host: &mut dyn Host) {
+        let words = match words.split_first() {
+            Some((first, rest)) if first.text() == "--" => rest,
+            _ => words,
+        };
+        // Without a signal there is no command.
+        let [command, _, ..] = words else {
+            return;
+        };
+        match command.known() {
+            Some(text) if text.starts_with('-') => {}
+            Some(text) => drop(self.traps.insert(text.to_owned())),
+            None => host.unclear("`trap` runs what only a running container knows".to_owned()),
         }
     }
 

@@ -5,7 +5,7 @@ mod builtins;
 mod expand;
 mod lexer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::variables::{Variables, assignment, is_name};
 use super::word::Word;
@@ -67,6 +67,8 @@ pub(super) struct Shell {
     /// The positional parameters: of several lists where branches set them.
     pub(super) arguments: Vec<Vec<Word>>,
     functions: BTreeMap<String, String>,
+    /// Commands that run when a signal comes, or in the end.
+    traps: BTreeSet<String>,
     depth: usize,
 }
 
@@ -139,6 +141,7 @@ impl Shell {
             zero,
             arguments: vec![arguments],
             functions: BTreeMap::new(),
+            traps: BTreeSet::new(),
             depth: 0,
         }
     }
@@ -146,6 +149,9 @@ impl Shell {
     /// Reads a script and has its commands run.
     pub(super) fn read(&mut self, script: &str, host: &mut dyn Host) {
         self.script(script, false, host);
+        for command in std::mem::take(&mut self.traps) {
+            self.script(&command, true, host);
+        }
     }
 
     fn script(&mut self, script: &str, is_branch: bool, host: &mut dyn Host) -> Flow {
@@ -477,6 +483,7 @@ impl Shell {
     fn command(&mut self, raw: &[RawWord], place: &mut Place, host: &mut dyn Host) -> Flow {
         for word in raw {
             self.substitutions(word, host);
+            self.defaults(word, place);
         }
         let is_assignment = |raw: &&RawWord| literal_start(raw).and_then(assignment).is_some();
         let count = raw.iter().take_while(is_assignment).count();
@@ -576,6 +583,33 @@ impl Shell {
         match export {
             true => self.variables.assign_exported(name, value),
             false => self.variables.assign(name, value),
+        }
+    }
+
+    /// Assigns what `${NAME:=value}` does.
+    fn defaults(&mut self, raw: &RawWord, place: &mut Place) {
+        for part in raw {
+            let Part::Variable {
+                name,
+                operator,
+                operand,
+                ..
+            } = part
+            else {
+                continue;
+            };
+            self.defaults(operand, place);
+            let value = self.variables.get(name).map(Word::text);
+            let assigns = match &**operator {
+                "=" => value.is_none(),
+                ":=" => value.is_none_or(str::is_empty),
+                _ => false,
+            };
+            if assigns && is_name(name) {
+                let mut word = Word::new(format!("{name}="));
+                word.push(&self.expansion(&self.arguments[0]).word(operand));
+                self.assign(&word, place, false);
+            }
         }
     }
 
