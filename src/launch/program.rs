@@ -181,7 +181,7 @@ impl<'a> Reader<'a> {
             }
         }
         let mut variables = environment.clone();
-        variables.export_all = export_all;
+        variables.set_export_all(export_all, true);
         if is_login {
             // A login shell's profile may set it anew.
             variables.assign_exported("PATH", Word::unknown());
@@ -412,18 +412,7 @@ impl<'a> Reader<'a> {
 }
 
 impl Host for Reader<'_> {
-    fn run(
-        &mut self,
-        words: &[Word],
-        variables: Variables,
-        directory: &Word,
-        input: Input,
-        sole: bool,
-    ) {
-        // See `exec`.
-        if !sole && words.first().is_some_and(|it| it.text().starts_with('-')) {
-            return;
-        }
+    fn run(&mut self, words: &[Word], variables: Variables, directory: &Word, input: Input) {
         let before = (self.from_shell, self.input.clone());
         self.from_shell = true;
         self.input = match (input, &before.1) {

@@ -12,8 +12,9 @@ struct Variable {
 }
 
 /// Whether programs see a variable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Exported {
+    #[default]
     No,
     Yes,
     /// Only some runs of the script export it.
@@ -25,7 +26,7 @@ enum Exported {
 pub(super) struct Variables {
     variables: BTreeMap<String, Variable>,
     /// `set -a`.
-    pub(super) export_all: bool,
+    export_all: Exported,
 }
 
 impl Variables {
@@ -35,9 +36,9 @@ impl Variables {
 
     /// Assigns as a shell does: a variable that came with the environment stays exported.
     pub(super) fn assign(&mut self, name: &str, value: Word) {
-        let exported = match self.export_all {
-            true => Exported::Yes,
-            false => self.exportedness(name),
+        let exported = match (self.export_all, self.exportedness(name)) {
+            (Exported::No, exported) | (_, exported @ Exported::Yes) => exported,
+            (exported, _) => exported,
         };
         let value = Some(value);
         let variable = Variable { value, exported };
@@ -56,17 +57,14 @@ impl Variables {
         variable.map_or(Exported::No, |it| it.exported)
     }
 
+    /// `set -a` or `set +a`. `certain`: whether all runs do it.
+    pub(super) fn set_export_all(&mut self, exports: bool, certain: bool) {
+        self.export_all = wanted(self.export_all, exports, certain);
+    }
+
     /// Marks a variable for export, which need not have a value yet. `certain`: whether all runs do.
     pub(super) fn set_exported(&mut self, name: &str, exported: bool, certain: bool) {
-        let wanted = if exported {
-            Exported::Yes
-        } else {
-            Exported::No
-        };
-        let exported = match self.exportedness(name) == wanted || certain {
-            true => wanted,
-            false => Exported::Perhaps,
-        };
+        let exported = wanted(self.exportedness(name), exported, certain);
         let value = self.get(name).cloned();
         let variable = Variable { value, exported };
         self.variables.insert(name.to_owned(), variable);
@@ -100,8 +98,17 @@ impl Variables {
         }
         Self {
             variables,
-            export_all: false,
+            export_all: Exported::No,
         }
+    }
+}
+
+/// What becomes of an export that all runs, or only some, ask for or take back.
+fn wanted(before: Exported, exports: bool, certain: bool) -> Exported {
+    let wanted = if exports { Exported::Yes } else { Exported::No };
+    match certain || before == wanted {
+        true => wanted,
+        false => Exported::Perhaps,
     }
 }
 

@@ -8,16 +8,10 @@ use crate::launch::word::Word;
 /// A simple command.
 pub(super) struct Command<'a> {
     pub(super) words: &'a [Word],
-    /// Its words before they were expanded, with other positional parameters perhaps.
-    pub(super) raw: &'a [RawWord],
     /// Variables with those that are assigned for this command alone, if there are any.
     pub(super) own: Option<&'a Variables>,
     /// Where it reads from.
     pub(super) input: &'a Input,
-    /// Whether these are its words in every run of the script.
-    pub(super) sole: bool,
-    /// Whether it is the first of its variants.
-    pub(super) first: bool,
 }
 
 /// Commands that do not fail in an image that works: `&&` after one decides nothing.
@@ -45,9 +39,6 @@ impl Shell {
                 self.declare(name.text(), rest, place);
             }
             "unset" => self.unset(rest, place),
-            "set" if command.first => self.set(command.raw, rest, place, host),
-            "shift" if command.first => self.shift(rest, place, host),
-            "set" | "shift" => {}
             "cd" | "pushd" => self.change_directory(rest, place),
             "read" | "getopts" | "mapfile" | "readarray" => {
                 for name in rest.iter().filter_map(Word::known).filter(|it| is_name(it)) {
@@ -72,8 +63,8 @@ impl Shell {
     fn run(&self, words: &[Word], command: &Command<'_>, host: &mut dyn Host) {
         let variables = command.own.unwrap_or(&self.variables);
         if host.spend(variables.size()) {
-            let (input, sole) = (command.input.clone(), command.sole);
-            host.run(words, variables.exported(), &self.directory, input, sole);
+            let input = command.input.clone();
+            host.run(words, variables.exported(), &self.directory, input);
         }
     }
 
@@ -107,40 +98,28 @@ impl Shell {
         }
     }
 
-    fn set(&mut self, raw: &[RawWord], words: &[Word], place: &Place, host: &mut dyn Host) {
-        for (index, word) in words.iter().enumerate() {
-            match word.text() {
-                "--" | "-" => break,
-                "+a" => self.variables.export_all = false,
-                "allexport" if index > 0 && words[index - 1].text().ends_with('o') => {
-                    self.variables.export_all = words[index - 1].text().starts_with('-');
-                }
-                text if text.starts_with('-') && text.contains('a') => {
-                    self.variables.export_all = true;
-                }
-                text if text.starts_with(['-', '+']) => {}
-                _ => {}
-            }
-        }
-        if !words.iter().any(|word| matches!(word.text(), "--" | "-")) {
-            return;
-        }
+    /// `set`, for each list of positional parameters.
+    pub(super) fn set(&mut self, raw: &[RawWord], place: &Place, host: &mut dyn Host) {
         let mut lists: Vec<Vec<Word>> = Vec::new();
-        for arguments in &self.arguments {
-            let words = self.expand(raw, arguments);
-            let mut words = words.into_iter();
-            let _ = words.by_ref().find(|it| matches!(it.text(), "--" | "-"));
-            lists.push(words.collect());
+        for arguments in std::mem::take(&mut self.arguments) {
+            let words = self.expand(raw, &arguments);
+            let words = within_command(&words);
+            let (operands, exports) = set_operands(words.get(1..).unwrap_or_default());
+            if let Some(exports) = exports {
+                self.variables.set_export_all(exports, place.is_certain());
+            }
+            // Where not every run sets them, they may be as before.
+            if !place.is_certain() && operands.is_some() {
+                lists.push(arguments.clone());
+            }
+            lists.push(operands.unwrap_or(arguments));
         }
-        self.set_arguments(lists, place, host);
+        self.set_arguments(lists, host);
     }
 
-    fn set_arguments(&mut self, lists: Vec<Vec<Word>>, place: &Place, host: &mut dyn Host) {
+    fn set_arguments(&mut self, lists: Vec<Vec<Word>>, host: &mut dyn Host) {
         host.spend(lists.iter().flatten().map(Word::size).sum());
-        let before = std::mem::take(&mut self.arguments);
-        if !place.is_certain() {
-            self.arguments = before;
-        }
+        self.arguments.clear();
         for list in lists {
             if !self.arguments.contains(&list) {
                 self.arguments.push(list);
@@ -151,16 +130,25 @@ impl Shell {
         }
     }
 
-    fn shift(&mut self, words: &[Word], place: &Place, host: &mut dyn Host) {
-        let count = words
-            .first()
-            .map_or(Some(1), |word| word.known()?.parse().ok());
-        let lists = self.arguments.iter().map(|arguments| match count {
-            Some(count) => arguments.get(count..).unwrap_or_default().to_vec(),
-            None => vec![Word::unknown()],
-        });
-        let lists = lists.collect();
-        self.set_arguments(lists, place, host);
+    /// `shift`; how often a loop shifts is not known.
+    pub(super) fn shift(&mut self, words: &[Word], place: &Place, host: &mut dyn Host) {
+        let words = within_command(words);
+        let count = match words.get(1) {
+            _ if self.in_loop || place.is_in_loop() => None,
+            Some(word) => word.known().and_then(|text| text.parse::<usize>().ok()),
+            None => Some(1),
+        };
+        let mut lists: Vec<Vec<Word>> = Vec::new();
+        for arguments in std::mem::take(&mut self.arguments) {
+            lists.push(match count {
+                Some(count) => arguments.get(count..).unwrap_or_default().to_vec(),
+                None => vec![Word::unknown()],
+            });
+            if !place.is_certain() {
+                lists.push(arguments);
+            }
+        }
+        self.set_arguments(lists, host);
     }
 
     fn change_directory(&mut self, words: &[Word], place: &mut Place) {
@@ -195,7 +183,13 @@ impl Shell {
     fn evaluate(&mut self, words: &[Word], place: &Place, host: &mut dyn Host) -> Flow {
         let known: Option<Vec<&str>> = words.iter().map(Word::known).collect();
         match known {
-            Some(texts) => self.script(&texts.join(" "), !place.is_certain(), host),
+            Some(texts) => {
+                let in_loop = self.in_loop || place.is_in_loop();
+                let before = std::mem::replace(&mut self.in_loop, in_loop);
+                let flow = self.script(&texts.join(" "), !place.is_certain(), host);
+                self.in_loop = before;
+                flow
+            }
             None => {
                 host.unclear("`eval` runs what only a running container knows".to_owned());
                 Flow::Goes
@@ -227,10 +221,6 @@ impl Shell {
         place: &Place,
         host: &mut dyn Host,
     ) -> Flow {
-        // One of several lists of arguments may begin with an option: the script then puts a program before it.
-        if !command.sole && rest.first().is_some_and(|it| it.text().starts_with('-')) {
-            return Flow::Goes;
-        }
         let mut clears = false;
         while let Some(word) = rest.first().filter(|it| it.text().starts_with('-')) {
             let text = word.text();
@@ -256,10 +246,46 @@ impl Shell {
 
     fn call(&mut self, body: &str, arguments: &[Word], place: &Place, host: &mut dyn Host) -> Flow {
         let before = std::mem::replace(&mut self.arguments, vec![arguments.to_vec()]);
+        let in_loop = std::mem::replace(&mut self.in_loop, false);
         self.script(body, !place.is_certain(), host);
-        self.arguments = before;
+        (self.arguments, self.in_loop) = (before, in_loop);
         Flow::Goes
     }
+}
+
+/// What `set` makes the positional parameters, and whether it exports all, if its words say so.
+fn set_operands(mut words: &[Word]) -> (Option<Vec<Word>>, Option<bool>) {
+    let mut exports = None;
+    while let Some((word, after)) = words.split_first() {
+        let text = word.text();
+        if word.may_be_option() {
+            return (Some(vec![Word::unknown()]), exports);
+        }
+        if text == "--" || (text == "-" && !after.is_empty()) {
+            return (Some(after.to_vec()), exports);
+        }
+        if !text.starts_with(['-', '+']) {
+            return (Some(words.to_vec()), exports);
+        }
+        let is_set = text.starts_with('-');
+        let names = text.ends_with('o').then(|| after.first()).flatten();
+        if text.contains('a') || names.is_some_and(|it| it.text() == "allexport") {
+            exports = Some(is_set);
+        }
+        words = &after[usize::from(names.is_some())..];
+    }
+    (None, exports)
+}
+
+/// The name of a command, if it is known.
+pub(super) fn name(words: &[Word]) -> Option<&str> {
+    within_command(words).first()?.known()
+}
+
+/// Whether a command would begin with an option: the script then puts a program before it.
+pub(super) fn begins_with_option(words: &[Word]) -> bool {
+    let mut words = words.iter().skip_while(|it| it.text() == "exec");
+    words.next().is_some_and(|it| it.text().starts_with('-'))
 }
 
 /// The words that `command` or `builtin` runs; none if it is only asked about them.

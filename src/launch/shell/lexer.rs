@@ -107,6 +107,12 @@ impl<'a> Lexer<'a> {
         self.position
     }
 
+    /// Goes back to a position that it came from.
+    pub(super) fn go_back(&mut self, position: usize) {
+        self.owed += self.position - self.paid;
+        (self.position, self.paid) = (position, position);
+    }
+
     pub(super) fn since(&self, start: usize) -> &'a str {
         &self.text[start..self.position]
     }

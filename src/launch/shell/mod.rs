@@ -23,15 +23,8 @@ const COMMAND_COST: usize = 256;
 
 /// What runs the commands that are not the shell's own.
 pub(super) trait Host {
-    /// Runs a program. `sole`: whether these are its words whichever branch the script takes.
-    fn run(
-        &mut self,
-        words: &[Word],
-        variables: Variables,
-        directory: &Word,
-        input: Input,
-        sole: bool,
-    );
+    /// Runs a program.
+    fn run(&mut self, words: &[Word], variables: Variables, directory: &Word, input: Input);
     /// Notes that the image does not tell what the script runs, and why.
     fn unclear(&mut self, reason: String);
     /// Counts work of so many bytes; false once the reading has cost too much and ends.
@@ -69,6 +62,8 @@ pub(super) struct Shell {
     functions: BTreeMap<String, String>,
     /// Commands that run when a signal comes, or in the end.
     traps: BTreeSet<String>,
+    /// Whether a loop runs what `eval` reads.
+    in_loop: bool,
     depth: usize,
 }
 
@@ -84,6 +79,8 @@ enum Frame {
     Brace,
     Subshell(Box<(Variables, Word)>),
     Branch,
+    /// A loop; where it begins, until it is read for the second time.
+    Loop(Option<usize>),
     Case,
 }
 
@@ -121,9 +118,14 @@ impl Place {
             && self.frames.iter().all(is_plain)
     }
 
+    fn is_in_loop(&self) -> bool {
+        let is_loop = |frame: &Frame| matches!(frame, Frame::Loop(_));
+        self.frames.iter().any(is_loop)
+    }
+
     /// Whether it lies in a branch that other runs of the script do not take.
     fn is_in_branch(&self) -> bool {
-        let is_branch = |frame: &Frame| matches!(frame, Frame::Branch | Frame::Case);
+        let is_branch = |frame: &Frame| !matches!(frame, Frame::Brace | Frame::Subshell(_));
         self.is_branch || self.after_or || self.is_aside || self.frames.iter().any(is_branch)
     }
 }
@@ -142,6 +144,7 @@ impl Shell {
             arguments: vec![arguments],
             functions: BTreeMap::new(),
             traps: BTreeSet::new(),
+            in_loop: false,
             depth: 0,
         }
     }
@@ -223,10 +226,12 @@ impl Shell {
             return false;
         };
         match &**text {
-            "if" | "while" | "until" => place.frames.push(Frame::Branch),
+            "if" => place.frames.push(Frame::Branch),
+            "while" | "until" => place.frames.push(Frame::Loop(Some(lexer.position()))),
+            "done" => self.end_loop(lexer, place),
             "then" | "do" | "else" | "elif" => {}
             "!" => place.uncertain = true,
-            "fi" | "done" | "esac" => self.close(place),
+            "fi" | "esac" => self.close(place),
             "{" if place.uncertain || place.after_or || place.is_piped => {
                 place.frames.push(Frame::Branch);
             }
@@ -265,8 +270,18 @@ impl Shell {
         }
     }
 
+    /// Reads a loop again, since it may have changed what its first commands see.
+    fn end_loop(&mut self, lexer: &mut Lexer<'_>, place: &mut Place) {
+        if let Some(Frame::Loop(start)) = place.frames.last_mut()
+            && let Some(start) = start.take()
+        {
+            return lexer.go_back(start);
+        }
+        self.close(place);
+    }
+
     fn begin_for(&mut self, lexer: &mut Lexer<'_>, place: &mut Place, host: &mut dyn Host) {
-        place.frames.push(Frame::Branch);
+        place.frames.push(Frame::Loop(None));
         if let Token::Word(name) = lexer.next()
             && let [Part::Literal { text, .. }] = &name[..]
         {
@@ -274,7 +289,11 @@ impl Shell {
         }
         loop {
             match lexer.next() {
-                Token::Word(raw) if is_literal(&raw, "do") => return,
+                Token::Word(raw) if is_literal(&raw, "do") => {
+                    place.frames.pop();
+                    place.frames.push(Frame::Loop(Some(lexer.position())));
+                    return;
+                }
                 Token::Word(raw) => self.substitutions(&raw, host),
                 Token::Operator(_) => {}
                 Token::End => return,
@@ -512,21 +531,34 @@ impl Shell {
         if !host.spend(handled + copied) {
             return Flow::Ends;
         }
-        let sole = variants.len() == 1;
+        match variants.first().and_then(|it| builtins::name(it)) {
+            Some("set") => {
+                self.set(rest, place, host);
+                return Flow::Goes;
+            }
+            Some("shift") => {
+                self.shift(&variants[0], place, host);
+                return Flow::Goes;
+            }
+            _ => {}
+        }
+        if variants.len() > 1 {
+            variants.retain(|words| !builtins::begins_with_option(words));
+            if variants.is_empty() {
+                host.unclear("it runs its arguments, which begin with an option".to_owned());
+            }
+        }
         let input = match &place.input {
             Some(input) => input.clone(),
             None if place.is_piped || place.is_branch || !place.frames.is_empty() => Input::Unknown,
             None => Input::Same,
         };
         let mut flow = Flow::Goes;
-        for (index, words) in variants.iter().enumerate() {
+        for words in &variants {
             let command = builtins::Command {
                 words,
-                raw: rest,
                 own: own.as_ref(),
                 input: &input,
-                sole,
-                first: index == 0,
             };
             flow = self.simple(&command, place, host);
         }
