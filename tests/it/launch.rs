@@ -296,6 +296,7 @@ fn scripts() -> Vec<Form> {
         form(["ROOT/tool"], 2).file("tool", "#!ROOT/bin/python -OO\nimport sys; print(sys.flags.optimize)\n"),
         form(["/bin/sh", "-c", "sync"], 2)
             .file("bin/sync", "#!ROOT/bin/python -OO\nimport sys; print(sys.flags.optimize)\n"),
+        form(["ROOT/entry", "app.py"], 1).with("APP_PORT=1").file("entry", USUAL_ENTRY),
         form(["ROOT/tool", "-O"], 0).file("tool", "#!ROOT/bin/python\nimport sys; print(sys.flags.optimize)\n"),
         form(["tool"], 1)
             .file("bin/tool", "#!/usr/bin/env -S python -O\nimport sys; print(sys.flags.optimize)\n"),
@@ -491,6 +492,52 @@ fn hostile_forms() -> Vec<Form> {
         )),
     ]
 }
+
+/// What entry scripts of real images look like.
+const USUAL_ENTRY: &str = r#"#!/bin/bash
+set -Eeo pipefail
+# It's for `python`, and doesn't matter.
+file_env() {
+	local var="$1"
+	local fileVar="${var}_FILE"
+	local def="${2:-}"
+	if [ "${!var:-}" ] && [ "${!fileVar:-}" ]; then
+		echo >&2 "error: both $var and $fileVar are set (but are exclusive)"
+		exit 1
+	fi
+	local val="$def"
+	if [ "${!var:-}" ]; then
+		val="${!var}"
+	elif [ "${!fileVar:-}" ]; then
+		val="$(< "${!fileVar}")"
+	fi
+	export "$var"="$val"
+	unset "$fileVar"
+}
+: "${APP_PORT:?is not set}" "${APP_HOST:=0.0.0.0}"
+if [[ "$APP_PORT" =~ ^[0-9]+$ ]] && (( APP_PORT > 0 )); then
+	echo "port $APP_PORT" >&2
+fi
+for f in /docker-entrypoint.d/*; do
+	case "$f" in
+		*.env) echo "$0: reading $f" ;;
+		*)     echo "$0: ignoring $f" ;;
+	esac
+done >&2
+while IFS='=' read -r key value; do
+	printf '%s %s\n' "$key" "${value//\"/}" > /dev/null
+done < <(env | grep '^APP_' || true)
+cat > /dev/null <<-EOF
+	host = ${APP_HOST}
+	it's $(date +%s)
+EOF
+um="$(umask)"
+if [ "$um" = '0022' ]; then
+	umask 0077
+fi
+n=$(( ($(nproc) + 1) * 2 ))
+exec python -O "$@"
+"#;
 
 /// The reading of a form, whose files lie below `root`.
 fn reading(form: &Form, root: &Path, python: &str) -> Reading {

@@ -21,6 +21,8 @@ const MOST_FRAMES: usize = 64;
 /// What a command costs besides the bytes that it handles.
 const COMMAND_COST: usize = 256;
 
+const SYNTAX: &str = "pycull does not understand its syntax";
+
 /// What runs the commands that are not the shell's own.
 pub(super) trait Host {
     /// Runs a program.
@@ -197,7 +199,7 @@ impl Shell {
                 }
                 Token::End => {
                     if lexer.is_broken() || !place.frames.is_empty() {
-                        host.unclear("pycull does not understand its syntax".to_owned());
+                        host.unclear(SYNTAX.to_owned());
                     }
                     place.is_aside = place.is_piped;
                     break self.command(&words, &mut place, host);
@@ -412,10 +414,18 @@ impl Shell {
             place.input = Some(Input::Unknown);
         }
         // The end of a here-document is read already.
-        if !operator.starts_with("<<") || operator == "<<<" {
-            if let Token::Word(raw) = lexer.next() {
-                self.substitutions(&raw, host);
-            }
+        if matches!(operator, "<<" | "<<-") {
+            return;
+        }
+        match lexer.next() {
+            Token::Word(raw) => self.substitutions(&raw, host),
+            Token::Operator("<" | ">") => match lexer.process_substitution() {
+                Some(script) => {
+                    self.substitutions(&vec![Part::Command(script.to_owned())], host);
+                }
+                None => host.unclear(SYNTAX.to_owned()),
+            },
+            _ => host.unclear(SYNTAX.to_owned()),
         }
     }
 
