@@ -2,15 +2,20 @@
 //! a variable that only one branch sets is therefore not known after it.
 
 mod builtins;
+mod compound;
 mod expand;
+mod host;
 mod lexer;
+mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::variables::{Variables, assignment, is_name};
 use super::word::Word;
 use expand::Expansion;
+pub(super) use host::{Host, Input, Sourced};
 use lexer::{Lexer, Part, RawWord, Token};
+use place::{Frame, Place};
 
 /// Most alternatives for the positional parameters, and most functions that call one another.
 const MOST: usize = 8;
@@ -22,37 +27,6 @@ const MOST_FRAMES: usize = 64;
 const COMMAND_COST: usize = 256;
 
 const SYNTAX: &str = "pycull does not understand its syntax";
-
-/// What runs the commands that are not the shell's own.
-pub(super) trait Host {
-    /// Runs a program.
-    fn run(&mut self, words: &[Word], variables: Variables, directory: &Word, input: Input);
-    /// Notes that the image does not tell what the script runs, and why.
-    fn unclear(&mut self, reason: String);
-    /// Counts work of so many bytes; false once the reading has cost too much and ends.
-    fn spend(&mut self, bytes: usize) -> bool;
-    /// The text of a file that the script reads commands from.
-    fn sourced(&mut self, path: &Word, variables: &Variables, directory: &Word) -> Sourced;
-}
-
-/// What a program can read from its standard input.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Input {
-    /// The same as who starts it.
-    Same,
-    /// A here-document of this text.
-    Text(String),
-    /// The image does not tell.
-    Unknown,
-}
-
-/// A file that a script reads commands from.
-pub(super) enum Sourced {
-    Text(String),
-    Missing,
-    /// It was noted why it is of no use.
-    Unusable,
-}
 
 /// A shell while it reads a script.
 pub(super) struct Shell {
@@ -74,62 +48,6 @@ pub(super) struct Shell {
 enum Flow {
     Goes,
     Ends,
-}
-
-/// A compound command that is not closed yet.
-enum Frame {
-    Brace,
-    Subshell(Box<(Variables, Word)>),
-    Branch,
-    /// A loop; where it begins, until it is read for the second time.
-    Loop(Option<usize>),
-    Case,
-}
-
-/// Where in a script the shell is.
-#[derive(Default)]
-struct Place {
-    /// Whether a branch outside of this script led here.
-    is_branch: bool,
-    frames: Vec<Frame>,
-    /// Whether an earlier command of an `&&` or `||` list decides if the next one runs.
-    uncertain: bool,
-    after_or: bool,
-    /// Whether the next command runs in a shell of its own: in a pipe, or in the background.
-    is_aside: bool,
-    /// Whether the next command reads from a pipe.
-    is_piped: bool,
-    /// Whether a line break goes on with a list or a pipe.
-    goes_on: bool,
-    /// Where the next command reads from, if a redirection says so.
-    input: Option<Input>,
-    /// Whether the list has changed the directory since.
-    has_moved: bool,
-    /// What the list has assigned since.
-    assigned: Vec<String>,
-}
-
-impl Place {
-    /// Whether each run of the script comes here.
-    fn is_certain(&self) -> bool {
-        let is_plain = |frame: &Frame| matches!(frame, Frame::Brace);
-        !self.is_branch
-            && !self.uncertain
-            && !self.after_or
-            && !self.is_aside
-            && self.frames.iter().all(is_plain)
-    }
-
-    fn is_in_loop(&self) -> bool {
-        let is_loop = |frame: &Frame| matches!(frame, Frame::Loop(_));
-        self.frames.iter().any(is_loop)
-    }
-
-    /// Whether it lies in a branch that other runs of the script do not take.
-    fn is_in_branch(&self) -> bool {
-        let is_branch = |frame: &Frame| !matches!(frame, Frame::Brace | Frame::Subshell(_));
-        self.is_branch || self.after_or || self.is_aside || self.frames.iter().any(is_branch)
-    }
 }
 
 impl Shell {
@@ -208,159 +126,6 @@ impl Shell {
         };
         self.depth -= 1;
         flow
-    }
-
-    /// Handles a word with which a compound command begins, goes on or ends. Whether it is one.
-    fn keyword(
-        &mut self,
-        raw: &RawWord,
-        lexer: &mut Lexer<'_>,
-        place: &mut Place,
-        host: &mut dyn Host,
-    ) -> bool {
-        let [
-            Part::Literal {
-                text,
-                quoted: false,
-            },
-        ] = &raw[..]
-        else {
-            return false;
-        };
-        match &**text {
-            "if" => place.frames.push(Frame::Branch),
-            "while" | "until" => place.frames.push(Frame::Loop(Some(lexer.position()))),
-            "done" => self.end_loop(lexer, place),
-            "then" | "do" | "else" | "elif" => {}
-            "!" => place.uncertain = true,
-            "fi" | "esac" => self.close(place),
-            "{" if place.uncertain || place.after_or || place.is_piped => {
-                place.frames.push(Frame::Branch);
-            }
-            "{" => place.frames.push(Frame::Brace),
-            "}" => self.close(place),
-            "for" | "select" => self.begin_for(lexer, place, host),
-            "case" => self.begin_case(lexer, place, host),
-            "[[" => self.skip_test(lexer, place, host),
-            "function" => {
-                if let Token::Word(name) = lexer.next() {
-                    self.define(&name, lexer, host);
-                }
-            }
-            _ => return false,
-        }
-        place.goes_on = false;
-        true
-    }
-
-    /// Goes over `[[ … ]]`.
-    fn skip_test(&mut self, lexer: &mut Lexer<'_>, place: &mut Place, host: &mut dyn Host) {
-        place.uncertain = true;
-        loop {
-            match lexer.next() {
-                Token::Word(raw) if is_literal(&raw, "]]") => return,
-                Token::Word(raw) => self.substitutions(&raw, host),
-                Token::Operator(_) => {}
-                Token::End => return,
-            }
-        }
-    }
-
-    fn close(&mut self, place: &mut Place) {
-        if let Some(Frame::Subshell(before)) = place.frames.pop() {
-            (self.variables, self.directory) = *before;
-        }
-    }
-
-    /// Reads a loop again, since it may have changed what its first commands see.
-    fn end_loop(&mut self, lexer: &mut Lexer<'_>, place: &mut Place) {
-        if let Some(Frame::Loop(start)) = place.frames.last_mut()
-            && let Some(start) = start.take()
-        {
-            return lexer.go_back(start);
-        }
-        self.close(place);
-    }
-
-    fn begin_for(&mut self, lexer: &mut Lexer<'_>, place: &mut Place, host: &mut dyn Host) {
-        place.frames.push(Frame::Loop(None));
-        if let Token::Word(name) = lexer.next()
-            && let [Part::Literal { text, .. }] = &name[..]
-        {
-            self.variables.assign(text, Word::unknown());
-        }
-        loop {
-            match lexer.next() {
-                Token::Word(raw) if is_literal(&raw, "do") => {
-                    place.frames.pop();
-                    place.frames.push(Frame::Loop(Some(lexer.position())));
-                    return;
-                }
-                Token::Word(raw) => self.substitutions(&raw, host),
-                Token::Operator(_) => {}
-                Token::End => return,
-            }
-        }
-    }
-
-    fn begin_case(&mut self, lexer: &mut Lexer<'_>, place: &mut Place, host: &mut dyn Host) {
-        place.frames.push(Frame::Case);
-        loop {
-            match lexer.next() {
-                Token::Word(raw) if is_literal(&raw, "in") => break,
-                Token::Word(raw) => self.substitutions(&raw, host),
-                Token::Operator(_) => {}
-                Token::End => return,
-            }
-        }
-        self.skip_pattern(lexer, place);
-    }
-
-    /// Goes over the patterns of a branch, or the end of its `case`.
-    fn skip_pattern(&mut self, lexer: &mut Lexer<'_>, place: &mut Place) {
-        loop {
-            match lexer.next() {
-                Token::Word(raw) if is_literal(&raw, "esac") => return self.close(place),
-                Token::Operator(")") | Token::End => return,
-                _ => {}
-            }
-        }
-    }
-
-    /// Takes a function's body without reading it.
-    fn define(&mut self, name: &RawWord, lexer: &mut Lexer<'_>, host: &mut dyn Host) {
-        let mut depth = 0;
-        let mut start = lexer.position();
-        loop {
-            match lexer.next() {
-                Token::Word(raw) if is_literal(&raw, "{") => {
-                    if depth == 0 {
-                        start = lexer.position();
-                    }
-                    depth += 1;
-                }
-                Token::Word(raw) if is_literal(&raw, "}") && depth > 0 => {
-                    depth -= 1;
-                    if depth == 0 {
-                        break;
-                    }
-                }
-                Token::End => break,
-                Token::Operator("(" | ")" | "\n") => drop(lexer.take_bodies()),
-                _ if depth == 0 => {
-                    host.unclear(
-                        "it defines a function in a form that pycull does not read".to_owned(),
-                    );
-                    return;
-                }
-                _ => {}
-            }
-        }
-        if let [Part::Literal { text, .. }] = &name[..] {
-            let body = lexer.since(start);
-            let body = body.strip_suffix('}').unwrap_or(body);
-            self.functions.insert(text.clone(), body.to_owned());
-        }
     }
 
     fn operator(

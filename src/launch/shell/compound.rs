@@ -1,0 +1,161 @@
+//! Compound commands: branches, loops, and functions.
+
+use super::lexer::{Lexer, Part, RawWord, Token};
+use super::place::{Frame, Place};
+use super::{Host, Shell, is_literal};
+use crate::launch::word::Word;
+
+impl Shell {
+    /// Handles a word with which a compound command begins, goes on or ends. Whether it is one.
+    pub(super) fn keyword(
+        &mut self,
+        raw: &RawWord,
+        lexer: &mut Lexer<'_>,
+        place: &mut Place,
+        host: &mut dyn Host,
+    ) -> bool {
+        let [
+            Part::Literal {
+                text,
+                quoted: false,
+            },
+        ] = &raw[..]
+        else {
+            return false;
+        };
+        match &**text {
+            "if" => place.frames.push(Frame::Branch),
+            "while" | "until" => place.frames.push(Frame::Loop(Some(lexer.position()))),
+            "done" => self.end_loop(lexer, place),
+            "then" | "do" | "else" | "elif" => {}
+            "!" => place.uncertain = true,
+            "fi" | "esac" => self.close(place),
+            "{" if place.uncertain || place.after_or || place.is_piped => {
+                place.frames.push(Frame::Branch);
+            }
+            "{" => place.frames.push(Frame::Brace),
+            "}" => self.close(place),
+            "for" | "select" => self.begin_for(lexer, place, host),
+            "case" => self.begin_case(lexer, place, host),
+            "[[" => self.skip_test(lexer, place, host),
+            "function" => {
+                if let Token::Word(name) = lexer.next() {
+                    self.define(&name, lexer, host);
+                }
+            }
+            _ => return false,
+        }
+        place.goes_on = false;
+        true
+    }
+
+    /// Goes over `[[ … ]]`.
+    fn skip_test(&mut self, lexer: &mut Lexer<'_>, place: &mut Place, host: &mut dyn Host) {
+        place.uncertain = true;
+        loop {
+            match lexer.next() {
+                Token::Word(raw) if is_literal(&raw, "]]") => return,
+                Token::Word(raw) => self.substitutions(&raw, host),
+                Token::Operator(_) => {}
+                Token::End => return,
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self, place: &mut Place) {
+        if let Some(Frame::Subshell(before)) = place.frames.pop() {
+            (self.variables, self.directory) = *before;
+        }
+    }
+
+    /// Reads a loop again, since it may have changed what its first commands see.
+    fn end_loop(&mut self, lexer: &mut Lexer<'_>, place: &mut Place) {
+        if let Some(Frame::Loop(start)) = place.frames.last_mut()
+            && let Some(start) = start.take()
+        {
+            return lexer.go_back(start);
+        }
+        self.close(place);
+    }
+
+    fn begin_for(&mut self, lexer: &mut Lexer<'_>, place: &mut Place, host: &mut dyn Host) {
+        place.frames.push(Frame::Loop(None));
+        if let Token::Word(name) = lexer.next()
+            && let [Part::Literal { text, .. }] = &name[..]
+        {
+            self.variables.assign(text, Word::unknown());
+        }
+        loop {
+            match lexer.next() {
+                Token::Word(raw) if is_literal(&raw, "do") => {
+                    place.frames.pop();
+                    place.frames.push(Frame::Loop(Some(lexer.position())));
+                    return;
+                }
+                Token::Word(raw) => self.substitutions(&raw, host),
+                Token::Operator(_) => {}
+                Token::End => return,
+            }
+        }
+    }
+
+    fn begin_case(&mut self, lexer: &mut Lexer<'_>, place: &mut Place, host: &mut dyn Host) {
+        place.frames.push(Frame::Case);
+        loop {
+            match lexer.next() {
+                Token::Word(raw) if is_literal(&raw, "in") => break,
+                Token::Word(raw) => self.substitutions(&raw, host),
+                Token::Operator(_) => {}
+                Token::End => return,
+            }
+        }
+        self.skip_pattern(lexer, place);
+    }
+
+    /// Goes over the patterns of a branch, or the end of its `case`.
+    pub(super) fn skip_pattern(&mut self, lexer: &mut Lexer<'_>, place: &mut Place) {
+        loop {
+            match lexer.next() {
+                Token::Word(raw) if is_literal(&raw, "esac") => return self.close(place),
+                Token::Operator(")") | Token::End => return,
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes a function's body without reading it.
+    pub(super) fn define(&mut self, name: &RawWord, lexer: &mut Lexer<'_>, host: &mut dyn Host) {
+        let mut depth = 0;
+        let mut start = lexer.position();
+        loop {
+            match lexer.next() {
+                Token::Word(raw) if is_literal(&raw, "{") => {
+                    if depth == 0 {
+                        start = lexer.position();
+                    }
+                    depth += 1;
+                }
+                Token::Word(raw) if is_literal(&raw, "}") && depth > 0 => {
+                    depth -= 1;
+                    if depth == 0 {
+                        break;
+                    }
+                }
+                Token::End => break,
+                Token::Operator("(" | ")" | "\n") => drop(lexer.take_bodies()),
+                _ if depth == 0 => {
+                    host.unclear(
+                        "it defines a function in a form that pycull does not read".to_owned(),
+                    );
+                    return;
+                }
+                _ => {}
+            }
+        }
+        if let [Part::Literal { text, .. }] = &name[..] {
+            let body = lexer.since(start);
+            let body = body.strip_suffix('}').unwrap_or(body);
+            self.functions.insert(text.clone(), body.to_owned());
+        }
+    }
+}

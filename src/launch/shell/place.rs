@@ -1,0 +1,61 @@
+//! Where in a script a shell is, and what is certain there.
+
+use super::host::Input;
+use crate::launch::variables::Variables;
+use crate::launch::word::Word;
+
+/// A compound command that is not closed yet.
+pub(super) enum Frame {
+    Brace,
+    Subshell(Box<(Variables, Word)>),
+    Branch,
+    /// A loop; where it begins, until it is read for the second time.
+    Loop(Option<usize>),
+    Case,
+}
+
+/// Where in a script the shell is.
+#[derive(Default)]
+pub(super) struct Place {
+    /// Whether a branch outside of this script led here.
+    pub(super) is_branch: bool,
+    pub(super) frames: Vec<Frame>,
+    /// Whether an earlier command of an `&&` or `||` list decides if the next one runs.
+    pub(super) uncertain: bool,
+    pub(super) after_or: bool,
+    /// Whether the next command runs in a shell of its own: in a pipe, or in the background.
+    pub(super) is_aside: bool,
+    /// Whether the next command reads from a pipe.
+    pub(super) is_piped: bool,
+    /// Whether a line break goes on with a list or a pipe.
+    pub(super) goes_on: bool,
+    /// Where the next command reads from, if a redirection says so.
+    pub(super) input: Option<Input>,
+    /// Whether the list has changed the directory since.
+    pub(super) has_moved: bool,
+    /// What the list has assigned since.
+    pub(super) assigned: Vec<String>,
+}
+
+impl Place {
+    /// Whether each run of the script comes here.
+    pub(super) fn is_certain(&self) -> bool {
+        let is_plain = |frame: &Frame| matches!(frame, Frame::Brace);
+        !self.is_branch
+            && !self.uncertain
+            && !self.after_or
+            && !self.is_aside
+            && self.frames.iter().all(is_plain)
+    }
+
+    pub(super) fn is_in_loop(&self) -> bool {
+        let is_loop = |frame: &Frame| matches!(frame, Frame::Loop(_));
+        self.frames.iter().any(is_loop)
+    }
+
+    /// Whether it lies in a branch that other runs of the script do not take.
+    pub(super) fn is_in_branch(&self) -> bool {
+        let is_branch = |frame: &Frame| !matches!(frame, Frame::Brace | Frame::Subshell(_));
+        self.is_branch || self.after_or || self.is_aside || self.frames.iter().any(is_branch)
+    }
+}
