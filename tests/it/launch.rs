@@ -371,7 +371,7 @@ fn unclear_forms() -> Vec<Form> {
         unclear([
             "/bin/sh",
             "-c",
-            "PYTHONOPTIMIZE=2; if x; then export PYTHONOPTIMIZE; fi; python app.py",
+            "PYTHONOPTIMIZE=2; if [ x ]; then export PYTHONOPTIMIZE; fi; python app.py",
         ]),
         unclear([
             "/bin/sh",
@@ -390,7 +390,7 @@ fn unclear_forms() -> Vec<Form> {
         unclear([
             "/bin/sh",
             "-c",
-            "while x; do eval shift; done; exec python \"$@\"",
+            "while [ x ]; do eval shift; done; exec python \"$@\"",
             "sh",
             "-u",
             "-OO",
@@ -399,23 +399,23 @@ fn unclear_forms() -> Vec<Form> {
         unclear([
             "/bin/sh",
             "-c",
-            "O=; while x; do python $O app.py; O=-O; done",
+            "O=; while [ x ]; do python $O app.py; O=-O; done",
         ]),
         unclear([
             "/bin/sh",
             "-c",
-            "if x; then set -- -u; fi; exec \"$@\"",
+            "if [ x ]; then set -- -u; fi; exec \"$@\"",
             "sh",
             "-O",
         ]),
         unclear([
             "/bin/sh",
             "-c",
-            "if x; then set -a; fi; PYTHONOPTIMIZE=2; python app.py",
+            "if [ x ]; then set -a; fi; PYTHONOPTIMIZE=2; python app.py",
         ]),
         unclear(["su", "app", "-w", "X", "-c", "python app.py"]),
         unclear(["/bin/sh", "-c", "echo python | su app"]),
-        unclear(["/bin/sh", "-c", "x && cd ROOT/y; ./entry"])
+        unclear(["/bin/sh", "-c", "[ x ] && cd ROOT/y; ./entry"])
             .file("y/entry", "#!/bin/sh\nexec python -O ROOT/app.py\n"),
         unclear(["/bin/sh", "-c", "echo 'python -O app.py' | sh"]),
         unclear(["/bin/sh", "-c", "echo 'python -O app.py' |\nsh"]),
@@ -425,12 +425,12 @@ fn unclear_forms() -> Vec<Form> {
         unclear([
             "/bin/sh",
             "-c",
-            "x && { a; exec python -O app.py; }; python app.py",
+            "[ x ] && { echo; exec python -O app.py; }; python app.py",
         ]),
         unclear([
             "/bin/sh",
             "-c",
-            "x &&\nexec python -O app.py; python app.py",
+            "[ x ] &&\nexec python -O app.py; python app.py",
         ]),
         unclear(["/bin/sh", "-c", "exec python -O app.py & python app.py"]),
         unclear(["/bin/sh", "-c", "cat <(python -O app.py); python app.py"]),
