@@ -466,6 +466,10 @@ fn hostile_forms() -> Vec<Form> {
         )),
         script(format!(":{}; b", ">a".repeat(30_000))),
         script(format!("a {}", "<<".repeat(30_000))),
+        file(format!(
+            "#!/bin/sh\n{} f7() {{ $(: $(: $(/s.sh \"$@\" x))); }}; f0 \"$@\"",
+            "f0() { f1 \"$@\"; }; f1() { f2 \"$@\"; }; f2() { f7 \"$@\"; };"
+        )),
         script(format!("{} b", "command ".repeat(8000))),
         script(format!("echo {}", "\"${a:-".repeat(10_000))),
         script(format!(
