@@ -270,7 +270,7 @@ fn is_damage_seen(batch: &Batch, manifest: &Value, faults: &mut Faults, name: &s
     let scratch = batch.directory.path();
     let old = tagged(
         &batch.after,
-        &[manifest.clone()],
+        std::slice::from_ref(manifest),
         &scratch.join(format!("old-{name}")),
     );
     let Some(before) = by_umoci(&old, name, scratch) else {
