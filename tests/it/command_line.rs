@@ -174,7 +174,7 @@ fn names_of_an_image_begin_no_line_of_an_error() {
         &["inspect", image, "--platform", "linux/other"],
     ] {
         let said = pycull(arguments).stderr;
-        assert!(said.contains("::error::"), "{said}");
+        assert!(said.contains("error::"), "{said}");
         assert!(
             !said.lines().any(|line| line.trim_start().starts_with("::")),
             "{said}"

@@ -366,7 +366,8 @@ impl Writer<'_> {
         let flag = u8::from(is_flagged) << 7;
         let place = self.references.len();
         let is_singleton = matches!(model, Model::Leaf(bytes) if bytes.len() == 1);
-        if is_flagged && !is_singleton {
+        let is_referable = is_flagged && !is_singleton;
+        if is_referable {
             self.references.push(None);
         }
         match model {
@@ -388,8 +389,9 @@ impl Writer<'_> {
                 }
             }
         }
-        if let Some(reference) = self.references.get_mut(place) {
-            *reference = Some(model.clone());
+        // Else the place is that of something in it.
+        if is_referable {
+            self.references[place] = Some(model.clone());
         }
     }
 }
