@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -331,16 +331,16 @@ fn whole_run(mut prepare: impl FnMut() -> (Vec<String>, TempDir)) -> Duration {
 /// Starts pycull and kills it after that time; whether it was still there to be killed.
 fn killed_after(arguments: &[String], time: Duration) -> bool {
     let mut command = pycull_command();
-    let silent = command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let mut child = silent.spawn().unwrap();
+    let mut child = silent(command.args(arguments)).spawn().unwrap();
     // Not to wait for anything: the time is what the test is about.
     std::thread::sleep(time);
     child.kill().unwrap();
     child.wait().unwrap().signal() == Some(9)
+}
+
+fn silent(command: &mut Command) -> &mut Command {
+    let no_input = command.stdin(Stdio::null());
+    no_input.stdout(Stdio::null()).stderr(Stdio::null())
 }
 
 fn names(directory: &Path) -> BTreeSet<String> {
@@ -480,11 +480,7 @@ fn told_at(image: &Image, (call, number): (&str, usize), transport: &str, output
         "--jobs",
         "1",
     ]);
-    let silent = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let status = silent.status().unwrap();
+    let status = silent(&mut command).status().unwrap();
     assert!(
         status.success() || status.signal() == Some(15),
         "{call} {number}: {status}"

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::builder::{write_blob, write_document, write_index};
+use crate::support::builder::{write_blob, write_document, write_index, write_nested_index};
 use crate::support::pyc::STDLIB;
 use crate::support::{ImageBuilder, LayerBuilder, Layout, pycull};
 
@@ -43,10 +43,7 @@ impl Scene {
         let artifact = write_document(&layout, MANIFEST, &artifact);
         write_index(
             &layout,
-            vec![crate::support::builder::write_nested_index(
-                &layout,
-                vec![image, artifact],
-            )],
+            vec![write_nested_index(&layout, vec![image, artifact])],
         );
         Self {
             directory,
@@ -61,6 +58,14 @@ impl Scene {
 
     fn blob(&self) -> PathBuf {
         self.layout.join("blobs/sha256").join(&self.digest[7..])
+    }
+
+    /// Puts the image into the layout `out`.
+    #[track_caller]
+    fn minimize(&self) {
+        let [input, output] = [self.layout.clone(), self.path("out")];
+        let [input, output] = [&input, &output].map(|path| path.to_str().unwrap());
+        pycull(["minimize", input, "--output", output]).success();
     }
 
     /// minimize fails so, and there is no output.
@@ -85,15 +90,8 @@ impl Scene {
 #[test]
 fn an_artifact_goes_along_as_it_is() {
     let scene = Scene::new();
-    let out = scene.path("out");
-    pycull([
-        "minimize",
-        scene.layout.to_str().unwrap(),
-        "--output",
-        out.to_str().unwrap(),
-    ])
-    .success();
-    let out = Layout::new(&out);
+    scene.minimize();
+    let out = Layout::new(&scene.path("out"));
     assert_eq!(
         out.blob(&json!({"digest": scene.digest, "size": 22})),
         b"what only the host has"
@@ -133,14 +131,7 @@ fn symlinks_that_stay_in_the_layout_are_followed() {
     let scene = Scene::new();
     fs::rename(scene.layout.join("blobs"), scene.layout.join("store")).unwrap();
     symlink("store", scene.layout.join("blobs")).unwrap();
-    let out = scene.path("out");
-    pycull([
-        "minimize",
-        scene.layout.to_str().unwrap(),
-        "--output",
-        out.to_str().unwrap(),
-    ])
-    .success();
+    scene.minimize();
 }
 
 #[test]
@@ -166,7 +157,7 @@ fn an_output_goes_nowhere_but_into_its_layout() {
     let (input, outside) = (scene.layout.to_str().unwrap(), scene.path("elsewhere"));
     for name in ["blobs", "blobs/sha256"] {
         let out = scene.path("out");
-        pycull(["minimize", input, "--output", out.to_str().unwrap()]).success();
+        scene.minimize();
         fs::remove_dir_all(out.join(name)).unwrap();
         fs::create_dir(&outside).unwrap();
         symlink(&outside, out.join(name)).unwrap();
@@ -182,7 +173,7 @@ fn an_output_goes_nowhere_but_into_its_layout() {
 fn a_pipe_in_an_output_is_not_waited_for() {
     let scene = Scene::new();
     let (input, out) = (scene.layout.to_str().unwrap(), scene.path("out"));
-    pycull(["minimize", input, "--output", out.to_str().unwrap()]).success();
+    scene.minimize();
     let root: Value = Layout::new(&out).index()["manifests"][0].clone();
     let blob = out
         .join("blobs/sha256")

@@ -46,6 +46,8 @@ impl Containers {
             .line(program, arguments)
             .into_iter()
             .map(|argument| argument.into_string().unwrap())
+            // Its parent is the shell, not this process.
+            .filter(|argument| !argument.starts_with("caller="))
             .collect();
         let mut options: Vec<&str> = self.options.iter().map(String::as_str).collect();
         options.extend(["--user", user, "--volume", &volume]);
