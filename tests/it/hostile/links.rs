@@ -91,7 +91,7 @@ impl Scene {
 fn an_artifact_goes_along_as_it_is() {
     let scene = Scene::new();
     scene.minimize();
-    let out = Layout::new(&scene.path("out"));
+    let out = Layout::new(scene.path("out"));
     assert_eq!(
         out.blob(&json!({"digest": scene.digest, "size": 22})),
         b"what only the host has"
