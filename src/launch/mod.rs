@@ -103,9 +103,9 @@ pub fn read(config: &Value, rootfs: &Rootfs, text: Text<'_>) -> Reading {
         list(config, "/config/Entrypoint"),
         list(config, "/config/Cmd"),
     ];
-    reader.run_first(&command.concat(), &environment, &directory);
+    reader.follow(&command.concat(), &environment, &directory);
     let mut health = Reader::new(rootfs, text);
-    health.run_first(&health_check(config), &environment, &directory);
+    health.follow(&health_check(config), &environment, &directory);
     let mut starts = reader.starts;
     // Of a health check that does not tell nothing follows: most are small programs of another kind.
     starts.extend(health.starts);

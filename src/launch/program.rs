@@ -71,12 +71,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Follows what an engine starts.
-    pub(super) fn run_first(&mut self, words: &[Word], environment: &Variables, directory: &Word) {
-        self.follow(words, environment, directory);
-    }
-
-    fn follow(&mut self, words: &[Word], environment: &Variables, directory: &Word) {
+    /// Follows a command: the one that an engine starts, and those that it leads to.
+    pub(super) fn follow(&mut self, words: &[Word], environment: &Variables, directory: &Word) {
         self.runs += 1;
         if !self.spend(words.iter().map(Word::size).sum()) {
             return;

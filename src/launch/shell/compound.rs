@@ -52,12 +52,17 @@ impl Shell {
     /// Goes over `[[ … ]]`.
     fn skip_test(&mut self, lexer: &mut Lexer<'_>, place: &mut Place, host: &mut dyn Host) {
         place.uncertain = true;
+        self.skip_to("]]", lexer, host);
+    }
+
+    /// Goes over words up to this one, and follows what they substitute. Whether it came.
+    fn skip_to(&mut self, end: &str, lexer: &mut Lexer<'_>, host: &mut dyn Host) -> bool {
         loop {
             match lexer.next() {
-                Token::Word(raw) if is_literal(&raw, "]]") => return,
+                Token::Word(raw) if is_literal(&raw, end) => return true,
                 Token::Word(raw) => self.substitutions(&raw, host),
                 Token::Operator(_) => {}
-                Token::End => return,
+                Token::End => return false,
             }
         }
     }
@@ -85,31 +90,17 @@ impl Shell {
         {
             self.variables.assign(text, Word::unknown());
         }
-        loop {
-            match lexer.next() {
-                Token::Word(raw) if is_literal(&raw, "do") => {
-                    place.frames.pop();
-                    place.frames.push(Frame::Loop(Some(lexer.position())));
-                    return;
-                }
-                Token::Word(raw) => self.substitutions(&raw, host),
-                Token::Operator(_) => {}
-                Token::End => return,
-            }
+        if self.skip_to("do", lexer, host) {
+            place.frames.pop();
+            place.frames.push(Frame::Loop(Some(lexer.position())));
         }
     }
 
     fn begin_case(&mut self, lexer: &mut Lexer<'_>, place: &mut Place, host: &mut dyn Host) {
         place.frames.push(Frame::Case);
-        loop {
-            match lexer.next() {
-                Token::Word(raw) if is_literal(&raw, "in") => break,
-                Token::Word(raw) => self.substitutions(&raw, host),
-                Token::Operator(_) => {}
-                Token::End => return,
-            }
+        if self.skip_to("in", lexer, host) {
+            self.skip_pattern(lexer, place);
         }
-        self.skip_pattern(lexer, place);
     }
 
     /// Goes over the patterns of a branch, or the end of its `case`.
