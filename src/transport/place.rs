@@ -22,22 +22,8 @@ pub struct OutputBlob {
     pub is_checked: bool,
 }
 
-impl OutputBlob {
-    /// Holds the bytes against the digest, unless that was done.
-    fn check(&self) -> Result<(), TransportError> {
-        if self.is_checked {
-            return Ok(());
-        }
-        let (digest, size) = (self.digest.clone(), self.location.size);
-        let mut reader = VerifyingReader::new(self.location.reader(), digest, size)?;
-        io::copy(&mut reader, &mut io::sink())
-            .map_err(|error| into_blob_error(error, &self.digest))?;
-        Ok(())
-    }
-}
-
 /// Gives a blob's bytes the name `to`, which must not exist: a staged file is moved; another whole
-/// file is reflinked, else hardlinked; all else is copied. What was not checked before is verified.
+/// file that was checked is reflinked, else hardlinked; all else is copied, and verified on the way.
 ///
 /// `to` may be half-written when this fails: it is for a name that nobody reads.
 pub(super) fn place(blob: &OutputBlob, staging: &Path, to: &Path) -> Result<(), TransportError> {
@@ -50,16 +36,14 @@ pub(super) fn place(blob: &OutputBlob, staging: &Path, to: &Path) -> Result<(), 
         fs::rename(from, to).map_err(TransportError::io("move", from))?;
         return sync(to);
     }
-    let whole = location.offset == 0
+    let may_be_shared = blob.is_checked
+        && location.offset == 0
         && location
             .file
             .metadata()
             .is_ok_and(|metadata| metadata.len() == location.size);
-    if whole {
-        blob.check()?;
-        if reflink(&location.file, to) || hardlink(location, to) {
-            return Ok(());
-        }
+    if may_be_shared && (reflink(&location.file, to) || hardlink(location, to)) {
+        return Ok(());
     }
     copy(blob, to)
 }
@@ -175,7 +159,7 @@ mod tests {
                 offset: 0,
                 size: content.len() as u64,
             },
-            is_checked: false,
+            is_checked: true,
         }
     }
 
