@@ -89,14 +89,15 @@ impl Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = String::from_utf8_lossy(&self.path);
-        let action = match self.cause {
-            Cause::CannotCompile => "did not compile",
-            Cause::CannotConvert => "kept the invalidation of",
-            Cause::NoVersion(version) => return no_version(f, &path, version, self.files),
-            _ => "kept",
-        };
-        write!(f, "{action} {path}")?;
-        if self.files > 1 {
+        match self.cause {
+            Cause::NoVersion(_) => {
+                write!(f, "did not compile {} sources in /{path}", self.files)?;
+            }
+            Cause::CannotCompile => write!(f, "did not compile {path}")?,
+            Cause::CannotConvert => write!(f, "kept the invalidation of {path}")?,
+            _ => write!(f, "kept {path}")?,
+        }
+        if self.files > 1 && !matches!(self.cause, Cause::NoVersion(_)) {
             write!(f, " and {} more like it", self.files - 1)?;
         }
         write!(f, ": {}", self.cause)
@@ -126,27 +127,19 @@ impl fmt::Display for Cause {
             Self::CannotCompile => {
                 "it is sparse or larger than 16 MiB, or its __pycache__ is no directory"
             }
-            Self::NoVersion(_) => "nothing says for which Python it is",
+            Self::NoVersion(Some(version)) => {
+                return write!(
+                    f,
+                    "they are for Python {version}; 3.6 to 3.15 can be compiled"
+                );
+            }
+            Self::NoVersion(None) => {
+                "nothing says for which Python they are (profile key `python`)"
+            }
             Self::CannotConvert => {
                 "its header has no place for a hash, or other files share its data"
             }
         })
-    }
-}
-
-fn no_version(
-    f: &mut fmt::Formatter<'_>,
-    tree: &str,
-    version: Option<CpythonVersion>,
-    sources: usize,
-) -> fmt::Result {
-    write!(f, "did not compile {sources} sources in /{tree}: ")?;
-    match version {
-        Some(version) => write!(
-            f,
-            "they are for Python {version}; 3.6 to 3.15 can be compiled"
-        ),
-        None => f.write_str("nothing says for which Python they are (profile key `python`)"),
     }
 }
 
