@@ -13,7 +13,7 @@ use crate::scan::{LayerScan, SourceHashes};
 use crate::tar::Kind;
 
 /// Takes stock of an image. `hashes` has what [`super::wanted_hashes`] asked for, `named` the paths that its
-/// config may name.
+/// config and its scripts may name.
 pub fn build(
     layers: Vec<LayerScan>,
     rootfs: Rootfs,

@@ -49,6 +49,8 @@ pub struct Reading {
     pub library_path: Option<String>,
     /// Where Python has its caches in place of `__pycache__`: `PYTHONPYCACHEPREFIX` of the environment.
     pub pycache_prefix: Option<String>,
+    /// Paths of files that Python is given as arguments, symlinks not followed.
+    pub named: BTreeSet<String>,
     /// Files to read before the answer counts.
     pub unread: BTreeSet<InodeId>,
 }
@@ -121,6 +123,7 @@ pub fn read(config: &Value, rootfs: &Rootfs, text: Text<'_>) -> Reading {
         environment_level: python::environment_level(&environment).unwrap_or(0),
         library_path: variable(config, "LD_LIBRARY_PATH").filter(|it| !it.is_empty()),
         pycache_prefix: variable(config, "PYTHONPYCACHEPREFIX").filter(|it| !it.is_empty()),
+        named: &reader.named | &health.named,
         unread: &reader.unread | &health.unread,
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Reader<'a> {
     pub(super) starts: Vec<Start>,
     pub(super) unclear: Vec<String>,
     pub(super) unread: BTreeSet<InodeId>,
+    /// Paths of files that Python is given as arguments.
+    pub(super) named: BTreeSet<String>,
     /// Programs that proved to be no scripts.
     programs: BTreeSet<InodeId>,
     /// Scripts that are being read: one that runs itself again adds nothing.
@@ -61,6 +63,7 @@ impl<'a> Reader<'a> {
             starts: Vec::new(),
             unclear: Vec::new(),
             unread: BTreeSet::new(),
+            named: BTreeSet::new(),
             programs: BTreeSet::new(),
             open: Vec::new(),
             depth: 0,
@@ -132,6 +135,9 @@ impl<'a> Reader<'a> {
         {
             return self.script(inode, &text, path, rest, environment, directory);
         }
+        for word in rest {
+            self.name(word, directory);
+        }
         match python::options(rest, environment) {
             Options::Level(level) => self.starts.push(Start {
                 program: inode.map(|(_, path)| path),
@@ -139,6 +145,15 @@ impl<'a> Reader<'a> {
             }),
             Options::Exits => {}
             Options::Unclear(reason) => self.note(reason),
+        }
+    }
+
+    /// Notes an argument of Python that is a file of the image: a script to run, which may be a cache.
+    fn name(&mut self, word: &Word, directory: &Word) {
+        if let Some(path) = absolute_path(word, directory)
+            && self.rootfs.file_at(path.as_bytes()).is_some()
+        {
+            self.named.insert(path);
         }
     }
 
@@ -374,12 +389,7 @@ impl<'a> Reader<'a> {
     }
 
     fn at(&self, name: &Word, directory: &Word) -> Option<(InodeId, Vec<u8>)> {
-        let name = name.known()?;
-        let whole = match name.starts_with('/') {
-            true => name.to_owned(),
-            false => format!("{}/{name}", directory.known()?),
-        };
-        let node = self.rootfs.follow(whole.as_bytes())?;
+        let node = self.rootfs.follow(absolute_path(name, directory)?.as_bytes())?;
         let inode = self.rootfs.regular_file(node)?;
         Some((inode, self.rootfs.path(node)))
     }
@@ -452,6 +462,15 @@ impl Host for Reader<'_> {
             }
             Program::Unread => Sourced::Unusable,
         }
+    }
+}
+
+/// The path that a word stands for, symlinks not followed; `None` if it is not known.
+fn absolute_path(word: &Word, directory: &Word) -> Option<String> {
+    let word = word.known()?;
+    match word.starts_with('/') {
+        true => Some(word.to_owned()),
+        false => Some(format!("{}/{word}", directory.known()?)),
     }
 }
 

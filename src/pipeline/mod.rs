@@ -286,8 +286,9 @@ fn survey_for(
         )
         .map_err(layer_error)?,
     };
-    let named = named_paths(&image.config);
     let launch = launch(store, image, &scans, &rootfs).map_err(layer_error)?;
+    let mut named = named_paths(&image.config);
+    named.extend(launch.named.iter().cloned());
     let chosen = ChosenVersions {
         of_tree: &|path| profile?.python.of_tree(path),
         otherwise: profile.and_then(|profile| profile.python.otherwise),

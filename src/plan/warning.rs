@@ -20,7 +20,7 @@ pub struct Warning {
 pub enum Cause {
     /// A hardlink in this upper layer, counted from 1, needs it.
     NeededAbove(usize),
-    /// The config names it.
+    /// A command of the config, or a script that one starts, names it.
     NamedByConfig,
     /// The symlink with this path leads to it.
     NamedBySymlink(Vec<u8>),
@@ -110,7 +110,7 @@ impl fmt::Display for Cause {
             Self::NeededAbove(layer) => {
                 return write!(f, "a hardlink in layer {layer} points at it");
             }
-            Self::NamedByConfig => "the image's config names it",
+            Self::NamedByConfig => "a command of the image names it",
             Self::NamedBySymlink(link) => {
                 let link = String::from_utf8_lossy(link);
                 return write!(f, "the symlink {link} leads to it");

@@ -9,7 +9,7 @@ use crate::oci::commands::named_paths;
 
 /// A way to a file or directory of the image before.
 struct Way {
-    /// The symlink, or what the config names.
+    /// The symlink, or what the config or a script names.
     path: Vec<u8>,
     /// Where it leads.
     end: Vec<u8>,
@@ -24,7 +24,8 @@ fn ways(side: &Side<'_>, view: &View<'_>) -> Vec<Way> {
         .iter()
         .filter(|(_, node)| rootfs.symlink(**node).is_some());
     let symlinks = symlinks.map(|(path, _)| (path.clone(), true));
-    let named = named_paths(&side.image.config);
+    let mut named = named_paths(&side.image.config);
+    named.extend(side.inventory.launch.named.iter().cloned());
     let named = named.iter().flat_map(|pattern| {
         let paths = rootfs.matching(pattern.as_bytes()).into_iter();
         // Wildcards name files: what directories they fit is chance.
@@ -68,7 +69,7 @@ pub(super) fn compare(
         }
         let (path, what) = match is_symlink {
             true => (path, format!("leads nowhere, but led to {}", lossy(&end))),
-            false => (end, "is gone, but the config names it".to_owned()),
+            false => (end, "is gone, but a command of the image names it".to_owned()),
         };
         if told.insert((path.clone(), what.clone())) {
             differences.push(Difference::file(&path, what));
@@ -80,7 +81,7 @@ pub(super) fn compare(
             && let (Some(old), Some(new)) = (&old.contents, &new.contents)
             && old.body_sha256 != new.body_sha256
         {
-            let what = "has other code, but a symlink or the config names it";
+            let what = "has other code, but a symlink or a command of the image names it";
             differences.push(Difference::file(&end, what));
         }
     }

@@ -69,7 +69,35 @@ fn a_cache_that_the_config_runs_is_kept_in_every_form_of_a_command() {
     for run in runs {
         let image =
             ImageBuilder::of([application()]).edit_config(|config| config["config"] = run.clone());
-        keeps_the_program(&image, "config names it");
+        keeps_the_program(&image, "command of the image names it");
+    }
+}
+
+#[test]
+fn a_cache_that_an_entry_script_runs_is_kept() {
+    let script = "/app/__pycache__/bot.cpython-39.pyc";
+    let scripts = [
+        format!("#!/bin/sh\nexec python {script} \"$@\"\n"),
+        "#!/bin/sh\ncd /app/__pycache__ || exit 1\npython -u ./bot.cpython-39.pyc\n".to_owned(),
+        "#!/bin/sh\nBOT=bot\nexec env A=b python3 -W ignore /app/__pycache__/$BOT.cpython-39.pyc\n"
+            .to_owned(),
+        format!("#!/bin/sh\nexec /second {script}\n"),
+        "#!/bin/sh\n. /variables\nexec python \"$MAIN\"\n".to_owned(),
+    ];
+    for text in scripts {
+        let layer = || {
+            application()
+                .file("entry", &text)
+                .file("second", "#!/usr/bin/env python3\n")
+                .file("variables", format!("MAIN={script}\n"))
+        };
+        for run in [
+            json!({"Entrypoint": ["/entry"]}),
+            json!({"Healthcheck": {"Test": ["CMD", "/entry"]}}),
+        ] {
+            let image = ImageBuilder::of([layer()]).edit_config(|config| config["config"] = run.clone());
+            keeps_the_program(&image, "command of the image names it");
+        }
     }
 }
 
@@ -260,7 +288,7 @@ fn verify_refuses_what_broke_a_symlink_or_a_command() {
                 json!({"WorkingDir": "/app", "Cmd": ["python", "__pycache__/bot.cpython-39.pyc"]});
         })
     };
-    refused(&run(full()), &run(bare()), &bot(), "the config names it");
+    refused(&run(full()), &run(bare()), &bot(), "a command of the image names it");
     let other = bare()
         .directory("app/__pycache__")
         .file(&bot(), cache_39(0, 0, b"other"));
