@@ -13,6 +13,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use pycull::compile::sandbox::Mode;
+use pycull::limits::Limits;
 use pycull::oci::compression::CompressionSetting;
 use pycull::pipeline::{self, CompileOptions, InterpreterOptions, MinimizeOptions, Options};
 use pycull::profile;
@@ -29,6 +30,7 @@ fn main() {
     let options = Options {
         platform: None,
         jobs: workers.parse().unwrap(),
+        limits: Limits::default(),
         observer: &clock,
     };
     compile(pycull, image, output, &options);

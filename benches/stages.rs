@@ -14,6 +14,7 @@ use divan::{Bencher, black_box};
 use flate2::write::GzEncoder;
 use pycull::compile::cache::{Answer, Answers, CompileCache, Key};
 use pycull::deflate::{BlockIndex, GzipReader, GzipWriter, Kept, Old, ReadAt, SparseReader};
+use pycull::limits::Limits;
 use pycull::pyc::{Header, Level};
 use pycull::rootfs::squash;
 use pycull::tar::{self, Member};
@@ -205,7 +206,12 @@ fn tar_stream(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn merged_view(bencher: Bencher<'_, '_>) {
     let members = &**MEMBERS;
-    bencher.bench(|| squash(std::iter::repeat_n(black_box(members), 10)));
+    bencher.bench(|| {
+        squash(
+            std::iter::repeat_n(black_box(members), 10),
+            &Limits::NONE.of_layers(0),
+        )
+    });
 }
 
 #[divan::bench]

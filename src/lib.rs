@@ -5,6 +5,7 @@ pub mod compile;
 pub mod deflate;
 pub mod inventory;
 pub mod launch;
+pub mod limits;
 pub mod member_data;
 pub mod oci;
 pub mod parallel;

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use sha2::{Digest as _, Sha256};
 
 use crate::deflate::BlockIndex;
+use crate::limits::{LayerAllowances, LimitError};
 use crate::oci::blob::into_blob_error;
 use crate::oci::compression::Decoder;
 use crate::oci::digest::HashingReader;
@@ -44,6 +45,9 @@ pub enum LayerErrorCause {
     /// It is no tar archive.
     #[error(transparent)]
     Tar(TarError),
+    /// It has more members, or names, than the image may have.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// It is another layer than the config says.
     #[error("its content hashes to {found}, but the config's diff_id is {expected}")]
     DiffId {
@@ -108,12 +112,13 @@ const LARGEST_BYTECODE: u64 = 64 << 20;
 /// Reads all layers of an image, at most `jobs` at a time.
 ///
 /// # Errors
-/// [`LayerError`] for the first layer that is missing, damaged, no tar archive, or not the one
-/// that the config means.
+/// [`LayerError`] for the first layer that is missing, damaged, no tar archive, not the one
+/// that the config means, or too much for `allowances`.
 pub fn scan_layers(
     store: &dyn BlobStore,
     layers: &[Layer],
     jobs: usize,
+    allowances: &LayerAllowances,
     observer: &dyn Observer,
 ) -> Result<Vec<LayerScan>, LayerError> {
     observer.begin(
@@ -122,8 +127,8 @@ pub fn scan_layers(
         layers.iter().map(|layer| layer.descriptor.size()).sum(),
     );
     let scans = try_map(jobs, layers, |index, layer| {
-        let scan =
-            scan_layer(store, layer, observer).map_err(|cause| layer_error(index, layer, cause))?;
+        let scan = scan_layer(store, layer, allowances, observer)
+            .map_err(|cause| layer_error(index, layer, cause))?;
         observer.item_done();
         Ok(scan)
     });
@@ -143,6 +148,7 @@ pub(crate) fn layer_error(index: usize, layer: &Layer, cause: LayerErrorCause) -
 fn scan_layer(
     store: &dyn BlobStore,
     layer: &Layer,
+    allowances: &LayerAllowances,
     observer: &dyn Observer,
 ) -> Result<LayerScan, LayerErrorCause> {
     let (mut scan, blocks) = read_layer(store, layer, observer, |compression, stream| {
@@ -157,11 +163,15 @@ fn scan_layer(
         };
         let mut reader = tar::Reader::new(stream);
         while let Some(member) = reader.next_member()? {
+            allowances.members.spend(1)?;
+            let mut kept_bytes = member.held_bytes();
             let index = scan.members.len();
             let is_bytecode = member.kind == Kind::File && member.path.ends_with(b".pyc");
             if is_bytecode || member.kind == Kind::Hardlink {
                 scan.raw_headers.insert(index, reader.raw_headers().into());
+                kept_bytes += reader.raw_headers().len() as u64;
             }
+            allowances.names.spend(kept_bytes)?;
             if is_bytecode && !member.sparse && member.size <= LARGEST_BYTECODE {
                 scan.bytecode
                     .insert(index, examine(&mut reader, member.size)?);
@@ -206,7 +216,7 @@ fn read_layer<T>(
     store: &dyn BlobStore,
     layer: &Layer,
     observer: &dyn Observer,
-    consume: impl FnOnce(Compression, &mut dyn Read) -> Result<T, TarError>,
+    consume: impl FnOnce(Compression, &mut dyn Read) -> Result<T, LayerErrorCause>,
 ) -> Result<(T, BlockIndex), LayerErrorCause> {
     let hasher = DigestHasher::for_digest(&layer.diff_id).ok_or_else(|| BlobError::Algorithm {
         digest: layer.diff_id.clone(),
@@ -232,7 +242,7 @@ pub(crate) fn reread_layer<T>(
     store: &dyn BlobStore,
     layer: &Layer,
     observer: &dyn Observer,
-    consume: impl FnOnce(&mut dyn Read) -> Result<T, TarError>,
+    consume: impl FnOnce(&mut dyn Read) -> Result<T, LayerErrorCause>,
 ) -> Result<T, LayerErrorCause> {
     decode_layer(store, layer, observer, |_, stream| consume(stream)).map(|(value, _)| value)
 }
@@ -245,7 +255,7 @@ fn decode_layer<T>(
     store: &dyn BlobStore,
     layer: &Layer,
     observer: &dyn Observer,
-    consume: impl FnOnce(Compression, &mut dyn Read) -> Result<T, TarError>,
+    consume: impl FnOnce(Compression, &mut dyn Read) -> Result<T, LayerErrorCause>,
 ) -> Result<(T, BlockIndex), LayerErrorCause> {
     let digest = layer.descriptor.digest();
     let verified = open_verified(store, &layer.descriptor)?;
@@ -258,12 +268,25 @@ fn decode_layer<T>(
             Decoder::new(blob, layer.descriptor.size()).map_err(LayerErrorCause::Decode)?;
         let compression = decoder.compression();
         let value = read_ahead(&mut decoder, |stream| consume(compression, stream));
-        Ok((value.map_err(tar_cause)?, decoder.into_block_index()))
+        Ok((value?, decoder.into_block_index()))
     });
     let rest = io::copy(&mut blob, &mut io::sink()).map_err(|error| into_blob_error(error, digest));
     match (rest, result) {
         (Err(damage), _) => Err(damage.into()),
         (Ok(_), result) => result,
+    }
+}
+
+impl From<TarError> for LayerErrorCause {
+    fn from(error: TarError) -> Self {
+        tar_cause(error)
+    }
+}
+
+/// An error of what is read from an archive or of the stream below it.
+impl From<io::Error> for LayerErrorCause {
+    fn from(error: io::Error) -> Self {
+        tar_cause(TarError::Io(error))
     }
 }
 

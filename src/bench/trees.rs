@@ -85,7 +85,7 @@ impl Trees {
             let (Some(place), Some(inode)) = (place, rootfs.file_at(&file)) else {
                 continue;
             };
-            let data = rootfs.inode(inode).data;
+            let data = rootfs.inode(inode).data();
             let member = inventory.member(data);
             if member.sparse || member.size > LARGEST_FILE {
                 continue;

@@ -56,6 +56,7 @@ pub(crate) fn options<'a>(settings: &Settings, observer: &'a dyn Observer) -> Op
     Options {
         platform: settings.platform.clone(),
         jobs: settings.jobs,
+        limits: settings.limits,
         observer,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use pycull::limits::{Limits, Setting};
 use pycull::oci::Platform;
 use pycull::report::Detail;
 
@@ -18,10 +19,20 @@ pub(crate) struct Settings {
     pub(crate) progress: bool,
     /// Layers to work on at a time.
     pub(crate) jobs: usize,
+    /// What images may ask for.
+    pub(crate) limits: Limits,
     /// The platform that is wanted; `None`: all.
     pub(crate) platform: Option<Platform>,
     color: ColorChoice,
     no_color: bool,
+}
+
+fn limits(settings: &[Setting]) -> Limits {
+    let mut limits = Limits::default();
+    for setting in settings {
+        limits.set(*setting);
+    }
+    limits
 }
 
 impl Settings {
@@ -36,6 +47,7 @@ impl Settings {
             },
             progress: !common.quiet && !common.no_progress && std::io::stderr().is_terminal(),
             jobs: common.jobs.map_or_else(processors, usize::from),
+            limits: limits(&common.limit),
             platform: common.platform.0.clone(),
             color: common.color,
             // https://no-color.org: set and not empty.

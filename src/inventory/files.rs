@@ -83,7 +83,7 @@ impl<'a> SourceIndex<'a> {
             path: path.to_vec(),
             node,
             inode,
-            data: self.rootfs.inode(inode).data,
+            data: self.rootfs.inode(inode).data(),
             source_inode: self.rootfs.file_at(&source),
             source,
             tag,

@@ -26,7 +26,7 @@ pub fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs, all: bool) -> Wanted
         let (true, Some(source)) = (all || has_source_hash(header), file.source_inode) else {
             continue;
         };
-        let data = rootfs.inode(source).data;
+        let data = rootfs.inode(source).data();
         // Of a sparse file the archive holds fragments alone.
         if layers[data.layer].members[data.index].sparse {
             continue;

@@ -104,7 +104,7 @@ impl Judge<'_> {
     }
 
     fn origin(&self, node: NodeId, data: MemberId) -> MemberId {
-        self.rootfs.node(node).origin.unwrap_or(data)
+        self.rootfs.origin(node).unwrap_or(data)
     }
 
     /// What Python would do with the cache, in the order in which its import system asks.
@@ -142,12 +142,12 @@ impl Judge<'_> {
 
     fn freshness(&self, header: &Header, source: InodeId) -> Status {
         let inode = self.rootfs.inode(source);
-        let described_by = inode.described_by();
+        let described_by = self.rootfs.described_by(source);
         let Timestamp {
             seconds,
             nanoseconds,
         } = self.layers[described_by.layer].members[described_by.index].mtime;
-        let hash = self.hashes.get(&(inode.data, header.magic)).copied();
+        let hash = self.hashes.get(&(inode.data(), header.magic)).copied();
         match freshness(header, (seconds, nanoseconds), inode.size, hash) {
             Freshness::Fresh => Status::Fresh,
             Freshness::Unchecked => unchecked(header, hash),
@@ -158,7 +158,7 @@ impl Judge<'_> {
     }
 
     pub(super) fn sourceless(&self, file: &NamedFile, locate: &TreeLocator) -> Sourceless {
-        let data = self.rootfs.inode(file.inode).data;
+        let data = self.rootfs.inode(file.inode).data();
         let bytecode = bytecode(self.layers, data);
         let source = &file.path[..file.path.len() - 1];
         let python2 = bytecode.is_some_and(

@@ -69,7 +69,7 @@ impl Inventory {
     pub fn other_names(&self) -> BTreeMap<InodeId, usize> {
         let files = self.caches_by_file();
         let others = files.into_iter().map(|(inode, caches)| {
-            let names = self.rootfs.inode(inode).names;
+            let names = self.rootfs.inode(inode).names();
             (inode, names.saturating_sub(caches.len()))
         });
         others.filter(|(_, names)| *names > 0).collect()

@@ -34,9 +34,9 @@ pub fn other_pythons(inventory: &Inventory) -> Vec<OtherPython> {
             continue;
         };
         let inode = inventory.rootfs.inode(inode);
-        let bytecode = inventory.layers[inode.data.layer]
+        let bytecode = inventory.layers[inode.data().layer]
             .bytecode
-            .get(&inode.data.index);
+            .get(&inode.data().index);
         let is_python2 = || {
             let header = bytecode.and_then(|it| it.header.as_ref().ok());
             header.is_some_and(|header| header.magic.is_python2())

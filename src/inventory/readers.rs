@@ -43,8 +43,8 @@ impl Readers {
 
     fn add(&mut self, rootfs: &Rootfs, path: &[u8], reader: impl Fn() -> Reader) {
         for node in rootfs.trail(path).unwrap_or_default() {
-            match rootfs.node(node).content {
-                Content::Directory(_) => {
+            match rootfs.content(node) {
+                Content::Directory => {
                     self.directories.insert(node);
                 }
                 Content::Leaf(_) => {

@@ -389,7 +389,9 @@ impl<'a> Reader<'a> {
     }
 
     fn at(&self, name: &Word, directory: &Word) -> Option<(InodeId, Vec<u8>)> {
-        let node = self.rootfs.follow(absolute_path(name, directory)?.as_bytes())?;
+        let node = self
+            .rootfs
+            .follow(absolute_path(name, directory)?.as_bytes())?;
         let inode = self.rootfs.regular_file(node)?;
         Some((inode, self.rootfs.path(node)))
     }

@@ -10,6 +10,7 @@ use super::blob::BlobError;
 use super::digest::Digest;
 use super::json_text;
 use super::platform::Platform;
+use crate::limits::LimitError;
 
 /// What can be wrong with an image's documents.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,9 @@ pub enum ImageError {
     /// A blob is missing, damaged or too large.
     #[error(transparent)]
     Blob(#[from] BlobError),
+    /// Its documents are larger than they may be.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// A document is not JSON, or not of the form that its kind has.
     #[error("{what} {digest} is malformed: {reason}")]
     Malformed {
@@ -98,6 +102,7 @@ impl ImageError {
                 "if the image holds one platform of several, choose it with `--platform`"
                     .to_owned(),
             ),
+            Self::Limit(error) => error.hint(),
             Self::NotAnImage { artifact_type, .. } => Some(artifact_hint(artifact_type)),
             Self::LayerType {
                 encrypted: true, ..

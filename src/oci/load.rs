@@ -14,6 +14,7 @@ use super::image::{
 use super::json_keys::{self, Shape, respell};
 use super::media_type::{DocumentKind, document_kind, is_image_config, is_tar_layer};
 use super::platform::Platform;
+use crate::limits::{Allowance, Limits};
 
 const DEEPEST_INDEX: usize = 8;
 
@@ -21,21 +22,36 @@ const DEEPEST_INDEX: usize = 8;
 /// would else multiply without end.
 const MOST_DESCRIPTORS: usize = 10_000;
 
-/// Reads what `descriptor` names: an image, or an index with everything below it that `platform`
-/// lets through (`None`: everything). What the platform leaves out need not be there, and neither
-/// need attestations.
+/// Reads what `descriptor` names, without a limit of all documents together: for what was read before within one.
 ///
 /// # Errors
-/// [`ImageError`] where a document is missing, damaged or malformed, or nothing matches.
+/// As [`load_within`].
 pub fn load(
     store: &dyn BlobStore,
     descriptor: &Value,
     platform: Option<&Platform>,
 ) -> Result<Node, ImageError> {
+    load_within(store, descriptor, platform, &Limits::NONE)
+}
+
+/// Reads what `descriptor` names: an image, or an index with everything below it that `platform`
+/// lets through (`None`: everything). What the platform leaves out need not be there, and neither
+/// need attestations.
+///
+/// # Errors
+/// [`ImageError`] where a document is missing, damaged or malformed, all together are larger than `limits`
+/// allow, or nothing matches.
+pub fn load_within(
+    store: &dyn BlobStore,
+    descriptor: &Value,
+    platform: Option<&Platform>,
+    limits: &Limits,
+) -> Result<Node, ImageError> {
     let loader = Loader {
         store,
         platform,
         budget: Cell::new(MOST_DESCRIPTORS),
+        bytes: limits.of_documents(),
         passed_over: RefCell::default(),
         missing: RefCell::default(),
     };
@@ -84,6 +100,8 @@ struct Loader<'a> {
     platform: Option<&'a Platform>,
     /// Descriptors that may yet be followed.
     budget: Cell<usize>,
+    /// Bytes of documents that may yet be read.
+    bytes: Allowance,
     /// Platforms that were not wanted.
     passed_over: RefCell<Vec<String>>,
     /// The first document that is missing and could have been of the wanted platform.
@@ -284,6 +302,7 @@ impl Loader<'_> {
         shape: &Shape,
     ) -> Result<Value, ImageError> {
         let bytes = read_document(self.store, descriptor, what)?;
+        self.bytes.spend(bytes.len() as u64)?;
         let mut document = parse_object(&bytes, what, descriptor.digest().as_ref())?;
         respell(&mut document, shape);
         Ok(document)

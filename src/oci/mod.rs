@@ -20,6 +20,6 @@ pub use blob::{BlobError, BlobLocation, BlobStore, open_verified, read_document}
 pub use compression::{Compression, CompressionSetting, Encoding};
 pub use digest::{Digest, DigestHasher};
 pub use image::{Image, ImageError, Index, Node};
-pub use load::load;
+pub use load::{load, load_within};
 pub use oci_spec::image::Descriptor;
 pub use platform::Platform;

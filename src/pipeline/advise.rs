@@ -256,7 +256,7 @@ mod tests {
 
     fn runtime(config: Value) -> Runtime {
         let config = json!({ "config": config });
-        let rootfs = squash([]).unwrap();
+        let rootfs = squash([], &crate::limits::Limits::NONE.of_layers(0)).unwrap();
         let launch = crate::launch::read(&config, &rootfs, &|_| None);
         Runtime::of(&config, &launch)
     }

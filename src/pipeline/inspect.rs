@@ -238,11 +238,11 @@ fn missing_finding(inventory: &Inventory, missing: &MissingCache<'_>) -> Finding
     let source = missing.source;
     let inode = inventory.rootfs.inode(source.inode);
     let name = inventory.rootfs.lookup(&source.path);
-    let origin = name.and_then(|node| inventory.rootfs.node(node).origin);
+    let origin = name.and_then(|node| inventory.rootfs.origin(node));
     Finding {
         kind: FindingKind::Missing,
         path: path_text(&source.path),
-        layer: origin.unwrap_or(inode.data).layer + 1,
+        layer: origin.unwrap_or(inode.data()).layer + 1,
         bytes: inode.size,
         detail: format!("there is no {}", path_text(&missing.path)),
     }

@@ -29,7 +29,7 @@ pub(super) fn launch(
         for inode in &reading.unread {
             // What cannot be read counts as a program.
             texts.insert(*inode, vec![0]);
-            let data = rootfs.inode(*inode).data;
+            let data = rootfs.inode(*inode).data();
             if !scans[data.layer].members[data.index].sparse {
                 members.insert(data);
             }
@@ -37,7 +37,7 @@ pub(super) fn launch(
         let by_member: HashMap<MemberId, InodeId> = reading
             .unread
             .iter()
-            .map(|inode| (rootfs.inode(*inode).data, *inode))
+            .map(|inode| (rootfs.inode(*inode).data(), *inode))
             .collect();
         read_members(store, scans, &members, &mut |member, bytes| {
             texts.extend(by_member.get(&member).map(|inode| (*inode, bytes)));

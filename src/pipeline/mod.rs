@@ -14,11 +14,14 @@ mod summary;
 mod treemap;
 mod verify;
 
+use std::collections::BTreeMap;
+
 use crate::inventory::{self, ChosenVersions, Inventory};
+use crate::limits::{LayerAllowances, LimitError, Limits};
 use crate::member_data::hash_sources;
 use crate::oci::commands::named_paths;
 use crate::oci::image::ImageError;
-use crate::oci::{BlobError, BlobStore, Image, Node, Platform, load};
+use crate::oci::{BlobError, BlobStore, Image, Node, Platform, load_within};
 use crate::profile::{Levels, Profile};
 use crate::progress::Observer;
 use crate::pyc::{CpythonVersion, Level};
@@ -41,6 +44,8 @@ pub struct Options<'a> {
     pub platform: Option<Platform>,
     /// Layers that are worked on at a time.
     pub jobs: usize,
+    /// What an image may ask for.
+    pub limits: Limits,
     /// Is told how far the work is.
     pub observer: &'a dyn Observer,
 }
@@ -191,13 +196,40 @@ impl PipelineError {
                 Some("name the levels to keep, for example `--set levels=[0]`, or use a profile that lists them (`--profile FILE`)".to_owned())
             }
             Self::Image(error) => error.hint(),
+            Self::Layer { source, .. } => limit(&source.cause).and_then(LimitError::hint),
+            Self::Rootfs {
+                source: RootfsError::Limit(error),
+                ..
+            } => error.hint(),
             _ => None,
         }
     }
 }
 
+fn limit(cause: &LayerErrorCause) -> Option<&LimitError> {
+    match cause {
+        LayerErrorCause::Limit(error) => Some(error),
+        _ => None,
+    }
+}
+
+/// What the layers of an image may ask for. A blob that several of them are counts once.
+fn allowances(image: &Image, options: &Options<'_>) -> LayerAllowances {
+    let blobs = image.layers.iter().map(|layer| &layer.descriptor);
+    let sizes: BTreeMap<&str, u64> = blobs
+        .map(|blob| (blob.digest().as_ref(), blob.size()))
+        .collect();
+    let bytes = sizes.into_values().fold(0, u64::saturating_add);
+    options.limits.of_layers(bytes)
+}
+
 fn open(source: &Source, options: &Options<'_>) -> Result<Node, ImageError> {
-    let node = load(&*source.store, &source.root, options.platform.as_ref())?;
+    let node = load_within(
+        &*source.store,
+        &source.root,
+        options.platform.as_ref(),
+        &options.limits,
+    )?;
     for image in node.images() {
         check_foreign_layers(&*source.store, image)?;
     }
@@ -266,13 +298,14 @@ fn survey_for(
         platform: image.platform.to_string(),
         source,
     };
+    let allowances = allowances(image, options);
+    let (jobs, observer) = (options.jobs, options.observer);
     let scans =
-        scan_layers(store, &image.layers, options.jobs, options.observer).map_err(layer_error)?;
-    let rootfs = squash(scans.iter().map(|scan| &*scan.members)).map_err(|source| {
-        PipelineError::Rootfs {
-            platform: image.platform.to_string(),
-            source,
-        }
+        scan_layers(store, &image.layers, jobs, &allowances, observer).map_err(layer_error)?;
+    let members = scans.iter().map(|scan| &*scan.members);
+    let rootfs = squash(members, &allowances).map_err(|source| PipelineError::Rootfs {
+        platform: image.platform.to_string(),
+        source,
     })?;
     let wanted = inventory::wanted_hashes(&scans, &rootfs, hash_all);
     let hashes = match wanted.is_empty() {

@@ -46,7 +46,7 @@ fn classes(inventory: &Inventory) -> HashMap<MemberId, AreaClass> {
             Some(level) if cache.status.is_useful() => class_of(level),
             _ => AreaClass::Ignored,
         };
-        classes.insert(inventory.rootfs.inode(cache.inode).data, class);
+        classes.insert(inventory.rootfs.inode(cache.inode).data(), class);
     }
     for module in &inventory.sourceless {
         let is_useful = !module.shadowed && module.malformed.is_none();

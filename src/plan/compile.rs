@@ -8,7 +8,7 @@ use super::{Compilation, CompileOutcome, Drops, Policy, Warning};
 use crate::inventory::{Cache, Inventory, Source, Status, cache_path};
 use crate::profile::{Missing, Placement, Stale};
 use crate::pyc::CpythonVersion;
-use crate::rootfs::{Content, MemberId, path};
+use crate::rootfs::{MemberId, path};
 use crate::tar::Kind;
 
 /// The caches that a policy wants and the image has not, or not fresh, by source and level.
@@ -75,7 +75,7 @@ fn wanted_levels(
         is_wanted.then(|| Compilation {
             source,
             level: *level,
-            stale: stale.map(|cache| inventory.rootfs.inode(cache.inode).data),
+            stale: stale.map(|cache| inventory.rootfs.inode(cache.inode).data()),
             path,
         })
     });
@@ -114,13 +114,13 @@ const LARGEST_SOURCE: u64 = 16 << 20;
 
 fn fits(inventory: &Inventory, source: &Source) -> bool {
     let inode = inventory.rootfs.inode(source.inode);
-    inode.size <= LARGEST_SOURCE && !inventory.member(inode.data).sparse
+    inode.size <= LARGEST_SOURCE && !inventory.member(inode.data()).sparse
 }
 
 /// Whether the directory of a cache is one, or can be made.
 fn has_place(inventory: &Inventory, cache: &[u8]) -> bool {
     match inventory.rootfs.lookup(path::parent(cache)) {
-        Some(node) => matches!(inventory.rootfs.node(node).content, Content::Directory(_)),
+        Some(node) => inventory.rootfs.is_directory(node),
         None => true,
     }
 }
@@ -158,7 +158,7 @@ pub(super) fn place(
     let layer = |compilation: &Compilation| {
         let source = &inventory.sources[compilation.source];
         let node = inventory.rootfs.lookup(&source.path)?;
-        let layer = inventory.rootfs.node(node).origin?.layer;
+        let layer = inventory.rootfs.origin(node)?.layer;
         let directory = path::parent(&compilation.path);
         let is_covered = [&*compilation.path, directory]
             .iter()
@@ -201,9 +201,9 @@ pub(super) fn mended(
             let level = cache.level.is_some_and(|it| policy.levels.contains(&it));
             level && is_stale(cache) && policy.is_in_scope(&cache.path)
         };
-        if outcome.current.contains(&file.data)
-            && is_plain_file(inventory, file.data)
-            && names.len() == file.names
+        if outcome.current.contains(&file.data())
+            && is_plain_file(inventory, file.data())
+            && names.len() == file.names()
             && names.iter().all(|cache| cache.source == names[0].source)
         {
             mended.extend(names.iter().filter(is_listed).map(|cache| cache.member));

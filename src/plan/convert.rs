@@ -36,7 +36,7 @@ pub(super) fn headers(
         let Some(staying) = names.iter().find(|cache| is_meant(cache)) else {
             continue;
         };
-        let data = inventory.rootfs.inode(inode).data;
+        let data = inventory.rootfs.inode(inode).data();
         let Some((old, new)) = old_and_new(inventory, policy, staying, data) else {
             continue;
         };
@@ -75,10 +75,11 @@ fn old_and_new(
 ) -> Option<(Header, Option<Header>)> {
     let bytecode = inventory.layers[data.layer].bytecode.get(&data.index)?;
     let old = *bytecode.header.as_ref().ok()?;
+    let described_by = inventory.rootfs.described_by(cache.source_inode?);
     let source = inventory.rootfs.inode(cache.source_inode?);
     let hash = inventory
         .source_hashes
-        .get(&(source.data, old.magic))
+        .get(&(source.data(), old.magic))
         .copied();
     let mode = match (policy.invalidation, &old.invalidation) {
         (InvalidationMode::Keep, Invalidation::Timestamp { .. }) => InvalidationMode::Timestamp,
@@ -91,7 +92,7 @@ fn old_and_new(
     let Timestamp {
         seconds,
         nanoseconds,
-    } = inventory.member(source.described_by()).mtime;
+    } = inventory.member(described_by).mtime;
     let new = match mode {
         InvalidationMode::Keep => Some(old),
         mode => mode.header(old.magic, (seconds, nanoseconds), source.size, hash),
@@ -112,7 +113,7 @@ fn are_one_module(
     names: &[&Cache],
     is_meant: &dyn Fn(&Cache) -> bool,
 ) -> bool {
-    names.len() == inventory.rootfs.inode(inode).names
+    names.len() == inventory.rootfs.inode(inode).names()
         && names.iter().all(|cache| {
             cache.source == names[0].source
                 && (drops.contains_key(&cache.member) || is_meant(cache))

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::warning::Cause;
 use super::{Policy, Reason, Warning, kept, shadowed, verdict};
 use crate::inventory::Inventory;
-use crate::rootfs::{Attributes, Fate, Inode, MemberId, path};
+use crate::rootfs::{Fate, MemberId, path};
 
 /// What goes, and why.
 pub(super) type Drops = BTreeMap<MemberId, Reason>;
@@ -76,104 +76,4 @@ fn entry_of_cache_directory(path: &[u8]) -> Option<Vec<u8>> {
     let parts = path::components(path);
     let directory = parts.iter().position(|part| *part == b"__pycache__")?;
     parts.get(..directory + 2).map(|parts| parts.join(&b'/'))
-}
-
-/// A hardlink whose target lies in a lower layer keeps that target: not every engine could
-/// extract it otherwise, and its content is nowhere else. What covers the target then stays too,
-/// for else the target would come back.
-pub(super) fn keep_what_upper_layers_need(
-    inventory: &Inventory,
-    drops: &mut Drops,
-    warnings: &mut Vec<Warning>,
-) {
-    let mut links: Vec<MemberId> = inventory.rootfs.links().map(|(link, _)| link).collect();
-    // From the top down: a target that stays may be a link that needs one further down.
-    links.sort_unstable_by(|a, b| b.cmp(a));
-    let visible: HashMap<&[u8], MemberId> = inventory
-        .caches
-        .iter()
-        .map(|cache| (&*cache.path, cache.member))
-        .collect();
-    let mut needed: Option<(Vec<u8>, usize)> = None;
-    let mut files = 0;
-    let mut changed = true;
-    while changed {
-        changed = false;
-        for link in &links {
-            let Some(target) = needed_below(inventory, drops, *link) else {
-                continue;
-            };
-            drops.remove(&target);
-            changed = true;
-            let path = inventory
-                .rootfs
-                .member_path(target, &inventory.member(target).path);
-            if let Some(cover) = visible.get(&*path) {
-                drops.remove(cover);
-            }
-            files += 1;
-            needed.get_or_insert((path, link.layer + 1));
-        }
-    }
-    warnings.extend(needed.map(|(path, layer)| Warning {
-        cause: Cause::NeededAbove(layer),
-        path,
-        files,
-    }));
-}
-
-/// The member in a lower layer that a link which stays would lose.
-fn needed_below(inventory: &Inventory, drops: &Drops, link: MemberId) -> Option<MemberId> {
-    if drops.contains_key(&link) {
-        return None;
-    }
-    let mut target = inventory.rootfs.link_target(link)?;
-    while target.layer == link.layer {
-        if !drops.contains_key(&target) {
-            return None;
-        }
-        target = inventory.rootfs.link_target(target)?;
-    }
-    drops.contains_key(&target).then_some(target)
-}
-
-/// Engines apply a hardlink's header to the file that it names. A cache whose header sets the mode, owner, time or
-/// extended attributes of a file that stays under another name stays too. Whether that keeps more than before.
-pub(super) fn keep_what_describes_others(
-    inventory: &Inventory,
-    drops: &mut Drops,
-    warnings: &mut Vec<Warning>,
-) -> bool {
-    let mut changed = false;
-    for inode in inventory.rootfs.inodes() {
-        if !inode.links.iter().any(|link| drops.contains_key(link)) {
-            continue;
-        }
-        while let Some(link) = describer_that_goes(inventory, drops, inode) {
-            drops.remove(&link);
-            changed = true;
-            let member = inventory.member(link);
-            let path = inventory.rootfs.member_path(link, &member.path);
-            warnings.push(Warning::new(Cause::Describes, &path));
-        }
-    }
-    changed
-}
-
-/// The last of the links that go, where the file would have other attributes without them.
-fn describer_that_goes(inventory: &Inventory, drops: &Drops, inode: &Inode) -> Option<MemberId> {
-    let names = || [&inode.data].into_iter().chain(&inode.links);
-    let stays = |name: &&MemberId| {
-        !drops.contains_key(name) && matches!(inventory.rootfs.fate(**name), Fate::Visible(_))
-    };
-    names().find(stays)?;
-    // The name that takes the data over has the extended attributes of the first name too.
-    let kept = names().filter(|name| **name == inode.data || !drops.contains_key(name));
-    let attributes = (
-        Attributes::of(names().map(|name| inventory.member(*name))),
-        Attributes::of(kept.map(|name| inventory.member(*name))),
-    );
-    let mut from_last = inode.links.iter().rev();
-    let last = from_last.find(|link| drops.contains_key(link))?;
-    (attributes.0 != attributes.1).then_some(*last)
 }

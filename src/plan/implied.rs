@@ -1,11 +1,11 @@
 //! Directories that no member describes, only the paths of members that go. Engines make them; without
 //! those members they would be gone, or a file of a lower layer would come back in their place.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Drops;
 use crate::inventory::Inventory;
-use crate::rootfs::{Content, Fate, MemberId, NodeId, path};
+use crate::rootfs::{Fate, MemberId, NodeId, path};
 use crate::tar::Kind;
 
 /// For members that go, the directories that are written in their place, each after the one that it lies in.
@@ -46,11 +46,12 @@ fn lost(inventory: &Inventory, drops: &Drops) -> BTreeMap<Vec<u8>, MemberId> {
             note(&mut directories, directory, *id);
         }
     }
+    let implied = implied_by_others(inventory, drops);
     directories.retain(|directory, _| {
         let node = inventory.rootfs.lookup(directory);
         node.is_some_and(|node| {
-            let is_implied = inventory.rootfs.node(node).origin.is_none();
-            is_implied && is_directory(inventory, node) && !has_other_member(inventory, drops, node)
+            let is_implied = inventory.rootfs.origin(node).is_none();
+            is_implied && is_directory(inventory, node) && !implied.contains(&node)
         })
     });
     directories
@@ -70,25 +71,21 @@ fn note(places: &mut BTreeMap<Vec<u8>, MemberId>, directory: &[u8], id: MemberId
 }
 
 fn is_directory(inventory: &Inventory, node: NodeId) -> bool {
-    matches!(inventory.rootfs.node(node).content, Content::Directory(_))
+    inventory.rootfs.is_directory(node)
 }
 
-/// Whether something in a directory stays, which then implies it.
-fn has_other_member(inventory: &Inventory, drops: &Drops, directory: NodeId) -> bool {
-    let mut pending = vec![directory];
-    while let Some(node) = pending.pop() {
-        let node = inventory.rootfs.node(node);
-        if node
-            .origin
-            .is_some_and(|origin| !drops.contains_key(&origin))
-        {
-            return true;
-        }
-        if let Content::Directory(children) = &node.content {
-            pending.extend(children.values());
+/// The directories in which something stays, at any depth, which then implies them.
+fn implied_by_others(inventory: &Inventory, drops: &Drops) -> HashSet<NodeId> {
+    let rootfs = &inventory.rootfs;
+    let mut implied = HashSet::new();
+    for node in rootfs.nodes() {
+        let origin = rootfs.origin(node);
+        if origin.is_some_and(|origin| !drops.contains_key(&origin)) {
+            let parents = std::iter::successors(rootfs.parent(node), |node| rootfs.parent(*node));
+            let _ = parents.take_while(|parent| implied.insert(*parent)).count();
         }
     }
-    false
+    implied
 }
 
 /// Those of the directories in whose place a lower layer has something else that stays.

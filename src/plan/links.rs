@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::convert::{Headers, header_after};
 use super::{Action, Drops, Policy, Reason};
 use crate::inventory::{Cache, Inventory};
-use crate::rootfs::MemberId;
+use crate::rootfs::{InodeId, MemberId};
 use crate::tar::{Kind, Member};
 
 type Changes = BTreeMap<MemberId, (Action, Reason)>;
@@ -207,20 +207,19 @@ fn link_identical(
         .iter()
         .map(|cache| (cache.member, &*cache.source))
         .collect();
+    let mut owners: HashMap<InodeId, Owner<'_>> = HashMap::new();
     for levels in by_module(inventory, policy, drops) {
         let mut candidates: Vec<(&Cache, MemberId)> = Vec::new();
         for cache in levels {
             let root = groups.root(cache.member);
             let known = candidates.iter().any(|(_, other)| *other == root);
-            // Every name of the file, in this layer and above, is a level of this module, or goes: linking changes
-            // nothing else.
-            let links = &inventory.rootfs.inode(cache.inode).links;
-            let mut names = links.iter().chain([&root]);
-            if !known
-                && names.all(|name| {
-                    drops.contains_key(name) || sources.get(name) == Some(&&*cache.source)
-                })
-            {
+            let owner = owners
+                .entry(cache.inode)
+                .or_insert_with(|| owner(inventory, drops, &sources, cache.inode));
+            let is_own =
+                |name| drops.contains_key(name) || sources.get(name) == Some(&&*cache.source);
+            // Linking changes nothing else.
+            if !known && owner.is(&cache.source) && is_own(&root) {
                 candidates.push((cache, root));
             }
         }
@@ -237,6 +236,45 @@ fn link_identical(
         }
     }
     leaders
+}
+
+/// The module that the names of a file belong to, in its layer and above, but for those that go.
+enum Owner<'a> {
+    /// All of them go.
+    Nobody,
+    /// The module with this source.
+    Module(&'a [u8]),
+    /// More than one, or something that is no cache.
+    Several,
+}
+
+impl Owner<'_> {
+    /// Whether no other module has a name of the file.
+    fn is(&self, source: &[u8]) -> bool {
+        match self {
+            Self::Nobody => true,
+            Self::Module(owner) => *owner == source,
+            Self::Several => false,
+        }
+    }
+}
+
+fn owner<'a>(
+    inventory: &Inventory,
+    drops: &Drops,
+    sources: &HashMap<MemberId, &'a [u8]>,
+    inode: InodeId,
+) -> Owner<'a> {
+    let links = inventory.rootfs.headers(inode).skip(1);
+    let mut owner = Owner::Nobody;
+    for link in links.filter(|link| !drops.contains_key(link)) {
+        owner = match (owner, sources.get(&link)) {
+            (Owner::Nobody, Some(source)) => Owner::Module(source),
+            (Owner::Module(owner), Some(source)) if owner == *source => Owner::Module(owner),
+            _ => return Owner::Several,
+        };
+    }
+    owner
 }
 
 /// The surviving caches in scope, the levels of one module together.
@@ -286,8 +324,8 @@ fn is_same_file(
         && first.kind == Kind::File
         && metadata(first) == metadata(second)
         && first.xattrs == second.xattrs
-        && inventory.rootfs.inode(a.0.inode).data == a.1
-        && inventory.rootfs.inode(b.0.inode).data == b.1
+        && inventory.rootfs.inode(a.0.inode).data() == a.1
+        && inventory.rootfs.inode(b.0.inode).data() == b.1
 }
 
 /// Whether two files hold the same once headers were written anew.

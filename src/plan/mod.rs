@@ -8,6 +8,7 @@ mod emptied;
 mod implied;
 mod kept;
 mod links;
+mod needed;
 mod reason;
 mod shadowed;
 mod verdict;
@@ -151,8 +152,8 @@ pub fn plan(inventory: &Inventory, policy: &Policy<'_>, outcome: &CompileOutcome
     let mended = compile::mended(inventory, policy, outcome);
     let mut drops = drops::choose(inventory, policy, &mended, &mut warnings);
     loop {
-        drops::keep_what_upper_layers_need(inventory, &mut drops, &mut warnings);
-        if !drops::keep_what_describes_others(inventory, &mut drops, &mut warnings) {
+        needed::keep_what_upper_layers_need(inventory, &mut drops, &mut warnings);
+        if !needed::keep_what_describes_others(inventory, &mut drops, &mut warnings) {
             break;
         }
     }

@@ -254,7 +254,7 @@ impl<'a> Directories<'a> {
     /// The member that set a name in the merged view.
     fn member_at(&self, path: &[u8]) -> Option<&'a Member> {
         let node = self.inventory.rootfs.lookup(path)?;
-        let origin = self.inventory.rootfs.node(node).origin?;
+        let origin = self.inventory.rootfs.origin(node)?;
         Some(self.inventory.member(origin))
     }
 }
@@ -273,7 +273,7 @@ fn directory_member(directory: &[u8], like: &Member, xattrs: &[Xattr]) -> NewMem
 
 /// A cache is owned, readable and labelled as its source; it is never executable.
 fn cache_member(inventory: &Inventory, source: &Source, path: &[u8], kind: NewKind) -> NewMember {
-    let like = inventory.member(inventory.rootfs.inode(source.inode).described_by());
+    let like = inventory.member(inventory.rootfs.described_by(source.inode));
     NewMember {
         path: path.to_vec(),
         kind,

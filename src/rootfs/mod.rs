@@ -3,11 +3,13 @@
 //! knowing the member that it comes from (image-spec layer.md, "Applying Changesets").
 
 mod attributes;
+mod names;
 pub mod path;
 mod squash;
 mod trail;
 pub mod tree;
 
 pub use attributes::Attributes;
+pub use names::NodeId;
 pub use squash::{RootfsError, squash};
-pub use tree::{Content, Fate, Inode, InodeId, InodeKind, Marker, MemberId, Node, NodeId, Rootfs};
+pub use tree::{Content, Fate, Inode, InodeId, InodeKind, Marker, MemberId, Rootfs};

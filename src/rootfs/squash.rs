@@ -1,13 +1,19 @@
 //! Applying layers one upon the other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
+use super::names::{Names, NodeId, ROOT};
 use super::path::{self, NameKind, name_kind};
+use super::trail::Followed;
 use super::tree::{
-    Content, Fate, Inode, InodeId, InodeKind, MOST_SYMLINKS, Marker, MemberId, Node, NodeId, ROOT,
-    Rootfs, push_parts,
+    Content, Inode, InodeId, InodeKind, Marker, MemberId, Node, Place, Rootfs, SmallFate,
 };
+use crate::limits::{LayerAllowances, LimitError};
 use crate::tar::{Kind, Member};
+
+/// Parts of symlinks' targets that the members of an image may be followed through in all, and once more its symlinks.
+/// Real images need a thousandth.
+const MOST_PARTS: usize = 20_000_000;
 
 /// What no engine can extract.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -31,6 +37,12 @@ pub enum RootfsError {
         /// The member's name.
         path: String,
     },
+    /// It has more names than it may.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// Following its symlinks would take too long.
+    #[error("its symlinks lead through more than {MOST_PARTS} parts of paths")]
+    Symlinks,
     /// Symlinked directories that lead in a circle.
     #[error("layer {layer}: too many symlinks on the way to `{path}`")]
     SymlinkLoop {
@@ -56,24 +68,19 @@ pub enum RootfsError {
 /// lower layer has as a symlink is followed, as extraction onto the merged tree does.
 ///
 /// # Errors
-/// [`RootfsError`] for what no engine extracts.
-pub fn squash<'a>(layers: impl IntoIterator<Item = &'a [Member]>) -> Result<Rootfs, RootfsError> {
-    let root = Node {
-        parent: None,
-        name: Box::default(),
-        origin: None,
-        content: Content::Directory(BTreeMap::new()),
-    };
-    let mut rootfs = Rootfs {
-        nodes: vec![root],
-        inodes: Vec::new(),
-        fates: Vec::new(),
-        markers: Vec::new(),
-        link_targets: HashMap::new(),
-        moved: HashMap::new(),
+/// [`RootfsError`] for what no engine extracts, and for more names than `allowances` have.
+pub fn squash<'a>(
+    layers: impl IntoIterator<Item = &'a [Member]>,
+    allowances: &LayerAllowances,
+) -> Result<Rootfs, RootfsError> {
+    let mut merger = Merger {
+        rootfs: empty(),
+        allowances,
+        parts_left: MOST_PARTS,
     };
     for (layer, members) in layers.into_iter().enumerate() {
-        rootfs.fates.push(vec![Fate::Ignored; members.len()]);
+        let fates = vec![SmallFate::Ignored; members.len()];
+        merger.rootfs.fates.push(fates);
         let numbered = || {
             members
                 .iter()
@@ -81,19 +88,46 @@ pub fn squash<'a>(layers: impl IntoIterator<Item = &'a [Member]>) -> Result<Root
                 .map(|(index, member)| (MemberId { layer, index }, member))
         };
         for (id, member) in numbered() {
-            rootfs.apply_whiteout(id, member)?;
+            merger.apply_whiteout(id, member)?;
         }
         for (id, member) in numbered() {
-            if rootfs.fate(id) == Fate::Ignored {
-                rootfs.apply_member(id, member)?;
+            if merger.rootfs.fates[layer][id.index] == SmallFate::Ignored {
+                merger.apply_member(id, member)?;
             }
         }
     }
-    rootfs.count_names();
-    Ok(rootfs)
+    merger.count_names();
+    merger.follow_symlinks()?;
+    Ok(merger.rootfs)
 }
 
-impl Rootfs {
+fn empty() -> Rootfs {
+    let root = Node {
+        origin: Place::NONE,
+        content: Content::Directory,
+    };
+    Rootfs {
+        names: Names::new(),
+        nodes: vec![root],
+        inodes: Vec::new(),
+        symlinks: HashMap::new(),
+        links: HashMap::new(),
+        fates: Vec::new(),
+        markers: Vec::new(),
+        link_targets: HashMap::new(),
+        moved: HashMap::new(),
+    }
+}
+
+/// A merged view that grows.
+struct Merger<'a> {
+    rootfs: Rootfs,
+    allowances: &'a LayerAllowances,
+    /// What is left of [`MOST_PARTS`].
+    parts_left: usize,
+}
+
+impl Merger<'_> {
     fn apply_whiteout(&mut self, id: MemberId, member: &Member) -> Result<(), RootfsError> {
         let parts = path::components(&member.path);
         let Some((name, directory)) = parts.split_last() else {
@@ -110,34 +144,26 @@ impl Rootfs {
             NameKind::Opaque => None,
             NameKind::Whiteout(name) => Some(name),
         };
-        let parents = directory;
-        let directory = parents.join(&b'/');
-        let found = self.follow(&directory);
-        let directory = found.map_or(directory, |node| self.path(node));
-        match name {
-            Some(name) => {
-                if let Some(node) = found.and_then(|node| self.child(node, name)) {
-                    self.detach(node, id);
-                }
-                self.markers.push(Marker {
-                    member: id,
-                    target: path::join(&directory, name),
-                    opaque: false,
-                });
-            }
-            None => {
-                for child in found.map(|node| self.children(node)).unwrap_or_default() {
-                    self.detach(child, id);
-                }
-                self.markers.push(Marker {
-                    member: id,
-                    target: directory,
-                    opaque: true,
-                });
-            }
+        // Where it lies is settled before it acts: what it deletes may be on the way.
+        let rootfs = &self.rootfs;
+        let parents = directory.join(&b'/');
+        let found = rootfs.follow(&parents);
+        let path = found.map_or(parents, |node| rootfs.path(node));
+        let deleted = match (found, name) {
+            (None, _) => Vec::new(),
+            (Some(node), Some(name)) => rootfs.child(node, name).into_iter().collect(),
+            (Some(node), None) => rootfs.names.children(node).collect(),
+        };
+        for node in deleted {
+            self.detach(node, id);
         }
-        self.directory_for(id, member, parents)?;
-        self.set_fate(id, Fate::Marker);
+        self.rootfs.markers.push(Marker {
+            member: id,
+            target: name.map_or_else(|| path.clone(), |name| path::join(&path, name)),
+            opaque: name.is_none(),
+        });
+        self.directory_for(id, member, directory)?;
+        self.set_fate(id, SmallFate::Marker);
         Ok(())
     }
 
@@ -154,17 +180,17 @@ impl Rootfs {
         }
         let parent = self.directory_for(id, member, directory)?;
         let node = match member.kind {
-            Kind::Directory => self.place_directory(id, parent, name),
+            Kind::Directory => self.place_directory(id, parent, name)?,
             Kind::Hardlink => {
                 let inode = self.link(id, member)?;
-                self.place_leaf(id, parent, name, inode)
+                self.place_leaf(id, parent, name, inode)?
             }
             _ => {
                 let inode = self.new_inode(id, member);
-                self.place_leaf(id, parent, name, inode)
+                self.place_leaf(id, parent, name, inode)?
             }
         };
-        self.set_fate(id, Fate::Visible(node));
+        self.set_fate(id, SmallFate::Visible(node));
         Ok(())
     }
 
@@ -176,7 +202,7 @@ impl Rootfs {
             });
         }
         self.set_origin(ROOT, id);
-        self.set_fate(id, Fate::Visible(ROOT));
+        self.set_fate(id, SmallFate::Visible(ROOT));
         Ok(())
     }
 
@@ -187,70 +213,84 @@ impl Rootfs {
         member: &Member,
         parts: &[&[u8]],
     ) -> Result<NodeId, RootfsError> {
-        let mut pending: Vec<Vec<u8>> = parts.iter().rev().map(|part| part.to_vec()).collect();
-        let mut current = ROOT;
-        let mut followed = 0;
-        while let Some(part) = pending.pop() {
-            if part == b".." {
-                current = self.node(current).parent.unwrap_or(ROOT);
-                continue;
+        let mut left: Vec<Vec<u8>> = parts.iter().rev().map(|part| part.to_vec()).collect();
+        let (mut current, mut followed) = (ROOT, Followed::default());
+        loop {
+            let borrowed = left.iter().map(|part| &**part).collect();
+            let rootfs = &self.rootfs;
+            let progress = rootfs.progress(current, borrowed, true, followed, &mut |_| {});
+            (current, followed) = (progress.node, progress.followed);
+            left = progress.left.into_iter().map(<[u8]>::to_vec).collect();
+            if !followed.is_allowed() {
+                return Err(RootfsError::SymlinkLoop {
+                    layer: id.layer + 1,
+                    path: member.path_lossy(),
+                });
             }
-            let child = self.child(current, &part);
-            if let Some(target) = child
-                .and_then(|child| self.symlink(child))
-                .map(<[u8]>::to_vec)
-            {
-                followed += 1;
-                if followed > MOST_SYMLINKS {
-                    return Err(RootfsError::SymlinkLoop {
-                        layer: id.layer + 1,
-                        path: member.path_lossy(),
-                    });
-                }
-                if target.starts_with(b"/") {
-                    current = ROOT;
-                }
-                push_parts(&mut pending, &target);
-                continue;
+            if !self.rootfs.is_directory(current) {
+                current = self.replace_by_directory(current, id)?;
             }
-            current = match child {
-                Some(child) if matches!(self.node(child).content, Content::Directory(_)) => child,
-                // A file in the way gives way to the directory that the name implies.
-                Some(child) => {
-                    self.detach(child, id);
-                    self.attach(current, &part, None, Content::Directory(BTreeMap::new()))
-                }
-                None => self.attach(current, &part, None, Content::Directory(BTreeMap::new())),
-            };
+            while let Some(part) = left.pop_if(|part| part != b"..") {
+                current = self.attach(current, &part, None, Content::Directory)?;
+            }
+            if left.is_empty() {
+                break;
+            }
         }
-        if followed > 0 {
-            let name = path::components(&member.path)
-                .last()
-                .map_or(&[][..], |name| *name);
-            let moved = path::join(&self.path(current), name);
-            self.moved.insert(id, moved);
+        self.spend_parts(followed)?;
+        if followed.symlinks > 0 {
+            let parts = path::components(&member.path);
+            let name = parts.last().map_or(&[][..], |name| *name);
+            let moved = path::join(&self.rootfs.path(current), name);
+            self.allowances.names.spend(moved.len() as u64)?;
+            self.rootfs.moved.insert(Place::of(id), moved);
         }
         Ok(current)
     }
 
+    /// A file in the way gives way to the directory that a name implies.
+    fn replace_by_directory(&mut self, node: NodeId, by: MemberId) -> Result<NodeId, RootfsError> {
+        let parent = self.rootfs.parent(node).unwrap_or(ROOT);
+        let name = self.rootfs.name(node).to_vec();
+        self.detach(node, by);
+        self.attach(parent, &name, None, Content::Directory)
+    }
+
+    fn spend_parts(&mut self, followed: Followed) -> Result<(), RootfsError> {
+        let left = self.parts_left.checked_sub(followed.parts);
+        self.parts_left = left.ok_or(RootfsError::Symlinks)?;
+        Ok(())
+    }
+
     /// A directory upon a directory keeps what is in it and takes the new one's metadata.
-    fn place_directory(&mut self, id: MemberId, parent: NodeId, name: &[u8]) -> NodeId {
-        match self.child(parent, name) {
-            Some(existing) if matches!(self.node(existing).content, Content::Directory(_)) => {
+    fn place_directory(
+        &mut self,
+        id: MemberId,
+        parent: NodeId,
+        name: &[u8],
+    ) -> Result<NodeId, RootfsError> {
+        match self.rootfs.child(parent, name) {
+            Some(existing) if self.rootfs.is_directory(existing) => {
                 self.set_origin(existing, id);
-                existing
+                Ok(existing)
             }
             other => {
                 if let Some(existing) = other {
                     self.detach(existing, id);
                 }
-                self.attach(parent, name, Some(id), Content::Directory(BTreeMap::new()))
+                self.attach(parent, name, Some(id), Content::Directory)
             }
         }
     }
 
-    fn place_leaf(&mut self, id: MemberId, parent: NodeId, name: &[u8], inode: InodeId) -> NodeId {
-        if let Some(existing) = self.child(parent, name) {
+    fn place_leaf(
+        &mut self,
+        id: MemberId,
+        parent: NodeId,
+        name: &[u8],
+        inode: InodeId,
+    ) -> Result<NodeId, RootfsError> {
+        if let Some(existing) = self.rootfs.child(parent, name) {
             self.detach(existing, id);
         }
         self.attach(parent, name, Some(id), Content::Leaf(inode))
@@ -258,8 +298,9 @@ impl Rootfs {
 
     /// The inode that a hardlink points at. Its last part is not followed, as link(2) does not.
     fn link(&mut self, id: MemberId, member: &Member) -> Result<InodeId, RootfsError> {
-        let target = self.lookup(&member.link);
-        let found = target.and_then(|node| Some((self.leaf(node)?, self.node(node).origin?)));
+        let rootfs = &mut self.rootfs;
+        let target = rootfs.lookup(&member.link);
+        let found = target.and_then(|node| Some((rootfs.leaf(node)?, rootfs.origin(node)?)));
         let Some((inode, origin)) = found else {
             return Err(RootfsError::LinkTarget {
                 layer: id.layer + 1,
@@ -267,25 +308,28 @@ impl Rootfs {
                 target: String::from_utf8_lossy(&member.link).into_owned(),
             });
         };
-        self.link_targets.insert(id, origin);
-        self.inodes[inode.0].links.push(id);
+        rootfs.link_targets.insert(Place::of(id), Place::of(origin));
+        rootfs.links.entry(inode).or_default().push(Place::of(id));
         Ok(inode)
     }
 
     fn new_inode(&mut self, id: MemberId, member: &Member) -> InodeId {
+        let inode = InodeId(self.rootfs.inodes.len() as u32);
         let (kind, size) = match member.kind {
-            Kind::Symlink => (InodeKind::Symlink(member.link.clone()), 0),
+            Kind::Symlink => (InodeKind::Symlink, 0),
             Kind::File => (InodeKind::File, member.size),
             _ => (InodeKind::Special, 0),
         };
-        self.inodes.push(Inode {
-            data: id,
-            links: Vec::new(),
+        if kind == InodeKind::Symlink {
+            self.rootfs.symlinks.insert(inode, member.link.clone());
+        }
+        self.rootfs.inodes.push(Inode {
+            data: Place::of(id),
             kind,
             size,
             names: 0,
         });
-        InodeId(self.inodes.len() - 1)
+        inode
     }
 
     fn attach(
@@ -294,69 +338,75 @@ impl Rootfs {
         name: &[u8],
         origin: Option<MemberId>,
         content: Content,
-    ) -> NodeId {
-        let id = NodeId(self.nodes.len());
-        self.nodes.push(Node {
-            parent: Some(parent),
-            name: name.into(),
-            origin,
+    ) -> Result<NodeId, RootfsError> {
+        if origin.is_none() {
+            self.allowances.members.spend(1)?;
+        }
+        let path_bytes = self.rootfs.names.path_bytes_in(parent, name);
+        self.allowances.names.spend(path_bytes)?;
+        let node = self.rootfs.names.attach(parent, name);
+        self.rootfs.nodes.push(Node {
+            origin: origin.map_or(Place::NONE, Place::of),
             content,
         });
-        if let Content::Directory(children) = &mut self.nodes[parent.0].content {
-            children.insert(name.into(), id);
-        }
-        id
+        Ok(node)
     }
 
     /// Takes a node and all below it out of the view.
     fn detach(&mut self, id: NodeId, by: MemberId) {
-        let node = &self.nodes[id.0];
-        let (parent, name) = (node.parent, node.name.clone());
-        if let Some(Content::Directory(children)) =
-            parent.map(|parent| &mut self.nodes[parent.0].content)
-        {
-            children.remove(&name);
-        }
-        let mut pending = vec![id];
-        while let Some(id) = pending.pop() {
-            if let Some(origin) = self.nodes[id.0].origin {
-                self.set_fate(origin, Fate::Hidden { by });
+        self.rootfs.names.detach(id);
+        let hidden: Vec<NodeId> = [id].into_iter().chain(self.rootfs.below(id)).collect();
+        for node in hidden {
+            if let Some(origin) = self.rootfs.origin(node) {
+                self.set_fate(origin, SmallFate::Hidden(Place::of(by)));
             }
-            pending.extend(self.children(id));
-        }
-    }
-
-    fn children(&self, id: NodeId) -> Vec<NodeId> {
-        match &self.node(id).content {
-            Content::Directory(children) => children.values().copied().collect(),
-            Content::Leaf(_) => Vec::new(),
         }
     }
 
     fn set_origin(&mut self, node: NodeId, by: MemberId) {
-        if let Some(old) = self.nodes[node.0].origin.replace(by) {
-            self.set_fate(old, Fate::Hidden { by });
+        let old = self.rootfs.origin(node);
+        self.rootfs.nodes[node.index()].origin = Place::of(by);
+        if let Some(old) = old {
+            self.set_fate(old, SmallFate::Hidden(Place::of(by)));
         }
     }
 
-    fn set_fate(&mut self, member: MemberId, fate: Fate) {
-        self.fates[member.layer][member.index] = fate;
+    fn set_fate(&mut self, member: MemberId, fate: SmallFate) {
+        self.rootfs.fates[member.layer][member.index] = fate;
     }
 
     fn count_names(&mut self) {
-        let visible: Vec<InodeId> = self
-            .walk()
-            .filter_map(|(_, node)| self.leaf(node))
-            .collect();
-        for inode in visible {
-            self.inodes[inode.0].names += 1;
+        let rootfs = &self.rootfs;
+        let visible = rootfs.nodes().filter_map(|node| rootfs.leaf(node));
+        for inode in visible.collect::<Vec<_>>() {
+            self.rootfs.inodes[inode.0 as usize].names += 1;
         }
+    }
+
+    /// Follows every symlink once, as what comes after does several times: it must not take too long.
+    fn follow_symlinks(&mut self) -> Result<(), RootfsError> {
+        self.parts_left = MOST_PARTS;
+        let symlinks = self.rootfs.nodes();
+        let symlinks: Vec<NodeId> = symlinks
+            .filter(|node| self.rootfs.symlink(*node).is_some())
+            .collect();
+        for node in symlinks {
+            let rootfs = &self.rootfs;
+            let parent = rootfs.parent(node).unwrap_or(ROOT);
+            let name = vec![rootfs.name(node)];
+            let progress = rootfs.progress(parent, name, true, Followed::default(), &mut |_| {});
+            let followed = progress.followed;
+            self.spend_parts(followed)?;
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
+    use crate::rootfs::Fate;
 
     fn file(path: &str) -> Member {
         Member::sample(Kind::File, path, "")
@@ -374,8 +424,12 @@ mod tests {
         Member::sample(Kind::Hardlink, path, target)
     }
 
+    fn allowances() -> LayerAllowances {
+        Limits::default().of_layers(0)
+    }
+
     fn merged(layers: &[Vec<Member>]) -> Rootfs {
-        squash(layers.iter().map(Vec::as_slice)).unwrap()
+        squash(layers.iter().map(Vec::as_slice), &allowances()).unwrap()
     }
 
     /// Each path with the layer that it comes from, `-` where no member set it.
@@ -383,8 +437,7 @@ mod tests {
         let rootfs = merged(layers);
         let text = |(path, node): (Vec<u8>, NodeId)| {
             let origin = rootfs
-                .node(node)
-                .origin
+                .origin(node)
                 .map_or("-".to_owned(), |origin| origin.layer.to_string());
             format!("{} {origin}", String::from_utf8(path).unwrap())
         };
@@ -455,7 +508,7 @@ mod tests {
         ]);
         let inode = rootfs.leaf(rootfs.lookup(b"c").unwrap()).unwrap();
         assert_eq!(rootfs.inode(inode).names, 2);
-        assert_eq!(rootfs.inode(inode).data, MemberId { layer: 0, index: 0 });
+        assert_eq!(rootfs.inode(inode).data(), MemberId { layer: 0, index: 0 });
         let link = MemberId { layer: 1, index: 0 };
         assert_eq!(
             rootfs.link_target(link),
@@ -521,7 +574,9 @@ mod tests {
 
     #[test]
     fn what_no_engine_extracts_is_an_error() {
-        let error = |layers: &[Vec<Member>]| squash(layers.iter().map(Vec::as_slice)).unwrap_err();
+        let error = |layers: &[Vec<Member>]| {
+            squash(layers.iter().map(Vec::as_slice), &allowances()).unwrap_err()
+        };
         assert!(matches!(
             error(&[vec![hardlink("a", "b")]]),
             RootfsError::LinkTarget { layer: 1, .. }

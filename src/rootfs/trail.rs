@@ -1,62 +1,123 @@
 //! The way that a path takes through the merged view.
 
+use super::names::{NodeId, ROOT};
 use super::path;
-use super::tree::{Content, MOST_SYMLINKS, NodeId, ROOT, Rootfs, push_parts};
+use super::tree::Rootfs;
 
 /// Paths that a pattern is expanded to at most.
 const MOST_MATCHES: usize = 10_000;
 
+/// Symlinks that one lookup may follow, as in Linux.
+const MOST_SYMLINKS: usize = 40;
+
+/// Parts that the targets of those symlinks may have together. Linux has no such bound, but real targets come
+/// nowhere near it, and forty of the longest would cost a lookup 80,000 steps.
+const MOST_PARTS: usize = 512;
+
+/// How far a path was followed.
+pub(super) struct Progress<'a> {
+    /// Where it led.
+    pub(super) node: NodeId,
+    /// Parts that are left, the next one last: the next one is not in `node`.
+    pub(super) left: Vec<&'a [u8]>,
+    pub(super) followed: Followed,
+}
+
+/// What symlinks a lookup followed.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Followed {
+    pub(super) symlinks: usize,
+    /// Parts of their targets.
+    pub(super) parts: usize,
+}
+
+impl Followed {
+    /// Whether one lookup may do so.
+    pub(super) fn is_allowed(self) -> bool {
+        self.symlinks <= MOST_SYMLINKS && self.parts <= MOST_PARTS
+    }
+}
+
 impl Rootfs {
+    /// The node at a path, following symlinks in all parts but the last.
+    pub fn lookup(&self, path: &[u8]) -> Option<NodeId> {
+        let parts = path::components(path).into_iter().rev().collect();
+        self.walk_parts(parts, false, &mut |_| {})
+    }
+
+    /// The node at a path, following symlinks in all parts.
+    pub fn follow(&self, path: &[u8]) -> Option<NodeId> {
+        let parts = path::components(path).into_iter().rev().collect();
+        self.walk_parts(parts, true, &mut |_| {})
+    }
+
     /// Every node on the way to where a path leads, that last, as the kernel walks it: symlinks are followed
     /// in all parts, and `..` is the directory above wherever the parts before it led. None where it leads nowhere.
     pub fn trail(&self, path: &[u8]) -> Option<Vec<NodeId>> {
-        let mut pending = Vec::new();
-        push_parts(&mut pending, path);
+        let mut parts = Vec::new();
+        push_parts(&mut parts, path);
         let mut trail = vec![ROOT];
-        self.walk_parts(pending, true, &mut |node| trail.push(node))?;
+        self.walk_parts(parts, true, &mut |node| trail.push(node))?;
         Some(trail)
     }
 
     /// Walks parts, the next one last, and tells of every node: those on the way, and where they lead.
-    pub(super) fn walk_parts(
-        &self,
-        mut pending: Vec<Vec<u8>>,
+    fn walk_parts<'a>(
+        &'a self,
+        parts: Vec<&'a [u8]>,
         follow_last: bool,
         visit: &mut dyn FnMut(NodeId),
     ) -> Option<NodeId> {
-        let mut current = ROOT;
-        let mut followed = 0;
-        while let Some(part) = pending.pop() {
-            if part == b".." {
-                // Only a directory has one.
-                self.is_directory(current).then_some(())?;
-                current = self.node(current).parent.unwrap_or(ROOT);
-                continue;
-            }
-            let child = self.child(current, &part)?;
-            visit(child);
-            let target = self
-                .symlink(child)
-                .filter(|_| follow_last || !pending.is_empty());
-            let Some(target) = target else {
-                current = child;
-                continue;
-            };
-            followed += 1;
-            if followed > MOST_SYMLINKS {
-                return None;
-            }
-            if target.starts_with(b"/") {
-                current = ROOT;
-            }
-            push_parts(&mut pending, target);
-        }
-        visit(current);
-        Some(current)
+        let progress = self.progress(ROOT, parts, follow_last, Followed::default(), visit);
+        visit(progress.node);
+        (progress.left.is_empty() && progress.followed.is_allowed()).then_some(progress.node)
     }
 
-    fn is_directory(&self, node: NodeId) -> bool {
-        matches!(self.node(node).content, Content::Directory(_))
+    /// Walks parts from a directory as far as they are there. What `..` means depends on where the parts before it lead.
+    pub(super) fn progress<'a>(
+        &'a self,
+        start: NodeId,
+        parts: Vec<&'a [u8]>,
+        follow_last: bool,
+        followed: Followed,
+        visit: &mut dyn FnMut(NodeId),
+    ) -> Progress<'a> {
+        let mut progress = Progress {
+            node: start,
+            left: parts,
+            followed,
+        };
+        while let Some(part) = progress.left.pop() {
+            let child = match part {
+                // Only a directory has one.
+                b".." => self
+                    .is_directory(progress.node)
+                    .then(|| self.parent(progress.node).unwrap_or(ROOT)),
+                _ => self
+                    .child(progress.node, part)
+                    .inspect(|child| visit(*child)),
+            };
+            let Some(child) = child else {
+                progress.left.push(part);
+                return progress;
+            };
+            let target = self
+                .symlink(child)
+                .filter(|_| follow_last || !progress.left.is_empty());
+            let Some(target) = target else {
+                progress.node = child;
+                continue;
+            };
+            if target.starts_with(b"/") {
+                progress.node = ROOT;
+            }
+            progress.followed.symlinks += 1;
+            progress.followed.parts += push_parts(&mut progress.left, target);
+            if !progress.followed.is_allowed() {
+                return progress;
+            }
+        }
+        progress
     }
 
     /// The paths that a shell would put in the place of a pattern with `*`, `?` and `[…]`; a path without
@@ -86,16 +147,23 @@ impl Rootfs {
         if !has_wildcard(part) {
             return vec![path::join(directory, part)];
         }
-        let children =
-            self.trail(directory)
-                .and_then(|trail| match &self.node(*trail.last()?).content {
-                    Content::Directory(children) => Some(children),
-                    Content::Leaf(_) => None,
-                });
-        let names = children.into_iter().flat_map(|children| children.keys());
+        let trail = self.trail(directory).unwrap_or_default();
+        let children = trail.last().map(|node| self.children(*node));
+        let names = children.unwrap_or_default().into_iter();
+        let names = names.map(|child| self.name(child));
         let matching = names.filter(|name| is_match(part, name));
         matching.map(|name| path::join(directory, name)).collect()
     }
+}
+
+/// Puts the parts of a path or of a symlink's target before those that wait, `..` kept, and says how many they are.
+fn push_parts<'a>(pending: &mut Vec<&'a [u8]>, target: &'a [u8]) -> usize {
+    let before = pending.len();
+    let parts = target
+        .rsplit(|byte| *byte == b'/')
+        .filter(|part| !part.is_empty() && *part != b".");
+    pending.extend(parts);
+    pending.len() - before
 }
 
 fn has_wildcard(pattern: &[u8]) -> bool {

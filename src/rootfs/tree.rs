@@ -1,8 +1,8 @@
-//! The merged view as a tree of directories over a table of inodes, so that hardlinks are what
-//! they are: several names of one inode.
+//! The merged view: names over a table of inodes, so that hardlinks are what they are, several names of one inode.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
+use super::names::{Names, NodeId, ROOT};
 use super::path;
 
 /// A member by its place: layer and position in the layer, both from 0.
@@ -14,63 +14,86 @@ pub struct MemberId {
     pub index: usize,
 }
 
-/// Index of a node in its [`Rootfs`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(pub(super) usize);
+/// A [`MemberId`] in half the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    layer: u32,
+    index: u32,
+}
+
+impl Place {
+    /// Of what no member set.
+    pub(super) const NONE: Self = Self {
+        layer: u32::MAX,
+        index: u32::MAX,
+    };
+
+    pub(super) fn of(member: MemberId) -> Self {
+        Self {
+            layer: member.layer as u32,
+            index: member.index as u32,
+        }
+    }
+
+    pub(super) fn member(self) -> MemberId {
+        MemberId {
+            layer: self.layer as usize,
+            index: self.index as usize,
+        }
+    }
+}
 
 /// Index of an inode in its [`Rootfs`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InodeId(pub(super) usize);
-
-/// One name in the merged view.
-#[derive(Debug, Clone)]
-pub struct Node {
-    pub(super) parent: Option<NodeId>,
-    pub(super) name: Box<[u8]>,
-    /// The member that set this name; `None` for a directory that only others' paths imply.
-    pub origin: Option<MemberId>,
-    /// What the name stands for.
-    pub content: Content,
-}
+pub struct InodeId(pub(super) u32);
 
 /// What a name stands for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// A directory and the names in it.
-    Directory(BTreeMap<Box<[u8]>, NodeId>),
+    /// A directory.
+    Directory,
     /// Anything else.
     Leaf(InodeId),
+}
+
+/// What is known of a name.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    /// The member that set this name; [`Place::NONE`] for a directory that only others' paths imply.
+    pub(super) origin: Place,
+    pub(super) content: Content,
 }
 
 /// Something that names point at.
 #[derive(Debug, Clone)]
 pub struct Inode {
-    /// The member that carries the data.
-    pub data: MemberId,
-    /// Hardlinks to it, in the order in which they are extracted, also those that are hidden later.
-    pub links: Vec<MemberId>,
+    pub(super) data: Place,
     /// What it is.
     pub kind: InodeKind,
     /// Bytes of a regular file; else 0.
     pub size: u64,
-    /// Visible names.
-    pub names: usize,
+    pub(super) names: u32,
 }
 
 impl Inode {
-    /// The member whose header says the mode, owner and time: engines apply that of a hardlink to the file.
-    pub fn described_by(&self) -> MemberId {
-        self.links.last().copied().unwrap_or(self.data)
+    /// The member that carries the data.
+    pub fn data(&self) -> MemberId {
+        self.data.member()
+    }
+
+    /// Visible names.
+    pub fn names(&self) -> usize {
+        self.names as usize
     }
 }
 
 /// What an inode is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InodeKind {
     /// A regular file.
     File,
-    /// A symlink with its target as written.
-    Symlink(Box<[u8]>),
+    /// A symlink.
+    Symlink,
     /// A device or pipe.
     Special,
 }
@@ -88,6 +111,15 @@ pub enum Fate {
     /// A whiteout, see [`Rootfs::markers`].
     Marker,
     /// No file: a pax global header, AUFS bookkeeping, or a type that nobody knows.
+    Ignored,
+}
+
+/// A [`Fate`] in half the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SmallFate {
+    Visible(NodeId),
+    Hidden(Place),
+    Marker,
     Ignored,
 }
 
@@ -115,40 +147,71 @@ impl Marker {
 /// The merged view.
 #[derive(Debug, Clone)]
 pub struct Rootfs {
+    pub(super) names: Names,
+    /// By the index of its name.
     pub(super) nodes: Vec<Node>,
     pub(super) inodes: Vec<Inode>,
-    pub(super) fates: Vec<Vec<Fate>>,
+    /// Targets of symlinks, as written.
+    pub(super) symlinks: HashMap<InodeId, Box<[u8]>>,
+    /// Hardlinks to an inode, in the order in which they are extracted, also those that are hidden later.
+    pub(super) links: HashMap<InodeId, Vec<Place>>,
+    pub(super) fates: Vec<Vec<SmallFate>>,
     pub(super) markers: Vec<Marker>,
     /// For each hardlink member, the member that owned its target's name when it was applied.
-    pub(super) link_targets: HashMap<MemberId, MemberId>,
+    pub(super) link_targets: HashMap<Place, Place>,
     /// Paths of members that lie elsewhere than their name says, through symlinked directories.
-    pub(super) moved: HashMap<MemberId, Vec<u8>>,
+    pub(super) moved: HashMap<Place, Vec<u8>>,
 }
 
-pub(super) const ROOT: NodeId = NodeId(0);
-
-/// Symlinks that one lookup may follow, as in Linux.
-pub(super) const MOST_SYMLINKS: usize = 40;
-
 impl Rootfs {
-    /// A node.
-    pub fn node(&self, id: NodeId) -> &Node {
-        &self.nodes[id.0]
+    /// What a name stands for.
+    pub fn content(&self, id: NodeId) -> Content {
+        self.nodes[id.index()].content
+    }
+
+    /// Whether a name is a directory.
+    pub fn is_directory(&self, id: NodeId) -> bool {
+        self.content(id) == Content::Directory
+    }
+
+    /// The member that set a name; `None` for a directory that only others' paths imply.
+    pub fn origin(&self, id: NodeId) -> Option<MemberId> {
+        let origin = self.nodes[id.index()].origin;
+        (origin != Place::NONE).then(|| origin.member())
     }
 
     /// An inode.
     pub fn inode(&self, id: InodeId) -> &Inode {
-        &self.inodes[id.0]
+        &self.inodes[id.0 as usize]
+    }
+
+    /// The members whose headers are applied to an inode, in the order of extraction: the one with the data, then
+    /// every hardlink to it, also those that are hidden later.
+    pub fn headers(&self, id: InodeId) -> impl DoubleEndedIterator<Item = MemberId> + '_ {
+        let links = self.links.get(&id).into_iter().flatten();
+        let data = std::iter::once(self.inode(id).data());
+        data.chain(links.map(|link| link.member()))
+    }
+
+    /// The member whose header says the mode, owner and time: engines apply that of a hardlink to the file.
+    pub fn described_by(&self, id: InodeId) -> MemberId {
+        let data = self.inode(id).data();
+        self.headers(id).next_back().unwrap_or(data)
     }
 
     /// All inodes, also those that no visible name has.
-    pub fn inodes(&self) -> impl Iterator<Item = &Inode> {
-        self.inodes.iter()
+    pub fn inodes(&self) -> impl Iterator<Item = InodeId> + use<> {
+        (0..self.inodes.len() as u32).map(InodeId)
     }
 
     /// What became of a member.
     pub fn fate(&self, member: MemberId) -> Fate {
-        self.fates[member.layer][member.index]
+        match self.fates[member.layer][member.index] {
+            SmallFate::Visible(node) => Fate::Visible(node),
+            SmallFate::Hidden(by) => Fate::Hidden { by: by.member() },
+            SmallFate::Marker => Fate::Marker,
+            SmallFate::Ignored => Fate::Ignored,
+        }
     }
 
     /// All whiteouts, in order of layers and members.
@@ -158,75 +221,65 @@ impl Rootfs {
 
     /// For a hardlink, the member that owned its target's name when it was applied.
     pub fn link_target(&self, member: MemberId) -> Option<MemberId> {
-        self.link_targets.get(&member).copied()
+        let target = self.link_targets.get(&Place::of(member))?;
+        Some(target.member())
     }
 
     /// All hardlink members with their targets, in no order.
     pub fn links(&self) -> impl Iterator<Item = (MemberId, MemberId)> + '_ {
         self.link_targets
             .iter()
-            .map(|(link, target)| (*link, *target))
+            .map(|(link, target)| (link.member(), target.member()))
     }
 
     /// Where a member named `raw` lies: its clean name, or elsewhere where its directory is a symlink.
     pub fn member_path(&self, member: MemberId, raw: &[u8]) -> Vec<u8> {
         self.moved
-            .get(&member)
+            .get(&Place::of(member))
             .cloned()
             .unwrap_or_else(|| path::clean(raw))
     }
 
     /// The path of a node, without a leading slash.
     pub fn path(&self, id: NodeId) -> Vec<u8> {
-        let mut parts = Vec::new();
-        let mut current = id;
-        while let Some(parent) = self.node(current).parent {
-            parts.push(&*self.node(current).name);
-            current = parent;
-        }
-        parts.reverse();
-        parts.join(&b'/')
+        self.names.path(id)
     }
 
-    /// The node at a path, following symlinks in all parts but the last.
-    pub fn lookup(&self, path: &[u8]) -> Option<NodeId> {
-        self.resolve(path, false)
+    /// The last part of a node's path; empty for the root.
+    pub fn name(&self, id: NodeId) -> &[u8] {
+        self.names.name(id)
     }
 
-    /// The node at a path, following symlinks in all parts.
-    pub fn follow(&self, path: &[u8]) -> Option<NodeId> {
-        self.resolve(path, true)
-    }
-
-    fn resolve(&self, path: &[u8], follow_last: bool) -> Option<NodeId> {
-        let pending: Vec<Vec<u8>> = path::components(path)
-            .into_iter()
-            .rev()
-            .map(<[u8]>::to_vec)
-            .collect();
-        self.walk_parts(pending, follow_last, &mut |_| {})
+    /// The directory that a node lies in; none for the root.
+    pub fn parent(&self, id: NodeId) -> Option<NodeId> {
+        self.names.parent(id)
     }
 
     /// The child of a directory; `None` also where `directory` is none.
     pub fn child(&self, directory: NodeId, name: &[u8]) -> Option<NodeId> {
-        match &self.node(directory).content {
-            Content::Directory(children) => children.get(name).copied(),
-            Content::Leaf(_) => None,
-        }
+        self.names.child(directory, name)
+    }
+
+    /// What is in a directory, sorted by name; nothing where it is none.
+    pub fn children(&self, directory: NodeId) -> Vec<NodeId> {
+        let mut children: Vec<NodeId> = self.names.children(directory).collect();
+        children.sort_unstable_by(|a, b| self.name(*a).cmp(self.name(*b)));
+        children
     }
 
     /// The inode of a node that is no directory.
     pub fn leaf(&self, id: NodeId) -> Option<InodeId> {
-        match self.node(id).content {
+        match self.content(id) {
             Content::Leaf(inode) => Some(inode),
-            Content::Directory(_) => None,
+            Content::Directory => None,
         }
     }
 
     /// The target of a symlink.
     pub fn symlink(&self, id: NodeId) -> Option<&[u8]> {
-        match &self.inode(self.leaf(id)?).kind {
-            InodeKind::Symlink(target) => Some(target),
+        let inode = self.leaf(id)?;
+        match self.inode(inode).kind {
+            InodeKind::Symlink => self.symlinks.get(&inode).map(|target| &**target),
             _ => None,
         }
     }
@@ -244,27 +297,21 @@ impl Rootfs {
 
     /// Every path with its node, directories before what is in them, names sorted.
     pub fn walk(&self) -> impl Iterator<Item = (Vec<u8>, NodeId)> + '_ {
-        let mut pending = vec![(Vec::new(), ROOT)];
+        self.names.walk()
+    }
+
+    /// Every node but the root, in no order.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.below(ROOT)
+    }
+
+    /// Everything below a directory, in no order.
+    pub(super) fn below(&self, directory: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        let mut pending: Vec<NodeId> = self.names.children(directory).collect();
         std::iter::from_fn(move || {
-            let (path, id) = pending.pop()?;
-            if let Content::Directory(children) = &self.node(id).content {
-                pending.extend(
-                    children
-                        .iter()
-                        .rev()
-                        .map(|(name, child)| (path::join(&path, name), *child)),
-                );
-            }
-            Some((path, id))
+            let node = pending.pop()?;
+            pending.extend(self.names.children(node));
+            Some(node)
         })
     }
-}
-
-/// Puts the parts of a symlink's target before those that wait, `..` kept: what it means depends
-/// on where the parts before it lead.
-pub(super) fn push_parts(pending: &mut Vec<Vec<u8>>, target: &[u8]) {
-    let parts = target
-        .split(|byte| *byte == b'/')
-        .filter(|part| !part.is_empty() && *part != b".");
-    pending.extend(parts.map(<[u8]>::to_vec).rev());
 }

@@ -102,6 +102,13 @@ impl Member {
         self.data_offset + self.stored_bytes.next_multiple_of(super::BLOCK)
     }
 
+    /// Bytes of its name, its link's target and its extended attributes.
+    pub fn held_bytes(&self) -> u64 {
+        let xattrs = self.xattrs.iter();
+        let xattrs = xattrs.map(|xattr| xattr.name.len() + xattr.value.len());
+        (self.path.len() + self.link.len() + xattrs.sum::<usize>()) as u64
+    }
+
     /// Its name for an error message.
     pub fn path_lossy(&self) -> String {
         String::from_utf8_lossy(&self.path).into_owned()

@@ -1,15 +1,17 @@
 //! `index.json`, the table of images in a layout (image-spec image-layout.md): choosing an image
 //! from it and putting one in, all else in it left as it is.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::limits::Limits;
 use crate::oci::image::{parse_object, typed_descriptor};
 use crate::oci::json_keys::{self, Shape, respell};
-use crate::oci::load::is_set;
+use crate::oci::load::{is_set, load_within};
 use crate::oci::media_type::{DocumentKind, OCI_INDEX, document_kind};
-use crate::oci::{BlobStore, Digest, Platform, load, read_document};
+use crate::oci::{BlobStore, Digest, Platform, read_document};
 
 use super::docker_archive::MANIFEST_JSON;
 use super::error::TransportError;
@@ -130,8 +132,18 @@ fn of_platform<'a>(
     platform: &Platform,
     store: &dyn BlobStore,
 ) -> Vec<&'a Value> {
-    let has_image = |root: &&&Value| load(store, root, Some(platform)).is_ok();
-    candidates.iter().filter(has_image).copied().collect()
+    let limits = Limits::default();
+    let mut known: HashMap<String, bool> = HashMap::new();
+    let mut has_image = |root: &&&Value| {
+        // One image can have many names.
+        let known = known.entry(root["digest"].to_string());
+        *known.or_insert_with(|| load_within(store, root, Some(platform), &limits).is_ok())
+    };
+    candidates
+        .iter()
+        .filter(|it| has_image(it))
+        .copied()
+        .collect()
 }
 
 /// The descriptor with that digest among the roots, or in the indexes below them. A root keeps its

@@ -133,7 +133,7 @@ fn has_same_bytes(
     if let (Some(old), Some(new)) = (&before.1.contents, &after.1.contents) {
         return old == new;
     }
-    let data = |(view, cache): Placed<'_>| view.inventory.rootfs.inode(cache.inode).data;
+    let data = |(view, cache): Placed<'_>| view.inventory.rootfs.inode(cache.inode).data();
     let old = (before.0.inventory, data(before));
     let new = (after.0.inventory, data(after));
     has_same_content(old, new, contents)

@@ -69,7 +69,10 @@ pub(super) fn compare(
         }
         let (path, what) = match is_symlink {
             true => (path, format!("leads nowhere, but led to {}", lossy(&end))),
-            false => (end, "is gone, but a command of the image names it".to_owned()),
+            false => (
+                end,
+                "is gone, but a command of the image names it".to_owned(),
+            ),
         };
         if told.insert((path.clone(), what.clone())) {
             differences.push(Difference::file(&path, what));

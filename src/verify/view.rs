@@ -36,21 +36,21 @@ impl<'a> View<'a> {
     /// The member with the data of a regular file.
     pub(super) fn file(&self, node: NodeId) -> Option<MemberId> {
         let inode = self.inventory.rootfs.regular_file(node)?;
-        Some(self.inventory.rootfs.inode(inode).data)
+        Some(self.inventory.rootfs.inode(inode).data())
     }
 
     /// What a node is.
     pub(super) fn kind(&self, node: NodeId) -> Kind {
-        match self.inventory.rootfs.node(node).content {
-            Content::Directory(_) => Kind::Directory,
+        match self.inventory.rootfs.content(node) {
+            Content::Directory => Kind::Directory,
             Content::Leaf(inode) => self.inventory.member(self.data(inode)).kind,
         }
     }
 
     /// The member that says what a node is; `None` for a directory that only others' paths imply.
     pub(super) fn metadata(&self, node: NodeId) -> Option<&'a Member> {
-        let member = match self.inventory.rootfs.node(node).content {
-            Content::Directory(_) => self.inventory.rootfs.node(node).origin?,
+        let member = match self.inventory.rootfs.content(node) {
+            Content::Directory => self.inventory.rootfs.origin(node)?,
             Content::Leaf(inode) => self.data(inode),
         };
         Some(self.inventory.member(member))
@@ -59,19 +59,18 @@ impl<'a> View<'a> {
     /// The attributes of what is not a directory or only implied: those that engines give it.
     pub(super) fn attributes(&self, node: NodeId) -> Option<Attributes<'a>> {
         let rootfs = &self.inventory.rootfs;
-        match rootfs.node(node).content {
-            Content::Directory(_) => Attributes::of(self.metadata(node)),
+        match rootfs.content(node) {
+            Content::Directory => Attributes::of(self.metadata(node)),
             Content::Leaf(inode) => {
-                let inode = rootfs.inode(inode);
-                let headers = [&inode.data].into_iter().chain(&inode.links);
-                Attributes::of(headers.map(|id| self.inventory.member(*id)))
+                let headers = rootfs.headers(inode);
+                Attributes::of(headers.map(|id| self.inventory.member(id)))
             }
         }
     }
 
     /// The member that set a name: of a hardlink it is another than that with the data.
     pub(super) fn name_member(&self, node: NodeId) -> Option<&'a Member> {
-        let origin = self.inventory.rootfs.node(node).origin?;
+        let origin = self.inventory.rootfs.origin(node)?;
         Some(self.inventory.member(origin))
     }
 
@@ -80,7 +79,7 @@ impl<'a> View<'a> {
         let mut groups: BTreeMap<InodeId, Vec<&[u8]>> = BTreeMap::new();
         for (path, node) in &self.nodes {
             let inode = self.inventory.rootfs.leaf(*node);
-            if let Some(inode) = inode.filter(|it| self.inventory.rootfs.inode(*it).names > 1) {
+            if let Some(inode) = inode.filter(|it| self.inventory.rootfs.inode(*it).names() > 1) {
                 groups.entry(inode).or_default().push(path);
             }
         }
@@ -88,6 +87,6 @@ impl<'a> View<'a> {
     }
 
     fn data(&self, inode: InodeId) -> MemberId {
-        self.inventory.rootfs.inode(inode).data
+        self.inventory.rootfs.inode(inode).data()
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use pycull::compile::sandbox::Mode;
+use pycull::limits::Limits;
 use pycull::pipeline::{CompileOptions, InterpreterOptions, MinimizeOptions, Options, plan_only};
 use pycull::profile;
 use pycull::progress::Unobserved;
@@ -237,6 +238,7 @@ fn dropped(input: &Path, profile: &str) -> BTreeSet<String> {
     let options = Options {
         platform: None,
         jobs: 2,
+        limits: Limits::default(),
         observer: &Unobserved,
     };
     let report = plan_only(&source, reference, &minimize, &options).unwrap();

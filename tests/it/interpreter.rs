@@ -11,6 +11,7 @@ use pycull::compile::interpreter::{
     Closure, Emulator, ImageFiles, InterpreterError, Launch, StandardLibrary, candidates, host,
 };
 use pycull::compile::sandbox::{Limits, Mode};
+use pycull::limits;
 use pycull::member_data::read_members;
 use pycull::oci::{BlobStore, Image, load};
 use pycull::progress::Unobserved;
@@ -38,8 +39,16 @@ impl Opened {
         let source = Source::open(&reference, std::io::empty()).unwrap();
         let root = load(&*source.store, &source.root, None).unwrap();
         let image: Vec<&Image> = root.images();
-        let layers = scan_layers(&*source.store, &image[0].layers, 2, &Unobserved).unwrap();
-        let rootfs = squash(layers.iter().map(|scan| &*scan.members)).unwrap();
+        let allowances = limits::Limits::NONE.of_layers(0);
+        let layers = scan_layers(
+            &*source.store,
+            &image[0].layers,
+            2,
+            &allowances,
+            &Unobserved,
+        )
+        .unwrap();
+        let rootfs = squash(layers.iter().map(|scan| &*scan.members), &allowances).unwrap();
         Self {
             source,
             layers,

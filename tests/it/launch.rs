@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use pycull::launch::{Reading, read};
+use pycull::limits::Limits;
 use pycull::rootfs::squash;
 use pycull::tar::{Member, Reader};
 use serde_json::json;
@@ -560,7 +561,7 @@ fn reading(form: &Form, root: &Path, python: &str) -> Reading {
     while let Some(member) = reader.next_member().unwrap() {
         members.push(member);
     }
-    let rootfs = squash([&members[..]]).unwrap();
+    let rootfs = squash([&members[..]], &Limits::NONE.of_layers(0)).unwrap();
     let command: Vec<String> = form
         .command
         .iter()
@@ -572,7 +573,7 @@ fn reading(form: &Form, root: &Path, python: &str) -> Reading {
         .collect();
     let config = json!({"config": {"Cmd": command, "Env": environment, "WorkingDir": root}});
     read(&config, &rootfs, &|inode| {
-        let member = &members[rootfs.inode(inode).data.index];
+        let member = &members[rootfs.inode(inode).data().index];
         let start = member.data_offset as usize;
         Some(tar[start..start + member.size as usize].to_vec())
     })

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::path::Path;
 
+use pycull::limits::Limits;
 use pycull::oci::{Image, load};
 use pycull::oci::{compression::Decoder, open_verified};
 use pycull::progress::Unobserved;
-use pycull::rootfs::{Attributes, Inode, InodeKind, MemberId, squash};
+use pycull::rootfs::{Attributes, InodeKind, MemberId, squash};
 use pycull::scan::{LayerScan, scan_layers};
 use pycull::tar::{Kind, Member, Reader};
 use pycull::transport::Source;
@@ -303,8 +304,9 @@ pub fn view(layout: &Path, manifest: &Value) -> View {
     let source = Source::open(&reference, std::io::empty()).unwrap();
     let root = load(&*source.store, manifest, None).unwrap();
     let image: &Image = root.images()[0];
-    let scans = scan_layers(&*source.store, &image.layers, 2, &Unobserved).unwrap();
-    let rootfs = squash(scans.iter().map(|scan| &*scan.members)).unwrap();
+    let allowances = Limits::NONE.of_layers(0);
+    let scans = scan_layers(&*source.store, &image.layers, 2, &allowances, &Unobserved).unwrap();
+    let rootfs = squash(scans.iter().map(|scan| &*scan.members), &allowances).unwrap();
     let sums: Vec<_> = scans
         .iter()
         .map(|scan| content_sums(&source, scan))
@@ -316,10 +318,10 @@ pub fn view(layout: &Path, manifest: &Value) -> View {
     let mut inodes = HashMap::new();
     for (path, id) in rootfs.walk() {
         let path = String::from_utf8(path).unwrap();
-        let node = rootfs.node(id);
         let inode = rootfs.leaf(id);
-        let Some(MemberId { layer, index }) =
-            inode.map(|inode| rootfs.inode(inode).data).or(node.origin)
+        let Some(MemberId { layer, index }) = inode
+            .map(|inode| rootfs.inode(inode).data())
+            .or(rootfs.origin(id))
         else {
             view.tree.0.insert(path.clone(), implied_directory());
             view.implied.push(path);
@@ -327,11 +329,11 @@ pub fn view(layout: &Path, manifest: &Value) -> View {
         };
         let mut entry = entry(&scans[layer].members[index]);
         if let Some(inode) = inode {
-            describe(&mut entry, &scans, rootfs.inode(inode));
-            let inode_is = &rootfs.inode(inode).kind;
+            describe(&mut entry, &scans, rootfs.headers(inode));
+            let inode_is = rootfs.inode(inode).kind;
             assert_eq!(
                 entry.kind == FileKind::Symlink,
-                matches!(inode_is, InodeKind::Symlink(_)),
+                inode_is == InodeKind::Symlink,
                 "{path}"
             );
             assert_eq!(rootfs.inode(inode).size, entry.size, "{path}");
@@ -345,8 +347,7 @@ pub fn view(layout: &Path, manifest: &Value) -> View {
 }
 
 /// Gives an entry the attributes that the headers of its links set.
-fn describe(entry: &mut Entry, scans: &[LayerScan], inode: &Inode) {
-    let headers = [&inode.data].into_iter().chain(&inode.links);
+fn describe(entry: &mut Entry, scans: &[LayerScan], headers: impl Iterator<Item = MemberId>) {
     let headers = headers.map(|id| &scans[id.layer].members[id.index]);
     let attributes = Attributes::of(headers).unwrap();
     let mtime = attributes.mtime;

@@ -129,7 +129,7 @@ impl<'a> ImageFiles<'a> {
     }
 
     fn member(&self, inode: InodeId) -> (MemberId, &'a Member) {
-        let id = self.rootfs.inode(inode).data;
+        let id = self.rootfs.inode(inode).data();
         (id, &self.layers[id.layer][id.index])
     }
 }

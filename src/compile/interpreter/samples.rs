@@ -20,5 +20,5 @@ pub(super) fn symlink(path: &str, target: &str) -> Member {
 }
 
 pub(super) fn merged(members: &[Member]) -> Rootfs {
-    squash([members]).unwrap()
+    squash([members], &crate::limits::Limits::NONE.of_layers(0)).unwrap()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use crate::rootfs::{Content, InodeId, NodeId, Rootfs, path};
+use crate::rootfs::{InodeId, NodeId, Rootfs, path};
 
 /// The configuration of glibc's.
 const CONFIGURATION: &[u8] = b"etc/ld.so.conf";
@@ -177,16 +177,9 @@ pub(super) fn entries<'a>(
     rootfs: &'a Rootfs,
     directory: &[u8],
 ) -> impl Iterator<Item = (&'a [u8], NodeId)> {
-    let children = rootfs
-        .follow(directory)
-        .and_then(|node| match &rootfs.node(node).content {
-            Content::Directory(children) => Some(children),
-            Content::Leaf(_) => None,
-        });
-    children
-        .into_iter()
-        .flatten()
-        .map(|(name, node)| (&**name, *node))
+    let children = rootfs.follow(directory).map(|node| rootfs.children(node));
+    let children = children.unwrap_or_default().into_iter();
+    children.map(|node| (rootfs.name(node), node))
 }
 
 /// Reading `ld.so.conf` as ldconfig does (`elf/ldconfig.c`, `parse_conf`).

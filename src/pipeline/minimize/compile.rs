@@ -180,7 +180,7 @@ impl Compiler<'_> {
         let mut names: BTreeMap<MemberId, Vec<usize>> = BTreeMap::new();
         for source in wanted.keys() {
             let inode = self.inventory.sources[*source].inode;
-            let data = self.inventory.rootfs.inode(inode).data;
+            let data = self.inventory.rootfs.inode(inode).data();
             names.entry(data).or_default().push(*source);
         }
         let members: BTreeSet<MemberId> = names.keys().copied().collect();
@@ -205,8 +205,9 @@ impl Compiler<'_> {
     /// What the caches of a source begin with (PEP 552).
     fn header(&self, magic: Magic, source: usize, hash: Option<[u8; 8]>) -> Vec<u8> {
         let inode = self.inventory.sources[source].inode;
+        let described_by = self.inventory.rootfs.described_by(inode);
         let inode = self.inventory.rootfs.inode(inode);
-        let mtime = self.inventory.member(inode.described_by()).mtime;
+        let mtime = self.inventory.member(described_by).mtime;
         let mtime = (mtime.seconds, mtime.nanoseconds);
         let mode = self.profile.invalidation;
         let header = mode

@@ -159,7 +159,7 @@ impl NewLayer<'_> {
                 self.compiled,
                 &mut writer,
             ) {
-                Err(ApplyError::Input(error)) => Err(TarError::Io(error)),
+                Err(ApplyError::Input(error)) => Err(error.into()),
                 result => Ok(result),
             }
         })?

@@ -95,7 +95,8 @@ fn a_cache_that_an_entry_script_runs_is_kept() {
             json!({"Entrypoint": ["/entry"]}),
             json!({"Healthcheck": {"Test": ["CMD", "/entry"]}}),
         ] {
-            let image = ImageBuilder::of([layer()]).edit_config(|config| config["config"] = run.clone());
+            let image =
+                ImageBuilder::of([layer()]).edit_config(|config| config["config"] = run.clone());
             keeps_the_program(&image, "command of the image names it");
         }
     }
@@ -288,7 +289,12 @@ fn verify_refuses_what_broke_a_symlink_or_a_command() {
                 json!({"WorkingDir": "/app", "Cmd": ["python", "__pycache__/bot.cpython-39.pyc"]});
         })
     };
-    refused(&run(full()), &run(bare()), &bot(), "a command of the image names it");
+    refused(
+        &run(full()),
+        &run(bare()),
+        &bot(),
+        "a command of the image names it",
+    );
     let other = bare()
         .directory("app/__pycache__")
         .file(&bot(), cache_39(0, 0, b"other"));

@@ -1,0 +1,231 @@
+//! Bounds on what is held of one image in memory, so that a small file cannot fill the machine.
+//!
+//! What an image may ask for grows with its size: a member of an honest layer takes more than twenty bytes of its
+//! blob, however well it compresses.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Members that any image may have, and how many bytes of compressed layers each further one needs.
+const MEMBERS: u64 = 50_000;
+const BYTES_FOR_A_MEMBER: u64 = 20;
+
+/// Bytes of names and headers that any image may have, and how many more each byte of compressed layers allows.
+const NAMES: u64 = 32 << 20;
+const NAMES_FOR_A_BYTE: u64 = 2;
+
+/// Bytes of documents that any image may have. Indexes of twenty platforms have half a million.
+const DOCUMENTS: u64 = 8 << 20;
+
+/// Members and bytes of names are counted in 32 bits each.
+const MOST: u64 = u32::MAX as u64;
+
+/// What is bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Members of all layers, and directories that only their names imply.
+    Members,
+    /// Bytes of what is kept of headers (names, targets of links, extended attributes), and of every path in the
+    /// merged view.
+    Names,
+    /// Bytes of indexes, manifests and configs.
+    Documents,
+}
+
+impl Limit {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Members, Self::Names, Self::Documents];
+
+    /// Its name in arguments.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Members => "members",
+            Self::Names => "names",
+            Self::Documents => "documents",
+        }
+    }
+}
+
+/// An image asks for more than it may.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+#[error("the image has more than {most} {}, the most that is allowed", described(*limit))]
+pub struct LimitError {
+    /// What it has too much of.
+    pub limit: Limit,
+    /// How much it may have.
+    pub most: u64,
+}
+
+impl LimitError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let Self { limit, most } = self;
+        let more = most.saturating_mul(4);
+        (*most < MOST).then(|| {
+            format!(
+                "if you trust the image, allow more: `--limit {}={more}`",
+                limit.name()
+            )
+        })
+    }
+}
+
+fn described(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Members => "files",
+        Limit::Names => "bytes of names and headers",
+        Limit::Documents => "bytes of indexes, manifests and configs",
+    }
+}
+
+/// What images may ask for; what is not set follows from an image's size.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    members: Option<u64>,
+    names: Option<u64>,
+    documents: Option<u64>,
+}
+
+impl Limits {
+    /// No limits, but those of the machine: for what was read before within limits.
+    pub const NONE: Self = Self {
+        members: Some(u64::MAX),
+        names: Some(u64::MAX),
+        documents: Some(u64::MAX),
+    };
+
+    /// Sets a limit.
+    pub fn set(&mut self, Setting { limit, most }: Setting) {
+        let field = match limit {
+            Limit::Members => &mut self.members,
+            Limit::Names => &mut self.names,
+            Limit::Documents => &mut self.documents,
+        };
+        *field = Some(most);
+    }
+
+    /// What the documents of an image may have.
+    pub fn of_documents(&self) -> Allowance {
+        Allowance::new(Limit::Documents, self.documents.unwrap_or(DOCUMENTS))
+    }
+
+    /// What an image may have whose layers are so many bytes, compressed and each counted once.
+    pub fn of_layers(&self, bytes: u64) -> LayerAllowances {
+        let members = MEMBERS.saturating_add(bytes / BYTES_FOR_A_MEMBER);
+        let names = NAMES.saturating_add(bytes.saturating_mul(NAMES_FOR_A_BYTE));
+        LayerAllowances {
+            members: Allowance::new(Limit::Members, self.members.unwrap_or(members).min(MOST)),
+            names: Allowance::new(Limit::Names, self.names.unwrap_or(names).min(MOST)),
+        }
+    }
+}
+
+/// A limit with its value, as `members=2000000`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// What is bounded.
+    pub limit: Limit,
+    /// By what.
+    pub most: u64,
+}
+
+impl FromStr for Setting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Limit::ALL.map(Limit::name).join(", ");
+        let (name, most) = text
+            .split_once('=')
+            .ok_or_else(|| format!("write it as NAME=NUMBER, NAME one of {known}"))?;
+        let limit = Limit::ALL.into_iter().find(|limit| limit.name() == name);
+        let limit = limit.ok_or_else(|| format!("there is no limit `{name}`, but {known}"))?;
+        let most = most
+            .parse()
+            .map_err(|_| format!("`{most}` is no whole number"))?;
+        Ok(Self { limit, most })
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.limit.name(), self.most)
+    }
+}
+
+/// What the layers of one image may ask for, together.
+#[derive(Debug)]
+pub struct LayerAllowances {
+    /// [`Limit::Members`].
+    pub members: Allowance,
+    /// [`Limit::Names`].
+    pub names: Allowance,
+}
+
+/// What is left of a limit; threads share it.
+#[derive(Debug)]
+pub struct Allowance {
+    limit: Limit,
+    most: u64,
+    spent: AtomicU64,
+}
+
+impl Allowance {
+    fn new(limit: Limit, most: u64) -> Self {
+        Self {
+            limit,
+            most,
+            spent: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes some of it.
+    ///
+    /// # Errors
+    /// [`LimitError`] where less is left.
+    pub fn spend(&self, amount: u64) -> Result<(), LimitError> {
+        let before = self.spent.fetch_add(amount, Ordering::Relaxed);
+        match before.checked_add(amount) {
+            Some(spent) if spent <= self.most => Ok(()),
+            _ => Err(LimitError {
+                limit: self.limit,
+                most: self.most,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_allowed_can_be_spent_and_no_more() {
+        let mut limits = Limits::default();
+        limits.set("documents=10".parse().unwrap());
+        let allowance = limits.of_documents();
+        assert_eq!(allowance.spend(4), Ok(()));
+        assert_eq!(allowance.spend(6), Ok(()));
+        let error = allowance.spend(1).unwrap_err();
+        assert_eq!((error.limit, error.most), (Limit::Documents, 10));
+        assert!(error.hint().unwrap().contains("`--limit documents=40`"));
+        assert!(Limits::NONE.of_documents().spend(u64::MAX - 1).is_ok());
+    }
+
+    #[test]
+    fn limits_are_named_numbers() {
+        let setting: Setting = "members=2000000".parse().unwrap();
+        assert_eq!((setting.limit, setting.most), (Limit::Members, 2_000_000));
+        assert_eq!(setting.to_string(), "members=2000000");
+        for wrong in [
+            "members",
+            "files=1",
+            "members=",
+            "members=-1",
+            "members=1.5",
+            "members=many",
+        ] {
+            assert!(wrong.parse::<Setting>().is_err(), "{wrong}");
+        }
+    }
+}

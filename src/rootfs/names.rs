@@ -1,0 +1,229 @@
+//! Names in directories, in few bytes each: images have up to millions of them. Numbers of 32 bits stand in
+//! place of pointers, one store has all text, and one table finds the names of all directories.
+
+use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
+
+/// Index of a name in its [`Rootfs`](super::Rootfs).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(u32);
+
+impl NodeId {
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The root directory, which has no name.
+pub(super) const ROOT: NodeId = NodeId(0);
+
+/// In place of a node where there is none.
+const NONE: NodeId = NodeId(u32::MAX);
+
+#[derive(Debug, Clone)]
+struct Name {
+    parent: NodeId,
+    /// Its text in [`Names::text`].
+    start: u32,
+    bytes: u32,
+    /// Bytes of the path.
+    path_bytes: u32,
+    first_child: NodeId,
+    previous: NodeId,
+    next: NodeId,
+}
+
+/// A tree of names. At most 2^32 names and bytes of text fit; who fills it counts them first.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    names: Vec<Name>,
+    text: Vec<u8>,
+    /// Those that have a parent, by parent and text.
+    table: HashTable<NodeId>,
+    hasher: RandomState,
+}
+
+impl Names {
+    /// The root alone.
+    pub(super) fn new() -> Self {
+        let root = Name {
+            parent: NONE,
+            start: 0,
+            bytes: 0,
+            path_bytes: 0,
+            first_child: NONE,
+            previous: NONE,
+            next: NONE,
+        };
+        Self {
+            names: vec![root],
+            text: Vec::new(),
+            table: HashTable::new(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    fn at(&self, node: NodeId) -> &Name {
+        &self.names[node.index()]
+    }
+
+    /// Adds a name to a directory that does not have it.
+    pub(super) fn attach(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
+        let node = NodeId(self.names.len() as u32);
+        let next = self.at(parent).first_child;
+        self.names.push(Name {
+            parent,
+            start: self.text.len() as u32,
+            bytes: name.len() as u32,
+            path_bytes: self.path_bytes_in(parent, name) as u32,
+            first_child: NONE,
+            previous: NONE,
+            next,
+        });
+        self.text.extend_from_slice(name);
+        self.names[parent.index()].first_child = node;
+        if next != NONE {
+            self.names[next.index()].previous = node;
+        }
+        let (names, text, hasher) = (&self.names, &self.text, &self.hasher);
+        self.table
+            .insert_unique(hash(hasher, parent, name), node, |node| {
+                let other = &names[node.index()];
+                hash(hasher, other.parent, text_of(text, other))
+            });
+        node
+    }
+
+    /// Takes a name out of its directory. What is below it stays below it.
+    pub(super) fn detach(&mut self, node: NodeId) {
+        let name = self.at(node);
+        let (parent, previous, next) = (name.parent, name.previous, name.next);
+        let hash = hash(&self.hasher, parent, text_of(&self.text, name));
+        if let Ok(entry) = self.table.find_entry(hash, |other| *other == node) {
+            entry.remove();
+        }
+        match previous {
+            NONE => self.names[parent.index()].first_child = next,
+            previous => self.names[previous.index()].next = next,
+        }
+        if next != NONE {
+            self.names[next.index()].previous = previous;
+        }
+    }
+
+    /// The child of that name.
+    pub(super) fn child(&self, directory: NodeId, name: &[u8]) -> Option<NodeId> {
+        let is_it = |node: &NodeId| {
+            let other = self.at(*node);
+            other.parent == directory && text_of(&self.text, other) == name
+        };
+        let hash = hash(&self.hasher, directory, name);
+        self.table.find(hash, is_it).copied()
+    }
+
+    /// What is in a directory, in no order.
+    pub(super) fn children(&self, directory: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        let existing = |node: NodeId| (node != NONE).then_some(node);
+        let first = existing(self.at(directory).first_child);
+        std::iter::successors(first, move |node| existing(self.at(*node).next))
+    }
+
+    /// The last part of a node's path; empty for the root.
+    pub(super) fn name(&self, node: NodeId) -> &[u8] {
+        text_of(&self.text, self.at(node))
+    }
+
+    /// The directory that a node lies in; none for the root.
+    pub(super) fn parent(&self, node: NodeId) -> Option<NodeId> {
+        Some(self.at(node).parent).filter(|parent| *parent != NONE)
+    }
+
+    /// Bytes of the path that a name in a directory has.
+    pub(super) fn path_bytes_in(&self, directory: NodeId, name: &[u8]) -> u64 {
+        let slash = u64::from(directory != ROOT);
+        u64::from(self.at(directory).path_bytes) + slash + name.len() as u64
+    }
+
+    /// The path of a node, without a leading slash.
+    pub(super) fn path(&self, node: NodeId) -> Vec<u8> {
+        let mut path = vec![b'/'; self.at(node).path_bytes as usize];
+        let mut current = node;
+        while let Some(parent) = self.parent(current) {
+            let end = self.at(current).path_bytes as usize;
+            let name = self.name(current);
+            path[end - name.len()..end].copy_from_slice(name);
+            current = parent;
+        }
+        path
+    }
+
+    /// Every path with its node, directories before what is in them, names sorted.
+    pub(super) fn walk(&self) -> impl Iterator<Item = (Vec<u8>, NodeId)> + '_ {
+        let mut pending = vec![ROOT];
+        let mut path = Vec::new();
+        std::iter::from_fn(move || {
+            let node = pending.pop()?;
+            if let Some(parent) = self.parent(node) {
+                path.truncate(self.at(parent).path_bytes as usize);
+                if parent != ROOT {
+                    path.push(b'/');
+                }
+                path.extend_from_slice(self.name(node));
+            }
+            let start = pending.len();
+            pending.extend(self.children(node));
+            pending[start..].sort_unstable_by(|a, b| self.name(*b).cmp(self.name(*a)));
+            Some((path.clone(), node))
+        })
+    }
+}
+
+fn text_of<'a>(text: &'a [u8], name: &Name) -> &'a [u8] {
+    &text[name.start as usize..][..name.bytes as usize]
+}
+
+fn hash(hasher: &RandomState, parent: NodeId, name: &[u8]) -> u64 {
+    hasher.hash_one((parent, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(names: &Names) -> Vec<String> {
+        let paths = names.walk().skip(1);
+        paths
+            .map(|(path, node)| {
+                assert_eq!(names.path(node), path);
+                String::from_utf8(path).unwrap()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn names_are_found_listed_and_taken_away() {
+        let mut names = Names::new();
+        let b = names.attach(ROOT, b"b");
+        let a = names.attach(ROOT, b"a");
+        let [x, y, z] = [&b"x"[..], b"y", b"z"].map(|name| names.attach(b, name));
+        assert_eq!(paths(&names), ["a", "b", "b/x", "b/y", "b/z"]);
+        assert_eq!(names.child(b, b"y"), Some(y));
+        assert_eq!(names.child(a, b"y"), None);
+        // The middle, the last, the first of its list.
+        for (node, left) in [
+            (y, &["a", "b", "b/x", "b/z"][..]),
+            (x, &["a", "b", "b/z"]),
+            (z, &["a", "b"]),
+        ] {
+            names.detach(node);
+            assert_eq!(paths(&names), left);
+        }
+        assert_eq!(names.child(b, b"y"), None);
+        let again = names.attach(b, b"y");
+        assert_eq!(names.child(b, b"y"), Some(again));
+        names.detach(b);
+        assert_eq!(paths(&names), ["a"]);
+        assert_eq!(names.children(b).collect::<Vec<_>>(), [again]);
+    }
+}
