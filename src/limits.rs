@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// Members that any image may have, and how many bytes of compressed layers each further one needs.
 const MEMBERS: u64 = 50_000;
@@ -17,6 +18,9 @@ const NAMES_FOR_A_BYTE: u64 = 2;
 
 /// Bytes of documents that any image may have. Indexes of twenty platforms have half a million.
 const DOCUMENTS: u64 = 8 << 20;
+
+/// How long interpreters of an image may be at work.
+const SECONDS: u64 = 3600;
 
 /// Members and bytes of names are counted in 32 bits each.
 const MOST: u64 = u32::MAX as u64;
@@ -31,11 +35,13 @@ pub enum Limit {
     Names,
     /// Bytes of indexes, manifests and configs.
     Documents,
+    /// Seconds that an interpreter of the image is at work, for compiling or for measuring.
+    Seconds,
 }
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Members, Self::Names, Self::Documents];
+    pub const ALL: [Self; 4] = [Self::Members, Self::Names, Self::Documents, Self::Seconds];
 
     /// Its name in arguments.
     pub fn name(self) -> &'static str {
@@ -43,13 +49,14 @@ impl Limit {
             Self::Members => "members",
             Self::Names => "names",
             Self::Documents => "documents",
+            Self::Seconds => "seconds",
         }
     }
 }
 
 /// An image asks for more than it may.
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
-#[error("the image has more than {most} {}, the most that is allowed", described(*limit))]
+#[error("the image {} than {most} {}, the most that is allowed", verb(*limit), described(*limit))]
 pub struct LimitError {
     /// What it has too much of.
     pub limit: Limit,
@@ -71,11 +78,19 @@ impl LimitError {
     }
 }
 
+fn verb(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Seconds => "keeps its interpreter at work for more",
+        _ => "has more",
+    }
+}
+
 fn described(limit: Limit) -> &'static str {
     match limit {
         Limit::Members => "files",
         Limit::Names => "bytes of names and headers",
         Limit::Documents => "bytes of indexes, manifests and configs",
+        Limit::Seconds => "seconds",
     }
 }
 
@@ -85,6 +100,7 @@ pub struct Limits {
     members: Option<u64>,
     names: Option<u64>,
     documents: Option<u64>,
+    seconds: Option<u64>,
 }
 
 impl Limits {
@@ -93,6 +109,7 @@ impl Limits {
         members: Some(u64::MAX),
         names: Some(u64::MAX),
         documents: Some(u64::MAX),
+        seconds: Some(u64::MAX),
     };
 
     /// Sets a limit.
@@ -101,6 +118,7 @@ impl Limits {
             Limit::Members => &mut self.members,
             Limit::Names => &mut self.names,
             Limit::Documents => &mut self.documents,
+            Limit::Seconds => &mut self.seconds,
         };
         *field = Some(most);
     }
@@ -108,6 +126,13 @@ impl Limits {
     /// What the documents of an image may have.
     pub fn of_documents(&self) -> Allowance {
         Allowance::new(Limit::Documents, self.documents.unwrap_or(DOCUMENTS))
+    }
+
+    /// How long interpreters of an image may be at work.
+    pub fn time(&self) -> TimeLimit {
+        TimeLimit {
+            seconds: self.seconds.unwrap_or(SECONDS),
+        }
     }
 
     /// What an image may have whose layers are so many bytes, compressed and each counted once.
@@ -150,6 +175,28 @@ impl FromStr for Setting {
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", self.limit.name(), self.most)
+    }
+}
+
+/// How long something may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeLimit {
+    seconds: u64,
+}
+
+impl TimeLimit {
+    /// Whether what began then may go on.
+    ///
+    /// # Errors
+    /// [`LimitError`] where it took longer by now.
+    pub fn check(self, start: Instant) -> Result<(), LimitError> {
+        match start.elapsed() > Duration::from_secs(self.seconds) {
+            true => Err(LimitError {
+                limit: Limit::Seconds,
+                most: self.seconds,
+            }),
+            false => Ok(()),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::oci::image::Layer;
 use crate::oci::{BlobError, BlobStore, Compression, Digest, DigestHasher, open_verified};
 use crate::parallel::{read_ahead, try_map};
 use crate::progress::{ObservedReader, Observer, Phase};
-use crate::pyc::{Header, HeaderError, Magic, MarshalError, check_body};
+use crate::pyc::{Header, HeaderError, Magic, MarshalError, MarshalErrorKind, check_body};
 use crate::rootfs::MemberId;
 use crate::tar::{self, Kind, Member, TarError};
 
@@ -193,7 +193,7 @@ fn examine(reader: &mut impl Read, size: u64) -> io::Result<Bytecode> {
     let body = match &header {
         // Before a release the layout of code objects changes from one magic number to the next.
         Ok(header) if header.magic.is_final() => match header.magic.version() {
-            Some(version) => check_body(version, &bytes[header.length..]),
+            Some(version) => checked(check_body(version, &bytes[header.length..])),
             None => Ok(()),
         },
         _ => Ok(()),
@@ -208,6 +208,14 @@ fn examine(reader: &mut impl Read, size: u64) -> io::Result<Bytecode> {
         body,
         contents,
     })
+}
+
+/// What is too much to look at is not known to be wrong.
+fn checked(body: Result<(), MarshalError>) -> Result<(), MarshalError> {
+    match body {
+        Err(error) if error.kind == MarshalErrorKind::TooMany => Ok(()),
+        body => body,
+    }
 }
 
 /// Reads a layer for the first time: blob and diff_id are checked to their last bytes. Returns the

@@ -22,6 +22,7 @@ pub use workspace::Workspace;
 
 use crate::compile::ProcessFailure;
 use crate::compile::interpreter::InterpreterError;
+use crate::limits::LimitError;
 use crate::scan::LayerError;
 
 /// Why imports cannot be measured.
@@ -48,6 +49,9 @@ pub enum BenchError {
         /// What is allowed.
         limit: String,
     },
+    /// The interpreter was at work for too long.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// The interpreter did not do what it was asked for.
     #[error("cannot {task}: {failure}")]
     Run {

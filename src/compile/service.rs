@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 
@@ -14,6 +15,7 @@ use super::cache::{Answer, Answers, CompileCache, Key};
 use super::process::{ProcessEnd, ProcessFailure};
 use super::protocol::{self, Job, Ready};
 use super::worker::{TimeLimits, Worker};
+use crate::limits::LimitError;
 use crate::parallel::lock;
 use crate::pyc::{Level, MarshalError, canonical_body, level_one_is_level_zero};
 
@@ -64,6 +66,9 @@ pub enum ServiceError<E> {
     /// Workers died one after the other.
     #[error("the interpreter failed {MOST_DEATHS} times; the last time: {0}")]
     Deaths(ProcessFailure),
+    /// It took too long.
+    #[error(transparent)]
+    Time(LimitError),
 }
 
 /// What was compiled before, for whom.
@@ -99,6 +104,7 @@ pub struct Service<'a> {
     limits: TimeLimits,
     ready: Ready,
     first: Mutex<Option<Worker>>,
+    started: Instant,
 }
 
 impl<'a> Service<'a> {
@@ -119,6 +125,7 @@ impl<'a> Service<'a> {
             limits,
             ready,
             first: Mutex::new(Some(worker)),
+            started: Instant::now(),
         })
     }
 
@@ -169,6 +176,7 @@ impl<'a> Service<'a> {
             outcome.map_err(|fatal| match fatal {
                 Fatal::Start(failure) => ServiceError::Start(failure),
                 Fatal::Deaths(failure) => ServiceError::Deaths(failure),
+                Fatal::Time(error) => ServiceError::Time(error),
             })?;
             fed.map_err(ServiceError::Feed)
         })
@@ -185,6 +193,7 @@ impl<'a> Service<'a> {
         loop {
             let job = lock(jobs).recv();
             let Ok(job) = job else { return Ok(()) };
+            self.limits.whole.check(self.started).map_err(Fatal::Time)?;
             if deaths.load(Ordering::Relaxed) >= MOST_DEATHS {
                 return Ok(());
             }
@@ -319,6 +328,7 @@ fn levels_to_compile(job: &Job) -> Vec<Level> {
 enum Fatal {
     Start(ProcessFailure),
     Deaths(ProcessFailure),
+    Time(LimitError),
 }
 
 /// What a thread returned, or its panic.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::process::{Process, ProcessFailure};
 use super::protocol::{self, Answer, Job, Ready};
 use super::timed_pipe::TimedPipe;
+use crate::limits::TimeLimit;
 use crate::pyc::Level;
 
 /// How long a worker may take.
@@ -16,13 +17,17 @@ pub struct TimeLimits {
     pub start_up: Duration,
     /// For one source, at all its levels.
     pub source: Duration,
+    /// For all sources.
+    pub whole: TimeLimit,
 }
 
-impl Default for TimeLimits {
-    fn default() -> Self {
+impl TimeLimits {
+    /// The usual ones, with this for all sources.
+    pub fn of(whole: TimeLimit) -> Self {
         Self {
             start_up: Duration::from_secs(30),
             source: Duration::from_secs(60),
+            whole,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Finding Python trees by what is in them, wherever they are.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{ChosenVersions, TreeKind};
 use crate::pyc::{CpythonTag, CpythonVersion, Magic};
@@ -168,7 +168,7 @@ fn set_versions(
         Ok([only]) => Some(only),
         Err(_) => started_version(trees, programs).filter(|version| stdlibs.contains(version)),
     };
-    let others: Vec<Vec<u8>> = trees
+    let others: HashSet<Vec<u8>> = trees
         .iter()
         .filter(|tree| tree.kind == TreeKind::Stdlib && tree.version.is_none())
         .map(|tree| tree.path.clone())
@@ -178,8 +178,8 @@ fn set_versions(
             .version
             .or_else(|| (chosen.of_tree)(&tree.path))
             .or_else(|| most_cached(tags, &is_there));
-        let is_of = |other: &Vec<u8>| path::is_at_or_below(&tree.path, other);
-        tree.version = match others.iter().any(is_of) {
+        let mut directories = path::ancestors(&tree.path);
+        tree.version = match directories.any(|directory| others.contains(directory)) {
             true => known,
             false => known.or(beside).or(chosen.otherwise).or(fallback),
         };
@@ -212,9 +212,17 @@ fn version_beside(trees: &[FoundTree], tree: &[u8]) -> Option<CpythonVersion> {
 
 /// The version that all trees in a directory have whose paths name one.
 fn only_version_below(trees: &[FoundTree], directory: &[u8]) -> Option<CpythonVersion> {
-    let below = trees
-        .iter()
-        .filter(|tree| !directory.is_empty() && path::is_at_or_below(&tree.path, directory));
+    if directory.is_empty() {
+        return None;
+    }
+    // Trees are sorted by path, and `0` is the byte after `/`.
+    let [start, end] = [b'/', b'0'].map(|byte| [directory, &[byte]].concat());
+    let place = |bound: &Vec<u8>| trees.partition_point(|tree| tree.path < *bound);
+    let own = trees
+        .binary_search_by(|tree| tree.path[..].cmp(directory))
+        .ok();
+    let below = trees[place(&start)..place(&end)].iter();
+    let below = own.map(|own| &trees[own]).into_iter().chain(below);
     let versions: BTreeSet<_> = below.filter_map(|it| version_in_path(&it.path)).collect();
     let first = versions.first().copied();
     first.filter(|_| versions.len() == 1)

@@ -9,6 +9,7 @@ use super::Descriptor;
 use super::blob::BlobError;
 use super::digest::Digest;
 use super::json_text;
+use super::listing::listed;
 use super::platform::Platform;
 use crate::limits::LimitError;
 
@@ -74,7 +75,10 @@ pub enum ImageError {
         encrypted: bool,
     },
     /// A layer that is not distributed with its image.
-    #[error("layer {layer} {digest} is not in the image; its manifest says where it is: {}", urls.join(", "))]
+    #[error(
+        "layer {layer} {digest} is not in the image; its manifest says where it is: {}",
+        listed(urls)
+    )]
     Foreign {
         /// Which layer, from 1.
         layer: usize,

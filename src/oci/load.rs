@@ -12,6 +12,7 @@ use super::image::{
     typed_descriptor,
 };
 use super::json_keys::{self, Shape, respell};
+use super::listing::listed;
 use super::media_type::{DocumentKind, document_kind, is_image_config, is_tar_layer};
 use super::platform::Platform;
 use crate::limits::{Allowance, Limits};
@@ -78,7 +79,7 @@ pub fn load_within(
             wanted: wanted.clone(),
             available: match passed_over.is_empty() {
                 true => "none".to_owned(),
-                false => passed_over.join(", "),
+                false => listed(&passed_over),
             },
         }),
         None => Err(ImageError::EmptyIndex {

@@ -10,6 +10,7 @@ pub mod image;
 pub mod json_keys;
 pub mod json_text;
 pub mod layer_writer;
+pub mod listing;
 pub mod load;
 pub mod media_type;
 pub mod platform;

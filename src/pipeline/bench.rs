@@ -1,6 +1,7 @@
 //! `bench`: how fast the image's own interpreters import, with caches and without.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use super::interpreters::{
     InterpreterOptions, Interpreters, NoInterpreter, Running, sees_files, temporary_directory,
@@ -188,6 +189,7 @@ impl Work<'_> {
             inventory: self.inventory,
             options: &interpreter,
             debug_ranges: true,
+            time: self.options.limits.time(),
             library: Some(index),
             extensions: &trees.extensions,
         };
@@ -287,8 +289,10 @@ impl Work<'_> {
         let runs = kinds.len() * self.bench.rounds as usize;
         let observer = self.options.observer;
         observer.begin(Phase::Measuring, runs, 0);
+        let start = Instant::now();
         for _ in 0..self.bench.rounds {
             for ((level, is_cached), samples) in kinds.iter().zip(&mut samples) {
+                self.options.limits.time().check(start)?;
                 samples.push(workspace.measure(self.sandbox(), task, *level, *is_cached)?);
                 observer.item_done();
             }

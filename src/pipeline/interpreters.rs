@@ -14,6 +14,7 @@ use crate::compile::interpreter::{
 use crate::compile::sandbox::{self, Limits, Mode};
 use crate::compile::{Memory, ProcessFailure, SCRIPT, Service, TimeLimits};
 use crate::inventory::{Inventory, TreeKind};
+use crate::limits::TimeLimit;
 use crate::member_data::read_members;
 use crate::oci::BlobStore;
 use crate::pipeline::PipelineError;
@@ -131,6 +132,8 @@ pub(super) struct Interpreters<'a> {
     pub(super) inventory: &'a Inventory,
     pub(super) options: &'a InterpreterOptions<'a>,
     pub(super) debug_ranges: bool,
+    /// How long it may be at work.
+    pub(super) time: TimeLimit,
     /// The index of the only standard library whose interpreter will do.
     pub(super) library: Option<usize>,
     /// Extension modules that it is to be able to import, beyond those that it starts with.
@@ -264,7 +267,7 @@ impl Interpreters<'_> {
         let cache = self.options.cache;
         let memory = cache.map(|cache| Memory::new(cache, &launch.identity, debug_ranges));
         let path = row.path.clone();
-        let service = match Service::start(&command, TimeLimits::default(), memory) {
+        let service = match Service::start(&command, TimeLimits::of(self.time), memory) {
             Ok(service) => service,
             Err(failure) => return Err(NoInterpreter::Start { path, failure }),
         };

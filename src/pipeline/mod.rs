@@ -137,6 +137,14 @@ pub enum PipelineError {
         /// Why.
         reason: String,
     },
+    /// Its interpreter was at work for too long.
+    #[error("image {platform}: cannot compile: {source}")]
+    TooLong {
+        /// The image's platform.
+        platform: String,
+        /// How long it may be.
+        source: LimitError,
+    },
     /// Sources do not compile, and all were to.
     #[error("image {platform}: {sources} source(s) do not compile; the first is {path}: {reason}")]
     Strict {
@@ -200,7 +208,8 @@ impl PipelineError {
             Self::Rootfs {
                 source: RootfsError::Limit(error),
                 ..
-            } => error.hint(),
+            }
+            | Self::TooLong { source: error, .. } => error.hint(),
             _ => None,
         }
     }

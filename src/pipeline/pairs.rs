@@ -1,6 +1,7 @@
 //! Which image of one source is held against which of another.
 
 use super::PipelineError;
+use crate::oci::listing::listed;
 use crate::oci::{Image, Node};
 
 /// An image before and the image after.
@@ -41,11 +42,9 @@ pub(super) fn pairs<'a>(
 }
 
 fn platforms(root: &Node) -> String {
-    root.images()
-        .iter()
-        .map(|image| image.platform.to_string())
-        .collect::<Vec<_>>()
-        .join(", ")
+    let images = root.images();
+    let platforms = images.iter().map(|image| image.platform.to_string());
+    listed(&platforms.collect::<Vec<_>>())
 }
 
 /// The images of a source that are in no pair.

@@ -72,25 +72,21 @@ impl Places {
         self.0.range(start..end).map(|(_, place)| place)
     }
 
-    /// Whether something stays, and whether something goes, at or below a path in the layers below `layer`.
-    fn in_lower_layers(&self, target: &[u8], layer: usize) -> (bool, bool) {
-        let is_lower = |noted: Option<usize>| noted.is_some_and(|noted| noted < layer);
-        self.0
-            .get(target)
-            .into_iter()
-            .chain(self.below(target))
-            .fold((false, false), |(kept, dropped), place| {
-                (
-                    kept || is_lower(place.kept),
-                    dropped || is_lower(place.dropped),
-                )
-            })
+    /// The lowest layers in which something stays, and in which something goes, at or below a path.
+    fn lowest(&self, target: &[u8]) -> (Option<usize>, Option<usize>) {
+        let places = || self.0.get(target).into_iter().chain(self.below(target));
+        (
+            places().filter_map(|place| place.kept).min(),
+            places().filter_map(|place| place.dropped).min(),
+        )
     }
 }
 
 fn drop_whiteouts(inventory: &Inventory, places: &Places, drops: &mut Drops) {
     // Directories that whiteouts which stay imply, with the lowest layer that has one. Markers come in order of layers.
     let mut implied: HashMap<&[u8], usize> = HashMap::new();
+    // One path can have many whiteouts.
+    let mut lowest: HashMap<&[u8], _> = HashMap::new();
     for marker in inventory.rootfs.markers() {
         let Marker { member, target, .. } = marker;
         if drops.contains_key(member) {
@@ -99,7 +95,11 @@ fn drop_whiteouts(inventory: &Inventory, places: &Places, drops: &mut Drops) {
         let comes_back = implied
             .get(&**target)
             .is_some_and(|layer| *layer < member.layer);
-        let has_lost_target = places.in_lower_layers(target, member.layer) == (false, true);
+        let (kept, dropped) = *lowest
+            .entry(target)
+            .or_insert_with(|| places.lowest(target));
+        let is_lower = |noted: Option<usize>| noted.is_some_and(|noted| noted < member.layer);
+        let has_lost_target = !is_lower(kept) && is_lower(dropped);
         if !marker.opaque && has_lost_target && !comes_back {
             drops.insert(*member, Reason::UselessWhiteout);
             continue;

@@ -58,6 +58,9 @@ pub enum MarshalErrorKind {
     /// More than 2000 objects within each other (`MAX_MARSHAL_STACK_DEPTH`).
     #[error("nested too deep")]
     TooDeep,
+    /// More objects, or references to them, than are worth the memory.
+    #[error("more than {MOST_OBJECTS} objects")]
+    TooMany,
     /// The size is negative.
     #[error("size {0} is out of range")]
     BadSize(i32),
@@ -80,6 +83,9 @@ pub enum MarshalErrorKind {
     #[error("code object with a bad {0}")]
     BadCode(&'static str),
 }
+
+/// Objects of a body that are looked at: the largest known bodies have a tenth of them.
+const MOST_OBJECTS: usize = 2_000_000;
 
 /// Checks that a cache's body loads as a code object in this version of CPython, 3.3 to 3.15.
 ///

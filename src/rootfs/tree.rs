@@ -193,6 +193,11 @@ impl Rootfs {
         data.chain(links.map(|link| link.member()))
     }
 
+    /// Whether an inode has hardlinks, also such as are hidden later.
+    pub fn has_links(&self, id: InodeId) -> bool {
+        self.links.contains_key(&id)
+    }
+
     /// The member whose header says the mode, owner and time: engines apply that of a hardlink to the file.
     pub fn described_by(&self, id: InodeId) -> MemberId {
         let data = self.inode(id).data();

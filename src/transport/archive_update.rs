@@ -175,7 +175,8 @@ pub(super) fn index_with(
             });
         }
     }
-    let left = |root: &&Value| !roots(&index).contains(root);
+    let stay: HashSet<String> = roots(&index).iter().map(Value::to_string).collect();
+    let left = |root: &&Value| !stay.contains(&root.to_string());
     let gone = roots(&old).iter().filter(left).cloned().collect();
     Ok((index, gone))
 }
@@ -189,9 +190,10 @@ pub(super) fn entries_with(
     names: &[String],
     origin: &Value,
 ) -> (Vec<Value>, Vec<Value>) {
+    let names: HashSet<String> = names.iter().map(|name| normalized(name)).collect();
     let is_taken = |tag: &Value| {
-        let tag = tag.as_str().map(normalized);
-        tag.is_some_and(|tag| names.iter().any(|name| normalized(name) == tag))
+        tag.as_str()
+            .is_some_and(|tag| names.contains(&normalized(tag)))
     };
     let mut kept = Vec::new();
     let mut gone = Vec::new();
@@ -224,12 +226,10 @@ pub(super) fn entries_with(
 pub(super) fn repositories_without(archive: &Archive, names: &[String]) -> Option<String> {
     let mut table = archive.read_json(REPOSITORIES).ok()?;
     let repositories = table.as_object_mut()?;
+    let names: HashSet<String> = names.iter().map(|name| normalized(name)).collect();
     for (repository, tags) in repositories.iter_mut() {
         if let Some(tags) = tags.as_object_mut() {
-            tags.retain(|tag, _| {
-                let name = normalized(&format!("{repository}:{tag}"));
-                !names.iter().any(|taken| normalized(taken) == name)
-            });
+            tags.retain(|tag, _| !names.contains(&normalized(&format!("{repository}:{tag}"))));
         }
     }
     repositories.retain(|_, tags| tags.as_object().is_none_or(|tags| !tags.is_empty()));

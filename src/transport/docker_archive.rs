@@ -3,7 +3,7 @@
 //! The old form is `manifest.json` with a config and tar files beside it, and has no OCI manifest;
 //! one is made up. From docker 25 on, the archive is an OCI layout with a `manifest.json` in it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -90,21 +90,22 @@ fn named_as_written(mut source: Source, node: &Node, archive: &Archive) -> Sourc
     let document = archive.read_json(MANIFEST_JSON).unwrap_or_default();
     let entries = document.as_array().map_or(&[][..], Vec::as_slice);
     let images = node.images();
-    let configs: Vec<&str> = images
+    let configs: HashSet<&str> = images
         .iter()
         .map(|image| image.config_descriptor.digest().digest())
         .collect();
     let is_it = |entry: &&Value| {
         let name = entry["Config"].as_str().and_then(hex_name);
-        name.is_some_and(|hex| configs.contains(&hex))
+        name.is_some_and(|hex| configs.contains(hex))
     };
     source.entry = entries.iter().find(is_it).cloned().unwrap_or_default();
     if source.docker_names.is_empty() {
         source.docker_names = repo_tags(entries.iter().filter(is_it));
     }
-    let tags = repo_tags(entries);
+    let tags = repo_tags(entries).into_iter().rev();
+    let written: HashMap<String, String> = tags.map(|tag| (normalized(&tag), tag)).collect();
     for name in &mut source.docker_names {
-        if let Some(tag) = tags.iter().find(|tag| normalized(tag) == normalized(name)) {
+        if let Some(tag) = written.get(&normalized(name)) {
             name.clone_from(tag);
         }
     }

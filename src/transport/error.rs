@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::oci::listing::listed;
 use crate::oci::{BlobError, ImageError};
 
 /// An image could not be found, read or written.
@@ -80,7 +81,7 @@ pub enum TransportError {
         limit: u64,
     },
     /// Several images, and the reference does not say which.
-    #[error("`{reference}` names more than one image: {}", choices.join(", "))]
+    #[error("`{reference}` names more than one image: {}", listed(choices))]
     Ambiguous {
         /// The reference.
         reference: String,
@@ -90,7 +91,7 @@ pub enum TransportError {
         choices: Vec<String>,
     },
     /// No image has the name that was asked for.
-    #[error("no image `{name}` in `{}`; there is: {}", path.display(), choices.join(", "))]
+    #[error("no image `{name}` in `{}`; there is: {}", path.display(), listed(choices))]
     NoSuchName {
         /// The directory or file.
         path: PathBuf,
@@ -124,7 +125,7 @@ pub enum TransportError {
         path: PathBuf,
     },
     /// A docker archive holds one image, and there are more.
-    #[error("a docker archive holds one image, and this has {}: {}", platforms.len(), platforms.join(", "))]
+    #[error("a docker archive holds one image, and this has {}: {}", platforms.len(), listed(platforms))]
     SeveralPlatforms {
         /// Their platforms.
         platforms: Vec<String>,

@@ -234,19 +234,16 @@ fn named<'a>(roots: &'a [Value], name: &str) -> Vec<&'a Value> {
 /// What may follow the reference to name each root: its name where no other has it, else `@N`.
 fn choices(roots: &[Value]) -> Vec<String> {
     let name_of = |root| annotation(root, REF_NAME).or_else(|| annotation(root, CONTAINERD_NAME));
-    roots
-        .iter()
-        .enumerate()
-        .map(|(place, root)| {
-            let unique = |name: &&str| {
-                let same = roots.iter().filter(|other| name_of(other) == Some(name));
-                same.count() == 1
-            };
-            name_of(root)
-                .filter(unique)
-                .map_or_else(|| format!("@{place}"), str::to_owned)
-        })
-        .collect()
+    let mut uses: HashMap<&str, usize> = HashMap::new();
+    for name in roots.iter().filter_map(name_of) {
+        *uses.entry(name).or_default() += 1;
+    }
+    let choice = |(place, root)| {
+        name_of(root)
+            .filter(|name| uses[name] == 1)
+            .map_or_else(|| format!("@{place}"), str::to_owned)
+    };
+    roots.iter().enumerate().map(choice).collect()
 }
 
 /// Puts a descriptor in: in place of the one with the same name, or without a name in place of the

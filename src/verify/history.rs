@@ -1,5 +1,7 @@
 //! Layers and the history's entries about them.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::documents::compare_layer;
@@ -137,13 +139,15 @@ fn compare_order(
     pairs: &[(usize, usize)],
     differences: &mut Vec<Difference>,
 ) {
+    let olds = before.layers.iter().enumerate().rev();
+    let first: HashMap<_, _> = olds.map(|(index, old)| (&old.diff_id, index)).collect();
+    let pair_of: HashMap<usize, usize> = pairs.iter().map(|(old, new)| (*new, *old)).collect();
     for (index, layer) in after.layers.iter().enumerate() {
-        let mut twins = before.layers.iter().enumerate();
-        let Some((twin, _)) = twins.find(|(_, old)| old.diff_id == layer.diff_id) else {
+        let Some(twin) = first.get(&layer.diff_id) else {
             continue;
         };
-        let pair = pairs.iter().find(|(_, other)| *other == index);
-        let is_there = pair.is_some_and(|(old, _)| before.layers[*old].diff_id == layer.diff_id);
+        let pair = pair_of.get(&index);
+        let is_there = pair.is_some_and(|old| before.layers[*old].diff_id == layer.diff_id);
         if !pairs.is_empty() && !is_there {
             differences.push(Difference {
                 part: Part::Manifest,

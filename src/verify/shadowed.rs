@@ -15,8 +15,9 @@ pub(super) fn may_go(before: &View<'_>, after: &View<'_>, file: &[u8]) -> bool {
     };
     let has_source = |view: &View<'_>| view.inventory.rootfs.file_at(source).is_some();
     let modules = &before.inventory.sourceless;
-    let module = modules.iter().find(|module| module.path == file);
-    module.is_some_and(|module| module.shadowed)
+    // Sorted by path.
+    let place = modules.binary_search_by(|module| module.path[..].cmp(file));
+    place.is_ok_and(|place| modules[place].shadowed)
         && path::file_name(path::parent(file)) != b"__pycache__"
         && has_source(before)
         && has_source(after)

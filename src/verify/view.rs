@@ -13,13 +13,20 @@ pub(super) struct View<'a> {
     pub(super) nodes: BTreeMap<Vec<u8>, NodeId>,
     /// The caches among them.
     pub(super) caches: HashMap<&'a [u8], &'a Cache>,
+    /// What the headers of files that have hardlinks make of them, looked at once for all their names.
+    linked: HashMap<InodeId, Option<Attributes<'a>>>,
 }
 
 impl<'a> View<'a> {
     pub(super) fn new(inventory: &'a Inventory) -> Self {
         let caches = inventory.caches.iter();
+        let rootfs = &inventory.rootfs;
+        let linked = rootfs.inodes().filter(|inode| rootfs.has_links(*inode));
         Self {
             inventory,
+            linked: linked
+                .map(|inode| (inode, attributes(inventory, inode)))
+                .collect(),
             nodes: inventory.rootfs.walk().collect(),
             caches: caches.map(|cache| (&*cache.path, cache)).collect(),
         }
@@ -61,10 +68,10 @@ impl<'a> View<'a> {
         let rootfs = &self.inventory.rootfs;
         match rootfs.content(node) {
             Content::Directory => Attributes::of(self.metadata(node)),
-            Content::Leaf(inode) => {
-                let headers = rootfs.headers(inode);
-                Attributes::of(headers.map(|id| self.inventory.member(id)))
-            }
+            Content::Leaf(inode) => match self.linked.get(&inode) {
+                Some(attributes) => attributes.clone(),
+                None => attributes(self.inventory, inode),
+            },
         }
     }
 
@@ -89,4 +96,10 @@ impl<'a> View<'a> {
     fn data(&self, inode: InodeId) -> MemberId {
         self.inventory.rootfs.inode(inode).data()
     }
+}
+
+/// The attributes that all headers of a file give it.
+fn attributes(inventory: &Inventory, inode: InodeId) -> Option<Attributes<'_>> {
+    let headers = inventory.rootfs.headers(inode);
+    Attributes::of(headers.map(|id| inventory.member(id)))
 }

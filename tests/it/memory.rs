@@ -10,23 +10,12 @@ use pycull::oci::DigestHasher;
 use serde_json::json;
 
 use super::support::pyc::cache_39;
-use super::support::tools::{run, tool_command};
-use super::support::{ImageBuilder, Layout, builder};
+use super::support::{ImageBuilder, Layout, builder, cost};
 
 const LIMIT: u64 = 200 << 20;
 const GIB: u64 = 1 << 30;
 const SOURCE: &[u8] = b"# a module\n";
 const MTIME: u32 = 1_600_000_000;
-
-/// Runs a command (its arguments after the file that it writes to) and tells its children's
-/// largest resident set in KiB.
-const MEASURE: &str = "
-import resource, subprocess, sys
-code = subprocess.run(sys.argv[2:]).returncode
-with open(sys.argv[1], 'w') as file:
-    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
-sys.exit(code)
-";
 
 #[test]
 fn a_layer_of_one_gib_is_inspected_and_minimized_in_200_mib_of_memory() {
@@ -65,18 +54,9 @@ fn a_layer_of_one_gib_is_inspected_and_minimized_in_200_mib_of_memory() {
 
 /// Runs pycull; its report, and the most memory that it had in bytes.
 fn measured(arguments: &[&str]) -> (serde_json::Value, u64) {
-    let peak = tempfile::NamedTempFile::new().unwrap();
-    let mut command = tool_command("python3");
-    command
-        .args(["-c", MEASURE])
-        .arg(peak.path())
-        .arg(env!("CARGO_BIN_EXE_pycull"))
-        .args(arguments)
-        // By default there are as many as the machine has processors, each with its buffers.
-        .args(["--jobs", "4"]);
-    let report = run(&mut command).success().json();
-    let kib: u64 = fs::read_to_string(peak.path()).unwrap().parse().unwrap();
-    (report, kib << 10)
+    // By default there are as many as the machine has processors, each with its buffers.
+    let measured = cost::measured(arguments.iter().chain(&["--jobs", "4"]));
+    (measured.output.success().json(), measured.memory)
 }
 
 /// A layout with one layer of a GiB, half of which does not compress, and a hundred modules whose

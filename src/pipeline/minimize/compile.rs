@@ -111,6 +111,7 @@ impl Compiler<'_> {
             inventory: self.inventory,
             options: &self.compile.interpreter,
             debug_ranges: self.profile.debug_ranges,
+            time: self.options.limits.time(),
             library: None,
             extensions: &[],
         };
@@ -263,6 +264,10 @@ impl Compiler<'_> {
     ) -> PipelineError {
         match error {
             ServiceError::Feed(source) => self.layer_error(source),
+            ServiceError::Time(source) => PipelineError::TooLong {
+                platform: self.platform.clone(),
+                source,
+            },
             error => PipelineError::Compile {
                 platform: self.platform.clone(),
                 version,

@@ -3,7 +3,7 @@
 use super::code::{Code, Locals};
 use super::reader::Reader;
 use super::value::{Kind, Sequence, Value};
-use super::{MarshalError, MarshalErrorKind, scalar};
+use super::{MOST_OBJECTS, MarshalError, MarshalErrorKind, scalar};
 
 /// CPython counts every object on the way, the innermost one too.
 pub(super) const MAX_DEPTH: usize = 2000;
@@ -61,6 +61,10 @@ impl<'a> Walk<'a> {
     pub(super) fn run(mut self) -> Result<usize, MarshalError> {
         loop {
             let offset = self.reader.position();
+            if self.references.len() > MOST_OBJECTS {
+                let kind = MarshalErrorKind::TooMany;
+                return Err(MarshalError { offset, kind });
+            }
             let mut whole = match self.read_object()? {
                 Read::Whole(value) => Some(value),
                 Read::Open(frame) => {

@@ -1,6 +1,7 @@
 //! What the tests share: images made by hand, the binary, real tools, and reading results back.
 
 pub mod builder;
+pub mod cost;
 pub mod disk;
 pub mod engines;
 pub mod layout;

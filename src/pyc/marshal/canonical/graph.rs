@@ -21,6 +21,8 @@ use sha2::{Digest, Sha256};
 const REFERENCE_SIZE: usize = 5;
 /// What is longer than this is compared by its digest: a set can refer to one long value often.
 const LONG: usize = 64;
+/// Values that memory is set aside for before they are seen.
+const MOST_EXPECTED: usize = 100_000;
 /// The kind of a node that is no object but bytes of the object around it.
 const PIECE: u8 = 0;
 
@@ -75,7 +77,7 @@ impl<'a> Graph<'a> {
     /// For a body of this many bytes.
     pub(super) fn new(minor: u8, size: usize) -> Graph<'a> {
         // About what a standard library's bodies have.
-        let expected = size / 32;
+        let expected = (size / 32).min(MOST_EXPECTED);
         Graph {
             minor,
             nodes: Vec::with_capacity(expected),

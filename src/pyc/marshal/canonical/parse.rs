@@ -3,7 +3,7 @@
 
 use super::super::code::{Field, layout};
 use super::super::reader::Reader;
-use super::super::{MarshalError, MarshalErrorKind, scalar};
+use super::super::{MOST_OBJECTS, MarshalError, MarshalErrorKind, scalar};
 use super::graph::Graph;
 
 /// A container of which elements are still to come.
@@ -47,7 +47,13 @@ impl<'a> Parser<'a> {
 
     /// The values, and the number of the outermost one.
     pub(super) fn run(mut self) -> Result<(Graph<'a>, usize), MarshalError> {
+        let mut objects = 0;
         loop {
+            objects += 1;
+            if objects > MOST_OBJECTS {
+                let (offset, kind) = (self.reader.position(), MarshalErrorKind::TooMany);
+                return Err(MarshalError { offset, kind });
+            }
             let mut complete = self.read_object()?;
             while let Some(number) = complete {
                 let Some(frame) = self.frames.last_mut() else {
