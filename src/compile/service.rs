@@ -337,3 +337,30 @@ fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_of_one_interpreter_one_worker_program_and_one_setting() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = CompileCache::open(directory.path().to_owned(), 0).unwrap();
+        let job = Job {
+            index: 0,
+            path: b"/m.py".to_vec(),
+            source: b"x = 1\n".to_vec(),
+            levels: vec![Level::Zero],
+        };
+        let key = |interpreter, debug_ranges| {
+            Memory::new(&cache, &[interpreter; 32], debug_ranges).key(&job)
+        };
+        assert_eq!(key(1, true), key(1, true));
+        assert_ne!(key(1, true), key(2, true));
+        assert_ne!(key(1, true), key(1, false));
+        // The program's text decides too: another pycull may have another one.
+        let compiler = Sha256::digest([&[1; 32], SCRIPT.as_bytes()].concat()).into();
+        let expected = Key::new(&compiler, true, &job.path, &job.source);
+        assert_eq!(key(1, true), expected);
+    }
+}

@@ -77,3 +77,64 @@ fn entry_of_cache_directory(path: &[u8]) -> Option<Vec<u8>> {
     let directory = parts.iter().position(|part| *part == b"__pycache__")?;
     parts.get(..directory + 2).map(|parts| parts.join(&b'/'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{LayerMembers, cache_path, dropped, planned};
+    use super::*;
+    use crate::tar::Kind;
+
+    fn no_levels() -> Policy<'static> {
+        Policy::keeping(&[])
+    }
+
+    fn above() -> LayerMembers {
+        LayerMembers::default().cache("m", 0, "above")
+    }
+
+    /// The cache of the module `m` in the upper of two layers stays, with a warning.
+    #[track_caller]
+    fn stays(lower: LayerMembers) {
+        let plan = planned([lower, above()], &no_levels());
+        assert_eq!(dropped(&plan, 1), [""; 0]);
+        let warning = Warning::new(Cause::WouldUncover, cache_path("m", 0).as_bytes());
+        assert_eq!(plan.warnings, [warning]);
+    }
+
+    #[test]
+    fn a_cache_that_covers_what_is_not_a_cache_stays() {
+        let path = cache_path("m", 0);
+        let lower = || LayerMembers::source("m");
+        for kind in [
+            Kind::Symlink,
+            Kind::Directory,
+            Kind::Fifo,
+            Kind::CharacterDevice,
+        ] {
+            stays(lower().member(kind, &path, "elsewhere"));
+        }
+        stays(lower().file(&format!("{path}/below")));
+        stays(lower().hardlink(&format!("{path}/deep/link"), "lib/python3.9/m.py"));
+    }
+
+    #[test]
+    fn a_cache_that_covers_caches_goes_with_them() {
+        let lower = LayerMembers::source("m").cache("m", 0, "below");
+        let middle = LayerMembers::default().hardlink(&cache_path("m", 0), "lib/python3.9/m.py");
+        let plan = planned([lower, middle, above()], &no_levels());
+        for layer in 0..3 {
+            assert_eq!(dropped(&plan, layer), [cache_path("m", 0)]);
+        }
+        assert_eq!(plan.warnings, []);
+    }
+
+    #[test]
+    fn a_cache_goes_though_its_layers_cover_other_things() {
+        let lower = LayerMembers::source("m")
+            .member(Kind::Symlink, &cache_path("n", 0), "elsewhere")
+            .file("etc/other");
+        let upper = above().file(&cache_path("n", 0)).file("etc/other");
+        let plan = planned([lower, upper], &no_levels());
+        assert_eq!(dropped(&plan, 1), [cache_path("m", 0)]);
+    }
+}

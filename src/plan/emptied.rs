@@ -153,3 +153,52 @@ fn drop_directories(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Policy;
+    use super::super::testing::{LIBRARY, LayerMembers, cache_path, dropped, planned};
+    use crate::profile::{Missing, Placement, Stale};
+    use crate::pyc::Level;
+    use crate::tar::Kind;
+
+    #[test]
+    fn a_directory_that_receives_caches_stays() {
+        let directory = format!("{LIBRARY}/__pycache__");
+        let stale = cache_path("m", 0);
+        let layer = || {
+            LayerMembers::source("m")
+                .member(Kind::Directory, &directory, "")
+                .stale_cache("m", 0)
+        };
+        let levels = &[Level::Zero];
+        let strip = Policy::keeping(levels);
+        let gone = dropped(&planned([layer()], &strip), 0);
+        assert_eq!(gone, [&*directory, &*stale]);
+        for placement in [Placement::Source, Placement::Append] {
+            let compile = Policy {
+                stale: Stale::Compile,
+                placement,
+                ..strip
+            };
+            let plan = planned([layer()], &compile);
+            assert_eq!(dropped(&plan, 0), [&*stale], "{placement:?}");
+            assert_eq!(plan.compilations().count(), 1, "{placement:?}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_receives_caches_of_other_modules_alone_stays() {
+        let directory = format!("{LIBRARY}/__pycache__");
+        let layer = LayerMembers::source("m")
+            .member(Kind::Directory, &directory, "")
+            .cache("gone", 0, "of no source");
+        let policy = Policy {
+            missing: Missing::Compile,
+            ..Policy::keeping(&[Level::Zero])
+        };
+        let plan = planned([layer], &policy);
+        assert_eq!(dropped(&plan, 0), [cache_path("gone", 0)]);
+        assert_eq!(plan.appended.len(), 1);
+    }
+}

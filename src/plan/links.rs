@@ -324,8 +324,6 @@ fn is_same_file(
         && first.kind == Kind::File
         && metadata(first) == metadata(second)
         && first.xattrs == second.xattrs
-        && inventory.rootfs.inode(a.0.inode).data() == a.1
-        && inventory.rootfs.inode(b.0.inode).data() == b.1
 }
 
 /// Whether two files hold the same once headers were written anew.
@@ -335,4 +333,86 @@ fn has_same_bytes(headers: &Headers, a: (&Cache, MemberId), b: (&Cache, MemberId
     };
     first.body_sha256 == second.body_sha256
         && header_after(first, a.1, headers) == header_after(second, b.1, headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{LayerMembers, cache_path, linked, planned, xattr};
+    use super::*;
+    use crate::pyc::Level;
+
+    fn one_file() -> LayerMembers {
+        LayerMembers::source("m")
+            .file("lib/python3.9/n.py")
+            .cache("m", 0, "the same")
+    }
+
+    fn two_files() -> LayerMembers {
+        one_file().cache("m", 1, "the same")
+    }
+
+    /// What becomes a link in any layer, where all levels but 2 stay.
+    fn links_of(layers: impl IntoIterator<Item = LayerMembers>) -> Vec<String> {
+        let levels = [Level::Zero, Level::One];
+        let plan = planned(layers, &Policy::keeping(&levels));
+        let layers = 0..plan.layers.len();
+        layers.flat_map(|layer| linked(&plan, layer)).collect()
+    }
+
+    #[test]
+    fn levels_that_are_the_same_become_one_file() {
+        assert_eq!(links_of([two_files()]), [cache_path("m", 1)]);
+        // Python does not look at the time.
+        let later = two_files().but(|cache| cache.mtime.seconds = 9);
+        assert_eq!(links_of([later]), [cache_path("m", 1)]);
+        let labelled = |layer: LayerMembers| {
+            layer.but(|cache| cache.xattrs = vec![xattr("security.selinux", "lib_t")])
+        };
+        let both = labelled(labelled(one_file()).cache("m", 1, "the same"));
+        assert_eq!(links_of([both]), [cache_path("m", 1)]);
+    }
+
+    #[test]
+    fn levels_that_differ_in_anything_but_time_stay_two_files() {
+        let differs: [(&str, fn(&mut Member)); 5] = [
+            ("mode", |cache| cache.mode = 0o600),
+            ("owner", |cache| cache.uid = 1),
+            ("group", |cache| cache.gid = 1),
+            ("an attribute more", |cache| {
+                cache.xattrs = vec![xattr("user.note", "1")];
+            }),
+            ("size", |cache| cache.size = 99),
+        ];
+        for (what, edit) in differs {
+            assert_eq!(links_of([two_files().but(edit)]), [""; 0], "{what}");
+        }
+        let labelled = |layer: LayerMembers, label: &str| {
+            layer.but(|cache| cache.xattrs = vec![xattr("security.selinux", label)])
+        };
+        let both = labelled(
+            labelled(one_file(), "lib_t").cache("m", 1, "the same"),
+            "bin_t",
+        );
+        assert_eq!(links_of([both]), [""; 0], "the value of an attribute");
+        assert_eq!(links_of([one_file().cache("m", 1, "another")]), [""; 0]);
+        let above = LayerMembers::default().cache("m", 1, "the same");
+        assert_eq!(links_of([one_file(), above]), [""; 0], "layer");
+    }
+
+    #[test]
+    fn a_cache_that_is_also_something_else_is_not_linked() {
+        let (zero, one) = (cache_path("m", 0), cache_path("m", 1));
+        let names = ["store/m.pyc", &cache_path("n", 0)];
+        for name in names {
+            for target in [&zero, &one] {
+                let here = two_files().hardlink(name, target);
+                assert_eq!(links_of([here]), [""; 0], "{name} in the same layer");
+                let above = LayerMembers::default().hardlink(name, target);
+                assert_eq!(links_of([two_files(), above]), [""; 0], "{name} above");
+            }
+        }
+        // One that goes has no say, and neither has another level of the module.
+        let goes = two_files().hardlink(&cache_path("m", 2), &one);
+        assert_eq!(links_of([goes]), [cache_path("m", 1)]);
+    }
 }

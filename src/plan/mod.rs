@@ -11,6 +11,8 @@ mod links;
 mod needed;
 mod reason;
 mod shadowed;
+#[cfg(test)]
+mod testing;
 mod verdict;
 mod warning;
 
@@ -221,4 +223,64 @@ fn steps_by_layer(
         layers[id.layer].steps.insert(id.index, step);
     }
     layers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{LIBRARY, LayerMembers, cache_path, dropped, planned};
+    use super::*;
+    use crate::profile::Stale;
+    use crate::tar::Kind;
+
+    fn no_levels() -> Policy<'static> {
+        Policy::keeping(&[])
+    }
+
+    /// Whether the only layer is left without members.
+    fn becomes_empty(layer: LayerMembers) -> bool {
+        let source = LayerMembers::source("m");
+        planned([source, layer], &no_levels()).layers[1].becomes_empty
+    }
+
+    #[test]
+    fn a_layer_goes_with_its_last_member_and_not_before() {
+        let cache = || LayerMembers::default().cache("m", 0, "code");
+        let directory = format!("{LIBRARY}/__pycache__");
+        assert!(becomes_empty(cache()));
+        assert!(becomes_empty(
+            LayerMembers::default()
+                .member(Kind::Directory, &directory, "")
+                .cache("m", 0, "code")
+        ));
+        assert!(!becomes_empty(cache().file("etc/other")));
+        assert!(!becomes_empty(cache().member(Kind::PaxGlobal, "", "")));
+        assert!(!becomes_empty(cache().member(
+            Kind::Other(b'V'),
+            "volume",
+            ""
+        )));
+        assert!(!becomes_empty(LayerMembers::default()));
+    }
+
+    #[test]
+    fn a_layer_that_gets_something_in_place_of_its_members_stays() {
+        // The cache alone implies the directory that it lies in.
+        let other = LayerMembers::default().file("opt/__pycache__/m.cpython-39.pyc");
+        let plan = planned([LayerMembers::source("m"), other], &no_levels());
+        assert_eq!(dropped(&plan, 1).len(), 1);
+        assert!(!plan.layers[1].becomes_empty);
+
+        // The topmost layer of an image that can have no more gets what is compiled.
+        let policy = Policy {
+            stale: Stale::Compile,
+            ..Policy::keeping(&[Level::Zero])
+        };
+        let lower = [LayerMembers::source("m")].into_iter();
+        let more = (0..123).map(|number| LayerMembers::default().file(&format!("etc/{number}")));
+        let top = [LayerMembers::default().stale_cache("m", 0)];
+        let plan = planned(lower.chain(more).chain(top), &policy);
+        assert_eq!(dropped(&plan, 124), [cache_path("m", 0)]);
+        assert_eq!(plan.layers[124].compiled.len(), 1);
+        assert!(!plan.layers[124].becomes_empty);
+    }
 }

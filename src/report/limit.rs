@@ -102,8 +102,11 @@ mod tests {
     fn a_share_is_of_a_whole() {
         assert_eq!(Limit::Bytes(5).of(100), 5);
         assert_eq!(Limit::Percent(2.5).of(1000), 25);
-        assert_eq!(Limit::Percent(0.01).of(1000), 0);
-        assert_eq!(Limit::Percent(0.01).at_least(1000), 1);
+        // Most is rounded down, least up.
+        for percent in [0.01, 0.05, 0.09] {
+            assert_eq!(Limit::Percent(percent).of(1000), 0, "{percent}");
+            assert_eq!(Limit::Percent(percent).at_least(1000), 1, "{percent}");
+        }
         assert_eq!(Limit::Percent(0.0).at_least(1000), 0);
         assert_eq!(Limit::Percent(1e30).of(1000), u64::MAX);
     }

@@ -319,7 +319,7 @@ mod tests {
             json!({
                 "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": digest(letter), "size": 3,
                 "annotations": {"io.github.containers.zstd-chunked.manifest-checksum": "x", "org.example.kept": "y"},
-                "data": "AAAA", "x-unknown": 1,
+                "data": "AAAA", "urls": ["https://example.org/old"], "x-unknown": 1,
             })
         };
         let config_descriptor = json!({"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest('c'), "size": 5});
@@ -384,7 +384,8 @@ mod tests {
         );
         let layer = &manifest["layers"][2];
         assert_eq!(layer["annotations"], json!({"org.example.kept": "y"}));
-        assert_eq!((layer.get("data"), &layer["x-unknown"]), (None, &json!(1)));
+        assert_eq!((layer.get("data"), layer.get("urls")), (None, None));
+        assert_eq!(layer["x-unknown"], json!(1));
         assert_eq!(
             layer["mediaType"],
             "application/vnd.oci.image.layer.v1.tar+zstd"

@@ -395,3 +395,6 @@ pub(super) fn sealed(block: [u8; 512]) -> [u8; 512] {
     header.set_cksum();
     *header.as_bytes()
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,10 @@ pub(super) fn compare(before: &Image, after: &Image, differences: &mut Vec<Diffe
     };
     found.part = Part::Manifest;
     let (mut old, mut new) = (manifest(before), manifest(after));
+    let configs = (before.manifest.get("config"), after.manifest.get("config"));
+    if let (Some(old), Some(new)) = configs {
+        found.stale_fields("/config", old, new);
+    }
     if before.manifest_digest() != after.manifest_digest() {
         found.left_behind("", digests.settle(&mut old, &mut new));
     }
@@ -60,6 +64,7 @@ pub(super) fn compare(before: &Image, after: &Image, differences: &mut Vec<Diffe
     }
     if before.manifest_digest() != after.manifest_digest() {
         let (mut old, mut new) = (before.descriptor.clone(), after.descriptor.clone());
+        found.stale_fields("", &old, &new);
         found.left_behind("", digests.settle(&mut old, &mut new));
     }
 }
@@ -133,6 +138,7 @@ pub(super) fn compare_layer(
         },
     );
     if is_changed {
+        found.stale_fields(&pointer, &old, &new);
         remove(&mut old, &OF_CONTENT);
         remove(&mut new, &OF_CONTENT);
         let digests = Digests::new(before.0, after.0);
@@ -184,6 +190,19 @@ impl Found<'_> {
         for name in names {
             let pointer = format!("{pointer}/annotations/{}", escaped(&name));
             self.push(pointer, "describes bytes that are gone".to_owned());
+        }
+    }
+
+    /// A copy of a descriptor's bytes, and addresses of them, that stayed though the bytes did not.
+    fn stale_fields(&mut self, pointer: &str, before: &Value, after: &Value) {
+        if before.get("digest") == after.get("digest") {
+            return;
+        }
+        for field in ["data", "urls"] {
+            if before.get(field).is_some() && before.get(field) == after.get(field) {
+                let pointer = format!("{pointer}/{field}");
+                self.push(pointer, "describes bytes that are gone".to_owned());
+            }
         }
     }
 

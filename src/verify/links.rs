@@ -1,6 +1,7 @@
 //! Which names share a file.
 
 use super::Difference;
+use super::caches::Name;
 use super::files::lossy;
 use super::view::View;
 
@@ -36,8 +37,5 @@ pub(super) fn compare(before: &View<'_>, after: &View<'_>, differences: &mut Vec
 }
 
 fn are_of_one_module(view: &View<'_>, one: &[u8], other: &[u8]) -> bool {
-    match (view.caches.get(one), view.caches.get(other)) {
-        (Some(one), Some(other)) => one.source == other.source && one.tag == other.tag,
-        _ => false,
-    }
+    view.is_cache(one) && view.is_cache(other) && Name::of(one) == Name::of(other)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::caches::Name;
 use crate::inventory::{Cache, Inventory};
 use crate::rootfs::{Attributes, Content, InodeId, MemberId, NodeId};
 use crate::tar::{Kind, Member};
@@ -19,7 +20,11 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     pub(super) fn new(inventory: &'a Inventory) -> Self {
-        let caches = inventory.caches.iter();
+        // What a cache is, the inventory does not decide alone.
+        let is_cache = |cache: &&Cache| {
+            Name::of(&cache.path).is_some() && inventory.rootfs.regular_file(cache.node).is_some()
+        };
+        let caches = inventory.caches.iter().filter(is_cache);
         let rootfs = &inventory.rootfs;
         let linked = rootfs.inodes().filter(|inode| rootfs.has_links(*inode));
         Self {

@@ -138,6 +138,26 @@ fn a_badge_is_of_one_image() {
     assert!(!Path::new(&badge).exists());
 }
 
+#[test]
+fn a_gate_is_heard_though_badge_and_figure_fail() {
+    let directory = tempfile::tempdir().unwrap();
+    let small = write_small(directory.path());
+    let nowhere = directory.path().join("none/it.svg").display().to_string();
+    let (fedora, gate) = (fedora(), ["--max-size", "1"]);
+    for (afters, option) in [
+        (vec![&*small], "--badge"),
+        (vec![&*small, &small], "--badge"),
+        (vec![&*small], "--figure"),
+    ] {
+        let images = [&["compare", &*fedora], &afters[..]].concat();
+        let output = pycull([&images[..], &gate, &[option, &nowhere]].concat());
+        assert_eq!(output.code, Some(2), "{option}: {}", output.stderr);
+        assert!(output.text().contains("compressed"), "{option}");
+        let said = output.stderr.matches("more than --max-size").count();
+        assert_eq!(said, afters.len(), "{option}: {}", output.stderr);
+    }
+}
+
 /// The report and what the gates say come first, and no image is overwritten.
 #[test]
 fn a_figure_replaces_only_a_figure() {
@@ -362,6 +382,11 @@ fn profiles_are_listed_shown_and_checked() {
         fs::write(&file, "lvels = []\n").unwrap();
         let wrong = pycull(["profile", "check", file.to_str().unwrap()]);
         assert_eq!(wrong.code, Some(1));
+        // Of a file that is not there, or no file, nothing can be said.
+        for other in ["none.toml", "."] {
+            let other = directory.path().join(other);
+            pycull(["profile", "check", other.to_str().unwrap()]).refused("cannot read");
+        }
         assert!(
             wrong.stderr.contains("line 1") && wrong.stderr.contains("did you mean `levels`?"),
             "{}",

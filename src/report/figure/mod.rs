@@ -19,7 +19,8 @@ const RIGHT: f64 = 110.0;
 const ROW: f64 = 26.0;
 const TITLE: f64 = 44.0;
 
-const STYLE: &str = "\
+/// The style of every drawing, as it stands between its tags.
+pub(super) const STYLE: &str = "\
 svg{font:14px system-ui,sans-serif;background:#fff}\
 text{fill:#1b1f24}.title{font-weight:600}.with{fill:#2a7f62}.without{fill:#c8553d}.spread{stroke:#1b1f24}\
 .other{fill:#aab4be}.level-0{fill:#2a9d6f}.level-1{fill:#7fc8a9}.level-2{fill:#b9dccb}\

@@ -1,18 +1,18 @@
 //! Documents as HTML pages: one file each, that loads nothing and opens from disk. Whatever comes from an image
-//! is escaped, and should that fail, the page's own policy lets nothing be fetched.
+//! is escaped, and should that fail, the page's own policy lets nothing run and nothing be fetched.
 
+mod policy;
 mod table;
 
 use std::fmt::Write;
 
 use super::document::{Block, Document};
+use super::figure;
 use super::markup::escaped as text;
 use super::model::{Area, AreaClass};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
-const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
 /// What a page shows beside its document, for one headline after the other.
 #[derive(Debug, Clone, Default)]
@@ -52,12 +52,14 @@ pub fn render(document: &Document, figures: &[Figures<'_>]) -> String {
     let classes: Vec<&str> = AreaClass::ALL.map(AreaClass::title).to_vec();
     let classes = text(&serde_json::json!(classes).to_string());
     let title = text(title(document));
+    let (style, script) = (format!("\n{STYLE}"), format!("\n{SCRIPT}"));
+    let policy = policy::policy(&script, &[&style, figure::STYLE]);
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n\
-         <body data-classes=\"{classes}\">\n<main>\n{body}</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"
+         <title>{title}</title>\n<style>{style}</style>\n</head>\n\
+         <body data-classes=\"{classes}\">\n<main>\n{body}</main>\n<script>{script}</script>\n</body>\n</html>\n"
     )
 }
 
@@ -140,7 +142,7 @@ fn push_block(body: &mut String, block: &Block) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::{Cell, Column, Table, Title, Tone};
+    use super::super::document::{Cell, Column, Content, Table, Title, Tone};
     use super::super::samples;
     use super::*;
 
@@ -174,6 +176,61 @@ mod tests {
         );
         assert!(page.contains("<td class=\"number bad\">1</td>"));
         assert!(page.contains("aria-label=\"50 %\""));
+    }
+
+    #[test]
+    fn no_part_of_a_document_is_markup() {
+        const MARKUP: &str = "<i>&\"'";
+        let hostile = || MARKUP.to_owned();
+        let cells = || {
+            let cell = Cell::path(MARKUP);
+            let kinds = [
+                Content::Path,
+                Content::Code,
+                Content::Command,
+                Content::Word,
+                Content::Prose,
+            ];
+            kinds
+                .map(|content| Cell {
+                    content,
+                    ..cell.clone()
+                })
+                .to_vec()
+        };
+        let table = |is_detail, title| {
+            Block::Table(Table {
+                title,
+                is_detail,
+                columns: [Column::left(MARKUP); 5].to_vec(),
+                rows: vec![cells()],
+                total: cells(),
+                more: Some(hostile()),
+            })
+        };
+        let blocks = vec![
+            Block::Headline {
+                name: hostile(),
+                facts: vec![hostile(), hostile()],
+            },
+            Block::Line(hostile()),
+            Block::Summary(hostile()),
+            Block::Note(hostile()),
+            Block::Warning(hostile()),
+            Block::Hint {
+                command: hostile(),
+                effect: hostile(),
+            },
+            table(false, Title::shown(MARKUP)),
+            table(false, Title::Implied(MARKUP)),
+            table(true, Title::shown(MARKUP)),
+        ];
+        let page = render(&Document { blocks }, &[]);
+        assert!(!page.contains(MARKUP) && !page.contains("<i>&"), "{page}");
+        // The page's title, the headline with two facts, seven texts of blocks; and of each table the label, what is
+        // shown of the title, five headings, ten cells, and what was left out.
+        let shown = page.matches("&lt;i&gt;&amp;&quot;&#39;").count();
+        assert_eq!(shown, 1 + 3 + 6 + 3 * 17 + 2, "{page}");
     }
 
     #[test]

@@ -29,7 +29,7 @@ fn compiled(image: &ImageBuilder, settings: &[&str]) -> Minimized {
 }
 
 /// What py_compile makes of a source at this path, tied to it by this time.
-fn py_compile(source: &str, path: &str, mtime: u64) -> Vec<u8> {
+pub fn py_compile(source: &str, path: &str, mtime: u64) -> Vec<u8> {
     let directory = tempdir().unwrap();
     let file = directory.path().join("m.py");
     std::fs::write(&file, source).unwrap();
@@ -129,6 +129,8 @@ fn what_is_new_is_owned_and_readable_as_its_source_and_linked_where_levels_are_t
     let layer = library()
         .member(LIBRARY, tar::EntryType::Directory, 0o750, "", b"")
         .pax("SCHILY.xattr.security.selinux", label)
+        .pax("SCHILY.xattr.security.ima", "of the source")
+        .pax("SCHILY.xattr.user.note", "of the source")
         .mode(0o755)
         .file(&format!("{LIBRARY}/plain.py"), "x = 1\n");
     let done = compiled(
@@ -158,6 +160,8 @@ fn what_is_new_is_owned_and_readable_as_its_source_and_linked_where_levels_are_t
     let stored = done.after.layer_tar(1);
     let stored = String::from_utf8_lossy(&stored);
     assert!(stored.contains(&format!("SCHILY.xattr.security.selinux={label}")));
+    // A signature of the source, say, is not one of its caches.
+    assert!(!stored.contains("of the source"), "{stored}");
     let history = done.after.config()["history"].clone();
     let last = history.as_array().map(|list| list.last().cloned());
     assert!(

@@ -5,6 +5,7 @@ mod crafted;
 mod foreign;
 mod hostile;
 mod hostile_images;
+mod isolation;
 mod order;
 
 use std::path::Path;

@@ -191,6 +191,81 @@ fn names_of_an_image_are_no_markup() {
     }
 }
 
+/// What stands between the tags of each element of that name without attributes.
+fn elements<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
+    let (start, end) = (format!("<{name}>"), format!("</{name}>"));
+    let parts = page.split(&*start).skip(1);
+    parts
+        .map(|part| part.split_once(&*end).unwrap().0)
+        .collect()
+}
+
+/// The source of a policy for a text, by other code than pycull's.
+fn hash_source(text: &str) -> String {
+    let script = "import base64, hashlib, sys\n\
+                  digest = hashlib.sha256(sys.argv[1].encode()).digest()\n\
+                  print(\"'sha256-%s'\" % base64.b64encode(digest).decode())";
+    let mut python = tool_command("/usr/bin/python3");
+    let hash = run(python.args(["-c", script, text])).success().text();
+    hash.trim().to_owned()
+}
+
+#[test]
+fn the_policy_of_a_page_names_its_script_and_styles_alone() {
+    let directory = tempdir().unwrap();
+    let small = directory.path().join("small").display().to_string();
+    let image = testdata("fedora-shaped.tar").display().to_string();
+    pycull(["minimize", &image, "--output", &small]).success();
+    let commands = [&["inspect", &*image][..], &["compare", &image, &small]];
+    for command in commands {
+        let page = pycull([command, &["--format", "html"]].concat())
+            .success()
+            .text();
+        let (_, policy) = page
+            .split_once("http-equiv=\"Content-Security-Policy\" content=\"")
+            .unwrap();
+        let (policy, _) = policy.split_once('"').unwrap();
+        let sources = |name: &str| {
+            let mut directives = policy.split("; ").map(|it| it.split(' '));
+            let found = directives.find_map(|mut it| (it.next() == Some(name)).then_some(it));
+            found.unwrap().collect::<Vec<_>>()
+        };
+        assert_eq!(sources("default-src"), ["'none'"]);
+        let scripts = elements(&page, "script");
+        assert_eq!(scripts.len(), 1);
+        assert_eq!(sources("script-src"), [hash_source(scripts[0])]);
+        // That of the page, and that of the drawing in it.
+        let styles = elements(&page, "style");
+        let hashes: Vec<String> = styles.into_iter().map(hash_source).collect();
+        assert_eq!(sources("style-src-elem"), hashes);
+    }
+}
+
+#[test]
+fn no_script_runs_but_the_pages_own() {
+    let directory = tempdir().unwrap();
+    let page = directory.path().join("page.html");
+    write_page(&testdata("fedora-shaped.tar"), &page);
+    let text = fs::read_to_string(&page).unwrap();
+    for markup in [
+        "<script>window.pwned=1</script>",
+        "<img src=data: onerror=window.pwned=1>",
+        "<a id=it href=javascript:window.pwned=1></a><script>document.getElementById('it').click()</script>",
+        "<style>.map { display: none }</style>",
+    ] {
+        fs::write(&page, text.replace("<main>", &format!("<main>{markup}"))).unwrap();
+        let seen = look(&[&page]).remove(0);
+        assert_eq!(seen["pwned"], Value::Null, "{markup}");
+        let console = seen["console"].to_string();
+        assert!(
+            console.contains("Content Security Policy"),
+            "{markup}: {console}"
+        );
+        assert_eq!(number(&seen, "/start/shown"), number(&seen, "/start/top"));
+        assert!(number(&seen, "/start/width") > 0.0, "{markup}");
+    }
+}
+
 #[test]
 fn of_a_package_with_very_many_files_the_smallest_are_one_area() {
     let mut layer = LayerBuilder::new();

@@ -215,6 +215,50 @@ fn an_index_entry_about_the_old_manifest_is_left_out() {
     assert_eq!(verify(&done.before.0, &done.after.0).0, Some(0));
 }
 
+/// A signature of an SBOM of the image, and one of that signature.
+#[test]
+fn what_is_about_an_artifact_that_is_left_out_is_left_out_too() {
+    let image = ImageBuilder::of([python()]);
+    let about = |layout: &Path, subject: &Value| {
+        let config = write_document(layout, "application/vnd.oci.empty.v1+json", &json!({}));
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": "application/vnd.example",
+            "config": config, "layers": [], "subject": subject,
+        });
+        let mut entry = write_document(layout, OCI_MANIFEST, &manifest);
+        entry["artifactType"] = json!("application/vnd.example");
+        entry
+    };
+    let mut unrelated = Value::Null;
+    let done = minimized_layout(
+        |layout| {
+            let root = image.write_blobs(layout);
+            let artifact = about(layout, &root);
+            let signature = about(layout, &artifact);
+            let countersignature = about(layout, &signature);
+            let other = ImageBuilder::of([other()]).platform("linux", "arm64");
+            let other = other.write_blobs(layout);
+            unrelated = about(layout, &about(layout, &other));
+            // The last comes first: one look at the list does not find all.
+            let all = vec![
+                countersignature,
+                signature,
+                artifact,
+                unrelated.clone(),
+                root,
+                other,
+            ];
+            write_index(layout, vec![write_nested_index(layout, all)]);
+        },
+        &[],
+    );
+    let index = done.after.document(&done.after.index()["manifests"][0]);
+    let entries = index["manifests"].as_array().unwrap();
+    assert_eq!(entries.len(), 3, "{entries:?}");
+    assert_eq!(entries[0], unrelated);
+    assert_eq!(done.report["left_out"].as_array().unwrap().len(), 3);
+}
+
 /// BuildKit's inline cache tells layers by their number.
 #[test]
 fn an_inline_cache_goes_with_the_first_layer_that_does() {

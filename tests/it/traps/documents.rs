@@ -63,6 +63,41 @@ fn embedded_copies_of_changed_documents_go() {
     assert_eq!(index["manifests"][0].get("data"), None);
 }
 
+/// Trap 15: nor may addresses and copies of old bytes stay in what another tool writes.
+#[test]
+fn verify_refuses_addresses_and_copies_of_bytes_that_are_gone() {
+    type Place = fn(&mut Value) -> &mut Value;
+    let places: [(Place, &str); 2] = [
+        (|manifest| &mut manifest["layers"][0], "/layers/0"),
+        (|manifest| &mut manifest["config"], "/config"),
+    ];
+    for (place, pointer) in places {
+        for (field, value) in [
+            ("urls", json!(["https://example.org/old"])),
+            ("data", json!("AAAA")),
+        ] {
+            let with_field = |layout: &Layout| {
+                let root = layout.index()["manifests"][0].clone();
+                let mut manifest = layout.document(&root);
+                place(&mut manifest)[field] = value.clone();
+                let media_type = root["mediaType"].as_str().unwrap();
+                let mut changed = write_document(&layout.0, media_type, &manifest);
+                changed["annotations"] = root["annotations"].clone();
+                write_index(&layout.0, vec![changed]);
+            };
+            let done = minimized(&ImageBuilder::of([python()]), &[]);
+            with_field(&done.before);
+            done.is_verified(&[]);
+            with_field(&done.after);
+            let images = [&done.before, &done.after].map(|it| it.0.to_str().unwrap());
+            let said = pycull(["verify", images[0], images[1]]);
+            assert_eq!(said.code, Some(1), "{pointer} {field}");
+            let expected = format!("{pointer}/{field}");
+            assert!(said.text().contains(&expected), "{}", said.text());
+        }
+    }
+}
+
 /// Trap 16: attestation manifests.
 #[test]
 fn an_attestation_of_a_rewritten_manifest_is_left_out_and_named() {

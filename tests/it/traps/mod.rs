@@ -12,6 +12,7 @@ mod json_text;
 mod link_headers;
 mod media_types;
 mod metadata;
+mod names;
 mod readers;
 mod sparse;
 mod whiteouts;

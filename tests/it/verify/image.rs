@@ -227,6 +227,8 @@ fn base() -> Vec<Entry> {
         Entry::new("run/pipe", EntryType::Fifo, 0o600),
         Entry::new("dev/null", EntryType::Char, 0o666),
         Entry::directory("var/lib/dir"),
+        Entry::directory("opt/x__pycache__"),
+        Entry::file("opt/x__pycache__/one.cpython-39.pyc", cache("no cache")),
     ]);
     entries
 }

@@ -2,4 +2,5 @@
 
 mod accepted;
 mod damage;
+mod history;
 mod image;

@@ -1,0 +1,158 @@
+//! Images for the tests of this module: layers as lists of members, without bytes.
+
+use std::collections::HashMap;
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::{Action, CompileOutcome, Plan, Policy, plan};
+use crate::deflate::BlockIndex;
+use crate::inventory::{ChosenVersions, Inventory, build};
+use crate::launch::Reading;
+use crate::limits::Limits;
+use crate::oci::Compression;
+use crate::oci::digest::sha256_digest;
+use crate::oci::image::Layer;
+use crate::pyc::{Header, Magic};
+use crate::rootfs::squash;
+use crate::scan::{Bytecode, Contents, LayerScan};
+use crate::tar::{Kind, Member, Xattr};
+
+/// The directory with the modules.
+pub(super) const LIBRARY: &str = "lib/python3.9";
+
+/// The path of a module's cache.
+pub(super) fn cache_path(module: &str, level: u8) -> String {
+    let suffix = ["", ".opt-1", ".opt-2"][usize::from(level)];
+    format!("{LIBRARY}/__pycache__/{module}.cpython-39{suffix}.pyc")
+}
+
+/// One layer.
+#[derive(Default)]
+pub(super) struct LayerMembers {
+    members: Vec<Member>,
+    bytecode: HashMap<usize, Bytecode>,
+}
+
+impl LayerMembers {
+    /// A layer with the source of a module.
+    pub(super) fn source(module: &str) -> Self {
+        Self::default().file(&format!("{LIBRARY}/{module}.py"))
+    }
+
+    pub(super) fn member(mut self, kind: Kind, path: &str, link: &str) -> Self {
+        self.members.push(Member::sample(kind, path, link));
+        self
+    }
+
+    pub(super) fn file(self, path: &str) -> Self {
+        self.member(Kind::File, path, "")
+    }
+
+    pub(super) fn hardlink(self, path: &str, target: &str) -> Self {
+        self.member(Kind::Hardlink, path, target)
+    }
+
+    /// A cache that is fresh for a source without bytes of 1970.
+    pub(super) fn cache(self, module: &str, level: u8, code: &str) -> Self {
+        self.bytecode(&cache_path(module, level), (0, 0), code)
+    }
+
+    /// A cache for a source without bytes of another time.
+    pub(super) fn stale_cache(self, module: &str, level: u8) -> Self {
+        self.bytecode(&cache_path(module, level), (5, 0), "stale")
+    }
+
+    fn bytecode(self, path: &str, source_mtime: (i64, u32), code: &str) -> Self {
+        let mut layer = self.file(path).but(|member| member.size = 100);
+        let header = Header::by_time(Magic::final_for(3, 9).unwrap(), source_mtime, 0);
+        let contents = Contents {
+            header: header.to_bytes().into(),
+            body_sha256: Sha256::digest(code).into(),
+        };
+        let bytecode = Bytecode {
+            header: Ok(header),
+            body: Ok(()),
+            contents,
+        };
+        layer.bytecode.insert(layer.members.len() - 1, bytecode);
+        layer
+    }
+
+    /// Changes the last member.
+    pub(super) fn but(mut self, edit: impl FnOnce(&mut Member)) -> Self {
+        edit(self.members.last_mut().unwrap());
+        self
+    }
+
+    fn scan(self) -> LayerScan {
+        let digest = sha256_digest(b"");
+        let descriptor = json!({
+            "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest.as_ref(), "size": 0,
+        });
+        LayerScan {
+            layer: Layer {
+                descriptor: serde_json::from_value(descriptor).unwrap(),
+                diff_id: digest,
+            },
+            compression: Compression::None,
+            blocks: BlockIndex::default(),
+            uncompressed_bytes: 0,
+            members: self.members,
+            raw_headers: HashMap::new(),
+            bytecode: self.bytecode,
+        }
+    }
+}
+
+/// An extended attribute.
+pub(super) fn xattr(name: &str, value: &str) -> Xattr {
+    Xattr {
+        name: name.as_bytes().into(),
+        value: value.as_bytes().into(),
+    }
+}
+
+pub(super) fn inventory(layers: impl IntoIterator<Item = LayerMembers>) -> Inventory {
+    let scans: Vec<LayerScan> = layers.into_iter().map(LayerMembers::scan).collect();
+    let rootfs = squash(
+        scans.iter().map(|scan| &*scan.members),
+        &Limits::default().of_layers(0),
+    )
+    .unwrap();
+    let chosen = ChosenVersions {
+        of_tree: &|_| None,
+        otherwise: None,
+    };
+    build(
+        scans,
+        rootfs,
+        HashMap::new(),
+        &[],
+        Reading::default(),
+        chosen,
+    )
+}
+
+/// The plan for these layers by a policy.
+pub(super) fn planned(layers: impl IntoIterator<Item = LayerMembers>, policy: &Policy<'_>) -> Plan {
+    plan(&inventory(layers), policy, &CompileOutcome::default())
+}
+
+/// The paths of what goes from a layer, in the archive's order.
+pub(super) fn dropped(plan: &Plan, layer: usize) -> Vec<String> {
+    steps(plan, layer, |action| *action == Action::Drop)
+}
+
+/// The paths of what becomes a hardlink in a layer, in the archive's order.
+pub(super) fn linked(plan: &Plan, layer: usize) -> Vec<String> {
+    steps(plan, layer, |action| matches!(action, Action::Link { .. }))
+}
+
+fn steps(plan: &Plan, layer: usize, is_wanted: fn(&Action) -> bool) -> Vec<String> {
+    let steps = plan.layers[layer].steps.values();
+    let wanted = steps.filter(|step| is_wanted(&step.action));
+    wanted
+        .map(|step| String::from_utf8(step.path.clone()).unwrap())
+        .collect()
+}

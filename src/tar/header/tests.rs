@@ -1,0 +1,101 @@
+use super::*;
+use crate::tar::{Member, Reader};
+
+fn sealed_header(mut header: Header) -> Vec<u8> {
+    header.set_cksum();
+    header.as_bytes().to_vec()
+}
+
+fn file(name: &str, size: u64) -> Header {
+    let mut header = Header::new_ustar();
+    header.set_path(name).unwrap();
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_size(size);
+    header.set_mode(0o644);
+    header
+}
+
+fn link() -> Vec<u8> {
+    let mut header = file("b", 0);
+    header.set_entry_type(tar::EntryType::Link);
+    header.set_link_name("a").unwrap();
+    sealed_header(header)
+}
+
+fn with_records(records: &[(&str, &str)], header: Vec<u8>) -> Vec<u8> {
+    let mut payload = Vec::new();
+    for (key, value) in records {
+        write_record(&mut payload, key.as_bytes(), value.as_bytes());
+    }
+    let mut bytes = Vec::new();
+    push_pax(&mut bytes, header[..512].first_chunk().unwrap(), &payload);
+    [bytes, header].concat()
+}
+
+/// The only member of an archive of these headers and three bytes.
+fn read(headers: &[u8]) -> Member {
+    let mut bytes = [headers, b"abc"].concat();
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    let mut reader = Reader::new(&bytes[..]);
+    let member = reader.next_member().unwrap().unwrap();
+    assert!(reader.next_member().unwrap().is_none());
+    member
+}
+
+#[test]
+fn an_heir_is_as_large_as_the_record_of_the_file_says() {
+    let raw = with_records(&[("size", "3")], sealed_header(file("a", 0)));
+    for link in [
+        link(),
+        with_records(&[("size", "0"), ("path", "c")], link()),
+    ] {
+        let heir = read(&heir(&raw, &link, b"b").unwrap());
+        assert_eq!((heir.size, &*heir.path), (3, &b"b"[..]));
+    }
+}
+
+#[test]
+fn an_heir_has_nothing_of_the_long_name_of_the_file() {
+    let long = format!("{}{}", "directory/".repeat(9), "n".repeat(60));
+    let raw = sealed_header(file(&long, 3));
+    assert_ne!(raw[PREFIX_FIELD], [0; 155]);
+    assert_eq!(*read(&raw).path, *long.as_bytes());
+    assert_eq!(*read(&heir(&raw, &link(), b"b").unwrap()).path, *b"b");
+    // Its own long name is whole.
+    let other = "o".repeat(150);
+    let heir = heir(&raw, &link(), other.as_bytes()).unwrap();
+    assert_eq!(*read(&heir).path, *other.as_bytes());
+}
+
+/// In GNU's headers the bytes of the prefix are times.
+#[test]
+fn an_heir_keeps_the_times_of_a_gnu_header() {
+    let mut header = Header::new_gnu();
+    header.set_path("a").unwrap();
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_size(3);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.as_gnu_mut().unwrap().set_atime(1_600_000_000);
+    let raw = sealed_header(header);
+    let heir = heir(&raw, &link(), b"b").unwrap();
+    assert_eq!(heir[PREFIX_FIELD], raw[PREFIX_FIELD]);
+    assert_ne!(heir[PREFIX_FIELD], [0; 155]);
+}
+
+#[test]
+fn a_base_256_time_before_1970_is_negative() {
+    for seconds in [-1_i64, -1_600_000_000, i64::MIN, 0o77_777_777_777 + 1] {
+        let mut header = file("a", 3);
+        let sign = if seconds < 0 { 0xff } else { 0 };
+        let mut field = [sign; 12];
+        field[4..].copy_from_slice(&seconds.to_be_bytes());
+        field[0] = sign | 0x80;
+        header.as_mut_bytes()[136..148].copy_from_slice(&field);
+        let member = read(&sealed_header(header));
+        assert_eq!(
+            (member.mtime.seconds, member.mtime.nanoseconds),
+            (seconds, 0)
+        );
+    }
+}
