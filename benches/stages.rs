@@ -152,7 +152,7 @@ fn splice(bencher: Bencher<'_, '_>, cuts: u64) {
             kept: &kept,
             new_length: new.len() as u64,
         };
-        let mut writer = GzipWriter::splicing(io::sink(), 6, 1, old);
+        let mut writer = GzipWriter::splicing(io::sink(), 6, 1, old).unwrap();
         writer.write_all(&new).unwrap();
         writer.finish().unwrap()
     });

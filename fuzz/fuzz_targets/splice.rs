@@ -198,7 +198,7 @@ fn spliced(old: &[u8], index: &BlockIndex, kept: &[Kept], new: &[u8], parameter:
         new_length: new.len() as u64,
     };
     let (level, threads) = (u32::from(parameter % 10), usize::from(parameter % 3));
-    let mut writer = GzipWriter::splicing(Vec::new(), level, threads, old);
+    let mut writer = GzipWriter::splicing(Vec::new(), level, threads, old).unwrap();
     let step = (1 + usize::from(parameter) * 997).max(new.len() / 1000);
     let mut position = 0;
     while position < new.len() {

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -112,10 +112,15 @@ impl Process {
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        let process = Self {
-            child,
-            stderr: Tail::follow(stderr),
+        let stderr = match Tail::follow(stderr) {
+            Ok(stderr) => stderr,
+            Err(error) => {
+                child.kill()?;
+                child.wait()?;
+                return Err(error);
+            }
         };
+        let process = Self { child, stderr };
         Ok((process, (TimedPipe::new(stdin)?, TimedPipe::new(stdout)?)))
     }
 
@@ -188,10 +193,10 @@ const TAIL: usize = 1 << 10;
 
 impl Tail {
     /// Reads to the end on a thread, and keeps the end.
-    fn follow(mut stderr: ChildStderr) -> Self {
+    fn follow(mut stderr: ChildStderr) -> io::Result<Self> {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&bytes);
-        let reader = std::thread::spawn(move || {
+        let reader = Builder::new().spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = stderr.read(&mut buffer) {
                 let mut tail = lock(&kept);
@@ -199,8 +204,8 @@ impl Tail {
                 let surplus = tail.len().saturating_sub(TAIL);
                 tail.drain(..surplus);
             }
-        });
-        Self { bytes, reader }
+        })?;
+        Ok(Self { bytes, reader })
     }
 
     /// What there is once the process is gone. Without the sandbox it may have left a child that holds

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::thread::Builder;
 use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
@@ -66,6 +67,9 @@ pub enum ServiceError<E> {
     /// Workers died one after the other.
     #[error("the interpreter failed {MOST_DEATHS} times; the last time: {0}")]
     Deaths(ProcessFailure),
+    /// There can be no more threads.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
     /// It took too long.
     #[error(transparent)]
     Time(LimitError),
@@ -152,19 +156,27 @@ impl<'a> Service<'a> {
         let deaths = AtomicUsize::new(0);
         let jobs = Arc::new(Mutex::new(jobs));
         std::thread::scope(|scope| {
-            let feeder = scope.spawn(move || {
+            let mut threads = Vec::new();
+            for _ in 0..workers {
+                let (jobs, results) = (Arc::clone(&jobs), result_sender.clone());
+                let deaths = &deaths;
+                let work = move || self.work(&jobs, &results, deaths);
+                match Builder::new().spawn_scoped(scope, work) {
+                    Ok(thread) => threads.push(thread),
+                    // Where there can be no more threads, there are fewer.
+                    Err(_) if !threads.is_empty() => break,
+                    Err(error) => return Err(ServiceError::Thread(error)),
+                }
+            }
+            let feed = move || {
                 feed(&mut |job| match job_sender.send(job) {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(_) => ControlFlow::Break(()),
                 })
-            });
-            let threads: Vec<_> = (0..workers)
-                .map(|_| {
-                    let (jobs, results) = (Arc::clone(&jobs), result_sender.clone());
-                    let deaths = &deaths;
-                    scope.spawn(move || self.work(&jobs, &results, deaths))
-                })
-                .collect();
+            };
+            let feeder = Builder::new()
+                .spawn_scoped(scope, feed)
+                .map_err(ServiceError::Thread)?;
             // The queue is closed once the last worker is gone.
             drop((jobs, result_sender));
             results.iter().for_each(take);

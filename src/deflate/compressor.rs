@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 
@@ -28,25 +28,34 @@ pub(super) struct Compressors {
 }
 
 impl Compressors {
-    /// Starts `threads` of them, at `level` of 0 to 9.
-    pub(super) fn new(level: u32, threads: usize) -> Self {
+    /// Starts `threads` of them, at `level` of 0 to 9; where there can be no more, there are fewer.
+    ///
+    /// # Errors
+    /// Not even one can be started.
+    pub(super) fn new(level: u32, threads: usize) -> io::Result<Self> {
         let (queue, jobs) = sync_channel::<Job>(threads);
         let jobs = Arc::new(Mutex::new(jobs));
-        let threads = (0..threads).map(|_| {
+        let mut started = Vec::new();
+        for _ in 0..threads {
             let jobs = Arc::clone(&jobs);
-            std::thread::spawn(move || {
+            let work = move || {
                 loop {
                     let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((piece, reply)) = job else { break };
                     // Whoever asked may have given up.
                     let _ = reply.send(blocks(level, &piece));
                 }
-            })
-        });
-        Self {
-            queue: Some(queue),
-            threads: threads.collect(),
+            };
+            match Builder::new().spawn(work) {
+                Ok(thread) => started.push(thread),
+                Err(error) if started.is_empty() => return Err(error),
+                Err(_) => break,
+            }
         }
+        Ok(Self {
+            queue: Some(queue),
+            threads: started,
+        })
     }
 
     /// Has a piece compressed. Waits while all are busy and the next piece is waiting too.
@@ -113,7 +122,7 @@ mod tests {
             history: number * 500,
         };
         let compressed = |numbers: &mut dyn Iterator<Item = usize>| -> Vec<_> {
-            let compressors = Compressors::new(6, 1);
+            let compressors = Compressors::new(6, 1).unwrap();
             numbers
                 .map(|number| compressors.compress(piece(number)).recv().unwrap().unwrap())
                 .collect()

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 
 use crc32fast::Hasher;
 
@@ -66,14 +66,20 @@ enum Part {
 
 impl<W: Write + Send + 'static> GzipWriter<W> {
     /// Compresses all of the stream at `level` (0 to 9) with so many threads, at least one.
-    pub fn new(output: W, level: u32, threads: usize) -> Self {
+    ///
+    /// # Errors
+    /// Not even one can be started.
+    pub fn new(output: W, level: u32, threads: usize) -> io::Result<Self> {
         let nothing = Arc::new(Vec::new());
         Self::start(output, level, threads, Vec::new(), true, nothing)
     }
 
     /// Takes over what the old stream has, and compresses the rest at `level` (0 to 9) with so many
     /// threads, at least one.
-    pub fn splicing(output: W, level: u32, threads: usize, old: Old<'_>) -> Self {
+    ///
+    /// # Errors
+    /// Not even one can be started.
+    pub fn splicing(output: W, level: u32, threads: usize, old: Old<'_>) -> io::Result<Self> {
         let runs = divide(old.index, old.kept, old.new_length);
         Self::start(output, level, threads, runs, false, old.bytes)
     }
@@ -85,11 +91,11 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         runs: Vec<Run>,
         is_endless: bool,
         old: Arc<dyn ReadAt>,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let (sender, parts) = sync_channel(WAITING);
         let is_abandoned = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&is_abandoned);
-        let thread = std::thread::spawn(move || {
+        let thread = Builder::new().spawn(move || {
             let mut writer = BlockWriter::new(output, stop)?;
             for part in parts {
                 match part {
@@ -99,10 +105,10 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
                 }
             }
             Err(io::Error::other("the stream was not written to its end"))
-        });
-        Self {
+        })?;
+        Ok(Self {
             // With more than can wait to be written, some would only wait for the others.
-            compressors: Compressors::new(level, threads.clamp(1, WAITING)),
+            compressors: Compressors::new(level, threads.clamp(1, WAITING))?,
             is_abandoned,
             output: Some(sender),
             thread: Some(thread),
@@ -115,7 +121,7 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
             piece: Piece::default(),
             crc: Hasher::new(),
             length: 0,
-        }
+        })
     }
 
     /// Whether the next bytes are taken over. What they must decode to is added to `expected` when a

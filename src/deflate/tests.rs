@@ -109,7 +109,7 @@ fn spliced(old: &[u8], index: &BlockIndex, kept: &[Kept], new: &[u8], threads: u
         kept,
         new_length: new.len() as u64,
     };
-    let mut writer = GzipWriter::splicing(Vec::new(), 6, threads, old);
+    let mut writer = GzipWriter::splicing(Vec::new(), 6, threads, old).unwrap();
     let mut position = 0;
     while position < new.len() {
         match writer.unneeded().unwrap() {
@@ -314,7 +314,7 @@ fn a_stream_of_another_length_than_was_said_is_refused() {
             kept: &kept[..1],
             new_length: said as u64,
         };
-        let mut writer = GzipWriter::splicing(Vec::new(), 6, 1, old);
+        let mut writer = GzipWriter::splicing(Vec::new(), 6, 1, old).unwrap();
         let result = writer
             .write_all(&new[..written])
             .and_then(|()| writer.finish());

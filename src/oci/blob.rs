@@ -1,12 +1,11 @@
 //! Blobs: where their bytes are, and reading them with digest and size checked to the last byte.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::Descriptor;
+use super::blob_file::BlobFile;
 use super::digest::{Digest, DigestHasher};
 use crate::deflate::{ReadAt, ReadFrom};
 
@@ -69,11 +68,11 @@ pub enum BlobError {
     },
 }
 
-/// Where a blob's bytes lie: a stretch of an open file.
+/// Where a blob's bytes lie: a stretch of a file.
 #[derive(Debug, Clone)]
 pub struct BlobLocation {
     /// The file that holds them.
-    pub file: Arc<File>,
+    pub file: BlobFile,
     /// The file's path, where the blob is the whole of a file that has one: it can then be
     /// reflinked or hardlinked.
     pub path: Option<PathBuf>,
@@ -89,10 +88,9 @@ impl BlobLocation {
         ReadFrom::new(self.clone(), 0)
     }
 
-    /// Whether `other` is the same stretch of the same open file.
+    /// Whether `other` is the same stretch of the same file, which stays open.
     pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.file, &other.file)
-            && (self.offset, self.size) == (other.offset, other.size)
+        self.file.is_same(&other.file) && (self.offset, self.size) == (other.offset, other.size)
     }
 }
 
@@ -101,6 +99,7 @@ impl ReadAt for BlobLocation {
         let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
         self.file
+            .get()?
             .read_at(&mut buffer[..wanted], self.offset + offset)
     }
 }

@@ -271,8 +271,8 @@ impl<W: Write + Send + 'static> Encoder<W> {
         Ok(match encoding {
             Encoding::None => Self::None(output),
             Encoding::Gzip { level, old } => Self::Gzip(Box::new(match old {
-                Some(old) => GzipWriter::splicing(output, level, threads, old),
-                None => GzipWriter::new(output, level, threads),
+                Some(old) => GzipWriter::splicing(output, level, threads, old)?,
+                None => GzipWriter::new(output, level, threads)?,
             })),
             Encoding::Zstd(level) => {
                 let mut encoder = zstd::stream::write::Encoder::new(output, level)?;

@@ -6,7 +6,7 @@ use std::hash::Hasher as _;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 
 use twox_hash::XxHash3_64;
 
@@ -75,9 +75,9 @@ impl LayerWriter {
             encoder: Encoder::new(output, encoding, threads)?,
             meant,
             progress,
-            read_back: ReadBackThread(Some(std::thread::spawn(move || {
-                read_back(reader, compression, &stretches)
-            }))),
+            read_back: ReadBackThread(Some(
+                Builder::new().spawn(move || read_back(reader, compression, &stretches))?,
+            )),
             uncompressed_bytes: 0,
             path: path.to_owned(),
             compression,

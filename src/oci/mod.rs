@@ -2,6 +2,7 @@
 //! blobs, and the JSON documents that name them.
 
 pub mod blob;
+mod blob_file;
 pub mod commands;
 pub mod compression;
 pub mod digest;
@@ -18,6 +19,7 @@ mod second_decoder;
 pub mod zstd_level;
 
 pub use blob::{BlobError, BlobLocation, BlobStore, open_verified, read_document};
+pub use blob_file::BlobFile;
 pub use compression::{Compression, CompressionSetting, Encoding};
 pub use digest::{Digest, DigestHasher};
 pub use image::{Image, ImageError, Index, Node};

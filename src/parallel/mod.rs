@@ -7,6 +7,7 @@ pub use read_ahead::{ReadAhead, read_ahead};
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
 
 /// Waits for a mutex. What a thread left when it panicked is taken as it is: the panic is passed on where
 /// the thread is joined.
@@ -42,7 +43,10 @@ where
     };
     std::thread::scope(|scope| {
         for _ in 1..jobs.min(items.len()) {
-            scope.spawn(run);
+            // Where there can be no more threads, there are fewer.
+            if Builder::new().spawn_scoped(scope, run).is_err() {
+                break;
+            }
         }
         run();
     });

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::Builder;
 
 /// Bytes that are handed over at a time, and how many such buffers there are.
 const BUFFER: usize = 256 << 10;
@@ -22,14 +23,15 @@ pub fn read_ahead<R: Read + Send, T>(
         let _ = spare.send(vec![0; BUFFER]);
     }
     std::thread::scope(|scope| {
-        scope.spawn(move || produce(reader, &empty, &full));
+        let producer = Builder::new().spawn_scoped(scope, move || produce(reader, &empty, &full));
         let mut ahead = ReadAhead {
             filled,
             spare,
             current: Filled {
                 buffer: Vec::new(),
                 end: 0,
-                result: Ok(()),
+                // Without the thread there is nothing to read.
+                result: producer.map(|_| ()),
             },
             position: 0,
         };

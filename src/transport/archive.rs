@@ -4,19 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::oci::blob::{DOCUMENT_LIMIT, VerifyingReader};
 use crate::oci::json_keys::respell;
 use crate::oci::json_text;
-use crate::oci::{BlobError, BlobLocation, BlobStore, Digest};
+use crate::oci::{BlobError, BlobFile, BlobLocation, BlobStore, Digest};
 use crate::tar::{BLOCK, Kind, Reader, TarError};
 
 use super::error::TransportError;
+use super::identity::Identity;
 use super::index_json::shape;
 use super::place::{BlobSource, OutputBlob, copy_error};
 use super::reference::Reference;
@@ -40,30 +39,12 @@ struct RawMember {
     size: u64,
 }
 
-/// Which file it was that was opened, and in which state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
-    inode: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-}
-
-impl Identity {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            inode: (metadata.dev(), metadata.ino()),
-            size: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
-    }
-}
-
 /// An archive's files by name, read by seeking from header to header.
 #[derive(Debug)]
 pub(super) struct Archive {
     /// The archive's name, for messages; `-` for standard input.
     pub(super) path: PathBuf,
-    file: Arc<File>,
+    file: BlobFile,
     /// `None` for a stream.
     identity: Option<Identity>,
     members: Vec<RawMember>,
@@ -140,7 +121,7 @@ impl Archive {
                 Entry::Link(target) => name.clone_from(target),
                 Entry::Data { offset, size } => {
                     return Some(BlobLocation {
-                        file: Arc::clone(&self.file),
+                        file: self.file.clone(),
                         path: None,
                         offset: *offset,
                         size: *size,
@@ -323,7 +304,7 @@ pub(super) fn write_after<'a>(
             _ => continue,
         };
         let stretch = BlobLocation {
-            file: Arc::clone(&old.file),
+            file: old.file.clone(),
             path: None,
             offset: member.offset,
             size: member.size,

@@ -22,6 +22,7 @@ mod oci_layout;
 
 mod archive;
 mod archive_update;
+mod identity;
 mod image_name;
 mod index_json;
 mod no_image;

@@ -1,5 +1,6 @@
 //! OCI image layouts: directories (image-spec image-layout.md).
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,11 +10,12 @@ use serde_json::Value;
 use crate::oci::blob::DOCUMENT_LIMIT;
 use crate::oci::json_keys::respell;
 use crate::oci::json_text;
-use crate::oci::{BlobError, BlobLocation, BlobStore, Digest};
+use crate::oci::{BlobError, BlobFile, BlobLocation, BlobStore, Digest};
 
 use super::archive::blob_name;
 use super::beneath;
 use super::error::TransportError;
+use super::identity::Identity;
 use super::index_json::{INDEX_JSON, OCI_LAYOUT, check_layout_version, choose, roots, shape};
 use super::no_image;
 use super::reference::Transport;
@@ -115,6 +117,15 @@ impl BlobStore for LayoutStore {
     }
 }
 
+/// Opens a file that was found before.
+fn same_file(directory: &Path, name: &str, found: Identity) -> io::Result<File> {
+    let file = beneath::open_file(directory, name)?;
+    match Identity::of(&file.metadata()?) == found {
+        true => Ok(file),
+        false => Err(io::Error::other("it changed while pycull worked on it")),
+    }
+}
+
 /// A blob that is a file of its own, below a directory.
 pub(super) fn locate_file(
     directory: &Path,
@@ -122,12 +133,13 @@ pub(super) fn locate_file(
     digest: &Digest,
 ) -> Result<BlobLocation, BlobError> {
     let located = beneath::open_file(directory, name).and_then(|file| {
-        let size = file.metadata()?.len();
+        let found = Identity::of(&file.metadata()?);
+        let (directory, name) = (directory.to_owned(), name.to_owned());
         Ok(BlobLocation {
-            file: Arc::new(file),
-            path: Some(directory.join(name)),
+            path: Some(directory.join(&name)),
+            file: BlobFile::on_demand(move || same_file(&directory, &name, found)),
             offset: 0,
-            size,
+            size: found.size,
         })
     });
     let digest = digest.clone();

@@ -36,13 +36,16 @@ pub(super) fn place(blob: &OutputBlob, staging: &Path, to: &Path) -> Result<(), 
         fs::rename(from, to).map_err(TransportError::io("move", from))?;
         return sync(to);
     }
-    let may_be_shared = blob.is_checked
+    // Open until the blob has its place, and no longer.
+    let location = location.clone();
+    if blob.is_checked
         && location.offset == 0
-        && location
-            .file
+        && let Ok(file) = location.file.get()
+        && file
             .metadata()
-            .is_ok_and(|metadata| metadata.len() == location.size);
-    if may_be_shared && (reflink(&location.file, to) || hardlink(location, to)) {
+            .is_ok_and(|metadata| metadata.len() == location.size)
+        && (reflink(file, to) || hardlink(file, location.path.as_deref(), to))
+    {
         return Ok(());
     }
     copy(blob, to)
@@ -86,14 +89,14 @@ fn reflink(from: &File, to: &Path) -> bool {
 }
 
 /// A hardlink, if the path still leads to the open file.
-fn hardlink(location: &BlobLocation, to: &Path) -> bool {
-    let Some(from) = &location.path else {
+fn hardlink(file: &File, path: Option<&Path>, to: &Path) -> bool {
+    let Some(from) = path else {
         return false;
     };
     if fs::hard_link(from, to).is_err() {
         return false;
     }
-    let same = match (location.file.metadata(), fs::symlink_metadata(to)) {
+    let same = match (file.metadata(), fs::symlink_metadata(to)) {
         (Ok(open), Ok(linked)) => (open.dev(), open.ino()) == (linked.dev(), linked.ino()),
         _ => false,
     };
@@ -147,6 +150,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::oci::BlobFile;
     use crate::oci::digest::sha256_digest;
 
     fn blob(path: &Path, content: &[u8]) -> OutputBlob {
@@ -154,7 +158,7 @@ mod tests {
         OutputBlob {
             digest: sha256_digest(content),
             location: BlobLocation {
-                file: Arc::new(File::open(path).unwrap()),
+                file: BlobFile::opened(Arc::new(File::open(path).unwrap())),
                 path: Some(path.to_owned()),
                 offset: 0,
                 size: content.len() as u64,

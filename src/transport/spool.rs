@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use crate::oci::BlobLocation;
 use crate::oci::compression::{Compression, Decoder, sniff};
+use crate::oci::{BlobFile, BlobLocation};
 
 /// Copies a stream into an unlinked file in TMPDIR.
 pub(super) fn spool(mut stream: impl Read) -> io::Result<File> {
@@ -25,7 +25,7 @@ pub(super) fn blob_of(bytes: &[u8]) -> io::Result<BlobLocation> {
 pub(super) fn whole_file(file: File) -> io::Result<BlobLocation> {
     let size = file.metadata()?.len();
     Ok(BlobLocation {
-        file: Arc::new(file),
+        file: BlobFile::opened(Arc::new(file)),
         path: None,
         offset: 0,
         size,
@@ -58,8 +58,9 @@ mod tests {
     fn a_compressed_archive_is_unpacked_and_a_plain_one_is_not_copied() {
         let tar = vec![0; 1024];
         let plain = blob_of(&tar).unwrap();
-        let file = Arc::clone(&plain.file);
-        assert!(Arc::ptr_eq(&decompressed(plain).unwrap().file, &file));
+        let file = Arc::clone(plain.file.get().unwrap());
+        let same = decompressed(plain).unwrap().file;
+        assert!(Arc::ptr_eq(same.get().unwrap(), &file));
         for compressed in [zstd::encode_all(&tar[..], 3).unwrap(), {
             let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
             gzip.write_all(&tar).unwrap();

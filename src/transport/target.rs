@@ -438,6 +438,7 @@ mod tests {
     use super::super::output::check_complete;
     use super::super::testing::{LAYOUT_PATHS, image, listing, refer, two_platforms};
     use super::*;
+    use crate::oci::BlobFile;
     use crate::oci::BlobLocation;
 
     struct Fixture {
@@ -612,7 +613,7 @@ mod tests {
         let staged = target.staging().join("layer");
         let mut file = create(&staged).unwrap();
         io::copy(&mut layer.reader(), &mut file).unwrap();
-        layer.file = Arc::new(file);
+        layer.file = BlobFile::opened(Arc::new(file));
         layer.path = Some(staged);
         target.commit(output, io::sink()).unwrap();
         assert_eq!(listing(fixture.directory.path()).len(), LAYOUT_PATHS);

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -15,8 +14,8 @@ use crate::oci::image::typed_descriptor;
 use crate::oci::layer_writer::WrittenLayer;
 use crate::oci::media_type::Family;
 use crate::oci::{
-    BlobError, BlobLocation, BlobStore, Compression, CompressionSetting, Digest, Encoding, Image,
-    ImageError, load, read_document,
+    BlobError, BlobFile, BlobLocation, BlobStore, Compression, CompressionSetting, Digest,
+    Encoding, Image, ImageError, load, read_document,
 };
 use crate::parallel::try_map;
 use crate::pipeline::{Options, PipelineError};
@@ -240,12 +239,9 @@ impl<'a> Work<'a> {
     ) -> Result<Vec<OutputBlob>, PipelineError> {
         let mut blobs: BTreeMap<String, OutputBlob> = BTreeMap::new();
         for (digest, path, size) in &self.staged {
-            let file = File::open(path).map_err(|source| PipelineError::Stage {
-                path: path.display().to_string(),
-                source,
-            })?;
+            let staged = path.clone();
             let location = BlobLocation {
-                file: Arc::new(file),
+                file: BlobFile::on_demand(move || File::open(&staged)),
                 path: Some(path.clone()),
                 offset: 0,
                 size: *size,

@@ -227,7 +227,7 @@ fn spliced(stream: &[u8], index: &BlockIndex, new: &Edited, level: u32) -> Vec<u
         kept: &new.kept,
         new_length: new.bytes.len() as u64,
     };
-    let mut writer = GzipWriter::splicing(Vec::new(), level, 2, old);
+    let mut writer = GzipWriter::splicing(Vec::new(), level, 2, old).unwrap();
     let mut rest = &new.bytes[..];
     while !rest.is_empty() {
         let skipped = writer.unneeded().unwrap();

@@ -1,0 +1,22 @@
+//! Whether a file is still the one that it was.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+
+/// Which file it was that was opened, and in which state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    inode: (u64, u64),
+    pub(super) size: u64,
+    modified: (i64, i64),
+}
+
+impl Identity {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: (metadata.dev(), metadata.ino()),
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
