@@ -20,9 +20,9 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(error: &anyhow::Error) -> Self {
-        let message = error.to_string();
+        let message = shortened(error.to_string());
         let mut causes: Vec<String> = Vec::new();
-        for cause in error.chain().skip(1).map(ToString::to_string) {
+        for cause in error.chain().skip(1).map(|it| shortened(it.to_string())) {
             // Some messages hold their cause's already.
             let said = std::iter::once(&message).chain(&causes);
             if !said.into_iter().any(|text| text.contains(&cause)) {
@@ -35,6 +35,21 @@ impl Failure {
             hint: error.chain().find_map(hint),
         }
     }
+}
+
+/// Characters that are left of a long message: an image can have names without end.
+const MOST_FIRST: usize = 1000;
+const MOST_LAST: usize = 200;
+
+/// A message without its middle where it is very long.
+fn shortened(message: String) -> String {
+    let count = message.chars().count();
+    if count <= MOST_FIRST + MOST_LAST {
+        return message;
+    }
+    let first = message.chars().take(MOST_FIRST);
+    let last = message.chars().skip(count - MOST_LAST);
+    first.chain([' ', '…', ' ']).chain(last).collect()
 }
 
 /// An error with its causes, as a warning has it.
@@ -75,6 +90,14 @@ impl Error for Print {
 mod tests {
     use super::*;
     use anyhow::Context;
+
+    #[test]
+    fn a_message_without_end_is_shortened_in_its_middle() {
+        let long = format!("blob {} is missing", "é".repeat(100_000));
+        let failure = Failure::new(&anyhow::anyhow!(long));
+        assert!(failure.message.starts_with("blob é") && failure.message.ends_with("is missing"));
+        assert_eq!(failure.message.chars().count(), MOST_FIRST + MOST_LAST + 3);
+    }
 
     #[test]
     fn causes_are_said_once() {

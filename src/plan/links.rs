@@ -359,6 +359,8 @@ mod tests {
         layers.flat_map(|layer| linked(&plan, layer)).collect()
     }
 
+    type Change = fn(&mut Member);
+
     #[test]
     fn levels_that_are_the_same_become_one_file() {
         assert_eq!(links_of([two_files()]), [cache_path("m", 1)]);
@@ -374,7 +376,7 @@ mod tests {
 
     #[test]
     fn levels_that_differ_in_anything_but_time_stay_two_files() {
-        let differs: [(&str, fn(&mut Member)); 5] = [
+        let differs: [(&str, Change); 5] = [
             ("mode", |cache| cache.mode = 0o600),
             ("owner", |cache| cache.uid = 1),
             ("group", |cache| cache.gid = 1),

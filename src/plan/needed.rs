@@ -116,11 +116,14 @@ struct Header<'a> {
     goes: bool,
 }
 
+/// Extended attributes by name: the place of the last header with it, and the value there.
+type Setters<'a> = BTreeMap<&'a [u8], (usize, &'a [u8])>;
+
 /// The places of headers that must stay for the file to keep its attributes: of those that go as many, from the last
 /// one on, as it takes. The last header sets mode, owner and time, and the last one with an extended attribute that.
 fn needed_headers(headers: &[Header<'_>]) -> Vec<usize> {
     let mut basics = [None, None];
-    let mut xattrs: [BTreeMap<&[u8], (usize, &[u8])>; 2] = Default::default();
+    let mut xattrs: [Setters<'_>; 2] = Default::default();
     for (place, header) in headers.iter().enumerate() {
         let with_those_that_go = [true, false];
         for (side, all) in with_those_that_go.into_iter().enumerate() {

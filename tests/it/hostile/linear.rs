@@ -35,7 +35,6 @@ fn times_grow_with(small: &Path, large: &Path) {
     for command in ["inspect", "minimize", "verify"] {
         let [before, after] = [small, large].map(|image| seconds(command, image));
         let growth = after / before.max(LEAST);
-        println!("{command}: {before:.2} s, {after:.2} s");
         assert!(
             growth < MOST,
             "{command} takes {before:.2} s, and {after:.2} s for four times as much"

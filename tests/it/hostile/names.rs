@@ -69,10 +69,6 @@ fn is_harmless(what: &str, text: &str) {
             c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
         };
         assert!(!line.chars().any(is_harmful), "{place}");
-        assert!(
-            !line.contains("<script>alert") && !line.contains("<img src=x"),
-            "{place}"
-        );
     }
 }
 
@@ -107,13 +103,19 @@ fn no_output_is_a_command_an_escape_or_markup() {
             let text = String::from_utf8(stdout).unwrap();
             assert!(!text.is_empty());
             is_harmless(&format!("{arguments:?}"), &text);
+            // In markdown they may stand as code; that nothing is markup there, tests/it/markdown.rs sees.
+            if format == "html" {
+                let is_markup = |tag: &&str| text.contains(*tag);
+                let found = ["<script>alert", "<img src=x"].into_iter().find(is_markup);
+                assert_eq!(found, None, "{arguments:?}");
+            }
             is_harmless(&format!("errors of {arguments:?}"), &stderr);
         }
     }
 }
 
 #[test]
-fn no_error_is_a_command_an_escape_or_markup() {
+fn no_error_is_a_command_or_an_escape() {
     let directory = tempfile::tempdir().unwrap();
     for (number, name) in NAMES.iter().enumerate() {
         let layout = directory.path().join(number.to_string());
