@@ -5,4 +5,5 @@ mod bounds;
 mod linear;
 mod links;
 mod names;
+mod processes;
 mod volume;
