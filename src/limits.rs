@@ -67,14 +67,12 @@ pub struct LimitError {
 impl LimitError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
-        let Self { limit, most } = self;
-        let more = most.saturating_mul(4);
-        (*most < MOST).then(|| {
-            format!(
-                "if you trust the image, allow more: `--limit {}={more}`",
-                limit.name()
-            )
-        })
+        let Self { limit, most } = *self;
+        let more = Setting {
+            limit,
+            most: most.saturating_mul(4),
+        };
+        (most < MOST).then(|| format!("if you trust the image, allow more: `--limit {more}`"))
     }
 }
 

@@ -46,8 +46,8 @@ pub(crate) struct Common {
     /// Layers to work on at a time, threads that compress, and workers that compile [default: the processors]
     #[arg(long, short, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
-    /// Accept more of an image than its size lets expect: members (files), names (bytes of names and headers), or
-    /// documents (bytes of JSON); may be repeated
+    /// Accept more of an image than its size lets expect: members (files), names (bytes of names and headers),
+    /// documents (bytes of JSON), or seconds (of its interpreter); may be repeated
     #[arg(long, global = true, value_name = "LIMIT=N", value_delimiter = ',')]
     pub(crate) limit: Vec<Setting>,
     /// Print only the report and errors
