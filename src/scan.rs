@@ -287,27 +287,19 @@ fn decode_layer<T>(
 
 impl From<TarError> for LayerErrorCause {
     fn from(error: TarError) -> Self {
-        tar_cause(error)
+        match error {
+            TarError::Io(error) => error.into(),
+            error => Self::Tar(error),
+        }
     }
 }
 
 /// An error of what is read from an archive or of the stream below it.
 impl From<io::Error> for LayerErrorCause {
     fn from(error: io::Error) -> Self {
-        tar_cause(TarError::Io(error))
-    }
-}
-
-fn tar_cause(error: TarError) -> LayerErrorCause {
-    match error {
-        TarError::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<TarError>()) => {
-            match error.downcast::<TarError>() {
-                Ok(error) => LayerErrorCause::Tar(error),
-                Err(error) => LayerErrorCause::Decode(error),
-            }
-        }
-        TarError::Io(error) => LayerErrorCause::Decode(error),
-        error => LayerErrorCause::Tar(error),
+        error
+            .downcast::<TarError>()
+            .map_or_else(Self::Decode, Self::Tar)
     }
 }
 
