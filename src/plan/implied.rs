@@ -51,7 +51,7 @@ fn lost(inventory: &Inventory, drops: &Drops) -> BTreeMap<Vec<u8>, MemberId> {
         let node = inventory.rootfs.lookup(directory);
         node.is_some_and(|node| {
             let is_implied = inventory.rootfs.origin(node).is_none();
-            is_implied && is_directory(inventory, node) && !implied.contains(&node)
+            is_implied && inventory.rootfs.is_directory(node) && !implied.contains(&node)
         })
     });
     directories
@@ -70,10 +70,6 @@ fn note(places: &mut BTreeMap<Vec<u8>, MemberId>, directory: &[u8], id: MemberId
     }
 }
 
-fn is_directory(inventory: &Inventory, node: NodeId) -> bool {
-    inventory.rootfs.is_directory(node)
-}
-
 /// The directories in which something stays, at any depth, which then implies them.
 fn implied_by_others(inventory: &Inventory, drops: &Drops) -> HashSet<NodeId> {
     let rootfs = &inventory.rootfs;
@@ -81,8 +77,11 @@ fn implied_by_others(inventory: &Inventory, drops: &Drops) -> HashSet<NodeId> {
     for node in rootfs.nodes() {
         let origin = rootfs.origin(node);
         if origin.is_some_and(|origin| !drops.contains_key(&origin)) {
-            let parents = std::iter::successors(rootfs.parent(node), |node| rootfs.parent(*node));
-            let _ = parents.take_while(|parent| implied.insert(*parent)).count();
+            for parent in std::iter::successors(rootfs.parent(node), |it| rootfs.parent(*it)) {
+                if !implied.insert(parent) {
+                    break;
+                }
+            }
         }
     }
     implied
