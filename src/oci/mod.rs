@@ -8,6 +8,7 @@ pub mod compression;
 pub mod digest;
 mod growing_file;
 pub mod image;
+mod image_error;
 pub mod json_keys;
 pub mod json_text;
 pub mod layer_writer;
