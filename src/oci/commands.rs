@@ -1,6 +1,11 @@
 //! The paths that a config's commands may name: read from words, without judging what they mean.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
+
+/// Values of the environment, by name.
+type Variables<'a> = HashMap<&'a str, &'a str>;
 
 /// Commands after which a word is a directory that the following words are relative to.
 const CHANGES_DIRECTORY: [&str; 5] = ["cd", "pushd", "-C", "--chdir", "--directory"];
@@ -57,26 +62,29 @@ pub fn named_paths(config: &Value) -> Vec<String> {
 /// Entrypoint, command and health check one after the other, then values of the environment.
 fn words(config: &Value, environment: &[(String, String)]) -> Vec<String> {
     let pointers = ["Entrypoint", "Cmd", "Healthcheck/Test"];
+    // The last of several values counts.
+    let variables = environment.iter();
+    let variables: Variables<'_> = variables.map(|(name, value)| (&**name, &**value)).collect();
     let mut words = Vec::new();
     for pointer in pointers {
         match config.pointer(&format!("/config/{pointer}")) {
-            Some(Value::String(text)) => push_words(&mut words, text, environment),
+            Some(Value::String(text)) => push_words(&mut words, text, &variables),
             Some(Value::Array(list)) => {
                 for text in list.iter().filter_map(Value::as_str) {
-                    push_words(&mut words, text, environment);
+                    push_words(&mut words, text, &variables);
                 }
             }
             _ => {}
         }
     }
     for (_, value) in environment {
-        push_words(&mut words, value, &[]);
+        push_words(&mut words, value, &Variables::new());
     }
     words
 }
 
-fn push_words(words: &mut Vec<String>, text: &str, environment: &[(String, String)]) {
-    let text = with_variables(text, environment);
+fn push_words(words: &mut Vec<String>, text: &str, variables: &Variables<'_>) {
+    let text = with_variables(text, variables);
     let is_separator = |c: char| {
         c.is_whitespace()
             || matches!(
@@ -92,7 +100,7 @@ fn push_words(words: &mut Vec<String>, text: &str, environment: &[(String, Strin
 }
 
 /// Fills in `$NAME` and `${NAME}` once, from left to right. What becomes longer than [`LONGEST`] stays as it is.
-fn with_variables(text: &str, environment: &[(String, String)]) -> String {
+fn with_variables(text: &str, variables: &Variables<'_>) -> String {
     let mut filled = String::new();
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
@@ -102,13 +110,13 @@ fn with_variables(text: &str, environment: &[(String, String)]) -> String {
         let inner = after.strip_prefix('{').unwrap_or(after);
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let (name, tail) = inner.split_at(inner.find(|c| !is_word(c)).unwrap_or(inner.len()));
-        let value = environment.iter().rev().find(|(other, _)| other == name);
+        let value = variables.get(name);
         let tail = match inner.len() == after.len() {
             true => Some(tail),
             false => tail.strip_prefix('}'),
         };
         match (value, tail) {
-            (Some((_, value)), Some(tail)) => {
+            (Some(value), Some(tail)) => {
                 filled.push_str(value);
                 rest = tail;
             }
@@ -199,15 +207,20 @@ mod tests {
     #[test]
     fn variables_are_filled_in_once_and_not_without_end() {
         let environment = |list: &[String]| super::environment(&json!({"config": {"Env": list}}));
+        let filled = |text: &str, environment: &[(String, String)]| {
+            let variables = environment.iter();
+            let variables = variables.map(|(name, value)| (&**name, &**value));
+            with_variables(text, &variables.collect())
+        };
         let once = environment(&["A=$B".to_owned(), "B=b".to_owned(), "AB=c".to_owned()]);
         for (text, expected) in [
             ("$A-${B}/$AB", "$B-b/c"),
             ("$C ${A $", "$C ${A $"),
             ("${A}B", "$BB"),
         ] {
-            assert_eq!(with_variables(text, &once), expected);
+            assert_eq!(filled(text, &once), expected);
         }
         let long = environment(&[format!("A={}", "x".repeat(40_000))]);
-        assert_eq!(with_variables("$A$A$A", &long), "$A$A$A");
+        assert_eq!(filled("$A$A$A", &long), "$A$A$A");
     }
 }
