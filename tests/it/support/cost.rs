@@ -6,14 +6,13 @@ use std::time::Duration;
 use super::tools::{Output, run, tool_command};
 
 /// Runs a command (its arguments after the file that it writes to) and tells its children's time on the
-/// processors in seconds and their largest resident set in KiB. A command that takes longer than the seconds
-/// before it is killed.
+/// processors in seconds and their largest resident set in KiB. A command that is at work for more seconds than
+/// are given before it is killed.
 const MEASURE: &str = "
 import resource, subprocess, sys
-try:
-    code = subprocess.run(sys.argv[3:], timeout=float(sys.argv[2])).returncode
-except subprocess.TimeoutExpired:
-    code = 124
+seconds = int(sys.argv[2])
+limit = lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+code = subprocess.run(sys.argv[3:], preexec_fn=limit).returncode
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 with open(sys.argv[1], 'w') as file:
     file.write(f'{used.ru_utime + used.ru_stime} {used.ru_maxrss}')
@@ -29,7 +28,7 @@ pub struct Measured {
     pub memory: u64,
 }
 
-/// Runs pycull and measures it. It is killed after two minutes, with exit code 124.
+/// Runs pycull and measures it. It is killed once it was on the processors for two minutes.
 pub fn measured<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Measured {
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut command = tool_command("python3");
