@@ -72,30 +72,32 @@ def copies(members, wanted):
             yield moved
 
 
-def write_layer(rootfs, wanted, path):
-    """Write a gzip layer of about `wanted` bytes unpacked; return its diff_id."""
+def compress(chunks, path):
+    """Write an archive, given in chunks, as a gzip layer; return its diff_id."""
     hasher = hashlib.sha256()
-    with tarfile.open(rootfs) as archive, open(rootfs, "rb") as source, open(path, "wb") as target:
-        members = archive.getmembers()
+    with open(path, "wb") as target:
         pigz = subprocess.Popen(["pigz", "-6", "--no-name"], stdin=subprocess.PIPE, stdout=target)
-
-        def write(data):
-            hasher.update(data)
-            pigz.stdin.write(data)
-
-        for member in copies(members, wanted):
-            write(member.tobuf(tarfile.PAX_FORMAT))
-            source.seek(member.offset_data)
-            write(source.read(cost(member) - BLOCK))
-        write(bytes(2 * BLOCK))
+        for chunk in chunks:
+            hasher.update(chunk)
+            pigz.stdin.write(chunk)
         pigz.stdin.close()
         if pigz.wait() != 0:
             raise SystemExit(f"pigz failed with {pigz.returncode}")
     return "sha256:" + hasher.hexdigest()
 
 
-def write_image(rootfs, wanted, layout):
-    """Write an OCI layout with one image of one layer of about `wanted` bytes unpacked."""
+def archive_of_copies(rootfs, wanted):
+    """An archive of about `wanted` bytes, made of the files of another, in chunks."""
+    with tarfile.open(rootfs) as archive, open(rootfs, "rb") as source:
+        for member in copies(archive.getmembers(), wanted):
+            yield member.tobuf(tarfile.PAX_FORMAT)
+            source.seek(member.offset_data)
+            yield source.read(cost(member) - BLOCK)
+    yield bytes(2 * BLOCK)
+
+
+def write_image(layout, archives):
+    """Write an OCI layout with one image, of a layer for each archive; those are given in chunks."""
     blobs = layout / "blobs/sha256"
     blobs.mkdir(parents=True)
 
@@ -110,28 +112,36 @@ def write_image(rootfs, wanted, layout):
         path.write_text(json.dumps(value))
         return add(media_type, path)
 
-    diff_id = write_layer(rootfs, wanted, layout / "layer")
-    layer = add("layer.v1.tar+gzip", layout / "layer")
-    rootfs_of_config = {"type": "layers", "diff_ids": [diff_id]}
-    config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs_of_config, "history": []}
+    diff_ids, layers = [], []
+    for archive in archives:
+        diff_ids.append(compress(archive, layout / "layer"))
+        layers.append(add("layer.v1.tar+gzip", layout / "layer"))
+    rootfs = {"type": "layers", "diff_ids": diff_ids}
+    config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs, "history": []}
     manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}
-    manifest |= {"config": document("config.v1+json", config), "layers": [layer]}
+    manifest |= {"config": document("config.v1+json", config), "layers": layers}
     entry = document("manifest.v1+json", manifest)
     entry["annotations"] = {"org.opencontainers.image.ref.name": "latest"}
     (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
     (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
 
 
-def build_layer(directory, subject, mebibytes):
-    """An image whose layer is about that large unpacked; built if it is not there as this file builds it."""
-    layout = directory / f"{mebibytes}-mib"
-    with made_whole(layout, f"{digest(__file__)} {subject.diff_id}") as new:
+def build_image(layout, stamp, archives):
+    """An image of the archives that `archives` returns; built if it is not there with that stamp."""
+    with made_whole(layout, stamp) as new:
         if new:
             # In a process of its own: its memory would count as that of every process that is measured later.
-            arguments = (subject.rootfs, mebibytes << 20, new)
-            process = multiprocessing.get_context("fork").Process(target=write_image, args=arguments)
-            process.start()
-            process.join()
-            if process.exitcode != 0:
-                raise SystemExit(f"the layer of {mebibytes} MiB could not be built")
+            write = multiprocessing.get_context("fork").Process(target=lambda: write_image(new, archives()))
+            write.start()
+            write.join()
+            if write.exitcode != 0:
+                raise SystemExit(f"{layout.name} could not be built")
     return Image(layout)
+
+
+def build_layer(directory, subject, mebibytes):
+    """An image whose one layer is about that large unpacked; built if it is not there as this file builds it."""
+    stamp = f"{digest(__file__)} {subject.diff_id}"
+    return build_image(
+        directory / f"{mebibytes}-mib", stamp, lambda: [archive_of_copies(subject.rootfs, mebibytes << 20)]
+    )
