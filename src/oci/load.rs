@@ -1,6 +1,5 @@
 //! Following descriptors: from a root to every image, index and artifact below it.
 
-use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
 use serde_json::Value;
@@ -48,21 +47,20 @@ pub fn load_within(
     platform: Option<&Platform>,
     limits: &Limits,
 ) -> Result<Node, ImageError> {
-    let loader = Loader {
+    let mut loader = Loader {
         store,
         platform,
-        budget: Cell::new(MOST_DESCRIPTORS),
+        budget: MOST_DESCRIPTORS,
         bytes: limits.of_documents(),
-        passed_over: RefCell::default(),
-        missing: RefCell::default(),
+        passed_over: Vec::new(),
+        missing: None,
     };
     let node = loader.node(descriptor, 0)?;
     if let Some(node) = node {
         if !node.images().is_empty() {
             return Ok(node);
         }
-        let only_artifacts =
-            loader.passed_over.borrow().is_empty() && loader.missing.borrow().is_none();
+        let only_artifacts = loader.passed_over.is_empty() && loader.missing.is_none();
         if let Some(artifact) = first_artifact(&node).filter(|_| only_artifacts) {
             return Err(ImageError::NotAnImage {
                 digest: typed_descriptor(&artifact.descriptor)?.digest().clone(),
@@ -70,16 +68,15 @@ pub fn load_within(
             });
         }
     }
-    if let Some(missing) = loader.missing.into_inner() {
+    if let Some(missing) = loader.missing {
         return Err(missing);
     }
-    let passed_over = loader.passed_over.into_inner();
     match platform {
         Some(wanted) => Err(ImageError::NoPlatform {
             wanted: wanted.clone(),
-            available: match passed_over.is_empty() {
+            available: match loader.passed_over.is_empty() {
                 true => "none".to_owned(),
-                false => listed(&passed_over),
+                false => listed(&loader.passed_over),
             },
         }),
         None => Err(ImageError::EmptyIndex {
@@ -100,32 +97,31 @@ struct Loader<'a> {
     store: &'a dyn BlobStore,
     platform: Option<&'a Platform>,
     /// Descriptors that may yet be followed.
-    budget: Cell<usize>,
+    budget: usize,
     /// Bytes of documents that may yet be read.
     bytes: Allowance,
     /// Platforms that were not wanted.
-    passed_over: RefCell<Vec<String>>,
+    passed_over: Vec<String>,
     /// The first document that is missing and could have been of the wanted platform.
-    missing: RefCell<Option<ImageError>>,
+    missing: Option<ImageError>,
 }
 
 impl Loader<'_> {
     /// `None` where the platform filter leaves the node out.
-    fn node(&self, descriptor: &Value, depth: usize) -> Result<Option<Node>, ImageError> {
+    fn node(&mut self, descriptor: &Value, depth: usize) -> Result<Option<Node>, ImageError> {
         if depth > DEEPEST_INDEX {
             return Err(ImageError::TooDeep {
                 limit: DEEPEST_INDEX,
             });
         }
-        let Some(budget) = self.budget.get().checked_sub(1) else {
-            return Err(ImageError::TooMany {
-                limit: MOST_DESCRIPTORS,
-            });
-        };
-        self.budget.set(budget);
+        self.budget = self.budget.checked_sub(1).ok_or(ImageError::TooMany {
+            limit: MOST_DESCRIPTORS,
+        })?;
         let stated = descriptor.get("platform").and_then(Platform::from_json);
         let stated = stated.filter(|platform| platform.os != "unknown");
-        if stated.as_ref().is_some_and(|found| !self.wants(found)) {
+        if let Some(stated) = &stated
+            && !self.wants(stated)
+        {
             return Ok(None);
         }
         let typed = typed_descriptor(descriptor)?;
@@ -141,23 +137,23 @@ impl Loader<'_> {
         match found {
             // Its platform is not known: it counts where nothing else is found.
             Err(error) if is_missing(&error) && self.platform.is_some() && stated.is_none() => {
-                self.missing.borrow_mut().get_or_insert(error);
+                self.missing.get_or_insert(error);
                 Ok(None)
             }
             found => found,
         }
     }
 
-    fn wants(&self, found: &Platform) -> bool {
+    fn wants(&mut self, found: &Platform) -> bool {
         let wants = self.platform.is_none_or(|wanted| wanted.accepts(found));
         if !wants {
-            self.passed_over.borrow_mut().push(found.to_string());
+            self.passed_over.push(found.to_string());
         }
         wants
     }
 
     fn index(
-        &self,
+        &mut self,
         descriptor: &Value,
         typed: &Descriptor,
         depth: usize,
@@ -207,7 +203,7 @@ impl Loader<'_> {
     /// `chosen`: the descriptor states a platform, and it is wanted; what the config says of it
     /// counts no more.
     fn manifest(
-        &self,
+        &mut self,
         descriptor: &Value,
         typed: &Descriptor,
         chosen: bool,

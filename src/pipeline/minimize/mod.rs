@@ -5,6 +5,7 @@ mod describe;
 mod levels;
 mod new_layer;
 mod planned;
+mod warnings;
 mod work;
 
 use std::collections::HashMap;

@@ -8,28 +8,27 @@ use serde_json::Value;
 
 use super::MinimizeOptions;
 use super::describe::Written;
-use super::new_layer::{NewLayer, grew, keeps_zstd, nearest_zstd_level, write_new_layer};
+use super::new_layer::{NewLayer, keeps_zstd, nearest_zstd_level, write_new_layer};
 use super::planned::{Planned, plan_image};
+use super::warnings::{Done, warnings};
 use crate::oci::image::typed_descriptor;
 use crate::oci::layer_writer::WrittenLayer;
 use crate::oci::media_type::Family;
 use crate::oci::{
-    BlobError, BlobFile, BlobLocation, BlobStore, Compression, CompressionSetting, Digest,
-    Encoding, Image, ImageError, load, read_document,
+    BlobError, BlobFile, BlobLocation, BlobStore, Compression, Digest, Encoding, Image, ImageError,
+    load, read_document,
 };
 use crate::parallel::try_map;
 use crate::pipeline::{Options, PipelineError};
 use crate::plan::LayerPlan;
 use crate::progress::Phase;
 use crate::report::model::MinimizeImage;
-use crate::report::size;
-use crate::rewrite::annotations::lazy_formats;
 use crate::rewrite::documents::{
-    LayerOutcome, NewDocument, Texts, are_layers_changed, rewrite_documents,
+    LayerOutcome, NewDocument, NewDocuments, Texts, rewrite_documents,
 };
 use crate::rewrite::index::{NewManifest, Replacements};
 use crate::rewrite::media_types::is_of_family;
-use crate::scan::{LayerScan, layer_error};
+use crate::scan::layer_error;
 use crate::transport::{OutputBlob, Source};
 
 /// The output while it grows: blobs in the staging directory, and which manifests they replace.
@@ -74,20 +73,8 @@ impl<'a> Work<'a> {
         }
         let outcomes = self.write_layers(&planned, minimize, options)?;
         let appended = self.append_layer(&planned, minimize, options)?;
-        for outcome in &outcomes {
-            if let LayerOutcome::Rewritten(layer) = outcome {
-                self.stage_layer(layer);
-            }
-        }
-        if let Some(layer) = &appended {
-            self.stage_layer(layer);
-        }
-        let texts = self.texts(image)?;
-        let documents = rewrite_documents(image, &texts, &outcomes, appended.as_ref(), self.family);
-        self.stage_document(&documents.config)?;
-        self.stage_document(&documents.manifest)?;
+        let documents = self.stage(image, &outcomes, appended.as_ref())?;
         let descriptor = documents.manifest.descriptor.clone();
-        self.replaced.renamed.extend(documents.renamed);
         self.replaced.manifests.insert(
             image.manifest_digest().to_owned(),
             NewManifest {
@@ -95,27 +82,44 @@ impl<'a> Work<'a> {
                 has_zstd: has_zstd(&planned, &outcomes, appended.as_ref()),
             },
         );
-        let mut report = planned.report(
-            minimize,
-            Some(Written {
-                outcomes: &outcomes,
-                appended: appended.as_ref(),
-                descriptor: &descriptor,
-            }),
-        );
-        report.warnings.extend(lost_lazy_pulling(image, &outcomes));
-        if minimize.compression == CompressionSetting::Keep {
-            report.warnings.extend(grown_layers(&planned, &outcomes));
-        }
-        if let Some(family) = new_types {
-            report.warnings.push(types_changed(family).to_owned());
-        }
-        if documents.history_is_misaligned {
-            report.warnings.push(
-                "the config's history does not have one entry for each layer; entries stay with the layers that they are about".to_owned(),
-            );
-        }
+        let written = Written {
+            outcomes: &outcomes,
+            appended: appended.as_ref(),
+            descriptor: &descriptor,
+        };
+        let mut report = planned.report(minimize, Some(written));
+        let done = Done {
+            planned: &planned,
+            outcomes: &outcomes,
+            documents: &documents,
+            new_types,
+        };
+        report
+            .warnings
+            .extend(warnings(&done, minimize.compression));
         Ok(report)
+    }
+
+    /// Stages what was written of an image, and its new documents.
+    fn stage(
+        &mut self,
+        image: &Image,
+        outcomes: &[LayerOutcome],
+        appended: Option<&WrittenLayer>,
+    ) -> Result<NewDocuments, PipelineError> {
+        let rewritten = outcomes.iter().filter_map(|outcome| match outcome {
+            LayerOutcome::Rewritten(layer) => Some(layer),
+            LayerOutcome::Kept | LayerOutcome::Dropped => None,
+        });
+        for layer in rewritten.chain(appended) {
+            self.stage_layer(layer);
+        }
+        let texts = self.texts(image)?;
+        let documents = rewrite_documents(image, &texts, outcomes, appended, self.family);
+        self.stage_document(&documents.config)?;
+        self.stage_document(&documents.manifest)?;
+        self.replaced.renamed.extend(documents.renamed.clone());
+        Ok(documents)
     }
 
     fn texts(&self, image: &Image) -> Result<Texts, ImageError> {
@@ -291,30 +295,6 @@ impl BlobStore for Overlay<'_> {
     }
 }
 
-/// Layers that became larger, though there is less in them.
-fn grown_layers(planned: &Planned<'_>, outcomes: &[LayerOutcome]) -> Vec<String> {
-    let layers = planned.inventory.layers.iter().zip(outcomes).enumerate();
-    let warning = |(index, (scan, outcome)): (usize, (&LayerScan, &LayerOutcome))| {
-        let LayerOutcome::Rewritten(written) = outcome else {
-            return None;
-        };
-        let setting = match written.compression {
-            Compression::Zstd => "zstd:22",
-            Compression::Gzip => "gzip:9",
-            Compression::None => return None,
-        };
-        grew(scan, written).then(|| {
-            format!(
-                "layer {} grew from {} to {} compressed, though less is in it; `--compression {setting}` writes it smaller",
-                index + 1,
-                size::bytes(scan.layer.descriptor.size()),
-                size::bytes(written.compressed_bytes),
-            )
-        })
-    };
-    layers.filter_map(warning).collect()
-}
-
 /// Whether any layer of the new image is compressed with Zstandard.
 fn has_zstd(
     planned: &Planned<'_>,
@@ -329,44 +309,6 @@ fn has_zstd(
     });
     let new = appended.map(|layer| layer.compression);
     kept.chain(new).any(|it| it == Compression::Zstd)
-}
-
-/// Layers that can no longer be pulled in part: what said where their files are was about the old bytes.
-fn lost_lazy_pulling(image: &Image, outcomes: &[LayerOutcome]) -> Vec<String> {
-    let descriptors = image.manifest.get("layers").and_then(Value::as_array);
-    let descriptors = descriptors.into_iter().flatten().zip(outcomes).enumerate();
-    let changed = descriptors.filter(|(_, (_, outcome))| !matches!(outcome, LayerOutcome::Kept));
-    let mut lost: Vec<String> = changed
-        .flat_map(|(index, (descriptor, _))| {
-            let formats = lazy_formats(descriptor).into_iter();
-            formats.map(move |format| {
-                format!(
-                    "layer {} can no longer be pulled lazily: its {format} annotations described the old bytes and are gone",
-                    index + 1
-                )
-            })
-        })
-        .collect();
-    if are_layers_changed(outcomes) {
-        lost.extend(lazy_formats(&image.manifest).into_iter().map(|format| {
-            format!(
-                "the image can no longer be pulled lazily: the manifest's {format} annotations described the old layers and are gone"
-            )
-        }));
-    }
-    lost
-}
-
-/// Why a manifest has another digest, though no layer need have changed.
-fn types_changed(family: Family) -> &'static str {
-    match family {
-        Family::Oci => {
-            "the manifest digest changes: the image had Docker media types, and an OCI layout or archive has OCI's"
-        }
-        Family::Docker => {
-            "the manifest digest changes: the image had OCI media types, and a docker archive has Docker's"
-        }
-    }
 }
 
 fn must_be_written(plan: &LayerPlan) -> bool {
