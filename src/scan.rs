@@ -172,7 +172,7 @@ fn scan_layer(
                 kept_bytes += reader.raw_headers().len() as u64;
             }
             allowances.names.spend(kept_bytes)?;
-            if is_bytecode && !member.sparse && member.size <= LARGEST_BYTECODE {
+            if is_bytecode && !member.is_sparse() && member.size <= LARGEST_BYTECODE {
                 scan.bytecode
                     .insert(index, examine(&mut reader, member.size)?);
             }

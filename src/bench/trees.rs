@@ -87,7 +87,7 @@ impl Trees {
             };
             let data = rootfs.inode(inode).data();
             let member = inventory.member(data);
-            if member.sparse || member.size > LARGEST_FILE {
+            if member.is_sparse() || member.size > LARGEST_FILE {
                 continue;
             }
             files += 1;

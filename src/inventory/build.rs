@@ -129,7 +129,7 @@ fn find_hidden(layers: &[LayerScan], rootfs: &Rootfs) -> Vec<HiddenCache> {
                     member: id,
                     by,
                     level,
-                    bytes: member.stored_bytes,
+                    bytes: member.stored_bytes(),
                 });
             }
         }

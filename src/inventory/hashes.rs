@@ -28,7 +28,7 @@ pub fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs, all: bool) -> Wanted
         };
         let data = rootfs.inode(source).data();
         // Of a sparse file the archive holds fragments alone.
-        if layers[data.layer].members[data.index].sparse {
+        if layers[data.layer].members[data.index].is_sparse() {
             continue;
         }
         let magics = wanted.entry(data).or_default();

@@ -85,7 +85,7 @@ pub fn hash_members(
     let wanted = wanted.iter().map(|id| (*id, ()));
     let hashes = again.each(Phase::HashingContent, wanted, |reader, member, ()| {
         let mut hasher = Sha256::new();
-        if member.sparse {
+        if member.is_sparse() {
             hasher.update(reader.raw_headers());
         }
         let mut buffer = [0; 16 << 10];

@@ -138,7 +138,7 @@ fn removed(inventory: &Inventory, plan: &Plan) -> (u64, u64) {
     for (layer, (scan, plan)) in inventory.layers.iter().zip(&plan.layers).enumerate() {
         let ratio = scan.layer.descriptor.size() as f64 / scan.uncompressed_bytes.max(1) as f64;
         let steps = plan.steps.iter();
-        let stored = |index| inventory.member(MemberId { layer, index }).stored_bytes;
+        let stored = |index| inventory.member(MemberId { layer, index }).stored_bytes();
         let dropped: u64 = steps
             .clone()
             .filter(|(_, step)| step.action == Action::Drop)

@@ -30,7 +30,7 @@ pub(super) fn launch(
             // What cannot be read counts as a program.
             texts.insert(*inode, vec![0]);
             let data = rootfs.inode(*inode).data();
-            if !scans[data.layer].members[data.index].sparse {
+            if !scans[data.layer].members[data.index].is_sparse() {
                 members.insert(data);
             }
         }

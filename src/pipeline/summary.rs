@@ -59,7 +59,7 @@ pub(super) fn levels(sizes: [Sizes; 3]) -> Levels {
 pub(super) fn levels_by_layer(inventory: &Inventory) -> Vec<[Sizes; 3]> {
     let mut layers = vec![[Sizes::default(); 3]; inventory.layers.len()];
     for (member, level) in leveled_members(inventory) {
-        layers[member.layer][level.index()].add(inventory.member(member).stored_bytes);
+        layers[member.layer][level.index()].add(inventory.member(member).stored_bytes());
     }
     layers
 }

@@ -23,7 +23,7 @@ pub(super) fn treemap(inventory: &Inventory) -> Area {
     let mut root = Node::default();
     for (layer, scan) in inventory.layers.iter().enumerate() {
         for (index, member) in scan.members.iter().enumerate() {
-            if member.stored_bytes == 0 {
+            if member.stored_bytes() == 0 {
                 continue;
             }
             let id = MemberId { layer, index };
@@ -32,7 +32,7 @@ pub(super) fn treemap(inventory: &Inventory) -> Area {
             let class = class.unwrap_or_else(|| class_by_name(&file, &trees));
             let mut place = vec![format!("layer {}", layer + 1)];
             place.extend(place_of(&file, &trees, class));
-            root.add(&place, member.stored_bytes, class);
+            root.add(&place, member.stored_bytes(), class);
         }
     }
     root.area("image".to_owned())

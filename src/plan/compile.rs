@@ -114,7 +114,7 @@ const LARGEST_SOURCE: u64 = 16 << 20;
 
 fn fits(inventory: &Inventory, source: &Source) -> bool {
     let inode = inventory.rootfs.inode(source.inode);
-    inode.size <= LARGEST_SOURCE && !inventory.member(inode.data()).sparse
+    inode.size <= LARGEST_SOURCE && !inventory.member(inode.data()).is_sparse()
 }
 
 /// Whether the directory of a cache is one, or can be made.

@@ -102,7 +102,7 @@ fn old_and_new(
 
 pub(super) fn is_plain_file(inventory: &Inventory, data: MemberId) -> bool {
     let member = inventory.member(data);
-    member.kind == Kind::File && !member.sparse
+    member.kind == Kind::File && !member.is_sparse()
 }
 
 /// Whether every name of a file is a level of one module, or goes: writing to the file changes them all.

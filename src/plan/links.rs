@@ -184,7 +184,7 @@ fn relink_across_layers(
                 *member,
                 (
                     Action::Link {
-                        target: root.link.to_vec(),
+                        target: root.link().to_vec(),
                     },
                     Reason::TargetDropped,
                 ),
@@ -323,7 +323,7 @@ fn is_same_file(
         && has_same_bytes(headers, a, b)
         && first.kind == Kind::File
         && metadata(first) == metadata(second)
-        && first.xattrs == second.xattrs
+        && first.xattrs() == second.xattrs()
 }
 
 /// Whether two files hold the same once headers were written anew.
@@ -368,7 +368,7 @@ mod tests {
         let later = two_files().but(|cache| cache.mtime.seconds = 9);
         assert_eq!(links_of([later]), [cache_path("m", 1)]);
         let labelled = |layer: LayerMembers| {
-            layer.but(|cache| cache.xattrs = vec![xattr("security.selinux", "lib_t")])
+            layer.but(|cache| cache.rare_mut().xattrs = vec![xattr("security.selinux", "lib_t")])
         };
         let both = labelled(labelled(one_file()).cache("m", 1, "the same"));
         assert_eq!(links_of([both]), [cache_path("m", 1)]);
@@ -381,7 +381,7 @@ mod tests {
             ("owner", |cache| cache.uid = 1),
             ("group", |cache| cache.gid = 1),
             ("an attribute more", |cache| {
-                cache.xattrs = vec![xattr("user.note", "1")];
+                cache.rare_mut().xattrs = vec![xattr("user.note", "1")];
             }),
             ("size", |cache| cache.size = 99),
         ];
@@ -389,7 +389,7 @@ mod tests {
             assert_eq!(links_of([two_files().but(edit)]), [""; 0], "{what}");
         }
         let labelled = |layer: LayerMembers, label: &str| {
-            layer.but(|cache| cache.xattrs = vec![xattr("security.selinux", label)])
+            layer.but(|cache| cache.rare_mut().xattrs = vec![xattr("security.selinux", label)])
         };
         let both = labelled(
             labelled(one_file(), "lib_t").cache("m", 1, "the same"),

@@ -129,7 +129,7 @@ fn needed_headers(headers: &[Header<'_>]) -> Vec<usize> {
         for (side, all) in with_those_that_go.into_iter().enumerate() {
             if all || !header.goes {
                 basics[side] = Some((place, basics_of(header.member)));
-                let pairs = header.member.xattrs.iter();
+                let pairs = header.member.xattrs().iter();
                 xattrs[side].extend(pairs.map(|it| (&*it.name, (place, &*it.value))));
             }
         }

@@ -229,7 +229,7 @@ impl<'a> Directories<'a> {
         let directory = path::parent(cache);
         if self.there.insert(directory.to_vec()) {
             members.push(&match (self.member_at(directory), self.member_at(parent)) {
-                (Some(member), _) => directory_member(directory, member, &member.xattrs),
+                (Some(member), _) => directory_member(directory, member, member.xattrs()),
                 (None, Some(member)) => directory_member(directory, member, &label(member)),
                 (None, None) => NewMember::implied_directory(directory),
             });
@@ -246,7 +246,7 @@ impl<'a> Directories<'a> {
         }
         for directory in missing.into_iter().rev() {
             if let Some(member) = self.member_at(directory) {
-                members.push(&directory_member(directory, member, &member.xattrs));
+                members.push(&directory_member(directory, member, member.xattrs()));
             }
         }
     }
@@ -288,7 +288,7 @@ fn cache_member(inventory: &Inventory, source: &Source, path: &[u8], kind: NewKi
 /// The SELinux label, where there is one. Other attributes say something of the source alone, such as
 /// its signature.
 fn label(member: &Member) -> Vec<Xattr> {
-    let xattrs = member.xattrs.iter();
+    let xattrs = member.xattrs().iter();
     xattrs
         .filter(|xattr| &*xattr.name == b"security.selinux")
         .cloned()

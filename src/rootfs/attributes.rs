@@ -24,7 +24,7 @@ impl<'a> Attributes<'a> {
         let mut xattrs = BTreeMap::new();
         let mut last = None;
         for member in headers {
-            let pairs = member.xattrs.iter();
+            let pairs = member.xattrs().iter();
             xattrs.extend(pairs.map(|xattr| (&*xattr.name, &*xattr.value)));
             last = Some(member);
         }

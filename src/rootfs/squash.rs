@@ -299,13 +299,13 @@ impl Merger<'_> {
     /// The inode that a hardlink points at. Its last part is not followed, as link(2) does not.
     fn link(&mut self, id: MemberId, member: &Member) -> Result<InodeId, RootfsError> {
         let rootfs = &mut self.rootfs;
-        let target = rootfs.lookup(&member.link);
+        let target = rootfs.lookup(member.link());
         let found = target.and_then(|node| Some((rootfs.leaf(node)?, rootfs.origin(node)?)));
         let Some((inode, origin)) = found else {
             return Err(RootfsError::LinkTarget {
                 layer: id.layer + 1,
                 path: member.path_lossy(),
-                target: String::from_utf8_lossy(&member.link).into_owned(),
+                target: String::from_utf8_lossy(member.link()).into_owned(),
             });
         };
         rootfs.link_targets.insert(Place::of(id), Place::of(origin));
@@ -321,7 +321,7 @@ impl Merger<'_> {
             _ => (InodeKind::Special, 0),
         };
         if kind == InodeKind::Symlink {
-            self.rootfs.symlinks.insert(inode, member.link.clone());
+            self.rootfs.symlinks.insert(inode, member.link().into());
         }
         self.rootfs.inodes.push(Inode {
             data: Place::of(id),

@@ -70,43 +70,82 @@ pub struct Member {
     pub offset: u64,
     /// First byte of its data.
     pub data_offset: u64,
-    /// Bytes of data in the archive, without padding.
-    pub stored_bytes: u64,
     /// Bytes of the file: more than stored where it is sparse.
     pub size: u64,
-    /// Whether it is a sparse file, of any of the three formats.
-    pub sparse: bool,
-    /// Its type.
-    pub kind: Kind,
     /// Its name, exactly as written.
     pub path: Box<[u8]>,
-    /// The target of a hardlink or symlink, exactly as written; else empty.
-    pub link: Box<[u8]>,
-    /// Permission bits and set-id bits.
-    pub mode: u32,
     /// Owner.
     pub uid: u64,
     /// Group.
     pub gid: u64,
     /// Time of last modification.
     pub mtime: Timestamp,
-    /// Major and minor number of a device.
-    pub device: (u32, u32),
-    /// Extended attributes, sorted by name.
-    pub xattrs: Vec<Xattr>,
+    /// Permission bits and set-id bits.
+    pub mode: u32,
+    /// Its type.
+    pub kind: Kind,
+    /// What most members have nothing of: an image may have millions.
+    pub(super) rare: Option<Box<Rare>>,
+}
+
+/// What few members have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Rare {
+    /// The target of a hardlink or symlink; else empty.
+    pub(crate) link: Box<[u8]>,
+    /// Sorted by name.
+    pub(crate) xattrs: Vec<Xattr>,
+    /// Major and minor number.
+    pub(crate) device: (u32, u32),
+    /// Bytes in the archive, of a sparse file.
+    pub(crate) sparse_bytes: Option<u64>,
+}
+
+impl Rare {
+    /// Itself on the heap, where there is something in it.
+    pub(super) fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
 }
 
 impl Member {
+    /// The target of a hardlink or symlink, exactly as written; else empty.
+    pub fn link(&self) -> &[u8] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.link)
+    }
+
+    /// Extended attributes, sorted by name.
+    pub fn xattrs(&self) -> &[Xattr] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.xattrs)
+    }
+
+    /// Major and minor number of a device.
+    pub fn device(&self) -> (u32, u32) {
+        self.rare.as_ref().map_or((0, 0), |rare| rare.device)
+    }
+
+    /// Whether it is a sparse file, of any of the three formats.
+    pub fn is_sparse(&self) -> bool {
+        let rare = self.rare.as_ref();
+        rare.is_some_and(|rare| rare.sparse_bytes.is_some())
+    }
+
+    /// Bytes of data in the archive, without padding.
+    pub fn stored_bytes(&self) -> u64 {
+        let rare = self.rare.as_ref();
+        rare.and_then(|rare| rare.sparse_bytes).unwrap_or(self.size)
+    }
+
     /// First byte after its data and padding.
     pub fn end(&self) -> u64 {
-        self.data_offset + self.stored_bytes.next_multiple_of(super::BLOCK)
+        self.data_offset + self.stored_bytes().next_multiple_of(super::BLOCK)
     }
 
     /// Bytes of its name, its link's target and its extended attributes.
     pub fn held_bytes(&self) -> u64 {
-        let xattrs = self.xattrs.iter();
+        let xattrs = self.xattrs().iter();
         let xattrs = xattrs.map(|xattr| xattr.name.len() + xattr.value.len());
-        (self.path.len() + self.link.len() + xattrs.sum::<usize>()) as u64
+        (self.path.len() + self.link().len() + xattrs.sum::<usize>()) as u64
     }
 
     /// Its name for an error message.
@@ -119,21 +158,26 @@ impl Member {
 impl Member {
     /// An empty member, the first of an archive.
     pub(crate) fn sample(kind: Kind, path: &str, link: &str) -> Self {
+        let rare = Rare {
+            link: link.as_bytes().into(),
+            ..Rare::default()
+        };
         Self {
             offset: 0,
             data_offset: super::BLOCK,
-            stored_bytes: 0,
             size: 0,
-            sparse: false,
-            kind,
             path: path.as_bytes().into(),
-            link: link.as_bytes().into(),
-            mode: 0o644,
             uid: 0,
             gid: 0,
             mtime: Timestamp::default(),
-            device: (0, 0),
-            xattrs: Vec::new(),
+            mode: 0o644,
+            kind,
+            rare: rare.boxed(),
         }
+    }
+
+    /// What few members have, to be set.
+    pub(crate) fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 }

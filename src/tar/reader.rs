@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use super::extension::Extensions;
 use super::header::{self, HeaderError};
-use super::member::{Kind, Member, Timestamp};
+use super::member::{Kind, Member, Rare, Timestamp};
 use super::{BLOCK, padded};
 
 /// Most bytes that one member's extension headers may have: names, links and attributes fit many
@@ -172,31 +172,33 @@ impl<R: Read> Reader<R> {
         self.padding_left = end - data_offset - stored_bytes;
         let mut xattrs = extensions.xattrs;
         xattrs.sort();
+        let rare = Rare {
+            link: match kind {
+                Kind::Hardlink | Kind::Symlink => extensions.link.unwrap_or(fields.link).into(),
+                _ => Box::default(),
+            },
+            xattrs,
+            device: fields.device,
+            sparse_bytes: (sparse_size.is_some() || gnu_sparse).then_some(stored_bytes),
+        };
         Ok(Member {
             offset,
             data_offset,
-            stored_bytes,
             size: sparse_size.unwrap_or(stored_bytes),
-            sparse: sparse_size.is_some() || gnu_sparse,
-            kind,
             path: extensions
                 .sparse_name
                 .or(extensions.path)
                 .unwrap_or(fields.path)
                 .into(),
-            link: match kind {
-                Kind::Hardlink | Kind::Symlink => extensions.link.unwrap_or(fields.link).into(),
-                _ => Box::default(),
-            },
-            mode: fields.mode,
             uid: extensions.uid.unwrap_or(fields.uid),
             gid: extensions.gid.unwrap_or(fields.gid),
             mtime: extensions.mtime.unwrap_or(Timestamp {
                 seconds: fields.mtime,
                 nanoseconds: 0,
             }),
-            device: fields.device,
-            xattrs,
+            mode: fields.mode,
+            kind,
+            rare: rare.boxed(),
         })
     }
 
@@ -504,7 +506,7 @@ mod tests {
         let new = members(&new).unwrap().0.remove(0);
         assert_eq!((&*new.path, new.kind, new.size), (&b"b"[..], Kind::File, 3));
         assert_eq!((new.mode, new.uid, new.mtime.seconds), (0o600, 7, 5));
-        let values: Vec<_> = new.xattrs.iter().map(|xattr| &*xattr.value).collect();
+        let values: Vec<_> = new.xattrs().iter().map(|xattr| &*xattr.value).collect();
         assert_eq!(values, [&b"abc"[..], b"xy", b"de"]);
     }
 
@@ -530,8 +532,8 @@ mod tests {
             .remove(0);
             assert_eq!(&*new.path, name.as_bytes());
             assert_eq!(
-                (new.mtime, &new.xattrs, new.stored_bytes),
-                (old.mtime, &old.xattrs, 3)
+                (new.mtime, new.xattrs(), new.stored_bytes()),
+                (old.mtime, old.xattrs(), 3)
             );
 
             let link = members(&hardlink_to(&raw, name.as_bytes()).unwrap())
@@ -539,10 +541,10 @@ mod tests {
                 .0
                 .remove(0);
             assert_eq!(
-                (link.kind, &*link.link, link.stored_bytes),
+                (link.kind, link.link(), link.stored_bytes()),
                 (Kind::Hardlink, name.as_bytes(), 0)
             );
-            assert_eq!((&*link.path, &link.xattrs), (&b"a"[..], &old.xattrs));
+            assert_eq!((&*link.path, link.xattrs()), (&b"a"[..], old.xattrs()));
         }
     }
 

@@ -218,7 +218,7 @@ fn index(archive: &BlobLocation) -> Result<(Vec<RawMember>, HashMap<String, Entr
         let name = normalized("", &member.path_lossy());
         let data = position + member.data_offset;
         // The last member's padding may be missing: nobody reads it.
-        if data + member.stored_bytes > archive.size {
+        if data + member.stored_bytes() > archive.size {
             return Err(TarError::CutShort {
                 offset: archive.size,
                 place: member.path_lossy(),
@@ -232,12 +232,12 @@ fn index(archive: &BlobLocation) -> Result<(Vec<RawMember>, HashMap<String, Entr
             size: position - start,
         });
         let link = |directory: &str| {
-            normalized(directory, &String::from_utf8_lossy(&member.link)).map(Entry::Link)
+            normalized(directory, &String::from_utf8_lossy(member.link())).map(Entry::Link)
         };
         let entry = match (member.kind, &name) {
-            (Kind::File, _) if !member.sparse => Some(Entry::Data {
+            (Kind::File, _) if !member.is_sparse() => Some(Entry::Data {
                 offset: archive.offset + data,
-                size: member.stored_bytes,
+                size: member.stored_bytes(),
             }),
             (Kind::Hardlink, _) => link(""),
             (Kind::Symlink, Some(name)) => {

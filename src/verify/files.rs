@@ -107,16 +107,16 @@ fn entry(
         whats.extend(own_header(before, after));
     }
     match kinds.0 {
-        Kind::Symlink if old.link != new.link => {
+        Kind::Symlink if old.link() != new.link() => {
             whats.push(format!(
                 "link target was {}, is {}",
-                lossy(&old.link),
-                lossy(&new.link)
+                lossy(old.link()),
+                lossy(new.link())
             ));
         }
-        Kind::CharacterDevice | Kind::BlockDevice if old.device != new.device => {
+        Kind::CharacterDevice | Kind::BlockDevice if old.device() != new.device() => {
             let number = |(major, minor): (u32, u32)| format!("{major}:{minor}");
-            let (old, new) = (number(old.device), number(new.device));
+            let (old, new) = (number(old.device()), number(new.device()));
             whats.push(format!("device was {old}, is {new}"));
         }
         _ => whats.extend(content(before, after, contents)),
@@ -126,14 +126,8 @@ fn entry(
 
 /// Whether a directory is as engines make those that only others' paths imply. They give it the time of extraction.
 fn is_as_implied(directory: &Member) -> bool {
-    let Member {
-        mode,
-        uid,
-        gid,
-        xattrs,
-        ..
-    } = directory;
-    (*mode, *uid, *gid) == (0o755, 0, 0) && xattrs.is_empty()
+    let owner = (directory.uid, directory.gid);
+    (directory.mode, owner) == (0o755, (0, 0)) && directory.xattrs().is_empty()
 }
 
 /// Differences in mode, owner and extended attributes.

@@ -400,7 +400,7 @@ fn entry(member: &Member) -> Entry {
         _ => FileKind::File,
     };
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let xattrs = member.xattrs.iter();
+    let xattrs = member.xattrs().iter();
     let xattrs = xattrs.filter(|xattr| is_unpacked(&xattr.name));
     let is_device = matches!(kind, FileKind::CharacterDevice | FileKind::BlockDevice);
     Entry {
@@ -418,11 +418,11 @@ fn entry(member: &Member) -> Entry {
             0
         },
         link: if kind == FileKind::Symlink {
-            text(&member.link)
+            text(member.link())
         } else {
             String::new()
         },
-        device: if is_device { member.device } else { (0, 0) },
+        device: if is_device { member.device() } else { (0, 0) },
         xattrs: xattrs
             .map(|xattr| (text(&xattr.name), xattr.value.to_vec()))
             .collect(),

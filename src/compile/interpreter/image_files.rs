@@ -135,7 +135,7 @@ impl<'a> ImageFiles<'a> {
 }
 
 fn check(member: &Member) -> Result<(), InterpreterError> {
-    if member.sparse {
+    if member.is_sparse() {
         return Err(unusable(member, "it is stored as a sparse file"));
     }
     if member.size > LARGEST_FILE {
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn what_is_too_large_is_an_error_where_it_is_needed() {
         let mut sparse = member(Kind::File, "a", "", 10);
-        sparse.sparse = true;
+        sparse.rare_mut().sparse_bytes = Some(10);
         let large = member(Kind::File, "b", "", LARGEST_FILE + 1);
         for (odd, text) in [(sparse, "sparse"), (large, "256 MiB")] {
             let (result, reads) = reading(std::slice::from_ref(&odd), false);

@@ -5,7 +5,6 @@ use crate::tar::{Kind, Member};
 
 pub(super) fn member(kind: Kind, path: &str, link: &str, size: u64) -> Member {
     Member {
-        stored_bytes: size,
         size,
         ..Member::sample(kind, path, link)
     }

@@ -23,7 +23,7 @@ impl LayerContent {
                 Kind::PaxGlobal => return None,
                 // Nearly every layer has `usr`: it tells layers apart only where there is nothing else.
                 Kind::Directory => 1,
-                _ => member.stored_bytes.saturating_add(BLOCK),
+                _ => member.stored_bytes().saturating_add(BLOCK),
             };
             Some((path::clean(&member.path), weight))
         });

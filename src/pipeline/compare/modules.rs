@@ -49,7 +49,7 @@ pub(super) fn module_files(inventory: &Inventory) -> Vec<ModuleFile> {
         .map(|(module, class, member)| ModuleFile {
             module,
             class,
-            bytes: inventory.member(member).stored_bytes,
+            bytes: inventory.member(member).stored_bytes(),
         })
         .collect()
 }

@@ -203,13 +203,13 @@ impl Planned<'_> {
                         && step.path.ends_with(b".pyc") =>
                 {
                     count.files += 1;
-                    count.bytes += member.stored_bytes;
+                    count.bytes += member.stored_bytes();
                 }
                 Action::Promote { data, .. } => {
                     moved += self
                         .inventory
                         .member(MemberId { index: data, ..id })
-                        .stored_bytes
+                        .stored_bytes()
                 }
                 _ => {}
             }
@@ -225,7 +225,7 @@ impl Planned<'_> {
             let member = self.inventory.member(id);
             if matches!(step.action, Action::Link { .. }) && member.kind == Kind::File {
                 count.files += 1;
-                count.bytes += member.stored_bytes;
+                count.bytes += member.stored_bytes();
             }
         }
         count

@@ -29,7 +29,11 @@ impl Planned<'_> {
 
     /// The data that a member will have; `None` where it goes.
     fn bytes_after(&self, id: MemberId) -> Option<u64> {
-        let bytes = |index| self.inventory.member(MemberId { index, ..id }).stored_bytes;
+        let bytes = |index| {
+            self.inventory
+                .member(MemberId { index, ..id })
+                .stored_bytes()
+        };
         let step = self.plan.layers[id.layer].steps.get(&id.index);
         match step.map(|step| &step.action) {
             None | Some(Action::Header(_)) => Some(bytes(id.index)),
