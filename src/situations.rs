@@ -5,12 +5,12 @@
 //! the first leaves out caches that Python would not use, as the built-in profiles do: the row of
 //! a profile's levels is what that profile makes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use crate::inventory::{Cache, Inventory};
 use crate::plan::{Policy, verdict};
 use crate::pyc::Level;
-use crate::rootfs::InodeId;
+use crate::rootfs::{InodeId, InodeKind};
 
 /// A row of the size table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +23,15 @@ pub struct Situation {
 
 /// All rows for the whole image, the status quo first.
 pub fn of_image(inventory: &Inventory) -> Vec<Situation> {
+    let rootfs = &inventory.rootfs;
+    let names = |inode| rootfs.inode(inode).names();
+    let is_file = |inode: &InodeId| rootfs.inode(*inode).kind == InodeKind::File;
+    let files = rootfs.inodes().filter(is_file);
+    let visible = files.filter(|inode| names(*inode) > 0);
     rows(&Table {
         inventory,
-        files: regular_files(inventory),
+        bytes: visible.map(|inode| rootfs.inode(inode).size).sum(),
+        names: &names,
         caches: inventory.caches.iter().collect(),
     })
 }
@@ -41,9 +47,11 @@ pub fn of_trees(inventory: &Inventory) -> Vec<Vec<Situation>> {
     let trees = inventory.trees.iter().zip(caches);
     trees
         .map(|(tree, caches)| {
+            let inodes = tree.files.keys();
             rows(&Table {
                 inventory,
-                files: tree.files.clone(),
+                bytes: inodes.map(|it| inventory.rootfs.inode(*it).size).sum(),
+                names: &|inode| tree.files.get(&inode).copied().unwrap_or_default(),
                 caches,
             })
         })
@@ -54,7 +62,7 @@ fn rows(table: &Table<'_>) -> Vec<Situation> {
     use Level::{One, Two, Zero};
     let row = |name, bytes| Situation { name, bytes };
     vec![
-        row("status-quo", table.status_quo()),
+        row("status-quo", table.bytes),
         row("level-0", table.linked(&[Zero])),
         row("no-cache", table.linked(&[])),
         row("levels-0-1", table.linked(&[Zero, One])),
@@ -67,32 +75,26 @@ fn rows(table: &Table<'_>) -> Vec<Situation> {
 /// What the size table is about: a tree, or the whole image.
 struct Table<'a> {
     inventory: &'a Inventory,
-    /// Regular files by inode, with the number of their names there.
-    files: BTreeMap<InodeId, usize>,
+    /// Of its regular files.
+    bytes: u64,
+    /// How many names a regular file has there.
+    names: &'a dyn Fn(InodeId) -> usize,
     caches: Vec<&'a Cache>,
 }
 
 impl<'a> Table<'a> {
-    fn size(&self, inode: InodeId) -> u64 {
-        self.inventory.rootfs.inode(inode).size
-    }
-
-    fn status_quo(&self) -> u64 {
-        self.files.keys().map(|inode| self.size(*inode)).sum()
-    }
-
     /// Bytes once these names are gone: a file goes with the last of its names.
     fn without(&self, names: impl Iterator<Item = InodeId>) -> u64 {
-        let mut left = self.files.clone();
+        let mut gone: HashMap<InodeId, usize> = HashMap::new();
         for inode in names {
-            if let Some(count) = left.get_mut(&inode) {
-                *count = count.saturating_sub(1);
-            }
+            *gone.entry(inode).or_default() += 1;
         }
-        left.iter()
-            .filter(|(_, names)| **names > 0)
-            .map(|(inode, _)| self.size(*inode))
-            .sum()
+        let files = gone.into_iter().filter(|(inode, gone)| {
+            let names = (self.names)(*inode);
+            names > 0 && *gone >= names
+        });
+        let bytes = files.map(|(inode, _)| self.inventory.rootfs.inode(inode).size);
+        self.bytes - bytes.sum::<u64>()
     }
 
     fn kept(&self, levels: &[Level]) -> (Vec<&'a Cache>, Vec<&'a Cache>) {
@@ -142,16 +144,4 @@ impl<'a> Table<'a> {
             .filter_map(|path| rootfs.regular_file(rootfs.lookup(path)?));
         self.without(dropped.iter().map(|cache| cache.inode).chain(sources))
     }
-}
-
-fn regular_files(inventory: &Inventory) -> BTreeMap<InodeId, usize> {
-    let rootfs = &inventory.rootfs;
-    let mut files = BTreeMap::new();
-    for inode in rootfs
-        .walk()
-        .filter_map(|(_, node)| rootfs.regular_file(node))
-    {
-        *files.entry(inode).or_default() += 1;
-    }
-    files
 }

@@ -25,7 +25,7 @@ pub fn build(
     let index = SourceIndex::new(&rootfs);
     let found = trees::find(&index.directories(&layers), &launch.programs(), chosen);
     let locate = TreeLocator::new(&found);
-    let interpreters = Interpreters::new(&found, &index.files);
+    let interpreters = Interpreters::new(&found, &rootfs);
     let readers = Readers::find(&rootfs, named);
     let judge = Judge {
         layers: &layers,
@@ -47,7 +47,7 @@ pub fn build(
         .collect();
     let hidden = find_hidden(&layers, &rootfs);
     let sources = find_sources(&index, &locate);
-    let trees = count_trees(found, &index, &locate, &caches, &sourceless, &rootfs);
+    let trees = count_trees(found, &rootfs, &locate, &caches, &sourceless);
     let named = readers.directories.iter();
     let named_directories = named.map(|node| rootfs.path(*node)).collect();
     Inventory {
@@ -91,7 +91,8 @@ impl TreeLocator {
 fn find_sources(index: &SourceIndex<'_>, locate: &TreeLocator) -> Vec<Source> {
     let cached: HashSet<&[u8]> = index.caches.iter().map(|cache| &*cache.source).collect();
     let mut sources = Vec::new();
-    for path in &index.sources {
+    for node in &index.sources {
+        let path = &index.rootfs.path(*node);
         let directory = path::file_name(path::parent(path));
         let is_script = matches!(directory, b"bin" | b"sbin") && !cached.contains(&**path);
         if !has_stem(path) || is_script {
@@ -100,7 +101,7 @@ fn find_sources(index: &SourceIndex<'_>, locate: &TreeLocator) -> Vec<Source> {
         let inode = index.rootfs.file_at(path);
         if let (Some(inode), Some(tree)) = (inode, locate.tree(path)) {
             sources.push(Source {
-                path: path.clone(),
+                node: *node,
                 inode,
                 tree,
             });
@@ -139,20 +140,19 @@ fn find_hidden(layers: &[LayerScan], rootfs: &Rootfs) -> Vec<HiddenCache> {
 
 fn count_trees(
     found: Vec<FoundTree>,
-    index: &SourceIndex<'_>,
+    rootfs: &Rootfs,
     locate: &TreeLocator,
     caches: &[Cache],
     sourceless: &[Sourceless],
-    rootfs: &Rootfs,
 ) -> Vec<Tree> {
     let mut trees: Vec<Tree> = found.into_iter().map(empty_tree).collect();
-    for file in &index.files {
-        let Some(tree) = locate.tree(&file.path) else {
+    for (path, node) in rootfs.walk() {
+        let (Some(inode), Some(tree)) = (rootfs.regular_file(node), locate.tree(&path)) else {
             continue;
         };
-        *trees[tree].files.entry(file.inode).or_default() += 1;
-        if file.path.ends_with(b".py") {
-            trees[tree].sources.add(rootfs.inode(file.inode).size);
+        *trees[tree].files.entry(inode).or_default() += 1;
+        if path.ends_with(b".py") {
+            trees[tree].sources.add(rootfs.inode(inode).size);
         }
     }
     let mut seen = HashSet::new();

@@ -30,10 +30,9 @@ pub(super) struct CacheFile {
 /// The regular files of the merged view, sorted into what they are to Python.
 pub(super) struct SourceIndex<'a> {
     pub(super) rootfs: &'a Rootfs,
-    pub(super) files: Vec<NamedFile>,
     pub(super) caches: Vec<CacheFile>,
     pub(super) sourceless: Vec<NamedFile>,
-    pub(super) sources: Vec<Vec<u8>>,
+    pub(super) sources: Vec<NodeId>,
     /// For a directory that symlinks named `__pycache__` lead to, the directories that those lie in.
     lent: HashMap<NodeId, Vec<Vec<u8>>>,
 }
@@ -42,7 +41,6 @@ impl<'a> SourceIndex<'a> {
     pub(super) fn new(rootfs: &'a Rootfs) -> Self {
         let mut index = Self {
             rootfs,
-            files: Vec::new(),
             caches: Vec::new(),
             sourceless: Vec::new(),
             sources: Vec::new(),
@@ -50,7 +48,7 @@ impl<'a> SourceIndex<'a> {
         };
         for (path, node) in rootfs.walk() {
             if path.ends_with(b".py") && rootfs.leaf(node).is_some() {
-                index.sources.push(path.clone());
+                index.sources.push(node);
             }
             let Some(inode) = rootfs.regular_file(node) else {
                 continue;
@@ -58,7 +56,6 @@ impl<'a> SourceIndex<'a> {
             if path.ends_with(b".pyc") {
                 index.add_bytecode(&path, node, inode);
             }
-            index.files.push(NamedFile { path, node, inode });
         }
         index
     }
@@ -116,10 +113,8 @@ impl<'a> SourceIndex<'a> {
     pub(super) fn directories(&self, layers: &[LayerScan]) -> BTreeMap<Vec<u8>, PythonDirectory> {
         let mut directories: BTreeMap<Vec<u8>, PythonDirectory> = BTreeMap::new();
         for source in &self.sources {
-            directories
-                .entry(path::parent(source).to_vec())
-                .or_default()
-                .sources += 1;
+            let directory = path::parent(&self.rootfs.path(*source)).to_vec();
+            directories.entry(directory).or_default().sources += 1;
         }
         for file in &self.sourceless {
             directories

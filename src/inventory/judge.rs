@@ -25,14 +25,15 @@ pub(super) struct Interpreters {
 }
 
 impl Interpreters {
-    pub(super) fn new(trees: &[FoundTree], files: &[NamedFile]) -> Self {
-        let names = files.iter().map(|file| path::file_name(&file.path));
-        let embedded = names.filter_map(embedded_version).collect();
+    pub(super) fn new(trees: &[FoundTree], rootfs: &Rootfs) -> Self {
+        let nodes = rootfs.nodes();
+        let files = nodes.filter(|node| rootfs.regular_file(*node).is_some());
+        let embedded = files.filter_map(|node| embedded_version(rootfs.name(node)));
         let stdlibs = || trees.iter().filter(|tree| tree.kind == TreeKind::Stdlib);
         let versions = stdlibs().filter_map(|tree| Some((tree.version?, tree.magic)));
         Self {
             magics: versions.collect(),
-            embedded,
+            embedded: embedded.collect(),
             known: stdlibs().next().is_some() && stdlibs().all(|tree| tree.version.is_some()),
         }
     }

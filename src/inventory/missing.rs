@@ -49,10 +49,11 @@ pub fn missing_caches(inventory: &Inventory, level: Level) -> Vec<MissingCache<'
         let version = tree
             .version
             .filter(|version| interpreters.contains(version))?;
-        if !is_module(tree, &source.path) || told.contains(&*source.path) {
+        let source_path = inventory.source_path(source);
+        if !is_module(tree, &source_path) || told.contains(&*source_path) {
             return None;
         }
-        let path = cache_path(&source.path, version.tag(), level);
+        let path = cache_path(&source_path, version.tag(), level);
         let is_free = inventory.rootfs.lookup(&path).is_none();
         is_free.then_some(MissingCache { source, path })
     });

@@ -65,6 +65,11 @@ impl Inventory {
         &self.layers[id.layer].members[id.index]
     }
 
+    /// The path of a source.
+    pub fn source_path(&self, source: &Source) -> Vec<u8> {
+        self.rootfs.path(source.node)
+    }
+
     /// How many names of a cache's file are not caches: its bytes stay as long as one of them does.
     pub fn other_names(&self) -> BTreeMap<InodeId, usize> {
         let files = self.caches_by_file();
@@ -206,8 +211,8 @@ impl Status {
 /// A source in a tree: a regular file named `module.py`, or a symlink to one.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// Its path.
-    pub path: Vec<u8>,
+    /// Its name in the merged view.
+    pub node: NodeId,
     /// The file; where the name is a symlink, what that leads to.
     pub inode: InodeId,
     /// Index of the tree that it lies in.

@@ -237,11 +237,10 @@ fn sourceless_findings(inventory: &Inventory) -> impl Iterator<Item = Finding> +
 fn missing_finding(inventory: &Inventory, missing: &MissingCache<'_>) -> Finding {
     let source = missing.source;
     let inode = inventory.rootfs.inode(source.inode);
-    let name = inventory.rootfs.lookup(&source.path);
-    let origin = name.and_then(|node| inventory.rootfs.origin(node));
+    let origin = inventory.rootfs.origin(source.node);
     Finding {
         kind: FindingKind::Missing,
-        path: path_text(&source.path),
+        path: path_text(&inventory.source_path(source)),
         layer: origin.unwrap_or(inode.data()).layer + 1,
         bytes: inode.size,
         detail: format!("there is no {}", path_text(&missing.path)),

@@ -38,7 +38,10 @@ pub(super) fn choose(
         if !version.is_some_and(CpythonVersion::can_be_compiled) {
             *versionless.entry(source.tree).or_default() += 1;
         } else if !fits(inventory, source) || !has_place(inventory, &wanted[0].path) {
-            warnings.push(Warning::new(Cause::CannotCompile, &source.path));
+            warnings.push(Warning::new(
+                Cause::CannotCompile,
+                &inventory.source_path(source),
+            ));
         } else {
             let has_failed = |level| outcome.failed.contains(&(index, level));
             chosen.extend(wanted.into_iter().filter(|it| !has_failed(it.level)));
@@ -63,11 +66,11 @@ fn wanted_levels(
     caches: &HashMap<&[u8], &Cache>,
     source: usize,
 ) -> Vec<Compilation> {
-    let Source { path, tree, .. } = &inventory.sources[source];
-    let version = inventory.trees[*tree].version;
+    let source_path = inventory.source_path(&inventory.sources[source]);
+    let version = inventory.trees[inventory.sources[source].tree].version;
     let tag = version.unwrap_or(CpythonVersion::new(3, 0)).tag();
     let wanted = policy.levels.iter().filter_map(|level| {
-        let path = cache_path(path, tag, *level);
+        let path = cache_path(&source_path, tag, *level);
         let cache = caches.get(&*path).copied();
         let is_wanted =
             policy.is_in_scope(&path) && is_wanted(inventory, policy, drops, cache, &path);
@@ -157,8 +160,7 @@ pub(super) fn place(
     let blocked = blocked_directories(inventory);
     let layer = |compilation: &Compilation| {
         let source = &inventory.sources[compilation.source];
-        let node = inventory.rootfs.lookup(&source.path)?;
-        let layer = inventory.rootfs.origin(node)?.layer;
+        let layer = inventory.rootfs.origin(source.node)?.layer;
         let directory = path::parent(&compilation.path);
         let is_covered = [&*compilation.path, directory]
             .iter()

@@ -234,12 +234,14 @@ impl Scope {
     }
 
     /// The globs that match none of these paths, as they were written.
-    pub fn unmatched(&self, paths: &[Vec<u8>]) -> Vec<&str> {
-        let matches = |set: &GlobSet| paths.iter().any(|path| is_match(set, path));
-        let unmatched = self
-            .each
-            .iter()
-            .filter(|(text, set)| text != "**" && !matches(set));
-        unmatched.map(|(text, _)| &**text).collect()
+    pub fn unmatched(&self, mut paths: impl Iterator<Item = Vec<u8>>) -> Vec<&str> {
+        let globs = self.each.iter().filter(|(text, _)| text != "**");
+        let mut unmatched: Vec<_> = globs.collect();
+        while !unmatched.is_empty()
+            && let Some(path) = paths.next()
+        {
+            unmatched.retain(|(_, set)| !is_match(set, &path));
+        }
+        unmatched.into_iter().map(|(text, _)| &**text).collect()
     }
 }

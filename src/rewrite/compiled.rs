@@ -222,7 +222,8 @@ impl<'a> Directories<'a> {
 
     /// Adds the directory of a cache, and in a layer that lacks them those above it.
     fn announce(&mut self, source: &Source, cache: &[u8], members: &mut NewMembers) {
-        let parent = path::parent(&source.path);
+        let source_path = self.inventory.source_path(source);
+        let parent = path::parent(&source_path);
         if self.repeats {
             self.repeat(parent, members);
         }

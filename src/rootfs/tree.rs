@@ -265,6 +265,12 @@ impl Rootfs {
         self.names.child(directory, name)
     }
 
+    /// The node that has that path: no symlink is followed. The root's path is empty.
+    pub fn named(&self, path: &[u8]) -> Option<NodeId> {
+        let mut parts = path.split(|byte| *byte == b'/').filter(|it| !it.is_empty());
+        parts.try_fold(ROOT, |directory, part| self.child(directory, part))
+    }
+
     /// What is in a directory, sorted by name; nothing where it is none.
     pub fn children(&self, directory: NodeId) -> Vec<NodeId> {
         let mut children: Vec<NodeId> = self.names.children(directory).collect();
@@ -311,7 +317,7 @@ impl Rootfs {
     }
 
     /// Everything below a directory, in no order.
-    pub(super) fn below(&self, directory: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+    pub fn below(&self, directory: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         let mut pending: Vec<NodeId> = self.names.children(directory).collect();
         std::iter::from_fn(move || {
             let node = pending.pop()?;

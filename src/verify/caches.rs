@@ -115,17 +115,17 @@ pub(super) fn missing(after: &View<'_>, expected: &Expected<'_>) -> Option<u64> 
     if expected.profile.missing != Missing::Compile {
         return None;
     }
-    let is_missing = |path: &Vec<u8>| {
-        expected.profile.scope.contains(path) && !after.nodes.contains_key(path.as_slice())
-    };
+    let is_missing =
+        |path: &Vec<u8>| expected.profile.scope.contains(path) && after.node(path).is_none();
     let mut missing = 0;
     for source in &after.inventory.sources {
         let version = after.inventory.trees[source.tree].version;
         let Some(version) = version.filter(|version| version.can_be_compiled()) else {
             continue;
         };
+        let path = after.inventory.source_path(source);
         let levels = expected.levels.iter();
-        let paths = levels.map(|level| cache_path(&source.path, version.tag(), *level));
+        let paths = levels.map(|level| cache_path(&path, version.tag(), *level));
         missing += paths.filter(is_missing).count() as u64;
     }
     Some(missing)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::view::View;
+use super::view::{View, pairs};
 use super::{ContentHashes, Difference, shadowed};
 use crate::inventory::Inventory;
 use crate::rootfs::{Attributes, MemberId, NodeId, path};
@@ -21,37 +21,35 @@ pub(super) fn compare(
     contents: (&ContentHashes, &ContentHashes),
     differences: &mut Vec<Difference>,
 ) -> Checked {
-    let paths: BTreeSet<&Vec<u8>> = before.nodes.keys().chain(after.nodes.keys()).collect();
     let mut counted = HashSet::new();
-    let mut bytes = 0;
-    for path in &paths {
-        let whats = match (before.nodes.get(*path), after.nodes.get(*path)) {
+    let (mut paths, mut bytes) = (0, 0);
+    for pair in pairs(before, after) {
+        paths += 1;
+        let path = &pair.path;
+        let whats = match (pair.before, pair.after) {
             (Some(old), Some(new)) => {
                 let is_cache = (before.is_cache(path), after.is_cache(path));
                 if is_cache == (true, true) {
                     continue;
                 }
-                let whats = entry(path, (before, *old), (after, *new), contents);
-                let file = before.file(*old).filter(|_| whats.is_empty());
+                let whats = entry(path, (before, old), (after, new), contents);
+                let file = before.file(old).filter(|_| whats.is_empty());
                 if let Some(file) = file.filter(|file| counted.insert(*file)) {
                     bytes += before.inventory.member(file).size;
                 }
                 whats
             }
             (Some(old), None)
-                if !may_go(before, path, *old) && !shadowed::may_go(before, after, path) =>
+                if !may_go(before, path, old) && !shadowed::may_go(before, after, path) =>
             {
                 vec!["is gone".to_owned()]
             }
-            (None, Some(new)) if !may_come(after, path, *new) => vec!["is new".to_owned()],
+            (None, Some(new)) if !may_come(after, path, new) => vec!["is new".to_owned()],
             _ => continue,
         };
         differences.extend(whats.into_iter().map(|what| Difference::file(path, what)));
     }
-    Checked {
-        paths: paths.len() as u64,
-        bytes,
-    }
+    Checked { paths, bytes }
 }
 
 /// What else was in such a directory is missed by its own path.
@@ -61,10 +59,9 @@ fn may_go(before: &View<'_>, path: &[u8], node: NodeId) -> bool {
 
 fn may_come(after: &View<'_>, path: &[u8], node: NodeId) -> bool {
     let has_cache = || {
-        let start = [path, b"/"].concat();
-        let below = after.nodes.range(start.clone()..);
-        let mut inside = below.take_while(|(other, _)| other.starts_with(&start));
-        inside.any(|(other, _)| after.is_cache(other))
+        let rootfs = &after.inventory.rootfs;
+        let mut inside = rootfs.below(node);
+        inside.any(|other| after.is_cache(&rootfs.path(other)))
     };
     after.is_cache(path) || (is_cache_directory(after, path, node) && has_cache())
 }

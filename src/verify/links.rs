@@ -9,7 +9,7 @@ use super::view::View;
 /// other, and any cache may be no more.
 pub(super) fn compare(before: &View<'_>, after: &View<'_>, differences: &mut Vec<Difference>) {
     for names in before.linked().values() {
-        let stay = |name: &&&[u8]| !before.is_cache(name) && after.nodes.contains_key(**name);
+        let stay = |name: &&Vec<u8>| !before.is_cache(name) && after.node(name).is_some();
         let mut staying = names.iter().filter(stay);
         let Some(first) = staying.next() else {
             continue;

@@ -136,15 +136,13 @@ pub struct CacheCounts {
 pub fn wanted_contents(before: &Inventory, after: &Inventory) -> [BTreeSet<MemberId>; 2] {
     let views = (View::new(before), View::new(after));
     let mut wanted = [BTreeSet::new(), BTreeSet::new()];
-    for (path, node) in &views.0.nodes {
-        let Some(other) = views.1.nodes.get(path) else {
+    for (path, node) in before.rootfs.walk() {
+        let other = views.1.node(&path).and_then(|it| views.1.file(it));
+        let (Some(old), Some(new)) = (views.0.file(node), other) else {
             continue;
         };
-        let files = (views.0.file(*node), views.1.file(*other));
-        let (Some(old), Some(new)) = files else {
-            continue;
-        };
-        let is_known = caches::has_contents(&views.0, path) && caches::has_contents(&views.1, path);
+        let is_known =
+            caches::has_contents(&views.0, &path) && caches::has_contents(&views.1, &path);
         let sizes = (before.member(old).size, after.member(new).size);
         if !is_known && sizes.0 == sizes.1 && !files::is_same_place((before, old), (after, new)) {
             wanted[0].insert(old);
@@ -163,14 +161,15 @@ pub fn verify(
     let (old, new) = (View::new(before.inventory), View::new(after.inventory));
     let contents = (before.contents, after.contents);
     let mut differences = Vec::new();
-    let named = named::ends(before, &old);
+    let ways = named::ways(before);
+    let named = named::ends(&ways);
     let files = files::compare(&old, &new, contents, &mut differences);
     let caches = CacheCounts {
         missing: expected.and_then(|expected| caches::missing(&new, expected)),
         ..caches::compare(&old, &new, contents, (expected, &named), &mut differences)
     };
     shadowed::compare(&old, &new, (expected, &named), &mut differences);
-    named::compare(before, &old, &new, &mut differences);
+    named::compare((&ways, &named), &old, &new, &mut differences);
     links::compare(&old, &new, &mut differences);
     differences.sort_by(|a, b| a.path.cmp(&b.path));
     documents::compare(before.image, after.image, &mut differences);

@@ -8,7 +8,7 @@ use super::{Difference, Side};
 use crate::oci::commands::named_paths;
 
 /// A way to a file or directory of the image before.
-struct Way {
+pub(super) struct Way {
     /// The symlink, or what the config or a script names.
     path: Vec<u8>,
     /// Where it leads.
@@ -16,14 +16,14 @@ struct Way {
     is_symlink: bool,
 }
 
-fn ways(side: &Side<'_>, view: &View<'_>) -> Vec<Way> {
+/// Every way of the image before that leads somewhere.
+pub(super) fn ways(side: &Side<'_>) -> Vec<Way> {
     let rootfs = &side.inventory.rootfs;
     let end = |path: &[u8]| Some(rootfs.path(*rootfs.trail(path)?.last()?));
-    let symlinks = view
-        .nodes
-        .iter()
-        .filter(|(_, node)| rootfs.symlink(**node).is_some());
-    let symlinks = symlinks.map(|(path, _)| (path.clone(), true));
+    let symlinks = rootfs
+        .walk()
+        .filter(|(_, node)| rootfs.symlink(*node).is_some());
+    let symlinks = symlinks.map(|(path, _)| (path, true));
     let mut named = named_paths(&side.image.config);
     named.extend(side.inventory.launch.named.iter().cloned());
     let named = named.iter().flat_map(|pattern| {
@@ -43,15 +43,15 @@ fn ways(side: &Side<'_>, view: &View<'_>) -> Vec<Way> {
         .collect()
 }
 
-/// The paths that something of the image before leads to. Whatever a profile says of a cache there, it may stay.
-pub(super) fn ends(side: &Side<'_>, view: &View<'_>) -> BTreeSet<Vec<u8>> {
-    ways(side, view).into_iter().map(|way| way.end).collect()
+/// The paths that ways lead to. Whatever a profile says of a cache there, it may stay.
+pub(super) fn ends(ways: &[Way]) -> BTreeSet<Vec<u8>> {
+    ways.iter().map(|way| way.end.clone()).collect()
 }
 
 /// Finds what leads nowhere any more. What led nowhere before may go on doing so; a symlink that is gone
 /// itself is a difference of its own.
 pub(super) fn compare(
-    side: &Side<'_>,
+    (ways, ends): (&[Way], &BTreeSet<Vec<u8>>),
     before: &View<'_>,
     after: &View<'_>,
     differences: &mut Vec<Difference>,
@@ -61,31 +61,31 @@ pub(super) fn compare(
         path,
         end,
         is_symlink,
-    } in ways(side, before)
+    } in ways
     {
-        let leads = after.inventory.rootfs.trail(&path).is_some();
-        if leads || (is_symlink && !after.nodes.contains_key(&path)) {
+        let leads = after.inventory.rootfs.trail(path).is_some();
+        if leads || (*is_symlink && after.node(path).is_none()) {
             continue;
         }
         let (path, what) = match is_symlink {
-            true => (path, format!("leads nowhere, but led to {}", lossy(&end))),
+            true => (path, format!("leads nowhere, but led to {}", lossy(end))),
             false => (
                 end,
                 "is gone, but a command of the image names it".to_owned(),
             ),
         };
-        if told.insert((path.clone(), what.clone())) {
-            differences.push(Difference::file(&path, what));
+        if told.insert((path, what.clone())) {
+            differences.push(Difference::file(path, what));
         }
     }
-    for end in ends(side, before) {
-        let caches = (before.caches.get(&*end), after.caches.get(&*end));
+    for end in ends {
+        let caches = (before.caches.get(&**end), after.caches.get(&**end));
         if let (Some(old), Some(new)) = caches
             && let (Some(old), Some(new)) = (&old.contents, &new.contents)
             && old.body_sha256 != new.body_sha256
         {
             let what = "has other code, but a symlink or a command of the image names it";
-            differences.push(Difference::file(&end, what));
+            differences.push(Difference::file(end, what));
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn compare(
     for module in before.inventory.sourceless.iter().filter(|it| it.shadowed) {
         let path = &module.path;
         let strips = profile.dead.shadowed == Dead::Strip && profile.scope.contains(path);
-        let what = match after.nodes.contains_key(path) {
+        let what = match after.node(path).is_some() {
             true if strips && !named.contains(path) => "is still there, though it is shadowed",
             false if !strips => "is gone, though the profile keeps shadowed bytecode",
             _ => continue,

@@ -1,4 +1,4 @@
-//! The merged view by path, with what the comparison asks of each.
+//! The merged view, with what the comparison asks of each path.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,12 +7,10 @@ use crate::inventory::{Cache, Inventory};
 use crate::rootfs::{Attributes, Content, InodeId, MemberId, NodeId};
 use crate::tar::{Kind, Member};
 
-/// An image's merged view by path.
+/// An image's merged view.
 pub(super) struct View<'a> {
     pub(super) inventory: &'a Inventory,
-    /// Every path; the root's is empty.
-    pub(super) nodes: BTreeMap<Vec<u8>, NodeId>,
-    /// The caches among them.
+    /// Its caches by path.
     pub(super) caches: HashMap<&'a [u8], &'a Cache>,
     /// What the headers of files that have hardlinks make of them, looked at once for all their names.
     linked: HashMap<InodeId, Option<Attributes<'a>>>,
@@ -32,7 +30,6 @@ impl<'a> View<'a> {
             linked: linked
                 .map(|inode| (inode, attributes(inventory, inode)))
                 .collect(),
-            nodes: inventory.rootfs.walk().collect(),
             caches: caches.map(|cache| (&*cache.path, cache)).collect(),
         }
     }
@@ -41,8 +38,13 @@ impl<'a> View<'a> {
         self.caches.contains_key(path)
     }
 
+    /// The node that has a path.
+    pub(super) fn node(&self, path: &[u8]) -> Option<NodeId> {
+        self.inventory.rootfs.named(path)
+    }
+
     pub(super) fn inode(&self, path: &[u8]) -> Option<InodeId> {
-        self.inventory.rootfs.leaf(*self.nodes.get(path)?)
+        self.inventory.rootfs.leaf(self.node(path)?)
     }
 
     /// The member with the data of a regular file.
@@ -87,13 +89,17 @@ impl<'a> View<'a> {
     }
 
     /// Paths of files that have several names, by file.
-    pub(super) fn linked(&self) -> BTreeMap<InodeId, Vec<&[u8]>> {
-        let mut groups: BTreeMap<InodeId, Vec<&[u8]>> = BTreeMap::new();
-        for (path, node) in &self.nodes {
-            let inode = self.inventory.rootfs.leaf(*node);
-            if let Some(inode) = inode.filter(|it| self.inventory.rootfs.inode(*it).names() > 1) {
+    pub(super) fn linked(&self) -> BTreeMap<InodeId, Vec<Vec<u8>>> {
+        let rootfs = &self.inventory.rootfs;
+        let mut groups: BTreeMap<InodeId, Vec<Vec<u8>>> = BTreeMap::new();
+        for (path, node) in rootfs.walk() {
+            let inode = rootfs.leaf(node);
+            if let Some(inode) = inode.filter(|it| rootfs.inode(*it).names() > 1) {
                 groups.entry(inode).or_default().push(path);
             }
+        }
+        for names in groups.values_mut() {
+            names.sort_unstable();
         }
         groups
     }
@@ -101,6 +107,32 @@ impl<'a> View<'a> {
     fn data(&self, inode: InodeId) -> MemberId {
         self.inventory.rootfs.inode(inode).data()
     }
+}
+
+/// A path that either of two views has, and its nodes there.
+pub(super) struct Pair {
+    pub(super) path: Vec<u8>,
+    pub(super) before: Option<NodeId>,
+    pub(super) after: Option<NodeId>,
+}
+
+/// All paths that either of two views has, the first one's first.
+pub(super) fn pairs<'a>(
+    before: &'a View<'_>,
+    after: &'a View<'_>,
+) -> impl Iterator<Item = Pair> + 'a {
+    let [old, new] = [before, after].map(|view| view.inventory.rootfs.walk());
+    let old = old.map(|(path, node)| Pair {
+        before: Some(node),
+        after: after.node(&path),
+        path,
+    });
+    let new = new.filter(|(path, _)| before.node(path).is_none());
+    old.chain(new.map(|(path, node)| Pair {
+        before: None,
+        after: Some(node),
+        path,
+    }))
 }
 
 /// The attributes that all headers of a file give it.

@@ -194,7 +194,11 @@ impl Compiler<'_> {
                 }
                 hand_over(Job {
                     index: *index,
-                    path: [b"/", &*self.inventory.sources[*index].path].concat(),
+                    path: [
+                        &b"/"[..],
+                        &self.inventory.source_path(&self.inventory.sources[*index]),
+                    ]
+                    .concat(),
                     source: data.clone(),
                     levels: wanted[index].clone(),
                 })?;

@@ -11,6 +11,7 @@ use crate::oci::layer_writer::WrittenLayer;
 use crate::pipeline::notes::notes;
 use crate::pipeline::summary::{self, path_text};
 use crate::plan::{Action, LayerPlan, Reason, Step, Warning};
+use crate::pyc::{CpythonVersion, Level};
 use crate::report::model::{
     CompileFailure, Compiled, Count, ImageSize, LayerAction, LayerSize, Levels, MinimizeImage,
     MinimizeLayer, StepRow,
@@ -118,7 +119,7 @@ impl Planned<'_> {
 
     fn warnings(&self, minimize: &MinimizeOptions<'_>) -> Vec<String> {
         let scope = &minimize.profile.scope;
-        let globs = scope.unmatched(&self.paths_in_question()).into_iter();
+        let globs = scope.unmatched(self.paths_in_question()).into_iter();
         let globs = globs.map(|glob| format!("the glob `{glob}` matches no cache of the image"));
         let plan = self.plan.warnings.iter().map(ToString::to_string);
         let compiling = self.compiled.iter().flat_map(|it| it.warnings.clone());
@@ -127,23 +128,20 @@ impl Planned<'_> {
     }
 
     /// The paths that a profile's globs can be about: of caches, and of those that sources may get.
-    fn paths_in_question(&self) -> Vec<Vec<u8>> {
+    fn paths_in_question(&self) -> impl Iterator<Item = Vec<u8>> {
         let inventory = &self.inventory;
         let caches = inventory.caches.iter().map(|cache| cache.path.clone());
         let hidden = inventory.hidden.iter().map(|cache| cache.path.clone());
         let sourceless = inventory.sourceless.iter().map(|it| it.path.clone());
-        let missing = inventory.sources.iter().flat_map(|source| {
-            let version = inventory.trees[source.tree].version;
-            let levels = self.levels.iter().zip(std::iter::repeat(version));
-            levels.filter_map(|(level, version)| {
-                Some(cache_path(&source.path, version?.tag(), *level))
-            })
+        let missing = inventory.sources.iter().flat_map(move |source| {
+            let tag = inventory.trees[source.tree]
+                .version
+                .map(CpythonVersion::tag);
+            let of_level =
+                move |level: &Level| Some(cache_path(&inventory.source_path(source), tag?, *level));
+            self.levels.iter().filter_map(of_level)
         });
-        caches
-            .chain(hidden)
-            .chain(sourceless)
-            .chain(missing)
-            .collect()
+        caches.chain(hidden).chain(sourceless).chain(missing)
     }
 
     /// Caches that were compiled, or are to be.
@@ -158,7 +156,7 @@ impl Planned<'_> {
             .into_iter()
             .flat_map(|result| &result.failures)
             .map(|(source, failure)| CompileFailure {
-                path: path_text(&self.inventory.sources[*source].path),
+                path: path_text(&self.inventory.source_path(&self.inventory.sources[*source])),
                 detail: failure.to_string(),
             })
             .collect();

@@ -94,7 +94,7 @@ impl Planned<'_> {
             return Err(PipelineError::Strict {
                 platform: self.image.platform.to_string(),
                 sources: result.failures.len(),
-                path: path_text(&self.inventory.sources[*first].path),
+                path: path_text(&self.inventory.source_path(&self.inventory.sources[*first])),
                 reason: failure.to_string(),
             });
         }
