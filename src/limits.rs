@@ -22,8 +22,8 @@ const DOCUMENTS: u64 = 8 << 20;
 /// How long interpreters of an image may be at work.
 const SECONDS: u64 = 3600;
 
-/// Members and bytes of names are counted in 32 bits each.
-const MOST: u64 = u32::MAX as u64;
+/// Members and bytes of names are counted in 32 bits each; the last numbers stand for what is none.
+const MOST: u64 = u32::MAX as u64 - 16;
 
 /// What is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::inventory::{Cache, Inventory};
+use crate::inventory::{Cache, Inventory, Tree};
 use crate::plan::{Policy, verdict};
 use crate::pyc::Level;
 use crate::rootfs::{InodeId, InodeKind};
@@ -47,15 +47,21 @@ pub fn of_trees(inventory: &Inventory) -> Vec<Vec<Situation>> {
     let trees = inventory.trees.iter().zip(caches);
     trees
         .map(|(tree, caches)| {
-            let inodes = tree.files.keys();
+            let inodes = tree.files.iter();
             rows(&Table {
                 inventory,
-                bytes: inodes.map(|it| inventory.rootfs.inode(*it).size).sum(),
-                names: &|inode| tree.files.get(&inode).copied().unwrap_or_default(),
+                bytes: inodes.map(|(it, _)| inventory.rootfs.inode(*it).size).sum(),
+                names: &|inode| names_in(tree, inode),
                 caches,
             })
         })
         .collect()
+}
+
+/// How many names a file has in a tree.
+fn names_in(tree: &Tree, inode: InodeId) -> usize {
+    let place = tree.files.binary_search_by_key(&inode, |(inode, _)| *inode);
+    place.map_or(0, |place| tree.files[place].1 as usize)
 }
 
 fn rows(table: &Table<'_>) -> Vec<Situation> {

@@ -51,7 +51,7 @@ impl Workspace {
         let mut written = Ok(());
         let members = trees.files.keys().copied().collect();
         read_members(store, &inventory.layers, &members, &mut |id, data| {
-            let mtime = inventory.member(id).mtime;
+            let mtime = inventory.member(id).mtime();
             written = workspace.write(&trees.files[&id], &data, mtime);
             match written {
                 Ok(()) => ControlFlow::Continue(()),

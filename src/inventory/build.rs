@@ -1,6 +1,6 @@
 //! Building the inventory from the merged view.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::files::{SourceIndex, cpython_cache, has_stem};
 use super::judge::{Interpreters, Judge};
@@ -8,7 +8,7 @@ use super::readers::Readers;
 use super::trees::{self, FoundTree};
 use super::{Cache, ChosenVersions, HiddenCache, Inventory, Sizes, Source, Sourceless, Tree};
 use crate::launch::Reading;
-use crate::rootfs::{Fate, MemberId, Rootfs, path};
+use crate::rootfs::{Fate, InodeId, MemberId, Rootfs, path};
 use crate::scan::{LayerScan, SourceHashes};
 use crate::tar::Kind;
 
@@ -103,7 +103,7 @@ fn find_sources(index: &SourceIndex<'_>, locate: &TreeLocator) -> Vec<Source> {
             sources.push(Source {
                 node: *node,
                 inode,
-                tree,
+                tree: tree as u32,
             });
         }
     }
@@ -150,10 +150,13 @@ fn count_trees(
         let (Some(inode), Some(tree)) = (rootfs.regular_file(node), locate.tree(&path)) else {
             continue;
         };
-        *trees[tree].files.entry(inode).or_default() += 1;
+        trees[tree].files.push((inode, 1));
         if path.ends_with(b".py") {
             trees[tree].sources.add(rootfs.inode(inode).size);
         }
+    }
+    for tree in &mut trees {
+        count_names(&mut tree.files);
     }
     let mut seen = HashSet::new();
     for cache in caches {
@@ -171,6 +174,17 @@ fn count_trees(
     trees
 }
 
+/// Makes one entry of the names that a file has.
+fn count_names(files: &mut Vec<(InodeId, u32)>) {
+    files.sort_unstable();
+    files.dedup_by(|next, first| {
+        let is_same = next.0 == first.0;
+        first.1 += if is_same { next.1 } else { 0 };
+        is_same
+    });
+    files.shrink_to_fit();
+}
+
 fn empty_tree(found: FoundTree) -> Tree {
     Tree {
         path: found.path,
@@ -180,6 +194,6 @@ fn empty_tree(found: FoundTree) -> Tree {
         sources: Sizes::default(),
         levels: [Sizes::default(); 3],
         sourceless: Sizes::default(),
-        files: BTreeMap::new(),
+        files: Vec::new(),
     }
 }

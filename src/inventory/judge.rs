@@ -147,7 +147,7 @@ impl Judge<'_> {
         let Timestamp {
             seconds,
             nanoseconds,
-        } = self.layers[described_by.layer].members[described_by.index].mtime;
+        } = self.layers[described_by.layer].members[described_by.index].mtime();
         let hash = self.hashes.get(&(inode.data(), header.magic)).copied();
         match freshness(header, (seconds, nanoseconds), inode.size, hash) {
             Freshness::Fresh => Status::Fresh,

@@ -42,8 +42,8 @@ pub fn missing_caches(inventory: &Inventory, level: Level) -> Vec<MissingCache<'
         .map(|tree| is_in_package_store(&inventory.rootfs, &tree.path))
         .collect();
     let missing = inventory.sources.iter().filter_map(|source| {
-        let tree = &inventory.trees[source.tree];
-        if stored[source.tree] {
+        let tree = inventory.tree_of(source);
+        if stored[source.tree as usize] {
             return None;
         }
         let version = tree
@@ -94,8 +94,6 @@ fn is_identifier(name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::super::Sizes;
     use super::*;
 
@@ -108,7 +106,7 @@ mod tests {
             sources: Sizes::default(),
             levels: [Sizes::default(); 3],
             sourceless: Sizes::default(),
-            files: BTreeMap::new(),
+            files: Vec::new(),
         }
     }
 

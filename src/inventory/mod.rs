@@ -65,6 +65,11 @@ impl Inventory {
         &self.layers[id.layer].members[id.index]
     }
 
+    /// The tree that a source lies in.
+    pub fn tree_of(&self, source: &Source) -> &Tree {
+        &self.trees[source.tree as usize]
+    }
+
     /// The path of a source.
     pub fn source_path(&self, source: &Source) -> Vec<u8> {
         self.rootfs.path(source.node)
@@ -125,8 +130,8 @@ pub struct Tree {
     pub levels: [Sizes; 3],
     /// Sourceless modules.
     pub sourceless: Sizes,
-    /// Inodes of its regular files, each with the number of its names in the tree.
-    pub files: BTreeMap<InodeId, usize>,
+    /// Inodes of its regular files, each with the number of its names in the tree; sorted.
+    pub files: Vec<(InodeId, u32)>,
 }
 
 /// A number of files and their bytes.
@@ -216,7 +221,7 @@ pub struct Source {
     /// The file; where the name is a symlink, what that leads to.
     pub inode: InodeId,
     /// Index of the tree that it lies in.
-    pub tree: usize,
+    pub tree: u32,
 }
 
 /// A cache that ships in a layer and is never seen.

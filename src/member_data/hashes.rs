@@ -1,6 +1,6 @@
 //! Hashes of members' data, of layers that are read again in parallel and checked as before.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha256};
@@ -63,7 +63,8 @@ fn hash_source(source: &mut impl Read, magics: &[Magic]) -> io::Result<Vec<(Magi
     }
 }
 
-/// Hashes the data of each wanted member with SHA-256, layers in parallel, at most `jobs` at a time.
+/// Hashes the data of each wanted member with SHA-256, layers in parallel, at most `jobs` at a time. Members are wanted,
+/// and hashes given, in the order of layers and places in them.
 ///
 /// Of a sparse file the archive holds fragments, and its headers where they lie: both are hashed.
 ///
@@ -72,10 +73,10 @@ fn hash_source(source: &mut impl Read, magics: &[Magic]) -> io::Result<Vec<(Magi
 pub fn hash_members(
     store: &dyn BlobStore,
     layers: &[LayerScan],
-    wanted: &BTreeSet<MemberId>,
+    wanted: &[MemberId],
     jobs: usize,
     observer: &dyn Observer,
-) -> Result<HashMap<MemberId, [u8; 32]>, LayerError> {
+) -> Result<Vec<(MemberId, [u8; 32])>, LayerError> {
     let again = Again {
         store,
         layers: layers.iter().map(|scan| &scan.layer).collect(),
@@ -83,7 +84,7 @@ pub fn hash_members(
         observer,
     };
     let wanted = wanted.iter().map(|id| (*id, ()));
-    let hashes = again.each(Phase::HashingContent, wanted, |reader, member, ()| {
+    again.each(Phase::HashingContent, wanted, |reader, member, ()| {
         let mut hasher = Sha256::new();
         if member.is_sparse() {
             hasher.update(reader.raw_headers());
@@ -95,8 +96,7 @@ pub fn hash_members(
                 count => hasher.update(&buffer[..count]),
             }
         }
-    })?;
-    Ok(hashes.into_iter().collect())
+    })
 }
 
 /// Layers that are read again.
@@ -111,16 +111,16 @@ struct Again<'a> {
 type Members<'a> = Reader<&'a mut dyn Read>;
 
 impl Again<'_> {
-    /// What `hash` makes of each wanted member, and of what is wanted of it; in their order.
+    /// What `hash` makes of each wanted member, and of what is wanted of it. Both are in the order of layers and places.
     fn each<W: Copy + Sync, T: Send>(
         &self,
         phase: Phase,
         wanted: impl Iterator<Item = (MemberId, W)>,
         hash: impl Fn(&mut Members<'_>, &Member, W) -> Result<T, TarError> + Sync,
     ) -> Result<Vec<(MemberId, T)>, LayerError> {
-        let mut by_layer: BTreeMap<usize, HashMap<usize, W>> = BTreeMap::new();
+        let mut by_layer: BTreeMap<usize, Vec<(usize, W)>> = BTreeMap::new();
         for (id, what) in wanted {
-            by_layer.entry(id.layer).or_default().insert(id.index, what);
+            by_layer.entry(id.layer).or_default().push((id.index, what));
         }
         let work: Vec<_> = by_layer.into_iter().collect();
         let sizes = work
@@ -131,9 +131,10 @@ impl Again<'_> {
             let hashes = reread_layer(self.store, self.layers[*layer], self.observer, |stream| {
                 let mut reader = Reader::new(stream);
                 let mut hashes = Vec::with_capacity(wanted.len());
+                let mut wanted = wanted.iter().peekable();
                 let mut index = 0;
                 while let Some(member) = reader.next_member()? {
-                    if let Some(what) = wanted.get(&index) {
+                    if let Some((_, what)) = wanted.next_if(|(place, _)| *place == index) {
                         let id = MemberId {
                             layer: *layer,
                             index,
@@ -150,6 +151,10 @@ impl Again<'_> {
             hashes.map_err(|cause| layer_error(*layer, self.layers[*layer], cause))
         });
         self.observer.end();
-        Ok(hashes?.into_iter().flatten().collect())
+        let mut all = Vec::new();
+        for mut hashes in hashes? {
+            all.append(&mut hashes);
+        }
+        Ok(all)
     }
 }

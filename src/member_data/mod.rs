@@ -67,7 +67,7 @@ fn read_layer(
         let blob = store.locate(digest)?;
         let mut flow = ControlFlow::Continue(());
         for (id, member) in members {
-            let mut data = ReadFrom::new(blob.clone(), member.data_offset);
+            let mut data = ReadFrom::new(blob.clone(), member.data_offset());
             let data = read_exactly(&mut data, member.size).map_err(LayerErrorCause::Decode)?;
             flow = take(*id, data);
             if flow.is_break() {
@@ -93,9 +93,9 @@ fn each<R: Read>(
 ) -> io::Result<ControlFlow<()>> {
     let mut position = 0;
     for (id, member) in members {
-        skip(reader, member.data_offset - position)?;
+        skip(reader, member.data_offset() - position)?;
         let data = read_exactly(reader, member.size)?;
-        position = member.data_offset + member.size;
+        position = member.data_offset() + member.size;
         if take(*id, data).is_break() {
             return Ok(ControlFlow::Break(()));
         }

@@ -30,13 +30,13 @@ pub(super) fn choose(
     let mut chosen = Vec::new();
     let mut versionless: BTreeMap<usize, usize> = BTreeMap::new();
     for (index, source) in inventory.sources.iter().enumerate() {
-        let version = inventory.trees[source.tree].version;
+        let version = inventory.tree_of(source).version;
         let wanted = wanted_levels(inventory, policy, drops, &caches, index);
         if wanted.is_empty() {
             continue;
         }
         if !version.is_some_and(CpythonVersion::can_be_compiled) {
-            *versionless.entry(source.tree).or_default() += 1;
+            *versionless.entry(source.tree as usize).or_default() += 1;
         } else if !fits(inventory, source) || !has_place(inventory, &wanted[0].path) {
             warnings.push(Warning::new(
                 Cause::CannotCompile,
@@ -67,7 +67,7 @@ fn wanted_levels(
     source: usize,
 ) -> Vec<Compilation> {
     let source_path = inventory.source_path(&inventory.sources[source]);
-    let version = inventory.trees[inventory.sources[source].tree].version;
+    let version = inventory.tree_of(&inventory.sources[source]).version;
     let tag = version.unwrap_or(CpythonVersion::new(3, 0)).tag();
     let wanted = policy.levels.iter().filter_map(|level| {
         let path = cache_path(&source_path, tag, *level);

@@ -92,7 +92,7 @@ fn old_and_new(
     let Timestamp {
         seconds,
         nanoseconds,
-    } = inventory.member(described_by).mtime;
+    } = inventory.member(described_by).mtime();
     let new = match mode {
         InvalidationMode::Keep => Some(old),
         mode => mode.header(old.magic, (seconds, nanoseconds), source.size, hash),

@@ -34,10 +34,13 @@ struct Place {
     has_other: bool,
 }
 
+/// What lies at and below the paths that may lose their use, by path.
 struct Places(BTreeMap<Vec<u8>, Place>);
 
 impl Places {
     fn new(inventory: &Inventory, drops: &Drops) -> Self {
+        let roots = in_question(inventory, drops);
+        let is_in_question = |it: &Vec<u8>| path::ancestors(it).any(|it| roots.contains(it));
         let mut places: BTreeMap<Vec<u8>, Place> = BTreeMap::new();
         for (layer, scan) in inventory.layers.iter().enumerate() {
             for (index, member) in scan.members.iter().enumerate() {
@@ -45,9 +48,11 @@ impl Places {
                 if matches!(inventory.rootfs.fate(id), Fate::Marker | Fate::Ignored) {
                     continue;
                 }
-                let place = places
-                    .entry(inventory.rootfs.member_path(id, &member.path))
-                    .or_default();
+                let path = inventory.rootfs.member_path(id, &member.path);
+                if !is_in_question(&path) {
+                    continue;
+                }
+                let place = places.entry(path).or_default();
                 let goes = drops.contains_key(&id);
                 // Layers come in order: the first to be noted is the lowest.
                 if goes {
@@ -82,6 +87,22 @@ impl Places {
     }
 }
 
+/// What whiteouts delete, and each `__pycache__` in which something goes.
+fn in_question(inventory: &Inventory, drops: &Drops) -> HashSet<Vec<u8>> {
+    let markers = inventory.rootfs.markers().iter();
+    let deleted = markers.filter(|marker| !marker.opaque);
+    let mut paths: HashSet<Vec<u8>> = deleted.map(|marker| marker.target.clone()).collect();
+    for id in drops.keys() {
+        let dropped = inventory
+            .rootfs
+            .member_path(*id, &inventory.member(*id).path);
+        let directories = path::ancestors(&dropped).skip(1);
+        let caches = directories.filter(|it| path::file_name(it) == b"__pycache__");
+        paths.extend(caches.map(<[u8]>::to_vec));
+    }
+    paths
+}
+
 fn drop_whiteouts(inventory: &Inventory, places: &Places, drops: &mut Drops) {
     // Directories that whiteouts which stay imply, with the lowest layer that has one. Markers come in order of layers.
     let mut implied: HashMap<&[u8], usize> = HashMap::new();
@@ -95,12 +116,13 @@ fn drop_whiteouts(inventory: &Inventory, places: &Places, drops: &mut Drops) {
         let comes_back = implied
             .get(&**target)
             .is_some_and(|layer| *layer < member.layer);
-        let (kept, dropped) = *lowest
-            .entry(target)
-            .or_insert_with(|| places.lowest(target));
-        let is_lower = |noted: Option<usize>| noted.is_some_and(|noted| noted < member.layer);
-        let has_lost_target = !is_lower(kept) && is_lower(dropped);
-        if !marker.opaque && has_lost_target && !comes_back {
+        let mut has_lost_target = || {
+            let lowest = lowest.entry(target);
+            let (kept, dropped) = *lowest.or_insert_with(|| places.lowest(target));
+            let is_lower = |noted: Option<usize>| noted.is_some_and(|noted| noted < member.layer);
+            !is_lower(kept) && is_lower(dropped)
+        };
+        if !marker.opaque && !comes_back && has_lost_target() {
             drops.insert(*member, Reason::UselessWhiteout);
             continue;
         }

@@ -149,6 +149,6 @@ fn needed_headers(headers: &[Header<'_>]) -> Vec<usize> {
     from_last.filter(|place| headers[*place].goes).collect()
 }
 
-fn basics_of(member: &Member) -> (u32, u64, u64, Timestamp) {
-    (member.mode, member.uid, member.gid, member.mtime)
+fn basics_of(member: &Member) -> (u32, (u64, u64), Timestamp) {
+    (member.mode, member.owner(), member.mtime())
 }

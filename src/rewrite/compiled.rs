@@ -261,13 +261,14 @@ impl<'a> Directories<'a> {
 }
 
 fn directory_member(directory: &[u8], like: &Member, xattrs: &[Xattr]) -> NewMember {
+    let (uid, gid) = like.owner();
     NewMember {
         path: directory.to_vec(),
         kind: NewKind::Directory,
         mode: like.mode,
-        uid: like.uid,
-        gid: like.gid,
-        mtime: like.mtime,
+        uid,
+        gid,
+        mtime: like.mtime(),
         xattrs: xattrs.to_vec(),
     }
 }
@@ -275,13 +276,14 @@ fn directory_member(directory: &[u8], like: &Member, xattrs: &[Xattr]) -> NewMem
 /// A cache is owned, readable and labelled as its source; it is never executable.
 fn cache_member(inventory: &Inventory, source: &Source, path: &[u8], kind: NewKind) -> NewMember {
     let like = inventory.member(inventory.rootfs.described_by(source.inode));
+    let (uid, gid) = like.owner();
     NewMember {
         path: path.to_vec(),
         kind,
         mode: like.mode & 0o666,
-        uid: like.uid,
-        gid: like.gid,
-        mtime: like.mtime,
+        uid,
+        gid,
+        mtime: like.mtime(),
         xattrs: label(like),
     }
 }

@@ -67,11 +67,11 @@ pub fn edits(
                 bytes.extend_from_slice(changed);
                 vec![
                     Piece::Bytes(bytes),
-                    Piece::Earlier(source.data_offset + changed.len() as u64..source.end()),
+                    Piece::Earlier(source.data_offset() + changed.len() as u64..source.end()),
                 ]
             }
             Action::Header(header) => {
-                range = member.data_offset..member.data_offset + header.len() as u64;
+                range = member.data_offset()..member.data_offset() + header.len() as u64;
                 vec![Piece::Bytes(header.clone())]
             }
             Action::Link { target } => vec![Piece::Bytes(tar::hardlink_to(

@@ -31,8 +31,8 @@ impl<'a> Attributes<'a> {
         let member = last?;
         Some(Self {
             mode: member.mode,
-            owner: (member.uid, member.gid),
-            mtime: member.mtime,
+            owner: member.owner(),
+            mtime: member.mtime(),
             xattrs,
         })
     }

@@ -10,6 +10,11 @@ use hashbrown::HashTable;
 pub struct NodeId(u32);
 
 impl NodeId {
+    /// One of the numbers at the end, which no node has: allowances end before them.
+    pub(super) const fn last(number: u32) -> Self {
+        Self(u32::MAX - number)
+    }
+
     pub(super) fn index(self) -> usize {
         self.0 as usize
     }
@@ -24,9 +29,8 @@ const NONE: NodeId = NodeId(u32::MAX);
 #[derive(Debug, Clone)]
 struct Name {
     parent: NodeId,
-    /// Its text in [`Names::text`].
+    /// Where its text begins in [`Names::text`]. It ends where the next name's begins.
     start: u32,
-    bytes: u32,
     /// Bytes of the path.
     path_bytes: u32,
     first_child: NodeId,
@@ -50,7 +54,6 @@ impl Names {
         let root = Name {
             parent: NONE,
             start: 0,
-            bytes: 0,
             path_bytes: 0,
             first_child: NONE,
             previous: NONE,
@@ -75,7 +78,6 @@ impl Names {
         self.names.push(Name {
             parent,
             start: self.text.len() as u32,
-            bytes: name.len() as u32,
             path_bytes: self.path_bytes_in(parent, name) as u32,
             first_child: NONE,
             previous: NONE,
@@ -89,8 +91,8 @@ impl Names {
         let (names, text, hasher) = (&self.names, &self.text, &self.hasher);
         self.table
             .insert_unique(hash(hasher, parent, name), node, |node| {
-                let other = &names[node.index()];
-                hash(hasher, other.parent, text_of(text, other))
+                let parent = names[node.index()].parent;
+                hash(hasher, parent, text_of(names, text, *node))
             });
         node
     }
@@ -99,7 +101,7 @@ impl Names {
     pub(super) fn detach(&mut self, node: NodeId) {
         let name = self.at(node);
         let (parent, previous, next) = (name.parent, name.previous, name.next);
-        let hash = hash(&self.hasher, parent, text_of(&self.text, name));
+        let hash = hash(&self.hasher, parent, self.name(node));
         if let Ok(entry) = self.table.find_entry(hash, |other| *other == node) {
             entry.remove();
         }
@@ -114,10 +116,7 @@ impl Names {
 
     /// The child of that name.
     pub(super) fn child(&self, directory: NodeId, name: &[u8]) -> Option<NodeId> {
-        let is_it = |node: &NodeId| {
-            let other = self.at(*node);
-            other.parent == directory && text_of(&self.text, other) == name
-        };
+        let is_it = |node: &NodeId| self.at(*node).parent == directory && self.name(*node) == name;
         let hash = hash(&self.hasher, directory, name);
         self.table.find(hash, is_it).copied()
     }
@@ -131,7 +130,7 @@ impl Names {
 
     /// The last part of a node's path; empty for the root.
     pub(super) fn name(&self, node: NodeId) -> &[u8] {
-        text_of(&self.text, self.at(node))
+        text_of(&self.names, &self.text, node)
     }
 
     /// The directory that a node lies in; none for the root.
@@ -179,8 +178,10 @@ impl Names {
     }
 }
 
-fn text_of<'a>(text: &'a [u8], name: &Name) -> &'a [u8] {
-    &text[name.start as usize..][..name.bytes as usize]
+fn text_of<'a>(names: &[Name], text: &'a [u8], node: NodeId) -> &'a [u8] {
+    let next = names.get(node.index() + 1);
+    let end = next.map_or(text.len(), |next| next.start as usize);
+    &text[names[node.index()].start as usize..end]
 }
 
 fn hash(hasher: &RandomState, parent: NodeId, name: &[u8]) -> u64 {

@@ -79,7 +79,7 @@ pub fn squash<'a>(
         parts_left: MOST_PARTS,
     };
     for (layer, members) in layers.into_iter().enumerate() {
-        let fates = vec![SmallFate::Ignored; members.len()];
+        let fates = vec![SmallFate::IGNORED; members.len()];
         merger.rootfs.fates.push(fates);
         let numbered = || {
             members
@@ -91,7 +91,7 @@ pub fn squash<'a>(
             merger.apply_whiteout(id, member)?;
         }
         for (id, member) in numbered() {
-            if merger.rootfs.fates[layer][id.index] == SmallFate::Ignored {
+            if merger.rootfs.fates[layer][id.index] == SmallFate::IGNORED {
                 merger.apply_member(id, member)?;
             }
         }
@@ -102,10 +102,7 @@ pub fn squash<'a>(
 }
 
 fn empty() -> Rootfs {
-    let root = Node {
-        origin: Place::NONE,
-        content: Content::Directory,
-    };
+    let root = Node::new(Place::NONE, Content::Directory);
     Rootfs {
         names: Names::new(),
         nodes: vec![root],
@@ -113,6 +110,7 @@ fn empty() -> Rootfs {
         symlinks: HashMap::new(),
         links: HashMap::new(),
         fates: Vec::new(),
+        hidden: HashMap::new(),
         markers: Vec::new(),
         link_targets: HashMap::new(),
         moved: HashMap::new(),
@@ -163,7 +161,7 @@ impl Merger<'_> {
             opaque: name.is_none(),
         });
         self.directory_for(id, member, directory)?;
-        self.set_fate(id, SmallFate::Marker);
+        self.set_fate(id, SmallFate::MARKER);
         Ok(())
     }
 
@@ -190,7 +188,7 @@ impl Merger<'_> {
                 self.place_leaf(id, parent, name, inode)?
             }
         };
-        self.set_fate(id, SmallFate::Visible(node));
+        self.set_fate(id, SmallFate::visible(node));
         Ok(())
     }
 
@@ -202,7 +200,7 @@ impl Merger<'_> {
             });
         }
         self.set_origin(ROOT, id);
-        self.set_fate(id, SmallFate::Visible(ROOT));
+        self.set_fate(id, SmallFate::visible(ROOT));
         Ok(())
     }
 
@@ -345,10 +343,8 @@ impl Merger<'_> {
         let path_bytes = self.rootfs.names.path_bytes_in(parent, name);
         self.allowances.names.spend(path_bytes)?;
         let node = self.rootfs.names.attach(parent, name);
-        self.rootfs.nodes.push(Node {
-            origin: origin.map_or(Place::NONE, Place::of),
-            content,
-        });
+        let origin = origin.map_or(Place::NONE, Place::of);
+        self.rootfs.nodes.push(Node::new(origin, content));
         Ok(node)
     }
 
@@ -358,7 +354,7 @@ impl Merger<'_> {
         let hidden: Vec<NodeId> = [id].into_iter().chain(self.rootfs.below(id)).collect();
         for node in hidden {
             if let Some(origin) = self.rootfs.origin(node) {
-                self.set_fate(origin, SmallFate::Hidden(Place::of(by)));
+                self.hide(origin, by);
             }
         }
     }
@@ -367,8 +363,13 @@ impl Merger<'_> {
         let old = self.rootfs.origin(node);
         self.rootfs.nodes[node.index()].origin = Place::of(by);
         if let Some(old) = old {
-            self.set_fate(old, SmallFate::Hidden(Place::of(by)));
+            self.hide(old, by);
         }
+    }
+
+    fn hide(&mut self, member: MemberId, by: MemberId) {
+        self.rootfs.hidden.insert(Place::of(member), Place::of(by));
+        self.set_fate(member, SmallFate::HIDDEN);
     }
 
     fn set_fate(&mut self, member: MemberId, fate: SmallFate) {

@@ -47,6 +47,11 @@ impl Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InodeId(pub(super) u32);
 
+impl InodeId {
+    /// In place of an inode where there is none.
+    const NONE: Self = Self(u32::MAX);
+}
+
 /// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
@@ -61,7 +66,25 @@ pub enum Content {
 pub(super) struct Node {
     /// The member that set this name; [`Place::NONE`] for a directory that only others' paths imply.
     pub(super) origin: Place,
-    pub(super) content: Content,
+    /// [`InodeId::NONE`] for a directory.
+    leaf: InodeId,
+}
+
+impl Node {
+    pub(super) fn new(origin: Place, content: Content) -> Self {
+        let leaf = match content {
+            Content::Directory => InodeId::NONE,
+            Content::Leaf(inode) => inode,
+        };
+        Self { origin, leaf }
+    }
+
+    fn content(&self) -> Content {
+        match self.leaf {
+            InodeId::NONE => Content::Directory,
+            inode => Content::Leaf(inode),
+        }
+    }
 }
 
 /// Something that names point at.
@@ -114,13 +137,19 @@ pub enum Fate {
     Ignored,
 }
 
-/// A [`Fate`] in half the bytes.
+/// A [`Fate`] in four bytes: the node that it set, or one of three that no image has. Who hides a member is said
+/// elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SmallFate {
-    Visible(NodeId),
-    Hidden(Place),
-    Marker,
-    Ignored,
+pub(super) struct SmallFate(NodeId);
+
+impl SmallFate {
+    pub(super) const HIDDEN: Self = Self(NodeId::last(1));
+    pub(super) const MARKER: Self = Self(NodeId::last(2));
+    pub(super) const IGNORED: Self = Self(NodeId::last(3));
+
+    pub(super) fn visible(node: NodeId) -> Self {
+        Self(node)
+    }
 }
 
 /// A whiteout or opaque whiteout.
@@ -156,6 +185,8 @@ pub struct Rootfs {
     /// Hardlinks to an inode, in the order in which they are extracted, also those that are hidden later.
     pub(super) links: HashMap<InodeId, Vec<Place>>,
     pub(super) fates: Vec<Vec<SmallFate>>,
+    /// Those that hide a member, by the member.
+    pub(super) hidden: HashMap<Place, Place>,
     pub(super) markers: Vec<Marker>,
     /// For each hardlink member, the member that owned its target's name when it was applied.
     pub(super) link_targets: HashMap<Place, Place>,
@@ -166,7 +197,7 @@ pub struct Rootfs {
 impl Rootfs {
     /// What a name stands for.
     pub fn content(&self, id: NodeId) -> Content {
-        self.nodes[id.index()].content
+        self.nodes[id.index()].content()
     }
 
     /// Whether a name is a directory.
@@ -212,10 +243,12 @@ impl Rootfs {
     /// What became of a member.
     pub fn fate(&self, member: MemberId) -> Fate {
         match self.fates[member.layer][member.index] {
-            SmallFate::Visible(node) => Fate::Visible(node),
-            SmallFate::Hidden(by) => Fate::Hidden { by: by.member() },
-            SmallFate::Marker => Fate::Marker,
-            SmallFate::Ignored => Fate::Ignored,
+            SmallFate::HIDDEN => Fate::Hidden {
+                by: self.hidden[&Place::of(member)].member(),
+            },
+            SmallFate::MARKER => Fate::Marker,
+            SmallFate::IGNORED => Fate::Ignored,
+            SmallFate(node) => Fate::Visible(node),
         }
     }
 

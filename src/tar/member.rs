@@ -68,27 +68,25 @@ pub struct Xattr {
 pub struct Member {
     /// First byte of its first extension header, or of its header.
     pub offset: u64,
-    /// First byte of its data.
-    pub data_offset: u64,
     /// Bytes of the file: more than stored where it is sparse.
     pub size: u64,
     /// Its name, exactly as written.
     pub path: Box<[u8]>,
-    /// Owner.
-    pub uid: u64,
-    /// Group.
-    pub gid: u64,
-    /// Time of last modification.
-    pub mtime: Timestamp,
+    /// What most members have nothing of.
+    pub(super) rare: Option<Box<Rare>>,
+    pub(super) seconds: i64,
+    pub(super) nanoseconds: u32,
+    /// Bytes of its headers.
+    pub(super) header_bytes: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
     /// Permission bits and set-id bits.
     pub mode: u32,
     /// Its type.
     pub kind: Kind,
-    /// What most members have nothing of: an image may have millions.
-    pub(super) rare: Option<Box<Rare>>,
 }
 
-/// What few members have.
+/// What few members have: an image may have millions without.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Rare {
     /// The target of a hardlink or symlink; else empty.
@@ -99,6 +97,8 @@ pub(crate) struct Rare {
     pub(crate) device: (u32, u32),
     /// Bytes in the archive, of a sparse file.
     pub(crate) sparse_bytes: Option<u64>,
+    /// Owner and group, where they do not fit into 32 bits.
+    pub(crate) large_owner: Option<(u64, u64)>,
 }
 
 impl Rare {
@@ -109,6 +109,25 @@ impl Rare {
 }
 
 impl Member {
+    /// First byte of its data.
+    pub fn data_offset(&self) -> u64 {
+        self.offset + u64::from(self.header_bytes)
+    }
+
+    /// Owner and group.
+    pub fn owner(&self) -> (u64, u64) {
+        let large = self.rare.as_ref().and_then(|rare| rare.large_owner);
+        large.unwrap_or((self.uid.into(), self.gid.into()))
+    }
+
+    /// Time of last modification.
+    pub fn mtime(&self) -> Timestamp {
+        Timestamp {
+            seconds: self.seconds,
+            nanoseconds: self.nanoseconds,
+        }
+    }
+
     /// The target of a hardlink or symlink, exactly as written; else empty.
     pub fn link(&self) -> &[u8] {
         self.rare.as_ref().map_or(&[], |rare| &rare.link)
@@ -138,7 +157,7 @@ impl Member {
 
     /// First byte after its data and padding.
     pub fn end(&self) -> u64 {
-        self.data_offset + self.stored_bytes().next_multiple_of(super::BLOCK)
+        self.data_offset() + self.stored_bytes().next_multiple_of(super::BLOCK)
     }
 
     /// Bytes of its name, its link's target and its extended attributes.
@@ -164,16 +183,27 @@ impl Member {
         };
         Self {
             offset: 0,
-            data_offset: super::BLOCK,
             size: 0,
             path: path.as_bytes().into(),
+            rare: rare.boxed(),
+            seconds: 0,
+            nanoseconds: 0,
+            header_bytes: super::BLOCK as u32,
             uid: 0,
             gid: 0,
-            mtime: Timestamp::default(),
             mode: 0o644,
             kind,
-            rare: rare.boxed(),
         }
+    }
+
+    /// Owner and group, to be set.
+    pub(crate) fn set_owner(&mut self, uid: u32, gid: u32) {
+        (self.uid, self.gid) = (uid, gid);
+    }
+
+    /// The time, to be set.
+    pub(crate) fn set_seconds(&mut self, seconds: i64) {
+        self.seconds = seconds;
     }
 
     /// What few members have, to be set.

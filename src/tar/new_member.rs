@@ -182,8 +182,11 @@ mod tests {
             let found = read_back(&new, b"");
             assert_eq!(*found.path, *new.path);
             assert_eq!(*found.link(), b"t".repeat(150));
-            assert_eq!((found.uid, found.gid), (new.uid, new.gid));
-            assert_eq!((found.mtime, found.xattrs()), (new.mtime, &new.xattrs[..]));
+            assert_eq!(found.owner(), (new.uid, new.gid));
+            assert_eq!(
+                (found.mtime(), found.xattrs()),
+                (new.mtime, &new.xattrs[..])
+            );
             assert_eq!((found.kind, found.size), (Kind::Hardlink, 0));
         }
     }

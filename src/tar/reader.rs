@@ -172,6 +172,15 @@ impl<R: Read> Reader<R> {
         self.padding_left = end - data_offset - stored_bytes;
         let mut xattrs = extensions.xattrs;
         xattrs.sort();
+        let owner = (
+            extensions.uid.unwrap_or(fields.uid),
+            extensions.gid.unwrap_or(fields.gid),
+        );
+        let small_owner = (u32::try_from(owner.0), u32::try_from(owner.1));
+        let (uid, gid, large_owner) = match small_owner {
+            (Ok(uid), Ok(gid)) => (uid, gid, None),
+            _ => (0, 0, Some(owner)),
+        };
         let rare = Rare {
             link: match kind {
                 Kind::Hardlink | Kind::Symlink => extensions.link.unwrap_or(fields.link).into(),
@@ -180,25 +189,26 @@ impl<R: Read> Reader<R> {
             xattrs,
             device: fields.device,
             sparse_bytes: (sparse_size.is_some() || gnu_sparse).then_some(stored_bytes),
+            large_owner,
         };
+        let mtime = extensions.mtime.unwrap_or(Timestamp {
+            seconds: fields.mtime,
+            nanoseconds: 0,
+        });
+        let path = extensions.sparse_name.or(extensions.path);
         Ok(Member {
             offset,
-            data_offset,
             size: sparse_size.unwrap_or(stored_bytes),
-            path: extensions
-                .sparse_name
-                .or(extensions.path)
-                .unwrap_or(fields.path)
-                .into(),
-            uid: extensions.uid.unwrap_or(fields.uid),
-            gid: extensions.gid.unwrap_or(fields.gid),
-            mtime: extensions.mtime.unwrap_or(Timestamp {
-                seconds: fields.mtime,
-                nanoseconds: 0,
-            }),
+            path: path.unwrap_or(fields.path).into(),
+            rare: rare.boxed(),
+            seconds: mtime.seconds,
+            nanoseconds: mtime.nanoseconds,
+            // Not much more than EXTENSION_LIMIT.
+            header_bytes: (data_offset - offset) as u32,
+            uid,
+            gid,
             mode: fields.mode,
             kind,
-            rare: rare.boxed(),
         })
     }
 
@@ -405,7 +415,7 @@ mod tests {
         let (members, length) = members(&bytes).unwrap();
         let places: Vec<_> = members
             .iter()
-            .map(|member| (member.offset, member.data_offset, member.end()))
+            .map(|member| (member.offset, member.data_offset(), member.end()))
             .collect();
         assert_eq!(
             places,
@@ -505,7 +515,10 @@ mod tests {
         let new = [&*heir(&file, &link, b"b").unwrap(), &[0; 512]].concat();
         let new = members(&new).unwrap().0.remove(0);
         assert_eq!((&*new.path, new.kind, new.size), (&b"b"[..], Kind::File, 3));
-        assert_eq!((new.mode, new.uid, new.mtime.seconds), (0o600, 7, 5));
+        assert_eq!(
+            (new.mode, new.owner().0, new.mtime().seconds),
+            (0o600, 7, 5)
+        );
         let values: Vec<_> = new.xattrs().iter().map(|xattr| &*xattr.value).collect();
         assert_eq!(values, [&b"abc"[..], b"xy", b"de"]);
     }
@@ -532,8 +545,8 @@ mod tests {
             .remove(0);
             assert_eq!(&*new.path, name.as_bytes());
             assert_eq!(
-                (new.mtime, new.xattrs(), new.stored_bytes()),
-                (old.mtime, old.xattrs(), 3)
+                (new.mtime(), new.xattrs(), new.stored_bytes()),
+                (old.mtime(), old.xattrs(), 3)
             );
 
             let link = members(&hardlink_to(&raw, name.as_bytes()).unwrap())

@@ -216,7 +216,7 @@ fn index(archive: &BlobLocation) -> Result<(Vec<RawMember>, HashMap<String, Entr
             return Ok((members, entries));
         };
         let name = normalized("", &member.path_lossy());
-        let data = position + member.data_offset;
+        let data = position + member.data_offset();
         // The last member's padding may be missing: nobody reads it.
         if data + member.stored_bytes() > archive.size {
             return Err(TarError::CutShort {

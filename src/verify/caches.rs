@@ -119,7 +119,7 @@ pub(super) fn missing(after: &View<'_>, expected: &Expected<'_>) -> Option<u64> 
         |path: &Vec<u8>| expected.profile.scope.contains(path) && after.node(path).is_none();
     let mut missing = 0;
     for source in &after.inventory.sources {
-        let version = after.inventory.trees[source.tree].version;
+        let version = after.inventory.tree_of(source).version;
         let Some(version) = version.filter(|version| version.can_be_compiled()) else {
             continue;
         };

@@ -123,8 +123,7 @@ fn entry(
 
 /// Whether a directory is as engines make those that only others' paths imply. They give it the time of extraction.
 fn is_as_implied(directory: &Member) -> bool {
-    let owner = (directory.uid, directory.gid);
-    (directory.mode, owner) == (0o755, (0, 0)) && directory.xattrs().is_empty()
+    (directory.mode, directory.owner()) == (0o755, (0, 0)) && directory.xattrs().is_empty()
 }
 
 /// Differences in mode, owner and extended attributes.
@@ -210,7 +209,11 @@ pub(super) fn has_same_content(
     after: File<'_>,
     contents: (&ContentHashes, &ContentHashes),
 ) -> bool {
-    let hashes = (contents.0.get(&before.1), contents.1.get(&after.1));
+    let hash = |contents: &ContentHashes, member: &MemberId| {
+        let place = contents.binary_search_by_key(member, |(member, _)| *member);
+        place.ok().map(|place| contents[place].1)
+    };
+    let hashes = (hash(contents.0, &before.1), hash(contents.1, &after.1));
     is_same_place(before, after) || (hashes.0.is_some() && hashes.0 == hashes.1)
 }
 

@@ -35,7 +35,6 @@ mod named;
 mod shadowed;
 mod view;
 
-use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 pub use expected::Expected;
@@ -45,8 +44,8 @@ use crate::oci::Image;
 use crate::rootfs::MemberId;
 use view::View;
 
-/// SHA-256 of members' data.
-pub type ContentHashes = HashMap<MemberId, [u8; 32]>;
+/// SHA-256 of members' data, in the order of members.
+pub type ContentHashes = [(MemberId, [u8; 32])];
 
 /// One of the two images, read.
 #[derive(Debug, Clone, Copy)]
@@ -132,10 +131,10 @@ pub struct CacheCounts {
 }
 
 /// The members of each image whose content must be hashed for [`verify`]: regular files of equal size
-/// that do not come from the same place of the same layer.
-pub fn wanted_contents(before: &Inventory, after: &Inventory) -> [BTreeSet<MemberId>; 2] {
+/// that do not come from the same place of the same layer. In the order of members.
+pub fn wanted_contents(before: &Inventory, after: &Inventory) -> [Vec<MemberId>; 2] {
     let views = (View::new(before), View::new(after));
-    let mut wanted = [BTreeSet::new(), BTreeSet::new()];
+    let mut wanted = [Vec::new(), Vec::new()];
     for (path, node) in before.rootfs.walk() {
         let other = views.1.node(&path).and_then(|it| views.1.file(it));
         let (Some(old), Some(new)) = (views.0.file(node), other) else {
@@ -145,9 +144,13 @@ pub fn wanted_contents(before: &Inventory, after: &Inventory) -> [BTreeSet<Membe
             caches::has_contents(&views.0, &path) && caches::has_contents(&views.1, &path);
         let sizes = (before.member(old).size, after.member(new).size);
         if !is_known && sizes.0 == sizes.1 && !files::is_same_place((before, old), (after, new)) {
-            wanted[0].insert(old);
-            wanted[1].insert(new);
+            wanted[0].push(old);
+            wanted[1].push(new);
         }
+    }
+    for members in &mut wanted {
+        members.sort_unstable();
+        members.dedup();
     }
     wanted
 }

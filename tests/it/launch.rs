@@ -574,7 +574,7 @@ fn reading(form: &Form, root: &Path, python: &str) -> Reading {
     let config = json!({"config": {"Cmd": command, "Env": environment, "WorkingDir": root}});
     read(&config, &rootfs, &|inode| {
         let member = &members[rootfs.inode(inode).data().index];
-        let start = member.data_offset as usize;
+        let start = member.data_offset() as usize;
         Some(tar[start..start + member.size as usize].to_vec())
     })
 }

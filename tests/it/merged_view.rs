@@ -410,8 +410,8 @@ fn entry(member: &Member) -> Entry {
         } else {
             member.mode & 0o7777
         },
-        owner: (member.uid, member.gid),
-        mtime: (member.mtime.seconds, member.mtime.nanoseconds),
+        owner: member.owner(),
+        mtime: (member.mtime().seconds, member.mtime().nanoseconds),
         size: if kind == FileKind::File {
             member.size
         } else {

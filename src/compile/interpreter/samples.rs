@@ -4,10 +4,9 @@ use crate::rootfs::{Rootfs, squash};
 use crate::tar::{Kind, Member};
 
 pub(super) fn member(kind: Kind, path: &str, link: &str, size: u64) -> Member {
-    Member {
-        size,
-        ..Member::sample(kind, path, link)
-    }
+    let mut member = Member::sample(kind, path, link);
+    member.size = size;
+    member
 }
 
 pub(super) fn file(path: &str) -> Member {

@@ -91,8 +91,8 @@ impl Compiler<'_> {
     fn by_version(&self, plan: &Plan) -> BTreeMap<CpythonVersion, Wanted> {
         let mut versions: BTreeMap<CpythonVersion, Wanted> = BTreeMap::new();
         for cache in plan.compilations() {
-            let tree = self.inventory.sources[cache.source].tree;
-            if let Some(version) = self.inventory.trees[tree].version {
+            let source = &self.inventory.sources[cache.source];
+            if let Some(version) = self.inventory.tree_of(source).version {
                 let wanted = versions.entry(version).or_default();
                 wanted.entry(cache.source).or_default().push(cache.level);
             }
@@ -212,7 +212,7 @@ impl Compiler<'_> {
         let inode = self.inventory.sources[source].inode;
         let described_by = self.inventory.rootfs.described_by(inode);
         let inode = self.inventory.rootfs.inode(inode);
-        let mtime = self.inventory.member(described_by).mtime;
+        let mtime = self.inventory.member(described_by).mtime();
         let mtime = (mtime.seconds, mtime.nanoseconds);
         let mode = self.profile.invalidation;
         let header = mode

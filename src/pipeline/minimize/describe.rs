@@ -134,9 +134,7 @@ impl Planned<'_> {
         let hidden = inventory.hidden.iter().map(|cache| cache.path.clone());
         let sourceless = inventory.sourceless.iter().map(|it| it.path.clone());
         let missing = inventory.sources.iter().flat_map(move |source| {
-            let tag = inventory.trees[source.tree]
-                .version
-                .map(CpythonVersion::tag);
+            let tag = inventory.tree_of(source).version.map(CpythonVersion::tag);
             let of_level =
                 move |level: &Level| Some(cache_path(&inventory.source_path(source), tag?, *level));
             self.levels.iter().filter_map(of_level)

@@ -94,7 +94,7 @@ fn a_base_256_time_before_1970_is_negative() {
         header.as_mut_bytes()[136..148].copy_from_slice(&field);
         let member = read(&sealed_header(header));
         assert_eq!(
-            (member.mtime.seconds, member.mtime.nanoseconds),
+            (member.mtime().seconds, member.mtime().nanoseconds),
             (seconds, 0)
         );
     }
