@@ -199,7 +199,7 @@ fn assert_same_node(rootfs: &Rootfs, model: &Model, path: &[u8], node: NodeId) {
     assert_eq!(followed, expected, "{name} leads elsewhere");
 }
 
-/// Decisions at random, and a few layers that are hard to get right.
+/// Decisions at random.
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut random = Random::new("merged view");
     (0..60).map(|_| random.bytes(200)).collect()
