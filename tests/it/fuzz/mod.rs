@@ -38,13 +38,18 @@ fn docker_archives() {
         "docker_archive",
         docker_archive::run,
         docker_archive::seeds(),
-        4000,
+        6000,
     );
 }
 
 #[test]
 fn the_files_of_interpreters() {
-    holds("interpreter", interpreter::run, interpreter::seeds(), 30000);
+    holds(
+        "interpreter",
+        interpreter::run,
+        interpreter::seeds(),
+        20_000,
+    );
 }
 
 #[test]
@@ -53,7 +58,7 @@ fn json_documents() {
         "json_documents",
         json_documents::run,
         json_documents::seeds(),
-        50000,
+        60_000,
     );
 }
 
@@ -64,22 +69,27 @@ fn random_layers() {
 
 #[test]
 fn the_merged_view() {
-    holds("merged_view", merged_view::run, merged_view::seeds(), 50000);
+    holds(
+        "merged_view",
+        merged_view::run,
+        merged_view::seeds(),
+        300_000,
+    );
 }
 
 #[test]
 fn bytecode_files() {
-    holds("pyc", pyc::run, pyc::seeds(), 200000);
+    holds("pyc", pyc::run, pyc::seeds(), 1_000_000);
 }
 
 #[test]
 fn spliced_gzip_streams() {
-    holds("splice", splice::run, splice::seeds(), 1500);
+    holds("splice", splice::run, splice::seeds(), 6000);
 }
 
 #[test]
 fn tar_streams() {
-    holds("tar_stream", tar_stream::run, tar_stream::seeds(), 30000);
+    holds("tar_stream", tar_stream::run, tar_stream::seeds(), 60_000);
 }
 
 /// Runs a target on its seeds, then on so many mutations of them. The number makes up for a clock: it takes about ten

@@ -20,7 +20,7 @@ const EDGES: [&[u8]; 8] = [
 /// One of the seeds with a few changes.
 pub fn mutated(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut input = seeds[random.below(seeds.len())].clone();
-    for _ in 0..1 + random.below(4) {
+    for _ in 0..*random.pick(&[1, 1, 1, 2, 4]) {
         let other = &seeds[random.below(seeds.len())];
         change(&mut input, other, random);
     }
