@@ -127,8 +127,14 @@ pub fn open(reference: &str, archive: &[u8]) -> Result<Source, TransportError> {
     Source::open(&reference.parse()?, archive)
 }
 
-/// What `minimize` writes to standard output.
-pub fn minimized(source: &Source, profile: &Profile) -> Result<Vec<u8>, PipelineError> {
+/// What `minimize` makes of an image.
+pub struct Minimized {
+    pub archive: Vec<u8>,
+    pub warnings: Vec<String>,
+}
+
+/// Writes the image that a profile asks for to standard output.
+pub fn minimized(source: &Source, profile: &Profile) -> Result<Minimized, PipelineError> {
     let target = Target::prepare(&"oci-archive:-".parse()?, source)?;
     let compile = CompileOptions {
         interpreter: InterpreterOptions {
@@ -147,7 +153,7 @@ pub fn minimized(source: &Source, profile: &Profile) -> Result<Vec<u8>, Pipeline
         compile: &compile,
     };
     let mut archive = Vec::new();
-    pipeline::minimize(
+    let report = pipeline::minimize(
         source,
         "before",
         target,
@@ -156,7 +162,9 @@ pub fn minimized(source: &Source, profile: &Profile) -> Result<Vec<u8>, Pipeline
         &minimize,
         &OPTIONS,
     )?;
-    Ok(archive)
+    let images = report.images.into_iter();
+    let warnings = images.flat_map(|image| image.warnings).collect();
+    Ok(Minimized { archive, warnings })
 }
 
 /// `verify` says that only bytecode differs.

@@ -1,5 +1,5 @@
 //! Random valid layers through `minimize` and `verify`: what comes out is valid, `verify` says that only bytecode
-//! differs, and a second run changes nothing.
+//! differs, and a second run changes nothing, unless the first one left a link for the attributes that its header sets.
 //!
 //! An input is a byte that chooses the profile, one that chooses the form, and the numbers that the generator of
 //! random layers draws.
@@ -51,12 +51,19 @@ pub fn run(input: &[u8]) {
     image.write(directory.path());
     let before = open(&format!("oci:{}", directory.path().display()), &[]).unwrap();
     validate(&*before.store, &before.root).unwrap();
-    let archive = minimized(&before, &profile).unwrap();
-    let after = open("oci-archive:-", &archive).unwrap();
+    let first = minimized(&before, &profile).unwrap();
+    let after = open("oci-archive:-", &first.archive).unwrap();
     validate(&*after.store, &after.root).unwrap();
     assert_verified(&before, &after);
-    let again = minimized(&after, &profile).unwrap();
-    assert!(again == archive, "a second run changes something");
+    let second = minimized(&after, &profile).unwrap();
+    // A link that stays for its attributes may have become the file, and then hands them on.
+    let stays = |warning: &String| warning.contains("whose header");
+    if !first.warnings.iter().any(stays) {
+        assert!(
+            second.archive == first.archive,
+            "a second run changes something"
+        );
+    }
 }
 
 fn profile_of(number: u8) -> Profile {

@@ -33,7 +33,7 @@ use self::mutations::mutated;
 use super::support::random::Random;
 
 #[test]
-fn docker_archives() {
+fn docker_archives_read_back() {
     holds(
         "docker_archive",
         docker_archive::run,
@@ -43,7 +43,7 @@ fn docker_archives() {
 }
 
 #[test]
-fn the_files_of_interpreters() {
+fn what_interpreters_need_is_found_or_refused() {
     holds(
         "interpreter",
         interpreter::run,
@@ -53,42 +53,42 @@ fn the_files_of_interpreters() {
 }
 
 #[test]
-fn json_documents() {
+fn json_documents_are_edited_and_loaded() {
     holds(
         "json_documents",
         json_documents::run,
         json_documents::seeds(),
-        60_000,
+        12_000,
     );
 }
 
 #[test]
-fn random_layers() {
-    holds("layers", layers::run, layers::seeds(), 300);
+fn random_layers_are_minimized_and_verified() {
+    holds("layers", layers::run, layers::seeds(), 400);
 }
 
 #[test]
-fn the_merged_view() {
+fn the_merged_view_is_that_of_a_naive_model() {
     holds(
         "merged_view",
         merged_view::run,
         merged_view::seeds(),
-        300_000,
+        280_000,
     );
 }
 
 #[test]
-fn bytecode_files() {
+fn bytecode_files_read_back() {
     holds("pyc", pyc::run, pyc::seeds(), 1_000_000);
 }
 
 #[test]
-fn spliced_gzip_streams() {
+fn gzip_streams_are_spliced() {
     holds("splice", splice::run, splice::seeds(), 6000);
 }
 
 #[test]
-fn tar_streams() {
+fn tar_streams_read_back() {
     holds("tar_stream", tar_stream::run, tar_stream::seeds(), 60_000);
 }
 
