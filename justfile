@@ -20,7 +20,7 @@ bench *PARTS:
 demo:
     cargo run --release -- minimize testdata/fedora-shaped.tar --output target/demo.tar
 
-# Fuzz the splicing of gzip streams for so many seconds (fuzz/README.md).
-fuzz SECONDS='600':
-    fuzz/seed fuzz/corpus/splice
-    cargo +nightly fuzz run -s none --no-trace-compares splice -- -max_total_time={{ SECONDS }} -timeout=60
+# Fuzz one target for so many seconds (fuzz/README.md).
+fuzz TARGET='splice' SECONDS='600':
+    cargo run --manifest-path fuzz/Cargo.toml -- {{ TARGET }} fuzz/corpus/{{ TARGET }}
+    cargo +nightly fuzz run -s none --no-trace-compares {{ TARGET }} -- -max_total_time={{ SECONDS }} -timeout=60

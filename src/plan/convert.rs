@@ -44,7 +44,7 @@ pub(super) fn headers(
             Some(header) if header == old => {}
             Some(header)
                 if is_plain_file(inventory, data)
-                    && are_one_module(inventory, drops, inode, &names, &is_meant) =>
+                    && are_one_module(inventory, drops, inode, &names, staying, &is_meant) =>
             {
                 let header = NewHeader {
                     bytes: header.to_bytes(),
@@ -105,18 +105,18 @@ pub(super) fn is_plain_file(inventory: &Inventory, data: MemberId) -> bool {
     member.kind == Kind::File && !member.is_sparse()
 }
 
-/// Whether every name of a file is a level of one module, or goes: writing to the file changes them all.
+/// Whether every name of a file that stays is a level of one module: writing to the file changes them all.
 fn are_one_module(
     inventory: &Inventory,
     drops: &Drops,
     inode: InodeId,
     names: &[&Cache],
+    staying: &Cache,
     is_meant: &dyn Fn(&Cache) -> bool,
 ) -> bool {
     names.len() == inventory.rootfs.inode(inode).names()
         && names.iter().all(|cache| {
-            cache.source == names[0].source
-                && (drops.contains_key(&cache.member) || is_meant(cache))
+            drops.contains_key(&cache.member) || cache.source == staying.source && is_meant(cache)
         })
 }
 

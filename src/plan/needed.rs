@@ -19,9 +19,7 @@ pub(super) fn keep_what_upper_layers_need(
 ) {
     let rootfs = &inventory.rootfs;
     let needed_below = needed_below(inventory, drops);
-    let visible = inventory.caches.iter();
-    let visible: HashMap<&[u8], MemberId> =
-        visible.map(|cache| (&*cache.path, cache.member)).collect();
+    let visible = visible(inventory);
     let mut first: Option<(Vec<u8>, usize)> = None;
     let mut files = 0;
     // From the top down. What stays may itself be a link that needs something further down.
@@ -51,6 +49,12 @@ pub(super) fn keep_what_upper_layers_need(
     }));
 }
 
+/// The caches of the merged view by their paths.
+fn visible(inventory: &Inventory) -> HashMap<&[u8], MemberId> {
+    let caches = inventory.caches.iter();
+    caches.map(|cache| (&*cache.path, cache.member)).collect()
+}
+
 /// For each link the member in a lower layer that it leads to, through links of its own layer that go.
 fn needed_below(inventory: &Inventory, drops: &Drops) -> BTreeMap<MemberId, MemberId> {
     let mut links: Vec<(MemberId, MemberId)> = inventory.rootfs.links().collect();
@@ -69,12 +73,14 @@ fn needed_below(inventory: &Inventory, drops: &Drops) -> BTreeMap<MemberId, Memb
 }
 
 /// Engines apply a hardlink's header to the file that it names. A cache whose header sets the mode, owner, time or
-/// extended attributes of a file that stays under another name stays too. Whether that keeps more than before.
+/// extended attributes of a file that stays under another name stays too, and so does what covers it. Whether that keeps
+/// more than before.
 pub(super) fn keep_what_describes_others(
     inventory: &Inventory,
     drops: &mut Drops,
     warnings: &mut Vec<Warning>,
 ) -> bool {
+    let visible = visible(inventory);
     let mut changed = false;
     for inode in inventory.rootfs.inodes() {
         for link in describers_that_go(inventory, drops, inode) {
@@ -82,6 +88,9 @@ pub(super) fn keep_what_describes_others(
             changed = true;
             let member = inventory.member(link);
             let path = inventory.rootfs.member_path(link, &member.path);
+            if let Some(cover) = visible.get(&*path) {
+                drops.remove(cover);
+            }
             warnings.push(Warning::new(Cause::Describes, &path));
         }
     }
@@ -151,4 +160,27 @@ fn needed_headers(headers: &[Header<'_>]) -> Vec<usize> {
 
 fn basics_of(member: &Member) -> (u32, (u64, u64), Timestamp) {
     (member.mode, member.owner(), member.mtime())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{LayerMembers, cache_path, dropped, planned};
+    use super::super::{Policy, Warning};
+    use super::*;
+
+    #[test]
+    fn a_cache_stays_that_covers_a_link_whose_header_sets_the_mode_of_another_file() {
+        let path = cache_path("m", 0);
+        for (mode, gone) in [(0o600, vec![]), (0o644, vec![path.clone()])] {
+            let lower = LayerMembers::source("m")
+                .file("store/m")
+                .hardlink(&path, "store/m")
+                .but(|link| link.mode = mode);
+            let upper = LayerMembers::default().cache("m", 0, "above");
+            let plan = planned([lower, upper], &Policy::keeping(&[]));
+            assert_eq!([dropped(&plan, 0), dropped(&plan, 1)], [gone.clone(), gone]);
+            let warned = plan.warnings == [Warning::new(Cause::Describes, path.as_bytes())];
+            assert_eq!(warned, mode == 0o600, "{:?}", plan.warnings);
+        }
+    }
 }

@@ -130,6 +130,21 @@ fn a_link_that_takes_the_data_over_takes_it_with_the_new_header() {
     assert_eq!(done.image()["reasons"]["invalidation"], 1);
 }
 
+#[test]
+fn data_gets_its_header_at_once_where_the_cache_of_another_module_that_shares_it_goes() {
+    let layer = LayerBuilder::new()
+        .stdlib(STDLIB)
+        .module(STDLIB, "m", SOURCE)
+        // Stale for its own source.
+        .hardlink(&cache_path(STDLIB, "n", 0), &cache_path(STDLIB, "m", 0))
+        .file(&format!("{STDLIB}/n.py"), "# another source\n");
+    let done = minimized(&ImageBuilder::of([layer]), &CHECKED);
+    let tied = hash_cache_39(3, hash(SOURCE), SOURCE.as_bytes());
+    let found = member(&done, &cache_path(STDLIB, "m", 0));
+    assert_eq!(found, (tar::EntryType::Regular, tied));
+    assert_eq!(done.warnings(), [""; 0]);
+}
+
 /// Trap 5: a file that is more than one module's cache keeps its header.
 #[test]
 fn data_that_another_file_shares_is_left_alone_and_said_so() {

@@ -15,6 +15,7 @@ mod dead;
 mod determinism;
 mod engines;
 mod fedora;
+mod fuzz;
 mod gzip_producers;
 mod hostile;
 mod html;

@@ -29,7 +29,11 @@ const MODULES: [&str; 4] = ["m", "n", "local.settings", "__init__"];
 
 /// The layers of an image.
 pub fn layers(seed: usize, form: Form) -> Vec<LayerBuilder> {
-    let mut random = Random::new(format!("layers {seed}"));
+    drawn(Random::new(format!("layers {seed}")), form)
+}
+
+/// The layers that these random numbers make.
+pub fn drawn(mut random: Random, form: Form) -> Vec<LayerBuilder> {
     let mut image = Image {
         form,
         paths: BTreeMap::new(),

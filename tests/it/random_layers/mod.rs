@@ -3,7 +3,7 @@
 
 mod compared;
 mod damage;
-mod generator;
+pub mod generator;
 mod unpacked;
 
 use std::collections::BTreeMap;

@@ -1,17 +1,37 @@
 //! Random numbers, the same on every run.
 
-pub struct Random(u64);
+use std::collections::VecDeque;
+
+pub struct Random {
+    state: u64,
+    /// Numbers that come first, a byte for each.
+    given: VecDeque<u8>,
+}
 
 impl Random {
     pub fn new(seed: impl AsRef<[u8]>) -> Self {
-        Self(u64::from(crc32fast::hash(seed.as_ref())) << 1 | 1)
+        Self {
+            state: u64::from(crc32fast::hash(seed.as_ref())) << 1 | 1,
+            given: VecDeque::new(),
+        }
+    }
+
+    /// Numbers that these bytes say, then the same ones for any bytes: a changed byte changes few of them.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self {
+            given: bytes.iter().copied().collect(),
+            ..Self::new("")
+        }
     }
 
     fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
+        if let Some(byte) = self.given.pop_front() {
+            return u64::from(byte) << 8 | u64::from(byte);
+        }
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        self.state
     }
 
     pub fn below(&mut self, end: usize) -> usize {

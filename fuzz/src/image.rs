@@ -1,0 +1,175 @@
+//! Images in memory: archives of files that an input names, and what pycull makes of them.
+
+use std::path::PathBuf;
+
+use pycull::compile::sandbox::Mode;
+use pycull::limits::Limits;
+use pycull::oci::CompressionSetting;
+use pycull::oci::digest::sha256_digest;
+use pycull::pipeline::{
+    self, CompileOptions, InterpreterOptions, MinimizeOptions, Options, PipelineError,
+};
+use pycull::profile::Profile;
+use pycull::progress::Unobserved;
+use pycull::transport::{Source, Target, TransportError};
+
+use super::choices::Choices;
+use crate::support::LayerBuilder;
+use crate::support::pyc::STDLIB;
+
+const OPTIONS: Options<'static> = Options {
+    platform: None,
+    jobs: 1,
+    limits: Limits::NONE,
+    observer: &Unobserved,
+};
+
+/// Files of an archive, by the first byte of each.
+const NAMES: [&str; 8] = [
+    "index.json",
+    "oci-layout",
+    "manifest.json",
+    "repositories",
+    "blobs/sha256/HEX",
+    "HEX.json",
+    "HEX.tar",
+    "again/layer.tar",
+];
+
+/// Where [`NAMES`] has the file that is a symlink. What it holds is its target.
+const SYMLINK: usize = 7;
+
+/// Files at most.
+const MOST_FILES: usize = 9;
+
+/// The layer that every archive has, as blob and as file; in documents it is number 9.
+fn layer() -> Vec<u8> {
+    let stdlib = LayerBuilder::new().stdlib(STDLIB);
+    stdlib.module_of_three(STDLIB, "m").build()
+}
+
+/// An archive of files: for each a byte that tells its name, two for its length, and what it holds.
+///
+/// In that, `%N` is the digest of the file with that number, `~N` its hexadecimal digits, and `#N` its size.
+pub fn archive(input: &[u8]) -> Vec<u8> {
+    let mut choices = Choices::new(input);
+    let layer = layer();
+    let mut archive = LayerBuilder::new();
+    let mut known = vec![(b'9', described(&layer))];
+    for name in [NAMES[4], NAMES[6]] {
+        archive = archive.file(&name.replace("HEX", &known[0].1.0), &layer);
+    }
+    for number in b'0'..b'0' + MOST_FILES as u8 {
+        if choices.is_empty() {
+            break;
+        }
+        let kind = choices.below(NAMES.len());
+        let length = choices.number();
+        let content = filled_in(choices.take(length), &known);
+        let (hex, size) = described(&content);
+        let name = NAMES[kind].replace("HEX", &hex);
+        archive = match kind {
+            SYMLINK => {
+                let target = String::from_utf8_lossy(&content[..content.len().min(100)]);
+                archive.symlink(&name, &target.replace('\0', ""))
+            }
+            _ => archive.file(&name, &content),
+        };
+        known.push((number, (hex, size)));
+    }
+    archive.build()
+}
+
+fn described(content: &[u8]) -> (String, String) {
+    let digest = sha256_digest(content);
+    (digest.digest().to_owned(), content.len().to_string())
+}
+
+/// The text with digests and sizes in place of what stands for them.
+fn filled_in(content: &[u8], known: &[(u8, (String, String))]) -> Vec<u8> {
+    let mut filled = Vec::new();
+    let mut rest = content;
+    while let Some((&byte, after)) = rest.split_first() {
+        let number = after.first();
+        let found = known.iter().find(|(it, _)| Some(it) == number);
+        let text = found.and_then(|(_, (hex, size))| match byte {
+            b'%' => Some(format!("sha256:{hex}")),
+            b'~' => Some(hex.clone()),
+            b'#' => Some(size.clone()),
+            _ => None,
+        });
+        match text {
+            Some(text) => {
+                filled.extend(text.into_bytes());
+                rest = &after[1..];
+            }
+            None => {
+                filled.push(byte);
+                rest = after;
+            }
+        }
+    }
+    filled
+}
+
+/// An input for [`archive`].
+pub fn archive_seed(files: &[(&str, &str)]) -> Vec<u8> {
+    let file = |(name, content): &(&str, &str)| {
+        let kind = NAMES.iter().position(|it| it == name).unwrap() as u8;
+        let length = (content.len() as u16).to_le_bytes();
+        [&[kind][..], &length, content.as_bytes()].concat()
+    };
+    files.iter().flat_map(file).collect()
+}
+
+/// The image on standard input that a reference names.
+pub fn open(reference: &str, archive: &[u8]) -> Result<Source, TransportError> {
+    Source::open(&reference.parse()?, archive)
+}
+
+/// What `minimize` makes of an image.
+pub struct Minimized {
+    pub archive: Vec<u8>,
+    pub warnings: Vec<String>,
+}
+
+/// Writes the image that a profile asks for to standard output.
+pub fn minimized(source: &Source, profile: &Profile) -> Result<Minimized, PipelineError> {
+    let target = Target::prepare(&"oci-archive:-".parse()?, source)?;
+    let compile = CompileOptions {
+        interpreter: InterpreterOptions {
+            helper: PathBuf::new(),
+            sandbox: Mode::Required,
+            python: None,
+            emulator: Vec::new(),
+            cache: None,
+        },
+        strict: false,
+    };
+    let minimize = MinimizeOptions {
+        profile,
+        compression: CompressionSetting::Keep,
+        steps: true,
+        compile: &compile,
+    };
+    let mut archive = Vec::new();
+    let report = pipeline::minimize(
+        source,
+        "before",
+        target,
+        "after",
+        &mut archive,
+        &minimize,
+        &OPTIONS,
+    )?;
+    let images = report.images.into_iter();
+    let warnings = images.flat_map(|image| image.warnings).collect();
+    Ok(Minimized { archive, warnings })
+}
+
+/// `verify` says that only bytecode differs.
+pub fn assert_verified(before: &Source, after: &Source) {
+    let sides = ((before, "before"), (after, "after"));
+    let report = pipeline::verify(sides.0, sides.1, None, &OPTIONS).unwrap();
+    assert!(report.is_same(), "{:?}", report.images);
+}

@@ -1,0 +1,88 @@
+//! Random valid layers through `minimize` and `verify`: what comes out is valid, `verify` says that only bytecode
+//! differs, and a second run changes nothing, unless the first one left a link for the attributes that its header sets.
+//!
+//! An input is a byte that chooses the profile, one that chooses the form, and the numbers that the generator of
+//! random layers draws.
+
+use pycull::profile::{Profile, load};
+use pycull::tar::{Member, Reader};
+use pycull::validate::validate;
+
+use super::image::{assert_verified, minimized, open};
+use super::merged_view::assert_merges;
+use crate::random_layers::generator::{Form, drawn};
+use crate::support::random::Random;
+use crate::support::{ImageBuilder, Layered};
+
+const PROFILES: [(&str, &[&str]); 7] = [
+    ("default", &[]),
+    ("minimal", &[]),
+    ("levels-0-1", &[]),
+    ("all", &["missing=\"leave\""]),
+    ("default", &["levels=[1]", "dead=\"keep\""]),
+    (
+        "default",
+        &["levels=[0, 2]", "stale=\"keep\"", "hardlink=false"],
+    ),
+    ("default", &["invalidation=\"unchecked-hash\""]),
+];
+
+const COMPRESSIONS: [Layered; 3] = [Layered::Plain, Layered::Gzip, Layered::Zstd];
+
+pub fn run(input: &[u8]) {
+    let Some((&[profile, form], numbers)) = input.split_first_chunk() else {
+        return;
+    };
+    let profile = profile_of(profile);
+    let compression = COMPRESSIONS[usize::from(form >> 1) % COMPRESSIONS.len()];
+    let form = match form & 1 {
+        0 => Form::OneUponTheOther,
+        _ => Form::EachAlone,
+    };
+    let layers = drawn(Random::of_bytes(numbers), form);
+    let members: Vec<Vec<Member>> = layers.iter().map(|it| members(&it.build())).collect();
+    assert_merges(&members);
+    let image = layers
+        .into_iter()
+        .fold(ImageBuilder::new(), |image, layer| {
+            image.layer_as(layer, compression)
+        });
+    let directory = tempfile::tempdir().unwrap();
+    image.write(directory.path());
+    let before = open(&format!("oci:{}", directory.path().display()), &[]).unwrap();
+    validate(&*before.store, &before.root).unwrap();
+    let first = minimized(&before, &profile).unwrap();
+    let after = open("oci-archive:-", &first.archive).unwrap();
+    validate(&*after.store, &after.root).unwrap();
+    assert_verified(&before, &after);
+    let second = minimized(&after, &profile).unwrap();
+    // A link that stays for its attributes may have become the file, and then hands them on.
+    let stays = |warning: &String| warning.contains("whose header");
+    if !first.warnings.iter().any(stays) {
+        assert!(
+            second.archive == first.archive,
+            "a second run changes something"
+        );
+    }
+}
+
+fn profile_of(number: u8) -> Profile {
+    let (name, settings) = PROFILES[usize::from(number) % PROFILES.len()];
+    let settings: Vec<String> = settings.iter().map(|it| (*it).to_owned()).collect();
+    load(name, &settings).unwrap()
+}
+
+fn members(archive: &[u8]) -> Vec<Member> {
+    let mut reader = Reader::new(archive);
+    std::iter::from_fn(|| reader.next_member().unwrap()).collect()
+}
+
+/// Numbers at random, for each profile and form.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let mut random = Random::new("layers");
+    let seed = |number: u8| {
+        let numbers = random.bytes(150);
+        [&[number % 7, number / 7][..], &numbers].concat()
+    };
+    (0..42).map(seed).collect()
+}

@@ -1,0 +1,110 @@
+//! The fuzz targets (fuzz/README.md) on their seeds and on a fixed number of mutations of those.
+
+mod mutations;
+
+#[path = "../../../fuzz/src/choices.rs"]
+mod choices;
+#[path = "../../../fuzz/src/docker_archive.rs"]
+mod docker_archive;
+#[path = "../../../fuzz/src/image.rs"]
+mod image;
+#[path = "../../../fuzz/src/interpreter.rs"]
+mod interpreter;
+#[path = "../../../fuzz/src/json_documents/mod.rs"]
+mod json_documents;
+#[path = "../../../fuzz/src/layers.rs"]
+mod layers;
+#[path = "../../../fuzz/src/merged_view/mod.rs"]
+mod merged_view;
+#[path = "../../../fuzz/src/pyc/mod.rs"]
+mod pyc;
+#[path = "../../../fuzz/src/splice.rs"]
+mod splice;
+#[path = "../../../fuzz/src/stepwise.rs"]
+mod stepwise;
+#[path = "../../../fuzz/src/tar_stream.rs"]
+mod tar_stream;
+
+use std::fs;
+use std::panic::catch_unwind;
+use std::path::Path;
+
+use self::mutations::mutated;
+use super::support::random::Random;
+
+#[test]
+fn docker_archives_read_back() {
+    holds(
+        "docker_archive",
+        docker_archive::run,
+        docker_archive::seeds(),
+        6000,
+    );
+}
+
+#[test]
+fn what_interpreters_need_is_found_or_refused() {
+    holds(
+        "interpreter",
+        interpreter::run,
+        interpreter::seeds(),
+        20_000,
+    );
+}
+
+#[test]
+fn json_documents_are_edited_and_loaded() {
+    holds(
+        "json_documents",
+        json_documents::run,
+        json_documents::seeds(),
+        12_000,
+    );
+}
+
+#[test]
+fn random_layers_are_minimized_and_verified() {
+    holds("layers", layers::run, layers::seeds(), 400);
+}
+
+#[test]
+fn the_merged_view_is_that_of_a_naive_model() {
+    holds(
+        "merged_view",
+        merged_view::run,
+        merged_view::seeds(),
+        280_000,
+    );
+}
+
+#[test]
+fn bytecode_files_read_back() {
+    holds("pyc", pyc::run, pyc::seeds(), 1_000_000);
+}
+
+#[test]
+fn gzip_streams_are_spliced() {
+    holds("splice", splice::run, splice::seeds(), 6000);
+}
+
+#[test]
+fn tar_streams_read_back() {
+    holds("tar_stream", tar_stream::run, tar_stream::seeds(), 60_000);
+}
+
+/// Runs a target on its seeds, then on so many mutations of them. The number makes up for a clock: it takes about ten
+/// seconds.
+#[track_caller]
+fn holds(name: &str, run: fn(&[u8]), seeds: Vec<Vec<u8>>, mutations: usize) {
+    for number in 0..seeds.len() + mutations {
+        let input = match number.checked_sub(seeds.len()) {
+            None => seeds[number].clone(),
+            Some(number) => mutated(&seeds, &mut Random::new(format!("{name} {number}"))),
+        };
+        if catch_unwind(|| run(&input)).is_err() {
+            let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{number}"));
+            fs::write(&file, &input).unwrap();
+            panic!("{name}: input {number} fails; it is in {}", file.display());
+        }
+    }
+}
