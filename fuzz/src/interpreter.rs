@@ -78,8 +78,8 @@ fn read(archive: &[u8]) -> (Vec<Member>, Vec<Vec<u8>>) {
     let mut reader = Reader::new(archive);
     let (mut members, mut contents) = (Vec::new(), Vec::new());
     while let Some(member) = reader.next_member().unwrap() {
-        let start = member.data_offset as usize;
-        contents.push(archive[start..][..member.stored_bytes as usize].to_vec());
+        let start = member.data_offset() as usize;
+        contents.push(archive[start..][..member.stored_bytes() as usize].to_vec());
         members.push(member);
     }
     (members, contents)

@@ -98,8 +98,8 @@ fn read_members(
     let mut reader = Reader::new(Stepwise(stream, step));
     while let Some(member) = reader.next_member()? {
         let wanted = match (members.len() + usize::from(parameter)) % 3 {
-            0 => member.stored_bytes,
-            1 => member.stored_bytes / 2,
+            0 => member.stored_bytes(),
+            1 => member.stored_bytes() / 2,
             _ => 0,
         };
         members.push(FoundMember {
@@ -123,7 +123,7 @@ fn assert_makes_up(found: &Found, stream: &[u8]) {
     } in &found.members
     {
         assert_eq!(member.offset, position, "a gap between members");
-        let start = member.data_offset as usize;
+        let start = member.data_offset() as usize;
         assert!(
             stream[position as usize..start] == headers[..],
             "other headers"
@@ -155,11 +155,11 @@ fn assert_hardlink(found: &FoundMember, parameter: u8) {
     };
     let headers = hardlink_to(&found.headers, &target).unwrap();
     let (old, new) = (&found.member, parsed(&headers));
-    assert_eq!((new.kind, &*new.link), (Kind::Hardlink, &target[..]));
+    assert_eq!((new.kind, new.link()), (Kind::Hardlink, &target[..]));
     assert_eq!(size_field(&headers), 0);
     assert_eq!(new.path, old.path);
     assert_eq!(metadata(&new), metadata(old));
-    assert_eq!(new.xattrs, old.xattrs);
+    assert_eq!(new.xattrs(), old.xattrs());
 }
 
 fn assert_heir(file: &FoundMember, link: &FoundMember) {
@@ -170,22 +170,22 @@ fn assert_heir(file: &FoundMember, link: &FoundMember) {
     let (old, new) = (&file.member, parsed(&headers));
     assert_eq!((new.kind, &*new.path), (Kind::File, &b"new/path"[..]));
     assert_eq!(
-        (new.size, new.stored_bytes, new.sparse),
-        (old.size, old.stored_bytes, old.sparse)
+        (new.size, new.stored_bytes(), new.is_sparse()),
+        (old.size, old.stored_bytes(), old.is_sparse())
     );
     assert_eq!(metadata(&new), metadata(&link.member));
-    for xattr in &link.member.xattrs {
-        assert!(new.xattrs.contains(xattr), "{xattr:?} is gone");
+    for xattr in link.member.xattrs() {
+        assert!(new.xattrs().contains(xattr), "{xattr:?} is gone");
     }
 }
 
 /// Headers that are made anew say the same of a member.
 fn assert_new(member: &Member) {
-    let (path, link) = (clean(&member.path), member.link.to_vec());
+    let (path, link) = (clean(&member.path), member.link().to_vec());
     let is_odd = |name: &[u8]| name.is_empty() || name.contains(&0);
     let kind = match member.kind {
         Kind::Directory => NewKind::Directory,
-        Kind::File if !member.sparse => NewKind::File(member.size),
+        Kind::File if !member.is_sparse() => NewKind::File(member.size),
         Kind::Hardlink if !is_odd(&link) => NewKind::Hardlink(link),
         _ => return,
     };
@@ -196,23 +196,23 @@ fn assert_new(member: &Member) {
         path: path.clone(),
         kind,
         mode: member.mode,
-        uid: member.uid,
-        gid: member.gid,
-        mtime: member.mtime,
-        xattrs: member.xattrs.clone(),
+        uid: member.owner().0,
+        gid: member.owner().1,
+        mtime: member.mtime(),
+        xattrs: member.xattrs().to_vec(),
     });
     let new = parsed(&headers);
     assert_eq!(clean(&new.path), path);
     assert_eq!(
-        (new.kind, new.stored_bytes),
-        (member.kind, member.stored_bytes)
+        (new.kind, new.stored_bytes()),
+        (member.kind, member.stored_bytes())
     );
-    assert_eq!((&new.link, &new.xattrs), (&member.link, &member.xattrs));
+    assert_eq!((new.link(), new.xattrs()), (member.link(), member.xattrs()));
     assert_eq!(metadata(&new), metadata(member));
 }
 
 fn metadata(member: &Member) -> impl PartialEq + std::fmt::Debug + use<> {
-    (member.mode, member.uid, member.gid, member.mtime)
+    (member.mode, member.owner(), member.mtime())
 }
 
 /// Archives in every format.

@@ -183,11 +183,11 @@ impl Model {
         };
         let inode = match member.kind {
             Kind::Directory => None,
-            Kind::Hardlink => Some(self.link(id, &member.link)?),
+            Kind::Hardlink => Some(self.link(id, member.link())?),
             _ => {
                 self.inodes.push(Inode {
                     headers: vec![id],
-                    symlink: (member.kind == Kind::Symlink).then(|| member.link.to_vec()),
+                    symlink: (member.kind == Kind::Symlink).then(|| member.link().to_vec()),
                     is_file: member.kind == Kind::File,
                 });
                 Some(self.inodes.len() - 1)
