@@ -32,13 +32,25 @@ pub(super) fn whole_file(file: File) -> io::Result<BlobLocation> {
     })
 }
 
-/// The file itself where it is not compressed, else what it unpacks to, spooled; bounded as a
-/// layer's blob is.
+/// Most bytes that a compressed archive may unpack to, for each of its own. Its layers are compressed
+/// already, or compress a few times.
+const LARGEST_RATIO: u64 = 64;
+const ALWAYS_ALLOWED: u64 = 256 << 20;
+
+/// The file itself where it is not compressed, else what it unpacks to, spooled.
+///
+/// # Errors
+/// I/O errors; [`DecompressionBomb`](crate::oci::compression::DecompressionBomb) as one.
 pub(super) fn decompressed(archive: BlobLocation) -> io::Result<BlobLocation> {
     if compression(&archive)? == Compression::None {
         return Ok(archive);
     }
-    whole_file(spool(Decoder::new(archive.reader(), archive.size)?)?)
+    let limit = archive
+        .size
+        .saturating_mul(LARGEST_RATIO)
+        .saturating_add(ALWAYS_ALLOWED);
+    let decoder = Decoder::limited(archive.reader(), archive.size, limit)?;
+    whole_file(spool(decoder)?)
 }
 
 /// A blob's compression, told from its first bytes.
