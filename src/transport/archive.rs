@@ -59,13 +59,13 @@ impl Archive {
         let path = reference.path();
         let spooled = |file: io::Result<File>| file.map_err(TransportError::io("spool", path));
         let (file, identity) = if reference.is_stream() {
-            (spooled(spool::spool(stdin))?, None)
+            (spooled(spool::spool_archive(stdin))?, None)
         } else {
             let file = File::open(path).map_err(TransportError::io("open", path))?;
             let metadata = file.metadata().map_err(TransportError::io("open", path))?;
             match metadata.is_file() {
                 true => (file, Some(Identity::of(&metadata))),
-                false => (spooled(spool::spool(file))?, None),
+                false => (spooled(spool::spool_archive(file))?, None),
             }
         };
         let whole = spool::whole_file(file).map_err(TransportError::io("read", path))?;

@@ -8,9 +8,26 @@ use crate::oci::compression::{Compression, Decoder, sniff};
 use crate::oci::{BlobFile, BlobLocation};
 
 /// Copies a stream into an unlinked file in TMPDIR.
-pub(super) fn spool(mut stream: impl Read) -> io::Result<File> {
+fn spool(mut stream: impl Read) -> io::Result<File> {
     let mut file = tempfile::tempfile()?;
     io::copy(&mut stream, &mut file)?;
+    Ok(file)
+}
+
+/// Bytes from the start of a stream that tell whether it may be an archive.
+const START: u64 = 4096;
+
+/// Copies an archive. Of a stream that cannot be one, only the start: it may have no end.
+pub(super) fn spool_archive(mut stream: impl Read) -> io::Result<File> {
+    let mut start = Vec::new();
+    stream.by_ref().take(START).read_to_end(&mut start)?;
+    let mut file = tempfile::tempfile()?;
+    file.write_all(&start)?;
+    // An archive of nothing begins with zeros.
+    let is_empty = start.iter().all(|byte| *byte == 0);
+    if !is_empty && sniff(&start).is_ok() {
+        io::copy(&mut stream, &mut file)?;
+    }
     Ok(file)
 }
 
