@@ -46,7 +46,8 @@ pub(super) fn place(blob: &OutputBlob, staging: &Path, to: &Path) -> Result<(), 
             .is_ok_and(|metadata| metadata.len() == location.size)
         && (reflink(file, to) || hardlink(file, location.path.as_deref(), to))
     {
-        return Ok(());
+        // Who wrote it may not have waited for the disk.
+        return sync(to);
     }
     copy(blob, to)
 }

@@ -13,6 +13,7 @@ mod compare;
 mod compile;
 mod dead;
 mod determinism;
+mod durable;
 mod engines;
 mod fedora;
 mod gzip_producers;
