@@ -35,6 +35,7 @@ mod random_layers;
 mod recipes;
 mod sandbox;
 mod schema;
+mod signals;
 mod support;
 mod traps;
 mod verify;
