@@ -1,6 +1,8 @@
 //! Hostile programs in the sandbox: each layer stops them by itself, and all together.
 
+mod calls;
 mod containers;
+mod landlock;
 mod scene;
 
 use std::fs;
@@ -112,6 +114,79 @@ fn there_is_no_network() {
     scene.run(&["connect", &port]).code(0);
 }
 
+/// What is missing, and how each try then ends: with an error, or with SIGSYS.
+type Endings = [(Layer, [i32; 6]); 3];
+
+#[test]
+fn any_two_layers_stop_what_the_third_would() {
+    const SIGSYS: i32 = -libc::SIGSYS;
+    let endings: Endings = [
+        (
+            Layer::Landlock,
+            [
+                libc::ENOENT,
+                libc::EPERM,
+                libc::EPERM,
+                SIGSYS,
+                libc::ENOENT,
+                libc::EPERM,
+            ],
+        ),
+        (
+            Layer::Seccomp,
+            // Landlock it is that says EACCES: namespaces say ENETUNREACH.
+            [
+                libc::ENOENT,
+                libc::EROFS,
+                libc::EROFS,
+                libc::EACCES,
+                libc::ENOENT,
+                libc::ESRCH,
+            ],
+        ),
+        (
+            Layer::Namespaces,
+            [
+                libc::EACCES,
+                libc::EPERM,
+                libc::EPERM,
+                SIGSYS,
+                libc::EACCES,
+                libc::EPERM,
+            ],
+        ),
+    ];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let me = std::process::id().to_string();
+    let mut scene = Scene::new();
+    let path = |directory: &std::path::Path, name: &str| text(&directory.join(name)).to_owned();
+    let tries = [
+        ("read", path(&scene.outside, "file")),
+        ("write", path(&scene.readable, "file")),
+        ("empty", path(&scene.readable, "file")),
+        ("connect", port),
+        ("exec", path(&scene.outside, "hostile")),
+        ("signal", me),
+    ];
+    for user in USERS {
+        scene.user = user;
+        for (missing, endings) in endings {
+            scene.without(missing);
+            for ((what, with), ending) in tries.iter().zip(endings) {
+                let ended = scene.run(&[what, with]);
+                match ending {
+                    SIGSYS => ended.signal(libc::SIGSYS),
+                    error => ended.code(error),
+                };
+            }
+        }
+    }
+    for directory in [&scene.readable, &scene.outside] {
+        assert_eq!(fs::read(directory.join("file")).unwrap(), b"secret");
+    }
+}
+
 #[test]
 fn a_program_that_forks_is_killed() {
     let mut scene = Scene::new();
@@ -138,44 +213,6 @@ fn threads_are_for_those_that_may_have_them() {
         scene.confinement.threads = true;
         scene.run(&["thread"]).code(0);
         scene.run(&["fork", "1"]).signal(libc::SIGSYS);
-    }
-}
-
-#[test]
-fn calls_that_only_attackers_make_are_deadly() {
-    let mut scene = Scene::new();
-    for call in [
-        libc::SYS_ptrace,
-        libc::SYS_mount,
-        libc::SYS_unshare,
-        libc::SYS_setns,
-        libc::SYS_bpf,
-        libc::SYS_keyctl,
-        libc::SYS_io_uring_setup,
-        libc::SYS_process_vm_readv,
-        libc::SYS_kexec_load,
-        libc::SYS_perf_event_open,
-        libc::SYS_clone,
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_fork,
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_vfork,
-    ] {
-        let call = ["call", &call.to_string()];
-        scene.with_all().run(&call).signal(libc::SIGSYS);
-        scene
-            .without(Layer::Namespaces)
-            .run(&call)
-            .signal(libc::SIGSYS);
-    }
-    // And what is merely not needed, is not there.
-    for (call, error) in [
-        (libc::SYS_memfd_create, libc::EPERM),
-        (libc::SYS_execveat, libc::EPERM),
-        (libc::SYS_fchmodat, libc::EPERM),
-        (libc::SYS_clone3, libc::ENOSYS),
-    ] {
-        scene.run(&["call", &call.to_string()]).code(error);
     }
 }
 
