@@ -420,8 +420,8 @@ fn stage(place: &Place) -> Result<Scratch, TransportError> {
         Place::Layout(path) => path.clone(),
         Place::Special(_) | Place::Stream => std::env::temp_dir(),
     };
-    // In a layout that is done already: more than staging directories may be left there. What was killed just after
-    // it made the layout left its staging directory beside it.
+    // `check_directory` swept the layout itself. A process that was killed just after it made the layout left its
+    // staging directory beside it.
     let beside = match place {
         Place::Layout(path) => parent(path),
         _ => &directory,

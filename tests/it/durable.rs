@@ -1,5 +1,5 @@
-//! What an output consists of is on the disk before a name leads to it, and the name before pycull ends. Told from
-//! the system calls of a run, by a model of what a loss of power would take away.
+//! An output survives a loss of power: its bytes are on the disk before it gets its name, and its name is on the disk
+//! before pycull ends. A model of the disk replays the system calls of a run.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,16 +9,16 @@ use super::support::pyc::STDLIB;
 use super::support::tools::{run, tool_command};
 use super::support::{ImageBuilder, LayerBuilder, pycull};
 
-/// The system calls that matter, those that a file system may refuse among them.
+/// The system calls that change a file system.
 const CALLS: &str = "trace=openat,write,pwrite64,copy_file_range,sendfile,ftruncate,ioctl,fsync,fdatasync,\
                      rename,renameat,renameat2,link,linkat,mkdir,mkdirat";
 
-/// What one of them did.
+/// What one system call did.
 #[derive(Debug)]
 enum Event {
-    /// A file may be written to: it was opened for that, or is another's copy or link.
+    /// A file was opened for writing, or made as a link to another one.
     Opened(PathBuf),
-    /// Bytes went to a file.
+    /// Bytes were written to a file.
     Written(PathBuf),
     /// A directory was made.
     Made(PathBuf),
@@ -26,14 +26,14 @@ enum Event {
     Flushed(PathBuf),
 }
 
-/// What a loss of power would take away.
+/// The disk, and what a loss of power would take away.
 struct Disk {
     /// Files whose bytes, and directories whose entries, may not be on the disk.
     unflushed: BTreeSet<PathBuf>,
     output: PathBuf,
-    /// The last name that is given: with it the image is there.
+    /// The name that pycull gives last. With this name the image is complete.
     last_name: PathBuf,
-    /// Whether the last name was given.
+    /// Whether pycull gave the last name.
     is_there: bool,
 }
 
@@ -73,7 +73,7 @@ impl Disk {
         }
     }
 
-    /// Nothing is written to in its final place.
+    /// No file is written in its final place.
     #[track_caller]
     fn assert_apart(&self, path: &Path) {
         let is_apart = !path.starts_with(&self.output) || is_staging(path);
@@ -83,7 +83,7 @@ impl Disk {
     #[track_caller]
     fn rename(&mut self, from: &Path, to: &Path) {
         if to == self.last_name {
-            // The directory that gets the name is flushed after it.
+            // pycull flushes the directory that gets the name afterwards.
             let lost: Vec<&PathBuf> = self.lost(from).chain(self.lost(&self.output)).collect();
             let lost: Vec<_> = lost.into_iter().filter(|it| **it != self.output).collect();
             assert!(
@@ -106,14 +106,14 @@ impl Disk {
         unflushed.filter(move |it| it.starts_with(path))
     }
 
-    /// What is not flushed of an output, or of what becomes one.
+    /// What is not flushed below a path. Staging directories count only if the path is in one.
     fn lost(&self, path: &Path) -> impl Iterator<Item = &PathBuf> {
         let is_staged = is_staging(path);
         self.below(path)
             .filter(move |it| is_staged || !is_staging(it))
     }
 
-    /// All is on the disk, the output's name included.
+    /// The whole output is on the disk, and so is its name.
     #[track_caller]
     fn assert_flushed(&self, what: &str) {
         assert!(self.is_there, "{what}: no last name was given");
@@ -141,7 +141,7 @@ fn events(arguments: &[&str]) -> Vec<Event> {
     calls.iter().filter_map(|call| event(call)).collect()
 }
 
-/// Calls in the order in which they ended. One that another thread's came in between of is in two lines.
+/// The calls in the order in which they ended. strace splits a call into two lines if another thread interrupts it.
 fn completed(trace: &str) -> Vec<String> {
     let mut begun: Vec<(&str, &str)> = Vec::new();
     let mut calls = Vec::new();
@@ -190,7 +190,7 @@ fn event(call: &str) -> Option<Event> {
     })
 }
 
-/// A layer that is rewritten, one that is taken over as it is, and one whose caches go altogether.
+/// Two layers that pycull keeps, and one that it rewrites.
 fn image() -> ImageBuilder {
     ImageBuilder::of([
         LayerBuilder::new().stdlib(STDLIB),
@@ -199,7 +199,7 @@ fn image() -> ImageBuilder {
     ])
 }
 
-/// Writes an image from each kind of source to `output`, which `prepare` makes something of before.
+/// Writes an image from a layout and from an archive to an output that `prepare` may have made before.
 #[track_caller]
 fn is_flushed(transport: &str, name: &str, last_name: &str, prepare: impl Fn(&Path)) {
     let directory = tempfile::tempdir().unwrap();

@@ -1,5 +1,6 @@
-//! Told to end or killed at a random moment, pycull leaves all of its output or none of it; nothing else stays but what
-//! a kill leaves, and that goes with the next run. This holds at every moment, whatever the machine's speed.
+//! A signal ends pycull at a random moment. The output is then complete or absent, and no temporary file stays. SIGKILL
+//! may leave temporary files; the next run removes them. This must hold at every moment, so the result of these tests
+//! does not depend on the speed of the machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,28 +18,28 @@ use super::support::random::Random;
 use super::support::tools::tool_command;
 use super::support::{ImageBuilder, LayerBuilder, pycull};
 
-/// Runs of a test. The four of them that compile nothing have 1,000.
+/// Runs of one test. The four tests without compilation make 1,000 runs.
 const RUNS: usize = 250;
-/// An interpreter takes its time to start.
+/// Runs of the test with compilation, where each run starts an interpreter.
 const COMPILING_RUNS: usize = 60;
 
 const SIGNALS: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL];
 
 type Snapshot = BTreeMap<PathBuf, Option<Vec<u8>>>;
 
-/// A command that writes an output, and a directory that nothing else is in.
+/// A command, and the directory that it writes to.
 struct Scene {
     _directory: TempDir,
     input: String,
-    /// What is to be looked at after a run.
+    /// Holds the output and the temporary directory, and nothing else.
     place: PathBuf,
     output: PathBuf,
     transport: &'static str,
     options: &'static [&'static str],
-    /// What is there before and after a whole run.
+    /// What the place holds before and after a complete run.
     before: Snapshot,
     after: Snapshot,
-    /// How long a whole run takes.
+    /// How long a complete run takes.
     duration: Duration,
 }
 
@@ -100,7 +101,7 @@ impl Scene {
         command.spawn().unwrap()
     }
 
-    /// Makes the place what it was before.
+    /// Restores the place as it was before.
     fn restore(&self) {
         fs::remove_dir_all(&self.place).unwrap();
         // Directories come before what is in them.
@@ -112,13 +113,13 @@ impl Scene {
         }
     }
 
-    /// A run that gets a signal after that time, if it is still there.
+    /// Sends a signal to a run after that time.
     fn interrupted(&self, signal: Signal, time: Duration) -> ExitStatus {
         let mut child = self.start();
-        // Not to wait for anything: the moment is what the test is about.
+        // The test is about this moment, so nothing is waited for.
         std::thread::sleep(time);
         let process = Pid::from_raw(child.id().cast_signed()).unwrap();
-        // It is not waited for yet: its number is its own.
+        // Even if the process has ended, its number is still taken: nobody waited for it yet.
         kill_process(process, signal).unwrap();
         let status = child.wait().unwrap();
         let is_signal = status.signal() == Some(signal.as_raw());
@@ -127,11 +128,11 @@ impl Scene {
         status
     }
 
-    /// Neither pycull nor what it started is there.
+    /// Neither pycull nor a process that it started is left.
     #[track_caller]
     fn assert_no_process(&self) {
         let marker = self.place.display().to_string();
-        // A second; on a machine with other work to do, as many looks take longer.
+        // One second. On a busy machine a hundred looks take longer, and so may the processes.
         for _ in 0..100 {
             if processes(&marker).is_empty() {
                 return;
@@ -141,7 +142,7 @@ impl Scene {
         panic!("{:?}", processes(&marker));
     }
 
-    /// All of the output is there, or none of it, and nothing else.
+    /// The place holds the complete output or none, and nothing else. Returns whether the output is there.
     #[track_caller]
     fn assert_clean(&self, moment: &str) -> bool {
         let now = snapshot(&self.place);
@@ -153,7 +154,7 @@ impl Scene {
         is_written
     }
 
-    /// The same, but for what a kill leaves: a staging directory, temporary files, and blobs that nothing names.
+    /// The same, except for what SIGKILL leaves: staging directories, temporary files, and blobs without a name.
     #[track_caller]
     fn assert_whole(&self, moment: &str) -> bool {
         let now = snapshot(&self.place);
@@ -184,20 +185,20 @@ impl Scene {
         is_written
     }
 
-    /// The file of an output that was there before, with which the new image is there.
+    /// If the output was there before: the file that names the new image.
     fn last_name(&self) -> Option<PathBuf> {
         let is_old = self.before.contains_key(&self.output);
         is_old.then(|| self.output.join("index.json"))
     }
 
-    /// Interrupts so many runs.
+    /// Interrupts a number of runs at random moments.
     #[track_caller]
     fn survives(&self, name: &str, runs: usize) {
         let mut random = Random::new(name);
         let (mut interrupted, mut written) = (0, 0);
         for run in 0..runs {
             let signal = *random.pick(&SIGNALS);
-            // A tenth of a run more, for the moments around its end.
+            // A tenth longer than a run, to hit its end, too.
             let most = self.duration.as_micros() as usize * 11 / 10;
             let time = Duration::from_micros(random.below(most) as u64);
             let moment = format!(
@@ -208,7 +209,7 @@ impl Scene {
             interrupted += usize::from(!status.success());
             let is_written = if status.signal() == Some(Signal::KILL.as_raw()) {
                 let is_written = self.assert_whole(&moment);
-                // The next run leaves nothing of what the kill left.
+                // The next run removes what SIGKILL left.
                 assert!(self.start().wait().unwrap().success(), "{moment}");
                 assert!(
                     self.assert_clean(&format!("the run after {moment}")),
@@ -244,7 +245,7 @@ fn processes(marker: &str) -> Vec<String> {
         .collect()
 }
 
-/// Layers of which some are rewritten and one is taken over as it is.
+/// Three layers that pycull rewrites, and one that it keeps.
 fn image() -> ImageBuilder {
     let stripped = (0..3).map(|layer| {
         let start = LayerBuilder::new().stdlib(STDLIB);

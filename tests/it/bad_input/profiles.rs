@@ -1,4 +1,4 @@
-//! Profiles that are no files, or have no end.
+//! Profiles that are too large, or that come from devices and pipes.
 
 use std::fs;
 

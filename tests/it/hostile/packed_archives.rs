@@ -1,4 +1,4 @@
-//! Archives that are compressed as a whole, and unpack to much more than they are.
+//! Compressed archives that unpack to much more than their size.
 
 use std::fs;
 use std::path::Path;
@@ -9,11 +9,11 @@ use crate::support::pyc::STDLIB;
 use crate::support::tools::{pycull_command, run, tool_command};
 use crate::support::{ImageBuilder, LayerBuilder, Output, pycull, tool};
 
-/// Bytes that a whole archive may unpack to: for each of its own, and any.
+/// An archive may unpack to this many times its size, plus this many bytes.
 const RATIO: u64 = 64;
 const ANY: u64 = 256 << 20;
 
-/// KiB of the directory for temporary files: less than the archives unpack to.
+/// Size of TMPDIR in KiB: less than the archives unpack to.
 const ROOM: u64 = 300 << 10;
 
 /// An OCI archive of a small image, with so many MiB of zeros beside it.
@@ -34,17 +34,17 @@ fn packed(directory: &Path, zeros: u32, pack: &[&str]) {
     archive(directory, zeros);
     let path = directory.join("a.tar");
     run(tool_command(pack[0]).args(&pack[1..]).arg(&path)).success();
-    // Neither tool is told to keep it.
+    // Both programs remove their input.
     assert!(!path.exists());
 }
 
-/// How each kind is packed, its name, and what unpacks it.
+/// The command that compresses an archive, the archive's name, and the program that unpacks it.
 const KINDS: [(&[&str], &str, &str); 2] = [
     (&["gzip", "-9"], "a.tar.gz", "gzip"),
     (&["zstd", "-q", "--rm"], "a.tar.zst", "zstd"),
 ];
 
-/// `inspect` of the archive, by name or from a pipe, with little room for temporary files: none is left.
+/// Inspects the archive, by name or from a pipe, with a small TMPDIR. pycull must leave nothing there.
 fn inspected(archive: &Path, from_pipe: bool) -> Output {
     let disk = Disk::of(ROOM);
     let mut command = match from_pipe {
@@ -86,7 +86,7 @@ fn an_archive_that_unpacks_to_more_than_its_size_allows_is_refused() {
         assert!(from_pipe.stderr.contains("`-` unpacks"));
         assert_eq!(hinted(&from_pipe), format!("{tool} -dc"));
         let by_name = inspected(&path, false).refused(&message);
-        // What is unpacked by hand is read, and needs no room.
+        // The hint works: the unpacked archive is read in place.
         run(Command::new("sh").args(["-c", hinted(&by_name)])).success();
         inspected(&path.with_extension(""), false).success();
     }

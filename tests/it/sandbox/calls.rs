@@ -4,7 +4,7 @@ use pycull::compile::sandbox::Layer;
 
 use super::scene::Scene;
 
-/// Each ends the process. Written down anew: a call that is lost from pycull's own list is to be missed here.
+/// Each of these calls ends the process. The list is a copy, so that the test notices a call that pycull's list lost.
 #[rustfmt::skip]
 const DEADLY: &[libc::c_long] = &[
     // Sockets. (With zeros for arguments, the first is not AF_UNIX.)

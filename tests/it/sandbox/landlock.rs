@@ -1,4 +1,4 @@
-//! What each version of Landlock's interface added is used.
+//! pycull uses what each version of Landlock's interface added.
 
 use std::fs;
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use pycull::compile::sandbox::{Layer, Mode};
 use super::scene::Scene;
 use super::{USERS, text};
 
-/// Version 3. A file is emptied without being opened to write.
+/// Version 3. Truncating does not need a file that is open for writing.
 #[test]
 fn no_layer_lets_a_file_be_emptied() {
     let mut scene = Scene::new();
@@ -78,7 +78,7 @@ fn a_device_that_can_be_read_cannot_be_controlled() {
     scene.run(&["control", device]).code(libc::ENOTTY);
 }
 
-/// Version 6. That of signals is with the other layers'.
+/// Version 6. The test for signals is `other_processes_cannot_be_signalled`.
 #[test]
 fn sockets_without_files_are_out_of_reach() {
     let mut scene = Scene::new();

@@ -4,6 +4,7 @@ mod calls;
 mod containers;
 mod landlock;
 mod scene;
+mod together;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -112,79 +113,6 @@ fn there_is_no_network() {
     scene.with_all().run(&["unix"]).code(libc::EPERM);
     scene.mode = Mode::Off;
     scene.run(&["connect", &port]).code(0);
-}
-
-/// What is missing, and how each try then ends: with an error, or with SIGSYS.
-type Endings = [(Layer, [i32; 6]); 3];
-
-#[test]
-fn any_two_layers_stop_what_the_third_would() {
-    const SIGSYS: i32 = -libc::SIGSYS;
-    let endings: Endings = [
-        (
-            Layer::Landlock,
-            [
-                libc::ENOENT,
-                libc::EPERM,
-                libc::EPERM,
-                SIGSYS,
-                libc::ENOENT,
-                libc::EPERM,
-            ],
-        ),
-        (
-            Layer::Seccomp,
-            // Landlock it is that says EACCES: namespaces say ENETUNREACH.
-            [
-                libc::ENOENT,
-                libc::EROFS,
-                libc::EROFS,
-                libc::EACCES,
-                libc::ENOENT,
-                libc::ESRCH,
-            ],
-        ),
-        (
-            Layer::Namespaces,
-            [
-                libc::EACCES,
-                libc::EPERM,
-                libc::EPERM,
-                SIGSYS,
-                libc::EACCES,
-                libc::EPERM,
-            ],
-        ),
-    ];
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
-    let me = std::process::id().to_string();
-    let mut scene = Scene::new();
-    let path = |directory: &std::path::Path, name: &str| text(&directory.join(name)).to_owned();
-    let tries = [
-        ("read", path(&scene.outside, "file")),
-        ("write", path(&scene.readable, "file")),
-        ("empty", path(&scene.readable, "file")),
-        ("connect", port),
-        ("exec", path(&scene.outside, "hostile")),
-        ("signal", me),
-    ];
-    for user in USERS {
-        scene.user = user;
-        for (missing, endings) in endings {
-            scene.without(missing);
-            for ((what, with), ending) in tries.iter().zip(endings) {
-                let ended = scene.run(&[what, with]);
-                match ending {
-                    SIGSYS => ended.signal(libc::SIGSYS),
-                    error => ended.code(error),
-                };
-            }
-        }
-    }
-    for directory in [&scene.readable, &scene.outside] {
-        assert_eq!(fs::read(directory.join("file")).unwrap(), b"secret");
-    }
 }
 
 #[test]
