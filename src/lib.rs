@@ -14,6 +14,7 @@ pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod pyc;
+mod quoting;
 pub mod report;
 pub mod rewrite;
 pub mod rootfs;

@@ -59,9 +59,11 @@ fn check(file: &str, printer: &Printer) -> anyhow::Result<Outcome> {
             Ok(Outcome::Done)
         }
         // There was nothing to check.
-        Err(error @ (ProfileError::Unknown { .. } | ProfileError::Read { .. })) => {
-            Err(error.into())
-        }
+        Err(
+            error @ (ProfileError::Unknown { .. }
+            | ProfileError::Read { .. }
+            | ProfileError::TooLarge { .. }),
+        ) => Err(error.into()),
         Err(error) => {
             printer.failure(&Failure::new(&error.into()));
             Ok(Outcome::Refused)

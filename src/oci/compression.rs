@@ -67,6 +67,18 @@ pub fn sniff(start: &[u8]) -> Result<Compression, UnknownCompression> {
     }
 }
 
+/// A blob or archive unpacks to more than one of its size may.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+#[error(
+    "a blob of {bytes} bytes unpacks to more than {limit} bytes: refused as a decompression bomb"
+)]
+pub struct DecompressionBomb {
+    /// Its compressed size in bytes.
+    pub bytes: u64,
+    /// Most bytes that it may unpack to.
+    pub limit: u64,
+}
+
 /// Most bytes that a layer may unpack to, for each byte of its blob.
 ///
 /// Deflate cannot exceed 1032; Zstandard can, and only a bomb does.
@@ -97,16 +109,24 @@ impl<R: Read> Decoder<R> {
     ///
     /// # Errors
     /// I/O errors of `blob`, and [`UnknownCompression`] as an I/O error.
-    pub fn new(mut blob: R, blob_bytes: u64) -> io::Result<Self> {
+    pub fn new(blob: R, blob_bytes: u64) -> io::Result<Self> {
+        let limit = blob_bytes
+            .saturating_mul(LARGEST_RATIO)
+            .saturating_add(ALWAYS_ALLOWED);
+        Self::limited(blob, blob_bytes, limit)
+    }
+
+    /// Decodes `blob`, which has `blob_bytes` bytes and may unpack to `limit` bytes.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`].
+    pub fn limited(mut blob: R, blob_bytes: u64, limit: u64) -> io::Result<Self> {
         let mut start = Vec::with_capacity(SNIFF_BYTES);
         blob.by_ref()
             .take(SNIFF_BYTES as u64)
             .read_to_end(&mut start)?;
         let compression = sniff(&start).map_err(io::Error::other)?;
         let whole = io::Cursor::new(start).chain(blob);
-        let limit = blob_bytes
-            .saturating_mul(LARGEST_RATIO)
-            .saturating_add(ALWAYS_ALLOWED);
         Ok(Self {
             inner: match compression {
                 Compression::None => Inner::None(whole),
@@ -146,10 +166,10 @@ impl<R: Read> Read for Decoder<R> {
             Inner::Zstd(decoder) => decoder.read(buffer)?,
         };
         self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
-            io::Error::other(format!(
-                "a blob of {} bytes unpacks to more than {} bytes: refused as a decompression bomb",
-                self.blob_bytes, self.limit
-            ))
+            io::Error::other(DecompressionBomb {
+                bytes: self.blob_bytes,
+                limit: self.limit,
+            })
         })?;
         Ok(count)
     }

@@ -1,11 +1,24 @@
 //! Reading profiles: built-in ones and files, `--set` on top, unknown keys refused.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, Mode, OFlags, fcntl_setfl, fstat};
 use toml::{Table, Value};
 
 use super::Profile;
 use super::schema::{KEYS, Schema, check};
+
+/// Most bytes of a profile. The built-in ones have less than 200.
+const LARGEST: u64 = 1 << 20;
+
+/// How long a pipe may be without a writer.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 5,
+    tv_nsec: 0,
+};
 
 /// A profile that comes with pycull.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +62,12 @@ pub enum ProfileError {
         /// The cause.
         #[source]
         source: std::io::Error,
+    },
+    /// The file is no profile: none has so many bytes.
+    #[error("profile `{path}` has more than {LARGEST} bytes, the most that is allowed")]
+    TooLarge {
+        /// The file.
+        path: String,
     },
     /// Not TOML, an unknown key, or a value of the wrong type; the text has line and column.
     #[error("profile `{name}` is malformed: {text}")]
@@ -101,6 +120,9 @@ impl ProfileError {
                     names.join(", ")
                 ))
             }
+            Self::TooLarge { .. } => {
+                Some("`pycull profile show default` shows what a profile looks like".to_owned())
+            }
             Self::Malformed {
                 nearest: Some(key), ..
             } => Some(format!("did you mean `{key}`?")),
@@ -133,10 +155,51 @@ fn read_file(name: &str) -> Result<String, ProfileError> {
             name: name.to_owned(),
         });
     }
-    std::fs::read_to_string(path).map_err(|source| ProfileError::Read {
+    let read = |source| ProfileError::Read {
         path: name.to_owned(),
         source,
-    })
+    };
+    let mut bytes = Vec::new();
+    open(path)
+        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+        .map_err(read)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(ProfileError::TooLarge {
+            path: name.to_owned(),
+        });
+    }
+    String::from_utf8(bytes).map_err(|_| read(io::Error::other("it is not UTF-8 text")))
+}
+
+/// Opens a file, or a pipe once somebody writes to it.
+fn open(path: &Path) -> io::Result<impl Read> {
+    // Opening a pipe that nobody writes to would wait for ever.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let start = match FileType::from_raw_mode(fstat(&file)?.st_mode) {
+        FileType::Fifo => start_of_pipe(&mut file)?,
+        _ => Vec::new(),
+    };
+    fcntl_setfl(&file, OFlags::empty())?;
+    Ok(io::Cursor::new(start).chain(file))
+}
+
+/// What there is to read of a pipe at once, at most a byte, if it has a writer or gets one in time.
+fn start_of_pipe(pipe: &mut File) -> io::Result<Vec<u8>> {
+    let mut byte = [0];
+    for is_last in [false, true] {
+        match pipe.read(&mut byte) {
+            Ok(0) if is_last => {}
+            Ok(0) => {
+                poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&PATIENCE))?;
+            }
+            Ok(_) => return Ok(byte.to_vec()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        }
+    }
+    let reason = "nothing writes to this pipe";
+    Err(io::Error::new(io::ErrorKind::TimedOut, reason))
 }
 
 fn parse(name: &str, text: &str, settings: &[String]) -> Result<Profile, ProfileError> {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::oci::blob::{DOCUMENT_LIMIT, VerifyingReader};
+use crate::oci::compression::Compression;
 use crate::oci::json_keys::respell;
 use crate::oci::json_text;
 use crate::oci::{BlobError, BlobFile, BlobLocation, BlobStore, Digest};
@@ -58,13 +59,13 @@ impl Archive {
         let path = reference.path();
         let spooled = |file: io::Result<File>| file.map_err(TransportError::io("spool", path));
         let (file, identity) = if reference.is_stream() {
-            (spooled(spool::spool(stdin))?, None)
+            (spooled(spool::spool_archive(stdin))?, None)
         } else {
             let file = File::open(path).map_err(TransportError::io("open", path))?;
             let metadata = file.metadata().map_err(TransportError::io("open", path))?;
             match metadata.is_file() {
                 true => (file, Some(Identity::of(&metadata))),
-                false => (spooled(spool::spool(file))?, None),
+                false => (spooled(spool::spool_archive(file))?, None),
             }
         };
         let whole = spool::whole_file(file).map_err(TransportError::io("read", path))?;
@@ -77,7 +78,9 @@ impl Archive {
         if let Some(found) = no_image::recognized(&whole, path) {
             return Err(found);
         }
-        let plain = spool::decompressed(whole).map_err(|error| unpack_error(error, path))?;
+        let compression = spool::compression(&whole);
+        let plain = spool::decompressed(whole)
+            .map_err(|error| unpack_error(error, path, compression.ok()))?;
         let (members, entries) = index(&plain).map_err(|error| TransportError::Malformed {
             path: path.to_owned(),
             document: "the archive".to_owned(),
@@ -173,8 +176,19 @@ impl Archive {
 }
 
 /// What failed while a file was taken for an archive and unpacked: its content, or the disk.
-fn unpack_error(error: io::Error, path: &Path) -> TransportError {
+fn unpack_error(error: io::Error, path: &Path, compression: Option<Compression>) -> TransportError {
     use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
+    let bomb = error.get_ref().and_then(|inner| inner.downcast_ref());
+    if let Some(bomb) = bomb {
+        return TransportError::Bomb {
+            path: path.to_owned(),
+            bomb: *bomb,
+            tool: match compression {
+                Some(Compression::Zstd) => "zstd",
+                _ => "gzip",
+            },
+        };
+    }
     match error.kind() {
         InvalidData | InvalidInput | Other | UnexpectedEof => TransportError::NotAnImage {
             path: path.to_owned(),

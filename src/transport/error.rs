@@ -3,8 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::oci::compression::DecompressionBomb;
 use crate::oci::listing::listed;
 use crate::oci::{BlobError, ImageError};
+use crate::quoting::quoted;
 
 /// An image could not be found, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,19 @@ pub enum TransportError {
     Packing {
         /// The output.
         path: PathBuf,
+    },
+    /// A compressed archive unpacks to more than it may.
+    #[error(
+        "`{}` unpacks to more than {} bytes, the most that is allowed for a file of {} bytes",
+        path.display(), bomb.limit, bomb.bytes
+    )]
+    Bomb {
+        /// The archive; `-` for standard input.
+        path: PathBuf,
+        /// Its size, and what it may unpack to.
+        bomb: DecompressionBomb,
+        /// The program that unpacks it.
+        tool: &'static str,
     },
     /// Nothing came from where an archive should be.
     #[error("no image in `{}`: it is empty", path.display())]
@@ -173,6 +188,7 @@ impl TransportError {
                 platforms.first()?
             )),
             Self::OtherThing { hint, .. } => Some(hint.clone()),
+            Self::Bomb { path, tool, .. } => Some(unpacking(path, tool)),
             Self::Packing { .. } => {
                 Some("end the name in `.tar`, `.tar.gz` or `.tar.zst`".to_owned())
             }
@@ -191,6 +207,20 @@ impl TransportError {
             _ => None,
         }
     }
+}
+
+/// How to unpack an archive that is larger than pycull unpacks.
+fn unpacking(path: &Path, tool: &str) -> String {
+    if path == Path::new("-") {
+        return format!("if you trust the archive, unpack it in the pipe: `{tool} -dc`");
+    }
+    let text = path.display().to_string();
+    let plain = match text.rsplit_once('.') {
+        Some((name, "gz" | "zst")) if !Path::new(name).exists() => name.to_owned(),
+        _ => format!("{text}.unpacked"),
+    };
+    let (packed, plain) = (quoted(&text), quoted(&plain));
+    format!("if you trust the archive, unpack it first: `{tool} -dc {packed} > {plain}`")
 }
 
 fn io_hint(path: &Path, kind: io::ErrorKind) -> Option<String> {

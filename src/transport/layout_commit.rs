@@ -341,7 +341,9 @@ fn used_blobs(layout: &Path) -> Option<HashSet<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{self, RecvTimeoutError};
     use std::thread;
+    use std::time::Duration;
 
     use serde_json::json;
 
@@ -426,6 +428,39 @@ mod tests {
             roots(&read_index(&layout).unwrap().unwrap()).len(),
             tags.len()
         );
+    }
+
+    /// Begins another commit to `layout` while this one has the lock and adds an image of its own.
+    #[track_caller]
+    fn waits(layout: &Path) {
+        let [first, second] = ["first", "second"].map(|tag| image(tag, tag.as_bytes()));
+        let held = lock(layout).unwrap();
+        assert_eq!(held.len(), 1);
+        let (done, is_done) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                add(layout, staging(layout).path(), &second).unwrap();
+                done.send(()).unwrap();
+            });
+            // Without the lock it is done by then.
+            let waited = is_done.recv_timeout(Duration::from_millis(500));
+            assert_eq!(waited, Err(RecvTimeoutError::Timeout));
+            write_into(layout, staging(layout).path(), &first).unwrap();
+            drop(held);
+        });
+        read(layout, "first");
+        read(layout, "second");
+    }
+
+    #[test]
+    fn a_commit_waits_for_another_one_to_the_same_layout() {
+        let directory = tempfile::tempdir().unwrap();
+        waits(&layout_with(directory.path(), &["v1"]));
+    }
+
+    #[test]
+    fn a_commit_waits_for_another_one_to_the_same_empty_directory() {
+        waits(tempfile::tempdir().unwrap().path());
     }
 
     #[test]

@@ -15,8 +15,8 @@ use super::error::TransportError;
 pub struct OutputBlob {
     /// Its digest.
     pub digest: Digest,
-    /// Where its bytes are. A file in the target's staging directory is moved, any other is left
-    /// as it is.
+    /// Where its bytes are. A file in the target's staging directory is moved, and must have been flushed before;
+    /// any other is left as it is.
     pub location: BlobLocation,
     /// Whether its bytes were held against the digest already, as a layer that was read was.
     pub is_checked: bool,
@@ -33,8 +33,7 @@ pub(super) fn place(blob: &OutputBlob, staging: &Path, to: &Path) -> Result<(), 
         .as_deref()
         .filter(|path| path.starts_with(staging));
     if let Some(from) = staged {
-        fs::rename(from, to).map_err(TransportError::io("move", from))?;
-        return sync(to);
+        return fs::rename(from, to).map_err(TransportError::io("move", from));
     }
     // Open until the blob has its place, and no longer.
     let location = location.clone();
@@ -46,7 +45,8 @@ pub(super) fn place(blob: &OutputBlob, staging: &Path, to: &Path) -> Result<(), 
             .is_ok_and(|metadata| metadata.len() == location.size)
         && (reflink(file, to) || hardlink(file, location.path.as_deref(), to))
     {
-        return Ok(());
+        // Who wrote it may not have waited for the disk.
+        return sync(to);
     }
     copy(blob, to)
 }

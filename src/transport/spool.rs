@@ -8,9 +8,26 @@ use crate::oci::compression::{Compression, Decoder, sniff};
 use crate::oci::{BlobFile, BlobLocation};
 
 /// Copies a stream into an unlinked file in TMPDIR.
-pub(super) fn spool(mut stream: impl Read) -> io::Result<File> {
+fn spool(mut stream: impl Read) -> io::Result<File> {
     let mut file = tempfile::tempfile()?;
     io::copy(&mut stream, &mut file)?;
+    Ok(file)
+}
+
+/// Bytes from the start of a stream that tell whether it may be an archive.
+const START: u64 = 4096;
+
+/// Copies an archive. Of a stream that cannot be one, only the start: it may have no end.
+pub(super) fn spool_archive(mut stream: impl Read) -> io::Result<File> {
+    let mut start = Vec::new();
+    stream.by_ref().take(START).read_to_end(&mut start)?;
+    let mut file = tempfile::tempfile()?;
+    file.write_all(&start)?;
+    // An archive of nothing begins with zeros.
+    let is_empty = start.iter().all(|byte| *byte == 0);
+    if !is_empty && sniff(&start).is_ok() {
+        io::copy(&mut stream, &mut file)?;
+    }
     Ok(file)
 }
 
@@ -32,13 +49,25 @@ pub(super) fn whole_file(file: File) -> io::Result<BlobLocation> {
     })
 }
 
-/// The file itself where it is not compressed, else what it unpacks to, spooled; bounded as a
-/// layer's blob is.
+/// Most bytes that a compressed archive may unpack to, for each of its own. Its layers are compressed
+/// already, or compress a few times.
+const LARGEST_RATIO: u64 = 64;
+const ALWAYS_ALLOWED: u64 = 256 << 20;
+
+/// The file itself where it is not compressed, else what it unpacks to, spooled.
+///
+/// # Errors
+/// I/O errors; [`DecompressionBomb`](crate::oci::compression::DecompressionBomb) as one.
 pub(super) fn decompressed(archive: BlobLocation) -> io::Result<BlobLocation> {
     if compression(&archive)? == Compression::None {
         return Ok(archive);
     }
-    whole_file(spool(Decoder::new(archive.reader(), archive.size)?)?)
+    let limit = archive
+        .size
+        .saturating_mul(LARGEST_RATIO)
+        .saturating_add(ALWAYS_ALLOWED);
+    let decoder = Decoder::limited(archive.reader(), archive.size, limit)?;
+    whole_file(spool(decoder)?)
 }
 
 /// A blob's compression, told from its first bytes.

@@ -420,10 +420,13 @@ fn stage(place: &Place) -> Result<Scratch, TransportError> {
         Place::Layout(path) => path.clone(),
         Place::Special(_) | Place::Stream => std::env::temp_dir(),
     };
-    // In a layout that is done already: more than staging directories may be left there.
-    if !matches!(place, Place::Layout(_)) {
-        scratch::sweep(STAGING_PREFIX, &directory, |_| {});
-    }
+    // `check_directory` swept the layout itself. A process that was killed just after it made the layout left its
+    // staging directory beside it.
+    let beside = match place {
+        Place::Layout(path) => parent(path),
+        _ => &directory,
+    };
+    scratch::sweep(STAGING_PREFIX, beside, |_| {});
     Scratch::within(STAGING_PREFIX, &directory).map_err(|error| {
         // tempfile's own message names a directory that never was.
         let cause = io::Error::from(error.kind());
@@ -633,6 +636,20 @@ mod tests {
         assert!(target.commit(two_platforms(), io::sink()).is_err());
         assert_eq!(fs::read(&path).unwrap(), before);
         assert_eq!(listing(fixture.directory.path()), [path]);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_beside_an_output_is_swept() {
+        let fixture = Fixture::new();
+        fixture.write("oci:/layout:v1", LAYOUT, image("v1", b"1"));
+        fixture.write("oci-archive:/oci:v1", LAYOUT, image("v1", b"1"));
+        let before = listing(fixture.directory.path());
+        for text in ["oci:/layout:v2", "oci-archive:/oci", "oci:/new", "/new.tar"] {
+            let left = format!("{STAGING_PREFIX}left");
+            fs::create_dir(fixture.directory.path().join(left)).unwrap();
+            drop(fixture.prepare(text, LAYOUT).unwrap());
+            assert_eq!(listing(fixture.directory.path()), before, "{text}");
+        }
     }
 
     #[test]

@@ -48,6 +48,9 @@ impl Emulator {
         }
         let io_error = |source: std::io::Error| error(source.to_string());
         let program = fs::canonicalize(path).map_err(io_error)?;
+        if !program.is_file() {
+            return Err(error("it is not a regular file".to_owned()));
+        }
         let bytes = fs::read(&program).map_err(io_error)?;
         if !elf::is_elf(&bytes) {
             return Err(error(
@@ -103,7 +106,8 @@ mod tests {
             (Path::new("qemu-aarch64-static"), "not absolute"),
             (Path::new("/nowhere/qemu"), "No such file"),
             (&script, "a script"),
-            (Path::new("/"), "directory"),
+            (Path::new("/"), "not a regular file"),
+            (Path::new("/dev/zero"), "not a regular file"),
         ] {
             let error = emulator(path).unwrap_err().to_string();
             assert!(error.contains(text), "{error}");

@@ -1,5 +1,6 @@
 //! The command that saves most without making any start of Python slower, or that makes it quicker.
 
+use crate::quoting::quoted;
 use crate::report::document::Block;
 use crate::report::model::{InspectImage, InspectReport, MANY_MISSING};
 use crate::report::size;
@@ -96,15 +97,6 @@ fn output_path(path: &str, word: &str) -> String {
     }
 }
 
-/// As a shell takes it for one word.
-fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./:@%+=,".contains(c);
-    match !text.is_empty() && text.chars().all(is_plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,11 +148,5 @@ mod tests {
         ] {
             assert_eq!(output_name(reference, "small"), output);
         }
-    }
-
-    #[test]
-    fn what_a_shell_would_split_is_quoted() {
-        assert_eq!(quoted("oci:app:v1"), "oci:app:v1");
-        assert_eq!(quoted("my app's.tar"), r"'my app'\''s.tar'");
     }
 }

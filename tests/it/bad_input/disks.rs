@@ -57,6 +57,28 @@ fn a_full_disk_gets_no_half_of_a_layout_or_archive() {
     }
 }
 
+/// All of it fits into a buffer: nothing fails before the last flush.
+#[test]
+fn an_archive_to_a_device_that_is_full_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = directory.path().join("in");
+    ImageBuilder::of([python()]).write(&input);
+    let input = input.to_str().unwrap();
+    for output in ["oci-archive:/dev/full", "docker-archive:/dev/full"] {
+        let refused = pycull(["minimize", input, "--output", output]).refused(FULL);
+        assert!(refused.stderr.contains("`/dev/full`"), "{}", refused.stderr);
+    }
+    for output in ["oci-archive:-", "docker-archive:-"] {
+        let mut command = pycull_command();
+        command.args(["minimize", input, "--output", output]);
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command.stdout(full).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(FULL) && stderr.contains("`-`"), "{stderr}");
+    }
+}
+
 #[test]
 fn what_is_on_a_full_disk_stays_as_it_was() {
     let (_directory, input) = large();

@@ -6,6 +6,7 @@ mod disks;
 mod documents;
 mod layers;
 mod outputs;
+mod profiles;
 mod references;
 
 use std::path::Path;

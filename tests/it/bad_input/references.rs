@@ -4,7 +4,8 @@ use std::fs;
 
 use super::{good, is_refused, reference_is_refused};
 use crate::support::builder::write_index;
-use crate::support::disk::{assert_same, snapshot};
+use crate::support::disk::{Disk, assert_same, snapshot};
+use crate::support::tools::{pycull_command, run};
 use crate::support::{ImageBuilder, LayerBuilder, pycull};
 
 #[test]
@@ -60,6 +61,19 @@ fn an_empty_file_or_pipe_is_told_from_an_archive_without_an_image() {
         for said in ["it is empty", "hint: ", "wrote nothing"] {
             assert!(output.stderr.contains(said), "{}", output.stderr);
         }
+    }
+}
+
+#[test]
+fn a_stream_without_end_is_not_read_to_it() {
+    for (stream, said) in [
+        ("/dev/zero", "neither index.json nor manifest.json"),
+        ("/dev/urandom", "no image in `/dev/urandom`"),
+    ] {
+        let disk = Disk::of(1024);
+        let mut command = pycull_command();
+        run(command.args(["inspect", stream]).env("TMPDIR", disk.path())).refused(said);
+        assert_eq!(snapshot(disk.path()).len(), 1);
     }
 }
 

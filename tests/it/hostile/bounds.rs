@@ -34,7 +34,12 @@ pub(super) fn is_bounded(name: &str, becomes: Becomes<'_>, write: impl FnOnce(&P
     assert!(bytes < SMALL, "{name}: {bytes} bytes are no small image");
     let output = directory.path().join("out");
     let [input, output] = [&input, &output].map(|path| path.to_str().unwrap());
-    let commands: [&[&str]; 3] = [
+    // What is refused has no output to be compared with.
+    let after = match becomes {
+        Becomes::Read => output,
+        Becomes::Refused(_) => input,
+    };
+    let commands: [&[&str]; 5] = [
         &["inspect", input, "--format", "json"],
         &[
             "minimize",
@@ -45,6 +50,8 @@ pub(super) fn is_bounded(name: &str, becomes: Becomes<'_>, write: impl FnOnce(&P
             "minimal",
         ],
         &["verify", input, output],
+        &["compare", input, after],
+        &["bench", input],
     ];
     for command in commands {
         let measured = measured(command);
@@ -62,6 +69,10 @@ pub(super) fn is_bounded(name: &str, becomes: Becomes<'_>, write: impl FnOnce(&P
         );
         assert!(time < TIME, "{name}: {command:?} takes {time:?}: {start}");
         match becomes {
+            // None of them has an interpreter.
+            Becomes::Read if command[0] == "bench" => {
+                assert_eq!(code, Some(2), "{name}: {command:?}: {start}");
+            }
             Becomes::Read => assert_eq!(code, Some(0), "{name}: {command:?}: {start}"),
             Becomes::Refused(what) => {
                 assert_eq!(code, Some(2), "{name}: {command:?}: {start}");

@@ -5,5 +5,6 @@ mod bounds;
 mod linear;
 mod links;
 mod names;
+mod packed_archives;
 mod processes;
 mod volume;

@@ -6,13 +6,17 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -34,12 +38,47 @@ static int write_file(const char *path) {
     return write(file, "hostile", 7) == 7 ? 0 : failed();
 }
 
+/* No file is made, and none opened to write: O_TRUNC alone does it. */
+static int empty_file(const char *path) { return open(path, O_RDONLY | O_TRUNC) < 0 ? failed() : 0; }
+
+static int empty_file_as_of_old(const char *path) {
+#ifdef SYS_open
+    return syscall(SYS_open, path, O_RDONLY | O_TRUNC) < 0 ? failed() : 0;
+#else
+    return empty_file(path);
+#endif
+}
+
+static int control_device(const char *path) {
+    int file = open(path, O_RDONLY), queued;
+    if (file < 0) return failed();
+    return ioctl(file, TIOCOUTQ, &queued) < 0 ? failed() : 0;
+}
+
 static int connect_to(int port) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int descriptor = socket(AF_INET, SOCK_STREAM, 0);
     if (descriptor < 0) return failed();
     return connect(descriptor, (void *)&address, sizeof address) == 0 ? 0 : failed();
+}
+
+static int bind_to(int port) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int descriptor = socket(AF_INET, SOCK_STREAM, 0);
+    if (descriptor < 0) return failed();
+    return bind(descriptor, (void *)&address, sizeof address) == 0 ? 0 : failed();
+}
+
+/* A socket that has a name and no file. */
+static int connect_to_abstract(const char *name) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strncpy(address.sun_path + 1, name, sizeof address.sun_path - 2);
+    int descriptor = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (descriptor < 0) return failed();
+    socklen_t length = offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name);
+    return connect(descriptor, (void *)&address, length) == 0 ? 0 : failed();
 }
 
 static int fork_often(int times) {
@@ -111,6 +150,12 @@ int main(int count, char **arguments) {
     const char *what = count > 1 ? arguments[1] : "", *with = count > 2 ? arguments[2] : "0";
     if (!strcmp(what, "read")) return read_file(with);
     if (!strcmp(what, "write")) return write_file(with);
+    if (!strcmp(what, "empty")) return empty_file(with);
+    if (!strcmp(what, "empty-old")) return empty_file_as_of_old(with);
+    if (!strcmp(what, "truncate")) return truncate(with, 0) ? failed() : 0;
+    if (!strcmp(what, "control")) return control_device(with);
+    if (!strcmp(what, "bind")) return bind_to(atoi(with));
+    if (!strcmp(what, "abstract")) return connect_to_abstract(with);
     if (!strcmp(what, "connect")) return connect_to(atoi(with));
     if (!strcmp(what, "fork")) return fork_often(atoi(with));
     if (!strcmp(what, "allocate")) return allocate(atol(with));

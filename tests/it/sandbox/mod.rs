@@ -1,7 +1,10 @@
 //! Hostile programs in the sandbox: each layer stops them by itself, and all together.
 
+mod calls;
 mod containers;
+mod landlock;
 mod scene;
+mod together;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -138,44 +141,6 @@ fn threads_are_for_those_that_may_have_them() {
         scene.confinement.threads = true;
         scene.run(&["thread"]).code(0);
         scene.run(&["fork", "1"]).signal(libc::SIGSYS);
-    }
-}
-
-#[test]
-fn calls_that_only_attackers_make_are_deadly() {
-    let mut scene = Scene::new();
-    for call in [
-        libc::SYS_ptrace,
-        libc::SYS_mount,
-        libc::SYS_unshare,
-        libc::SYS_setns,
-        libc::SYS_bpf,
-        libc::SYS_keyctl,
-        libc::SYS_io_uring_setup,
-        libc::SYS_process_vm_readv,
-        libc::SYS_kexec_load,
-        libc::SYS_perf_event_open,
-        libc::SYS_clone,
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_fork,
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_vfork,
-    ] {
-        let call = ["call", &call.to_string()];
-        scene.with_all().run(&call).signal(libc::SIGSYS);
-        scene
-            .without(Layer::Namespaces)
-            .run(&call)
-            .signal(libc::SIGSYS);
-    }
-    // And what is merely not needed, is not there.
-    for (call, error) in [
-        (libc::SYS_memfd_create, libc::EPERM),
-        (libc::SYS_execveat, libc::EPERM),
-        (libc::SYS_fchmodat, libc::EPERM),
-        (libc::SYS_clone3, libc::ENOSYS),
-    ] {
-        scene.run(&["call", &call.to_string()]).code(error);
     }
 }
 
