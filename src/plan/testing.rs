@@ -41,7 +41,7 @@ impl LayerMembers {
     }
 
     pub(super) fn member(mut self, kind: Kind, path: &str, link: &str) -> Self {
-        self.members.push(Member::sample(kind, path, link));
+        self.members.push(Member::empty(kind, path, link));
         self
     }
 

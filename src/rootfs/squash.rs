@@ -410,19 +410,19 @@ mod tests {
     use crate::rootfs::Fate;
 
     fn file(path: &str) -> Member {
-        Member::sample(Kind::File, path, "")
+        Member::empty(Kind::File, path, "")
     }
 
     fn directory(path: &str) -> Member {
-        Member::sample(Kind::Directory, path, "")
+        Member::empty(Kind::Directory, path, "")
     }
 
     fn symlink(path: &str, target: &str) -> Member {
-        Member::sample(Kind::Symlink, path, target)
+        Member::empty(Kind::Symlink, path, target)
     }
 
     fn hardlink(path: &str, target: &str) -> Member {
-        Member::sample(Kind::Hardlink, path, target)
+        Member::empty(Kind::Hardlink, path, target)
     }
 
     fn allowances() -> LayerAllowances {

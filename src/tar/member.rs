@@ -171,12 +171,9 @@ impl Member {
     pub fn path_lossy(&self) -> String {
         String::from_utf8_lossy(&self.path).into_owned()
     }
-}
 
-#[cfg(test)]
-impl Member {
-    /// An empty member, the first of an archive.
-    pub(crate) fn sample(kind: Kind, path: &str, link: &str) -> Self {
+    /// An empty member, the first of an archive: for merged views made by hand.
+    pub fn empty(kind: Kind, path: &str, link: &str) -> Self {
         let rare = Rare {
             link: link.as_bytes().into(),
             ..Rare::default()
@@ -195,7 +192,10 @@ impl Member {
             kind,
         }
     }
+}
 
+#[cfg(test)]
+impl Member {
     /// Owner and group, to be set.
     pub(crate) fn set_owner(&mut self, uid: u32, gid: u32) {
         (self.uid, self.gid) = (uid, gid);

@@ -22,6 +22,10 @@ use super::place::{BlobSource, OutputBlob, copy_error};
 use super::reference::Reference;
 use super::{no_image, spool};
 
+/// Members that an archive may have, and bytes of their names. Those of images have hundreds.
+const MOST_MEMBERS: usize = 1_000_000;
+const MOST_NAME_BYTES: usize = 32 << 20;
+
 /// Links that are followed from one name; real archives have one.
 const LONGEST_LINK_CHAIN: usize = 8;
 
@@ -81,10 +85,10 @@ impl Archive {
         let compression = spool::compression(&whole);
         let plain = spool::decompressed(whole)
             .map_err(|error| unpack_error(error, path, compression.ok()))?;
-        let (members, entries) = index(&plain).map_err(|error| TransportError::Malformed {
+        let (members, entries) = index(&plain).map_err(|reason| TransportError::Malformed {
             path: path.to_owned(),
             document: "the archive".to_owned(),
-            reason: error.to_string(),
+            reason,
         })?;
         Ok(Self {
             path: path.to_owned(),
@@ -215,9 +219,10 @@ pub(super) fn blob_name(digest: &Digest) -> String {
 }
 
 /// Each member is read by a reader of its own, started where the last one ended, so that data is
-/// passed over without being read.
-fn index(archive: &BlobLocation) -> Result<(Vec<RawMember>, HashMap<String, Entry>), TarError> {
+/// passed over without being read. An error says what is wrong with the archive.
+fn index(archive: &BlobLocation) -> Result<(Vec<RawMember>, HashMap<String, Entry>), String> {
     let mut members = Vec::new();
+    let mut name_bytes = 0;
     let mut entries = HashMap::new();
     let mut position = 0;
     loop {
@@ -226,17 +231,25 @@ fn index(archive: &BlobLocation) -> Result<(Vec<RawMember>, HashMap<String, Entr
             size: archive.size - position,
             ..archive.clone()
         };
-        let Some(member) = Reader::new(rest.reader()).next_member()? else {
+        let member = Reader::new(rest.reader()).next_member();
+        let Some(member) = member.map_err(|error| error.to_string())? else {
             return Ok((members, entries));
         };
+        name_bytes += member.held_bytes() as usize;
+        if members.len() == MOST_MEMBERS || name_bytes > MOST_NAME_BYTES {
+            return Err(format!(
+                "it has more than {MOST_MEMBERS} members, or {MOST_NAME_BYTES} bytes of names"
+            ));
+        }
         let name = normalized("", &member.path_lossy());
         let data = position + member.data_offset();
         // The last member's padding may be missing: nobody reads it.
         if data + member.stored_bytes() > archive.size {
-            return Err(TarError::CutShort {
+            let cut_short = TarError::CutShort {
                 offset: archive.size,
                 place: member.path_lossy(),
-            });
+            };
+            return Err(cut_short.to_string());
         }
         let start = position;
         position = (position + member.end()).min(archive.size);

@@ -8,7 +8,7 @@ mod model;
 
 use pycull::limits::Limits;
 use pycull::rootfs::{InodeKind, NodeId, Rootfs, RootfsError, squash};
-use pycull::tar::{Kind, Member, Timestamp};
+use pycull::tar::{Kind, Member};
 
 use self::model::{Error, Model};
 use super::choices::Choices;
@@ -69,23 +69,9 @@ fn member(choices: &mut Choices<'_>) -> Member {
         Kind::Symlink | Kind::Hardlink => self::path(choices, &PARTS[..10]),
         _ => String::new(),
     };
-    let size = if kind == Kind::File { 10 } else { 0 };
-    Member {
-        offset: 0,
-        data_offset: 512,
-        stored_bytes: size,
-        size,
-        sparse: false,
-        kind,
-        path: path.as_bytes().into(),
-        link: link.as_bytes().into(),
-        mode: 0o644,
-        uid: 0,
-        gid: 0,
-        mtime: Timestamp::default(),
-        device: (0, 0),
-        xattrs: Vec::new(),
-    }
+    let mut member = Member::empty(kind, &path, &link);
+    member.size = if kind == Kind::File { 10 } else { 0 };
+    member
 }
 
 /// A path of up to four parts; one of sixteen begins with a slash, and two of sixteen end with one.

@@ -4,7 +4,7 @@ use crate::rootfs::{Rootfs, squash};
 use crate::tar::{Kind, Member};
 
 pub(super) fn member(kind: Kind, path: &str, link: &str, size: u64) -> Member {
-    let mut member = Member::sample(kind, path, link);
+    let mut member = Member::empty(kind, path, link);
     member.size = size;
     member
 }

@@ -4,6 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::bounds::Becomes::Refused;
+use super::bounds::is_bounded;
 use crate::support::disk::{Disk, snapshot};
 use crate::support::pyc::STDLIB;
 use crate::support::tools::{pycull_command, run, tool_command};
@@ -102,4 +107,23 @@ fn an_archive_of_zeros_is_read_where_they_are_not_too_many() {
         inspected(&path, false).success();
         inspected(&path, true).success();
     }
+}
+
+#[test]
+fn an_archive_of_many_long_names_is_refused() {
+    is_bounded(
+        "52,000 names of 4,000 bytes",
+        Refused("bytes of names"),
+        |path| {
+            let file = fs::File::create(path).unwrap();
+            let mut tar = tar::Builder::new(GzEncoder::new(file, Compression::best()));
+            for number in 0..52_000 {
+                let name = format!("{}/{number}", "n".repeat(3_990));
+                let mut header = tar::Header::new_gnu();
+                header.set_size(0);
+                tar.append_data(&mut header, name, &[][..]).unwrap();
+            }
+            tar.into_inner().unwrap().finish().unwrap();
+        },
+    );
 }
