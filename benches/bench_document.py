@@ -7,8 +7,9 @@ BEGINS = {
     "compile": "<!-- benches/run compile writes from here -->",
     "imports": "<!-- benches/run imports writes from here -->",
     "page": "<!-- benches/run page writes from here -->",
+    "growth": "<!-- benches/run growth writes from here -->",
 }
-HEADINGS = {"compile": "## Compiling", "imports": "## Imports", "page": "## The page of `inspect`"}
+HEADINGS = {"compile": "## Compiling", "imports": "## Imports", "page": "## The page of `inspect`", "growth": "## Many files, many layers"}
 """Of the sections that are made where the page has none."""
 END = "<!-- to here -->"
 TIME_PLOT, MEMORY_PLOT = "performance-time.svg", "performance-memory.svg"
@@ -229,8 +230,68 @@ def page_markdown(results, limits):
     )
 
 
-MARKDOWN = {"minimize": minimize_markdown, "compile": compile_markdown, "imports": import_markdown, "page": page_markdown}
+def growth_table(measured, what):
+    """One row for each number of something, with what each command takes for it."""
+    lines = [f"| {what} | inspect | minimize | verify |", "|--:|--:|--:|--:|"]
+    for points in zip(*(measured[key]["points"] for key in ("inspect", "minimize", "verify"))):
+        cells = (f"{point['median_seconds']:.2f} s, {mebibytes(point['peak_bytes'])}" for point in points)
+        lines.append(f"| {points[0]['count']:,} | {' | '.join(cells)} |")
+    return lines
+
+
+def growth_markdown(results, limits):
+    """What is written of images with many members and layers."""
+    lines = [
+        "Images of empty modules, a hundred in a directory, each directory with one cache. Over members they have one "
+        "layer, over layers a thousand members in each. Whole processes, real time, the median of "
+        f"{results['rounds']} rounds; the largest peak of memory. `verify` holds two images.",
+        "",
+    ]
+    for what in ("members", "layers"):
+        for quantity in ("time", "memory"):
+            lines += [f"![{quantity.capitalize()} over {what}]({growth_plot_name(what, quantity)})", ""]
+        lines += [*growth_table(results[what], what), ""]
+    return "\n".join([*lines, *limit_table(limits), "", machine_line(results["machine"])])
+
+
+def growth_plot_name(what, quantity):
+    return f"performance-{what}-{quantity}.svg"
+
+
+def growth_plots(results):
+    """The pictures of `minimize` over members and layers, by file name."""
+    pictures = {}
+    for what, unit, label, step in (("members", 1e6, "members (million)", 0.5), ("layers", 1, "layers", 100)):
+        measured = results[what]["minimize"]
+        points = [(point["count"] / unit, point) for point in measured["points"]]
+        times = [(x, it["median_seconds"], min(it["seconds"]), max(it["seconds"])) for x, it in points]
+        peaks = [(x, it["peak_bytes"] / 2**20) for x, it in points]
+        for quantity, axis, values, factor in (
+            ("time", "real time (s)", times, 1),
+            ("memory", "peak resident memory (MiB)", peaks, 2**20),
+        ):
+            line = measured[quantity]
+            words = f"R² {line['r_squared']:.4f}"
+            if (what, quantity) == ("members", "memory"):
+                words += f", {line['slope']:.0f} bytes a member"
+            fitted = (line["slope"] * unit / factor, line["intercept"] / factor, words)
+            title = f"pycull minimize --profile minimal: {quantity} over {what}"
+            pictures[growth_plot_name(what, quantity)] = svg(Plot(title, label, axis, values, step, line=fitted))
+    return pictures
+
+
+MARKDOWN = {
+    "minimize": minimize_markdown,
+    "compile": compile_markdown,
+    "imports": import_markdown,
+    "page": page_markdown,
+    "growth": growth_markdown,
+}
 """What is written of each part, by its results and limits."""
+
+
+PLOTS = {"minimize": lambda results: plots(results["scaling"]), "growth": growth_plots}
+"""The pictures of each part that has some, by its results."""
 
 
 def with_section(text, part):
@@ -250,6 +311,6 @@ def write(part, results, limits, directory):
     if not begin or not end:
         raise SystemExit(f"{page} has no lines `{BEGINS[part]}` and `{END}` to write between")
     page.write_text(f"{before}{begin}\n\n{MARKDOWN[part](results, limits)}\n\n{END}{after}")
-    if part == "minimize":
-        for name, picture in plots(results["scaling"]).items():
-            (directory / name).write_text(picture)
+    pictures = PLOTS[part](results) if part in PLOTS else {}
+    for name, picture in pictures.items():
+        (directory / name).write_text(picture)

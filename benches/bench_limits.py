@@ -6,6 +6,9 @@ LARGEST = 2048
 MOST_MEMORY = 150
 """What `minimize` may hold of memory for it, in MiB."""
 
+MOST_BYTES_OF_A_MEMBER = 300
+"""What `inspect` and `minimize` may hold of memory for each member, in bytes."""
+
 
 @dataclasses.dataclass
 class Limit:
@@ -82,5 +85,26 @@ def page_limits(results):
     ]
 
 
-CHECKS = {"minimize": minimize_limits, "compile": compile_limits, "imports": import_limits, "page": page_limits}
+def growth_limits(results):
+    """Time and memory are linear in members and in layers."""
+    limits = []
+    for what in ("members", "layers"):
+        for command, measured in results[what].items():
+            for quantity in ("time", "memory"):
+                value = measured[quantity]["r_squared"]
+                name = f"{command}: R² of the line through {quantity} over {what}"
+                limits.append(Limit(name, "≥ 0.99", f"{value:.4f}", value >= 0.99))
+    for command in ("inspect", "minimize"):
+        slope = results["members"][command]["memory"]["slope"]
+        limits.append(at_most(f"{command}: memory for each member", slope, MOST_BYTES_OF_A_MEMBER, "{:.0f} bytes".format))
+    return limits
+
+
+CHECKS = {
+    "minimize": minimize_limits,
+    "compile": compile_limits,
+    "imports": import_limits,
+    "page": page_limits,
+    "growth": growth_limits,
+}
 """The limits of each part, by its results."""
