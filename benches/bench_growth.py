@@ -16,6 +16,8 @@ MEMBERS_OF_A_LAYER = 1_000
 """Where layers are counted."""
 FILES_OF_A_DIRECTORY = 100
 """The last of them is a cache."""
+STAMP = f"{digest(__file__)} {digest(bench_layers.__file__)} {sys.implementation.cache_tag}"
+"""What the images depend on."""
 LIMITS = ("members", "names")
 """What such an image has more of than its size allows: its files are empty."""
 
@@ -53,14 +55,14 @@ def archive(count, directory):
 def image_of_members(count):
     """An image of one layer."""
     name = f"{count}-members"
-    return bench_layers.build_image(BENCH / "growth" / name, digest(__file__), lambda: [archive(count, b"python")])
+    return bench_layers.build_image(BENCH / "growth" / name, STAMP, lambda: [archive(count, b"python")])
 
 
 def image_of_layers(count):
     """An image of layers that have nothing in common but the directories above."""
     name = f"{count}-layers"
     layers = lambda: (archive(MEMBERS_OF_A_LAYER, b"layer%d" % layer) for layer in range(count))
-    return bench_layers.build_image(BENCH / "growth" / name, digest(__file__), layers)
+    return bench_layers.build_image(BENCH / "growth" / name, STAMP, layers)
 
 
 def commands(pycull, layout, count, what):

@@ -95,7 +95,7 @@ fn taken(path: &Path) -> io::Result<Option<File>> {
     match directory.try_lock() {
         Ok(()) => {}
         Err(fs::TryLockError::WouldBlock) => return Ok(None),
-        // A file system without locks: nothing is swept there.
+        // A file system without locks. `sweep` leaves what lies there.
         Err(fs::TryLockError::Error(_)) => return Ok(Some(directory)),
     }
     let is_there =
@@ -120,7 +120,10 @@ pub fn sweep(prefix: &str, place: &Path, before: impl Fn(&Path)) {
         if !is_named || !is_left(&path) {
             continue;
         }
-        if let Ok(Some(_lock)) = taken(&path) {
+        // On a file system without locks nobody can tell whether its process is gone.
+        if let Ok(Some(lock)) = taken(&path)
+            && lock.try_lock().is_ok()
+        {
             before(&path);
             let _ = fs::remove_dir_all(&path);
         }

@@ -2,4 +2,6 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: &[u8]| pycull_fuzz::docker_archive::run(input));
+fuzz_target!(|input: &[u8]| {
+    pycull_fuzz::docker_archive::run(input);
+});

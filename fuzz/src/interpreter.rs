@@ -40,7 +40,8 @@ const PATHS: [&str; 12] = [
 const EXTENSION: &str = PATHS[7];
 const FIRST_CONFIGURATION: usize = 8;
 
-pub fn run(input: &[u8]) {
+/// Runs the target; whether an interpreter could start, as far as its files say.
+pub fn run(input: &[u8]) -> bool {
     let mut files: Vec<Vec<u8>> = (0..PATHS.len()).map(sound).collect();
     let mut choices = Choices::new(input);
     while !choices.is_empty() {
@@ -54,9 +55,10 @@ pub fn run(input: &[u8]) {
     let rootfs = squash([&*members], &allowances).unwrap();
     let version = CpythonVersion::new(3, 11);
     let library = StandardLibrary::at(version, b"usr/lib/python3.11").unwrap();
-    for candidate in candidates(&rootfs, &library) {
-        assert_found(&rootfs, &members, &contents, &library, &candidate);
-    }
+    let found = candidates(&rootfs, &library)
+        .into_iter()
+        .map(|candidate| assert_found(&rootfs, &members, &contents, &library, &candidate));
+    found.fold(false, |any, one| any | one)
 }
 
 /// The image with these files and what a standard library has.
@@ -91,7 +93,7 @@ fn assert_found(
     contents: &[Vec<u8>],
     library: &StandardLibrary,
     candidate: &Candidate,
-) {
+) -> bool {
     let (mut rounds, mut count) = (0, 0);
     let mut read = |wanted: &BTreeSet<MemberId>| -> Result<HashMap<MemberId, Vec<u8>>, LayerError> {
         rounds += 1;
@@ -109,7 +111,7 @@ fn assert_found(
         inode: rootfs.file_at(EXTENSION.as_bytes()).unwrap(),
     };
     let closure = Closure::of(&mut files, library, candidate, &[extension], true);
-    if let Ok(closure) = closure {
+    if let Ok(closure) = &closure {
         assert_eq!(closure.path, candidate.path);
         closure.architecture.to_string();
     }
@@ -117,6 +119,7 @@ fn assert_found(
         rounds <= MOST_ROUNDS && count <= MOST_FILES,
         "{rounds} rounds, {count} files"
     );
+    closure.is_ok()
 }
 
 /// The file at a place of [`PATHS`], as it is in a sound image.

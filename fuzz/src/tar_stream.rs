@@ -299,11 +299,11 @@ fn sparse() -> LayerBuilder {
     header.set_entry_type(tar::EntryType::GNUSparse);
     header.set_size(512);
     let bytes = header.as_mut_bytes();
-    bytes[386..410].copy_from_slice(b"00000000000\x00000000001000\0");
+    bytes[386..410].copy_from_slice(b"00000000000\x0000000001000\0");
     bytes[482] = 1;
     bytes[483..495].copy_from_slice(b"00000010000\0");
     header.set_cksum();
-    let more = [&b"00000002000\x00000000001000\0"[..], &[0; 488]].concat();
+    let more = [&b"00000002000\x0000000001000\0"[..], &[0; 488]].concat();
     LayerBuilder::new()
         .raw_member(&[&header.as_bytes()[..], &more, &[1; 512]].concat())
         .pax("GNU.sparse.major", "1")

@@ -1,6 +1,6 @@
 //! Building the inventory from the merged view.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use super::files::{SourceIndex, cpython_cache, has_stem};
 use super::judge::{Interpreters, Judge};
@@ -66,7 +66,8 @@ pub fn build(
 
 /// Finds the innermost tree of a path.
 pub(super) struct TreeLocator {
-    trees: HashMap<Vec<u8>, usize>,
+    /// Sorted, since comparing long paths is faster than hashing them.
+    trees: BTreeMap<Vec<u8>, usize>,
 }
 
 impl TreeLocator {
@@ -146,17 +147,21 @@ fn count_trees(
     sourceless: &[Sourceless],
 ) -> Vec<Tree> {
     let mut trees: Vec<Tree> = found.into_iter().map(empty_tree).collect();
+    let mut names = vec![Vec::new(); trees.len()];
     for (path, node) in rootfs.walk() {
-        let (Some(inode), Some(tree)) = (rootfs.regular_file(node), locate.tree(&path)) else {
+        let Some(inode) = rootfs.regular_file(node) else {
             continue;
         };
-        trees[tree].files.push((inode, 1));
+        let Some(tree) = locate.tree(&path) else {
+            continue;
+        };
+        names[tree].push(inode);
         if path.ends_with(b".py") {
             trees[tree].sources.add(rootfs.inode(inode).size);
         }
     }
-    for tree in &mut trees {
-        count_names(&mut tree.files);
+    for (tree, names) in trees.iter_mut().zip(names) {
+        tree.files = counted(names);
     }
     let mut seen = HashSet::new();
     for cache in caches {
@@ -174,15 +179,11 @@ fn count_trees(
     trees
 }
 
-/// Makes one entry of the names that a file has.
-fn count_names(files: &mut Vec<(InodeId, u32)>) {
-    files.sort_unstable();
-    files.dedup_by(|next, first| {
-        let is_same = next.0 == first.0;
-        first.1 += if is_same { next.1 } else { 0 };
-        is_same
-    });
-    files.shrink_to_fit();
+/// The files that these are the names of, each with their number; sorted.
+fn counted(mut names: Vec<InodeId>) -> Vec<(InodeId, u32)> {
+    names.sort_unstable();
+    let files = names.chunk_by(|a, b| a == b);
+    files.map(|names| (names[0], names.len() as u32)).collect()
 }
 
 fn empty_tree(found: FoundTree) -> Tree {

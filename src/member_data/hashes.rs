@@ -83,6 +83,7 @@ pub fn hash_members(
         jobs,
         observer,
     };
+    debug_assert!(wanted.is_sorted());
     let wanted = wanted.iter().map(|id| (*id, ()));
     again.each(Phase::HashingContent, wanted, |reader, member, ()| {
         let mut hasher = Sha256::new();

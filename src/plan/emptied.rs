@@ -1,7 +1,7 @@
 //! What has no use left once caches are gone: `__pycache__` directories with nothing in them, and
 //! whiteouts of what no lower layer has any more.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Drops, Reason};
 use crate::inventory::Inventory;
@@ -88,10 +88,10 @@ impl Places {
 }
 
 /// What whiteouts delete, and each `__pycache__` in which something goes.
-fn in_question(inventory: &Inventory, drops: &Drops) -> HashSet<Vec<u8>> {
+fn in_question(inventory: &Inventory, drops: &Drops) -> BTreeSet<Vec<u8>> {
     let markers = inventory.rootfs.markers().iter();
     let deleted = markers.filter(|marker| !marker.opaque);
-    let mut paths: HashSet<Vec<u8>> = deleted.map(|marker| marker.target.clone()).collect();
+    let mut paths: BTreeSet<Vec<u8>> = deleted.map(|marker| marker.target.clone()).collect();
     for id in drops.keys() {
         let dropped = inventory
             .rootfs
@@ -127,7 +127,11 @@ fn drop_whiteouts(inventory: &Inventory, places: &Places, drops: &mut Drops) {
             continue;
         }
         for directory in path::ancestors(marker.directory()) {
-            implied.entry(directory).or_insert(member.layer);
+            // Those above it are known then, too.
+            if implied.contains_key(directory) {
+                break;
+            }
+            implied.insert(directory, member.layer);
         }
     }
 }

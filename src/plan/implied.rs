@@ -43,7 +43,10 @@ fn lost(inventory: &Inventory, drops: &Drops) -> BTreeMap<Vec<u8>, MemberId> {
     let mut directories = BTreeMap::new();
     for (parent, id) in &parents {
         for directory in path::ancestors(parent).filter(|path| !path.is_empty()) {
-            note(&mut directories, directory, *id);
+            // What is known of it is then known of those above it, too.
+            if !note(&mut directories, directory, *id) {
+                break;
+            }
         }
     }
     let implied = implied_by_others(inventory, drops);
@@ -57,17 +60,17 @@ fn lost(inventory: &Inventory, drops: &Drops) -> BTreeMap<Vec<u8>, MemberId> {
     directories
 }
 
-fn note(places: &mut BTreeMap<Vec<u8>, MemberId>, directory: &[u8], id: MemberId) {
+/// Whether that says more than was known.
+fn note(places: &mut BTreeMap<Vec<u8>, MemberId>, directory: &[u8], id: MemberId) -> bool {
     let is_better = |known: &MemberId| {
         (id.layer, known.index) > (known.layer, id.index) || id.layer > known.layer
     };
     match places.get_mut(directory) {
         Some(known) if is_better(known) => *known = id,
-        Some(_) => {}
-        None => {
-            places.insert(directory.to_vec(), id);
-        }
+        Some(_) => return false,
+        None => drop(places.insert(directory.to_vec(), id)),
     }
+    true
 }
 
 /// The directories in which something stays, at any depth, which then implies them.

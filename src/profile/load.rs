@@ -63,7 +63,7 @@ pub enum ProfileError {
         #[source]
         source: std::io::Error,
     },
-    /// The file is no profile: none has so many bytes.
+    /// The file is larger than a profile may be.
     #[error("profile `{path}` has more than {LARGEST} bytes, the most that is allowed")]
     TooLarge {
         /// The file.
@@ -184,22 +184,20 @@ fn open(path: &Path) -> io::Result<impl Read> {
     Ok(io::Cursor::new(start).chain(file))
 }
 
-/// What there is to read of a pipe at once, at most a byte, if it has a writer or gets one in time.
+/// The first byte of a pipe, if one is ready. Waits for a writer, though not for ever.
 fn start_of_pipe(pipe: &mut File) -> io::Result<Vec<u8>> {
+    // A pipe that had a writer is ready, also where that one wrote nothing.
+    let is_ready = poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&PATIENCE))? > 0;
     let mut byte = [0];
-    for is_last in [false, true] {
-        match pipe.read(&mut byte) {
-            Ok(0) if is_last => {}
-            Ok(0) => {
-                poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&PATIENCE))?;
-            }
-            Ok(_) => return Ok(byte.to_vec()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+    match pipe.read(&mut byte) {
+        Ok(0) if !is_ready => {
+            let reason = "nothing writes to this pipe";
+            Err(io::Error::new(io::ErrorKind::TimedOut, reason))
         }
+        Ok(count) => Ok(byte[..count].to_vec()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
-    let reason = "nothing writes to this pipe";
-    Err(io::Error::new(io::ErrorKind::TimedOut, reason))
 }
 
 fn parse(name: &str, text: &str, settings: &[String]) -> Result<Profile, ProfileError> {

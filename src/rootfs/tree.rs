@@ -137,8 +137,8 @@ pub enum Fate {
     Ignored,
 }
 
-/// A [`Fate`] in four bytes: the node that it set, or one of three that no image has. Who hides a member is said
-/// elsewhere.
+/// A [`Fate`] in four bytes: the node that it set, or one of three that no image has. [`Rootfs::hidden`] has the member
+/// that hides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SmallFate(NodeId);
 

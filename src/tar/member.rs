@@ -72,7 +72,7 @@ pub struct Member {
     pub size: u64,
     /// Its name, exactly as written.
     pub path: Box<[u8]>,
-    /// What most members have nothing of.
+    /// Fields that few members use.
     pub(super) rare: Option<Box<Rare>>,
     pub(super) seconds: i64,
     pub(super) nanoseconds: u32,

@@ -474,7 +474,7 @@ mod tests {
         bytes[108..116].fill(0);
         let mut fixed = tar::Header::from_byte_slice(&bytes[..512]).clone();
         fixed.set_cksum();
-        assert_eq!(members(fixed.as_bytes()).unwrap().0[0].uid, 0);
+        assert_eq!(members(fixed.as_bytes()).unwrap().0[0].owner().0, 0);
     }
 
     #[test]

@@ -148,13 +148,14 @@ fn stage_blobs(
     for blob in blobs {
         let name = blob_name(&blob.digest);
         if is_there(layout, &name, blob) {
+            // Who wrote it may not have waited for the disk.
+            sync(&layout.join(&name))?;
             continue;
         }
         let to = staging.join(file_name(&name));
         // A staged document has that name already.
-        match blob.location.path.as_ref() == Some(&to) {
-            true => sync(&to)?,
-            false => place(blob, staging, &to)?,
+        if blob.location.path.as_ref() != Some(&to) {
+            place(blob, staging, &to)?;
         }
         missing.push(name);
     }

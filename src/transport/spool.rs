@@ -17,7 +17,7 @@ fn spool(mut stream: impl Read) -> io::Result<File> {
 /// Bytes from the start of a stream that tell whether it may be an archive.
 const START: u64 = 4096;
 
-/// Copies an archive. Of a stream that cannot be one, only the start: it may have no end.
+/// Copies an archive, but only the start of a stream that cannot be one: it may be endless.
 pub(super) fn spool_archive(mut stream: impl Read) -> io::Result<File> {
     let mut start = Vec::new();
     stream.by_ref().take(START).read_to_end(&mut start)?;

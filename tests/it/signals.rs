@@ -228,7 +228,8 @@ impl Scene {
     }
 }
 
-/// Processes with this in their command lines or environments.
+/// Processes with this in their command lines, environments or working directories: an interpreter at work has it in
+/// the last alone.
 fn processes(marker: &str) -> Vec<String> {
     let entries = fs::read_dir("/proc").unwrap();
     let text = |process: &Path, name: &str| {
@@ -239,7 +240,9 @@ fn processes(marker: &str) -> Vec<String> {
     entries
         .filter_map(|entry| {
             let process = entry.ok()?.path();
-            Some(text(&process, "cmdline") + &text(&process, "environ"))
+            let directory = fs::read_link(process.join("cwd")).unwrap_or_default();
+            let texts = text(&process, "cmdline") + &text(&process, "environ");
+            Some(format!("{texts} in {}", directory.display()))
         })
         .filter(|text| text.contains(marker))
         .collect()

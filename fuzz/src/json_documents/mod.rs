@@ -16,7 +16,8 @@ use self::spans::{Span, spans};
 use super::choices::Choices;
 use super::image::{archive, archive_seed, assert_verified, minimized, open};
 
-pub fn run(input: &[u8]) {
+/// Runs the target; whether the document was edited, or the image minimized.
+pub fn run(input: &[u8]) -> bool {
     let mut choices = Choices::new(input);
     match choices.byte() & 1 {
         0 => assert_edits(choices),
@@ -27,14 +28,14 @@ pub fn run(input: &[u8]) {
 /// Decisions for one edit.
 const EDIT: usize = 5;
 
-fn assert_edits(mut choices: Choices<'_>) {
+fn assert_edits(mut choices: Choices<'_>) -> bool {
     let count = choices.below(5);
     let edits = choices.take(EDIT * count);
     let text = choices.rest();
     let plain: Result<Value, _> = serde_json::from_slice(text);
     let Ok(old) = parse(text) else {
         assert!(plain.is_err(), "a document is refused");
-        return;
+        return false;
     };
     if let Ok(plain) = plain {
         assert_eq!(old, plain, "read otherwise");
@@ -50,6 +51,7 @@ fn assert_edits(mut choices: Choices<'_>) {
     for (number, span) in spans(text).iter().enumerate().take(20) {
         assert_one_edit(text, &old, span, number);
     }
+    true
 }
 
 /// A value in place of another one changes the text there and nowhere else.
@@ -148,25 +150,26 @@ fn change_array(list: &mut Vec<Value>, value: Value, choices: &mut Choices<'_>) 
 }
 
 /// What loads has paths and blobs; what can be minimized is the same image and no less valid than before.
-fn assert_loads(files: &[u8]) {
+fn assert_loads(files: &[u8]) -> bool {
     let Ok(before) = open("oci-archive:-:@0", &archive(files)) else {
-        return;
+        return false;
     };
     let Ok(node) = load(&*before.store, &before.root, None) else {
-        return;
+        return false;
     };
     for image in node.images() {
         named_paths(&image.config);
     }
     let profile = load_profile("minimal", &[]).unwrap();
     let Ok(done) = minimized(&before, &profile) else {
-        return;
+        return false;
     };
     let after = open("-", &done.archive).unwrap();
     if validate(&*before.store, &before.root).is_ok() {
         validate(&*after.store, &after.root).unwrap();
     }
     assert_verified(&before, &after);
+    true
 }
 
 /// Texts with edits, and archives of one image and of an index.

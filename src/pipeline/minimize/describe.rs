@@ -135,8 +135,8 @@ impl Planned<'_> {
         let sourceless = inventory.sourceless.iter().map(|it| it.path.clone());
         let missing = inventory.sources.iter().flat_map(move |source| {
             let tag = inventory.tree_of(source).version.map(CpythonVersion::tag);
-            let of_level =
-                move |level: &Level| Some(cache_path(&inventory.source_path(source), tag?, *level));
+            let path = inventory.source_path(source);
+            let of_level = move |level: &Level| Some(cache_path(&path, tag?, *level));
             self.levels.iter().filter_map(of_level)
         });
         caches.chain(hidden).chain(sourceless).chain(missing)

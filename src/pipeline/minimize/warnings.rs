@@ -1,4 +1,4 @@
-//! What people are to know of an image that was written, beside what they asked for.
+//! Warnings about an image that pycull wrote.
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ pub(super) struct Done<'a> {
     pub(super) new_types: Option<Family>,
 }
 
-/// What came of it that nobody asked for.
+/// All warnings about it.
 pub(super) fn warnings(done: &Done<'_>, compression: CompressionSetting) -> Vec<String> {
     let mut warnings = lost_lazy_pulling(done.planned.image, done.outcomes);
     if compression == CompressionSetting::Keep {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -115,10 +116,11 @@ impl<'a> Work<'a> {
             self.stage_layer(layer);
         }
         let texts = self.texts(image)?;
-        let documents = rewrite_documents(image, &texts, outcomes, appended, self.family);
+        let mut documents = rewrite_documents(image, &texts, outcomes, appended, self.family);
         self.stage_document(&documents.config)?;
         self.stage_document(&documents.manifest)?;
-        self.replaced.renamed.extend(documents.renamed.clone());
+        let renamed = std::mem::take(&mut documents.renamed);
+        self.replaced.renamed.extend(renamed);
         Ok(documents)
     }
 
@@ -227,7 +229,11 @@ impl<'a> Work<'a> {
     pub(super) fn stage_document(&mut self, document: &NewDocument) -> Result<(), PipelineError> {
         let digest = typed_descriptor(&document.descriptor)?.digest().clone();
         let path = self.staging.join(digest.digest());
-        std::fs::write(&path, &document.bytes).map_err(|source| PipelineError::Stage {
+        let written = File::create(&path).and_then(|mut file| {
+            file.write_all(&document.bytes)?;
+            file.sync_data()
+        });
+        written.map_err(|source| PipelineError::Stage {
             path: path.display().to_string(),
             source,
         })?;

@@ -5,7 +5,7 @@ use std::fs;
 use super::{good, is_refused, reference_is_refused};
 use crate::support::builder::write_index;
 use crate::support::disk::{Disk, assert_same, snapshot};
-use crate::support::tools::{pycull_command, run};
+use crate::support::tools::{run, tool_command};
 use crate::support::{ImageBuilder, LayerBuilder, pycull};
 
 #[test]
@@ -66,13 +66,17 @@ fn an_empty_file_or_pipe_is_told_from_an_archive_without_an_image() {
 
 #[test]
 fn a_stream_without_end_is_not_read_to_it() {
-    for (stream, said) in [
-        ("/dev/zero", "neither index.json nor manifest.json"),
-        ("/dev/urandom", "no image in `/dev/urandom`"),
+    for (command, said) in [
+        (
+            "\"$0\" inspect /dev/zero",
+            "neither index.json nor manifest.json",
+        ),
+        ("yes | \"$0\" inspect -", "no image in `-`"),
     ] {
         let disk = Disk::of(1024);
-        let mut command = pycull_command();
-        run(command.args(["inspect", stream]).env("TMPDIR", disk.path())).refused(said);
+        let mut shell = tool_command("sh");
+        shell.args(["-c", command, env!("CARGO_BIN_EXE_pycull")]);
+        run(shell.env("TMPDIR", disk.path())).refused(said);
         assert_eq!(snapshot(disk.path()).len(), 1);
     }
 }

@@ -26,7 +26,7 @@ mod stepwise;
 mod tar_stream;
 
 use std::fs;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use self::mutations::mutated;
@@ -64,14 +64,14 @@ fn json_documents_are_edited_and_loaded() {
 
 #[test]
 fn random_layers_are_minimized_and_verified() {
-    holds("layers", layers::run, layers::seeds(), 400);
+    holds("layers", reaching(layers::run), layers::seeds(), 400);
 }
 
 #[test]
 fn the_merged_view_is_that_of_a_naive_model() {
     holds(
         "merged_view",
-        merged_view::run,
+        reaching(merged_view::run),
         merged_view::seeds(),
         280_000,
     );
@@ -79,32 +79,49 @@ fn the_merged_view_is_that_of_a_naive_model() {
 
 #[test]
 fn bytecode_files_read_back() {
-    holds("pyc", pyc::run, pyc::seeds(), 1_000_000);
+    holds("pyc", reaching(pyc::run), pyc::seeds(), 1_000_000);
 }
 
 #[test]
 fn gzip_streams_are_spliced() {
-    holds("splice", splice::run, splice::seeds(), 6000);
+    holds("splice", reaching(splice::run), splice::seeds(), 6000);
 }
 
 #[test]
 fn tar_streams_read_back() {
-    holds("tar_stream", tar_stream::run, tar_stream::seeds(), 60_000);
+    holds(
+        "tar_stream",
+        reaching(tar_stream::run),
+        tar_stream::seeds(),
+        60_000,
+    );
 }
 
 /// Runs a target on its seeds, then on so many mutations of them. The number makes up for a clock: it takes about ten
 /// seconds.
+/// At least one seed must reach what a target asserts.
 #[track_caller]
-fn holds(name: &str, run: fn(&[u8]), seeds: Vec<Vec<u8>>, mutations: usize) {
+fn holds(name: &str, run: impl Fn(&[u8]) -> bool, seeds: Vec<Vec<u8>>, mutations: usize) {
+    let mut has_reached = false;
     for number in 0..seeds.len() + mutations {
         let input = match number.checked_sub(seeds.len()) {
             None => seeds[number].clone(),
             Some(number) => mutated(&seeds, &mut Random::new(format!("{name} {number}"))),
         };
-        if catch_unwind(|| run(&input)).is_err() {
+        let Ok(reaches) = catch_unwind(AssertUnwindSafe(|| run(&input))) else {
             let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{number}"));
             fs::write(&file, &input).unwrap();
             panic!("{name}: input {number} fails; it is in {}", file.display());
-        }
+        };
+        has_reached |= reaches && number < seeds.len();
+    }
+    assert!(has_reached, "{name}: no seed is taken");
+}
+
+/// A target that asserts something of every seed.
+fn reaching(run: fn(&[u8])) -> impl Fn(&[u8]) -> bool {
+    move |input| {
+        run(input);
+        true
     }
 }

@@ -110,20 +110,23 @@ fn an_archive_of_zeros_is_read_where_they_are_not_too_many() {
 }
 
 #[test]
-fn an_archive_of_many_long_names_is_refused() {
-    is_bounded(
-        "52,000 names of 4,000 bytes",
-        Refused("bytes of names"),
-        |path| {
+fn an_archive_of_many_members_is_refused() {
+    let long = "n".repeat(3_990);
+    for (count, directory, said) in [
+        (52_000, &*long, "more than 33554432 bytes of names"),
+        (100_001, "n", "more than 100000 members"),
+    ] {
+        let name = format!("{count} members");
+        is_bounded(&name, Refused(said), |path| {
             let file = fs::File::create(path).unwrap();
             let mut tar = tar::Builder::new(GzEncoder::new(file, Compression::best()));
-            for number in 0..52_000 {
-                let name = format!("{}/{number}", "n".repeat(3_990));
+            for number in 0..count {
                 let mut header = tar::Header::new_gnu();
                 header.set_size(0);
+                let name = format!("{directory}/{number}");
                 tar.append_data(&mut header, name, &[][..]).unwrap();
             }
             tar.into_inner().unwrap().finish().unwrap();
-        },
-    );
+        });
+    }
 }

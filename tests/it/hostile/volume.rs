@@ -378,3 +378,16 @@ fn descriptors_that_name_nothing_good_are_refused() {
         });
     }
 }
+
+#[test]
+fn files_at_the_end_of_long_paths_are_bounded() {
+    let deep = format!("{STDLIB}/{}", "d/".repeat(1_900));
+    let caches = folded(2_000, |layer, n| {
+        let module = format!("m{n}");
+        layer.file(&cache_path(&deep, &module, 0), cache_39(0, 0, b""))
+    });
+    layer_is_bounded("caches", Read, caches);
+    let sources = folded(2_000, |layer, n| layer.file(&format!("{deep}m{n}.py"), ""));
+    let stripped = sources.file(&cache_path(STDLIB, "gone", 0), cache_39(0, 0, b""));
+    layer_is_bounded("sources", Read, stripped);
+}
