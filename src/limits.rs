@@ -68,9 +68,15 @@ impl LimitError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         let Self { limit, most } = *self;
+        let usual = match limit {
+            Limit::Members => MEMBERS,
+            Limit::Names => NAMES,
+            Limit::Documents => DOCUMENTS,
+            Limit::Seconds => SECONDS,
+        };
         let more = Setting {
             limit,
-            most: most.saturating_mul(4),
+            most: most.saturating_mul(4).max(usual),
         };
         (most < MOST).then(|| format!("if you trust the image, allow more: `--limit {more}`"))
     }
@@ -253,7 +259,7 @@ mod tests {
         assert_eq!(allowance.spend(6), Ok(()));
         let error = allowance.spend(1).unwrap_err();
         assert_eq!((error.limit, error.most), (Limit::Documents, 10));
-        assert!(error.hint().unwrap().contains("`--limit documents=40`"));
+        assert!(error.hint().unwrap().contains("`--limit documents=8388608`"));
         assert!(Limits::NONE.of_documents().spend(u64::MAX - 1).is_ok());
     }
 

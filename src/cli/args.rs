@@ -40,7 +40,7 @@ pub(crate) struct Common {
     /// How the report is written
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: Format,
-    /// Image to take where there are several, as os/architecture[/variant], or `all`
+    /// Image to take where there are several, as os/architecture[/variant], or `all`: an output has no other image
     #[arg(long, global = true, value_name = "PLATFORM", default_value = "all")]
     pub(crate) platform: PlatformChoice,
     /// Layers to work on at a time, threads that compress, and workers that compile [default: the processors]

@@ -194,11 +194,7 @@ fn embedded_version(name: &[u8]) -> Option<CpythonVersion> {
         let version = version.trim_end_matches('.');
         let kind = suffix.trim_start_matches(['d', 'm', 'u', 't', '.']);
         let is_library = kind.starts_with("so") || suffix.ends_with("dylib");
-        let (major, minor) = version.split_once('.').filter(|_| is_library)?;
-        return Some(CpythonVersion::new(
-            major.parse().ok()?,
-            minor.parse().ok()?,
-        ));
+        return version.parse().ok().filter(|_| is_library);
     }
     let digits = name.strip_prefix("python")?;
     let digits = digits

@@ -103,14 +103,7 @@ fn enclosing<'a>(roots: &BTreeMap<&'a [u8], TreeKind>, directory: &[u8]) -> Opti
 fn version_in_path(directory: &[u8]) -> Option<CpythonVersion> {
     directory.rsplit(|byte| *byte == b'/').find_map(|part| {
         let version = std::str::from_utf8(part.strip_prefix(b"python")?).ok()?;
-        let (major, minor) = version
-            .strip_suffix('t')
-            .unwrap_or(version)
-            .split_once('.')?;
-        Some(CpythonVersion::new(
-            major.parse().ok()?,
-            minor.parse().ok()?,
-        ))
+        version.strip_suffix('t').unwrap_or(version).parse().ok()
     })
 }
 

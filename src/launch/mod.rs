@@ -4,6 +4,7 @@
 //! caller reads files: [`read`] says in [`Reading::unread`] which ones it needs, and is asked again with them.
 
 mod harmless;
+mod mentions;
 mod program;
 mod python;
 mod shell;
@@ -49,7 +50,8 @@ pub struct Reading {
     pub library_path: Option<String>,
     /// Where Python has its caches in place of `__pycache__`: `PYTHONPYCACHEPREFIX` of the environment.
     pub pycache_prefix: Option<String>,
-    /// Paths of files that Python is given as arguments, symlinks not followed.
+    /// Paths of files that Python is given as arguments, symlinks not followed, and paths that bytecode in the image's
+    /// scripts may have, with a shell's wildcards.
     pub named: BTreeSet<String>,
     /// Files to read before the answer counts.
     pub unread: BTreeSet<InodeId>,

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::harmless::is_harmless;
+use super::mentions::{MOST_PATHS, mentioned};
 use super::python::{self, Options, is_python};
 use super::shell::{Host, Input, Shell, Sourced};
 use super::variables::Variables;
 use super::word::{MOST_WORDS, Word};
 use super::wrappers::{Wrapped, wrapped};
 use super::{MOST_SCRIPT_BYTES, Start, Text};
-use crate::rootfs::{InodeId, Rootfs};
+use crate::rootfs::{InodeId, Rootfs, path};
 
 /// Programs that may run one another, in a chain, and in all.
 const MOST_DEEP: usize = 16;
@@ -157,6 +158,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Notes the bytecode that a script mentions. It may lie in the directory of the script itself.
+    fn mention(&mut self, text: &str, script: Option<&[u8]>, directory: &Word) {
+        let own = script.map(|script| absolute(path::parent(script)));
+        let directories = [directory.known(), own.as_deref()];
+        let directories: Vec<&str> = directories.into_iter().flatten().collect();
+        let room = MOST_PATHS.saturating_sub(self.named.len());
+        let paths = mentioned(text, &directories).into_iter();
+        self.named.extend(paths.take(room));
+    }
+
     /// `sh -c 'command' name argument…`, or `sh script argument…`.
     fn shell(&mut self, words: &[Word], environment: &Variables, directory: &Word) {
         let (mut rest, mut has_command, mut is_login) = (words, false, false);
@@ -210,6 +221,7 @@ impl<'a> Reader<'a> {
             return self
                 .note("the command of a shell is known only to a running container".to_owned());
         };
+        self.mention(script, None, directory);
         let (zero, arguments) = match arguments.split_first() {
             Some((zero, arguments)) => (zero.clone(), arguments.to_vec()),
             None => (Word::new("sh"), Vec::new()),
@@ -263,6 +275,7 @@ impl<'a> Reader<'a> {
         variables: &Variables,
         directory: &Word,
     ) {
+        self.mention(text, Some(path), directory);
         let opened = (inode, arguments.to_vec());
         // A script that runs itself again with the same words adds nothing.
         if self.open.contains(&opened) {
@@ -328,6 +341,7 @@ impl<'a> Reader<'a> {
         environment: &Variables,
         directory: &Word,
     ) {
+        self.mention(text, Some(path), directory);
         let Some(line) = text.strip_prefix("#!") else {
             return match self.from_shell {
                 true => self.shell_text(inode, text, path, rest, environment, directory),
@@ -453,11 +467,14 @@ impl Host for Reader<'_> {
             self.note(format!("a shell reads commands from `{}`", path.shown()));
             return Sourced::Unusable;
         }
-        let Some((inode, _)) = self.find(path, variables, directory) else {
+        let Some((inode, file)) = self.find(path, variables, directory) else {
             return Sourced::Missing;
         };
         match self.contents(inode) {
-            Program::Script(_, text) => Sourced::Text(text),
+            Program::Script(_, text) => {
+                self.mention(&text, Some(&file), directory);
+                Sourced::Text(text)
+            }
             Program::Binary => {
                 self.note(format!("a shell reads commands from `{}`", path.shown()));
                 Sourced::Unusable

@@ -248,14 +248,8 @@ fn python(raw: &RawPython) -> Result<PythonVersions, String> {
 }
 
 fn version(text: &str) -> Result<CpythonVersion, String> {
-    let parts = text.split_once('.');
-    let version = parts.and_then(|(major, minor)| {
-        Some(CpythonVersion::new(
-            major.parse().ok()?,
-            minor.parse().ok()?,
-        ))
-    });
-    version.ok_or_else(|| format!("`python` has `{text}`; it takes a version such as \"3.11\""))
+    let version: Result<CpythonVersion, _> = text.parse();
+    version.map_err(|_| format!("`python` has `{text}`; it takes a version such as \"3.11\""))
 }
 
 /// Each glob for itself, to tell those that match nothing.

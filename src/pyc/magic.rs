@@ -1,6 +1,8 @@
 //! The magic number: the first four bytes of a cache, which name the bytecode's version.
 
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 use super::name::CpythonTag;
 
@@ -36,6 +38,16 @@ impl CpythonVersion {
 impl fmt::Display for CpythonVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+impl FromStr for CpythonVersion {
+    type Err = ParseIntError;
+
+    /// Reads `3.11`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (major, minor) = text.split_once('.').unwrap_or((text, ""));
+        Ok(Self::new(major.parse()?, minor.parse()?))
     }
 }
 

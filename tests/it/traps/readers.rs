@@ -63,6 +63,8 @@ fn a_cache_that_the_config_runs_is_kept_in_every_form_of_a_command() {
             "cd app; cd __pycache__; python bot.cpython-39.pyc",
             "cd /app && python __pycache__/bot.*.pyc",
             "env -C /app python -u __pycache__/bot.cpython-39.pyc >/dev/null",
+            "for b in bot lib; do python /app/__pycache__/$b.cpython-39.pyc; done",
+            "python /app/__pycache__/{bot,lib}.cpython-39.pyc",
         ]
         .map(shell),
     );
@@ -83,6 +85,13 @@ fn a_cache_that_an_entry_script_runs_is_kept() {
             .to_owned(),
         format!("#!/bin/sh\nexec /second {script}\n"),
         "#!/bin/sh\n. /variables\nexec python \"$MAIN\"\n".to_owned(),
+        "#!/bin/sh\nfor f in /app/__pycache__/*.pyc; do python \"$f\"; done\n".to_owned(),
+        "#!/bin/sh\nexec python /app/__pycache__/bot.*.pyc\n".to_owned(),
+        "#!/bin/sh\ncd \"$(dirname \"$0\")\"; exec python app/__pycache__/bot.cpython-39.pyc\n"
+            .to_owned(),
+        "#!/bin/sh\nexec python \"${0%/*}/app/__pycache__/bot.cpython-39.pyc\"\n".to_owned(),
+        format!("#!/bin/sh\ncp {script} /tmp/x.pyc; exec python /tmp/x.pyc\n"),
+        format!("#!/bin/bash\nRUN=(python -u {script}); exec \"${{RUN[@]}}\"\n"),
     ];
     for text in scripts {
         let layer = || {
