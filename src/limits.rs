@@ -259,7 +259,12 @@ mod tests {
         assert_eq!(allowance.spend(6), Ok(()));
         let error = allowance.spend(1).unwrap_err();
         assert_eq!((error.limit, error.most), (Limit::Documents, 10));
-        assert!(error.hint().unwrap().contains("`--limit documents=8388608`"));
+        assert!(
+            error
+                .hint()
+                .unwrap()
+                .contains("`--limit documents=8388608`")
+        );
         assert!(Limits::NONE.of_documents().spend(u64::MAX - 1).is_ok());
     }
 

@@ -63,8 +63,17 @@ fn a_layout_survives_a_kill_at_every_call_that_changes_the_file_system() {
 fn kills_at_each(call: &str, image: &Image) -> usize {
     for number in 1.. {
         let work = image.copy();
-        let mut command = injecting("KILL", call, number);
-        command.args(["-o", "/dev/null", env!("CARGO_BIN_EXE_pycull")]);
+        let inject = format!("inject={call}:signal=KILL:when={number}");
+        let mut command = tool_command("strace");
+        command.args([
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            &inject,
+            env!("CARGO_BIN_EXE_pycull"),
+        ]);
         let output = command
             .args(adding(work.path()))
             .stdin(Stdio::null())
@@ -85,18 +94,6 @@ fn kills_at_each(call: &str, image: &Image) -> usize {
         );
     }
     unreachable!("a run has an end")
-}
-
-/// strace that sends a signal at the call of a kind with that number. It stops at no other calls.
-fn injecting(signal: &str, call: &str, number: usize) -> Command {
-    let mut command = tool_command("strace");
-    command.args(["-f", "-qq", "--seccomp-bpf"]);
-    command.args(["-e", &format!("trace={call}")]);
-    command.args([
-        "-e",
-        &format!("inject={call}:signal={signal}:when={number}"),
-    ]);
-    command
 }
 
 #[test]
@@ -466,10 +463,11 @@ struct Told {
 
 /// A run that is told to end at the call of that kind with that number.
 fn told_at(image: &Image, (call, number): (&str, usize), transport: &str, output: &Path) -> Told {
+    let inject = format!("inject={call}:signal=TERM:when={number}");
     let trace = tempfile::NamedTempFile::new().unwrap();
-    let mut command = injecting("TERM", call, number);
-    command.arg("-o").arg(trace.path());
-    command.arg(env!("CARGO_BIN_EXE_pycull"));
+    let mut command = tool_command("strace");
+    command.args(["-f", "-qq", "-o"]).arg(trace.path());
+    command.args(["-e", &inject, env!("CARGO_BIN_EXE_pycull")]);
     let input = format!("oci:{}:old", image.directory.path().display());
     let output = format!("{transport}:{}:new", output.display());
     command.args([

@@ -63,8 +63,6 @@ fn a_cache_that_the_config_runs_is_kept_in_every_form_of_a_command() {
             "cd app; cd __pycache__; python bot.cpython-39.pyc",
             "cd /app && python __pycache__/bot.*.pyc",
             "env -C /app python -u __pycache__/bot.cpython-39.pyc >/dev/null",
-            "for b in bot lib; do python /app/__pycache__/$b.cpython-39.pyc; done",
-            "python /app/__pycache__/{bot,lib}.cpython-39.pyc",
         ]
         .map(shell),
     );
@@ -81,11 +79,8 @@ fn a_cache_that_an_entry_script_runs_is_kept() {
     let scripts = [
         format!("#!/bin/sh\nexec python {script} \"$@\"\n"),
         "#!/bin/sh\ncd /app/__pycache__ || exit 1\npython -u ./bot.cpython-39.pyc\n".to_owned(),
-        "#!/bin/sh\nBOT=bot\nexec env A=b python3 -W ignore /app/__pycache__/$BOT.cpython-39.pyc\n"
-            .to_owned(),
         format!("#!/bin/sh\nexec /second {script}\n"),
         "#!/bin/sh\n. /variables\nexec python \"$MAIN\"\n".to_owned(),
-        "#!/bin/sh\nfor f in /app/__pycache__/*.pyc; do python \"$f\"; done\n".to_owned(),
         "#!/bin/sh\nexec python /app/__pycache__/bot.*.pyc\n".to_owned(),
         "#!/bin/sh\ncd \"$(dirname \"$0\")\"; exec python app/__pycache__/bot.cpython-39.pyc\n"
             .to_owned(),
@@ -107,6 +102,34 @@ fn a_cache_that_an_entry_script_runs_is_kept() {
             let image =
                 ImageBuilder::of([layer()]).edit_config(|config| config["config"] = run.clone());
             keeps_the_program(&image, "command of the image names it");
+        }
+    }
+}
+
+#[test]
+fn where_only_a_shell_knows_a_caches_name_all_that_it_may_be_are_kept() {
+    for text in [
+        "for f in /app/__pycache__/*.pyc; do python \"$f\"; done",
+        "for b in bot lib; do python /app/__pycache__/$b.cpython-39.pyc; done",
+        "BOT=bot; exec env A=b python3 -W ignore /app/__pycache__/$BOT.cpython-39.pyc",
+        "bash -c 'python /app/__pycache__/{bot,lib}.cpython-39.pyc'",
+    ] {
+        let layer = || application().file("entry", format!("#!/bin/sh\n{text}\n"));
+        for run in [
+            json!({"Cmd": ["/bin/sh", "-c", text]}),
+            json!({"Entrypoint": ["/entry"]}),
+        ] {
+            let image =
+                ImageBuilder::of([layer()]).edit_config(|config| config["config"] = run.clone());
+            let done = minimized(&image, &MINIMAL);
+            let unpacked = done.unpacked();
+            assert!(unpacked.has(&bot()), "{run}: {text}");
+            assert!(
+                unpacked.has(&cache_path("app", "helper", 0)),
+                "{run}: {text}"
+            );
+            assert!(!unpacked.has(&cache_path(STDLIB, "m", 0)));
+            done.is_verified(&MINIMAL);
         }
     }
 }
