@@ -1,12 +1,11 @@
 //! Bytecode that a script mentions, whatever it does with it.
 
+use crate::oci::commands::{CHANGES_DIRECTORY, is_separator, joined};
+
 /// Words of one script that count, directories that they may be relative to, and paths of all scripts of an image.
 const MOST_WORDS: usize = 30;
 const MOST_DIRECTORIES: usize = 5;
 pub(super) const MOST_PATHS: usize = 500;
-
-/// Commands and options after which a word is a directory that others may be relative to.
-const CHANGES_DIRECTORY: [&str; 5] = ["cd", "pushd", "-C", "--chdir", "--directory"];
 
 /// Absolute paths, with a shell's wildcards, that the bytecode in a text may have: each word with `.pyc` or `__pycache__`
 /// in it, relative to each of `directories` and to those that the text changes to.
@@ -42,10 +41,6 @@ pub(super) fn mentioned(text: &str, directories: &[&str]) -> Vec<String> {
 
 fn is_bytecode(word: &str) -> bool {
     word.contains(".pyc") || word.contains("__pycache__")
-}
-
-fn is_separator(c: char) -> bool {
-    c.is_whitespace() || ";&|<>()`=:,".contains(c)
 }
 
 /// The text without quotes, and with `*` in the place of what only a shell knows.
@@ -94,13 +89,6 @@ fn list(text: &str) -> Option<(usize, &'static str)> {
 /// Where the brace ends that a text begins with, if it ends soon.
 fn end_of_braces(text: &str) -> Option<usize> {
     text.bytes().take(256).position(|byte| byte == b'}')
-}
-
-fn joined(directory: &str, word: &str) -> String {
-    match word.starts_with('/') {
-        true => word.to_owned(),
-        false => format!("{}/{word}", directory.trim_end_matches('/')),
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::Value;
 type Variables<'a> = HashMap<&'a str, &'a str>;
 
 /// Commands after which a word is a directory that the following words are relative to.
-const CHANGES_DIRECTORY: [&str; 5] = ["cd", "pushd", "-C", "--chdir", "--directory"];
+pub(crate) const CHANGES_DIRECTORY: [&str; 5] = ["cd", "pushd", "-C", "--chdir", "--directory"];
 
 /// Words beyond these, and directories that words are relative to, are not looked at: no command has as
 /// many, and a hostile one must not cost more than its length.
@@ -85,18 +85,16 @@ fn words(config: &Value, environment: &[(String, String)]) -> Vec<String> {
 
 fn push_words(words: &mut Vec<String>, text: &str, variables: &Variables<'_>) {
     let text = with_variables(text, variables);
-    let is_separator = |c: char| {
-        c.is_whitespace()
-            || matches!(
-                c,
-                ';' | '&' | '|' | '<' | '>' | '(' | ')' | '`' | '=' | ':' | ','
-            )
-    };
     let is_quote = |c: char| matches!(c, '\'' | '"' | '\\' | '{' | '}');
     let unquoted = |word: &str| word.replace(is_quote, "");
     words.push(text.clone());
     let parts = text.split(is_separator).map(unquoted);
     words.extend(parts.filter(|part| !part.is_empty() && *part != text));
+}
+
+/// Whether a word of a command ends there, or a part of a word that may be a path.
+pub(crate) fn is_separator(c: char) -> bool {
+    c.is_whitespace() || ";&|<>()`=:,".contains(c)
 }
 
 /// Fills in `$NAME` and `${NAME}` once, from left to right. What becomes longer than [`LONGEST`] stays as it is.
@@ -143,7 +141,8 @@ fn environment(config: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-fn joined(base: &str, word: &str) -> String {
+/// A word as a path: relative to a directory, unless it is absolute.
+pub(crate) fn joined(base: &str, word: &str) -> String {
     match word.starts_with('/') {
         true => word.to_owned(),
         false => format!("{}/{word}", base.trim_end_matches('/')),
