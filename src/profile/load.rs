@@ -215,13 +215,18 @@ fn parse(name: &str, text: &str, settings: &[String]) -> Result<Profile, Profile
     for setting in settings {
         apply_setting(&mut table, setting)?;
     }
+    let of_settings = |reason: String| ProfileError::Set {
+        text: settings.join(" --set "),
+        reason,
+    };
     let schema = table
         .try_into()
-        .map_err(|error: toml::de::Error| ProfileError::Set {
-            text: settings.join(" --set "),
-            reason: error.to_string().trim_end().to_owned(),
-        })?;
-    check(name, schema)
+        .map_err(|error: toml::de::Error| of_settings(error.to_string().trim_end().to_owned()))?;
+    check(name, schema).map_err(|error| match error {
+        // The profile is sound without the settings.
+        ProfileError::Value { reason, .. } if check(name, own).is_ok() => of_settings(reason),
+        error => error,
+    })
 }
 
 fn apply_setting(table: &mut Table, setting: &str) -> Result<(), ProfileError> {
@@ -232,7 +237,7 @@ fn apply_setting(table: &mut Table, setting: &str) -> Result<(), ProfileError> {
     let (key, value) = setting
         .split_once('=')
         .ok_or_else(|| error("it has no `=`"))?;
-    let value = parse_value(value.trim());
+    let value = parse_value(value.trim()).map_err(|reason| error(&reason))?;
     let (section, key) = match key.trim().split_once('.') {
         Some((section, key)) => (Some(section), key),
         None => (None, key.trim()),
@@ -253,12 +258,18 @@ fn apply_setting(table: &mut Table, setting: &str) -> Result<(), ProfileError> {
 }
 
 /// TOML where it is; else a word, so that `--set stale=keep` needs no quotes inside quotes.
-fn parse_value(text: &str) -> Value {
-    let parsed = toml::from_str::<Table>(&format!("value = {text}"));
-    parsed
-        .ok()
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| Value::String(text.to_owned()))
+///
+/// # Errors
+/// What is wrong with a list, table or quoted text that is malformed.
+fn parse_value(text: &str) -> Result<Value, String> {
+    let word = || Value::String(text.to_owned());
+    match toml::from_str::<Table>(&format!("value = {text}")) {
+        Ok(mut table) => Ok(table.remove("value").unwrap_or_else(word)),
+        Err(error) if text.starts_with(['[', '{', '"', '\'']) => {
+            Err(format!("its value is no TOML: {}", error.message()))
+        }
+        Err(_) => Ok(word()),
+    }
 }
 
 /// The valid key nearest to the unknown one that a parser's message names, if one is near.
@@ -318,9 +329,14 @@ mod tests {
             "levels.x=1",
             "include=[\"[\"]",
             "runtime=1",
+            "levels=[0",
+            "stale=\"keep",
         ] {
-            assert!(set(wrong).is_err(), "{wrong}");
+            let error = set(wrong).unwrap_err();
+            assert!(matches!(error, ProfileError::Set { .. }), "{error}");
         }
+        let profile = parse("p", "levels = [3]", &["stale=keep".to_owned()]);
+        assert!(matches!(profile, Err(ProfileError::Value { .. })));
     }
 
     #[test]
