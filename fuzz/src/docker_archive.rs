@@ -64,6 +64,7 @@ fn written(source: &Source) -> Option<Vec<u8>> {
         })
     };
     let image = OutputImage {
+        origin: String::new(),
         root: source.root.clone(),
         blobs: digests.into_iter().map(blob).collect::<Option<_>>()?,
     };

@@ -1,6 +1,7 @@
 //! Indexes, manifests and configs: read with types, kept as JSON, so that fields which pycull
 //! does not know survive an edit (image-spec image-index.md, manifest.md, config.md).
 
+use std::collections::HashSet;
 use std::str::FromStr;
 
 use serde_json::Value;
@@ -56,6 +57,21 @@ pub struct Index {
     pub document: Value,
     /// What it names. Children that the platform filter left out are not among them.
     pub children: Vec<Node>,
+}
+
+impl Index {
+    /// Descriptors of what the index names and the platform filter left out.
+    pub fn left_out(&self) -> impl Iterator<Item = &Value> {
+        let children = self.children.iter();
+        let present: HashSet<String> = children
+            .map(|child| digest_text(child.descriptor()))
+            .collect();
+        let named = self.document.get("manifests").and_then(Value::as_array);
+        named
+            .into_iter()
+            .flatten()
+            .filter(move |it| !present.contains(&digest_text(it)))
+    }
 }
 
 /// Something in an index that is no image.
@@ -132,6 +148,21 @@ impl Node {
             Self::Other(other) if other.is_incomplete => Vec::new(),
             Self::Other(other) => other.blobs.iter().collect(),
         }
+    }
+
+    /// The images that the platform filter left out: their platforms, or digests where the index says none.
+    pub fn images_left_out(&self) -> Vec<String> {
+        let Self::Index(index) = self else {
+            return Vec::new();
+        };
+        let own = index.left_out().filter(|it| !is_aside(it));
+        let name_of = |it: &Value| {
+            let platform = it.get("platform").and_then(Platform::from_json);
+            platform.map_or_else(|| digest_text(it), |it| it.to_string())
+        };
+        let own = own.map(name_of);
+        let below = index.children.iter().flat_map(Self::images_left_out);
+        own.chain(below).collect()
     }
 
     /// All images at and below this node, in order.
@@ -268,6 +299,18 @@ pub fn typed_descriptor(value: &Value) -> Result<Descriptor, ImageError> {
         return Err(malformed(reason));
     }
     Ok(descriptor)
+}
+
+/// The image that a descriptor's manifest is about, where the descriptor says so.
+pub(super) fn attested(descriptor: &Value) -> Option<&str> {
+    let subject = descriptor.pointer("/annotations/vnd.docker.reference.digest");
+    subject.and_then(Value::as_str)
+}
+
+/// Whether a descriptor says that what it names is no image.
+pub(super) fn is_aside(descriptor: &Value) -> bool {
+    let is_unknown = descriptor.pointer("/platform/os") == Some(&Value::from("unknown"));
+    is_unknown || attested(descriptor).is_some() || descriptor.get("artifactType").is_some()
 }
 
 pub(super) fn descriptors(document: &Value, key: &str) -> Result<Vec<Descriptor>, String> {

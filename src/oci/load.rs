@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::Descriptor;
 use super::blob::{BlobError, BlobStore, read_document};
 use super::image::{
-    Image, ImageError, Index, Node, Other, assemble_image, descriptors, digest_text, parse_object,
-    typed_descriptor,
+    Image, ImageError, Index, Node, Other, assemble_image, attested, descriptors, digest_text,
+    is_aside, parse_object, typed_descriptor,
 };
 use super::json_keys::{self, Shape, respell};
 use super::listing::listed;
@@ -348,18 +348,6 @@ fn artifact_type(manifest: &Value, config: Option<&Descriptor>, layers: &[Descri
         .or(of_config)
         .or_else(of_layer)
         .unwrap_or_else(|| "unknown".to_owned())
-}
-
-/// The image that a descriptor's manifest is about, where the descriptor says so.
-fn attested(descriptor: &Value) -> Option<&str> {
-    let subject = descriptor.pointer("/annotations/vnd.docker.reference.digest");
-    subject.and_then(Value::as_str)
-}
-
-/// Whether a descriptor says that what it names is no image.
-fn is_aside(descriptor: &Value) -> bool {
-    let is_unknown = descriptor.pointer("/platform/os") == Some(&Value::from("unknown"));
-    is_unknown || attested(descriptor).is_some() || descriptor.get("artifactType").is_some()
 }
 
 /// BuildKit's attestations carry an image's config, and in-toto statements for layers.

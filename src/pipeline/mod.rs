@@ -21,6 +21,7 @@ use crate::limits::{LayerAllowances, LimitError, Limits};
 use crate::member_data::hash_sources;
 use crate::oci::commands::named_paths;
 use crate::oci::image::ImageError;
+use crate::oci::listing::listed;
 use crate::oci::{BlobError, BlobStore, Image, Node, Platform, load_within};
 use crate::profile::{Levels, Profile};
 use crate::progress::Observer;
@@ -171,6 +172,17 @@ pub enum PipelineError {
         /// The cause.
         source: std::io::Error,
     },
+    /// The image would be replaced by one without some of its platforms.
+    #[error(
+        "`{output}` is the image that is read, and `--platform` would leave it without {}",
+        listed(platforms)
+    )]
+    PlatformsLost {
+        /// The output, as the user wrote it.
+        output: String,
+        /// The platforms.
+        platforms: Vec<String>,
+    },
     /// The output could not be written.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -196,6 +208,9 @@ impl PipelineError {
             Self::Strict { .. } => Some(
                 "leave out `--strict`, or exclude it with `--set 'exclude=[\"PATH\"]'`".to_owned(),
             ),
+            Self::PlatformsLost { .. } => {
+                Some("give the output another name, or leave out `--platform`".to_owned())
+            }
             Self::CachePrefix { .. } => Some(
                 "build the image without PYTHONPYCACHEPREFIX, or take out what Python does not read there: `--profile minimal`"
                     .to_owned(),

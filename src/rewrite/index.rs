@@ -85,18 +85,7 @@ fn gone(root: &Node, replaced: &HashMap<String, NewManifest>) -> HashSet<String>
             Node::Image(_) => {}
             Node::Other(other) => artifacts.push(other),
             Node::Index(index) => {
-                let present: HashSet<&str> = index
-                    .children
-                    .iter()
-                    .map(|child| digest(child.descriptor()))
-                    .collect();
-                let named = index.document.get("manifests").and_then(Value::as_array);
-                let named = named.into_iter().flatten().map(digest);
-                gone.extend(
-                    named
-                        .filter(|digest| !present.contains(digest))
-                        .map(str::to_owned),
-                );
+                gone.extend(index.left_out().map(digest).map(str::to_owned));
                 pending.extend(&index.children);
             }
         }

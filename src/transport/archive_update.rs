@@ -159,15 +159,16 @@ fn reach(archive: &Archive, descriptor: &Value, names: &mut HashSet<String>) {
     }
 }
 
-/// `index.json` with `new` in it, and what it had before and has no longer.
+/// `index.json` with `new`, made from `origin`, in it, and what it had before and has no longer.
 pub(super) fn index_with(
     archive: &Archive,
     new: &[Value],
+    origin: &str,
 ) -> Result<(Value, Vec<Value>), TransportError> {
     let old = archive.read_json(INDEX_JSON)?;
     let mut index = old.clone();
     for root in new {
-        if !put(&mut index, root.clone()) {
+        if !put(&mut index, root.clone(), origin) {
             return Err(TransportError::Malformed {
                 path: archive.path.clone(),
                 document: INDEX_JSON.to_owned(),
@@ -183,7 +184,8 @@ pub(super) fn index_with(
 
 /// `manifest.json` with `new` in it, and the entries that it had before and has no longer. `new`
 /// takes its names from the entries that have them, and the place of the first that has none left;
-/// without names it replaces `origin`.
+/// without names it replaces `origin`. A name that `origin` has is taken from nothing else: another entry with it is
+/// of another platform.
 pub(super) fn entries_with(
     entries: &[Value],
     new: Value,
@@ -191,15 +193,19 @@ pub(super) fn entries_with(
     origin: &Value,
 ) -> (Vec<Value>, Vec<Value>) {
     let names: HashSet<String> = names.iter().map(|name| normalized(name)).collect();
-    let is_taken = |tag: &Value| {
-        tag.as_str()
-            .is_some_and(|tag| names.contains(&normalized(tag)))
-    };
+    let tags_of =
+        |entry: &Value| -> Vec<Value> { entry["RepoTags"].as_array().cloned().unwrap_or_default() };
+    let normal = |tag: &Value| tag.as_str().map(normalized);
+    let own: HashSet<String> = tags_of(origin).iter().filter_map(normal).collect();
     let mut kept = Vec::new();
     let mut gone = Vec::new();
     let mut place = None;
     for entry in entries {
-        let tags = entry["RepoTags"].as_array().map_or(&[][..], Vec::as_slice);
+        let tags = tags_of(entry);
+        let is_taken = |tag: &Value| {
+            let is_others = |tag: &String| entry != origin && own.contains(tag);
+            normal(tag).is_some_and(|tag| names.contains(&tag) && !is_others(&tag))
+        };
         let left: Vec<Value> = tags.iter().filter(|tag| !is_taken(tag)).cloned().collect();
         let goes = match tags.is_empty() {
             true => names.is_empty() && entry == origin,

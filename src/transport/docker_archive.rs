@@ -385,7 +385,7 @@ impl<'a> NewFiles<'a> {
         let (index, gone_roots) = match self.form {
             DockerForm::Old => (None, Vec::new()),
             DockerForm::OciCarrying => {
-                let (index, gone) = index_with(archive, &self.roots())?;
+                let (index, gone) = index_with(archive, &self.roots(), &self.output.origin)?;
                 (Some(index), gone)
             }
         };

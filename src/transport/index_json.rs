@@ -247,10 +247,11 @@ fn choices(roots: &[Value]) -> Vec<String> {
 }
 
 /// Puts a descriptor in: in place of the one with the same name, or without a name in place of the
-/// only image without one, else at the end. A name that two entries had is left with one.
+/// only image without one, else at the end. A name that two entries had is left with one, but where one of them is
+/// `origin`, the digest of what the new image was made from: that one gives way, and images of other platforms stay.
 ///
 /// Returns false where the document has no array of manifests.
-pub(super) fn put(index: &mut Value, root: Value) -> bool {
+pub(super) fn put(index: &mut Value, root: Value, origin: &str) -> bool {
     respell(index, &json_keys::INDEX);
     // An archive of docker's may have `null` there.
     if index.get("manifests").is_some_and(Value::is_null) {
@@ -261,18 +262,27 @@ pub(super) fn put(index: &mut Value, root: Value) -> bool {
     };
     let name = annotation(&root, REF_NAME).map(str::to_owned);
     let is_unnamed = |entry: &Value| annotation(entry, REF_NAME).is_none();
-    // Two images without a name could not be told apart: the only one gives way.
+    // Two images without a name could not be told apart: the one that was read gives way, or the only one.
     let unnamed: Vec<Value> = images(manifests)
         .into_iter()
         .filter(|entry| is_unnamed(entry))
         .map(|entry| entry["digest"].clone())
         .collect();
     let gives_way = match &unnamed[..] {
+        several if several.iter().any(|digest| digest == origin) => Value::from(origin),
         [only] => only.clone(),
         _ => root["digest"].clone(),
     };
+    let is_named = |entry: &Value, name: &str| {
+        annotation(entry, REF_NAME) == Some(name) && !names_another(entry, &root)
+    };
+    let is_origin = |entry: &Value| entry["digest"] == origin;
+    let has_origin = name.as_ref().is_some_and(|name| {
+        let mut entries = manifests.iter();
+        entries.any(|entry| is_named(entry, name) && is_origin(entry))
+    });
     let same = |entry: &Value| match &name {
-        Some(name) => annotation(entry, REF_NAME) == Some(name) && !names_another(entry, &root),
+        Some(name) => is_named(entry, name) && (is_origin(entry) || !has_origin),
         None => {
             let digest = &entry["digest"];
             is_unnamed(entry) && (*digest == root["digest"] || *digest == gives_way)
@@ -414,9 +424,9 @@ mod tests {
             root("c", None),
         ]);
         index["x-unknown"] = json!({"z": 1, "a": 2});
-        assert!(put(&mut index, root("d", Some("v1"))));
-        assert!(put(&mut index, root("c", None)));
-        assert!(put(&mut index, root("e", Some("v3"))));
+        assert!(put(&mut index, root("d", Some("v1")), ""));
+        assert!(put(&mut index, root("c", None), ""));
+        assert!(put(&mut index, root("e", Some("v3")), ""));
         let digests: Vec<_> = roots(&index).iter().map(|root| &root["digest"]).collect();
         assert_eq!(digests, ["d", "b", "c", "e"]);
         assert_eq!(index["x-unknown"].to_string(), r#"{"z":1,"a":2}"#);
@@ -425,7 +435,17 @@ mod tests {
     #[test]
     fn a_name_that_two_entries_had_is_left_with_one() {
         let mut index = with_roots(&[root("a", Some("v")), root("b", None), root("c", Some("v"))]);
-        assert!(put(&mut index, root("d", Some("v"))));
+        assert!(put(&mut index, root("d", Some("v")), ""));
         assert_eq!(roots(&index), [root("d", Some("v")), root("b", None)]);
+    }
+
+    #[test]
+    fn of_two_entries_with_a_name_only_the_one_that_was_read_gives_way() {
+        let mut index = with_roots(&[root("a", Some("v")), root("b", None), root("c", Some("v"))]);
+        assert!(put(&mut index, root("d", Some("v")), "c"));
+        assert_eq!(
+            roots(&index),
+            [root("a", Some("v")), root("b", None), root("d", Some("v"))]
+        );
     }
 }

@@ -55,8 +55,8 @@ fn moved(output: &OutputImage, layout: PathBuf) -> Result<OutputImage, Transport
     };
     let blobs: Result<_, TransportError> = output.blobs.iter().map(relocate).collect();
     Ok(OutputImage {
-        root: output.root.clone(),
         blobs: blobs?,
+        ..output.clone()
     })
 }
 
@@ -127,7 +127,7 @@ fn write_into(layout: &Path, staging: &Path, output: &OutputImage) -> Result<(),
 /// The layout's `index.json` with the image in it.
 fn new_index(layout: &Path, output: &OutputImage) -> Result<Vec<u8>, TransportError> {
     let mut index = read_index(layout)?.unwrap_or_else(|| with_roots(&[]));
-    if !put(&mut index, output.root.clone()) {
+    if !put(&mut index, output.root.clone(), &output.origin) {
         return Err(TransportError::Malformed {
             path: layout.to_owned(),
             document: INDEX_JSON.to_owned(),

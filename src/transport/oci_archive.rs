@@ -65,7 +65,7 @@ pub(super) fn write(
     let Some(InPlace { archive, .. }) = in_place else {
         return archive::write(to, path, &files(output, new));
     };
-    let (index, gone) = index_with(archive, new)?;
+    let (index, gone) = index_with(archive, new, &output.origin)?;
     let stays = roots(&index).iter().filter(|root| !new.contains(root));
     let stays = Images {
         roots: stays.collect(),

@@ -14,6 +14,8 @@ use super::place::OutputBlob;
 pub struct OutputImage {
     /// The descriptor of its manifest or index, with the annotations that it shall have.
     pub root: Value,
+    /// The digest of the root that it was made from. Of several entries with its name in a layout it replaces that one.
+    pub origin: String,
     /// Every blob reachable from the root, the root's own included, each once.
     pub blobs: Vec<OutputBlob>,
 }

@@ -13,6 +13,7 @@ use super::archive::Archive;
 use super::archive_update::{InPlace, count_images};
 use super::error::TransportError;
 use super::image_name::{CONTAINERD_NAME, REF_NAME, annotation, normalized, set_annotation};
+use super::index_json::roots;
 use super::layout_commit::STAGING_PREFIX;
 use super::output::OutputImage;
 use super::packing::{self, Packed};
@@ -108,6 +109,29 @@ impl Target {
     /// Whether the image goes to standard output. The caller refuses where that is a terminal.
     pub fn is_stream(&self) -> bool {
         self.place == Place::Stream
+    }
+
+    /// Whether the image that was read goes where it was, under its own name: what is not in the new image is lost then.
+    pub fn replaces(&self, source: &Source) -> bool {
+        let mut root = source.root.clone();
+        self.rename(&mut root);
+        match &self.place {
+            Place::Layout(path) => {
+                let index = oci_layout::read_index(path).ok().flatten();
+                let has_root = |index: Value| roots(&index).iter().any(|it| is_same(it, &root));
+                index.is_some_and(has_root)
+            }
+            Place::File(_) if self.in_place.is_some() => match (&self.name, self.medium) {
+                (None, _) => true,
+                (Some(name), Medium::DockerArchive(_)) => {
+                    let wanted = normalized(&docker_archive::name_of(name));
+                    let mut names = source.docker_names.iter();
+                    names.any(|name| normalized(name) == wanted)
+                }
+                _ => is_same(&source.root, &root),
+            },
+            _ => false,
+        }
     }
 
     /// A private directory, on the output's file system, for blobs to be written to. It goes with
@@ -232,6 +256,11 @@ impl Target {
     }
 }
 
+/// Whether two entries of an `index.json` are one image under one name.
+fn is_same(one: &Value, other: &Value) -> bool {
+    one["digest"] == other["digest"] && annotation(one, REF_NAME) == annotation(other, REF_NAME)
+}
+
 /// The archive that an output replaces, if that is where the image came from.
 fn in_place(place: &Place, source: &Source) -> Option<InPlace> {
     let (Place::File(path), Some(archive)) = (place, &source.archive) else {
@@ -258,6 +287,10 @@ fn decide(reference: &Reference, source: &Source) -> Result<(Medium, Place), Tra
     match path.metadata() {
         Ok(metadata) => decide_existing(path, &metadata, asked, source),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // What it leads to, or is to lead to, would not be what is written.
+            if path.is_symlink() {
+                return Err(exists(path, "an image", "a symlink that leads nowhere"));
+            }
             let medium = asked.unwrap_or(new_medium(path, source.medium));
             let place = match medium {
                 Medium::OciLayout => Place::NewLayout(path.to_owned()),
@@ -662,6 +695,21 @@ mod tests {
         assert!(link.is_symlink());
         let source = Source::open(&fixture.refer("/oci"), io::empty()).unwrap();
         assert_eq!(source.root, image("v1", b"2").root);
+    }
+
+    #[test]
+    fn a_symlink_to_nothing_is_not_replaced() {
+        let fixture = Fixture::new();
+        let link = fixture.directory.path().join("link");
+        std::os::unix::fs::symlink("nothing", &link).unwrap();
+        for output in ["/link", "oci:/link", "oci-archive:/link"] {
+            let refused = fixture.prepare(output, ARCHIVE).unwrap_err();
+            assert!(
+                matches!(refused, TransportError::ExistsAsOther { .. }),
+                "{refused}"
+            );
+        }
+        assert!(link.is_symlink());
     }
 
     #[test]

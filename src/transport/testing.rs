@@ -81,6 +81,7 @@ fn image_for(architecture: &str, name: &str, content: &[u8]) -> OutputImage {
     let blobs = [manifest.as_bytes(), config.as_bytes(), &layer];
     OutputImage {
         root,
+        origin: String::new(),
         blobs: blobs.map(blob).to_vec(),
     }
 }
@@ -95,6 +96,7 @@ pub(super) fn two_platforms() -> OutputImage {
     blobs.extend(images.iter().flat_map(|image| image.blobs.clone()));
     OutputImage {
         root: descriptor(OCI_INDEX, index.as_bytes()),
+        origin: String::new(),
         blobs,
     }
 }

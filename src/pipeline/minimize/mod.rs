@@ -89,6 +89,13 @@ pub fn minimize(
     options: &Options<'_>,
 ) -> Result<MinimizeReport, PipelineError> {
     let root = open(source, options)?;
+    let lost = root.images_left_out();
+    if !lost.is_empty() && target.replaces(source) {
+        return Err(PipelineError::PlatformsLost {
+            output: output_name.to_owned(),
+            platforms: lost,
+        });
+    }
     let family = family_of(target.medium(), source.medium);
     let mut work = Work::new(source, target.staging(), family);
     let mut images = Vec::new();
@@ -105,6 +112,10 @@ pub fn minimize(
     target.commit(
         OutputImage {
             root: descriptor,
+            origin: source.root["digest"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
             blobs,
         },
         stdout,

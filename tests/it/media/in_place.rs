@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{archive_files, archive_json, archived, config, digest, file, hex, python, tagged};
-use crate::support::builder::write_index;
-use crate::support::{ImageBuilder, LayerBuilder, pycull, tool};
+use crate::support::builder::{write_index, write_nested_index};
+use crate::support::{ImageBuilder, LayerBuilder, Layout, pycull, tool};
 
 /// Two images with a layer in common, as docker before 25 saves them: legacy files, and a symlink
 /// for the layer that is there already.
@@ -257,4 +257,113 @@ fn an_image_without_a_name_that_docker_25_saved_is_replaced_and_not_kept_beside(
         let entries = archive_json(&case.archive, "manifest.json");
         assert_eq!(entries.as_array().unwrap().len(), 1, "{entries}");
     }
+}
+
+/// Images of two platforms that differ in one file; the second first.
+fn two_platforms(layout: &Path) -> Vec<Value> {
+    let image = |architecture: &str| {
+        let image = ImageBuilder::of([file(architecture), python()]);
+        image.platform("linux", architecture).write_blobs(layout)
+    };
+    vec![image("arm64"), image("amd64")]
+}
+
+const AMD64: [&str; 2] = ["--platform", "linux/amd64"];
+
+/// What `--platform` leaves out of an index would be lost where the index itself is replaced.
+#[test]
+fn an_index_is_not_replaced_by_one_of_its_platforms() {
+    let directory = tempfile::tempdir().unwrap();
+    let layout = directory.path().join("in");
+    let index = write_nested_index(&layout, two_platforms(&layout));
+    write_index(&layout, vec![tagged(index, "app")]);
+    let archive = directory.path().join("x.tar");
+    archived(&layout, &archive);
+    for (transport, path) in [("oci", &layout), ("oci-archive", &archive)] {
+        let bare = &*format!("{transport}:{}", path.display());
+        let own = &*format!("{bare}:app");
+        let before = manifests(path);
+        for (input, output) in [(own, own), (own, bare), (bare, own), (bare, bare)] {
+            let run = pycull([&["minimize", input, "--output", output][..], &AMD64].concat());
+            run.refused("would leave it without linux/arm64")
+                .refused("leave out `--platform`");
+        }
+        assert_eq!(manifests(path), before);
+        let other = &*format!("{bare}:amd64");
+        pycull([&["minimize", own, "--output", other][..], &AMD64].concat()).success();
+        let after = manifests(path);
+        assert_eq!(after[0], before[0]);
+        assert_eq!(after.len(), 2);
+        pycull(["minimize", own, "--output", own]).success();
+        assert_ne!(manifests(path)[0], before[0]);
+    }
+}
+
+/// What the `index.json` of a layout or archive names.
+fn manifests(path: &Path) -> Vec<Value> {
+    let index = match path.is_dir() {
+        true => Layout::new(path).index(),
+        false => archive_json(path, "index.json"),
+    };
+    index["manifests"].as_array().unwrap().clone()
+}
+
+/// Of images that have one tag, or none, `--platform` chooses one; the others stay in the layout.
+#[test]
+fn an_image_of_another_platform_under_the_same_tag_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    for tag in [Some("app"), None] {
+        let layout = directory.path().join(tag.unwrap_or("bare"));
+        let roots = two_platforms(&layout).into_iter();
+        let roots: Vec<Value> = roots
+            .map(|root| tag.map_or(root.clone(), |tag| tagged(root, tag)))
+            .collect();
+        write_index(&layout, roots.clone());
+        let archive = layout.with_extension("tar");
+        archived(&layout, &archive);
+        for (transport, path) in [("oci", &layout), ("oci-archive", &archive)] {
+            let tag = tag.map_or(String::new(), |tag| format!(":{tag}"));
+            let own = format!("{transport}:{}{tag}", path.display());
+            for _ in 0..2 {
+                pycull([&["minimize", &own, "--output", &own][..], &AMD64].concat()).success();
+                let after = manifests(path);
+                assert_eq!(after.len(), 2, "{own}");
+                assert_eq!(after[0], roots[0], "{own}");
+                assert_ne!(after[1]["digest"], roots[1]["digest"], "{own}");
+            }
+        }
+    }
+}
+
+/// The same of a docker archive, where two entries have one tag.
+#[test]
+fn an_image_of_another_platform_under_the_same_repo_tag_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = directory.path().join("x.tar");
+    let layer = python().build();
+    let amd64 = config(&[&layer]);
+    let arm64 = String::from_utf8(amd64.clone()).unwrap();
+    let arm64 = arm64.replace("amd64", "arm64").into_bytes();
+    let names = [&arm64, &amd64].map(|config| hex(config) + ".json");
+    let entry =
+        |name| json!({"Config": name, "RepoTags": ["app:1", "app:2"], "Layers": ["layer.tar"]});
+    let tar = LayerBuilder::new()
+        .file(&names[0], &arm64)
+        .file(&names[1], &amd64)
+        .file("layer.tar", &layer)
+        .file(
+            "manifest.json",
+            json!(names.each_ref().map(entry)).to_string(),
+        )
+        .build();
+    fs::write(&archive, tar).unwrap();
+    let [chosen, own] =
+        ["@1", "app:1"].map(|it| format!("docker-archive:{}:{it}", archive.display()));
+    pycull(["minimize", &chosen, "--output", &own]).success();
+    let entries = archive_json(&archive, "manifest.json");
+    let entries = entries.as_array().unwrap();
+    assert_eq!(entries[0], entry(&names[0]));
+    assert!(!names.contains(&entries[2]["Config"].as_str().unwrap().to_owned()));
+    assert_eq!(entries[1]["RepoTags"], json!(["app:2"]));
+    assert_eq!(entries[2]["RepoTags"], json!(["app:1"]));
 }
