@@ -109,6 +109,9 @@ pub struct LayerScan {
 /// Bytecode files larger than this are not examined, and so kept: the largest known is a tenth of it.
 const LARGEST_BYTECODE: u64 = 64 << 20;
 
+/// Members whose names are kept in one text.
+const SHARING: usize = 1024;
+
 /// Reads all layers of an image, at most `jobs` at a time.
 ///
 /// # Errors
@@ -177,7 +180,12 @@ fn scan_layer(
                     .insert(index, examine(&mut reader, member.size)?);
             }
             scan.members.push(member);
+            if scan.members.len() % SHARING == 0 {
+                tar::share_paths(&mut scan.members[index + 1 - SHARING..]);
+            }
         }
+        let rest = scan.members.len() / SHARING * SHARING;
+        tar::share_paths(&mut scan.members[rest..]);
         scan.members.shrink_to_fit();
         scan.uncompressed_bytes = reader.drain()?;
         Ok(scan)

@@ -195,7 +195,7 @@ fn assert_new(member: &Member) {
     let headers = new_headers(&NewMember {
         path: path.clone(),
         kind,
-        mode: member.mode,
+        mode: member.mode.into(),
         uid: member.owner().0,
         gid: member.owner().1,
         mtime: member.mtime(),

@@ -158,7 +158,7 @@ fn needed_headers(headers: &[Header<'_>]) -> Vec<usize> {
     from_last.filter(|place| headers[*place].goes).collect()
 }
 
-fn basics_of(member: &Member) -> (u32, (u64, u64), Timestamp) {
+fn basics_of(member: &Member) -> (u16, (u64, u64), Timestamp) {
     (member.mode, member.owner(), member.mtime())
 }
 

@@ -265,7 +265,7 @@ fn directory_member(directory: &[u8], like: &Member, xattrs: &[Xattr]) -> NewMem
     NewMember {
         path: directory.to_vec(),
         kind: NewKind::Directory,
-        mode: like.mode,
+        mode: like.mode.into(),
         uid,
         gid,
         mtime: like.mtime(),
@@ -280,7 +280,7 @@ fn cache_member(inventory: &Inventory, source: &Source, path: &[u8], kind: NewKi
     NewMember {
         path: path.to_vec(),
         kind,
-        mode: like.mode & 0o666,
+        mode: u32::from(like.mode) & 0o666,
         uid,
         gid,
         mtime: like.mtime(),

@@ -30,7 +30,7 @@ impl<'a> Attributes<'a> {
         }
         let member = last?;
         Some(Self {
-            mode: member.mode,
+            mode: member.mode.into(),
             owner: member.owner(),
             mtime: member.mtime(),
             xattrs,

@@ -31,8 +31,6 @@ struct Name {
     parent: NodeId,
     /// Where its text begins in [`Names::text`]. It ends where the next name's begins.
     start: u32,
-    /// Bytes of the path.
-    path_bytes: u32,
     first_child: NodeId,
     previous: NodeId,
     next: NodeId,
@@ -54,7 +52,6 @@ impl Names {
         let root = Name {
             parent: NONE,
             start: 0,
-            path_bytes: 0,
             first_child: NONE,
             previous: NONE,
             next: NONE,
@@ -78,7 +75,6 @@ impl Names {
         self.names.push(Name {
             parent,
             start: self.text.len() as u32,
-            path_bytes: self.path_bytes_in(parent, name) as u32,
             first_child: NONE,
             previous: NONE,
             next,
@@ -140,40 +136,46 @@ impl Names {
 
     /// Bytes of the path that a name in a directory has.
     pub(super) fn path_bytes_in(&self, directory: NodeId, name: &[u8]) -> u64 {
-        let slash = u64::from(directory != ROOT);
-        u64::from(self.at(directory).path_bytes) + slash + name.len() as u64
+        let parts = self.with_parents(directory);
+        let above: usize = parts.map(|node| self.name(node).len() + 1).sum();
+        (above + name.len()) as u64
     }
 
     /// The path of a node, without a leading slash.
     pub(super) fn path(&self, node: NodeId) -> Vec<u8> {
-        let mut path = vec![b'/'; self.at(node).path_bytes as usize];
-        let mut current = node;
-        while let Some(parent) = self.parent(current) {
-            let end = self.at(current).path_bytes as usize;
-            let name = self.name(current);
-            path[end - name.len()..end].copy_from_slice(name);
-            current = parent;
+        let parts: Vec<&[u8]> = self.with_parents(node).map(|it| self.name(it)).collect();
+        let mut path = Vec::new();
+        for part in parts.into_iter().rev() {
+            path.extend_from_slice(part);
+            path.push(b'/');
         }
+        path.pop();
         path
+    }
+
+    /// A node and the directories above it, without the root.
+    fn with_parents(&self, node: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        let not_root = |node: NodeId| (node != ROOT).then_some(node);
+        std::iter::successors(not_root(node), move |node| not_root(self.at(*node).parent))
     }
 
     /// Every path with its node, directories before what is in them, names sorted.
     pub(super) fn walk(&self) -> impl Iterator<Item = (Vec<u8>, NodeId)> + '_ {
-        let mut pending = vec![ROOT];
+        // Nodes, each with the bytes of its directory's path and the slash.
+        let mut pending = vec![(ROOT, 0)];
         let mut path = Vec::new();
         std::iter::from_fn(move || {
-            let node = pending.pop()?;
-            if let Some(parent) = self.parent(node) {
-                path.truncate(self.at(parent).path_bytes as usize);
-                if parent != ROOT {
-                    path.push(b'/');
-                }
-                path.extend_from_slice(self.name(node));
+            let (node, directory_bytes) = pending.pop()?;
+            path.truncate(directory_bytes);
+            path.extend_from_slice(self.name(node));
+            let whole = path.clone();
+            if node != ROOT {
+                path.push(b'/');
             }
             let start = pending.len();
-            pending.extend(self.children(node));
-            pending[start..].sort_unstable_by(|a, b| self.name(*b).cmp(self.name(*a)));
-            Some((path.clone(), node))
+            pending.extend(self.children(node).map(|child| (child, path.len())));
+            pending[start..].sort_unstable_by(|(a, _), (b, _)| self.name(*b).cmp(self.name(*a)));
+            Some((whole, node))
         })
     }
 }

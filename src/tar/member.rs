@@ -1,6 +1,8 @@
 //! What one member of a tar archive says about itself.
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// The type of a member, by its type flag (POSIX.1-2017, pax, "ustar Interchange Format").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,6 +52,17 @@ pub struct Timestamp {
     pub nanoseconds: u32,
 }
 
+/// In a second.
+const NANOSECONDS: i64 = 1_000_000_000;
+
+impl Timestamp {
+    /// Nanoseconds since 1970, where they fit.
+    pub(super) fn in_nanoseconds(self) -> Option<i64> {
+        let seconds = self.seconds.checked_mul(NANOSECONDS)?;
+        seconds.checked_add(self.nanoseconds.into())
+    }
+}
+
 /// An extended attribute, from a `SCHILY.xattr.` record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Xattr {
@@ -71,19 +84,81 @@ pub struct Member {
     /// Bytes of the file: more than stored where it is sparse.
     pub size: u64,
     /// Its name, exactly as written.
-    pub path: Box<[u8]>,
+    pub path: MemberPath,
     /// Fields that few members use.
     pub(super) rare: Option<Box<Rare>>,
-    pub(super) seconds: i64,
-    pub(super) nanoseconds: u32,
+    /// The time of last modification, in nanoseconds since 1970.
+    pub(super) mtime: i64,
     /// Bytes of its headers.
     pub(super) header_bytes: u32,
     pub(super) uid: u32,
     pub(super) gid: u32,
     /// Permission bits and set-id bits.
-    pub mode: u32,
+    pub mode: u16,
     /// Its type.
     pub kind: Kind,
+}
+
+/// A member's name: a piece of a text that holds the names of many members, since an allocation for each would take
+/// more bytes.
+#[derive(Clone)]
+pub struct MemberPath {
+    text: Arc<Box<[u8]>>,
+    start: u32,
+    length: u32,
+}
+
+impl MemberPath {
+    /// A name in a text of its own.
+    pub fn new(path: &[u8]) -> Self {
+        Self {
+            text: Arc::new(path.into()),
+            start: 0,
+            // Bounded by EXTENSION_LIMIT.
+            length: path.len() as u32,
+        }
+    }
+}
+
+impl Deref for MemberPath {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.text[self.start as usize..][..self.length as usize]
+    }
+}
+
+impl fmt::Debug for MemberPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(self))
+    }
+}
+
+impl PartialEq for MemberPath {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for MemberPath {}
+
+/// Puts the names of several members into one text. Names of more than 4 GiB in all stay as they are.
+pub fn share_paths(members: &mut [Member]) {
+    let text = members.iter().map(|member| &*member.path);
+    let text = Arc::new(text.collect::<Vec<_>>().concat().into_boxed_slice());
+    if u32::try_from(text.len()).is_err() {
+        return;
+    }
+    let mut start = 0;
+    for member in members {
+        let length = member.path.length;
+        member.path = MemberPath {
+            text: Arc::clone(&text),
+            start,
+            length,
+        };
+        start += length;
+    }
 }
 
 /// What few members have: an image may have millions without.
@@ -99,6 +174,8 @@ pub(crate) struct Rare {
     pub(crate) sparse_bytes: Option<u64>,
     /// Owner and group, where they do not fit into 32 bits.
     pub(crate) large_owner: Option<(u64, u64)>,
+    /// The time of last modification, where it is not within 292 years of 1970.
+    pub(crate) far_mtime: Option<Timestamp>,
 }
 
 impl Rare {
@@ -122,10 +199,11 @@ impl Member {
 
     /// Time of last modification.
     pub fn mtime(&self) -> Timestamp {
-        Timestamp {
-            seconds: self.seconds,
-            nanoseconds: self.nanoseconds,
-        }
+        let far = self.rare.as_ref().and_then(|rare| rare.far_mtime);
+        far.unwrap_or(Timestamp {
+            seconds: self.mtime.div_euclid(NANOSECONDS),
+            nanoseconds: self.mtime.rem_euclid(NANOSECONDS) as u32,
+        })
     }
 
     /// The target of a hardlink or symlink, exactly as written; else empty.
@@ -181,10 +259,9 @@ impl Member {
         Self {
             offset: 0,
             size: 0,
-            path: path.as_bytes().into(),
+            path: MemberPath::new(path.as_bytes()),
             rare: rare.boxed(),
-            seconds: 0,
-            nanoseconds: 0,
+            mtime: 0,
             header_bytes: super::BLOCK as u32,
             uid: 0,
             gid: 0,
@@ -203,11 +280,31 @@ impl Member {
 
     /// The time, to be set.
     pub(crate) fn set_seconds(&mut self, seconds: i64) {
-        self.seconds = seconds;
+        self.mtime = seconds * NANOSECONDS;
     }
 
     /// What few members have, to be set.
     pub(crate) fn rare_mut(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_one_text_are_what_they_were() {
+        let names = ["a", "", "some/longer/name"];
+        let mut members = names.map(|name| Member::empty(Kind::File, name, ""));
+        let before = members.clone();
+        share_paths(&mut members);
+        assert_eq!(members, before);
+        assert_eq!(members.map(|member| member.path_lossy()), names);
+    }
+
+    #[test]
+    fn a_member_takes_no_more_than_a_line_of_the_processors_cache() {
+        assert_eq!(size_of::<Member>(), 64);
     }
 }

@@ -8,7 +8,7 @@ pub mod new_member;
 pub mod reader;
 
 pub use header::{HeaderError, hardlink_to, has_valid_checksum, heir, size_field};
-pub use member::{Kind, Member, Timestamp, Xattr};
+pub use member::{Kind, Member, MemberPath, Timestamp, Xattr, share_paths};
 pub use new_member::{NewKind, NewMember, new_headers};
 pub use reader::{Reader, TarError};
 

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use super::extension::Extensions;
 use super::header::{self, HeaderError};
-use super::member::{Kind, Member, Rare, Timestamp};
+use super::member::{Kind, Member, MemberPath, Rare, Timestamp};
 use super::{BLOCK, padded};
 
 /// Most bytes that one member's extension headers may have: names, links and attributes fit many
@@ -181,6 +181,11 @@ impl<R: Read> Reader<R> {
             (Ok(uid), Ok(gid)) => (uid, gid, None),
             _ => (0, 0, Some(owner)),
         };
+        let mtime = extensions.mtime.unwrap_or(Timestamp {
+            seconds: fields.mtime,
+            nanoseconds: 0,
+        });
+        let near_mtime = mtime.in_nanoseconds();
         let rare = Rare {
             link: match kind {
                 Kind::Hardlink | Kind::Symlink => extensions.link.unwrap_or(fields.link).into(),
@@ -190,24 +195,21 @@ impl<R: Read> Reader<R> {
             device: fields.device,
             sparse_bytes: (sparse_size.is_some() || gnu_sparse).then_some(stored_bytes),
             large_owner,
+            far_mtime: near_mtime.is_none().then_some(mtime),
         };
-        let mtime = extensions.mtime.unwrap_or(Timestamp {
-            seconds: fields.mtime,
-            nanoseconds: 0,
-        });
         let path = extensions.sparse_name.or(extensions.path);
         Ok(Member {
             offset,
             size: sparse_size.unwrap_or(stored_bytes),
-            path: path.unwrap_or(fields.path).into(),
+            path: MemberPath::new(&path.unwrap_or(fields.path)),
             rare: rare.boxed(),
-            seconds: mtime.seconds,
-            nanoseconds: mtime.nanoseconds,
+            mtime: near_mtime.unwrap_or_default(),
             // Not much more than EXTENSION_LIMIT.
             header_bytes: (data_offset - offset) as u32,
             uid,
             gid,
-            mode: fields.mode,
+            // Twelve bits of it are kept.
+            mode: fields.mode as u16,
             kind,
         })
     }

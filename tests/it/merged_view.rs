@@ -408,7 +408,7 @@ fn entry(member: &Member) -> Entry {
         mode: if kind == FileKind::Symlink {
             0
         } else {
-            member.mode & 0o7777
+            u32::from(member.mode) & 0o7777
         },
         owner: member.owner(),
         mtime: (member.mtime().seconds, member.mtime().nanoseconds),
