@@ -180,7 +180,7 @@ fn scan_layer(
                     .insert(index, examine(&mut reader, member.size)?);
             }
             scan.members.push(member);
-            if scan.members.len() % SHARING == 0 {
+            if scan.members.len().is_multiple_of(SHARING) {
                 tar::share_paths(&mut scan.members[index + 1 - SHARING..]);
             }
         }
