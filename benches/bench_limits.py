@@ -6,7 +6,7 @@ LARGEST = 2048
 MOST_MEMORY = 150
 """What `minimize` may hold of memory for it, in MiB."""
 
-MOST_BYTES_OF_A_MEMBER = 300
+MOST_BYTES_OF_A_MEMBER = 260
 """What `inspect` and `minimize` may hold of memory for each member, in bytes."""
 
 
