@@ -12,10 +12,11 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use pycull::compile::InterpreterOptions;
 use pycull::compile::sandbox::Mode;
 use pycull::limits::Limits;
 use pycull::oci::compression::CompressionSetting;
-use pycull::pipeline::{self, CompileOptions, InterpreterOptions, MinimizeOptions, Options};
+use pycull::pipeline::{self, CompileOptions, MinimizeOptions, Options};
 use pycull::profile;
 use pycull::progress::{Observer, Phase};
 use pycull::transport::{Reference, Source, Target};

@@ -13,9 +13,10 @@ use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use flate2::write::GzEncoder;
 use pycull::compile::cache::{Answer, Answers, CompileCache, Key};
-use pycull::deflate::{BlockIndex, GzipReader, GzipWriter, Kept, Old, ReadAt, SparseReader};
+use pycull::deflate::{BlockIndex, GzipReader, GzipWriter, Kept, Old, SparseReader};
 use pycull::limits::Limits;
 use pycull::pyc::{Header, Level};
+use pycull::read_at::ReadAt;
 use pycull::rootfs::squash;
 use pycull::tar::{self, Member};
 

@@ -1,27 +1,31 @@
 //! pycull manages the CPython bytecode in the layers of a container image.
 
+pub mod advice;
 pub mod bench;
+mod causes;
+pub mod compare;
 pub mod compile;
 pub mod deflate;
+pub mod describe;
 pub mod inventory;
 pub mod launch;
+pub mod layers;
 pub mod limits;
-pub mod member_data;
 pub mod oci;
 pub mod parallel;
+pub mod path;
 pub mod pipeline;
 pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod pyc;
 mod quoting;
+pub mod read_at;
 pub mod report;
 pub mod rewrite;
 pub mod rootfs;
-pub mod scan;
 pub mod scratch;
-pub mod situations;
+pub mod size;
 pub mod tar;
 pub mod transport;
-pub mod validate;
 pub mod verify;

@@ -88,6 +88,21 @@ pub fn is_at_or_below(path: &[u8], directory: &[u8]) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
+/// A path as reports write it: as it is where it is UTF-8, else with `%` and all bytes outside
+/// ASCII percent-encoded.
+pub fn text(path: &[u8]) -> String {
+    if let Ok(text) = std::str::from_utf8(path) {
+        return text.to_owned();
+    }
+    path.iter().fold(String::new(), |mut text, byte| {
+        match byte {
+            b'%' | 0x80.. => text.push_str(&format!("%{byte:02X}")),
+            _ => text.push(char::from(*byte)),
+        }
+        text
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,5 +144,11 @@ mod tests {
             is_at_or_below(b"a/b", b"a") && is_at_or_below(b"a", b"a") && is_at_or_below(b"a", b"")
         );
         assert!(!is_at_or_below(b"ab", b"a"));
+    }
+
+    #[test]
+    fn paths_are_encoded_only_where_they_are_not_utf8() {
+        assert_eq!(text("usr/100%/é".as_bytes()), "usr/100%/é");
+        assert_eq!(text(b"usr/100%/\xff"), "usr/100%25/%FF");
     }
 }

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
+use pycull::compile::InterpreterOptions;
 use pycull::compile::sandbox::Mode;
 use pycull::limits::Limits;
 use pycull::oci::CompressionSetting;
 use pycull::oci::digest::sha256_digest;
-use pycull::pipeline::{
-    self, CompileOptions, InterpreterOptions, MinimizeOptions, Options, PipelineError,
-};
+use pycull::pipeline::{self, CompileOptions, MinimizeOptions, Options, PipelineError};
 use pycull::profile::Profile;
 use pycull::progress::Unobserved;
 use pycull::transport::{Source, Target, TransportError};

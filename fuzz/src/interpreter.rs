@@ -9,10 +9,10 @@ use std::collections::{BTreeSet, HashMap};
 use pycull::compile::interpreter::{
     Candidate, Closure, Extension, ImageFiles, StandardLibrary, candidates,
 };
+use pycull::layers::LayerError;
 use pycull::limits::Limits;
 use pycull::pyc::CpythonVersion;
 use pycull::rootfs::{MemberId, Rootfs, squash};
-use pycull::scan::LayerError;
 use pycull::tar::{Kind, Member, Reader};
 
 use super::choices::Choices;

@@ -4,9 +4,9 @@
 //! An input is a byte that chooses the profile, one that chooses the form, and the numbers that the generator of
 //! random layers draws.
 
+use pycull::layers::validate::validate;
 use pycull::profile::{Profile, load};
 use pycull::tar::{Member, Reader};
-use pycull::validate::validate;
 
 use super::image::{assert_verified, minimized, open};
 use super::merged_view::assert_merges;

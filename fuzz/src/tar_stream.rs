@@ -6,7 +6,7 @@
 
 use std::io::Read;
 
-use pycull::rootfs::path::clean;
+use pycull::path::clean;
 use pycull::tar::{
     HeaderError, Kind, Member, NewKind, NewMember, Reader, TarError, hardlink_to, heir,
     new_headers, size_field,

@@ -9,8 +9,37 @@ use crate::launch::{Reading, variable};
 use crate::oci::Image;
 use crate::plan::{Action, CompileOutcome, Plan, Policy, plan};
 use crate::pyc::{Header, Invalidation, Level, StaleReason};
-use crate::report::model::{Advice, AdviceChoice, MANY_MISSING};
 use crate::rootfs::MemberId;
+
+/// What profile fits an image, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// What speaks for it.
+    pub reasons: Vec<String>,
+    /// What may be chosen.
+    pub choices: Vec<Choice>,
+    /// What cannot be told from the image.
+    pub unknown: Vec<String>,
+}
+
+/// A profile, and what it would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Its name, with the settings that it needs besides.
+    pub profile: String,
+    /// Whether with `missing=compile`.
+    pub compiles: bool,
+    /// Whether with `stale=compile`.
+    pub recompiles: bool,
+    /// Whether it is the one to take.
+    pub recommended: bool,
+    /// Bytes of files that it takes out of layers.
+    pub removed_bytes: u64,
+    /// About what that is compressed, by the ratio of each layer.
+    pub saved_compressed_bytes: u64,
+    /// Modules that Python would then have to compile itself, if they are imported.
+    pub compiled_at_start: u64,
+}
 
 /// What the config says about how Python runs.
 struct Runtime {
@@ -57,8 +86,8 @@ impl Runtime {
 }
 
 /// Advice for an image in which so many modules lack a cache at the level that it runs at, or at level 0 where that
-/// is beyond 2; none where it has no Python.
-pub(super) fn advise(image: &Image, inventory: &Inventory, missing: usize) -> Option<Advice> {
+/// is beyond 2; none where it has no Python. `many` is the number from which on it is worth to compile them.
+pub fn advise(image: &Image, inventory: &Inventory, missing: usize, many: usize) -> Option<Advice> {
     if inventory.trees.is_empty() {
         return None;
     }
@@ -66,7 +95,7 @@ pub(super) fn advise(image: &Image, inventory: &Inventory, missing: usize) -> Op
     // Beyond level 2 what is at level 0 stands for all modules: as little used, unless caches of that level are there.
     let level = runtime.level.unwrap_or(Level::Zero);
     let is_used = runtime.level.is_some() && runtime.pycache_prefix.is_empty();
-    let compiles = is_used && missing >= MANY_MISSING;
+    let compiles = is_used && missing >= many;
     let beyond = inventory.caches.iter().filter(|it| it.level.is_none());
     let of_level = inventory.caches.iter().filter(|it| it.level == Some(level));
     let (useful, useless): (Vec<_>, Vec<_>) = of_level.partition(|it| it.status.is_useful());
@@ -75,8 +104,8 @@ pub(super) fn advise(image: &Image, inventory: &Inventory, missing: usize) -> Op
     let without = (missing + ignored.count()) as u64;
     let all = without + useful.len() as u64;
     let stale = useless.iter().filter(|it| is_stale(it)).count();
-    let recompiles = is_used && !compiles && (stale >= MANY_MISSING || stale > useful.len());
-    let keeping = AdviceChoice {
+    let recompiles = is_used && !compiles && (stale >= many || stale > useful.len());
+    let keeping = Choice {
         compiles,
         recompiles,
         recommended: is_used,
@@ -88,12 +117,12 @@ pub(super) fn advise(image: &Image, inventory: &Inventory, missing: usize) -> Op
         },
         ..choice(inventory, &profile(level, &runtime), &[level])
     };
-    let none = AdviceChoice {
+    let none = Choice {
         recommended: !is_used,
         compiled_at_start: all,
         ..choice(inventory, "minimal", &[])
     };
-    let mut reasons = reasons(&runtime, missing);
+    let mut reasons = reasons(&runtime, missing, many);
     if recompiles || (compiles && stale > 0) {
         reasons.push(format!(
             "Python ignores {stale} stale caches: to strip them saves bytes, to compile them anew saves time at every start"
@@ -117,11 +146,11 @@ fn profile(level: Level, runtime: &Runtime) -> String {
 }
 
 /// A profile that keeps these levels, and what it takes out.
-fn choice(inventory: &Inventory, profile: &str, levels: &[Level]) -> AdviceChoice {
+fn choice(inventory: &Inventory, profile: &str, levels: &[Level]) -> Choice {
     let policy = Policy::keeping(levels);
     let plan = plan(inventory, &policy, &CompileOutcome::default());
     let (removed_bytes, saved_compressed_bytes) = removed(inventory, &plan);
-    AdviceChoice {
+    Choice {
         profile: profile.to_owned(),
         compiles: false,
         recompiles: false,
@@ -186,7 +215,7 @@ fn rewritten(inventory: &Inventory, caches: &[&Cache]) -> Option<String> {
     })
 }
 
-fn reasons(runtime: &Runtime, missing: usize) -> Vec<String> {
+fn reasons(runtime: &Runtime, missing: usize, many: usize) -> Vec<String> {
     let mut reasons = vec![match (runtime.level, &runtime.unclear) {
         (Some(level), Some(reason)) => format!(
             "the image does not tell at which level it runs Python ({reason}): profile `auto` refuses it, and this advice assumes level {level}"
@@ -214,7 +243,7 @@ fn reasons(runtime: &Runtime, missing: usize) -> Vec<String> {
             runtime.user
         ),
     });
-    if runtime.level.is_some() && missing >= MANY_MISSING {
+    if runtime.level.is_some() && missing >= many {
         reasons.push(format!("{missing} modules have no cache at that level"));
     }
     reasons
@@ -284,7 +313,7 @@ mod tests {
     fn what_is_said_follows_the_config() {
         let said = |config| {
             let runtime = runtime(config);
-            [reasons(&runtime, 30), unknown(&runtime, true, 7)]
+            [reasons(&runtime, 30, 10), unknown(&runtime, true, 7)]
                 .concat()
                 .join("\n")
         };

@@ -9,6 +9,7 @@
 //! The image's own caches are not used: which ones it has, the measurement is not to depend on.
 
 mod caches;
+mod libraries;
 mod measure;
 mod trees;
 mod workspace;
@@ -16,14 +17,15 @@ mod workspace;
 use std::io;
 use std::path::PathBuf;
 
+pub use libraries::{BenchOptions, CannotMeasure, Libraries, Measured, Measurements, Timing};
 pub use measure::{Sample, Sandbox, Task};
 pub use trees::Trees;
 pub use workspace::Workspace;
 
 use crate::compile::ProcessFailure;
 use crate::compile::interpreter::InterpreterError;
+use crate::layers::LayerError;
 use crate::limits::LimitError;
-use crate::scan::LayerError;
 
 /// Why imports cannot be measured.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use super::BenchError;
 use crate::compile::interpreter::Extension;
 use crate::inventory::{Inventory, Tree, TreeKind};
-use crate::rootfs::{MemberId, path};
+use crate::path;
+use crate::rootfs::MemberId;
 
 /// Bytes of the largest file that is unpacked: one at a time is in memory.
 const LARGEST_FILE: u64 = 512 << 20;

@@ -11,7 +11,7 @@ use super::measure::{Sample, Sandbox, Task, Unpacked};
 use super::{BenchError, Trees};
 use crate::compile::interpreter::Closure;
 use crate::inventory::Inventory;
-use crate::member_data::read_members;
+use crate::layers::read_members;
 use crate::oci::BlobStore;
 use crate::pyc::Level;
 use crate::tar::Timestamp;

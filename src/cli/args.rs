@@ -5,12 +5,11 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use pycull::compare::{Gates, Limit};
 use pycull::compile::sandbox::Mode;
 use pycull::limits::Setting;
 use pycull::oci::Platform;
 use pycull::oci::compression::CompressionSetting;
-use pycull::report::gate::Gates;
-use pycull::report::limit::Limit;
 use pycull::report::model::FindingKind;
 
 const EXIT_CODES: &str = "\

@@ -1,7 +1,8 @@
 //! `pycull bench`.
 
 use anyhow::Context;
-use pycull::pipeline::{self, BenchOptions};
+use pycull::bench::BenchOptions;
+use pycull::pipeline;
 use pycull::report::bench::document;
 use pycull::report::figure;
 use pycull::report::html::Figures;

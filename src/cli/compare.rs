@@ -4,7 +4,6 @@ use anyhow::bail;
 use pycull::pipeline;
 use pycull::report::compare::{document, sections};
 use pycull::report::figure;
-use pycull::report::gate::Gates;
 use pycull::report::html::Figures;
 use pycull::report::model::CompareReport;
 
@@ -26,23 +25,24 @@ pub(crate) fn run(args: &Compare, printer: &Printer) -> anyhow::Result<Outcome> 
     let afters: Vec<_> = sources.iter().zip(references).collect();
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);
-    let report = pipeline::compare((&before, &args.before), &afters, &options)?;
+    let compared = pipeline::compare((&before, &args.before), &afters, &args.gates(), &options)?;
+    let report = &compared.report;
     bars.clear();
     let figures = || {
-        let sections = sections(&report, settings.detail).into_iter();
+        let sections = sections(report, settings.detail).into_iter();
         sections
             .map(|images| Figures::drawn(figure::compare(images)))
             .collect()
     };
     printer.report(
         Stream::Out,
-        &report,
-        || document(&report, settings.detail),
+        report,
+        || document(report, settings.detail),
         figures,
     )?;
-    let outcome = gate(&args.gates(), &report, printer);
+    let outcome = gate(&compared.refusals, printer);
     if let Some(file) = &args.badge {
-        write_figure(file, &badge(&report)?)?;
+        write_figure(file, &badge(report)?)?;
     }
     if let Some(file) = &args.figure {
         write_figure(file, &figure::compare(&report.images))?;
@@ -62,9 +62,8 @@ fn badge(report: &CompareReport) -> anyhow::Result<String> {
 }
 
 /// Says which images do not keep to the gates, and how.
-fn gate(gates: &Gates, report: &CompareReport, printer: &Printer) -> Outcome {
-    let refusals = gates.refusals(report);
-    for refusal in &refusals {
+fn gate(refusals: &[String], printer: &Printer) -> Outcome {
+    for refusal in refusals {
         printer.refusal(refusal);
     }
     match refusals.is_empty() {

@@ -5,8 +5,9 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use pycull::compile::InterpreterOptions;
 use pycull::compile::cache::{CacheError, CompileCache};
-use pycull::pipeline::{self, CompileOptions, InterpreterOptions, MinimizeOptions};
+use pycull::pipeline::{self, CompileOptions, MinimizeOptions};
 use pycull::profile::Profile;
 use pycull::report::Detail;
 use pycull::report::figure;

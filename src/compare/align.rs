@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::rootfs::path;
-use crate::scan::LayerScan;
+use crate::layers::LayerScan;
+use crate::path;
 use crate::tar::{BLOCK, Kind};
 
 /// What a layer is known by.

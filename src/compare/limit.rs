@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::size;
+use crate::size;
 
 /// A number of bytes, or a share of some whole.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -4,13 +4,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::summary::{self, path_text};
-use super::super::treemap::tree_of;
-use crate::inventory::{Inventory, Sizes};
-use crate::pyc::{Level, parse_cache_name};
-use crate::report::model::{CompareModule, CompareTree, ComparedTree};
-use crate::report::size::bytes_more;
-use crate::rootfs::{MemberId, path};
+use super::Both;
+use crate::inventory::{Inventory, Sizes, innermost_tree};
+use crate::path;
+use crate::pyc::{CpythonVersion, Level, parse_cache_name};
+use crate::rootfs::MemberId;
 use crate::tar::Kind;
 
 /// What a file is to Python.
@@ -77,12 +75,35 @@ fn sources(inventory: &Inventory) -> impl Iterator<Item = (Vec<u8>, Class, Membe
         })
 }
 
-/// What a tree holds in one image.
-#[derive(Clone, Copy, Default)]
-struct TreeSizes {
-    sources: Sizes,
-    levels: [Sizes; 3],
-    sourceless: Sizes,
+/// What a tree holds in one image. All that ships counts, hidden or not; a hardlink has no bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TreeSizes {
+    /// Files named `*.py`.
+    pub sources: Sizes,
+    /// Caches by level.
+    pub levels: [Sizes; 3],
+    /// Sourceless modules.
+    pub sourceless: Sizes,
+}
+
+/// What two images have in one Python tree.
+#[derive(Debug, Clone)]
+pub struct TreeDifference {
+    /// Its directory; none for what a later layer hides outside of every tree.
+    pub path: Option<Vec<u8>>,
+    /// Its Python, where it is known; after, or else before.
+    pub version: Option<CpythonVersion>,
+    /// What is in it.
+    pub sizes: Both<TreeSizes>,
+}
+
+/// A module that two images have in different sizes: its source and its bytecode of all levels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleDifference {
+    /// The path that its source has or would have.
+    pub path: Vec<u8>,
+    /// Bytes in all.
+    pub bytes: Both<u64>,
 }
 
 impl TreeSizes {
@@ -95,17 +116,10 @@ impl TreeSizes {
         sizes.add(file.bytes);
     }
 
-    fn bytes(&self) -> u64 {
+    /// Bytes in all.
+    pub fn bytes(&self) -> u64 {
         let sizes = self.levels.iter().chain([&self.sources, &self.sourceless]);
         sizes.map(|sizes| sizes.bytes).sum()
-    }
-
-    fn described(&self) -> ComparedTree {
-        ComparedTree {
-            sources: summary::count(self.sources),
-            levels: summary::levels(self.levels),
-            sourceless: summary::count(self.sourceless),
-        }
     }
 }
 
@@ -114,30 +128,28 @@ pub(super) type Modules<'a> = (&'a Inventory, &'a [ModuleFile]);
 
 /// The trees of both images. A file belongs to the innermost tree that either has around it, so
 /// that it is in the same tree on both sides.
-pub(super) fn trees(before: Modules<'_>, after: Modules<'_>) -> Vec<CompareTree> {
+pub(super) fn trees(before: Modules<'_>, after: Modules<'_>) -> Vec<TreeDifference> {
     let found = || before.0.trees.iter().chain(&after.0.trees);
     let roots: BTreeSet<&[u8]> = found().map(|tree| &*tree.path).collect();
     // Of two versions the later stays, which is that of the image after.
     let versions: BTreeMap<&[u8], _> = found()
         .filter_map(|tree| Some((&*tree.path, tree.version?)))
         .collect();
-    let mut sizes: BTreeMap<Option<&[u8]>, [TreeSizes; 2]> = BTreeMap::new();
-    for (side, (_, files)) in [before, after].into_iter().enumerate() {
-        for file in files {
-            let tree = tree_of(&file.module, &roots);
-            sizes.entry(tree).or_default()[side].add(file);
-        }
+    let mut sizes: BTreeMap<Option<&[u8]>, Both<TreeSizes>> = BTreeMap::new();
+    for file in before.1 {
+        let tree = innermost_tree(&file.module, &roots);
+        sizes.entry(tree).or_default().before.add(file);
+    }
+    for file in after.1 {
+        let tree = innermost_tree(&file.module, &roots);
+        sizes.entry(tree).or_default().after.add(file);
     }
     sizes
         .iter()
-        .map(|(path, [before, after])| CompareTree {
-            path: path.map(path_text),
-            python: path
-                .and_then(|path| versions.get(path))
-                .map(ToString::to_string),
-            before: before.described(),
-            after: after.described(),
-            difference_bytes: bytes_more(before.bytes(), after.bytes()),
+        .map(|(path, sizes)| TreeDifference {
+            path: path.map(<[u8]>::to_vec),
+            version: path.and_then(|path| versions.get(path)).copied(),
+            sizes: *sizes,
         })
         .collect()
 }
@@ -146,29 +158,29 @@ pub(super) fn trees(before: Modules<'_>, after: Modules<'_>) -> Vec<CompareTree>
 const LISTED_MODULES: usize = 50;
 
 /// The modules whose sources and bytecode grew or shrank most, those that changed most first.
-pub(super) fn changed_modules(before: &[ModuleFile], after: &[ModuleFile]) -> Vec<CompareModule> {
-    let mut sizes: BTreeMap<&[u8], [u64; 2]> = BTreeMap::new();
-    for (side, files) in [before, after].into_iter().enumerate() {
-        for file in files {
-            sizes.entry(&file.module).or_default()[side] += file.bytes;
-        }
+pub(super) fn changed_modules(
+    before: &[ModuleFile],
+    after: &[ModuleFile],
+) -> Vec<ModuleDifference> {
+    let mut sizes: BTreeMap<&[u8], Both<u64>> = BTreeMap::new();
+    for file in before {
+        sizes.entry(&file.module).or_default().before += file.bytes;
+    }
+    for file in after {
+        sizes.entry(&file.module).or_default().after += file.bytes;
     }
     let mut changed: Vec<_> = sizes
-        .iter()
-        .filter(|(_, [before, after])| before != after)
+        .into_iter()
+        .filter(|(_, bytes)| bytes.before != bytes.after)
         .collect();
     // The sort is stable: equal ones stay in the order of their paths.
-    changed.sort_by_key(|(_, [before, after])| Reverse(before.abs_diff(*after)));
+    changed.sort_by_key(|(_, bytes)| Reverse(bytes.before.abs_diff(bytes.after)));
     changed.truncate(LISTED_MODULES);
-    changed
-        .into_iter()
-        .map(|(path, [before, after])| CompareModule {
-            path: path_text(path),
-            before_bytes: *before,
-            after_bytes: *after,
-            difference_bytes: bytes_more(*before, *after),
-        })
-        .collect()
+    let difference = |(path, bytes): (&[u8], _)| ModuleDifference {
+        path: path.to_vec(),
+        bytes,
+    };
+    changed.into_iter().map(difference).collect()
 }
 
 #[cfg(test)]
@@ -207,13 +219,12 @@ mod tests {
         ];
         let changed: Vec<_> = changed_modules(&before, &after)
             .into_iter()
-            .map(|module| (module.path, module.difference_bytes))
+            .map(|module| (module.path, module.bytes.before, module.bytes.after))
             .collect();
-        let expected = [("b.py", 495), ("a.py", -90), ("c.py", 90)];
-        assert_eq!(
-            changed,
-            expected.map(|(path, bytes)| (path.to_owned(), bytes))
-        );
+        let expected = [("b.py", 5, 500), ("a.py", 100, 10), ("c.py", 0, 90)];
+        let expected =
+            expected.map(|(path, before, after)| (path.as_bytes().to_vec(), before, after));
+        assert_eq!(changed, expected);
     }
 
     #[test]

@@ -5,23 +5,22 @@ use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use super::summary::path_text;
-use crate::compile::cache::CompileCache;
-use crate::compile::interpreter::{
+use super::cache::CompileCache;
+use super::interpreter::{
     Candidate, Closure, Emulator, Extension, ImageFiles, InterpreterError, Launch, StandardLibrary,
     candidates, host,
 };
-use crate::compile::sandbox::{self, Limits, Mode};
-use crate::compile::{Memory, ProcessFailure, SCRIPT, Service, TimeLimits};
+use super::process::ProcessFailure;
+use super::sandbox::{self, Limits, Mode};
+use super::service::{Memory, SCRIPT, Service};
+use super::worker::TimeLimits;
 use crate::inventory::{Inventory, TreeKind};
+use crate::layers::{LayerError, read_members};
 use crate::limits::TimeLimit;
-use crate::member_data::read_members;
 use crate::oci::BlobStore;
-use crate::pipeline::PipelineError;
+use crate::path;
 use crate::pyc::{CpythonVersion, Magic};
-use crate::report::model::InterpreterRow;
 use crate::rootfs::MemberId;
-use crate::scan::LayerError;
 use crate::scratch::Scratch;
 
 /// Why there is no interpreter for a version.
@@ -97,7 +96,7 @@ impl NoInterpreter {
     }
 
     /// Whether it is a property of the image, and not of the machine at this moment.
-    pub(super) fn is_about_image(&self) -> bool {
+    pub fn is_about_image(&self) -> bool {
         self.is_about_candidate() || matches!(self, Self::Missing { .. })
     }
 
@@ -127,43 +126,74 @@ pub struct InterpreterOptions<'a> {
 }
 
 /// The interpreters of an image.
-pub(super) struct Interpreters<'a> {
-    pub(super) store: &'a dyn BlobStore,
-    pub(super) inventory: &'a Inventory,
-    pub(super) options: &'a InterpreterOptions<'a>,
-    pub(super) debug_ranges: bool,
+pub struct Interpreters<'a> {
+    /// The image's blobs.
+    pub store: &'a dyn BlobStore,
+    /// What is in it.
+    pub inventory: &'a Inventory,
+    /// Where interpreters come from.
+    pub options: &'a InterpreterOptions<'a>,
+    /// Whether code objects know columns.
+    pub debug_ranges: bool,
     /// How long it may be at work.
-    pub(super) time: TimeLimit,
+    pub time: TimeLimit,
     /// The index of the only standard library whose interpreter will do.
-    pub(super) library: Option<usize>,
+    pub library: Option<usize>,
     /// Extension modules that it is to be able to import, beyond those that it starts with.
-    pub(super) extensions: &'a [Extension],
+    pub extensions: &'a [Extension],
 }
 
-/// An interpreter that runs.
-pub(super) struct Running<'a> {
-    pub(super) row: InterpreterRow,
-    pub(super) service: &'a Service<'a>,
+/// Which interpreter is used, and how it is confined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interpreter {
+    /// Its version.
+    pub version: CpythonVersion,
+    /// Its path, in the image or on this machine.
+    pub path: String,
+    /// Whether it is the image's own.
+    pub from_image: bool,
+    /// Whether it could read what this user can read.
+    pub sees_files: bool,
+    /// The layers of defence around it.
+    pub sandbox: String,
+}
+
+impl Interpreter {
+    /// The warning that it is not kept from this machine's files, if it is not.
+    pub fn warning(&self) -> Option<String> {
+        self.sees_files.then(|| {
+            format!(
+                "nothing kept {} from reading what this user can read: neither Landlock nor namespaces, or the sandbox was off",
+                self.path
+            )
+        })
+    }
+}
+
+/// An interpreter that runs. What was unpacked of it goes with it.
+pub struct Running<'a> {
+    /// Which one.
+    pub interpreter: Interpreter,
+    /// Its workers.
+    pub service: Service<'a>,
     /// What was unpacked; none of an interpreter of this machine.
-    pub(super) closure: Option<&'a Closure>,
+    pub closure: Option<Closure>,
+    /// Where it was unpacked to. It goes last.
+    _directory: Scratch,
 }
 
-/// What is done with an interpreter that runs.
-pub(super) type Use<'a> = dyn FnMut(Running<'_>) -> Result<(), PipelineError> + 'a;
-
-impl Interpreters<'_> {
-    /// Hands the first interpreter of a version that starts to `use_it`, whose result is the inner one.
-    pub(super) fn with_first(
-        &self,
-        version: CpythonVersion,
-        use_it: &mut Use<'_>,
-    ) -> Result<Result<(), PipelineError>, NoInterpreter> {
+impl<'a> Interpreters<'a> {
+    /// Starts the first interpreter of a version that does start and is the one that is meant.
+    ///
+    /// # Errors
+    /// [`NoInterpreter`]: why the first of them cannot be used.
+    pub fn start(&self, version: CpythonVersion) -> Result<Running<'a>, NoInterpreter> {
         let defences = sandbox::probe(&self.options.helper)?;
         if self.options.sandbox == Mode::Required && !defences.any() {
             return Err(NoInterpreter::Undefended);
         }
-        let row = |path: String, from_image| InterpreterRow {
-            python: version.to_string(),
+        let interpreter = |path: String, from_image| Interpreter {
+            version,
             path,
             from_image,
             sees_files: self.options.sandbox == Mode::Off || !defences.hide_files(),
@@ -175,18 +205,24 @@ impl Interpreters<'_> {
         if let Some(python) = &self.options.python {
             let directory = temporary_directory()?;
             let launch = host(python, directory.path())?;
-            let row = row(python.display().to_string(), false);
-            return self.start(version, row, None, &launch, use_it);
+            let interpreter = interpreter(python.display().to_string(), false);
+            let service = self.service(&interpreter, launch)?;
+            return Ok(Running {
+                interpreter,
+                service,
+                closure: None,
+                _directory: directory,
+            });
         }
-        self.with_first_of_image(version, &row, use_it)
+        self.start_own(version, &interpreter)
     }
 
-    fn with_first_of_image(
+    /// Starts the first of the image's own.
+    fn start_own(
         &self,
         version: CpythonVersion,
-        row: &dyn Fn(String, bool) -> InterpreterRow,
-        use_it: &mut Use<'_>,
-    ) -> Result<Result<(), PipelineError>, NoInterpreter> {
+        interpreter: &dyn Fn(String, bool) -> Interpreter,
+    ) -> Result<Running<'a>, NoInterpreter> {
         let mut read = |members: &BTreeSet<MemberId>| self.read(members);
         let layers = self.inventory.layers.iter().map(|scan| &*scan.members);
         let mut files = ImageFiles::new(&self.inventory.rootfs, layers, &mut read)
@@ -198,21 +234,23 @@ impl Interpreters<'_> {
         let mut first_failure = None;
         for (library, candidate) in self.candidates(version)? {
             let may_be_foreign = emulator.is_some();
-            let closure = Closure::of(
-                &mut files,
-                &library,
-                &candidate,
-                self.extensions,
-                may_be_foreign,
-            );
-            let row = row(path_text(&candidate.path), true);
-            let run = |closure: Closure| {
+            let mut start = || {
+                let extensions = self.extensions;
+                let closure =
+                    Closure::of(&mut files, &library, &candidate, extensions, may_be_foreign)?;
                 let directory = temporary_directory()?;
                 let launch = closure.unpack(directory.path(), emulator.as_ref())?;
-                self.start(version, row, Some(&closure), &launch, use_it)
+                let interpreter = interpreter(path::text(&candidate.path), true);
+                let service = self.service(&interpreter, launch)?;
+                Ok(Running {
+                    interpreter,
+                    service,
+                    closure: Some(closure),
+                    _directory: directory,
+                })
             };
-            match closure.map_err(NoInterpreter::from).and_then(run) {
-                Err(failure) if failure.is_about_candidate() => {
+            match start() {
+                Err(failure) if NoInterpreter::is_about_candidate(&failure) => {
                     first_failure.get_or_insert(failure);
                 }
                 result => return result,
@@ -250,55 +288,48 @@ impl Interpreters<'_> {
         Ok(data)
     }
 
-    /// Starts an interpreter, and has it used if it is the one that is meant.
-    fn start(
+    /// The workers of an interpreter, if it is the one that is meant.
+    fn service(
         &self,
-        version: CpythonVersion,
-        row: InterpreterRow,
-        closure: Option<&Closure>,
-        launch: &Launch,
-        use_it: &mut Use<'_>,
-    ) -> Result<Result<(), PipelineError>, NoInterpreter> {
+        interpreter: &Interpreter,
+        launch: Launch,
+    ) -> Result<Service<'a>, NoInterpreter> {
         let InterpreterOptions {
-            helper, sandbox, ..
+            helper,
+            sandbox,
+            cache,
+            ..
         } = self.options;
-        let (limits, debug_ranges) = (Limits::default(), self.debug_ranges);
-        let command = || launch.command(helper, *sandbox, limits, debug_ranges, SCRIPT);
-        let cache = self.options.cache;
+        let debug_ranges = self.debug_ranges;
         let memory = cache.map(|cache| Memory::new(cache, &launch.identity, debug_ranges));
-        let path = row.path.clone();
-        let service = match Service::start(&command, TimeLimits::of(self.time), memory) {
-            Ok(service) => service,
-            Err(failure) => return Err(NoInterpreter::Start { path, failure }),
-        };
-        let ready = service.ready();
+        let command =
+            move || launch.command(helper, *sandbox, Limits::default(), debug_ranges, SCRIPT);
+        let path = || interpreter.path.clone();
+        let service = Service::start(Box::new(command), TimeLimits::of(self.time), memory);
+        let service = service.map_err(|failure| NoInterpreter::Start {
+            path: path(),
+            failure,
+        })?;
+        let (ready, version) = (service.ready(), interpreter.version);
         let expected = Magic::final_for(version.major, version.minor);
         let is_tagged = ready.cache_tag == version.tag().to_string().as_bytes();
         if ready.version != version || Some(ready.magic) != expected || !is_tagged {
             return Err(NoInterpreter::Other {
-                path,
+                path: path(),
                 found: ready.version,
                 found_magic: ready.magic,
                 found_tag: String::from_utf8_lossy(&ready.cache_tag).into_owned(),
                 version,
             });
         }
-        let service = &service;
-        Ok(use_it(Running {
-            row,
-            service,
-            closure,
-        }))
+        Ok(service)
     }
 }
 
-/// The warning that an interpreter is not kept from this machine's files.
-pub(super) fn sees_files(path: &str) -> String {
-    format!(
-        "nothing kept {path} from reading what this user can read: neither Landlock nor namespaces, or the sandbox was off"
-    )
-}
-
-pub(super) fn temporary_directory() -> Result<Scratch, NoInterpreter> {
+/// A directory of this process.
+///
+/// # Errors
+/// [`NoInterpreter::Directory`].
+pub fn temporary_directory() -> Result<Scratch, NoInterpreter> {
     Scratch::new().map_err(NoInterpreter::Directory)
 }

@@ -101,9 +101,12 @@ impl<'a> Memory<'a> {
     }
 }
 
+/// Makes the command that starts a worker.
+pub(super) type NewCommand<'a> = Box<dyn Fn() -> Command + Send + Sync + 'a>;
+
 /// Starts workers, each by the same command.
 pub struct Service<'a> {
-    command: &'a (dyn Fn() -> Command + Sync),
+    command: NewCommand<'a>,
     memory: Option<Memory<'a>>,
     limits: TimeLimits,
     ready: Ready,
@@ -118,7 +121,7 @@ impl<'a> Service<'a> {
     /// # Errors
     /// It does not become ready.
     pub fn start(
-        command: &'a (dyn Fn() -> Command + Sync),
+        command: NewCommand<'a>,
         limits: TimeLimits,
         memory: Option<Memory<'a>>,
     ) -> Result<Self, ProcessFailure> {

@@ -1,47 +1,82 @@
-//! Compiling what a plan lists, with the image's own interpreters.
+//! Compiling the sources that a plan lists, with the image's own interpreters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::CompileOptions;
-use crate::compile::{Compiled, Failure, Job, Service, ServiceError};
+use super::interpreters::{Interpreter, InterpreterOptions, Interpreters, NoInterpreter, Running};
+use super::protocol::Job;
+use super::service::{Compiled, Failure, ServiceError};
+use crate::causes::with_causes;
 use crate::inventory::Inventory;
-use crate::member_data::read_members;
+use crate::layers::{LayerError, read_members};
+use crate::limits::{LimitError, TimeLimit};
 use crate::oci::BlobStore;
 use crate::parallel::lock;
-use crate::pipeline::interpreters::{Interpreters, Running, sees_files};
-use crate::pipeline::summary::with_causes;
-use crate::pipeline::{Options, PipelineError};
 use crate::plan::{CompileOutcome, Plan};
 use crate::profile::Profile;
-use crate::progress::Phase;
+use crate::progress::{Observer, Phase};
 use crate::pyc::{CpythonVersion, Header, Level, Magic, canonical_body, source_hash};
-use crate::report::model::InterpreterRow;
 use crate::rewrite::compiled::CompiledCaches;
 use crate::rootfs::MemberId;
-use crate::scan::LayerError;
 
 /// What was compiled.
-pub(super) struct CompileResult {
-    pub(super) outcome: CompileOutcome,
-    pub(super) caches: CompiledCaches,
+pub struct CompileResult {
+    /// What the plan is made with again.
+    pub outcome: CompileOutcome,
+    /// The new caches.
+    pub caches: CompiledCaches,
     /// Why sources did not compile, in their order.
-    pub(super) failures: BTreeMap<usize, Failure>,
+    pub failures: BTreeMap<usize, Failure>,
     /// What compiled them.
-    pub(super) interpreters: Vec<InterpreterRow>,
-    pub(super) warnings: Vec<String>,
+    pub interpreters: Vec<Interpreter>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Why nothing could be compiled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// There is no interpreter.
+    #[error(transparent)]
+    Interpreter(#[from] NoInterpreter),
+    /// A layer cannot be read.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// The interpreter was at work for too long.
+    #[error(transparent)]
+    Time(LimitError),
+    /// The interpreter fails again and again.
+    #[error("cannot compile for Python {version}: {reason}")]
+    Service {
+        /// The Python.
+        version: CpythonVersion,
+        /// Why.
+        reason: String,
+    },
+    /// What was compiled could not be put aside.
+    #[error("cannot put compiled bytecode aside in the output's directory")]
+    Spool(#[source] std::io::Error),
 }
 
 /// What compiles, and what for.
-pub(super) struct Compiler<'a> {
-    pub(super) store: &'a dyn BlobStore,
-    pub(super) inventory: &'a Inventory,
-    pub(super) profile: &'a Profile,
-    pub(super) compile: &'a CompileOptions<'a>,
-    pub(super) platform: String,
-    pub(super) options: &'a Options<'a>,
+pub struct Compiler<'a> {
+    /// The image's blobs.
+    pub store: &'a dyn BlobStore,
+    /// What is in it.
+    pub inventory: &'a Inventory,
+    /// What is wanted.
+    pub profile: &'a Profile,
+    /// Where interpreters come from.
+    pub interpreter: &'a InterpreterOptions<'a>,
+    /// Workers.
+    pub jobs: usize,
+    /// How long interpreters may be at work.
+    pub time: TimeLimit,
+    /// Is told how far the work is.
+    pub observer: &'a dyn Observer,
 }
 
 /// The levels that are wanted of each source, by its index.
@@ -49,15 +84,12 @@ type Wanted = BTreeMap<usize, Vec<Level>>;
 
 impl Compiler<'_> {
     /// Compiles all that the plan lists. What is compiled goes to `directory`, without a name.
-    pub(super) fn run(
-        &self,
-        plan: &Plan,
-        directory: &Path,
-    ) -> Result<CompileResult, PipelineError> {
-        let caches = CompiledCaches::new(directory).map_err(|source| PipelineError::Stage {
-            path: directory.display().to_string(),
-            source,
-        })?;
+    ///
+    /// # Errors
+    /// [`CompileError`]. That a source does not compile is a result, and so is that some of an image's interpreters
+    /// cannot be had.
+    pub fn run(&self, plan: &Plan, directory: &Path) -> Result<CompileResult, CompileError> {
+        let caches = CompiledCaches::new(directory).map_err(CompileError::Spool)?;
         let mut result = CompileResult {
             outcome: CompileOutcome::default(),
             caches,
@@ -105,58 +137,50 @@ impl Compiler<'_> {
         version: CpythonVersion,
         wanted: &Wanted,
         result: &mut CompileResult,
-    ) -> Result<(), PipelineError> {
+    ) -> Result<(), CompileError> {
         let interpreters = Interpreters {
             store: self.store,
             inventory: self.inventory,
-            options: &self.compile.interpreter,
+            options: self.interpreter,
             debug_ranges: self.profile.debug_ranges,
-            time: self.options.limits.time(),
+            time: self.time,
             library: None,
             extensions: &[],
         };
-        let mut use_it = |running: Running<'_>| {
-            if running.row.sees_files {
-                result.warnings.push(sees_files(&running.row.path));
-            }
-            result.interpreters.push(running.row);
-            if version < CpythonVersion::new(3, 7) && self.profile.invalidation.is_by_hash() {
-                result.warnings.push(format!(
-                    "tied what was compiled for Python {version} by timestamp: it knows no other way (PEP 552)"
-                ));
-            }
-            self.compile(running.service, version, wanted, result)
-        };
-        let used = interpreters.with_first(version, &mut use_it);
-        used.map_err(|source| PipelineError::Interpreter {
-            platform: self.platform.clone(),
-            source: Box::new(source),
-        })?
+        let running = interpreters.start(version)?;
+        result.warnings.extend(running.interpreter.warning());
+        if version < CpythonVersion::new(3, 7) && self.profile.invalidation.is_by_hash() {
+            result.warnings.push(format!(
+                "tied what was compiled for Python {version} by timestamp: it knows no other way (PEP 552)"
+            ));
+        }
+        let compiled = self.compile(&running, wanted, result);
+        result.interpreters.push(running.interpreter);
+        compiled
     }
 
     fn compile(
         &self,
-        service: &Service<'_>,
-        version: CpythonVersion,
+        running: &Running<'_>,
         wanted: &Wanted,
         result: &mut CompileResult,
-    ) -> Result<(), PipelineError> {
+    ) -> Result<(), CompileError> {
+        let service = &running.service;
         let magic = service.ready().magic;
-        let observer = self.options.observer;
         let size = |source: &usize| {
             let inode = self.inventory.sources[*source].inode;
             self.inventory.rootfs.inode(inode).size
         };
         let bytes = wanted.keys().map(size).sum();
-        observer.begin(Phase::Compiling, wanted.len(), bytes);
+        self.observer.begin(Phase::Compiling, wanted.len(), bytes);
         let hashes = Mutex::new(BTreeMap::new());
         let mut written = Ok(());
         let compiled = service.run(
-            self.options.jobs,
+            self.jobs,
             |hand_over| self.feed(wanted, magic, &hashes, hand_over),
             &mut |compiled| {
-                observer.advance(size(&compiled.index));
-                observer.item_done();
+                self.observer.advance(size(&compiled.index));
+                self.observer.item_done();
                 let hash = lock(&hashes).remove(&compiled.index);
                 let header = self.header(magic, compiled.index, hash);
                 if written.is_ok() {
@@ -164,9 +188,9 @@ impl Compiler<'_> {
                 }
             },
         );
-        observer.end();
-        compiled.map_err(|error| self.service_error(version, error))?;
-        written.map_err(|source| PipelineError::Spool { source })
+        self.observer.end();
+        compiled.map_err(|error| service_error(running.interpreter.version, error))?;
+        written.map_err(CompileError::Spool)
     }
 
     /// Reads the sources again and hands them over.
@@ -222,7 +246,7 @@ impl Compiler<'_> {
     }
 
     /// Finds the stale caches that hold what their source compiles to: they can stay.
-    fn find_current(&self, plan: &Plan, result: &mut CompileResult) -> Result<(), PipelineError> {
+    fn find_current(&self, plan: &Plan, result: &mut CompileResult) -> Result<(), LayerError> {
         let mut stale: BTreeMap<MemberId, Vec<(usize, Level)>> = BTreeMap::new();
         for cache in plan.compilations() {
             if let Some(member) = cache.stale {
@@ -241,7 +265,7 @@ impl Compiler<'_> {
             caches, outcome, ..
         } = result;
         let layers = &self.inventory.layers;
-        let read = read_members(self.store, layers, &members, &mut |member, data| {
+        read_members(self.store, layers, &members, &mut |member, data| {
             let is_current = stale[&member].iter().all(|(source, level)| {
                 let compiled = caches.body(*source, *level).ok();
                 compiled.is_some() && compiled == canonical(&data)
@@ -250,40 +274,24 @@ impl Compiler<'_> {
                 outcome.current.insert(member);
             }
             ControlFlow::Continue(())
-        });
-        read.map_err(|source| self.layer_error(source))
+        })
     }
+}
 
-    fn layer_error(&self, source: LayerError) -> PipelineError {
-        PipelineError::Layer {
-            platform: self.platform.clone(),
-            source,
-        }
-    }
-
-    fn service_error(
-        &self,
-        version: CpythonVersion,
-        error: ServiceError<LayerError>,
-    ) -> PipelineError {
-        match error {
-            ServiceError::Feed(source) => self.layer_error(source),
-            ServiceError::Time(source) => PipelineError::TooLong {
-                platform: self.platform.clone(),
-                source,
-            },
-            error => PipelineError::Compile {
-                platform: self.platform.clone(),
-                version,
-                reason: error.to_string(),
-            },
-        }
+fn service_error(version: CpythonVersion, error: ServiceError<LayerError>) -> CompileError {
+    match error {
+        ServiceError::Feed(source) => source.into(),
+        ServiceError::Time(source) => CompileError::Time(source),
+        error => CompileError::Service {
+            version,
+            reason: error.to_string(),
+        },
     }
 }
 
 /// Whether an interpreter is lacking because of the image: everywhere, then, and not only on this machine.
-fn is_about_image(error: &PipelineError) -> bool {
-    matches!(error, PipelineError::Interpreter { source, .. } if source.is_about_image())
+fn is_about_image(error: &CompileError) -> bool {
+    matches!(error, CompileError::Interpreter(error) if error.is_about_image())
 }
 
 /// A bytecode file's body in canonical form.

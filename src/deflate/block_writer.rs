@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::layout::CopiedBlocks;
-use super::read_at::{ReadAt, ReadFrom};
+use crate::read_at::{ReadAt, ReadFrom};
 
 /// Bytes copied at a time.
 const PIECE: u64 = 128 << 10;

@@ -13,7 +13,7 @@ use super::compressor::{Compressors, Pending, Piece};
 use super::index::BlockIndex;
 use super::inflate::WINDOW;
 use super::layout::{CopiedBlocks, Kept, Run, Stretch, divide};
-use super::read_at::ReadAt;
+use crate::read_at::ReadAt;
 
 /// Bytes that are compressed by themselves, with what comes before as dictionary.
 const PIECE: usize = 128 << 10;

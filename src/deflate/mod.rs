@@ -10,7 +10,6 @@ mod huffman;
 mod index;
 mod inflate;
 mod layout;
-mod read_at;
 mod sparse_reader;
 mod symbols;
 #[cfg(test)]
@@ -20,7 +19,6 @@ pub use gzip_reader::GzipReader;
 pub use gzip_writer::{GzipWriter, Old};
 pub use index::{Block, BlockIndex};
 pub use layout::{Kept, Stretch};
-pub use read_at::{ReadAt, ReadFrom};
 pub use sparse_reader::SparseReader;
 
 use std::io::{self, Read};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::discard;
 use super::gzip_reader::GzipReader;
 use super::index::{Block, BlockIndex};
-use super::read_at::{ReadAt, ReadFrom};
+use crate::read_at::{ReadAt, ReadFrom};
 
 /// Decodes a gzip stream again, from whichever of the index's resume points serves.
 ///

@@ -5,6 +5,7 @@ use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
 use super::*;
+use crate::read_at::ReadAt;
 
 /// Bytes that compress like files do: words that come again, and noise.
 fn data(length: usize, seed: u64) -> Vec<u8> {

@@ -1,19 +1,18 @@
 //! The caches of each layer by level, as they are when the plan is carried out.
 
-use super::planned::Planned;
-use crate::inventory::Sizes;
-use crate::pipeline::summary::leveled_members;
+use super::minimize::Minimized;
+use crate::inventory::{Sizes, leveled_members};
 use crate::plan::{Action, Compilation};
 use crate::rootfs::MemberId;
 
-impl Planned<'_> {
+impl Minimized<'_> {
     /// By layer as they were. Of compiled caches only those are counted that were compiled.
-    pub(super) fn levels_after(&self, hardlink: bool) -> Vec<[Sizes; 3]> {
+    pub(super) fn levels_after(&self) -> Vec<[Sizes; 3]> {
         let plans = self.plan.layers.iter();
         let mut layers: Vec<[Sizes; 3]> = plans
-            .map(|plan| self.compiled_sizes(&plan.compiled, hardlink))
+            .map(|plan| self.compiled_sizes(&plan.compiled))
             .collect();
-        for (member, level) in leveled_members(&self.inventory) {
+        for (member, level) in leveled_members(self.inventory) {
             if let Some(bytes) = self.bytes_after(member) {
                 layers[member.layer][level.index()].add(bytes);
             }
@@ -22,9 +21,10 @@ impl Planned<'_> {
     }
 
     /// Sizes of the compiled caches on a list.
-    pub(super) fn compiled_sizes(&self, list: &[Compilation], hardlink: bool) -> [Sizes; 3] {
-        let compiled = self.compiled.as_ref();
-        compiled.map_or_else(Default::default, |it| it.caches.sizes(list, hardlink))
+    pub(super) fn compiled_sizes(&self, list: &[Compilation]) -> [Sizes; 3] {
+        self.compiled.map_or_else(Default::default, |it| {
+            it.caches.sizes(list, self.profile.hardlink)
+        })
     }
 
     /// The data that a member will have; `None` where it goes.

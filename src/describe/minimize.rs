@@ -4,50 +4,68 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::MinimizeOptions;
-use super::planned::Planned;
-use crate::inventory::cache_path;
+use super::notes::notes;
+use super::summary;
+use crate::compile::{CompileResult, Interpreter};
+use crate::inventory::{Inventory, cache_path, layer_levels};
+use crate::layers::LayerScan;
+use crate::oci::Image;
 use crate::oci::layer_writer::WrittenLayer;
-use crate::pipeline::notes::notes;
-use crate::pipeline::summary::{self, path_text};
-use crate::plan::{Action, LayerPlan, Reason, Step, Warning};
+use crate::path;
+use crate::plan::{Action, LayerPlan, Plan, Reason, Step, Warning};
+use crate::profile::Profile;
 use crate::pyc::{CpythonVersion, Level};
 use crate::report::model::{
-    CompileFailure, Compiled, Count, ImageSize, LayerAction, LayerSize, Levels, MinimizeImage,
-    MinimizeLayer, StepRow,
+    CompileFailure, Compiled, Count, ImageSize, InterpreterRow, LayerAction, LayerSize, Levels,
+    MinimizeImage, MinimizeLayer, StepRow,
 };
 use crate::rewrite::documents::LayerOutcome;
 use crate::rewrite::layer::edits;
 use crate::rootfs::MemberId;
-use crate::scan::LayerScan;
 use crate::tar::Kind;
+
+/// An image, with what is to be done to it and was compiled for it.
+#[derive(Clone, Copy)]
+pub struct Minimized<'a> {
+    /// The image.
+    pub image: &'a Image,
+    /// What is in it.
+    pub inventory: &'a Inventory,
+    /// What is done to it.
+    pub plan: &'a Plan,
+    /// The levels that are kept.
+    pub levels: &'a [Level],
+    /// What was compiled, where something was.
+    pub compiled: Option<&'a CompileResult>,
+    /// The profile.
+    pub profile: &'a Profile,
+    /// Whether the report lists every step of the plan.
+    pub steps: bool,
+}
 
 /// What was written for an image.
 #[derive(Clone, Copy)]
-pub(super) struct Written<'a> {
-    pub(super) outcomes: &'a [LayerOutcome],
+pub struct Written<'a> {
+    /// What became of each layer.
+    pub outcomes: &'a [LayerOutcome],
     /// The layer that came above the others.
-    pub(super) appended: Option<&'a WrittenLayer>,
+    pub appended: Option<&'a WrittenLayer>,
     /// Of the new manifest.
-    pub(super) descriptor: &'a Value,
+    pub descriptor: &'a Value,
 }
 
-impl Planned<'_> {
+impl Minimized<'_> {
     /// The report on a plan that was carried out, or was not.
-    pub(super) fn report(
-        &self,
-        minimize: &MinimizeOptions<'_>,
-        written: Option<Written<'_>>,
-    ) -> MinimizeImage {
-        let layers = self.layers(written, minimize.profile.hardlink);
+    pub fn report(&self, written: Option<Written<'_>>) -> MinimizeImage {
+        let layers = self.layers(written);
         let before = ImageSize {
             manifest_digest: Some(self.image.manifest_digest().to_owned()),
             compressed_bytes: Some(summary::compressed_bytes(self.image)),
-            uncompressed_bytes: summary::uncompressed_bytes(&self.inventory),
+            uncompressed_bytes: summary::uncompressed_bytes(self.inventory),
         };
         MinimizeImage {
             platform: self.image.platform.to_string(),
-            profile: minimize.profile.name.clone(),
+            profile: self.profile.name.clone(),
             levels: self
                 .levels
                 .iter()
@@ -57,11 +75,11 @@ impl Planned<'_> {
             before,
             layers,
             removed: self.removed(),
-            compiled: self.compiled_caches(minimize),
+            compiled: self.compiled_caches(),
             relinked: self.relinked(),
             reasons: self.reasons(),
-            steps: minimize.steps.then(|| self.steps()),
-            warnings: self.warnings(minimize),
+            steps: self.steps.then(|| self.steps()),
+            warnings: self.warnings(),
             kept: self
                 .plan
                 .warnings
@@ -94,10 +112,10 @@ impl Planned<'_> {
         }
     }
 
-    fn layers(&self, written: Option<Written<'_>>, hardlink: bool) -> Vec<MinimizeLayer> {
+    fn layers(&self, written: Option<Written<'_>>) -> Vec<MinimizeLayer> {
         let outcome = |index: usize| written.map(|written| &written.outcomes[index]);
-        let before = summary::levels_by_layer(&self.inventory);
-        let levels = before.into_iter().zip(self.levels_after(hardlink));
+        let before = layer_levels(self.inventory);
+        let levels = before.into_iter().zip(self.levels_after());
         let levels = levels.map(|(before, after)| [before, after].map(summary::levels));
         let layers = self.inventory.layers.iter().zip(&self.plan.layers);
         let mut rows: Vec<MinimizeLayer> = layers
@@ -107,7 +125,7 @@ impl Planned<'_> {
             .collect();
         if !self.plan.appended.is_empty() {
             let layer = written.and_then(|written| written.appended);
-            let levels = summary::levels(self.compiled_sizes(&self.plan.appended, hardlink));
+            let levels = summary::levels(self.compiled_sizes(&self.plan.appended));
             rows.push(MinimizeLayer {
                 before: None,
                 after: layer.map(|layer| written_size(layer, levels)),
@@ -117,19 +135,19 @@ impl Planned<'_> {
         rows
     }
 
-    fn warnings(&self, minimize: &MinimizeOptions<'_>) -> Vec<String> {
-        let scope = &minimize.profile.scope;
+    fn warnings(&self) -> Vec<String> {
+        let scope = &self.profile.scope;
         let globs = scope.unmatched(self.paths_in_question()).into_iter();
         let globs = globs.map(|glob| format!("the glob `{glob}` matches no cache of the image"));
         let plan = self.plan.warnings.iter().map(ToString::to_string);
         let compiling = self.compiled.iter().flat_map(|it| it.warnings.clone());
-        let notes = notes(&self.inventory).into_iter();
+        let notes = notes(self.inventory).into_iter();
         plan.chain(compiling).chain(globs).chain(notes).collect()
     }
 
     /// The paths that a profile's globs can be about: of caches, and of those that sources may get.
-    fn paths_in_question(&self) -> impl Iterator<Item = Vec<u8>> {
-        let inventory = &self.inventory;
+    fn paths_in_question(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
+        let inventory = self.inventory;
         let caches = inventory.caches.iter().map(|cache| cache.path.clone());
         let hidden = inventory.hidden.iter().map(|cache| cache.path.clone());
         let sourceless = inventory.sourceless.iter().map(|it| it.path.clone());
@@ -143,18 +161,17 @@ impl Planned<'_> {
     }
 
     /// Caches that were compiled, or are to be.
-    fn compiled_caches(&self, minimize: &MinimizeOptions<'_>) -> Compiled {
-        let hardlink = minimize.profile.hardlink;
-        let result = self.compiled.as_ref();
+    fn compiled_caches(&self) -> Compiled {
+        let result = self.compiled;
         let layers = self.plan.layers.iter().map(|layer| &layer.compiled);
         let lists = layers.chain([&self.plan.appended]);
-        let sizes = lists.flat_map(|list| self.compiled_sizes(list, hardlink));
+        let sizes = lists.flat_map(|list| self.compiled_sizes(list));
         let bytes = sizes.map(|sizes| sizes.bytes).sum();
         let failures: Vec<CompileFailure> = result
             .into_iter()
             .flat_map(|result| &result.failures)
             .map(|(source, failure)| CompileFailure {
-                path: path_text(&self.inventory.source_path(&self.inventory.sources[*source])),
+                path: path::text(&self.inventory.source_path(&self.inventory.sources[*source])),
                 detail: failure.to_string(),
             })
             .collect();
@@ -163,7 +180,8 @@ impl Planned<'_> {
             bytes,
             failed: failures.len() as u64,
             failures,
-            interpreters: result.map_or_else(Vec::new, |it| it.interpreters.clone()),
+            interpreters: result
+                .map_or_else(Vec::new, |it| it.interpreters.iter().map(row).collect()),
         }
     }
 
@@ -238,7 +256,7 @@ impl Planned<'_> {
     fn steps(&self) -> Vec<StepRow> {
         let row = |(id, step): (MemberId, &Step)| StepRow {
             layer: id.layer + 1,
-            path: path_text(&step.path),
+            path: path::text(&step.path),
             action: match step.action {
                 Action::Drop => "drop",
                 Action::Promote { .. } => "promote",
@@ -252,6 +270,16 @@ impl Planned<'_> {
                 .join("; "),
         };
         self.each_step().map(row).collect()
+    }
+}
+
+fn row(interpreter: &Interpreter) -> InterpreterRow {
+    InterpreterRow {
+        python: interpreter.version.to_string(),
+        path: interpreter.path.clone(),
+        from_image: interpreter.from_image,
+        sees_files: interpreter.sees_files,
+        sandbox: interpreter.sandbox.clone(),
     }
 }
 

@@ -1,9 +1,8 @@
 //! What is to be said of a whole image, whatever is done to it.
 
-use super::summary::path_text;
 use crate::inventory::{Inventory, other_pythons};
-use crate::report::size;
-use crate::rootfs::path;
+use crate::path;
+use crate::size;
 
 /// What pycull does not handle in an image, and what it holds of that.
 pub(super) fn notes(inventory: &Inventory) -> Vec<String> {
@@ -32,7 +31,7 @@ fn cache_prefix(inventory: &Inventory) -> Option<String> {
     }
     Some(format!(
         "Python reads caches only below /{} (PYTHONPYCACHEPREFIX), where pycull leaves {} as they are; it never reads those beside sources",
-        path_text(&directory),
+        path::text(&directory),
         files(count, bytes)
     ))
 }

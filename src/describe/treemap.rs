@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::summary::path_text;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, innermost_tree};
+use crate::path;
 use crate::pyc::Level;
 use crate::report::model::{Area, AreaClass};
-use crate::rootfs::{MemberId, path};
+use crate::rootfs::MemberId;
 
 /// Directories that the files outside of Python's trees are told apart by, from the root on.
 const DEPTH_OF_OTHERS: usize = 3;
@@ -72,26 +72,20 @@ fn class_of(level: Level) -> AreaClass {
 }
 
 fn class_by_name(file: &[u8], trees: &BTreeSet<&[u8]>) -> AreaClass {
-    match file.ends_with(b".py") && tree_of(file, trees).is_some() {
+    match file.ends_with(b".py") && innermost_tree(file, trees).is_some() {
         true => AreaClass::Source,
         false => AreaClass::Other,
     }
 }
 
-/// The innermost tree that a file lies in.
-pub(super) fn tree_of<'a>(file: &'a [u8], trees: &BTreeSet<&[u8]>) -> Option<&'a [u8]> {
-    let mut directories = path::ancestors(file).skip(1);
-    directories.find(|directory| trees.contains(directory))
-}
-
 /// The names of the areas that a file lies in, its own last.
 fn place_of(file: &[u8], trees: &BTreeSet<&[u8]>, class: AreaClass) -> Vec<String> {
-    let Some(tree) = tree_of(file, trees) else {
+    let Some(tree) = innermost_tree(file, trees) else {
         let parts = path::components(file);
         let directories = parts.len().saturating_sub(1).min(DEPTH_OF_OTHERS);
         let mut place: Vec<String> = parts[..directories]
             .iter()
-            .map(|part| path_text(part))
+            .map(|part| path::text(part))
             .collect();
         place.push(LOOSE_FILES.to_owned());
         return place;
@@ -100,16 +94,16 @@ fn place_of(file: &[u8], trees: &BTreeSet<&[u8]>, class: AreaClass) -> Vec<Strin
     let name = if tree.is_empty() {
         "/".to_owned()
     } else {
-        path_text(tree)
+        path::text(tree)
     };
     let mut place = vec![name];
     if beneath.len() > 1 && beneath[0] != b"__pycache__" {
-        place.push(path_text(beneath[0]));
+        place.push(path::text(beneath[0]));
     } else {
         place.push(LOOSE_MODULES.to_owned());
     }
     place.push(class.title().to_owned());
-    place.push(path_text(&beneath.join(&b'/')));
+    place.push(path::text(&beneath.join(&b'/')));
     place
 }
 

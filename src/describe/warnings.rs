@@ -2,29 +2,33 @@
 
 use serde_json::Value;
 
-use super::new_layer::grew;
-use super::planned::Planned;
+use super::minimize::Minimized;
+use crate::inventory::Inventory;
+use crate::layers::LayerScan;
 use crate::oci::media_type::Family;
 use crate::oci::{Compression, CompressionSetting, Image};
-use crate::report::size;
 use crate::rewrite::annotations::lazy_formats;
 use crate::rewrite::documents::{LayerOutcome, NewDocuments, are_layers_changed};
-use crate::scan::LayerScan;
+use crate::rewrite::grew;
+use crate::size;
 
 /// An image that was written.
-pub(super) struct Done<'a> {
-    pub(super) planned: &'a Planned<'a>,
-    pub(super) outcomes: &'a [LayerOutcome],
-    pub(super) documents: &'a NewDocuments,
+pub struct Done<'a> {
+    /// The image as it was, and what was to be done.
+    pub minimized: Minimized<'a>,
+    /// What became of its layers.
+    pub outcomes: &'a [LayerOutcome],
+    /// Its new documents.
+    pub documents: &'a NewDocuments,
     /// The media types that it has now, where it had others.
-    pub(super) new_types: Option<Family>,
+    pub new_types: Option<Family>,
 }
 
 /// All warnings about it.
-pub(super) fn warnings(done: &Done<'_>, compression: CompressionSetting) -> Vec<String> {
-    let mut warnings = lost_lazy_pulling(done.planned.image, done.outcomes);
+pub fn warnings(done: &Done<'_>, compression: CompressionSetting) -> Vec<String> {
+    let mut warnings = lost_lazy_pulling(done.minimized.image, done.outcomes);
     if compression == CompressionSetting::Keep {
-        warnings.extend(grown_layers(done.planned, done.outcomes));
+        warnings.extend(grown_layers(done.minimized.inventory, done.outcomes));
     }
     warnings.extend(
         done.new_types
@@ -39,8 +43,8 @@ pub(super) fn warnings(done: &Done<'_>, compression: CompressionSetting) -> Vec<
 }
 
 /// Layers that became larger, though there is less in them.
-fn grown_layers(planned: &Planned<'_>, outcomes: &[LayerOutcome]) -> Vec<String> {
-    let layers = planned.inventory.layers.iter().zip(outcomes).enumerate();
+fn grown_layers(inventory: &Inventory, outcomes: &[LayerOutcome]) -> Vec<String> {
+    let layers = inventory.layers.iter().zip(outcomes).enumerate();
     let warning = |(index, (scan, outcome)): (usize, (&LayerScan, &LayerOutcome))| {
         let LayerOutcome::Rewritten(written) = outcome else {
             return None;

@@ -1,15 +1,16 @@
 //! Building the inventory from the merged view.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use super::files::{SourceIndex, cpython_cache, has_stem};
 use super::judge::{Interpreters, Judge};
 use super::readers::Readers;
-use super::trees::{self, FoundTree};
+use super::trees::{self, FoundTree, TreeLocator};
 use super::{Cache, ChosenVersions, HiddenCache, Inventory, Sizes, Source, Sourceless, Tree};
 use crate::launch::Reading;
-use crate::rootfs::{Fate, InodeId, MemberId, Rootfs, path};
-use crate::scan::{LayerScan, SourceHashes};
+use crate::layers::{LayerScan, SourceHashes};
+use crate::path;
+use crate::rootfs::{Fate, InodeId, MemberId, Rootfs};
 use crate::tar::Kind;
 
 /// Takes stock of an image. `hashes` has what [`super::wanted_hashes`] asked for, `named` the paths that its
@@ -61,29 +62,6 @@ pub fn build(
         named_directories,
         source_hashes: hashes,
         launch,
-    }
-}
-
-/// Finds the innermost tree of a path.
-pub(super) struct TreeLocator {
-    /// Sorted, since comparing long paths is faster than hashing them.
-    trees: BTreeMap<Vec<u8>, usize>,
-}
-
-impl TreeLocator {
-    fn new(trees: &[FoundTree]) -> Self {
-        Self {
-            trees: trees
-                .iter()
-                .enumerate()
-                .map(|(index, tree)| (tree.path.clone(), index))
-                .collect(),
-        }
-    }
-
-    pub(super) fn tree(&self, file: &[u8]) -> Option<usize> {
-        let mut directories = path::ancestors(file).skip(1);
-        directories.find_map(|directory| self.trees.get(directory).copied())
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::trees::PythonDirectory;
+use crate::layers::{Bytecode, LayerScan};
+use crate::path;
 use crate::pyc::{CacheName, CpythonTag, Level, cache_file_name, parse_cache_name};
-use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs, path};
-use crate::scan::{Bytecode, LayerScan};
+use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
 
 /// A regular file by path, name and inode.
 pub(super) struct NamedFile {

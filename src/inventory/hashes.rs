@@ -1,9 +1,9 @@
 //! Which sources must be hashed to judge hash-based caches (PEP 552).
 
 use super::files::SourceIndex;
+use crate::layers::{LayerScan, WantedHashes};
 use crate::pyc::{Header, Invalidation};
 use crate::rootfs::Rootfs;
-use crate::scan::{LayerScan, WantedHashes};
 
 /// The sources whose hash decides about a cache, by the member that holds their data; `all`: every
 /// source that has a cache.

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::build::TreeLocator;
 use super::files::{CacheFile, NamedFile, bytecode};
 use super::readers::Readers;
-use super::trees::FoundTree;
+use super::trees::{FoundTree, TreeLocator};
 use super::{Cache, Sourceless, Status, TreeKind};
+use crate::layers::{Bytecode, LayerScan, SourceHashes};
+use crate::path;
 use crate::pyc::{
     CpythonTag, CpythonVersion, Freshness, Header, HeaderError, Invalidation, Magic, freshness,
 };
-use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs, path};
-use crate::scan::{Bytecode, LayerScan, SourceHashes};
+use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
 use crate::tar::Timestamp;
 
 /// The interpreters of an image, by their standard libraries, and by libraries and archives that an

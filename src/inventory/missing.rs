@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::{Inventory, Source, Tree, TreeKind, cache_path};
+use crate::path;
 use crate::pyc::{CpythonVersion, Level};
-use crate::rootfs::{Rootfs, path};
+use crate::rootfs::Rootfs;
 
 /// A source without a cache.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@ mod build;
 mod files;
 mod hashes;
 mod judge;
+mod layers;
 mod missing;
 mod others;
 mod readers;
@@ -16,14 +17,15 @@ use std::fmt;
 pub use build::build;
 pub use files::cache_path;
 pub use hashes::wanted_hashes;
+pub use layers::{innermost_tree, layer_levels, leveled_members};
 pub use missing::{MissingCache, missing_caches};
 pub use others::{OtherPython, other_pythons};
 pub use readers::Reader;
 
 use crate::launch::Reading;
+use crate::layers::{Contents, LayerScan, SourceHashes};
 use crate::pyc::{CpythonTag, CpythonVersion, Level, Magic, StaleReason};
 use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
-use crate::scan::{Contents, LayerScan, SourceHashes};
 
 /// The versions of trees that the user chose.
 #[derive(Clone, Copy)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Inventory, Sizes, TreeKind};
-use crate::rootfs::path;
+use crate::path;
 
 /// What an image holds of another Python.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{ChosenVersions, TreeKind};
+use crate::path;
 use crate::pyc::{CpythonTag, CpythonVersion, Magic};
-use crate::rootfs::path;
 
 /// The files in one directory that speak of Python.
 #[derive(Debug, Default)]
@@ -268,6 +268,29 @@ fn set_magics(trees: &mut [FoundTree], tags: &[Tags]) {
             .get(&version)
             .copied()
             .or_else(|| Magic::final_for(version.major, version.minor));
+    }
+}
+
+/// Finds the innermost tree of a path.
+pub(super) struct TreeLocator {
+    /// Sorted, since comparing long paths is faster than hashing them.
+    trees: BTreeMap<Vec<u8>, usize>,
+}
+
+impl TreeLocator {
+    pub(super) fn new(trees: &[FoundTree]) -> Self {
+        Self {
+            trees: trees
+                .iter()
+                .enumerate()
+                .map(|(index, tree)| (tree.path.clone(), index))
+                .collect(),
+        }
+    }
+
+    pub(super) fn tree(&self, file: &[u8]) -> Option<usize> {
+        let mut directories = path::ancestors(file).skip(1);
+        directories.find_map(|directory| self.trees.get(directory).copied())
     }
 }
 

@@ -10,7 +10,8 @@ use super::variables::Variables;
 use super::word::{MOST_WORDS, Word};
 use super::wrappers::{Wrapped, wrapped};
 use super::{MOST_SCRIPT_BYTES, Start, Text};
-use crate::rootfs::{InodeId, Rootfs, path};
+use crate::path;
+use crate::rootfs::{InodeId, Rootfs};
 
 /// Programs that may run one another, in a chain, and in all.
 const MOST_DEEP: usize = 16;

@@ -1,24 +1,32 @@
 //! Hashes of members' data, of layers that are read again in parallel and checked as before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha256};
 
+use super::error::{LayerError, layer_error};
+use super::scan::LayerScan;
+use super::stream::reread_layer;
 use crate::oci::BlobStore;
 use crate::oci::image::Layer;
 use crate::parallel::try_map;
 use crate::progress::{Observer, Phase};
 use crate::pyc::{Magic, SourceHasher};
 use crate::rootfs::MemberId;
-use crate::scan::{LayerError, LayerScan, SourceHashes, WantedHashes, layer_error, reread_layer};
 use crate::tar::{Member, Reader, TarError};
+
+/// Which sources are to be hashed, and as the interpreters of which magic numbers do it.
+pub type WantedHashes = BTreeMap<MemberId, Vec<Magic>>;
+
+/// The hashes of sources, by member and magic number.
+pub type SourceHashes = HashMap<(MemberId, Magic), [u8; 8]>;
 
 /// Reads the layers again that hold the wanted sources and hashes these as PEP 552 has it. Only
 /// images with hash-based caches need this.
 ///
 /// # Errors
-/// As [`scan_layers`](crate::scan::scan_layers).
+/// As [`scan_layers`](super::scan_layers).
 pub fn hash_sources(
     store: &dyn BlobStore,
     layers: &[Layer],

@@ -1,20 +1,19 @@
 //! Reading the data of some members again, after pass 1 has read everything: sources to compile,
 //! an interpreter and its libraries, files whose content is compared.
 
-mod hashes;
-
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-pub use hashes::{hash_members, hash_sources};
-
-use crate::deflate::{ReadAt, ReadFrom, SparseReader, discard};
+use super::error::{LayerError, LayerErrorCause, layer_error};
+use super::scan::LayerScan;
+use super::stream::reread_layer;
+use crate::deflate::{SparseReader, discard};
 use crate::oci::{BlobStore, Compression};
 use crate::progress::Unobserved;
+use crate::read_at::{ReadAt, ReadFrom};
 use crate::rootfs::MemberId;
-use crate::scan::{LayerError, LayerErrorCause, LayerScan, layer_error, reread_layer};
 use crate::tar::{Member, TarError};
 
 /// Hands the data of each wanted member to `take`, in the order of layers and members, until that

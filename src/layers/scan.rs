@@ -1,71 +1,21 @@
 //! Pass 1: reading a layer once, from the first byte of its blob to the last, and keeping what
 //! later steps need: its members, and what each bytecode file says about itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha256};
 
+use super::error::{LayerError, LayerErrorCause, layer_error};
+use super::stream::read_layer;
 use crate::deflate::BlockIndex;
-use crate::limits::{LayerAllowances, LimitError};
-use crate::oci::blob::into_blob_error;
-use crate::oci::compression::Decoder;
-use crate::oci::digest::HashingReader;
+use crate::limits::LayerAllowances;
 use crate::oci::image::Layer;
-use crate::oci::{BlobError, BlobStore, Compression, Digest, DigestHasher, open_verified};
-use crate::parallel::{read_ahead, try_map};
-use crate::progress::{ObservedReader, Observer, Phase};
-use crate::pyc::{Header, HeaderError, Magic, MarshalError, MarshalErrorKind, check_body};
-use crate::rootfs::MemberId;
-use crate::tar::{self, Kind, Member, TarError};
-
-/// What can be wrong with a layer.
-#[derive(Debug, thiserror::Error)]
-#[error("layer {number} ({digest})")]
-pub struct LayerError {
-    /// The layer, counted from 1.
-    pub number: usize,
-    /// Its blob's digest.
-    pub digest: Digest,
-    /// What is wrong.
-    #[source]
-    pub cause: Box<LayerErrorCause>,
-}
-
-/// What is wrong with a layer.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LayerErrorCause {
-    /// The blob is missing or damaged.
-    #[error(transparent)]
-    Blob(#[from] BlobError),
-    /// It does not decompress, or reading failed.
-    #[error("it cannot be decompressed")]
-    Decode(#[source] io::Error),
-    /// It is no tar archive.
-    #[error(transparent)]
-    Tar(TarError),
-    /// It has more members, or names, than the image may have.
-    #[error(transparent)]
-    Limit(#[from] LimitError),
-    /// It is another layer than the config says.
-    #[error("its content hashes to {found}, but the config's diff_id is {expected}")]
-    DiffId {
-        /// The diff_id in the config.
-        expected: Digest,
-        /// The digest of the uncompressed bytes.
-        found: Digest,
-    },
-    /// A layer could not be written.
-    #[error("it cannot be written to {directory}")]
-    Write {
-        /// Where it was to be.
-        directory: String,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
-}
+use crate::oci::{BlobStore, Compression};
+use crate::parallel::try_map;
+use crate::progress::{Observer, Phase};
+use crate::pyc::{Header, HeaderError, MarshalError, MarshalErrorKind, check_body};
+use crate::tar::{self, Kind, Member};
 
 /// What one bytecode file holds.
 #[derive(Debug, Clone)]
@@ -137,15 +87,6 @@ pub fn scan_layers(
     });
     observer.end();
     scans
-}
-
-/// A cause with the layer that it is about.
-pub(crate) fn layer_error(index: usize, layer: &Layer, cause: LayerErrorCause) -> LayerError {
-    LayerError {
-        number: index + 1,
-        digest: layer.descriptor.digest().clone(),
-        cause: Box::new(cause),
-    }
 }
 
 fn scan_layer(
@@ -225,94 +166,3 @@ fn checked(body: Result<(), MarshalError>) -> Result<(), MarshalError> {
         body => body,
     }
 }
-
-/// Reads a layer for the first time: blob and diff_id are checked to their last bytes. Returns the
-/// blob's deflate blocks too.
-fn read_layer<T>(
-    store: &dyn BlobStore,
-    layer: &Layer,
-    observer: &dyn Observer,
-    consume: impl FnOnce(Compression, &mut dyn Read) -> Result<T, LayerErrorCause>,
-) -> Result<(T, BlockIndex), LayerErrorCause> {
-    let hasher = DigestHasher::for_digest(&layer.diff_id).ok_or_else(|| BlobError::Algorithm {
-        digest: layer.diff_id.clone(),
-    })?;
-    decode_layer(store, layer, observer, |compression, inner| {
-        let mut stream = HashingReader { inner, hasher };
-        let value = consume(compression, &mut stream)?;
-        io::copy(&mut stream, &mut io::sink())?;
-        Ok((value, stream.hasher.finish()))
-    })
-    .and_then(|((value, found), blocks)| match found == layer.diff_id {
-        true => Ok((value, blocks)),
-        false => Err(LayerErrorCause::DiffId {
-            expected: layer.diff_id.clone(),
-            found,
-        }),
-    })
-}
-
-/// Reads a layer again that [`scan_layers`] read. The blob is checked as before; what a blob
-/// decompresses to is known to be right then.
-pub(crate) fn reread_layer<T>(
-    store: &dyn BlobStore,
-    layer: &Layer,
-    observer: &dyn Observer,
-    consume: impl FnOnce(&mut dyn Read) -> Result<T, LayerErrorCause>,
-) -> Result<T, LayerErrorCause> {
-    decode_layer(store, layer, observer, |_, stream| consume(stream)).map(|(value, _)| value)
-}
-
-/// Decompresses a layer for `consume`, checks the blob to its last byte, and says what is really wrong
-/// where a damaged blob made the decoder stumble first.
-///
-/// Reading with its check, decompressing, and what `consume` does run side by side.
-fn decode_layer<T>(
-    store: &dyn BlobStore,
-    layer: &Layer,
-    observer: &dyn Observer,
-    consume: impl FnOnce(Compression, &mut dyn Read) -> Result<T, LayerErrorCause>,
-) -> Result<(T, BlockIndex), LayerErrorCause> {
-    let digest = layer.descriptor.digest();
-    let verified = open_verified(store, &layer.descriptor)?;
-    let mut blob = ObservedReader {
-        inner: verified,
-        observer,
-    };
-    let result = read_ahead(&mut blob, |blob| {
-        let mut decoder =
-            Decoder::new(blob, layer.descriptor.size()).map_err(LayerErrorCause::Decode)?;
-        let compression = decoder.compression();
-        let value = read_ahead(&mut decoder, |stream| consume(compression, stream));
-        Ok((value?, decoder.into_block_index()))
-    });
-    let rest = io::copy(&mut blob, &mut io::sink()).map_err(|error| into_blob_error(error, digest));
-    match (rest, result) {
-        (Err(damage), _) => Err(damage.into()),
-        (Ok(_), result) => result,
-    }
-}
-
-impl From<TarError> for LayerErrorCause {
-    fn from(error: TarError) -> Self {
-        match error {
-            TarError::Io(error) => error.into(),
-            error => Self::Tar(error),
-        }
-    }
-}
-
-/// An error of what is read from an archive or of the stream below it.
-impl From<io::Error> for LayerErrorCause {
-    fn from(error: io::Error) -> Self {
-        error
-            .downcast::<TarError>()
-            .map_or_else(Self::Decode, Self::Tar)
-    }
-}
-
-/// Which sources are to be hashed, and as the interpreters of which magic numbers do it.
-pub type WantedHashes = BTreeMap<MemberId, Vec<Magic>>;
-
-/// The hashes of sources, by member and magic number.
-pub type SourceHashes = HashMap<(MemberId, Magic), [u8; 8]>;

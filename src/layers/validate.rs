@@ -4,12 +4,12 @@
 
 use serde_json::Value;
 
+use crate::layers::{LayerError, LayerScan, scan_layers};
 use crate::limits::Limits;
 use crate::oci::image::{ImageError, is_empty_layer};
 use crate::oci::{BlobStore, Image, load};
 use crate::progress::Unobserved;
 use crate::rootfs::{RootfsError, squash};
-use crate::scan::{LayerError, LayerScan, scan_layers};
 use crate::tar::{Kind, size_field};
 
 /// A post-condition that an image breaks.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::Descriptor;
 use super::blob_file::BlobFile;
 use super::digest::{Digest, DigestHasher};
-use crate::deflate::{ReadAt, ReadFrom};
+use crate::read_at::{ReadAt, ReadFrom};
 
 /// What can be wrong with a blob.
 #[derive(Debug, thiserror::Error)]

@@ -1,19 +1,11 @@
 //! `inspect`: what bytecode is in an image, and what is wrong with it.
 
-use super::advise::advise;
-use super::notes;
-use super::summary::{self, path_text};
-use super::treemap::treemap;
 use super::{Options, PipelineError, open, survey};
-use crate::inventory::{Inventory, MissingCache, Reader, Status, Tree, missing_caches};
-use crate::oci::Image;
+use crate::advice::advise;
+use crate::describe::{self, Inspected};
+use crate::inventory::missing_caches;
 use crate::pyc::Level;
-use crate::report::model::{
-    Finding, FindingKind, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow,
-};
-use crate::report::size;
-use crate::rootfs::InodeId;
-use crate::situations::{self, Situation};
+use crate::report::model::{InspectReport, MANY_MISSING};
 use crate::transport::Source;
 
 /// What `inspect` is to say beside the facts.
@@ -43,219 +35,18 @@ pub fn inspect(
         let level = inventory.launch.assumed_level();
         let missing = missing_caches(&inventory, level.unwrap_or(Level::Zero));
         let told = level.map_or(&[][..], |_| &missing);
-        let mut described = describe(image, &inventory, told);
-        described.map = inspect.map.then(|| treemap(&inventory));
-        if inspect.advice {
-            described.advice = advise(image, &inventory, missing.len());
-        }
-        images.push(described);
+        let advice = || advise(image, &inventory, missing.len(), MANY_MISSING);
+        images.push(describe::inspect(Inspected {
+            image,
+            inventory: &inventory,
+            missing: told,
+            advice: inspect.advice.then(advice).flatten(),
+            map: inspect.map,
+        }));
     }
     Ok(InspectReport {
         schema: "pycull.inspect/1",
         reference: reference.to_owned(),
         images,
-    })
-}
-
-fn describe(image: &Image, inventory: &Inventory, missing: &[MissingCache<'_>]) -> InspectImage {
-    InspectImage {
-        platform: image.platform.to_string(),
-        manifest_digest: image.manifest_digest().to_owned(),
-        compressed_bytes: summary::compressed_bytes(image),
-        uncompressed_bytes: summary::uncompressed_bytes(inventory),
-        layers: layers(image, inventory),
-        trees: inventory
-            .trees
-            .iter()
-            .zip(situations::of_trees(inventory))
-            .map(|(tree, situations)| describe_tree(tree, &situations))
-            .collect(),
-        situations: rows(&situations::of_image(inventory)),
-        findings: findings(inventory, missing),
-        notes: shared_caches(inventory)
-            .into_iter()
-            .chain(notes::notes(inventory))
-            .collect(),
-        advice: None,
-        map: None,
-    }
-}
-
-fn layers(image: &Image, inventory: &Inventory) -> Vec<InspectLayer> {
-    let levels = summary::levels_by_layer(inventory);
-    let commands = summary::created_by(image);
-    let parts = inventory.layers.iter().zip(levels).zip(commands);
-    parts
-        .enumerate()
-        .map(|(index, ((scan, levels), created_by))| InspectLayer {
-            index: index + 1,
-            digest: scan.layer.descriptor.digest().to_string(),
-            diff_id: scan.layer.diff_id.to_string(),
-            media_type: scan.layer.descriptor.media_type().to_string(),
-            compressed_bytes: scan.layer.descriptor.size(),
-            uncompressed_bytes: scan.uncompressed_bytes,
-            levels: summary::levels(levels),
-            created_by,
-        })
-        .collect()
-}
-
-fn describe_tree(tree: &Tree, situations: &[Situation]) -> InspectTree {
-    InspectTree {
-        path: path_text(&tree.path),
-        python: tree.version.map(|version| version.to_string()),
-        cache_tag: tree.version.map(|version| version.tag().to_string()),
-        magic: tree.magic.map(|magic| magic.0),
-        kind: tree.kind.to_string(),
-        sources: summary::count(tree.sources),
-        levels: summary::levels(tree.levels),
-        sourceless: summary::count(tree.sourceless),
-        situations: rows(situations),
-    }
-}
-
-fn rows(situations: &[Situation]) -> Vec<SituationRow> {
-    let status_quo = situations.first().map_or(0, |situation| situation.bytes);
-    situations
-        .iter()
-        .map(|situation| {
-            let percent = size::percent_more(status_quo, situation.bytes);
-            SituationRow {
-                name: situation.name.to_owned(),
-                bytes: situation.bytes,
-                difference_bytes: size::bytes_more(status_quo, situation.bytes),
-                difference_percent: (percent * 100.0).round() / 100.0,
-            }
-        })
-        .collect()
-}
-
-/// Caches that something reads by their paths, and those whose files have other names.
-fn shared_caches(inventory: &Inventory) -> Vec<String> {
-    let mut notes = Vec::new();
-    let caches = || inventory.caches.iter();
-    let mut read_by_path = caches().filter(|cache| cache.reader.is_some());
-    if let Some(first) = read_by_path.next() {
-        let by = match &first.reader {
-            Some(Reader::Symlink(link)) => format!("the symlink {} leads", path_text(link)),
-            _ => "the config points".to_owned(),
-        };
-        let path = path_text(&first.path);
-        notes.push(match read_by_path.count() {
-            0 => format!("{by} to the cache {path}: `minimize` keeps it"),
-            more => format!("{by} to the cache {path}, and {more} more are read by their paths: `minimize` keeps them"),
-        });
-    }
-    let shared = inventory.other_names();
-    if let Some((inode, _)) = shared.first_key_value() {
-        let other = other_name(inventory, *inode).unwrap_or_default();
-        let files = shared.len();
-        notes.push(format!(
-            "{files} {} also a name outside `__pycache__` (for example {}): removing the cache frees nothing while that name stays",
-            if files == 1 { "cache has" } else { "caches have" },
-            path_text(&other)
-        ));
-    }
-    notes
-}
-
-/// A name of a cache's file that is not a cache.
-fn other_name(inventory: &Inventory, inode: InodeId) -> Option<Vec<u8>> {
-    let caches: Vec<&[u8]> = inventory.caches.iter().map(|it| &*it.path).collect();
-    let names = inventory.rootfs.walk();
-    let mut names = names.filter(|(_, node)| inventory.rootfs.leaf(*node) == Some(inode));
-    names.find_map(|(path, _)| (!caches.contains(&&*path)).then_some(path))
-}
-
-/// All findings, by path.
-fn findings(inventory: &Inventory, missing: &[MissingCache<'_>]) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = cache_findings(inventory)
-        .chain(sourceless_findings(inventory))
-        .chain(hidden_findings(inventory))
-        .chain(missing.iter().map(|it| missing_finding(inventory, it)))
-        .collect();
-    findings.sort_by(|a, b| (&a.path, a.layer, a.kind).cmp(&(&b.path, b.layer, b.kind)));
-    findings
-}
-
-fn cache_findings(inventory: &Inventory) -> impl Iterator<Item = Finding> + '_ {
-    inventory.caches.iter().filter_map(|cache| {
-        let (kind, detail) = match &cache.status {
-            Status::Fresh | Status::Unknown(_) => return None,
-            Status::Stale(reason) => (FindingKind::Stale, reason.to_string()),
-            Status::HashMismatch => (
-                FindingKind::HashMismatch,
-                "checked hash: Python compiles the source at every start".to_owned(),
-            ),
-            Status::UncheckedMismatch => (
-                FindingKind::HashMismatch,
-                "unchecked hash: Python runs this old code, not the source that is there"
-                    .to_owned(),
-            ),
-            // What it is read for, it has: a source is not needed.
-            Status::Orphan if cache.reader.is_some() => return None,
-            Status::Orphan => (
-                FindingKind::Orphan,
-                format!("there is no {}", path_text(&cache.source)),
-            ),
-            Status::Foreign(reason) => (FindingKind::Foreign, reason.clone()),
-            Status::Malformed(reason) => (FindingKind::Malformed, reason.clone()),
-        };
-        Some(Finding {
-            kind,
-            path: path_text(&cache.path),
-            layer: cache.member.layer + 1,
-            bytes: cache.bytes,
-            detail,
-        })
-    })
-}
-
-fn sourceless_findings(inventory: &Inventory) -> impl Iterator<Item = Finding> + '_ {
-    inventory.sourceless.iter().flat_map(|module| {
-        let finding = |kind, detail| Finding {
-            kind,
-            path: path_text(&module.path),
-            layer: module.member.layer + 1,
-            bytes: module.bytes,
-            detail,
-        };
-        let malformed = module
-            .malformed
-            .clone()
-            .map(|reason| finding(FindingKind::Malformed, reason));
-        let shadowed = module.shadowed.then(|| {
-            finding(
-                FindingKind::Shadowed,
-                "the source beside it is imported instead".to_owned(),
-            )
-        });
-        malformed.into_iter().chain(shadowed)
-    })
-}
-
-fn missing_finding(inventory: &Inventory, missing: &MissingCache<'_>) -> Finding {
-    let source = missing.source;
-    let inode = inventory.rootfs.inode(source.inode);
-    let origin = inventory.rootfs.origin(source.node);
-    Finding {
-        kind: FindingKind::Missing,
-        path: path_text(&inventory.source_path(source)),
-        layer: origin.unwrap_or(inode.data()).layer + 1,
-        bytes: inode.size,
-        detail: format!("there is no {}", path_text(&missing.path)),
-    }
-}
-
-fn hidden_findings(inventory: &Inventory) -> impl Iterator<Item = Finding> + '_ {
-    inventory.hidden.iter().map(|cache| {
-        let by = inventory.member(cache.by);
-        Finding {
-            kind: FindingKind::Hidden,
-            path: path_text(&cache.path),
-            layer: cache.member.layer + 1,
-            bytes: cache.bytes,
-            detail: format!("by {} in layer {}", path_text(&by.path), cache.by.layer + 1),
-        }
     })
 }

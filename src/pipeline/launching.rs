@@ -4,10 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use crate::launch::{self, Reading};
-use crate::member_data::read_members;
+use crate::layers::{LayerError, LayerScan, read_members};
 use crate::oci::{BlobStore, Image};
 use crate::rootfs::{InodeId, MemberId, Rootfs};
-use crate::scan::{LayerError, LayerScan};
 
 /// Most rounds of reading: a chain of scripts, each of which alone names the next, is as long.
 const MOST_ROUNDS: usize = 16;

@@ -1,24 +1,21 @@
 //! The recipes: what each command does, step by step, from a reference to a report. The only
 //! place where the other modules are wired together.
 
-mod advise;
 mod bench;
 mod compare;
 mod inspect;
-mod interpreters;
 mod launching;
 mod minimize;
-mod notes;
 mod pairs;
-mod summary;
-mod treemap;
 mod verify;
 
 use std::collections::BTreeMap;
 
+use crate::bench::CannotMeasure;
+use crate::compile::NoInterpreter;
 use crate::inventory::{self, ChosenVersions, Inventory};
+use crate::layers::{LayerError, LayerErrorCause, hash_sources, scan_layers};
 use crate::limits::{LayerAllowances, LimitError, Limits};
-use crate::member_data::hash_sources;
 use crate::oci::commands::named_paths;
 use crate::oci::image::ImageError;
 use crate::oci::listing::listed;
@@ -26,15 +23,14 @@ use crate::oci::{BlobError, BlobStore, Image, Node, Platform, load_within};
 use crate::profile::{Levels, Profile};
 use crate::progress::Observer;
 use crate::pyc::{CpythonVersion, Level};
+use crate::rewrite::staging::StagingError;
 use crate::rootfs::{RootfsError, squash};
-use crate::scan::{LayerError, LayerErrorCause, scan_layers};
 use crate::transport::{Source, TransportError};
 use launching::launch;
 
-pub use bench::{BenchOptions, CannotMeasure, bench};
-pub use compare::compare;
+pub use bench::bench;
+pub use compare::{Compared, compare};
 pub use inspect::{InspectOptions, inspect};
-pub use interpreters::{InterpreterOptions, NoInterpreter};
 pub use minimize::{CompileOptions, MinimizeOptions, minimize, plan_only};
 pub use verify::verify;
 
@@ -187,14 +183,8 @@ pub enum PipelineError {
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// A document could not be written beside the output.
-    #[error("cannot write a document of the new image to {path}")]
-    Stage {
-        /// The file.
-        path: String,
-        /// The cause.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Stage(#[from] StagingError),
 }
 
 impl PipelineError {

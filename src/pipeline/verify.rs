@@ -1,20 +1,17 @@
 //! `verify`: a proof that nothing but bytecode differs between two images.
 
 use super::pairs::{Pair, pairs, unpaired};
-use super::summary::path_text;
 use super::{Options, PipelineError, levels, open, survey_for};
+use crate::describe;
 use crate::inventory::Inventory;
-use crate::member_data::hash_members;
+use crate::layers::hash_members;
+use crate::layers::validate::check_read;
 use crate::oci::Image;
 use crate::profile::Profile;
-use crate::report::model::{
-    Verdict, VerifyCaches, VerifyChecked, VerifyDifference, VerifyImage, VerifyReport,
-};
+use crate::report::model::{VerifyImage, VerifyReport};
 use crate::transport::Source;
-use crate::validate::check_read;
 use crate::verify::{
-    ContentHashes, Difference, Expected, Part, Side, Verification, verify as verify_sides,
-    wanted_contents,
+    ContentHashes, Difference, Expected, Part, Side, verify as verify_sides, wanted_contents,
 };
 
 /// A source with its reference as the user wrote it.
@@ -99,7 +96,7 @@ fn verify_pair(
     let new = side(new_image, &new, &new_contents);
     let mut verification = verify_sides(&old, &new, expected.as_ref());
     verification.differences.extend(new_violation(&old, &new));
-    Ok(describe(new_image, verification))
+    Ok(describe::verify(new_image, verification))
 }
 
 fn side<'a>(image: &'a Image, inventory: &'a Inventory, contents: &'a ContentHashes) -> Side<'a> {
@@ -119,33 +116,4 @@ fn new_violation(before: &Side<'_>, after: &Side<'_>) -> Option<Difference> {
         path: b"/layers".to_vec(),
         what: violation.to_string(),
     })
-}
-
-fn describe(image: &Image, verification: Verification) -> VerifyImage {
-    let caches = verification.caches;
-    let differences = verification.differences.iter();
-    VerifyImage {
-        platform: image.platform.to_string(),
-        verdict: match verification.differences.is_empty() {
-            true => Verdict::Same,
-            false => Verdict::Different,
-        },
-        checked: VerifyChecked {
-            paths: verification.paths,
-            bytes: verification.bytes,
-        },
-        caches: VerifyCaches {
-            removed: caches.removed,
-            added: caches.added,
-            changed: caches.changed,
-            missing: caches.missing,
-        },
-        differences: differences
-            .map(|difference| VerifyDifference {
-                part: difference.part.to_string(),
-                path: path_text(&difference.path),
-                what: difference.what.clone(),
-            })
-            .collect(),
-    }
 }

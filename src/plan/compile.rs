@@ -6,9 +6,10 @@ use super::convert::is_plain_file;
 use super::warning::Cause;
 use super::{Compilation, CompileOutcome, Drops, Policy, Warning};
 use crate::inventory::{Cache, Inventory, Source, Status, cache_path};
+use crate::path;
 use crate::profile::{Missing, Placement, Stale};
 use crate::pyc::CpythonVersion;
-use crate::rootfs::{MemberId, path};
+use crate::rootfs::MemberId;
 use crate::tar::Kind;
 
 /// The caches that a policy wants and the image has not, or not fresh, by source and level.

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::warning::Cause;
 use super::{Drops, NewHeader, Policy, Reason, Warning};
 use crate::inventory::{Cache, Inventory, Status};
+use crate::layers::Contents;
 use crate::profile::InvalidationMode;
 use crate::pyc::{Header, Invalidation};
 use crate::rootfs::{InodeId, MemberId};
-use crate::scan::Contents;
 use crate::tar::{Kind, Timestamp};
 
 /// New headers by the member with a cache's data.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::warning::Cause;
 use super::{Policy, Reason, Warning, kept, shadowed, verdict};
 use crate::inventory::Inventory;
-use crate::rootfs::{Fate, MemberId, path};
+use crate::path;
+use crate::rootfs::{Fate, MemberId};
 
 /// What goes, and why.
 pub(super) type Drops = BTreeMap<MemberId, Reason>;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Drops, Reason};
 use crate::inventory::Inventory;
-use crate::rootfs::{Fate, Marker, MemberId, path};
+use crate::path;
+use crate::rootfs::{Fate, Marker, MemberId};
 use crate::tar::Kind;
 
 /// Adds to `drops` what they leave without use. Opaque whiteouts always stay, and so does the

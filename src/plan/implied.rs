@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Drops;
 use crate::inventory::Inventory;
-use crate::rootfs::{Fate, MemberId, NodeId, path};
+use crate::path;
+use crate::rootfs::{Fate, MemberId, NodeId};
 use crate::tar::Kind;
 
 /// For members that go, the directories that are written in their place, each after the one that it lies in.

@@ -11,6 +11,7 @@ mod links;
 mod needed;
 mod reason;
 mod shadowed;
+pub mod situations;
 #[cfg(test)]
 mod testing;
 mod verdict;
@@ -24,8 +25,9 @@ pub use verdict::{Policy, verdict};
 pub use warning::{Cause, Warning};
 
 use crate::inventory::Inventory;
+use crate::path;
 use crate::pyc::Level;
-use crate::rootfs::{MemberId, path};
+use crate::rootfs::MemberId;
 use drops::Drops;
 
 /// What is to be done to an image's layers.

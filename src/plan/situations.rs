@@ -7,8 +7,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::{Policy, verdict};
 use crate::inventory::{Cache, Inventory, Tree};
-use crate::plan::{Policy, verdict};
 use crate::pyc::Level;
 use crate::rootfs::{InodeId, InodeKind};
 

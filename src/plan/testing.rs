@@ -9,13 +9,13 @@ use super::{Action, CompileOutcome, Plan, Policy, plan};
 use crate::deflate::BlockIndex;
 use crate::inventory::{ChosenVersions, Inventory, build};
 use crate::launch::Reading;
+use crate::layers::{Bytecode, Contents, LayerScan};
 use crate::limits::Limits;
 use crate::oci::Compression;
 use crate::oci::digest::sha256_digest;
 use crate::oci::image::Layer;
 use crate::pyc::{Header, Magic};
 use crate::rootfs::squash;
-use crate::scan::{Bytecode, Contents, LayerScan};
 use crate::tar::{Kind, Member, Xattr};
 
 /// The directory with the modules.

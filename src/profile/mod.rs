@@ -1,5 +1,7 @@
 //! Profiles: what the bytecode of an image is to be after pycull. TOML, every key checked.
 
+mod builtin;
+mod error;
 mod load;
 mod schema;
 
@@ -8,7 +10,9 @@ use std::fmt;
 use globset::GlobSet;
 use serde::Deserialize;
 
-pub use load::{BUILT_IN, BuiltIn, ProfileError, load};
+pub use builtin::{BUILT_IN, BuiltIn};
+pub use error::ProfileError;
+pub use load::load;
 
 use crate::pyc::{CpythonVersion, Header, Invalidation, Level, Magic};
 

@@ -3,7 +3,7 @@
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
-use super::load::ProfileError;
+use super::error::ProfileError;
 use super::{
     Dead, DeadKeys, InvalidationMode, Levels, Missing, Placement, Profile, PythonVersions, Scope,
     Stale,

@@ -5,8 +5,8 @@ use super::model::{
     CompareImage, CompareLayer, CompareLevels, CompareModule, CompareReport, CompareTree,
     ComparedLayer, ComparedTree, Count, Levels, level_bytes,
 };
-use super::size;
 use super::{Detail, PLAIN, input_name, is_plain, tree_name};
+use crate::size;
 
 /// The report as a document: a section for each platform. Of one image after it has all tables, the
 /// totals last in it; of several a column for each, and in detail a section for each too.

@@ -4,7 +4,7 @@
 
 use std::cmp::Reverse;
 
-use super::size;
+use crate::size;
 
 /// Blocks, in order.
 #[derive(Debug, Clone, Default, PartialEq)]

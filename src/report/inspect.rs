@@ -8,8 +8,8 @@ use std::cmp::Reverse;
 
 use super::document::{Block, Cell, Column, Document, Table, Title, Tone, short_digest};
 use super::model::{Count, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow};
-use super::size;
 use super::{Detail, PLAIN, input_name, is_plain, tree_name};
+use crate::size;
 
 /// The report as a document: a section for each platform, and last what to do about it.
 pub fn document(report: &InspectReport, detail: Detail) -> Document {

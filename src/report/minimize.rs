@@ -5,8 +5,8 @@ use super::model::{
     Compiled, ImageSize, InterpreterRow, LayerAction, LayerSize, LeftOut, MinimizeImage,
     MinimizeLayer, MinimizeReport, StepRow,
 };
-use super::size;
 use super::{Detail, PLAIN, input_name, is_plain};
+use crate::size;
 
 /// The report as a document: a section for each platform, the sizes before and after last in it.
 pub fn document(report: &MinimizeReport, detail: Detail) -> Document {

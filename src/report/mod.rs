@@ -11,9 +11,6 @@ pub mod inspect;
 pub mod minimize;
 pub mod verify;
 
-pub mod gate;
-pub mod limit;
-
 pub mod document;
 
 pub mod figure;
@@ -24,7 +21,6 @@ pub mod text;
 
 mod markup;
 mod printable;
-pub mod size;
 
 #[cfg(test)]
 mod formats;
@@ -34,7 +30,7 @@ mod samples;
 pub use printable::printable;
 
 /// The name of an image that was read, as headlines have it.
-fn input_name(reference: &str) -> &str {
+pub fn input_name(reference: &str) -> &str {
     match reference {
         "-" => "standard input",
         named => named,

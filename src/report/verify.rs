@@ -2,7 +2,8 @@
 
 use super::document::{Block, Cell, Column, Document, Table, Title, Tone};
 use super::model::{Verdict, VerifyDifference, VerifyImage, VerifyReport};
-use super::{Detail, input_name, size};
+use super::{Detail, input_name};
+use crate::size;
 
 /// The report as a document: a section for each platform, the verdict last in it.
 pub fn document(report: &VerifyReport, detail: Detail) -> Document {

@@ -8,12 +8,12 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::deflate::ReadAt;
 use crate::inventory::{Inventory, Sizes, Source};
+use crate::path;
 use crate::plan::{Compilation, is_full};
 use crate::pyc::Level;
+use crate::read_at::ReadAt;
 use crate::rewrite::layer::Piece;
-use crate::rootfs::path;
 use crate::tar::{BLOCK, Kind, Member, NewKind, NewMember, Xattr, new_headers};
 
 /// The compiled caches of an image.

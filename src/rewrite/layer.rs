@@ -6,10 +6,11 @@ use std::ops::Range;
 
 use tempfile::SpooledTempFile;
 
-use crate::deflate::{Kept, ReadAt, ReadFrom, SparseReader, discard};
+use crate::deflate::{Kept, SparseReader, discard};
+use crate::layers::LayerScan;
 use crate::oci::layer_writer::LayerWriter;
 use crate::plan::{Action, LayerPlan};
-use crate::scan::LayerScan;
+use crate::read_at::{ReadAt, ReadFrom};
 use crate::tar::{self, HeaderError, NewMember};
 
 /// A change to a stretch of the uncompressed stream.

@@ -4,6 +4,11 @@
 pub mod annotations;
 pub mod compiled;
 pub mod documents;
+pub mod image_layers;
 pub mod index;
 pub mod layer;
 pub mod media_types;
+mod new_layer;
+pub mod staging;
+
+pub(crate) use new_layer::grew;

@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::deflate::{Old, ReadAt, SparseReader};
+use super::layer::{ApplyError, Edit, Output, Piece, Whole, apply, edits, kept};
+use crate::deflate::{Old, SparseReader};
+use crate::layers::{LayerErrorCause, LayerScan, reread_layer};
 use crate::oci::blob::into_blob_error;
 use crate::oci::compression::{Compression, CompressionSetting, DEFAULT_ZSTD_LEVEL, Encoding};
 use crate::oci::layer_writer::{LayerWriter, WrittenLayer};
@@ -14,8 +16,7 @@ use crate::oci::zstd_level::{levels_above, nearest_level};
 use crate::oci::{BlobStore, open_verified};
 use crate::plan::LayerPlan;
 use crate::progress::{Observer, Unobserved};
-use crate::rewrite::layer::{ApplyError, Edit, Output, Piece, Whole, apply, edits, kept};
-use crate::scan::{LayerErrorCause, LayerScan, reread_layer};
+use crate::read_at::ReadAt;
 use crate::tar::{BLOCK, TarError};
 
 /// A layer, and what is to be done to it.
@@ -186,7 +187,7 @@ impl NewLayer<'_> {
 const MOST_ATTEMPTS: usize = 2;
 
 /// Whether a layer became larger than it was, though there is no more in it.
-pub(super) fn grew(scan: &LayerScan, written: &WrittenLayer) -> bool {
+pub(crate) fn grew(scan: &LayerScan, written: &WrittenLayer) -> bool {
     written.uncompressed_bytes <= scan.uncompressed_bytes
         && written.compressed_bytes > scan.layer.descriptor.size()
 }

@@ -4,7 +4,6 @@
 
 mod attributes;
 mod names;
-pub mod path;
 mod squash;
 mod trail;
 pub mod tree;

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::names::{Names, NodeId, ROOT};
-use super::path::{self, NameKind, name_kind};
 use super::trail::Followed;
 use super::tree::{
     Content, Inode, InodeId, InodeKind, Marker, MemberId, Node, Place, Rootfs, SmallFate,
 };
 use crate::limits::{LayerAllowances, LimitError};
+use crate::path::{self, NameKind, name_kind};
 use crate::tar::{Kind, Member};
 
 /// Parts of symlinks' targets that the members of an image may be followed through in all, and once more its symlinks.

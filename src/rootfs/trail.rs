@@ -1,8 +1,8 @@
 //! The way that a path takes through the merged view.
 
 use super::names::{NodeId, ROOT};
-use super::path;
 use super::tree::Rootfs;
+use crate::path;
 
 /// Paths that a pattern is expanded to at most.
 const MOST_MATCHES: usize = 10_000;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::names::{Names, NodeId, ROOT};
-use super::path;
+use crate::path;
 
 /// A member by its place: layer and position in the layer, both from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

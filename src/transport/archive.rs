@@ -16,8 +16,8 @@ use crate::oci::{BlobError, BlobFile, BlobLocation, BlobStore, Digest};
 use crate::tar::{BLOCK, Kind, Reader, TarError};
 
 use super::error::TransportError;
+use super::file_names::{blob_name, shape};
 use super::identity::Identity;
-use super::index_json::shape;
 use super::place::{BlobSource, OutputBlob, copy_error};
 use super::reference::Reference;
 use super::{no_image, spool};
@@ -210,12 +210,6 @@ impl BlobStore for Archive {
                 digest: digest.clone(),
             })
     }
-}
-
-/// A blob's name in a layout (image-layout.md, "Blobs"). No traversal can be in it: [`Digest`]
-/// takes no slashes, and no algorithm or hash that is empty or made of dots.
-pub(super) fn blob_name(digest: &Digest) -> String {
-    format!("blobs/{}/{}", digest.algorithm(), digest.digest())
 }
 
 /// Each member is read by a reader of its own, started where the last one ended, so that data is

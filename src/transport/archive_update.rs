@@ -8,19 +8,16 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::archive::{self, Archive, Content, blob_name};
-use super::docker_archive::MANIFEST_JSON;
+use super::archive::{self, Archive, Content};
 use super::error::TransportError;
+use super::file_names::{INDEX_JSON, MANIFEST_JSON, REPOSITORIES, blob_name};
 use super::image_name::normalized;
-use super::index_json::{INDEX_JSON, images, put, roots};
+use super::index_json::{images, put, roots};
+use super::medium::Medium;
 use super::place::OutputBlob;
-use super::source::Medium;
 use crate::oci::blob::VerifyingReader;
 use crate::oci::image::parse_object;
 use crate::oci::{BlobLocation, BlobStore, Descriptor, blob};
-
-/// docker's table of images before it had `manifest.json`: `{repository: {tag: layer}}`.
-pub(super) const REPOSITORIES: &str = "repositories";
 
 /// The archive that an output replaces, where the image came from it.
 #[derive(Debug, Clone)]

@@ -12,10 +12,12 @@ use crate::oci::json_keys::{self, respell};
 use crate::oci::media_type::{DOCKER_CONFIG, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 use crate::oci::{BlobError, BlobLocation, BlobStore, Digest};
 
-use super::docker_archive::MANIFEST_JSON;
 use super::error::TransportError;
+use super::file_names::MANIFEST_JSON;
+use super::medium::Medium;
 use super::oci_layout::{locate_file, read_file};
-use super::source::{Medium, Source, Wanted};
+use super::reference::Wanted;
+use super::source::Source;
 
 /// Holds a line with the layout's version.
 const VERSION: &str = "version";

@@ -19,22 +19,21 @@ use crate::oci::{
     BlobError, BlobLocation, BlobStore, Compression, Digest, DigestHasher, Image, ImageError, Node,
 };
 
-use super::archive::{self, Archive, Content, blob_name};
+use super::archive::{self, Archive, Content};
 use super::archive_update::{
-    Images, InPlace, REPOSITORIES, Remainder, entries_with, index_with, repositories_without,
+    Images, InPlace, Remainder, entries_with, index_with, repositories_without,
 };
 use super::error::TransportError;
+use super::file_names::{INDEX_JSON, MANIFEST_JSON, OCI_LAYOUT, REPOSITORIES, blob_name};
 use super::image_name::{CONTAINERD_NAME, REF_NAME, normalized, set_annotation, tag};
-use super::index_json::{INDEX_JSON, OCI_LAYOUT, choose, roots};
+use super::index_json::{choose, roots};
+use super::medium::{DockerForm, Medium};
 use super::oci_archive;
 use super::output::{OutputImage, check_complete_for};
 use super::place::OutputBlob;
-use super::reference::{Selector, Transport};
-use super::source::{DockerForm, Medium, Source, Wanted, docker_names};
+use super::reference::{Selector, Transport, Wanted};
+use super::source::{Source, docker_names};
 use super::spool;
-
-/// The table of images in a docker archive.
-pub(super) const MANIFEST_JSON: &str = "manifest.json";
 
 /// Opens the image that a reference chooses: through `index.json` where that leads to a whole image,
 /// else through `manifest.json`, as skopeo and podman do always. docker saves an index of many

@@ -8,35 +8,17 @@ use serde_json::{Value, json};
 
 use crate::limits::Limits;
 use crate::oci::image::{parse_object, typed_descriptor};
-use crate::oci::json_keys::{self, Shape, respell};
+use crate::oci::json_keys::{self, respell};
 use crate::oci::load::{is_set, load_within};
 use crate::oci::media_type::{DocumentKind, OCI_INDEX, document_kind};
 use crate::oci::{BlobStore, Digest, Platform, read_document};
 
-use super::docker_archive::MANIFEST_JSON;
 use super::error::TransportError;
+use super::file_names::{INDEX_JSON, OCI_LAYOUT};
 use super::image_name::{
     CONTAINERD_NAME, REF_NAME, annotation, full_names, is_full_name, normalized, tag,
 };
-use super::reference::{Selector, Transport};
-use super::source::Wanted;
-
-/// The file's name in a layout.
-pub(super) const INDEX_JSON: &str = "index.json";
-/// The file that marks a layout and says its version.
-pub(super) const OCI_LAYOUT: &str = "oci-layout";
-/// What that file holds. This is the only version there is.
-pub(super) const OCI_LAYOUT_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-
-/// Which keys a file of a layout or archive has.
-pub(super) fn shape(name: &str) -> &'static Shape {
-    match name {
-        INDEX_JSON => &json_keys::INDEX,
-        OCI_LAYOUT => &json_keys::OCI_LAYOUT,
-        MANIFEST_JSON => &json_keys::MANIFEST_JSON,
-        _ => &Shape::Data,
-    }
-}
+use super::reference::{Selector, Transport, Wanted};
 
 /// Checks the content of an `oci-layout` file.
 pub(super) fn check_layout_version(document: &Value, path: &Path) -> Result<(), TransportError> {

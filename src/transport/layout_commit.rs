@@ -12,10 +12,10 @@ use crate::oci::json_text::edited;
 use crate::oci::{BlobStore, load};
 use crate::scratch;
 
-use super::archive::blob_name;
 use super::beneath;
 use super::error::TransportError;
-use super::index_json::{INDEX_JSON, OCI_LAYOUT, OCI_LAYOUT_CONTENT, put, roots, with_roots};
+use super::file_names::{INDEX_JSON, OCI_LAYOUT, OCI_LAYOUT_CONTENT, blob_name};
+use super::index_json::{put, roots, with_roots};
 use super::oci_layout::{LayoutStore, read_file, read_index};
 use super::output::OutputImage;
 use super::place::{OutputBlob, create, parent, place, sync};

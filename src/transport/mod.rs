@@ -6,6 +6,8 @@
 //! [`Target::commit`] writes the output whole or not at all.
 
 mod error;
+mod medium;
+mod open;
 mod reference;
 mod source;
 mod target;
@@ -22,6 +24,7 @@ mod oci_layout;
 
 mod archive;
 mod archive_update;
+mod file_names;
 mod identity;
 mod image_name;
 mod index_json;
@@ -33,8 +36,9 @@ mod spool;
 mod testing;
 
 pub use error::TransportError;
+pub use medium::{DockerForm, Medium};
 pub use output::OutputImage;
 pub use place::OutputBlob;
 pub use reference::{Reference, Selector, Transport};
-pub use source::{DockerForm, Medium, Source};
+pub use source::Source;
 pub use target::{Committed, Target};

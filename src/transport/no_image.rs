@@ -5,9 +5,8 @@ use std::path::Path;
 
 use crate::oci::BlobLocation;
 
-use super::archive::Archive;
 use super::error::TransportError;
-use super::index_json::INDEX_JSON;
+use super::file_names::{INDEX_JSON, MANIFEST_JSON};
 
 /// Bytes from the start of a file that tell what it is.
 const START: u64 = 4096;
@@ -61,18 +60,17 @@ fn is_containerfile(start: &[u8]) -> bool {
     matches!(instruction.as_str(), "FROM" | "ARG") && words.next().is_some() && !start.contains(&0)
 }
 
-/// An archive without the tables of an image.
-pub(super) fn in_archive(archive: &Archive) -> TransportError {
-    let path = &archive.path;
+/// An archive without the tables of an image, by the names in it.
+pub(super) fn in_archive(path: &Path, names: &[&str]) -> TransportError {
     let is_below = |name: &str, top: &str| {
         let rest = name.strip_prefix(top);
         rest.is_some_and(|rest| rest.starts_with('/'))
     };
-    let has = |top: &&str| archive.names().any(|name| is_below(name, top));
+    let has = |top: &&str| names.iter().any(|name| is_below(name, top));
     if TOP.iter().filter(|top| has(top)).count() < 2 {
         return TransportError::NotAnImage {
-            path: path.clone(),
-            reason: format!("the archive has neither {INDEX_JSON} nor manifest.json"),
+            path: path.to_owned(),
+            reason: format!("the archive has neither {INDEX_JSON} nor {MANIFEST_JSON}"),
         };
     }
     let hint = format!(

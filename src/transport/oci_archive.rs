@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::archive::{self, Archive, Content, blob_name};
+use super::archive::{self, Archive, Content};
 use super::archive_update::{Images, InPlace, Remainder, index_with};
 use super::error::TransportError;
-use super::index_json::{
-    INDEX_JSON, OCI_LAYOUT, OCI_LAYOUT_CONTENT, check_layout_version, choose, roots, with_roots,
-};
+use super::file_names::{INDEX_JSON, OCI_LAYOUT, OCI_LAYOUT_CONTENT, blob_name};
+use super::index_json::{check_layout_version, choose, roots, with_roots};
+use super::medium::Medium;
 use super::output::OutputImage;
-use super::reference::Transport;
-use super::source::{Medium, Source, Wanted, docker_names};
+use super::reference::{Transport, Wanted};
+use super::source::{Source, docker_names};
 
 /// Opens the image that `reference` chooses from the archive's `index.json`.
 pub(super) fn open(

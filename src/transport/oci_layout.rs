@@ -12,14 +12,15 @@ use crate::oci::json_keys::respell;
 use crate::oci::json_text;
 use crate::oci::{BlobError, BlobFile, BlobLocation, BlobStore, Digest};
 
-use super::archive::blob_name;
 use super::beneath;
 use super::error::TransportError;
+use super::file_names::{INDEX_JSON, OCI_LAYOUT, blob_name, shape};
 use super::identity::Identity;
-use super::index_json::{INDEX_JSON, OCI_LAYOUT, check_layout_version, choose, roots, shape};
+use super::index_json::{check_layout_version, choose, roots};
+use super::medium::Medium;
 use super::no_image;
-use super::reference::Transport;
-use super::source::{Medium, Source, Wanted, docker_names};
+use super::reference::{Transport, Wanted};
+use super::source::{Source, docker_names};
 
 /// Opens the image that `reference` chooses from the layout's `index.json`.
 pub(super) fn open(wanted: Wanted<'_>) -> Result<Source, TransportError> {
@@ -153,7 +154,7 @@ pub(super) fn locate_file(
 mod tests {
     use std::fs::{self, File};
 
-    use super::super::index_json::OCI_LAYOUT_CONTENT;
+    use super::super::file_names::OCI_LAYOUT_CONTENT;
     use super::super::testing::refer;
     use super::*;
     use crate::oci::digest::sha256_digest;

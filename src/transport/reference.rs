@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::TransportError;
-use crate::oci::Digest;
+use crate::oci::{Digest, Platform};
 
 /// A medium's name in front of a reference's first colon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,13 @@ impl Transport {
             .into_iter()
             .find(|transport| transport.name() == name)
     }
+}
+
+/// What is asked for: by whom it is called, and for which platform it is.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) reference: &'a Reference,
+    pub(super) platform: Option<&'a Platform>,
 }
 
 /// Transports of other tools. A bare path that begins so would be a mistake more often than not.

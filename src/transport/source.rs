@@ -1,59 +1,14 @@
-//! Opening an image, whatever holds it.
+//! An image that was found.
 
-use std::fmt;
-use std::io::Read;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::oci::{BlobStore, Platform};
-
 use super::archive::Archive;
-use super::error::TransportError;
 use super::image_name::{REF_NAME, annotation, full_names, is_full_name, normalized};
-use super::index_json::{INDEX_JSON, OCI_LAYOUT};
-use super::reference::{Reference, Transport};
-use super::{dir, docker_archive, no_image, oci_archive, oci_layout};
-
-/// What holds an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Medium {
-    /// A directory (image-spec image-layout.md).
-    OciLayout,
-    /// A tar file of such a directory.
-    OciArchive,
-    /// A tar file as `docker save` writes it.
-    DockerArchive(DockerForm),
-    /// A directory of one image, as `skopeo copy … dir:DIR` writes it. It is only read.
-    Dir,
-}
-
-impl fmt::Display for Medium {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::OciLayout => "OCI image layout",
-            Self::OciArchive => "OCI archive",
-            Self::DockerArchive(_) => "docker archive",
-            Self::Dir => "directory",
-        })
-    }
-}
-
-/// The two forms of docker archives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DockerForm {
-    /// `manifest.json` with configs and layers beside it: docker before 25, podman, skopeo.
-    Old,
-    /// `manifest.json` within an OCI layout: docker from 25 on.
-    OciCarrying,
-}
-
-/// What is asked for: by whom it is called, and for which platform it is.
-#[derive(Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    pub(super) reference: &'a Reference,
-    pub(super) platform: Option<&'a Platform>,
-}
+use super::medium::Medium;
+use super::reference::{Reference, Wanted};
+use crate::oci::BlobStore;
 
 /// An image that was found, with access to its blobs.
 #[derive(Clone)]
@@ -78,59 +33,6 @@ pub struct Source {
 }
 
 impl Source {
-    /// Finds the image that `reference` names. `stdin` is read only where that is `-`.
-    ///
-    /// # Errors
-    /// [`TransportError`] where there is no image, or more than one and no way to choose.
-    pub fn open(reference: &Reference, stdin: impl Read) -> Result<Self, TransportError> {
-        Self::open_for(reference, None, stdin)
-    }
-
-    /// The same where a platform may choose among several images.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub fn open_for(
-        reference: &Reference,
-        platform: Option<&Platform>,
-        stdin: impl Read,
-    ) -> Result<Self, TransportError> {
-        let path = reference.path();
-        let wanted = Wanted {
-            reference,
-            platform,
-        };
-        match reference.transport() {
-            Some(Transport::Oci) => return oci_layout::open(wanted),
-            Some(Transport::Dir) => return dir::open(wanted),
-            _ => {}
-        }
-        if matches!(reference, Reference::Path(_)) {
-            let metadata = path.metadata().map_err(TransportError::io("open", path))?;
-            if metadata.is_dir() {
-                return match dir::is_one(path) {
-                    true => dir::open(wanted),
-                    false => oci_layout::open(wanted),
-                };
-            }
-        }
-        let archive = Arc::new(Archive::open(reference, stdin)?);
-        let shared = Arc::clone(&archive);
-        let source = match (reference.transport(), archive_medium(&archive)) {
-            (Some(Transport::OciArchive), _) | (None, Some(Medium::OciArchive)) => {
-                oci_archive::open(shared, wanted, Medium::OciArchive)
-            }
-            (Some(Transport::DockerArchive), _) | (None, Some(Medium::DockerArchive(_))) => {
-                docker_archive::open(shared, wanted)
-            }
-            _ => Err(no_image::in_archive(&archive)),
-        };
-        source.map(|source| Self {
-            archive: Some(archive),
-            ..source
-        })
-    }
-
     /// A source whose names are told from annotations and the reference.
     pub(super) fn new(
         store: Arc<dyn BlobStore>,
@@ -151,17 +53,6 @@ impl Source {
             archive: None,
             entry: Value::Null,
         }
-    }
-}
-
-/// What kind of image archive it is, by the names in it.
-pub(super) fn archive_medium(archive: &Archive) -> Option<Medium> {
-    let layout = archive.has(INDEX_JSON) && archive.has(OCI_LAYOUT);
-    match (archive.has(docker_archive::MANIFEST_JSON), layout) {
-        (true, true) => Some(Medium::DockerArchive(DockerForm::OciCarrying)),
-        (true, false) => Some(Medium::DockerArchive(DockerForm::Old)),
-        (false, true) => Some(Medium::OciArchive),
-        (false, false) => None,
     }
 }
 

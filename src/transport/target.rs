@@ -15,11 +15,12 @@ use super::error::TransportError;
 use super::image_name::{CONTAINERD_NAME, REF_NAME, annotation, normalized, set_annotation};
 use super::index_json::roots;
 use super::layout_commit::STAGING_PREFIX;
+use super::medium::{DockerForm, Medium, archive_medium};
 use super::output::OutputImage;
 use super::packing::{self, Packed};
 use super::place::{create, parent, sync};
 use super::reference::{Reference, Selector, Transport};
-use super::source::{DockerForm, Medium, Source, archive_medium};
+use super::source::Source;
 use super::{docker_archive, layout_commit, oci_archive, oci_layout};
 use crate::scratch::{self, Scratch};
 

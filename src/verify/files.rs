@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashSet};
 use super::view::{View, pairs};
 use super::{ContentHashes, Difference, shadowed};
 use crate::inventory::Inventory;
-use crate::rootfs::{Attributes, MemberId, NodeId, path};
+use crate::path;
+use crate::rootfs::{Attributes, MemberId, NodeId};
 use crate::tar::{Kind, Member, Timestamp};
 
 /// What was compared.

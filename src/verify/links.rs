@@ -1,8 +1,8 @@
 //! Which names share a file.
 
 use super::Difference;
-use super::caches::Name;
 use super::files::lossy;
+use super::name::Name;
 use super::view::View;
 
 /// Compares which names are hardlinks of each other. Caches of one module may be linked with each

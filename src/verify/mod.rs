@@ -31,6 +31,7 @@ mod files;
 mod history;
 mod links;
 mod media_types;
+mod name;
 mod named;
 mod shadowed;
 mod view;

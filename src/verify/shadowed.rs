@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::view::View;
 use super::{Difference, Expected};
+use crate::path;
 use crate::profile::Dead;
-use crate::rootfs::path;
 
 /// Whether something in place of a source may go: its source is beside it before and after, a name that an
 /// import can have, and the bytecode is that of a Python that takes the source.

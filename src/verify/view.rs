@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::caches::Name;
+use super::name::Name;
 use crate::inventory::{Cache, Inventory};
 use crate::rootfs::{Attributes, Content, InodeId, MemberId, NodeId};
 use crate::tar::{Kind, Member};

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use pycull::compile::InterpreterOptions;
 use pycull::compile::sandbox::Mode;
 use pycull::limits::Limits;
-use pycull::pipeline::{CompileOptions, InterpreterOptions, MinimizeOptions, Options, plan_only};
+use pycull::pipeline::{CompileOptions, MinimizeOptions, Options, plan_only};
 use pycull::profile;
 use pycull::progress::Unobserved;
 use pycull::transport::Source;

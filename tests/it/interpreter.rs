@@ -11,13 +11,12 @@ use pycull::compile::interpreter::{
     Closure, Emulator, ImageFiles, InterpreterError, Launch, StandardLibrary, candidates, host,
 };
 use pycull::compile::sandbox::{Limits, Mode};
+use pycull::layers::{LayerScan, read_members, scan_layers};
 use pycull::limits;
-use pycull::member_data::read_members;
 use pycull::oci::{BlobStore, Image, load};
 use pycull::progress::Unobserved;
 use pycull::pyc::{CpythonVersion, Magic};
 use pycull::rootfs::{MemberId, Rootfs, squash};
-use pycull::scan::{LayerScan, scan_layers};
 use pycull::transport::{Reference, Source};
 use serde_json::json;
 use tempfile::TempDir;

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::path::Path;
 
+use pycull::layers::{LayerScan, scan_layers};
 use pycull::limits::Limits;
 use pycull::oci::{Image, load};
 use pycull::oci::{compression::Decoder, open_verified};
 use pycull::progress::Unobserved;
 use pycull::rootfs::{Attributes, InodeKind, MemberId, squash};
-use pycull::scan::{LayerScan, scan_layers};
 use pycull::tar::{Kind, Member, Reader};
 use pycull::transport::Source;
 use serde_json::Value;

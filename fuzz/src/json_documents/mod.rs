@@ -5,11 +5,11 @@
 
 mod spans;
 
+use pycull::layers::validate::validate;
 use pycull::oci::commands::named_paths;
 use pycull::oci::json_text::{edited, parse};
 use pycull::oci::load;
 use pycull::profile::load as load_profile;
-use pycull::validate::validate;
 use serde_json::{Map, Value, json};
 
 use self::spans::{Span, spans};

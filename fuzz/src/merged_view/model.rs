@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use pycull::rootfs::path::{NameKind, components, name_kind};
+use pycull::path::{NameKind, components, name_kind};
 use pycull::rootfs::{self, MemberId, Rootfs};
 use pycull::tar::{Kind, Member};
 

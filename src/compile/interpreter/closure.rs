@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::InterpreterError;
 use super::elf::{self, Architecture, Needs};
+use super::error::{InterpreterError, text};
 use super::find::{Candidate, StandardLibrary};
 use super::image_files::ImageFiles;
-use super::libraries::{Object, Role, Walk};
+use super::libraries::{Extension, Object, Role, Walk};
 use super::search::{self, Loader, entries};
 use super::start_files::{StartFile, start_files};
-use crate::rootfs::{InodeId, Rootfs, path};
+use crate::path;
+use crate::rootfs::{InodeId, Rootfs};
 
 /// Most rounds of reading: a chain of libraries, each of which alone knows of the next, is as long.
 const MOST_ROUNDS: usize = 40;
@@ -143,15 +144,6 @@ impl Closure {
     }
 }
 
-/// An extension module: a shared library that Python imports.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Extension {
-    /// Its path, without a leading slash.
-    pub path: Vec<u8>,
-    /// The file.
-    pub inode: InodeId,
-}
-
 fn extensions_to_start(library: &StandardLibrary, start: &[StartFile]) -> Vec<Extension> {
     let extensions = start.iter().filter(|file| file.is_extension);
     extensions
@@ -228,8 +220,4 @@ fn likely_files(rootfs: &Rootfs, library: &StandardLibrary) -> Vec<InodeId> {
         found.extend(names.filter_map(|name| rootfs.file_at(&path::join(&directory, name))));
     }
     found
-}
-
-pub(super) fn text(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).into_owned()
 }

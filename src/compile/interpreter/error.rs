@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use super::elf::Architecture;
+use crate::layers::LayerError;
 use crate::pyc::CpythonVersion;
-use crate::scan::LayerError;
 
 /// Why an interpreter cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -151,4 +151,9 @@ impl InterpreterError {
                 | Self::File { .. }
         )
     }
+}
+
+/// A path in a message.
+pub(super) fn text(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
 }

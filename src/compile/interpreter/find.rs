@@ -2,8 +2,9 @@
 //! which version, only its bytes and its own word tell.
 
 use super::InterpreterError;
+use crate::path;
 use crate::pyc::CpythonVersion;
-use crate::rootfs::{InodeId, NodeId, Rootfs, path};
+use crate::rootfs::{InodeId, NodeId, Rootfs};
 
 /// Directories that the standard library may lie in, beneath its prefix. What it is for the
 /// interpreter (`sys.platlibdir`) need not be what the image calls it: one may be a symlink to another.

@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::InterpreterError;
+use crate::layers::LayerError;
 use crate::rootfs::{InodeId, MemberId, Rootfs};
-use crate::scan::LayerError;
 use crate::tar::Member;
 
 /// Reads the data of members: all that are asked for, each whole.
-/// [`read_members`](crate::member_data::read_members) is made for it.
+/// [`read_members`](crate::layers::read_members) is made for it.
 pub type ReadMembers<'a> =
     dyn FnMut(&BTreeSet<MemberId>) -> Result<HashMap<MemberId, Vec<u8>>, LayerError> + 'a;
 

@@ -2,16 +2,25 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use super::InterpreterError;
-use super::closure::{Extension, text};
 use super::elf::{self, Needs};
+use super::error::{InterpreterError, text};
 use super::find::Candidate;
 use super::image_files::ImageFiles;
 use super::search::{self, Loader, expand};
-use crate::rootfs::{InodeId, path};
+use crate::path;
+use crate::rootfs::InodeId;
 
 /// Most libraries of one interpreter.
 const MOST_LIBRARIES: usize = 200;
+
+/// An extension module: a shared library that Python imports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extension {
+    /// Its path, without a leading slash.
+    pub path: Vec<u8>,
+    /// The file.
+    pub inode: InodeId,
+}
 
 /// What an ELF file is in the process.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -24,7 +24,7 @@ mod search;
 mod start_files;
 mod unpack;
 
-pub use closure::{Closure, Extension};
+pub use closure::Closure;
 pub use elf::Architecture;
 pub use emulator::Emulator;
 pub use error::InterpreterError;
@@ -32,3 +32,4 @@ pub use find::{Candidate, StandardLibrary, candidates};
 pub use host::host;
 pub use image_files::{ImageFiles, ReadMembers};
 pub use launch::Launch;
+pub use libraries::Extension;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use crate::rootfs::{InodeId, NodeId, Rootfs, path};
+use crate::path;
+use crate::rootfs::{InodeId, NodeId, Rootfs};
 
 /// The configuration of glibc's.
 const CONFIGURATION: &[u8] = b"etc/ld.so.conf";

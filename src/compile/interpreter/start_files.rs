@@ -4,7 +4,8 @@
 use super::InterpreterError;
 use super::find::StandardLibrary;
 use super::search::entries;
-use crate::rootfs::{InodeId, Rootfs, path};
+use crate::path;
+use crate::rootfs::{InodeId, Rootfs};
 
 /// What the interpreter knows its library by (Modules/getpath.c and getpath.py); never read.
 const LANDMARK: &str = "os";

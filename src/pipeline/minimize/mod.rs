@@ -1,11 +1,6 @@
 //! `minimize`: the plan, and an image with new layers by it.
 
-mod compile;
-mod describe;
-mod levels;
-mod new_layer;
 mod planned;
-mod warnings;
 mod work;
 
 use std::collections::HashMap;
@@ -13,14 +8,16 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use super::{InterpreterOptions, Options, PipelineError, open};
+use super::{Options, PipelineError, open};
+use crate::compile::InterpreterOptions;
 use crate::oci::compression::CompressionSetting;
 use crate::oci::image::typed_descriptor;
 use crate::oci::media_type::Family;
 use crate::oci::{ImageError, Node, read_document};
 use crate::profile::Profile;
 use crate::report::model::{LeftOut, MinimizeReport};
-use crate::rewrite::index::{LeftOutArtifact, rebuild};
+use crate::rewrite::index::{LeftOutArtifact, Replacements, rebuild};
+use crate::rewrite::staging::Staging;
 use crate::transport::{Medium, OutputImage, Source, Target};
 use planned::plan_image;
 use work::Work;
@@ -61,7 +58,7 @@ pub fn plan_only(
     let mut images = Vec::new();
     for image in root.images() {
         let planned = plan_image(source, image, minimize, options)?;
-        images.push(planned.report(minimize, None));
+        images.push(planned.minimized(minimize).report(None));
     }
     Ok(MinimizeReport {
         schema: "pycull.minimize/1",
@@ -97,7 +94,12 @@ pub fn minimize(
         });
     }
     let family = family_of(target.medium(), source.medium);
-    let mut work = Work::new(source, target.staging(), family);
+    let mut work = Work {
+        source,
+        family,
+        staging: Staging::new(&*source.store, target.staging()),
+        replaced: Replacements::default(),
+    };
     let mut images = Vec::new();
     for image in root.images() {
         images.push(work.image(image, minimize, options)?);
@@ -105,9 +107,9 @@ pub fn minimize(
     let (descriptor, rebuilt) =
         rebuild(&root, &work.replaced, family, &index_texts(source, &root)?);
     for index in &rebuilt.indexes {
-        work.stage_document(index)?;
+        work.staging.add_document(index)?;
     }
-    let blobs = work.output_blobs(&descriptor)?;
+    let blobs = work.staging.blobs_of(&descriptor)?;
     let form = target.medium().to_string();
     target.commit(
         OutputImage {

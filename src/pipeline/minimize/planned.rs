@@ -3,16 +3,17 @@
 use std::path::Path;
 
 use super::MinimizeOptions;
-use super::compile::{CompileResult, Compiler};
-use crate::deflate::{BlockIndex, ReadAt};
+use crate::compile::{CompileError, CompileResult, Compiler};
+use crate::deflate::BlockIndex;
+use crate::describe::Minimized;
 use crate::inventory::Inventory;
 use crate::oci::Image;
-use crate::pipeline::summary::path_text;
+use crate::path;
 use crate::pipeline::{Options, PipelineError, levels, survey_for};
-use crate::plan::{Compilation, CompileOutcome, Plan, Policy, plan};
+use crate::plan::{CompileOutcome, Plan, Policy, plan};
 use crate::profile::Profile;
 use crate::pyc::Level;
-use crate::rewrite::layer::Piece;
+use crate::rewrite::image_layers::ImageLayers;
 use crate::transport::Source;
 
 /// An image with what is to be done to it.
@@ -83,18 +84,20 @@ impl Planned<'_> {
             store: &*source.store,
             inventory: &self.inventory,
             profile: minimize.profile,
-            compile: minimize.compile,
-            platform: self.image.platform.to_string(),
-            options,
+            interpreter: &minimize.compile.interpreter,
+            jobs: options.jobs,
+            time: options.limits.time(),
+            observer: options.observer,
         };
-        let result = compiler.run(&self.plan, directory)?;
+        let result = compiler.run(&self.plan, directory);
+        let result = result.map_err(|error| self.compile_error(error))?;
         if minimize.compile.strict
             && let Some((first, failure)) = result.failures.first_key_value()
         {
             return Err(PipelineError::Strict {
                 platform: self.image.platform.to_string(),
                 sources: result.failures.len(),
-                path: path_text(&self.inventory.source_path(&self.inventory.sources[*first])),
+                path: path::text(&self.inventory.source_path(&self.inventory.sources[*first])),
                 reason: failure.to_string(),
             });
         }
@@ -112,25 +115,55 @@ impl Planned<'_> {
         }
     }
 
-    /// The compiled caches that a list names, as members of the layer with that index; of a new one
-    /// for `None`.
-    pub(super) fn members(
-        &self,
-        list: &[Compilation],
-        hardlink: bool,
-        layer: Option<usize>,
-    ) -> Vec<Piece> {
-        let caches = self.compiled.as_ref().map(|compiled| &compiled.caches);
-        caches.map_or_else(Vec::new, |caches| {
-            caches.members(&self.inventory, list, hardlink, layer)
-        })
+    /// What the report is about.
+    pub(super) fn minimized<'b>(&'b self, minimize: &'b MinimizeOptions<'_>) -> Minimized<'b> {
+        Minimized {
+            image: self.image,
+            inventory: &self.inventory,
+            plan: &self.plan,
+            levels: &self.levels,
+            compiled: self.compiled.as_ref(),
+            profile: minimize.profile,
+            steps: minimize.steps,
+        }
     }
 
-    /// Where the bodies of compiled caches are.
-    pub(super) fn bodies(&self) -> &dyn ReadAt {
-        match &self.compiled {
-            Some(compiled) => &compiled.caches,
-            None => const { &Vec::new() },
+    /// The layers that are to be written, to files in a directory.
+    pub(super) fn layers<'b>(
+        &'b self,
+        source: &'b Source,
+        directory: &'b Path,
+        minimize: &MinimizeOptions<'_>,
+        options: &'b Options<'_>,
+    ) -> ImageLayers<'b> {
+        ImageLayers {
+            store: &*source.store,
+            inventory: &self.inventory,
+            plan: &self.plan,
+            compiled: self.compiled.as_ref().map(|compiled| &compiled.caches),
+            hardlink: minimize.profile.hardlink,
+            compression: minimize.compression,
+            directory,
+            jobs: options.jobs,
+            observer: options.observer,
+        }
+    }
+
+    fn compile_error(&self, error: CompileError) -> PipelineError {
+        let platform = self.image.platform.to_string();
+        match error {
+            CompileError::Interpreter(source) => PipelineError::Interpreter {
+                platform,
+                source: Box::new(source),
+            },
+            CompileError::Layer(source) => PipelineError::Layer { platform, source },
+            CompileError::Time(source) => PipelineError::TooLong { platform, source },
+            CompileError::Spool(source) => PipelineError::Spool { source },
+            CompileError::Service { version, reason } => PipelineError::Compile {
+                platform,
+                version,
+                reason,
+            },
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::report::document::Tone;
 use crate::report::markup::escaped;
 use crate::report::model::CompareImage;
-use crate::report::size;
+use crate::size;
 
 const LABEL: &str = "image size";
 const HEIGHT: u32 = 20;

@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 
 use super::{LEFT, RIGHT, ROW, TITLE, WIDTH, drawing, push_bar, push_text, push_title};
+use crate::report::input_name;
 use crate::report::model::{
     CompareImage, ComparedLayer, InspectLayer, LayerSize, Levels, MinimizeImage, level_bytes,
 };
-use crate::report::{input_name, size};
+use crate::size;
 
 /// A layer: its number, its bytes, and those of them that are bytecode.
 #[derive(Clone, Copy)]

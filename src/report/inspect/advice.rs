@@ -3,7 +3,7 @@
 use super::hint;
 use crate::report::document::{Block, Cell, Column, Document, Table, Title, Tone};
 use crate::report::model::{Advice, AdviceChoice, InspectReport};
-use crate::report::size;
+use crate::size;
 
 pub(super) fn push(document: &mut Document, advice: &Advice) {
     let row = |choice: &AdviceChoice| {

@@ -3,7 +3,7 @@
 use crate::quoting::quoted;
 use crate::report::document::Block;
 use crate::report::model::{InspectImage, InspectReport, MANY_MISSING};
-use crate::report::size;
+use crate::size;
 
 /// Names the command, where it saves anything, or else where it compiles much.
 pub(super) fn block(report: &InspectReport) -> Option<Block> {

@@ -30,7 +30,7 @@ fn shell(script: &str) -> impl Fn() -> Command + Sync + use<> {
 
 fn start_failure(script: &str) -> ProcessEnd {
     let command = shell(script);
-    match Service::start(&command, limits(), None) {
+    match Service::start(Box::new(command), limits(), None) {
         Ok(_) => panic!("{script}"),
         Err(failure) => failure.end,
     }
@@ -48,7 +48,7 @@ fn job(index: usize) -> Job {
 /// What becomes of one source, where the worker does this once it is ready.
 fn job_failure(script: &str) -> Failure {
     let command = shell(&format!("{READY}; {script}"));
-    let service = Service::start(&command, limits(), None).unwrap();
+    let service = Service::start(Box::new(command), limits(), None).unwrap();
     let mut failures = Vec::new();
     let feed = |hand_over: &mut dyn FnMut(Job) -> ControlFlow<()>| {
         let _ = hand_over(job(0));
@@ -111,7 +111,9 @@ fn what_does_not_answer_as_a_worker_does_is_told_apart() {
 #[test]
 fn what_it_says_last_is_kept_and_cannot_steer_a_terminal() {
     let command = shell("yes x | head -c 100000 >&2; printf 'no \\033[2Jway' >&2; exit 1");
-    let failure = Service::start(&command, limits(), None).err().unwrap();
+    let failure = Service::start(Box::new(command), limits(), None)
+        .err()
+        .unwrap();
     assert!(failure.stderr.ends_with("no  [2Jway"), "{failure}");
     assert!(failure.stderr.len() <= 1024);
 }
@@ -119,7 +121,7 @@ fn what_it_says_last_is_kept_and_cannot_steer_a_terminal() {
 #[test]
 fn an_interpreter_that_always_dies_is_given_up() {
     let command = shell(&format!("{READY}; exit 1"));
-    let service = Service::start(&command, limits(), None).unwrap();
+    let service = Service::start(Box::new(command), limits(), None).unwrap();
     let mut fed = 0;
     let feed = |hand_over: &mut dyn FnMut(Job) -> ControlFlow<()>| {
         for index in 0..10_000 {

@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use pycull::layers::validate::validate;
 use pycull::transport::Source;
-use pycull::validate::validate;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

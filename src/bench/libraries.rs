@@ -1,0 +1,276 @@
+//! The standard libraries of an image, each measured with its own interpreter.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::{BenchError, Sample, Sandbox, Task, Trees, Workspace};
+use crate::causes::with_causes;
+use crate::compile::interpreter::InterpreterError;
+use crate::compile::sandbox::Mode;
+use crate::compile::{
+    Interpreter, InterpreterOptions, Interpreters, NoInterpreter, Running, temporary_directory,
+};
+use crate::inventory::{Inventory, Tree, TreeKind};
+use crate::limits::TimeLimit;
+use crate::oci::BlobStore;
+use crate::path;
+use crate::progress::{Observer, Phase};
+use crate::pyc::Level;
+
+/// What `bench` is to measure.
+#[derive(Debug, Clone)]
+pub struct BenchOptions {
+    /// The module that is imported again and again.
+    pub module: String,
+    /// How often, in each run.
+    pub repeats: u32,
+    /// Modules whose import is measured from the start of the interpreter on; may be none.
+    pub imports: Vec<String>,
+    /// Runs for each row.
+    pub rounds: u32,
+    /// pycull's own binary, which confines the interpreter.
+    pub helper: PathBuf,
+    /// Whether the interpreter must be confined.
+    pub sandbox: Mode,
+}
+
+/// Why nothing is measured of a standard library, or of an image.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CannotMeasure {
+    /// There is none.
+    #[error("it has no Python standard library of a known version")]
+    NoLibrary,
+    /// Its interpreter cannot be had.
+    #[error(transparent)]
+    Interpreter(#[from] NoInterpreter),
+    /// Its interpreter does not do what it should.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
+}
+
+impl CannotMeasure {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Interpreter(NoInterpreter::Unusable(InterpreterError::Foreign { .. })) => Some(
+                "measure on a machine of that architecture, or choose an image with `--platform`"
+                    .to_owned(),
+            ),
+            // There is no other interpreter to choose.
+            Self::Interpreter(NoInterpreter::Start { .. }) => {
+                Some("programs must be able to run from TMPDIR (no noexec)".to_owned())
+            }
+            Self::Interpreter(error @ (NoInterpreter::Undefended | NoInterpreter::Directory(_))) => {
+                error.hint()
+            }
+            Self::Interpreter(NoInterpreter::Unusable(error))
+            | Self::Bench(BenchError::Interpreter(error))
+                if matches!(error, InterpreterError::Directory { .. } | InterpreterError::Write { .. }) =>
+            {
+                error.hint()
+            }
+            Self::Bench(BenchError::Run { failure, .. })
+                if failure.stderr.contains("No module named") =>
+            {
+                Some("`pycull inspect` lists the trees of modules that the image has".to_owned())
+            }
+            Self::Bench(BenchError::NoSource { .. }) => {
+                Some("name another module with `--module`".to_owned())
+            }
+            Self::Bench(BenchError::Run { .. }) => Some(
+                "it runs without network, home directory and the image's environment, and sees the modules alone"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// What was measured of an image.
+#[derive(Debug, Default)]
+pub struct Measurements {
+    /// Of each standard library of which something was.
+    pub libraries: Vec<Measured>,
+    /// What could not be measured, and what else the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// What was measured of a standard library.
+#[derive(Debug)]
+pub struct Measured {
+    /// Its directory.
+    pub path: Vec<u8>,
+    /// Its interpreter.
+    pub interpreter: Interpreter,
+    /// Reloads of a module.
+    pub reload: Vec<Timing>,
+    /// Imports from the start of the interpreter on; empty where none were asked for, or they failed.
+    pub imports: Vec<Timing>,
+}
+
+/// How long something took in each run.
+#[derive(Debug)]
+pub struct Timing {
+    /// The level that the interpreter ran at.
+    pub level: Level,
+    /// Whether there were caches.
+    pub is_cached: bool,
+    /// One for each run.
+    pub samples: Vec<Sample>,
+}
+
+/// An image whose standard libraries are measured.
+pub struct Libraries<'a> {
+    /// Its blobs.
+    pub store: &'a dyn BlobStore,
+    /// What is in it.
+    pub inventory: &'a Inventory,
+    /// What is measured.
+    pub bench: &'a BenchOptions,
+    /// Workers that compile.
+    pub jobs: usize,
+    /// How long interpreters may be at work.
+    pub time: TimeLimit,
+    /// Is told how far the work is.
+    pub observer: &'a dyn Observer,
+}
+
+impl Libraries<'_> {
+    /// Measures each standard library, and says why not where nothing of what was asked for came of any.
+    pub fn measure(&self) -> (Measurements, Result<(), CannotMeasure>) {
+        let mut measurements = Measurements::default();
+        let trees = self.inventory.trees.iter().enumerate();
+        let mut first_failure = None;
+        for (index, tree) in trees.filter(|(_, tree)| tree.kind == TreeKind::Stdlib) {
+            if let Err(failure) = self.library(index, tree, &mut measurements) {
+                let path = path::text(&tree.path);
+                let why = with_causes(&failure);
+                measurements
+                    .warnings
+                    .push(format!("did not measure {path}: {why}"));
+                first_failure.get_or_insert(failure);
+            }
+        }
+        let mut imports = measurements.libraries.iter().map(|it| &it.imports);
+        let is_lacking = !self.bench.imports.is_empty() && imports.all(Vec::is_empty);
+        let result = match measurements.libraries.is_empty() || is_lacking {
+            true => Err(first_failure.unwrap_or(CannotMeasure::NoLibrary)),
+            false => Ok(()),
+        };
+        (measurements, result)
+    }
+
+    fn library(
+        &self,
+        index: usize,
+        tree: &Tree,
+        measurements: &mut Measurements,
+    ) -> Result<(), CannotMeasure> {
+        let version = tree.version.ok_or(CannotMeasure::NoLibrary)?;
+        let is_enough = self.bench.imports.is_empty() && self.has(tree, &self.bench.module);
+        let trees = Trees::of(self.inventory, index, !is_enough)?;
+        let interpreter = InterpreterOptions {
+            helper: self.bench.helper.clone(),
+            sandbox: self.bench.sandbox,
+            python: None,
+            emulator: Vec::new(),
+            cache: None,
+        };
+        let interpreters = Interpreters {
+            store: self.store,
+            inventory: self.inventory,
+            options: &interpreter,
+            debug_ranges: true,
+            time: self.time,
+            library: Some(index),
+            extensions: &trees.extensions,
+        };
+        let running = interpreters.start(version)?;
+        measurements.warnings.extend(running.interpreter.warning());
+        self.measure_one(tree, &trees, &running, measurements)
+    }
+
+    /// Whether a module lies in a tree, by the names alone.
+    fn has(&self, tree: &Tree, module: &str) -> bool {
+        let first = module.split('.').next().unwrap_or(module);
+        let place = path::join(&tree.path, first.as_bytes());
+        let rootfs = &self.inventory.rootfs;
+        let module = [&*place, b".py"].concat();
+        rootfs.file_at(&module).is_some() || rootfs.follow(&place).is_some()
+    }
+
+    fn measure_one(
+        &self,
+        tree: &Tree,
+        trees: &Trees,
+        running: &Running<'_>,
+        measurements: &mut Measurements,
+    ) -> Result<(), CannotMeasure> {
+        // Only an interpreter of this machine has none.
+        let closure = running.closure.as_ref().ok_or(CannotMeasure::NoLibrary)?;
+        let directory = temporary_directory()?;
+        let workspace =
+            Workspace::unpack(directory.path(), closure, trees, self.inventory, self.store)?;
+        let BenchOptions {
+            module,
+            repeats,
+            imports,
+            ..
+        } = self.bench;
+        let reload = Task::Reload {
+            module: module.clone(),
+            count: *repeats,
+        };
+        let import = (!imports.is_empty()).then(|| Task::Import(imports.clone()));
+        // A module that cannot be imported fails here, before measuring takes its time.
+        for task in import.iter().chain([&reload]) {
+            workspace.add_caches(self.sandbox(), task, &running.service, self.jobs)?;
+        }
+        let mut measured = Measured {
+            path: tree.path.to_vec(),
+            interpreter: running.interpreter.clone(),
+            reload: self.timings(&workspace, &reload)?,
+            imports: Vec::new(),
+        };
+        let imported = import.map_or(Ok(Vec::new()), |task| self.timings(&workspace, &task));
+        // What was measured before counts, whatever came of this.
+        let result = imported.map(|timings| measured.imports = timings);
+        measurements.libraries.push(measured);
+        Ok(result?)
+    }
+
+    fn sandbox(&self) -> Sandbox<'_> {
+        Sandbox {
+            helper: &self.bench.helper,
+            mode: self.bench.sandbox,
+        }
+    }
+
+    /// Every level with caches, then without. They take turns, so that a machine that becomes slower does so for all.
+    fn timings(&self, workspace: &Workspace, task: &Task) -> Result<Vec<Timing>, BenchError> {
+        let mut timings: Vec<Timing> = [true, false]
+            .into_iter()
+            .flat_map(|is_cached| Level::ALL.map(|level| (level, is_cached)))
+            .map(|(level, is_cached)| Timing {
+                level,
+                is_cached,
+                samples: Vec::new(),
+            })
+            .collect();
+        let runs = timings.len() * self.bench.rounds as usize;
+        self.observer.begin(Phase::Measuring, runs, 0);
+        let start = Instant::now();
+        for _ in 0..self.bench.rounds {
+            for timing in &mut timings {
+                self.time.check(start)?;
+                let sample =
+                    workspace.measure(self.sandbox(), task, timing.level, timing.is_cached)?;
+                timing.samples.push(sample);
+                self.observer.item_done();
+            }
+        }
+        self.observer.end();
+        Ok(timings)
+    }
+}

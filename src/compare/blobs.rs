@@ -1,0 +1,41 @@
+//! What a node fetches of an image: whole blobs, each once.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::oci::Image;
+
+/// Bytes that a node must fetch to have the image after: manifest, config and layers, each blob once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pull {
+    /// With nothing of it.
+    pub cold: u64,
+    /// With the image before.
+    pub warm: u64,
+}
+
+impl Pull {
+    pub(super) fn of(before: &Image, after: &Image) -> Self {
+        let old = blobs(before);
+        let new = blobs(after);
+        let warm = new.iter().filter(|(digest, _)| !old.contains_key(*digest));
+        Self {
+            cold: new.values().sum(),
+            warm: warm.map(|(_, bytes)| bytes).sum(),
+        }
+    }
+}
+
+/// Bytes of every blob of an image, by digest.
+fn blobs(image: &Image) -> HashMap<String, u64> {
+    let manifest_bytes = image.descriptor.get("size").and_then(Value::as_u64);
+    let manifest = (
+        image.manifest_digest().to_owned(),
+        manifest_bytes.unwrap_or(0),
+    );
+    let layers = image.layers.iter().map(|layer| &layer.descriptor);
+    let others = layers.chain([&image.config_descriptor]);
+    let others = others.map(|blob| (blob.digest().to_string(), blob.size()));
+    others.chain([manifest]).collect()
+}

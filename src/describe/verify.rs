@@ -1,0 +1,36 @@
+//! What `verify` found, as the report's data.
+
+use crate::oci::Image;
+use crate::path;
+use crate::report::model::{Verdict, VerifyCaches, VerifyChecked, VerifyDifference, VerifyImage};
+use crate::verify::Verification;
+
+/// The report on two images, of which this is the one after.
+pub fn verify(image: &Image, verification: Verification) -> VerifyImage {
+    let caches = verification.caches;
+    let differences = verification.differences.iter();
+    VerifyImage {
+        platform: image.platform.to_string(),
+        verdict: match verification.differences.is_empty() {
+            true => Verdict::Same,
+            false => Verdict::Different,
+        },
+        checked: VerifyChecked {
+            paths: verification.paths,
+            bytes: verification.bytes,
+        },
+        caches: VerifyCaches {
+            removed: caches.removed,
+            added: caches.added,
+            changed: caches.changed,
+            missing: caches.missing,
+        },
+        differences: differences
+            .map(|difference| VerifyDifference {
+                part: difference.part.to_string(),
+                path: path::text(&difference.path),
+                what: difference.what.clone(),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,33 @@
+//! What each layer holds of bytecode, whether a later layer hides it or not.
+
+use std::collections::BTreeSet;
+
+use super::{Inventory, Sizes};
+use crate::path;
+use crate::pyc::Level;
+use crate::rootfs::MemberId;
+
+/// Every cache that has a level, visible or not.
+pub fn leveled_members(inventory: &Inventory) -> impl Iterator<Item = (MemberId, Level)> {
+    let visible = inventory.caches.iter();
+    let visible = visible.map(|cache| (cache.member, cache.level));
+    let hidden = inventory.hidden.iter();
+    let hidden = hidden.map(|cache| (cache.member, cache.level));
+    let all = visible.chain(hidden);
+    all.filter_map(|(member, level)| Some((member, level?)))
+}
+
+/// The caches of each layer by level, visible or not. A hardlink is a file without bytes.
+pub fn layer_levels(inventory: &Inventory) -> Vec<[Sizes; 3]> {
+    let mut layers = vec![[Sizes::default(); 3]; inventory.layers.len()];
+    for (member, level) in leveled_members(inventory) {
+        layers[member.layer][level.index()].add(inventory.member(member).stored_bytes());
+    }
+    layers
+}
+
+/// The innermost of these trees that a file lies in.
+pub fn innermost_tree<'a>(file: &'a [u8], trees: &BTreeSet<&[u8]>) -> Option<&'a [u8]> {
+    let mut directories = path::ancestors(file).skip(1);
+    directories.find(|directory| trees.contains(directory))
+}

@@ -1,0 +1,129 @@
+//! The layers of an image that a plan changes, written side by side.
+
+use std::path::Path;
+
+use super::compiled::CompiledCaches;
+use super::documents::LayerOutcome;
+use super::layer::Piece;
+use super::new_layer::{NewLayer, keeps_zstd, nearest_zstd_level, write_new_layer};
+use crate::inventory::Inventory;
+use crate::layers::{LayerError, LayerErrorCause, layer_error};
+use crate::oci::layer_writer::WrittenLayer;
+use crate::oci::{BlobStore, Compression, CompressionSetting, Encoding};
+use crate::parallel::try_map;
+use crate::plan::{Compilation, LayerPlan, Plan};
+use crate::progress::{Observer, Phase};
+use crate::read_at::ReadAt;
+
+/// What is to be written of an image.
+pub struct ImageLayers<'a> {
+    /// The image's blobs.
+    pub store: &'a dyn BlobStore,
+    /// What is in it.
+    pub inventory: &'a Inventory,
+    /// What is to be done to it.
+    pub plan: &'a Plan,
+    /// What was compiled, where something was.
+    pub compiled: Option<&'a CompiledCaches>,
+    /// Whether levels that are the same share one copy.
+    pub hardlink: bool,
+    /// How layers are compressed.
+    pub compression: CompressionSetting,
+    /// Where their files are to be.
+    pub directory: &'a Path,
+    /// Layers that are written at a time, or threads for one.
+    pub jobs: usize,
+    /// Is told how far the work is.
+    pub observer: &'a dyn Observer,
+}
+
+impl ImageLayers<'_> {
+    /// Writes the layers that the plan changes, and says of each what became of it.
+    ///
+    /// # Errors
+    /// [`LayerError`] for a layer that cannot be read or written.
+    pub fn write(&self) -> Result<Vec<LayerOutcome>, LayerError> {
+        let scans = &self.inventory.layers;
+        let changed = scans.iter().zip(&self.plan.layers);
+        let changed = changed.filter(|(_, plan)| must_be_written(plan));
+        let sizes: Vec<u64> = changed
+            .map(|(scan, _)| scan.layer.descriptor.size())
+            .collect();
+        let at_a_time = self.jobs.min(sizes.len()).max(1);
+        let threads_each = self.jobs.div_ceil(at_a_time);
+        self.observer
+            .begin(Phase::Writing, sizes.len(), sizes.iter().sum());
+        let outcomes = try_map(self.jobs, scans, |index, scan| {
+            let plan = &self.plan.layers[index];
+            if plan.becomes_empty {
+                return Ok(LayerOutcome::Dropped);
+            }
+            if plan.is_empty() {
+                return Ok(LayerOutcome::Kept);
+            }
+            let written = self.new_layer(index, threads_each).write();
+            self.observer.item_done();
+            written
+                .map(LayerOutcome::Rewritten)
+                .map_err(|cause| layer_error(index, &scan.layer, cause))
+        });
+        self.observer.end();
+        outcomes
+    }
+
+    fn new_layer(&self, index: usize, threads: usize) -> NewLayer<'_> {
+        let plan = &self.plan.layers[index];
+        NewLayer {
+            store: self.store,
+            scan: &self.inventory.layers[index],
+            plan,
+            added: self.members(&plan.compiled, Some(index)),
+            compiled: self.bodies(),
+            compression: self.compression,
+            observer: self.observer,
+            directory: self.directory,
+            threads,
+        }
+    }
+
+    /// Writes the layer above all others, compressed as the one below it, where the plan wants one.
+    ///
+    /// # Errors
+    /// [`LayerErrorCause`] where it cannot be written.
+    pub fn write_appended(&self) -> Result<Option<WrittenLayer>, LayerErrorCause> {
+        if self.plan.appended.is_empty() {
+            return Ok(None);
+        }
+        let members = self.members(&self.plan.appended, None);
+        let encoding = match self.inventory.layers.last() {
+            Some(scan) if keeps_zstd(self.compression, scan) => {
+                Encoding::Zstd(nearest_zstd_level(self.store, scan))
+            }
+            Some(scan) => self.compression.encoding(scan.compression),
+            None => self.compression.encoding(Compression::Gzip),
+        };
+        self.observer.begin(Phase::Writing, 1, 0);
+        let written = write_new_layer(members, self.bodies(), encoding, self.directory, self.jobs);
+        self.observer.end();
+        written.map(Some)
+    }
+
+    /// The compiled caches that a list names, as members of the layer with that index; of a new one for `None`.
+    fn members(&self, list: &[Compilation], layer: Option<usize>) -> Vec<Piece> {
+        self.compiled.map_or_else(Vec::new, |compiled| {
+            compiled.members(self.inventory, list, self.hardlink, layer)
+        })
+    }
+
+    /// Where the bodies of compiled caches are.
+    fn bodies(&self) -> &dyn ReadAt {
+        match self.compiled {
+            Some(compiled) => compiled,
+            None => const { &Vec::new() },
+        }
+    }
+}
+
+fn must_be_written(plan: &LayerPlan) -> bool {
+    !plan.is_empty() && !plan.becomes_empty
+}

@@ -1,0 +1,152 @@
+//! New blobs beside the output, until it is committed.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::documents::NewDocument;
+use crate::oci::image::typed_descriptor;
+use crate::oci::layer_writer::WrittenLayer;
+use crate::oci::{BlobError, BlobFile, BlobLocation, BlobStore, Digest, Image, ImageError, load};
+use crate::transport::OutputBlob;
+
+/// Why a document could not be staged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StagingError {
+    /// Its descriptor is malformed.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// Its file could not be written.
+    #[error("cannot write a document of the new image to {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The blobs of an output while it grows.
+pub struct Staging<'a> {
+    store: &'a dyn BlobStore,
+    directory: &'a Path,
+    staged: Vec<(Digest, PathBuf, u64)>,
+    /// Layers that were read, and held against their digests, as images were.
+    read: HashSet<Digest>,
+}
+
+impl<'a> Staging<'a> {
+    /// None yet, in a directory on the output's file system. What is not staged is in `store`.
+    pub fn new(store: &'a dyn BlobStore, directory: &'a Path) -> Self {
+        Self {
+            store,
+            directory,
+            staged: Vec::new(),
+            read: HashSet::new(),
+        }
+    }
+
+    /// Where new blobs are written.
+    pub fn directory(&self) -> &'a Path {
+        self.directory
+    }
+
+    /// Notes that an image's layers were read.
+    pub fn note_read(&mut self, image: &Image) {
+        let layers = image.layers.iter().map(|layer| layer.descriptor.digest());
+        self.read.extend(layers.cloned());
+    }
+
+    /// Adds a layer that was written to the directory.
+    pub fn add_layer(&mut self, layer: &WrittenLayer) {
+        self.staged.push((
+            layer.digest.clone(),
+            layer.path.clone(),
+            layer.compressed_bytes,
+        ));
+    }
+
+    /// Writes a document to the directory.
+    ///
+    /// # Errors
+    /// [`StagingError`].
+    pub fn add_document(&mut self, document: &NewDocument) -> Result<(), StagingError> {
+        let digest = typed_descriptor(&document.descriptor)?.digest().clone();
+        let path = self.directory.join(digest.digest());
+        let written = File::create(&path).and_then(|mut file| {
+            file.write_all(&document.bytes)?;
+            file.sync_data()
+        });
+        match written {
+            Ok(()) => {
+                self.staged
+                    .push((digest, path, document.bytes.len() as u64));
+                Ok(())
+            }
+            Err(source) => Err(StagingError::Write { path, source }),
+        }
+    }
+
+    /// Every blob that a new root reaches: staged ones, and those of the source.
+    ///
+    /// # Errors
+    /// [`ImageError`] where one is missing, or a document is malformed.
+    pub fn blobs_of(&self, root: &Value) -> Result<Vec<OutputBlob>, ImageError> {
+        let staged: BTreeMap<String, OutputBlob> =
+            self.staged.iter().map(|staged| blob(staged)).collect();
+        let store = Overlay {
+            staged: &staged,
+            source: self.store,
+        };
+        let new_root = load(&store, root, None)?;
+        let mut reached = BTreeMap::new();
+        for digest in new_root.blobs()? {
+            let location = store.locate(&digest)?;
+            let key = digest.to_string();
+            let is_checked = staged.contains_key(&key) || self.read.contains(&digest);
+            let blob = OutputBlob {
+                digest,
+                location,
+                is_checked,
+            };
+            reached.insert(key, blob);
+        }
+        Ok(reached.into_values().collect())
+    }
+}
+
+fn blob((digest, path, size): &(Digest, PathBuf, u64)) -> (String, OutputBlob) {
+    let file = path.clone();
+    let location = BlobLocation {
+        file: BlobFile::on_demand(move || File::open(&file)),
+        path: Some(path.clone()),
+        offset: 0,
+        size: *size,
+    };
+    let blob = OutputBlob {
+        digest: digest.clone(),
+        location,
+        is_checked: true,
+    };
+    (digest.to_string(), blob)
+}
+
+/// Staged blobs before those of the source.
+struct Overlay<'a> {
+    staged: &'a BTreeMap<String, OutputBlob>,
+    source: &'a dyn BlobStore,
+}
+
+impl BlobStore for Overlay<'_> {
+    fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
+        match self.staged.get(digest.as_ref()) {
+            Some(blob) => Ok(blob.location.clone()),
+            None => self.source.locate(digest),
+        }
+    }
+}

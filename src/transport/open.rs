@@ -1,0 +1,70 @@
+//! Opening an image, whatever holds it.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use super::archive::Archive;
+use super::error::TransportError;
+use super::medium::{Medium, archive_medium};
+use super::reference::{Reference, Transport, Wanted};
+use super::source::Source;
+use super::{dir, docker_archive, no_image, oci_archive, oci_layout};
+use crate::oci::Platform;
+
+impl Source {
+    /// Finds the image that `reference` names. `stdin` is read only where that is `-`.
+    ///
+    /// # Errors
+    /// [`TransportError`] where there is no image, or more than one and no way to choose.
+    pub fn open(reference: &Reference, stdin: impl Read) -> Result<Self, TransportError> {
+        Self::open_for(reference, None, stdin)
+    }
+
+    /// The same where a platform may choose among several images.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_for(
+        reference: &Reference,
+        platform: Option<&Platform>,
+        stdin: impl Read,
+    ) -> Result<Self, TransportError> {
+        let path = reference.path();
+        let wanted = Wanted {
+            reference,
+            platform,
+        };
+        match reference.transport() {
+            Some(Transport::Oci) => return oci_layout::open(wanted),
+            Some(Transport::Dir) => return dir::open(wanted),
+            _ => {}
+        }
+        if matches!(reference, Reference::Path(_)) {
+            let metadata = path.metadata().map_err(TransportError::io("open", path))?;
+            if metadata.is_dir() {
+                return match dir::is_one(path) {
+                    true => dir::open(wanted),
+                    false => oci_layout::open(wanted),
+                };
+            }
+        }
+        let archive = Arc::new(Archive::open(reference, stdin)?);
+        let shared = Arc::clone(&archive);
+        let source = match (reference.transport(), archive_medium(&archive)) {
+            (Some(Transport::OciArchive), _) | (None, Some(Medium::OciArchive)) => {
+                oci_archive::open(shared, wanted, Medium::OciArchive)
+            }
+            (Some(Transport::DockerArchive), _) | (None, Some(Medium::DockerArchive(_))) => {
+                docker_archive::open(shared, wanted)
+            }
+            _ => {
+                let names: Vec<&str> = archive.names().collect();
+                Err(no_image::in_archive(&archive.path, &names))
+            }
+        };
+        source.map(|source| Self {
+            archive: Some(archive),
+            ..source
+        })
+    }
+}
