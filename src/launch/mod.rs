@@ -8,6 +8,7 @@ mod mentions;
 mod program;
 mod python;
 mod shell;
+mod shells;
 mod variables;
 mod word;
 mod wrappers;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::harmless::is_harmless;
 use super::mentions::{MOST_PATHS, mentioned};
 use super::python::{self, Options, is_python};
-use super::shell::{Host, Input, Shell, Sourced};
+use super::shell::{Host, Input};
 use super::variables::Variables;
 use super::word::{MOST_WORDS, Word};
 use super::wrappers::{Wrapped, wrapped};
@@ -38,23 +38,47 @@ pub(super) struct Reader<'a> {
     /// Programs that proved to be no scripts.
     programs: BTreeSet<InodeId>,
     /// Scripts that are being read: one that runs itself again adds nothing.
-    open: Vec<(InodeId, Vec<Word>)>,
+    pub(super) open: Vec<(InodeId, Vec<Word>)>,
     depth: usize,
     runs: usize,
     /// What is left of [`BUDGET`].
-    budget: usize,
+    pub(super) budget: usize,
     /// Whether a shell starts the program, which then need not begin with `#!`.
-    from_shell: bool,
+    pub(super) from_shell: bool,
     /// Where the program reads from; the engine's own input is of no interest.
-    input: Input,
+    pub(super) input: Input,
+}
+
+/// How a program is called.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    /// The words after its name.
+    pub(super) arguments: &'a [Word],
+    pub(super) environment: &'a Variables,
+    /// Where it starts.
+    pub(super) directory: &'a Word,
+}
+
+/// A file of the image.
+pub(super) struct Found {
+    inode: InodeId,
+    /// With symlinks followed.
+    path: Vec<u8>,
+}
+
+/// A script of the image.
+pub(super) struct Script {
+    pub(super) inode: InodeId,
+    pub(super) path: Vec<u8>,
+    pub(super) text: String,
 }
 
 /// What a program is.
-enum Program {
+pub(super) enum Program {
     /// It is yet to be read.
     Unread,
     Binary,
-    Script(InodeId, String),
+    Script(Script),
 }
 
 impl<'a> Reader<'a> {
@@ -94,7 +118,7 @@ impl<'a> Reader<'a> {
     }
 
     fn program(&mut self, words: &[Word], environment: &Variables, directory: &Word) {
-        let Some((first, rest)) = words.split_first() else {
+        let Some((first, arguments)) = words.split_first() else {
             return;
         };
         let Some(name) = first.file_name() else {
@@ -103,19 +127,24 @@ impl<'a> Reader<'a> {
                 first.shown()
             ));
         };
-        if let Some(wrapped) = wrapped(name, rest, environment) {
+        let call = Call {
+            arguments,
+            environment,
+            directory,
+        };
+        if let Some(wrapped) = wrapped(name, arguments, environment) {
             return self.wrapper(wrapped, directory);
         }
         if is_python(name) {
-            return self.python(first, rest, environment, directory);
+            return self.python(first, call);
         }
         if is_shell(name) {
-            return self.shell(rest, environment, directory);
+            return self.shell(call);
         }
-        if is_harmless(first.text(), rest) {
-            return self.harmless(first, rest, environment, directory);
+        if is_harmless(first.text(), arguments) {
+            return self.harmless(first, call);
         }
-        self.file(first, rest, environment, directory);
+        self.file(first, call);
     }
 
     fn wrapper(&mut self, wrapped: Wrapped, before: &Word) {
@@ -130,21 +159,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn python(&mut self, name: &Word, rest: &[Word], environment: &Variables, directory: &Word) {
-        let inode = self.find(name, environment, directory);
-        if let Some((inode, path)) = &inode
-            && let Program::Script(inode, text) = self.contents(*inode)
-        {
-            return self.script(inode, &text, path, rest, environment, directory);
+    fn python(&mut self, name: &Word, call: Call<'_>) {
+        let mut program = None;
+        if let Some(found) = self.find(name, call.environment, call.directory) {
+            program = Some(found.path.clone());
+            if let Program::Script(script) = self.contents(found) {
+                return self.script(&script, call);
+            }
         }
-        for word in rest {
-            self.name(word, directory);
+        for word in call.arguments {
+            self.name(word, call.directory);
         }
-        match python::options(rest, environment) {
-            Options::Level(level) => self.starts.push(Start {
-                program: inode.map(|(_, path)| path),
-                level,
-            }),
+        match python::options(call.arguments, call.environment) {
+            Options::Level(level) => self.starts.push(Start { program, level }),
             Options::Exits => {}
             Options::Unclear(reason) => self.note(reason),
         }
@@ -160,7 +187,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes the bytecode that a script mentions. It may lie in the directory of the script itself.
-    fn mention(&mut self, text: &str, script: Option<&[u8]>, directory: &Word) {
+    pub(super) fn mention(&mut self, text: &str, script: Option<&[u8]>, directory: &Word) {
         let own = script.map(|script| absolute(path::parent(script)));
         let directories = [directory.known(), own.as_deref()];
         let directories: Vec<&str> = directories.into_iter().flatten().collect();
@@ -169,193 +196,56 @@ impl<'a> Reader<'a> {
         self.named.extend(paths.take(room));
     }
 
-    /// `sh -c 'command' name argument…`, or `sh script argument…`.
-    fn shell(&mut self, words: &[Word], environment: &Variables, directory: &Word) {
-        let (mut rest, mut has_command, mut is_login) = (words, false, false);
-        let mut reads_input = false;
-        let mut export_all = false;
-        while let Some((word, after)) = rest.split_first() {
-            let text = word.text();
-            if word.may_be_option() {
-                return self.note(format!(
-                    "an argument of a shell (`{}`) is not known",
-                    word.shown()
-                ));
-            }
-            if !text.starts_with(['-', '+']) || text == "-" {
-                break;
-            }
-            rest = after;
-            match text {
-                "--" => break,
-                "--login" => is_login = true,
-                "--rcfile" | "--init-file" => rest = rest.get(1..).unwrap_or_default(),
-                _ if text.starts_with("--") => {}
-                _ => {
-                    let is_set = text.starts_with('-');
-                    has_command |= is_set && text.contains('c');
-                    is_login |= is_set && text.contains('l');
-                    reads_input |= is_set && text.contains('s');
-                    export_all |= is_set && text.contains('a');
-                    if text.ends_with(['o', 'O']) {
-                        rest = rest.get(1..).unwrap_or_default();
-                    }
-                }
-            }
-        }
-        let mut variables = environment.clone();
-        variables.set_export_all(export_all, true);
-        if is_login {
-            // A login shell's profile may set it anew.
-            variables.assign_exported("PATH", Word::unknown());
-        }
-        if !has_command && (reads_input || rest.is_empty()) {
-            return self.shell_input(rest, variables, directory);
-        }
-        let Some((first, arguments)) = rest.split_first() else {
-            return;
-        };
-        if !has_command {
-            return self.shell_file(first, arguments, &variables, directory);
-        }
-        let Some(script) = first.known() else {
-            return self
-                .note("the command of a shell is known only to a running container".to_owned());
-        };
-        self.mention(script, None, directory);
-        let (zero, arguments) = match arguments.split_first() {
-            Some((zero, arguments)) => (zero.clone(), arguments.to_vec()),
-            None => (Word::new("sh"), Vec::new()),
-        };
-        Shell::new(variables, directory.clone(), zero, arguments).read(script, self);
-    }
-
-    /// A shell that reads commands from its standard input. What an engine starts has a terminal there.
-    fn shell_input(&mut self, arguments: &[Word], variables: Variables, directory: &Word) {
-        match std::mem::replace(&mut self.input, Input::Unknown) {
-            Input::Same => self.input = Input::Same,
-            Input::Text(text) => {
-                let zero = Word::new("sh");
-                Shell::new(variables, directory.clone(), zero, arguments.to_vec())
-                    .read(&text, self);
-            }
-            Input::Unknown => self.note(
-                "a shell reads commands from a pipe or a file that pycull cannot read".to_owned(),
-            ),
-        }
-    }
-
-    fn shell_file(
-        &mut self,
-        file: &Word,
-        arguments: &[Word],
-        variables: &Variables,
-        directory: &Word,
-    ) {
-        // A shell takes the name for a path first.
-        let in_directory = self.at(file, directory);
-        let found = in_directory.or_else(|| self.find(file, variables, directory));
-        let Some((inode, path)) = found else {
-            return self.missing(file);
-        };
-        match self.contents(inode) {
-            Program::Script(inode, text) => {
-                self.shell_text(inode, &text, &path, arguments, variables, directory);
-            }
-            Program::Unread => {}
-            _ => self.note(format!("`{}` is not a script", file.shown())),
-        }
-    }
-
-    fn shell_text(
-        &mut self,
-        inode: InodeId,
-        text: &str,
-        path: &[u8],
-        arguments: &[Word],
-        variables: &Variables,
-        directory: &Word,
-    ) {
-        self.mention(text, Some(path), directory);
-        let opened = (inode, arguments.to_vec());
-        // A script that runs itself again with the same words adds nothing.
-        if self.open.contains(&opened) {
-            return;
-        }
-        self.open.push(opened);
-        let zero = Word::new(absolute(path));
-        Shell::new(
-            variables.clone(),
-            directory.clone(),
-            zero,
-            arguments.to_vec(),
-        )
-        .read(text, self);
-        self.open.pop();
-    }
-
     /// A program of the image: a script, or what nobody can read.
-    fn file(&mut self, name: &Word, rest: &[Word], environment: &Variables, directory: &Word) {
-        let Some((inode, path)) = self.find(name, environment, directory) else {
+    fn file(&mut self, name: &Word, call: Call<'_>) {
+        let Some(found) = self.find(name, call.environment, call.directory) else {
             return self.missing(name);
         };
-        match self.contents(inode) {
+        match self.contents(found) {
             Program::Unread => {}
             Program::Binary => self.note(format!(
                 "`{}` is a program that may start Python in ways that the image does not tell",
                 name.shown()
             )),
-            Program::Script(inode, text) => {
-                self.script(inode, &text, &path, rest, environment, directory);
-            }
+            Program::Script(script) => self.script(&script, call),
         }
     }
 
     /// A program whose name is one of those that start no Python: nothing starts if it is not a script.
-    fn harmless(&mut self, name: &Word, rest: &[Word], environment: &Variables, directory: &Word) {
-        let usual = || self.find(name, &Variables::default(), directory);
-        let found = self.find(name, environment, directory).or_else(usual);
-        let Some((inode, path)) = found else {
+    fn harmless(&mut self, name: &Word, call: Call<'_>) {
+        let usual = || self.find(name, &Variables::default(), call.directory);
+        let found = self.find(name, call.environment, call.directory);
+        let Some(found) = found.or_else(usual) else {
             return;
         };
-        if Word::new(absolute(&path))
-            .file_name()
-            .is_some_and(is_python)
-        {
+        let real = Word::new(absolute(&found.path));
+        if real.file_name().is_some_and(is_python) {
             return self.note(format!("`{}` is Python by another name", name.shown()));
         }
         // Distributions have some of these as scripts in other languages.
-        if let Program::Script(inode, text) = self.contents(inode)
-            && text.contains("python")
+        if let Program::Script(script) = self.contents(found)
+            && script.text.contains("python")
         {
-            self.script(inode, &text, &path, rest, environment, directory);
+            self.script(&script, call);
         }
     }
 
     /// A script, which the kernel hands to the program after `#!` with one argument at most.
-    fn script(
-        &mut self,
-        inode: InodeId,
-        text: &str,
-        path: &[u8],
-        rest: &[Word],
-        environment: &Variables,
-        directory: &Word,
-    ) {
-        self.mention(text, Some(path), directory);
-        let Some(line) = text.strip_prefix("#!") else {
+    fn script(&mut self, script: &Script, call: Call<'_>) {
+        self.mention(&script.text, Some(&script.path), call.directory);
+        let path = absolute(&script.path);
+        let Some(line) = script.text.strip_prefix("#!") else {
             return match self.from_shell {
-                true => self.shell_text(inode, text, path, rest, environment, directory),
-                false => self.note(format!("`{}` does not begin with `#!`", absolute(path))),
+                true => self.shell_script(script, call),
+                false => self.note(format!("`{path}` does not begin with `#!`")),
             };
         };
         let line = line.lines().next().unwrap_or_default().trim();
         let (program, argument) = line.split_once([' ', '\t']).unwrap_or((line, ""));
         let is_python_word = |word: &Word| word.file_name().is_some_and(is_python);
-        if line.contains("python") && rest.iter().any(is_python_word) {
+        if line.contains("python") && call.arguments.iter().any(is_python_word) {
             return self.note(format!(
-                "`{}` is given Python as an argument and may start it",
-                absolute(path)
+                "`{path}` is given Python as an argument and may start it"
             ));
         }
         let mut command = vec![Word::new(program)];
@@ -364,28 +254,28 @@ impl<'a> Reader<'a> {
                 .filter(|it| !it.is_empty())
                 .map(Word::new),
         );
-        command.push(Word::new(absolute(path)));
-        command.extend_from_slice(rest);
-        self.follow(&command, environment, directory);
+        command.push(Word::new(path));
+        command.extend_from_slice(call.arguments);
+        self.follow(&command, call.environment, call.directory);
     }
 
-    fn missing(&mut self, name: &Word) {
+    pub(super) fn missing(&mut self, name: &Word) {
         self.note(format!("`{}` is not in the image", name.shown()));
     }
 
-    fn note(&mut self, reason: String) {
+    pub(super) fn note(&mut self, reason: String) {
         if !self.unclear.contains(&reason) {
             self.unclear.push(reason);
         }
     }
 
     /// The file that a command's first word stands for, and its path with symlinks followed.
-    fn find(
+    pub(super) fn find(
         &self,
         name: &Word,
         environment: &Variables,
         directory: &Word,
-    ) -> Option<(InodeId, Vec<u8>)> {
+    ) -> Option<Found> {
         let text = name.known()?;
         if text.contains('/') {
             return self.at(name, directory);
@@ -403,15 +293,16 @@ impl<'a> Reader<'a> {
         None
     }
 
-    fn at(&self, name: &Word, directory: &Word) -> Option<(InodeId, Vec<u8>)> {
-        let node = self
-            .rootfs
-            .follow(absolute_path(name, directory)?.as_bytes())?;
-        let inode = self.rootfs.regular_file(node)?;
-        Some((inode, self.rootfs.path(node)))
+    pub(super) fn at(&self, name: &Word, directory: &Word) -> Option<Found> {
+        let path = absolute_path(name, directory)?;
+        let node = self.rootfs.follow(path.as_bytes())?;
+        Some(Found {
+            inode: self.rootfs.regular_file(node)?,
+            path: self.rootfs.path(node),
+        })
     }
 
-    fn contents(&mut self, inode: InodeId) -> Program {
+    pub(super) fn contents(&mut self, Found { inode, path }: Found) -> Program {
         if self.rootfs.inode(inode).size > MOST_SCRIPT_BYTES {
             return Program::Binary;
         }
@@ -424,64 +315,12 @@ impl<'a> Reader<'a> {
         };
         self.spend(bytes.len());
         let is_text = !bytes.starts_with(b"\x7fELF") && !bytes.contains(&0);
-        match is_text {
-            true => Program::Script(inode, String::from_utf8_lossy(&bytes).into_owned()),
-            false => {
-                self.programs.insert(inode);
-                Program::Binary
-            }
+        if !is_text {
+            self.programs.insert(inode);
+            return Program::Binary;
         }
-    }
-}
-
-impl Host for Reader<'_> {
-    fn run(&mut self, words: &[Word], variables: Variables, directory: &Word, input: Input) {
-        let before = (self.from_shell, self.input.clone());
-        self.from_shell = true;
-        self.input = match (input, &before.1) {
-            (Input::Same, Input::Same) => Input::Same,
-            // Another program may have read from it before.
-            (Input::Same, _) => Input::Unknown,
-            (input, _) => input,
-        };
-        self.follow(words, &variables, directory);
-        (self.from_shell, self.input) = before;
-    }
-
-    fn unclear(&mut self, reason: String) {
-        self.note(reason);
-    }
-
-    fn spend(&mut self, bytes: usize) -> bool {
-        match self.budget.checked_sub(bytes) {
-            Some(left) => self.budget = left,
-            None => {
-                self.budget = 0;
-                self.note("its scripts are too much to read".to_owned());
-            }
-        }
-        self.budget > 0
-    }
-
-    fn sourced(&mut self, path: &Word, variables: &Variables, directory: &Word) -> Sourced {
-        if path.known().is_none() {
-            self.note(format!("a shell reads commands from `{}`", path.shown()));
-            return Sourced::Unusable;
-        }
-        let Some((inode, file)) = self.find(path, variables, directory) else {
-            return Sourced::Missing;
-        };
-        match self.contents(inode) {
-            Program::Script(_, text) => {
-                self.mention(&text, Some(&file), directory);
-                Sourced::Text(text)
-            }
-            Program::Binary => {
-                self.note(format!("a shell reads commands from `{}`", path.shown()));
-                Sourced::Unusable
-            }
-            Program::Unread => Sourced::Unusable,
-        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Program::Script(Script { inode, path, text })
     }
 }
 
@@ -494,13 +333,14 @@ fn absolute_path(word: &Word, directory: &Word) -> Option<String> {
     }
 }
 
+pub(super) fn absolute(path: &[u8]) -> String {
+    format!("/{}", String::from_utf8_lossy(path))
+}
+
+/// Whether a program of that name is a shell.
 fn is_shell(name: &str) -> bool {
     matches!(
         name,
         "sh" | "bash" | "dash" | "ash" | "ksh" | "mksh" | "zsh" | "rbash"
     )
-}
-
-fn absolute(path: &[u8]) -> String {
-    format!("/{}", String::from_utf8_lossy(path))
 }

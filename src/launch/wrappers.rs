@@ -312,72 +312,99 @@ fn sudo(words: &[Word]) -> Wrapped {
     program(rest.to_vec(), &own)
 }
 
-/// `su` and `runuser` keep the environment unless they start a login shell. What follows the user's name goes to
-/// the shell, and options come anywhere before `--`.
-fn su(words: &[Word], variables: &Variables) -> Wrapped {
-    let (mut is_login, mut command, mut shell, mut is_program) = (false, None, None, false);
-    let mut operands: Vec<Word> = Vec::new();
-    let mut rest: VecDeque<Word> = words.iter().cloned().collect();
-    while let Some(word) = rest.pop_front() {
-        if word.may_be_option() {
-            return unclear_option("su", &word);
+/// What the words after `su` say.
+#[derive(Default)]
+struct Su {
+    is_login: bool,
+    /// Whether what follows is a program, not arguments of a shell.
+    is_program: bool,
+    command: Option<Word>,
+    shell: Option<Word>,
+    /// The user, and what follows.
+    operands: Vec<Word>,
+}
+
+impl Su {
+    /// Reads the words; else the one that is not understood. Options come anywhere before `--`.
+    fn read(words: &[Word]) -> Result<Self, Word> {
+        let mut su = Self::default();
+        let mut rest: VecDeque<Word> = words.iter().cloned().collect();
+        while let Some(word) = rest.pop_front() {
+            if word.may_be_option() {
+                return Err(word);
+            }
+            let text = word.text();
+            if text == "--" {
+                break;
+            }
+            let Some(option) = text.strip_prefix('-').filter(|it| !it.is_empty()) else {
+                su.operands.push(word);
+                continue;
+            };
+            let letters = match option.strip_prefix('-') {
+                Some(long) => long_su_option(long),
+                None => Some(option.to_owned()),
+            };
+            if !letters.is_some_and(|letters| su.options(&letters, &mut rest)) {
+                return Err(word);
+            }
         }
-        let text = word.text();
-        if text == "--" {
-            break;
+        if su.operands.first().is_some_and(|it| it.text() == "-") {
+            su.is_login = true;
+            su.operands.remove(0);
         }
-        let Some(option) = text.strip_prefix('-').filter(|it| !it.is_empty()) else {
-            operands.push(word);
-            continue;
-        };
-        let options = match option.strip_prefix('-') {
-            Some(long) => long_su_option(long),
-            None => Some(option.to_owned()),
-        };
-        let Some(options) = options else {
-            return unclear_option("su", &word);
-        };
-        for (place, letter) in options.char_indices() {
-            let attached = &options[place + letter.len_utf8()..];
+        su.operands.extend(rest);
+        Ok(su)
+    }
+
+    /// Reads letters of options, of which the last may have its argument attached, or after it. False for one that
+    /// `su` does not have.
+    fn options(&mut self, letters: &str, rest: &mut VecDeque<Word>) -> bool {
+        for (place, letter) in letters.char_indices() {
+            let attached = &letters[place + letter.len_utf8()..];
             let mut argument = || match attached.is_empty() {
                 true => rest.pop_front(),
                 false => Some(Word::new(attached)),
             };
             match letter {
-                'l' => is_login = true,
+                'l' => self.is_login = true,
                 'f' | 'm' | 'p' | 'P' | 'T' => continue,
-                'c' => command = argument(),
-                's' => shell = argument(),
+                'c' => self.command = argument(),
+                's' => self.shell = argument(),
                 'g' | 'G' => drop(argument()),
                 'u' => {
-                    is_program = true;
+                    self.is_program = true;
                     drop(argument());
                 }
-                _ => return unclear_option("su", &word),
+                _ => return false,
             }
             if letter != 'l' {
                 break;
             }
         }
+        true
     }
-    if operands.first().is_some_and(|it| it.text() == "-") {
-        is_login = true;
-        operands.remove(0);
-    }
+}
+
+/// `su` and `runuser` keep the environment unless they start a login shell. What follows the user's name goes to
+/// the shell.
+fn su(words: &[Word], variables: &Variables) -> Wrapped {
+    let su = match Su::read(words) {
+        Ok(su) => su,
+        Err(word) => return unclear_option("su", &word),
+    };
     let mut own = variables.clone();
-    if is_login {
+    if su.is_login {
         own.clear();
     }
-    if is_program {
-        operands.extend(rest);
-        return program(operands, &own);
+    if su.is_program {
+        return program(su.operands, &own);
     }
-    let mut words = vec![shell.unwrap_or_else(|| Word::new("/bin/sh"))];
-    words.extend(is_login.then(|| Word::new("-l")));
-    words.extend(command.into_iter().flat_map(|it| [Word::new("-c"), it]));
+    let mut words = vec![su.shell.unwrap_or_else(|| Word::new("/bin/sh"))];
+    words.extend(su.is_login.then(|| Word::new("-l")));
+    words.extend(su.command.into_iter().flat_map(|it| [Word::new("-c"), it]));
     // The first operand is the user.
-    words.extend(operands.into_iter().skip(1));
-    words.extend(rest);
+    words.extend(su.operands.into_iter().skip(1));
     program(words, &own)
 }
 

@@ -1,5 +1,7 @@
 //! Expanding words: parameters, and splitting what is not quoted.
 
+use std::borrow::Cow;
+
 use super::lexer::{Part, RawWord};
 use crate::launch::variables::Variables;
 use crate::launch::word::{MOST_WORDS, Word};
@@ -45,7 +47,14 @@ impl<'a> Expansion<'a> {
                     operator,
                     operand,
                     quoted,
-                } => self.variable(name, operator, operand, *quoted, fields),
+                } => {
+                    let words = self.parameter(name, operator, operand);
+                    let is_list = matches!(&**name, "@" | "*");
+                    if is_list && words.is_empty() && *quoted {
+                        fields.nothing();
+                    }
+                    fields.add_all(&words, *quoted);
+                }
                 Part::Command(_) | Part::Unknown | Part::TooDeep => {
                     fields.add(&Word::unknown(), true)
                 }
@@ -67,14 +76,8 @@ impl<'a> Expansion<'a> {
         whole
     }
 
-    fn variable(
-        &self,
-        name: &str,
-        operator: &str,
-        operand: &RawWord,
-        quoted: bool,
-        fields: &mut Fields,
-    ) {
+    /// What `${NAME OPERATOR OPERAND}` becomes, before it is split.
+    fn parameter(&self, name: &str, operator: &str, operand: &RawWord) -> Cow<'a, [Word]> {
         let value = self.value(name);
         let is_empty = match &value {
             Value::Unset => true,
@@ -84,46 +87,16 @@ impl<'a> Expansion<'a> {
             }
         };
         let is_set = !matches!(value, Value::Unset);
-        let one;
-        let words = match (operator.trim_start_matches(':'), value) {
-            ("-" | "=", _) if is_empty => {
-                one = [self.word(operand)];
-                &one
-            }
-            ("+", _) if is_set => {
-                one = [if is_empty {
-                    Word::default()
-                } else {
-                    self.word(operand)
-                }];
-                &one
-            }
+        let word = match (operator.trim_start_matches(':'), value) {
+            ("-" | "=", _) if is_empty => self.word(operand),
+            ("+", _) if is_set && is_empty => Word::default(),
+            ("+", _) if is_set => self.word(operand),
             // Whoever starts a container may set what the image does not.
-            (_, Value::Unset) => {
-                one = [Word::unknown()];
-                &one
-            }
-            (_, Value::Word(word)) => {
-                one = [word];
-                &one
-            }
-            (_, Value::Words(words)) => words,
+            (_, Value::Unset) => Word::unknown(),
+            (_, Value::Word(word)) => word,
+            (_, Value::Words(words)) => return Cow::Borrowed(words),
         };
-        let is_list = matches!(name, "@" | "*");
-        if is_list && words.is_empty() && quoted {
-            fields.nothing();
-        }
-        for (place, word) in words.iter().enumerate() {
-            if fields.is_full {
-                break;
-            }
-            if place > 0 {
-                fields.separate();
-            }
-            if quoted || !word.text().is_empty() {
-                fields.add(word, quoted);
-            }
-        }
+        Cow::Owned(vec![word])
     }
 
     fn value(&self, name: &str) -> Value<'a> {
@@ -174,6 +147,21 @@ struct Fields {
 }
 
 impl Fields {
+    /// Adds words, of which each but the first begins a new one.
+    fn add_all(&mut self, words: &[Word], quoted: bool) {
+        for (place, word) in words.iter().enumerate() {
+            if self.is_full {
+                break;
+            }
+            if place > 0 {
+                self.separate();
+            }
+            if quoted || !word.text().is_empty() {
+                self.add(word, quoted);
+            }
+        }
+    }
+
     fn add(&mut self, word: &Word, quoted: bool) {
         if quoted {
             self.current.get_or_insert_default().push(word);

@@ -14,7 +14,7 @@ use super::variables::{Variables, assignment, is_name};
 use super::word::Word;
 use expand::Expansion;
 pub(super) use host::{Host, Input, Sourced};
-use lexer::{Lexer, Part, RawWord, Token};
+use lexer::{Body, Lexer, Part, RawWord, Token};
 use place::{Frame, Place};
 
 /// Most alternatives for the positional parameters, and most functions that call one another.
@@ -104,16 +104,20 @@ impl Shell {
                         words.push(raw);
                     }
                 }
+                Token::Operator(operator) if redirection(operator).is_some() => {
+                    words.extend(self.redirect(operator, &mut lexer, &mut place, host));
+                }
+                Token::Operator("(") => {
+                    self.open(std::mem::take(&mut words), &mut lexer, &mut place, host);
+                }
                 Token::Operator(operator) => {
-                    if let Some(is_input) = redirection(operator) {
-                        self.redirect(operator, is_input, &mut words, &mut lexer, &mut place, host);
-                        continue;
-                    }
                     let command = std::mem::take(&mut words);
-                    if self.operator(operator, command, &mut lexer, &mut place, host) == Flow::Ends
-                    {
+                    self.here_documents(lexer.take_bodies(), &mut place, host);
+                    place.is_aside = place.is_piped || matches!(operator, "|" | "|&" | "&");
+                    if self.command(&command, &mut place, host) == Flow::Ends {
                         break Flow::Ends;
                     }
+                    self.separator(operator, &command, &mut lexer, &mut place);
                 }
                 Token::End => {
                     if lexer.is_broken() || !place.frames.is_empty() {
@@ -128,59 +132,37 @@ impl Shell {
         flow
     }
 
-    fn operator(
-        &mut self,
-        operator: &str,
-        command: Vec<RawWord>,
-        lexer: &mut Lexer<'_>,
-        place: &mut Place,
-        host: &mut dyn Host,
-    ) -> Flow {
-        match operator {
-            "(" => self.open(command, lexer, place, host),
-            _ => {
-                let bodies = lexer.take_bodies();
-                for body in &bodies {
-                    self.substitutions(&body.parts, host);
-                }
-                if place.input.is_some()
-                    && let Some(text) = bodies.into_iter().next_back().and_then(|it| it.text)
-                {
-                    place.input = Some(Input::Text(text));
-                }
-                place.is_aside = place.is_piped || matches!(operator, "|" | "|&" | "&");
-                if self.command(&command, place, host) == Flow::Ends {
-                    return Flow::Ends;
-                }
-                self.separator(operator, &command, lexer, place);
-            }
+    /// Reads here-documents; the last one is what the command reads from.
+    fn here_documents(&mut self, bodies: Vec<Body>, place: &mut Place, host: &mut dyn Host) {
+        for body in &bodies {
+            self.substitutions(&body.parts, host);
         }
-        Flow::Goes
+        let text = bodies.into_iter().next_back().and_then(|body| body.text);
+        if let (Some(input), Some(text)) = (&mut place.input, text) {
+            *input = Input::Text(text);
+        }
     }
 
-    /// Reads the file of a redirection; the command goes on.
+    /// Reads the file of a redirection; the command goes on, with a word more where that names a process.
     fn redirect(
         &mut self,
         operator: &str,
-        is_input: bool,
-        words: &mut Vec<RawWord>,
         lexer: &mut Lexer<'_>,
         place: &mut Place,
         host: &mut dyn Host,
-    ) {
+    ) -> Option<RawWord> {
         if let Some(script) = lexer.process_substitution() {
             self.substitutions(&vec![Part::Command(script.to_owned())], host);
             let text = "/dev/fd/".to_owned();
             let quoted = true;
-            words.push(vec![Part::Literal { text, quoted }, Part::Unknown]);
-            return;
+            return Some(vec![Part::Literal { text, quoted }, Part::Unknown]);
         }
-        if is_input {
+        if redirection(operator) == Some(true) {
             place.input = Some(Input::Unknown);
         }
         // The end of a here-document is read already.
         if matches!(operator, "<<" | "<<-") {
-            return;
+            return None;
         }
         match lexer.next() {
             Token::Word(raw) => self.substitutions(&raw, host),
@@ -192,6 +174,7 @@ impl Shell {
             },
             _ => host.unclear(SYNTAX.to_owned()),
         }
+        None
     }
 
     fn open(
@@ -293,13 +276,7 @@ impl Shell {
             }
             return Flow::Goes;
         }
-        let mut variants: Vec<Vec<Word>> = Vec::new();
-        for arguments in &self.arguments {
-            let words = self.expand(rest, arguments);
-            if !variants.contains(&words) {
-                variants.push(words);
-            }
-        }
+        let mut variants = self.variants(rest);
         let own = self.own(assigned);
         let handled: usize = variants.iter().flatten().map(Word::size).sum();
         let copied = own.as_ref().map_or(0, Variables::size);
@@ -323,11 +300,7 @@ impl Shell {
                 host.unclear("it runs its arguments, which begin with an option".to_owned());
             }
         }
-        let input = match &place.input {
-            Some(input) => input.clone(),
-            None if place.is_piped || place.is_branch || !place.frames.is_empty() => Input::Unknown,
-            None => Input::Same,
-        };
+        let input = place.command_input();
         let mut flow = Flow::Goes;
         for words in &variants {
             let command = builtins::Command {
@@ -338,6 +311,18 @@ impl Shell {
             flow = self.simple(&command, place, host);
         }
         flow
+    }
+
+    /// What words may expand to: each list of positional parameters gives a list.
+    fn variants(&self, raw: &[RawWord]) -> Vec<Vec<Word>> {
+        let mut variants: Vec<Vec<Word>> = Vec::new();
+        for arguments in &self.arguments {
+            let words = self.expand(raw, arguments);
+            if !variants.contains(&words) {
+                variants.push(words);
+            }
+        }
+        variants
     }
 
     /// The variables with those that a command sets for itself, if it does.

@@ -38,6 +38,15 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Where the next command reads from.
+    pub(super) fn command_input(&self) -> Input {
+        match &self.input {
+            Some(input) => input.clone(),
+            None if self.is_piped || self.is_branch || !self.frames.is_empty() => Input::Unknown,
+            None => Input::Same,
+        }
+    }
+
     /// Whether each run of the script comes here.
     pub(super) fn is_certain(&self) -> bool {
         let is_plain = |frame: &Frame| matches!(frame, Frame::Brace);
