@@ -70,8 +70,7 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
     /// # Errors
     /// Not even one can be started.
     pub fn new(output: W, level: u32, threads: usize) -> io::Result<Self> {
-        let nothing = Arc::new(Vec::new());
-        Self::start(output, level, threads, Vec::new(), true, nothing)
+        Self::start(output, level, threads, None)
     }
 
     /// Takes over what the old stream has, and compresses the rest at `level` (0 to 9) with so many
@@ -80,18 +79,15 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
     /// # Errors
     /// Not even one can be started.
     pub fn splicing(output: W, level: u32, threads: usize, old: Old<'_>) -> io::Result<Self> {
-        let runs = divide(old.index, old.kept, old.new_length);
-        Self::start(output, level, threads, runs, false, old.bytes)
+        Self::start(output, level, threads, Some(old))
     }
 
-    fn start(
-        output: W,
-        level: u32,
-        threads: usize,
-        runs: Vec<Run>,
-        is_endless: bool,
-        old: Arc<dyn ReadAt>,
-    ) -> io::Result<Self> {
+    fn start(output: W, level: u32, threads: usize, old: Option<Old<'_>>) -> io::Result<Self> {
+        let is_endless = old.is_none();
+        let runs = old
+            .as_ref()
+            .map_or_else(Vec::new, |old| divide(old.index, old.kept, old.new_length));
+        let old: Arc<dyn ReadAt> = old.map_or_else(|| Arc::new(Vec::new()) as _, |old| old.bytes);
         let (sender, parts) = sync_channel(WAITING);
         let is_abandoned = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&is_abandoned);

@@ -40,11 +40,12 @@ pub(super) fn headers(
         let Some((old, new)) = old_and_new(inventory, policy, staying, data) else {
             continue;
         };
+        let is_level = |cache: &Cache| cache.source == staying.source && is_meant(cache);
         match new {
             Some(header) if header == old => {}
             Some(header)
                 if is_plain_file(inventory, data)
-                    && are_one_module(inventory, drops, inode, &names, staying, &is_meant) =>
+                    && are_one_module(inventory, drops, inode, &names, &is_level) =>
             {
                 let header = NewHeader {
                     bytes: header.to_bytes(),
@@ -111,13 +112,12 @@ fn are_one_module(
     drops: &Drops,
     inode: InodeId,
     names: &[&Cache],
-    staying: &Cache,
-    is_meant: &dyn Fn(&Cache) -> bool,
+    is_level: &dyn Fn(&Cache) -> bool,
 ) -> bool {
     names.len() == inventory.rootfs.inode(inode).names()
-        && names.iter().all(|cache| {
-            drops.contains_key(&cache.member) || cache.source == staying.source && is_meant(cache)
-        })
+        && names
+            .iter()
+            .all(|cache| drops.contains_key(&cache.member) || is_level(cache))
 }
 
 /// What a file begins with once headers were written anew.

@@ -34,14 +34,19 @@ pub(super) fn resolve(
     let mut changes = Changes::new();
     for root in touched {
         if groups.leader(root) == root {
-            resolve_group(
-                inventory,
-                drops,
-                &groups.members(root),
-                &groups,
-                headers,
-                &mut changes,
-            );
+            let mut survivors = groups.members(root);
+            survivors.retain(|member| !drops.contains_key(member));
+            let Some(holder) = survivors.first() else {
+                continue;
+            };
+            let root = groups.root(*holder);
+            if holder != &root && inventory.member(root).kind != Kind::Hardlink {
+                let header = headers.get(&root).cloned();
+                let data = root.index;
+                let promoted = Action::Promote { data, header };
+                changes.insert(*holder, (promoted, Reason::TargetDropped));
+            }
+            resolve_group(inventory, drops, root, &survivors, &mut changes);
         }
     }
     changes
@@ -114,39 +119,21 @@ impl Groups {
     }
 }
 
+/// What becomes of the names of a file that stay, of which the first has the data, or gets it.
 fn resolve_group(
     inventory: &Inventory,
     drops: &Drops,
-    members: &[MemberId],
-    groups: &Groups,
-    headers: &Headers,
+    root: MemberId,
+    survivors: &[MemberId],
     changes: &mut Changes,
 ) {
-    let survivors: Vec<MemberId> = members
-        .iter()
-        .copied()
-        .filter(|member| !drops.contains_key(member))
-        .collect();
     let Some((&holder, others)) = survivors.split_first() else {
         return;
     };
-    let root = groups.root(holder);
     let root_member = inventory.member(root);
     if root_member.kind == Kind::Hardlink {
-        relink_across_layers(inventory, drops, &survivors, root_member, changes);
+        relink_across_layers(inventory, drops, survivors, root_member, changes);
         return;
-    }
-    if holder != root {
-        changes.insert(
-            holder,
-            (
-                Action::Promote {
-                    data: root.index,
-                    header: headers.get(&root).cloned(),
-                },
-                Reason::TargetDropped,
-            ),
-        );
     }
     let target = inventory.member(holder).path.to_vec();
     let target_path = inventory.rootfs.member_path(holder, &target);

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Action, CompileOutcome, Plan, Policy, plan};
 use crate::deflate::BlockIndex;
-use crate::inventory::{ChosenVersions, Inventory, build};
+use crate::inventory::{ChosenVersions, Inventory, Known, build};
 use crate::launch::Reading;
 use crate::layers::{Bytecode, Contents, LayerScan};
 use crate::limits::Limits;
@@ -124,14 +124,14 @@ pub(super) fn inventory(layers: impl IntoIterator<Item = LayerMembers>) -> Inven
         of_tree: &|_| None,
         otherwise: None,
     };
-    build(
-        scans,
+    let known = Known {
+        layers: scans,
         rootfs,
-        HashMap::new(),
-        &[],
-        Reading::default(),
-        chosen,
-    )
+        hashes: HashMap::new(),
+        named: Vec::new(),
+        launch: Reading::default(),
+    };
+    build(known, chosen)
 }
 
 /// The plan for these layers by a policy.

@@ -97,8 +97,7 @@ impl<'a> Staging<'a> {
     /// # Errors
     /// [`ImageError`] where one is missing, or a document is malformed.
     pub fn blobs_of(&self, root: &Value) -> Result<Vec<OutputBlob>, ImageError> {
-        let staged: BTreeMap<String, OutputBlob> =
-            self.staged.iter().map(|staged| blob(staged)).collect();
+        let staged: BTreeMap<String, OutputBlob> = self.staged.iter().map(blob).collect();
         let store = Overlay {
             staged: &staged,
             source: self.store,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::names::{Names, NodeId, ROOT};
-use super::trail::Followed;
+use super::trail::{Followed, Progress};
 use super::tree::{
     Content, Inode, InodeId, InodeKind, Marker, MemberId, Node, Place, Rootfs, SmallFate,
 };
@@ -214,9 +214,12 @@ impl Merger<'_> {
         let mut left: Vec<Vec<u8>> = parts.iter().rev().map(|part| part.to_vec()).collect();
         let (mut current, mut followed) = (ROOT, Followed::default());
         loop {
-            let borrowed = left.iter().map(|part| &**part).collect();
-            let rootfs = &self.rootfs;
-            let progress = rootfs.progress(current, borrowed, true, followed, &mut |_| {});
+            let start = Progress {
+                node: current,
+                left: left.iter().map(|part| &**part).collect(),
+                followed,
+            };
+            let progress = self.rootfs.progress(start, true, &mut |_| {});
             (current, followed) = (progress.node, progress.followed);
             left = progress.left.into_iter().map(<[u8]>::to_vec).collect();
             if !followed.is_allowed() {
@@ -393,10 +396,12 @@ impl Merger<'_> {
             .collect();
         for node in symlinks {
             let rootfs = &self.rootfs;
-            let parent = rootfs.parent(node).unwrap_or(ROOT);
-            let name = vec![rootfs.name(node)];
-            let progress = rootfs.progress(parent, name, true, Followed::default(), &mut |_| {});
-            let followed = progress.followed;
+            let start = Progress {
+                node: rootfs.parent(node).unwrap_or(ROOT),
+                left: vec![rootfs.name(node)],
+                followed: Followed::default(),
+            };
+            let followed = rootfs.progress(start, true, &mut |_| {}).followed;
             self.spend_parts(followed)?;
         }
         Ok(())

@@ -68,25 +68,23 @@ impl Rootfs {
         follow_last: bool,
         visit: &mut dyn FnMut(NodeId),
     ) -> Option<NodeId> {
-        let progress = self.progress(ROOT, parts, follow_last, Followed::default(), visit);
+        let start = Progress {
+            node: ROOT,
+            left: parts,
+            followed: Followed::default(),
+        };
+        let progress = self.progress(start, follow_last, visit);
         visit(progress.node);
         (progress.left.is_empty() && progress.followed.is_allowed()).then_some(progress.node)
     }
 
-    /// Walks parts from a directory as far as they are there. What `..` means depends on where the parts before it lead.
+    /// Goes on as far as the parts are there. What `..` means depends on where the parts before it lead.
     pub(super) fn progress<'a>(
         &'a self,
-        start: NodeId,
-        parts: Vec<&'a [u8]>,
+        mut progress: Progress<'a>,
         follow_last: bool,
-        followed: Followed,
         visit: &mut dyn FnMut(NodeId),
     ) -> Progress<'a> {
-        let mut progress = Progress {
-            node: start,
-            left: parts,
-            followed,
-        };
         while let Some(part) = progress.left.pop() {
             let child = match part {
                 // Only a directory has one.

@@ -131,6 +131,7 @@ impl<R: Read> Reader<R> {
         Ok(self.position)
     }
 
+    /// The member whose header begins at `at`, and its first extension header at `offset`.
     fn member(
         &mut self,
         offset: u64,
@@ -139,19 +140,14 @@ impl<R: Read> Reader<R> {
         mut extensions: Extensions,
     ) -> Result<Member, TarError> {
         extensions.settle();
+        check_names(&extensions).map_err(|reason| TarError::Extension { offset, reason })?;
         let in_header = |source| TarError::Header { offset: at, source };
-        let longest = [&extensions.path, &extensions.link, &extensions.sparse_name];
-        let longest = longest.into_iter().flatten().map(Vec::len).max();
-        if let Some(length) = longest.filter(|length| *length > NAME_LIMIT) {
-            let reason = format!("a name of {length} bytes is longer than {NAME_LIMIT}");
-            return Err(TarError::Extension { offset, reason });
-        }
         let header = header::parse(block).map_err(in_header)?;
         let fields = header::Fields::read(header).map_err(in_header)?;
         let gnu_sparse = header.entry_type().is_gnu_sparse();
-        let kind = header::kind(header, extensions.path.as_deref().unwrap_or(&fields.path));
-        self.current = String::from_utf8_lossy(extensions.path.as_deref().unwrap_or(&fields.path))
-            .into_owned();
+        let path = extensions.path.as_deref().unwrap_or(&fields.path);
+        let kind = header::kind(header, path);
+        self.current = String::from_utf8_lossy(path).into_owned();
         if gnu_sparse {
             self.sparse_continuation(header)?;
         }
@@ -161,57 +157,33 @@ impl<R: Read> Reader<R> {
             .sparse_size
             .or(gnu_sparse.then_some(fields.sparse_size).flatten());
         let data_offset = self.position;
+        let too_large = || in_header(HeaderError::Field { name: "size" });
         let end = padded(stored_bytes).and_then(|bytes| data_offset.checked_add(bytes));
-        let Some(end) = end.filter(|end| *end < u64::MAX / 2) else {
-            return Err(in_header(HeaderError::Field { name: "size" }));
-        };
+        let end = end.filter(|end| *end < u64::MAX / 2);
+        let end = end.ok_or_else(too_large)?;
         if sparse_size.is_some_and(|size| size > LARGEST_SPARSE) {
-            return Err(in_header(HeaderError::Field { name: "size" }));
+            return Err(too_large());
         }
         self.data_left = stored_bytes;
         self.padding_left = end - data_offset - stored_bytes;
-        let mut xattrs = extensions.xattrs;
-        xattrs.sort();
-        let owner = (
-            extensions.uid.unwrap_or(fields.uid),
-            extensions.gid.unwrap_or(fields.gid),
-        );
-        let small_owner = (u32::try_from(owner.0), u32::try_from(owner.1));
-        let (uid, gid, large_owner) = match small_owner {
-            (Ok(uid), Ok(gid)) => (uid, gid, None),
-            _ => (0, 0, Some(owner)),
-        };
-        let mtime = extensions.mtime.unwrap_or(Timestamp {
-            seconds: fields.mtime,
-            nanoseconds: 0,
-        });
-        let near_mtime = mtime.in_nanoseconds();
-        let rare = Rare {
-            link: match kind {
-                Kind::Hardlink | Kind::Symlink => extensions.link.unwrap_or(fields.link).into(),
-                _ => Box::default(),
-            },
-            xattrs,
-            device: fields.device,
-            sparse_bytes: (sparse_size.is_some() || gnu_sparse).then_some(stored_bytes),
-            large_owner,
-            far_mtime: near_mtime.is_none().then_some(mtime),
-        };
-        let path = extensions.sparse_name.or(extensions.path);
-        Ok(Member {
+        let mut member = Member {
             offset,
             size: sparse_size.unwrap_or(stored_bytes),
-            path: MemberPath::new(&path.unwrap_or(fields.path)),
-            rare: rare.boxed(),
-            mtime: near_mtime.unwrap_or_default(),
+            path: MemberPath::new(extensions.sparse_name.as_deref().unwrap_or(path)),
+            rare: None,
+            mtime: 0,
             // Not much more than EXTENSION_LIMIT.
             header_bytes: (data_offset - offset) as u32,
-            uid,
-            gid,
+            uid: 0,
+            gid: 0,
             // Twelve bits of it are kept.
             mode: fields.mode as u16,
             kind,
-        })
+        };
+        let is_sparse = sparse_size.is_some() || gnu_sparse;
+        let sparse_bytes = is_sparse.then_some(stored_bytes);
+        describe(&mut member, fields, extensions, sparse_bytes);
+        Ok(member)
     }
 
     /// Reads a header block into `raw`. `None` at the end marker, or at the end of the stream
@@ -352,6 +324,58 @@ impl<R: Read> Read for Reader<R> {
         self.data_left -= count as u64;
         Ok(count)
     }
+}
+
+/// Names longer than any system takes are refused.
+fn check_names(extensions: &Extensions) -> Result<(), String> {
+    let longest = [&extensions.path, &extensions.link, &extensions.sparse_name];
+    let longest = longest.into_iter().flatten().map(Vec::len).max();
+    match longest.filter(|length| *length > NAME_LIMIT) {
+        Some(length) => Err(format!(
+            "a name of {length} bytes is longer than {NAME_LIMIT}"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Adds owner, time and what few members have. Extension headers say it before the header does.
+fn describe(
+    member: &mut Member,
+    fields: header::Fields,
+    extensions: Extensions,
+    sparse_bytes: Option<u64>,
+) {
+    let owner = (
+        extensions.uid.unwrap_or(fields.uid),
+        extensions.gid.unwrap_or(fields.gid),
+    );
+    let large_owner = match (u32::try_from(owner.0), u32::try_from(owner.1)) {
+        (Ok(uid), Ok(gid)) => {
+            (member.uid, member.gid) = (uid, gid);
+            None
+        }
+        _ => Some(owner),
+    };
+    let mtime = extensions.mtime.unwrap_or(Timestamp {
+        seconds: fields.mtime,
+        nanoseconds: 0,
+    });
+    let near_mtime = mtime.in_nanoseconds();
+    member.mtime = near_mtime.unwrap_or_default();
+    let mut xattrs = extensions.xattrs;
+    xattrs.sort();
+    let rare = Rare {
+        link: match member.kind {
+            Kind::Hardlink | Kind::Symlink => extensions.link.unwrap_or(fields.link).into(),
+            _ => Box::default(),
+        },
+        xattrs,
+        device: fields.device,
+        sparse_bytes,
+        large_owner,
+        far_mtime: near_mtime.is_none().then_some(mtime),
+    };
+    member.rare = rare.boxed();
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod place;
 mod beneath;
 mod dir;
 mod docker_archive;
+mod docker_save;
 mod layout_commit;
 mod oci_archive;
 mod oci_layout;

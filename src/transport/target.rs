@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::archive::Archive;
 use super::archive_update::{InPlace, count_images};
+use super::docker_save::{self, SaveAs};
 use super::error::TransportError;
 use super::image_name::{CONTAINERD_NAME, REF_NAME, annotation, normalized, set_annotation};
 use super::index_json::roots;
@@ -21,7 +22,7 @@ use super::packing::{self, Packed};
 use super::place::{create, parent, sync};
 use super::reference::{Reference, Selector, Transport};
 use super::source::Source;
-use super::{docker_archive, layout_commit, oci_archive, oci_layout};
+use super::{layout_commit, oci_archive, oci_layout};
 use crate::scratch::{self, Scratch};
 
 /// Where the image goes.
@@ -125,7 +126,7 @@ impl Target {
             Place::File(_) if self.in_place.is_some() => match (&self.name, self.medium) {
                 (None, _) => true,
                 (Some(name), Medium::DockerArchive(_)) => {
-                    let wanted = normalized(&docker_archive::name_of(name));
+                    let wanted = normalized(&docker_save::name_of(name));
                     let mut names = source.docker_names.iter();
                     names.any(|name| normalized(name) == wanted)
                 }
@@ -178,7 +179,7 @@ impl Target {
             return;
         };
         if let Medium::DockerArchive(_) = self.medium {
-            docker_archive::set_name(root, &name);
+            docker_save::set_name(root, &name);
             return;
         }
         set_annotation(root, REF_NAME, Some(&name));
@@ -228,11 +229,20 @@ impl Target {
         match self.medium {
             Medium::DockerArchive(form) => {
                 let names = match &self.name {
-                    Some(name) => vec![docker_archive::name_of(name)],
+                    Some(name) => vec![docker_save::name_of(name)],
                     None => self.docker_names.clone(),
                 };
                 let in_place = self.in_place.as_ref();
-                docker_archive::write(output, form, &names, in_place, &mut to, path)
+                docker_save::write(
+                    output,
+                    SaveAs {
+                        form,
+                        names: &names,
+                    },
+                    in_place,
+                    &mut to,
+                    path,
+                )
             }
             _ => oci_archive::write(output, self.in_place.as_ref(), &mut to, path),
         }
