@@ -16,6 +16,10 @@ images *NAMES:
 bench *PARTS:
     benches/run {{ PARTS }}
 
+# Figures of the code's shape, and whether they are within their bounds.
+figures:
+    tools/figures --check
+
 # The main job, on an image that ships with the repository.
 demo:
     cargo run --release -- minimize testdata/fedora-shaped.tar --output target/demo.tar

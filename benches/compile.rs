@@ -16,7 +16,7 @@ use pycull::compile::InterpreterOptions;
 use pycull::compile::sandbox::Mode;
 use pycull::limits::Limits;
 use pycull::oci::compression::CompressionSetting;
-use pycull::pipeline::{self, CompileOptions, MinimizeOptions, Options};
+use pycull::pipeline::{self, CompileOptions, Input, MinimizeOptions, Options, Output};
 use pycull::profile;
 use pycull::progress::{Observer, Phase};
 use pycull::transport::{Reference, Source, Target};
@@ -58,8 +58,16 @@ fn compile(pycull: &str, image: &str, output: &str, options: &Options<'_>) {
     let reference = |text: &str| -> Reference { text.parse().unwrap() };
     let source = Source::open(&reference(image), std::io::empty()).unwrap();
     let target = Target::prepare(&reference(output), &source).unwrap();
-    let stdout = &mut std::io::sink();
-    let report = pipeline::minimize(&source, image, target, output, stdout, &minimize, options);
+    let input = Input {
+        source: &source,
+        reference: image,
+    };
+    let output = Output {
+        target,
+        reference: output,
+        stdout: &mut std::io::sink(),
+    };
+    let report = pipeline::minimize(input, output, &minimize, options);
     let compiled = &report.unwrap().images[0].compiled;
     assert!(compiled.files > 0, "there was nothing to compile");
 }

@@ -7,7 +7,9 @@ use pycull::compile::sandbox::Mode;
 use pycull::limits::Limits;
 use pycull::oci::CompressionSetting;
 use pycull::oci::digest::sha256_digest;
-use pycull::pipeline::{self, CompileOptions, MinimizeOptions, Options, PipelineError};
+use pycull::pipeline::{
+    self, CompileOptions, Input, MinimizeOptions, Options, Output, PipelineError,
+};
 use pycull::profile::Profile;
 use pycull::progress::Unobserved;
 use pycull::transport::{Source, Target, TransportError};
@@ -152,15 +154,16 @@ pub fn minimized(source: &Source, profile: &Profile) -> Result<Minimized, Pipeli
         compile: &compile,
     };
     let mut archive = Vec::new();
-    let report = pipeline::minimize(
+    let input = Input {
         source,
-        "before",
+        reference: "before",
+    };
+    let output = Output {
         target,
-        "after",
-        &mut archive,
-        &minimize,
-        &OPTIONS,
-    )?;
+        reference: "after",
+        stdout: &mut archive,
+    };
+    let report = pipeline::minimize(input, output, &minimize, &OPTIONS)?;
     let images = report.images.into_iter();
     let warnings = images.flat_map(|image| image.warnings).collect();
     Ok(Minimized { archive, warnings })
@@ -168,7 +171,8 @@ pub fn minimized(source: &Source, profile: &Profile) -> Result<Minimized, Pipeli
 
 /// `verify` says that only bytecode differs.
 pub fn assert_verified(before: &Source, after: &Source) {
-    let sides = ((before, "before"), (after, "after"));
-    let report = pipeline::verify(sides.0, sides.1, None, &OPTIONS).unwrap();
+    let input = |source, reference| Input { source, reference };
+    let (before, after) = (input(before, "before"), input(after, "after"));
+    let report = pipeline::verify(before, after, None, &OPTIONS).unwrap();
     assert!(report.is_same(), "{:?}", report.images);
 }

@@ -8,8 +8,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::BenchError;
-use super::measure::{Sandbox, Task};
+use super::measure::Task;
 use super::workspace::{Workspace, create_directories, file_error};
+use crate::compile::sandbox::Sandbox;
 use crate::compile::{Compiled, Job, Service, ServiceError};
 use crate::pyc::{Header, Level, cache_file_name};
 

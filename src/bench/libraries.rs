@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::{BenchError, Sample, Sandbox, Task, Trees, Workspace};
+use super::{BenchError, Sample, Task, Trees, Workspace};
 use crate::causes::with_causes;
 use crate::compile::interpreter::InterpreterError;
-use crate::compile::sandbox::Mode;
+use crate::compile::sandbox::{Mode, Sandbox};
 use crate::compile::{
     Interpreter, InterpreterOptions, Interpreters, NoInterpreter, Running, temporary_directory,
 };

@@ -3,12 +3,12 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::BenchError;
 use crate::compile::interpreter::Launch;
-use crate::compile::sandbox::{Confinement, Limits, Mode};
+use crate::compile::sandbox::{Confinement, Limits, Sandbox};
 use crate::compile::{ProcessEnd, ProcessFailure, output};
 use crate::pyc::Level;
 
@@ -75,15 +75,6 @@ pub(super) struct Unpacked {
     pub(super) packages: Vec<PathBuf>,
 }
 
-/// How interpreters are confined.
-#[derive(Debug, Clone, Copy)]
-pub struct Sandbox<'a> {
-    /// pycull's own binary.
-    pub helper: &'a Path,
-    /// Whether there must be a layer of defence.
-    pub mode: Mode,
-}
-
 impl Unpacked {
     /// Runs a task at a level.
     pub(super) fn measure(
@@ -142,9 +133,7 @@ impl Unpacked {
             packages.push(self.directory.join(place));
             packages.push("\n");
         }
-        let mut command = self
-            .launch
-            .confined(sandbox.helper, sandbox.mode, confinement);
+        let mut command = self.launch.confined(sandbox, confinement);
         command.args(["-s", "-B"]);
         command.args(match level {
             Level::Zero => None,

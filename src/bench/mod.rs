@@ -18,7 +18,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use libraries::{BenchOptions, CannotMeasure, Libraries, Measured, Measurements, Timing};
-pub use measure::{Sample, Sandbox, Task};
+pub use measure::{Sample, Task};
 pub use trees::Trees;
 pub use workspace::Workspace;
 

@@ -7,9 +7,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::measure::{Sample, Sandbox, Task, Unpacked};
+use super::measure::{Sample, Task, Unpacked};
 use super::{BenchError, Trees};
 use crate::compile::interpreter::Closure;
+use crate::compile::sandbox::Sandbox;
 use crate::inventory::Inventory;
 use crate::layers::read_members;
 use crate::oci::BlobStore;

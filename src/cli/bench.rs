@@ -26,7 +26,11 @@ pub(crate) fn run(args: &Bench, printer: &Printer) -> anyhow::Result<Outcome> {
     };
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);
-    let report = pipeline::bench(&source, &args.image, &bench, &options)?;
+    let input = pipeline::Input {
+        source: &source,
+        reference: &args.image,
+    };
+    let report = pipeline::bench(input, &bench, &options)?;
     bars.clear();
     let images = report.images.iter();
     let figures = images.map(|image| Figures::drawn(figure::bench(std::slice::from_ref(image))));

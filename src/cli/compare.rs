@@ -1,7 +1,7 @@
 //! `pycull compare`.
 
 use anyhow::bail;
-use pycull::pipeline;
+use pycull::pipeline::{self, Input};
 use pycull::report::compare::{document, sections};
 use pycull::report::figure;
 use pycull::report::html::Figures;
@@ -16,16 +16,21 @@ use super::progress::Bars;
 pub(crate) fn run(args: &Compare, printer: &Printer) -> anyhow::Result<Outcome> {
     image::check_references(std::iter::once(&args.before).chain(&args.after))?;
     let settings = &printer.settings;
-    let before = image::open(&args.before, printer)?;
+    let source = image::open(&args.before, printer)?;
+    let before = Input {
+        source: &source,
+        reference: &args.before,
+    };
     let mut sources = Vec::new();
     for reference in &args.after {
         sources.push(image::open(reference, printer)?);
     }
     let references = args.after.iter().map(String::as_str);
-    let afters: Vec<_> = sources.iter().zip(references).collect();
+    let input = |(source, reference)| Input { source, reference };
+    let afters: Vec<Input<'_>> = sources.iter().zip(references).map(input).collect();
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);
-    let compared = pipeline::compare((&before, &args.before), &afters, &args.gates(), &options)?;
+    let compared = pipeline::compare(before, &afters, &args.gates(), &options)?;
     let report = &compared.report;
     bars.clear();
     let figures = || {

@@ -21,7 +21,11 @@ pub(crate) fn run(args: &Inspect, printer: &Printer) -> anyhow::Result<Outcome> 
         map: settings.format == Format::Html,
         advice: args.advise,
     };
-    let report = pipeline::inspect(&source, &args.image, inspect, &options)?;
+    let input = pipeline::Input {
+        source: &source,
+        reference: &args.image,
+    };
+    let report = pipeline::inspect(input, inspect, &options)?;
     bars.clear();
     let figures = || report.images.iter().map(figures_of).collect();
     printer.report(

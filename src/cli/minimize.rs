@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use pycull::compile::InterpreterOptions;
 use pycull::compile::cache::{CacheError, CompileCache};
-use pycull::pipeline::{self, CompileOptions, MinimizeOptions};
+use pycull::pipeline::{self, CompileOptions, Input, MinimizeOptions, Output};
 use pycull::profile::Profile;
 use pycull::report::Detail;
 use pycull::report::figure;
@@ -29,16 +29,7 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
     let profile = pycull::profile::load(&args.profile, &args.set)?;
     let source = image::open(&args.image, printer)?;
     let (cache, cache_warning) = compile_cache(args, &profile);
-    let compile = CompileOptions {
-        interpreter: InterpreterOptions {
-            helper: std::env::current_exe().context("cannot find pycull's own binary")?,
-            sandbox: args.sandbox.mode(),
-            python: args.python.clone(),
-            emulator: emulator(args)?,
-            cache: cache.as_ref(),
-        },
-        strict: args.strict,
-    };
+    let compile = compile_options(args, cache.as_ref())?;
     let minimize = MinimizeOptions {
         profile: &profile,
         compression: args.compression,
@@ -53,17 +44,20 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
     };
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);
+    let input = Input {
+        source: &source,
+        reference: &args.image,
+    };
     let done = match (output, target) {
-        (Some(output), Some(target)) => pipeline::minimize(
-            &source,
-            &args.image,
-            target,
-            output,
-            &mut io::stdout().lock(),
-            &minimize,
-            &options,
-        ),
-        _ => pipeline::plan_only(&source, &args.image, &minimize, &options),
+        (Some(reference), Some(target)) => {
+            let output = Output {
+                target,
+                reference,
+                stdout: &mut io::stdout().lock(),
+            };
+            pipeline::minimize(input, output, &minimize, &options)
+        }
+        _ => pipeline::plan_only(input, &minimize, &options),
     };
     bars.clear();
     // Whatever came of it, the cache is to be no larger than it may.
@@ -81,6 +75,22 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
         || report.images.iter().map(figures_of).collect(),
     )?;
     Ok(Outcome::Done)
+}
+
+fn compile_options<'a>(
+    args: &Minimize,
+    cache: Option<&'a CompileCache>,
+) -> anyhow::Result<CompileOptions<'a>> {
+    Ok(CompileOptions {
+        interpreter: InterpreterOptions {
+            helper: std::env::current_exe().context("cannot find pycull's own binary")?,
+            sandbox: args.sandbox.mode(),
+            python: args.python.clone(),
+            emulator: emulator(args)?,
+            cache,
+        },
+        strict: args.strict,
+    })
 }
 
 fn figures_of(image: &MinimizeImage) -> Figures<'static> {

@@ -1,6 +1,6 @@
 //! `pycull verify`.
 
-use pycull::pipeline;
+use pycull::pipeline::{self, Input};
 use pycull::profile::load;
 use pycull::report::verify::document;
 
@@ -21,8 +21,15 @@ pub(crate) fn run(args: &Verify, printer: &Printer) -> anyhow::Result<Outcome> {
     );
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);
-    let sides = ((&before, &*args.before), (&after, &*args.after));
-    let report = pipeline::verify(sides.0, sides.1, profile.as_ref(), &options)?;
+    let before = Input {
+        source: &before,
+        reference: &args.before,
+    };
+    let after = Input {
+        source: &after,
+        reference: &args.after,
+    };
+    let report = pipeline::verify(before, after, profile.as_ref(), &options)?;
     bars.clear();
     printer.report(
         Stream::Out,

@@ -11,7 +11,7 @@ use super::interpreter::{
     candidates, host,
 };
 use super::process::ProcessFailure;
-use super::sandbox::{self, Limits, Mode};
+use super::sandbox::{self, Limits, Mode, Sandbox};
 use super::service::{Memory, SCRIPT, Service};
 use super::worker::TimeLimits;
 use crate::inventory::{Inventory, TreeKind};
@@ -294,16 +294,14 @@ impl<'a> Interpreters<'a> {
         interpreter: &Interpreter,
         launch: Launch,
     ) -> Result<Service<'a>, NoInterpreter> {
-        let InterpreterOptions {
-            helper,
-            sandbox,
-            cache,
-            ..
-        } = self.options;
+        let cache = self.options.cache;
+        let sandbox = Sandbox {
+            helper: &self.options.helper,
+            mode: self.options.sandbox,
+        };
         let debug_ranges = self.debug_ranges;
         let memory = cache.map(|cache| Memory::new(cache, &launch.identity, debug_ranges));
-        let command =
-            move || launch.command(helper, *sandbox, Limits::default(), debug_ranges, SCRIPT);
+        let command = move || launch.command(sandbox, Limits::default(), debug_ranges, SCRIPT);
         let path = || interpreter.path.clone();
         let service = Service::start(Box::new(command), TimeLimits::of(self.time), memory);
         let service = service.map_err(|failure| NoInterpreter::Start {

@@ -13,21 +13,34 @@ use crate::path;
 use crate::rootfs::{Fate, InodeId, MemberId, Rootfs};
 use crate::tar::Kind;
 
-/// Takes stock of an image. `hashes` has what [`super::wanted_hashes`] asked for, `named` the paths that its
-/// config and its scripts may name.
-pub fn build(
-    layers: Vec<LayerScan>,
-    rootfs: Rootfs,
-    hashes: SourceHashes,
-    named: &[String],
-    launch: Reading,
-    chosen: ChosenVersions<'_>,
-) -> Inventory {
+/// What is known of an image.
+pub struct Known {
+    /// Its layers.
+    pub layers: Vec<LayerScan>,
+    /// Their merged view.
+    pub rootfs: Rootfs,
+    /// What [`super::wanted_hashes`] asked for.
+    pub hashes: SourceHashes,
+    /// The paths that its config and its scripts may name.
+    pub named: Vec<String>,
+    /// What it runs.
+    pub launch: Reading,
+}
+
+/// Takes stock of an image.
+pub fn build(known: Known, chosen: ChosenVersions<'_>) -> Inventory {
+    let Known {
+        layers,
+        rootfs,
+        hashes,
+        named,
+        launch,
+    } = known;
     let index = SourceIndex::new(&rootfs);
     let found = trees::find(&index.directories(&layers), &launch.programs(), chosen);
     let locate = TreeLocator::new(&found);
     let interpreters = Interpreters::new(&found, &rootfs);
-    let readers = Readers::find(&rootfs, named);
+    let readers = Readers::find(&rootfs, &named);
     let judge = Judge {
         layers: &layers,
         rootfs: &rootfs,

@@ -14,7 +14,7 @@ mod trees;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-pub use build::build;
+pub use build::{Known, build};
 pub use files::cache_path;
 pub use hashes::wanted_hashes;
 pub use layers::{innermost_tree, layer_levels, leveled_members};

@@ -1,29 +1,27 @@
 //! `bench`: how fast the image's own interpreters import, with caches and without.
 
-use super::{Options, PipelineError, open, survey};
+use super::{Input, Options, PipelineError, open, survey};
 use crate::bench::{BenchOptions, Libraries};
 use crate::describe;
 use crate::report::model::BenchReport;
-use crate::transport::Source;
 
-/// Measures every standard library of every image that the source holds. `reference` is what the user wrote.
+/// Measures every standard library of every image that the source holds.
 ///
 /// # Errors
 /// [`PipelineError`] where an image cannot be read, or nothing in it can be measured. Where something can,
 /// what cannot is a warning.
 pub fn bench(
-    source: &Source,
-    reference: &str,
+    input: Input<'_>,
     bench: &BenchOptions,
     options: &Options<'_>,
 ) -> Result<BenchReport, PipelineError> {
-    let root = open(source, options)?;
+    let root = open(input.source, options)?;
     let mut images = Vec::new();
     let (mut first_failure, mut has_figures) = (None, false);
     for image in root.images() {
-        let inventory = survey(&*source.store, image, false, options)?;
+        let inventory = survey(&*input.source.store, image, false, options)?;
         let libraries = Libraries {
-            store: &*source.store,
+            store: &*input.source.store,
             inventory: &inventory,
             bench,
             jobs: options.jobs,
@@ -47,7 +45,7 @@ pub fn bench(
         Some(failure) => Err(failure),
         None => Ok(BenchReport {
             schema: "pycull.bench/1",
-            reference: reference.to_owned(),
+            reference: input.reference.to_owned(),
             images,
         }),
     }

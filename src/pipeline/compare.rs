@@ -1,13 +1,12 @@
 //! `compare`: how images differ in size from one before.
 
 use super::pairs::{self, Pair};
-use super::{Options, PipelineError, open, survey};
+use super::{Input, Options, PipelineError, open, survey};
 use crate::compare::{Gates, Side, compare as compare_sides};
 use crate::describe;
 use crate::oci::{Image, Node};
 use crate::report::input_name;
 use crate::report::model::{CompareReport, CompareSide, UnmatchedPlatform};
-use crate::transport::Source;
 
 /// What `compare` found.
 #[derive(Debug)]
@@ -19,20 +18,19 @@ pub struct Compared {
 }
 
 /// Compares the images of the source before with those of each source after, platform by platform.
-/// Each source comes with its reference as the user wrote it.
 ///
 /// # Errors
 /// [`PipelineError`] where an image cannot be read, or a source after has none to compare.
 pub fn compare(
-    before: (&Source, &str),
-    afters: &[(&Source, &str)],
+    before: Input<'_>,
+    afters: &[Input<'_>],
     gates: &Gates,
     options: &Options<'_>,
 ) -> Result<Compared, PipelineError> {
-    let before_root = open(before.0, options)?;
+    let before_root = open(before.source, options)?;
     let mut roots = Vec::new();
-    for (source, _) in afters {
-        roots.push(open(source, options)?);
+    for after in afters {
+        roots.push(open(after.source, options)?);
     }
     let paired = pair_up(&before_root, &roots, afters)?;
     // By platform, so that the image before is read once and not kept.
@@ -46,8 +44,9 @@ pub fn compare(
         if partners.is_empty() {
             continue;
         }
-        let old_side = Side::new(old, survey(&*before.0.store, old, false, options)?);
-        for (new, (source, reference)) in partners {
+        let old_side = Side::new(old, survey(&*before.source.store, old, false, options)?);
+        for (new, after) in partners {
+            let Input { source, reference } = *after;
             let new_side = Side::new(new, survey(&*source.store, new, false, options)?);
             let comparison = compare_sides(&old_side, &new_side);
             let name = format!("{} ({})", input_name(reference), comparison.platform);
@@ -56,16 +55,19 @@ pub fn compare(
             images.push(describe::compare(comparison, reference));
         }
     }
-    let references = afters.iter().map(|(_, reference)| *reference);
+    let references = afters.iter().map(|after| after.reference);
     let named: Vec<(&Node, &str)> = roots.iter().zip(references).collect();
-    let unmatched = unmatched((&before_root, before.1), &named, &paired);
+    let unmatched = unmatched((&before_root, before.reference), &named, &paired);
     if !gates.is_empty() {
         refusals.extend(unmatched.iter().map(no_gate));
     }
     let report = CompareReport {
         schema: "pycull.compare/1",
-        before: before.1.to_owned(),
-        after: afters.first().map_or("", |after| after.1).to_owned(),
+        before: before.reference.to_owned(),
+        after: afters
+            .first()
+            .map_or("", |after| after.reference)
+            .to_owned(),
         images,
         unmatched,
     };
@@ -85,10 +87,10 @@ fn no_gate(unmatched: &UnmatchedPlatform) -> String {
 fn pair_up<'a>(
     before: &'a Node,
     roots: &'a [Node],
-    afters: &[(&Source, &str)],
+    afters: &[Input<'_>],
 ) -> Result<Vec<Vec<Pair<'a>>>, PipelineError> {
     let both = roots.iter().zip(afters);
-    both.map(|(root, (_, reference))| pairs::pairs(before, root, reference))
+    both.map(|(root, after)| pairs::pairs(before, root, after.reference))
         .collect()
 }
 

@@ -1,12 +1,11 @@
 //! `inspect`: what bytecode is in an image, and what is wrong with it.
 
-use super::{Options, PipelineError, open, survey};
+use super::{Input, Options, PipelineError, open, survey};
 use crate::advice::advise;
 use crate::describe::{self, Inspected};
 use crate::inventory::missing_caches;
 use crate::pyc::Level;
 use crate::report::model::{InspectReport, MANY_MISSING};
-use crate::transport::Source;
 
 /// What `inspect` is to say beside the facts.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,20 +16,19 @@ pub struct InspectOptions {
     pub advice: bool,
 }
 
-/// Reads every image that the source holds and reports on it. `reference` is what the user wrote.
+/// Reads every image that the source holds and reports on it.
 ///
 /// # Errors
 /// [`PipelineError`] where an image cannot be read. One without Python is a report.
 pub fn inspect(
-    source: &Source,
-    reference: &str,
+    input: Input<'_>,
     inspect: InspectOptions,
     options: &Options<'_>,
 ) -> Result<InspectReport, PipelineError> {
-    let root = open(source, options)?;
+    let root = open(input.source, options)?;
     let mut images = Vec::new();
     for image in root.images() {
-        let inventory = survey(&*source.store, image, false, options)?;
+        let inventory = survey(&*input.source.store, image, false, options)?;
         // Above level 2 caches have names of their own, and nobody ships them: level 0 stands for all modules.
         let level = inventory.launch.assumed_level();
         let missing = missing_caches(&inventory, level.unwrap_or(Level::Zero));
@@ -46,7 +44,7 @@ pub fn inspect(
     }
     Ok(InspectReport {
         schema: "pycull.inspect/1",
-        reference: reference.to_owned(),
+        reference: input.reference.to_owned(),
         images,
     })
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use crate::bench::CannotMeasure;
 use crate::compile::NoInterpreter;
-use crate::inventory::{self, ChosenVersions, Inventory};
+use crate::inventory::{self, ChosenVersions, Inventory, Known};
 use crate::layers::{LayerError, LayerErrorCause, hash_sources, scan_layers};
 use crate::limits::{LayerAllowances, LimitError, Limits};
 use crate::oci::commands::named_paths;
@@ -31,7 +31,7 @@ use launching::launch;
 pub use bench::bench;
 pub use compare::{Compared, compare};
 pub use inspect::{InspectOptions, inspect};
-pub use minimize::{CompileOptions, MinimizeOptions, minimize, plan_only};
+pub use minimize::{CompileOptions, MinimizeOptions, Output, minimize, plan_only};
 pub use verify::verify;
 
 /// What every recipe can be told.
@@ -45,6 +45,15 @@ pub struct Options<'a> {
     pub limits: Limits,
     /// Is told how far the work is.
     pub observer: &'a dyn Observer,
+}
+
+/// An image that was found.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// Where it is.
+    pub source: &'a Source,
+    /// What the user wrote.
+    pub reference: &'a str,
 }
 
 /// What can go wrong in a recipe.
@@ -340,7 +349,12 @@ fn survey_for(
         of_tree: &|path| profile?.python.of_tree(path),
         otherwise: profile.and_then(|profile| profile.python.otherwise),
     };
-    Ok(inventory::build(
-        scans, rootfs, hashes, &named, launch, chosen,
-    ))
+    let known = Known {
+        layers: scans,
+        rootfs,
+        hashes,
+        named,
+        launch,
+    };
+    Ok(inventory::build(known, chosen))
 }

@@ -1,7 +1,7 @@
 //! `verify`: a proof that nothing but bytecode differs between two images.
 
 use super::pairs::{Pair, pairs, unpaired};
-use super::{Options, PipelineError, levels, open, survey_for};
+use super::{Input, Options, PipelineError, levels, open, survey_for};
 use crate::describe;
 use crate::inventory::Inventory;
 use crate::layers::hash_members;
@@ -9,13 +9,9 @@ use crate::layers::validate::check_read;
 use crate::oci::Image;
 use crate::profile::Profile;
 use crate::report::model::{VerifyImage, VerifyReport};
-use crate::transport::Source;
 use crate::verify::{
     ContentHashes, Difference, Expected, Part, Side, verify as verify_sides, wanted_contents,
 };
-
-/// A source with its reference as the user wrote it.
-type Named<'a> = (&'a Source, &'a str);
 
 /// Compares the images of each platform that both sources have, and with a profile holds the image
 /// after against it.
@@ -24,22 +20,22 @@ type Named<'a> = (&'a Source, &'a str);
 /// [`PipelineError`] where an image cannot be read, is none that an engine could extract, or there is no
 /// pair. A difference is no error.
 pub fn verify(
-    before: Named<'_>,
-    after: Named<'_>,
+    before: Input<'_>,
+    after: Input<'_>,
     profile: Option<&Profile>,
     options: &Options<'_>,
 ) -> Result<VerifyReport, PipelineError> {
-    let root = |side: Named<'_>| open(side.0, options).map_err(|error| of(side, error.into()));
+    let root = |side: Input<'_>| open(side.source, options).map_err(|error| of(side, error.into()));
     let (before_root, after_root) = (root(before)?, root(after)?);
-    let pairs = pairs(&before_root, &after_root, after.1)?;
+    let pairs = pairs(&before_root, &after_root, after.reference)?;
     let mut images = Vec::new();
     for pair in &pairs {
         images.push(verify_pair(before, after, *pair, profile, options)?);
     }
     Ok(VerifyReport {
         schema: "pycull.verify/1",
-        before: before.1.to_owned(),
-        after: after.1.to_owned(),
+        before: before.reference.to_owned(),
+        after: after.reference.to_owned(),
         profile: profile.map(|profile| profile.name.clone()),
         images,
         unmatched: [&before_root, &after_root]
@@ -51,22 +47,23 @@ pub fn verify(
 }
 
 /// An error with the image that it is about.
-fn of(side: Named<'_>, source: PipelineError) -> PipelineError {
+fn of(side: Input<'_>, source: PipelineError) -> PipelineError {
     PipelineError::OneOfTwo {
-        reference: side.1.to_owned(),
+        reference: side.reference.to_owned(),
         source: Box::new(source),
     }
 }
 
 fn verify_pair(
-    before: Named<'_>,
-    after: Named<'_>,
+    before: Input<'_>,
+    after: Input<'_>,
     (old_image, new_image): Pair<'_>,
     profile: Option<&Profile>,
     options: &Options<'_>,
 ) -> Result<VerifyImage, PipelineError> {
-    let read = |side: Named<'_>, image| {
-        survey_for(&*side.0.store, image, profile, false, options).map_err(|error| of(side, error))
+    let read = |side: Input<'_>, image| {
+        survey_for(&*side.source.store, image, profile, false, options)
+            .map_err(|error| of(side, error))
     };
     let (old, new) = (read(before, old_image)?, read(after, new_image)?);
     let levels = profile
@@ -74,8 +71,8 @@ fn verify_pair(
         .transpose();
     let levels = levels.map_err(|error| of(before, error))?;
     let wanted = wanted_contents(&old, &new);
-    let hash = |side: Named<'_>, image: &Image, inventory: &Inventory, wanted| {
-        let store = &*side.0.store;
+    let hash = |side: Input<'_>, image: &Image, inventory: &Inventory, wanted| {
+        let store = &*side.source.store;
         let hashes = hash_members(
             store,
             &inventory.layers,

@@ -138,3 +138,10 @@ fn pure_modules_do_no_input_or_output() {
         }
     }
 }
+
+/// `tools/figures` says where a figure is over its bound.
+#[test]
+fn functions_files_and_circles_are_within_their_bounds() {
+    let mut figures = std::process::Command::new(root().join("tools/figures"));
+    crate::support::tools::run(figures.arg("--check")).success();
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use pycull::compile::InterpreterOptions;
 use pycull::compile::sandbox::Mode;
 use pycull::limits::Limits;
-use pycull::pipeline::{CompileOptions, MinimizeOptions, Options, plan_only};
+use pycull::pipeline::{CompileOptions, Input, MinimizeOptions, Options, plan_only};
 use pycull::profile;
 use pycull::progress::Unobserved;
 use pycull::transport::Source;
@@ -242,7 +242,11 @@ fn dropped(input: &Path, profile: &str) -> BTreeSet<String> {
         limits: Limits::default(),
         observer: &Unobserved,
     };
-    let report = plan_only(&source, reference, &minimize, &options).unwrap();
+    let found = Input {
+        source: &source,
+        reference,
+    };
+    let report = plan_only(found, &minimize, &options).unwrap();
     let steps = report
         .images
         .into_iter()

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use pycull::compile::interpreter::{
     Closure, Emulator, ImageFiles, InterpreterError, Launch, StandardLibrary, candidates, host,
 };
-use pycull::compile::sandbox::{Limits, Mode};
+use pycull::compile::sandbox::{Limits, Mode, Sandbox};
 use pycull::layers::{LayerScan, read_members, scan_layers};
 use pycull::limits;
 use pycull::oci::{BlobStore, Image, load};
@@ -102,7 +102,7 @@ struct Ended {
 
 fn ended(launch: &Launch, mode: Mode, script: &str) -> Ended {
     let helper = Path::new(env!("CARGO_BIN_EXE_pycull"));
-    let mut command = launch.command(helper, mode, Limits::default(), false, script);
+    let mut command = launch.command(Sandbox { helper, mode }, Limits::default(), false, script);
     command.stdin(Stdio::null());
     let output = command.output().unwrap();
     Ended {

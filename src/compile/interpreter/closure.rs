@@ -36,6 +36,14 @@ const LIKELY_LIBRARIES: [&str; 14] = [
 /// The beginnings of loaders' names.
 const LIKELY_LOADERS: [&str; 4] = ["ld-linux", "ld-musl-", "ld.so", "ld64.so"];
 
+/// What an interpreter turned out to need.
+struct Parts<'a> {
+    start: &'a [StartFile],
+    loader: Option<(Loader, InodeId)>,
+    /// The program first.
+    objects: Vec<Object>,
+}
+
 /// An interpreter and all that it needs to start, in memory.
 #[derive(Debug, Clone)]
 pub struct Closure {
@@ -94,9 +102,12 @@ impl Closure {
             unread.retain(|inode| files.get(*inode).is_none());
             optional.retain(|inode| asked_for.insert(*inode));
             if unread.is_empty() && optional.is_empty() {
-                return Ok(Self::collect(
-                    files, library, candidate, &start, loader, objects,
-                ));
+                let parts = Parts {
+                    start: &start,
+                    loader,
+                    objects,
+                };
+                return Ok(Self::collect(files, library, candidate, parts));
             }
             files.read(unread, optional)?;
         }
@@ -110,10 +121,13 @@ impl Closure {
         files: &ImageFiles<'_>,
         library: &StandardLibrary,
         candidate: &Candidate,
-        start: &[StartFile],
-        loader: Option<(Loader, InodeId)>,
-        objects: Vec<Object>,
+        parts: Parts<'_>,
     ) -> Self {
+        let Parts {
+            start,
+            loader,
+            objects,
+        } = parts;
         let mut closure = Self {
             architecture: objects[0].needs.architecture,
             path: candidate.path.clone(),

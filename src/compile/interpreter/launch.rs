@@ -1,10 +1,10 @@
 //! How an interpreter is started.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use crate::compile::sandbox::{self, Confinement, Limits, Mode};
+use crate::compile::sandbox::{self, Confinement, Limits, Sandbox};
 
 /// How an interpreter is started, and what it may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,19 +25,18 @@ pub struct Launch {
 
 impl Launch {
     /// A command that runs a script in the sandbox, without any configuration of users or packages. With
-    /// `debug_ranges` off, code objects of 3.11 and later know lines and no columns. `helper` is pycull's own binary.
+    /// `debug_ranges` off, code objects of 3.11 and later know lines and no columns.
     ///
     /// Python's hash seed is fixed: in some versions it decides the order of constants. What else the
     /// caller adds to the environment, the script sees.
     pub fn command(
         &self,
-        helper: &Path,
-        mode: Mode,
+        sandbox: Sandbox<'_>,
         limits: Limits,
         debug_ranges: bool,
         script: &str,
     ) -> Command {
-        let mut command = self.confined(helper, mode, self.confinement(limits));
+        let mut command = self.confined(sandbox, self.confinement(limits));
         command.args(["-S", "-s", "-B"]);
         if !debug_ranges {
             command.args(["-X", "no_debug_ranges"]);
@@ -59,8 +58,8 @@ impl Launch {
     }
 
     /// A command that runs the interpreter in the sandbox, with the arguments that the caller adds.
-    pub fn confined(&self, helper: &Path, mode: Mode, confinement: Confinement) -> Command {
-        let mut command = sandbox::command(helper, mode, &confinement, &self.program);
+    pub fn confined(&self, sandbox: Sandbox<'_>, confinement: Confinement) -> Command {
+        let mut command = sandbox::command(sandbox, &confinement, &self.program);
         command.args(&self.arguments);
         command.env("PYTHONHASHSEED", "0");
         command

@@ -90,6 +90,15 @@ impl Default for Limits {
     }
 }
 
+/// How interpreters are confined.
+#[derive(Debug, Clone, Copy)]
+pub struct Sandbox<'a> {
+    /// pycull's own binary, which confines them.
+    pub helper: &'a Path,
+    /// Whether there must be a layer of defence.
+    pub mode: Mode,
+}
+
 /// Whether there must be a layer of defence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -245,7 +254,8 @@ impl SandboxError {
 ///
 /// Its standard streams are to be pipes: to a file, nothing can be written in the sandbox. Kill it,
 /// and the program is gone too; so it is once this process ends, or the thread that started it.
-pub fn command(helper: &Path, mode: Mode, confinement: &Confinement, program: &Path) -> Command {
+pub fn command(sandbox: Sandbox<'_>, confinement: &Confinement, program: &Path) -> Command {
+    let Sandbox { helper, mode } = sandbox;
     let request = Request {
         caller: Some(getpid().as_raw_pid()),
         ..Request::new(mode, confinement.clone(), program.to_owned())

@@ -8,7 +8,7 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use super::{Options, PipelineError, open};
+use super::{Input, Options, PipelineError, open};
 use crate::compile::InterpreterOptions;
 use crate::oci::compression::CompressionSetting;
 use crate::oci::image::typed_descriptor;
@@ -49,20 +49,19 @@ pub struct CompileOptions<'a> {
 /// # Errors
 /// [`PipelineError`] where the image cannot be read.
 pub fn plan_only(
-    source: &Source,
-    reference: &str,
+    input: Input<'_>,
     minimize: &MinimizeOptions<'_>,
     options: &Options<'_>,
 ) -> Result<MinimizeReport, PipelineError> {
-    let root = open(source, options)?;
+    let root = open(input.source, options)?;
     let mut images = Vec::new();
     for image in root.images() {
-        let planned = plan_image(source, image, minimize, options)?;
+        let planned = plan_image(input.source, image, minimize, options)?;
         images.push(planned.minimized(minimize).report(None));
     }
     Ok(MinimizeReport {
         schema: "pycull.minimize/1",
-        reference: reference.to_owned(),
+        reference: input.reference.to_owned(),
         output: None,
         output_form: None,
         dry_run: true,
@@ -71,25 +70,32 @@ pub fn plan_only(
     })
 }
 
-/// Writes the image that the profile asks for to `target`: to `stdout` where that is a stream.
-/// `output_name` is the target as the user wrote it.
+/// Where the new image goes.
+pub struct Output<'a> {
+    /// What was prepared for it.
+    pub target: Target,
+    /// What the user wrote.
+    pub reference: &'a str,
+    /// Takes it where the target is a stream.
+    pub stdout: &'a mut dyn Write,
+}
+
+/// Writes the image that the profile asks for.
 ///
 /// # Errors
 /// [`PipelineError`]; nothing is written then.
 pub fn minimize(
-    source: &Source,
-    reference: &str,
-    target: Target,
-    output_name: &str,
-    stdout: &mut dyn Write,
+    input: Input<'_>,
+    output: Output<'_>,
     minimize: &MinimizeOptions<'_>,
     options: &Options<'_>,
 ) -> Result<MinimizeReport, PipelineError> {
+    let (source, target) = (input.source, output.target);
     let root = open(source, options)?;
     let lost = root.images_left_out();
     if !lost.is_empty() && target.replaces(source) {
         return Err(PipelineError::PlatformsLost {
-            output: output_name.to_owned(),
+            output: output.reference.to_owned(),
             platforms: lost,
         });
     }
@@ -120,12 +126,12 @@ pub fn minimize(
                 .to_owned(),
             blobs,
         },
-        stdout,
+        output.stdout,
     )?;
     Ok(MinimizeReport {
         schema: "pycull.minimize/1",
-        reference: reference.to_owned(),
-        output: Some(output_name.to_owned()),
+        reference: input.reference.to_owned(),
+        output: Some(output.reference.to_owned()),
         output_form: Some(form),
         dry_run: false,
         images,

@@ -12,7 +12,7 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use pycull::compile::sandbox::{self, Layer, Mode};
+use pycull::compile::sandbox::{self, Layer, Mode, Sandbox};
 
 use super::support::tools::tool_command;
 use scene::{Ended, Scene, User, ended};
@@ -240,8 +240,14 @@ fn inherited_descriptors_are_closed() {
 fn the_environment_is_the_caller_s_choice() {
     let scene = Scene::new();
     for mode in [Mode::Required, Mode::Off] {
-        let mut command =
-            sandbox::command(&scene.helper(), mode, &scene.confinement, &scene.program());
+        let mut command = sandbox::command(
+            Sandbox {
+                helper: &scene.helper(),
+                mode,
+            },
+            &scene.confinement,
+            &scene.program(),
+        );
         let ended = ended(command.env("PYTHONHASHSEED", "0").arg("environment"));
         assert_eq!(ended.code(0).stdout, "PYTHONHASHSEED=0\n");
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use pycull::compile::sandbox::{Confinement, ENTER, Layer, Limits, Mode, command};
+use pycull::compile::sandbox::{Confinement, ENTER, Layer, Limits, Mode, Sandbox, command};
 use tempfile::TempDir;
 
 use super::super::support::tools::{run, tool, tool_command};
@@ -125,7 +125,11 @@ impl Scene {
 
     /// The command line for a program in the sandbox.
     pub fn line(&self, program: &Path, arguments: &[&str]) -> Vec<OsString> {
-        let command = command(&self.helper(), self.mode, &self.confinement, program);
+        let sandbox = Sandbox {
+            helper: &self.helper(),
+            mode: self.mode,
+        };
+        let command = command(sandbox, &self.confinement, program);
         let mut line = vec![self.helper().into_os_string()];
         line.extend(command.get_args().map(ToOwned::to_owned));
         let after_verb = line.iter().position(|it| it == ENTER).unwrap() + 1;
