@@ -56,10 +56,10 @@ fn written(source: &Source) -> Option<Vec<u8>> {
     let node = load(&*source.store, &source.root, None).ok()?;
     let digests: HashSet<_> = node.blobs().ok()?.into_iter().collect();
     let blob = |digest| {
-        let location = source.store.locate(&digest).ok()?;
+        let bytes = source.store.open(&digest).ok()?;
         Some(OutputBlob {
             digest,
-            location,
+            bytes,
             is_checked: false,
         })
     };

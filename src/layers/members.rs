@@ -57,13 +57,13 @@ fn read_layer(
 ) -> Result<ControlFlow<()>, LayerErrorCause> {
     let digest = scan.layer.descriptor.digest();
     if !scan.blocks.is_empty() {
-        let bytes: Arc<dyn ReadAt> = Arc::new(store.locate(digest)?);
+        let bytes: Arc<dyn ReadAt> = Arc::new(store.open(digest)?);
         let mut reader = SparseReader::new(bytes, &scan.blocks);
         let skip = |reader: &mut SparseReader<'_>, bytes| reader.skip(bytes);
         return each(&mut reader, skip, members, take).map_err(LayerErrorCause::Decode);
     }
     if scan.compression == Compression::None {
-        let blob = store.locate(digest)?;
+        let blob = store.open(digest)?;
         let mut flow = ControlFlow::Continue(());
         for (id, member) in members {
             let mut data = ReadFrom::new(blob.clone(), member.data_offset());

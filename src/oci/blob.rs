@@ -1,8 +1,10 @@
-//! Blobs: where their bytes are, and reading them with digest and size checked to the last byte.
+//! Blobs: bytes wherever they are, and reading them with digest and size checked to the last byte.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Descriptor;
 use super::blob_file::BlobFile;
@@ -68,21 +70,71 @@ pub enum BlobError {
     },
 }
 
-/// Where a blob's bytes lie: a stretch of a file.
-#[derive(Debug, Clone)]
-pub struct BlobLocation {
-    /// The file that holds them.
-    pub file: BlobFile,
-    /// The file's path, where the blob is the whole of a file that has one: it can then be
-    /// reflinked or hardlinked.
-    pub path: Option<PathBuf>,
-    /// First byte of the blob in the file.
-    pub offset: u64,
-    /// Bytes of the blob.
-    pub size: u64,
+/// Bytes that can be read from any of them on, by many readers at once, wherever they are.
+#[derive(Clone)]
+pub struct Blob {
+    bytes: Bytes,
+    /// The first of them in what holds them.
+    offset: u64,
+    size: u64,
 }
 
-impl BlobLocation {
+#[derive(Clone)]
+enum Bytes {
+    /// A file of this machine, and its path if it has one.
+    File(BlobFile, Option<PathBuf>),
+    Other(Arc<dyn ReadAt>),
+}
+
+impl Blob {
+    /// A file of so many bytes, from its first to its last.
+    pub fn of_file(file: BlobFile, path: Option<PathBuf>, size: u64) -> Self {
+        Self {
+            bytes: Bytes::File(file, path),
+            offset: 0,
+            size,
+        }
+    }
+
+    /// So many bytes that are in no file.
+    pub fn new(bytes: Arc<dyn ReadAt>, size: u64) -> Self {
+        Self {
+            bytes: Bytes::Other(bytes),
+            offset: 0,
+            size,
+        }
+    }
+
+    /// Bytes of it.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// So many of its bytes, from one of them on.
+    pub fn part(&self, offset: u64, size: u64) -> Self {
+        Self {
+            bytes: self.bytes.clone(),
+            offset: self.offset + offset,
+            size,
+        }
+    }
+
+    /// The file that begins with it, if it is in one: where they end together it can be reflinked.
+    pub fn file(&self) -> Option<&BlobFile> {
+        match &self.bytes {
+            Bytes::File(file, _) if self.offset == 0 => Some(file),
+            _ => None,
+        }
+    }
+
+    /// The path of that file, if it has one.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.bytes {
+            Bytes::File(_, path) if self.offset == 0 => path.as_deref(),
+            _ => None,
+        }
+    }
+
     /// A reader over the blob, independent of all others.
     pub fn reader(&self) -> BlobReader {
         ReadFrom::new(self.clone(), 0)
@@ -90,30 +142,43 @@ impl BlobLocation {
 
     /// Whether `other` is the same stretch of the same file, which stays open.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.file.is_same(&other.file) && (self.offset, self.size) == (other.offset, other.size)
+        let is_one = match (&self.bytes, &other.bytes) {
+            (Bytes::File(one, _), Bytes::File(other, _)) => one.is_same(other),
+            (Bytes::Other(one), Bytes::Other(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        is_one && (self.offset, self.size) == (other.offset, other.size)
     }
 }
 
-impl ReadAt for BlobLocation {
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Blob({} bytes)", self.size)
+    }
+}
+
+impl ReadAt for Blob {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
-        self.file
-            .get()?
-            .read_at(&mut buffer[..wanted], self.offset + offset)
+        let (buffer, offset) = (&mut buffer[..wanted], self.offset + offset);
+        match &self.bytes {
+            Bytes::File(file, _) => FileExt::read_at(&**file.get()?, buffer, offset),
+            Bytes::Other(bytes) => bytes.read_at(buffer, offset),
+        }
     }
 }
 
-/// Reads one blob's stretch of a file, without moving the file's own position.
-pub type BlobReader = ReadFrom<BlobLocation>;
+/// Reads one blob, from its first byte on.
+pub type BlobReader = ReadFrom<Blob>;
 
 /// An image's blobs, by digest. Content can be opened any number of times.
 pub trait BlobStore: Send + Sync {
-    /// Where the blob lies.
+    /// The blob of that digest. Its bytes are not checked.
     ///
     /// # Errors
     /// [`BlobError::Missing`] or [`BlobError::Io`].
-    fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError>;
+    fn open(&self, digest: &Digest) -> Result<Blob, BlobError>;
 }
 
 /// A reader over a blob that fails, at its end at the latest, unless size and digest are those
@@ -125,16 +190,16 @@ pub fn open_verified(
     store: &dyn BlobStore,
     descriptor: &Descriptor,
 ) -> Result<VerifyingReader<BlobReader>, BlobError> {
-    let location = store.locate(descriptor.digest())?;
-    if location.size != descriptor.size() {
+    let blob = store.open(descriptor.digest())?;
+    if blob.size() != descriptor.size() {
         return Err(BlobError::Size {
             digest: descriptor.digest().clone(),
             expected: descriptor.size(),
-            found: location.size,
+            found: blob.size(),
         });
     }
     VerifyingReader::new(
-        location.reader(),
+        blob.reader(),
         descriptor.digest().clone(),
         descriptor.size(),
     )

@@ -253,7 +253,7 @@ impl Loader<'_> {
         artifact_type: String,
     ) -> Node {
         let is_missing = |blob: &Descriptor| {
-            let located = self.store.locate(blob.digest());
+            let located = self.store.open(blob.digest());
             matches!(located, Err(BlobError::Missing { .. }))
         };
         Node::Other(Other {

@@ -19,7 +19,7 @@ pub mod platform;
 mod second_decoder;
 pub mod zstd_level;
 
-pub use blob::{BlobError, BlobLocation, BlobStore, open_verified, read_document};
+pub use blob::{Blob, BlobError, BlobStore, open_verified, read_document};
 pub use blob_file::BlobFile;
 pub use compression::{Compression, CompressionSetting, Encoding};
 pub use digest::{Digest, DigestHasher};

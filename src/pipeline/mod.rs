@@ -264,7 +264,7 @@ fn check_foreign_layers(store: &dyn BlobStore, image: &Image) -> Result<(), Imag
     for (index, layer) in image.layers.iter().enumerate() {
         let urls = layer.descriptor.urls().clone().unwrap_or_default();
         let digest = layer.descriptor.digest();
-        let is_missing = || matches!(store.locate(digest), Err(BlobError::Missing { .. }));
+        let is_missing = || matches!(store.open(digest), Err(BlobError::Missing { .. }));
         if !urls.is_empty() && is_missing() {
             return Err(ImageError::Foreign {
                 layer: index + 1,

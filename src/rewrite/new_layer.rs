@@ -100,7 +100,7 @@ impl NewLayer<'_> {
     ) -> Result<WrittenLayer, LayerErrorCause> {
         let length = self.scan.uncompressed_bytes;
         let descriptor = &self.scan.layer.descriptor;
-        let bytes: Arc<dyn ReadAt> = Arc::new(self.store.locate(descriptor.digest())?);
+        let bytes: Arc<dyn ReadAt> = Arc::new(self.store.open(descriptor.digest())?);
         let (kept, new_length) = kept(edits, length);
         let old = Old {
             bytes: Arc::clone(&bytes),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::documents::NewDocument;
 use crate::oci::image::typed_descriptor;
 use crate::oci::layer_writer::WrittenLayer;
-use crate::oci::{BlobError, BlobFile, BlobLocation, BlobStore, Digest, Image, ImageError, load};
+use crate::oci::{Blob, BlobError, BlobFile, BlobStore, Digest, Image, ImageError, load};
 use crate::transport::OutputBlob;
 
 /// Why a document could not be staged.
@@ -105,12 +105,12 @@ impl<'a> Staging<'a> {
         let new_root = load(&store, root, None)?;
         let mut reached = BTreeMap::new();
         for digest in new_root.blobs()? {
-            let location = store.locate(&digest)?;
+            let bytes = store.open(&digest)?;
             let key = digest.to_string();
             let is_checked = staged.contains_key(&key) || self.read.contains(&digest);
             let blob = OutputBlob {
                 digest,
-                location,
+                bytes,
                 is_checked,
             };
             reached.insert(key, blob);
@@ -121,15 +121,10 @@ impl<'a> Staging<'a> {
 
 fn blob((digest, path, size): &(Digest, PathBuf, u64)) -> (String, OutputBlob) {
     let file = path.clone();
-    let location = BlobLocation {
-        file: BlobFile::on_demand(move || File::open(&file)),
-        path: Some(path.clone()),
-        offset: 0,
-        size: *size,
-    };
+    let file = BlobFile::on_demand(move || File::open(&file));
     let blob = OutputBlob {
         digest: digest.clone(),
-        location,
+        bytes: Blob::of_file(file, Some(path.clone()), *size),
         is_checked: true,
     };
     (digest.to_string(), blob)
@@ -142,10 +137,10 @@ struct Overlay<'a> {
 }
 
 impl BlobStore for Overlay<'_> {
-    fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
+    fn open(&self, digest: &Digest) -> Result<Blob, BlobError> {
         match self.staged.get(digest.as_ref()) {
-            Some(blob) => Ok(blob.location.clone()),
-            None => self.source.locate(digest),
+            Some(blob) => Ok(blob.bytes.clone()),
+            None => self.source.open(digest),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::oci::blob::{DOCUMENT_LIMIT, VerifyingReader};
 use crate::oci::compression::Compression;
 use crate::oci::json_keys::respell;
 use crate::oci::json_text;
-use crate::oci::{BlobError, BlobFile, BlobLocation, BlobStore, Digest};
+use crate::oci::{Blob, BlobError, BlobStore, Digest};
 use crate::tar::{BLOCK, Kind, Reader, TarError};
 
 use super::error::TransportError;
@@ -49,7 +49,8 @@ struct RawMember {
 pub(super) struct Archive {
     /// The archive's name, for messages; `-` for standard input.
     pub(super) path: PathBuf,
-    file: BlobFile,
+    /// All of it, unpacked.
+    bytes: Blob,
     /// `None` for a stream.
     identity: Option<Identity>,
     members: Vec<RawMember>,
@@ -73,7 +74,7 @@ impl Archive {
             }
         };
         let whole = spool::whole_file(file).map_err(TransportError::io("read", path))?;
-        if whole.size == 0 {
+        if whole.size() == 0 {
             return Err(TransportError::Empty {
                 path: path.to_owned(),
                 is_stream: identity.is_none(),
@@ -92,7 +93,7 @@ impl Archive {
         })?;
         Ok(Self {
             path: path.to_owned(),
-            file: plain.file,
+            bytes: plain,
             identity,
             members,
             entries,
@@ -121,19 +122,12 @@ impl Archive {
     }
 
     /// Where the data of a name lies, links followed.
-    pub(super) fn find(&self, name: &str) -> Option<BlobLocation> {
+    pub(super) fn find(&self, name: &str) -> Option<Blob> {
         let mut name = normalized("", name)?;
         for _ in 0..=LONGEST_LINK_CHAIN {
             match self.entries.get(&name)? {
                 Entry::Link(target) => name.clone_from(target),
-                Entry::Data { offset, size } => {
-                    return Some(BlobLocation {
-                        file: self.file.clone(),
-                        path: None,
-                        offset: *offset,
-                        size: *size,
-                    });
-                }
+                Entry::Data { offset, size } => return Some(self.bytes.part(*offset, *size)),
             }
         }
         None
@@ -146,21 +140,20 @@ impl Archive {
 
     /// A small file's bytes, at most [`DOCUMENT_LIMIT`] of them.
     pub(super) fn read(&self, name: &str) -> Result<Vec<u8>, TransportError> {
-        let location = self.find(name).ok_or_else(|| TransportError::NotAnImage {
+        let blob = self.find(name).ok_or_else(|| TransportError::NotAnImage {
             path: self.path.clone(),
             reason: format!("it has no {name}"),
         })?;
-        if location.size > DOCUMENT_LIMIT {
+        if blob.size() > DOCUMENT_LIMIT {
             return Err(TransportError::TooLarge {
                 path: self.path.clone(),
                 document: name.to_owned(),
-                size: location.size,
+                size: blob.size(),
                 limit: DOCUMENT_LIMIT,
             });
         }
         let mut bytes = Vec::new();
-        location
-            .reader()
+        blob.reader()
             .read_to_end(&mut bytes)
             .map_err(TransportError::io("read", &self.path))?;
         Ok(bytes)
@@ -204,7 +197,7 @@ fn unpack_error(error: io::Error, path: &Path, compression: Option<Compression>)
 
 /// Blobs of an archived OCI layout.
 impl BlobStore for Archive {
-    fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
+    fn open(&self, digest: &Digest) -> Result<Blob, BlobError> {
         self.find(&blob_name(digest))
             .ok_or_else(|| BlobError::Missing {
                 digest: digest.clone(),
@@ -214,17 +207,13 @@ impl BlobStore for Archive {
 
 /// Each member is read by a reader of its own, started where the last one ended, so that data is
 /// passed over without being read. An error says what is wrong with the archive.
-fn index(archive: &BlobLocation) -> Result<(Vec<RawMember>, HashMap<String, Entry>), String> {
+fn index(archive: &Blob) -> Result<(Vec<RawMember>, HashMap<String, Entry>), String> {
     let mut members = Vec::new();
     let mut name_bytes = 0;
     let mut entries = HashMap::new();
     let mut position = 0;
     loop {
-        let rest = BlobLocation {
-            offset: archive.offset + position,
-            size: archive.size - position,
-            ..archive.clone()
-        };
+        let rest = archive.part(position, archive.size() - position);
         let member = Reader::new(rest.reader()).next_member();
         let Some(member) = member.map_err(|error| error.to_string())? else {
             return Ok((members, entries));
@@ -239,18 +228,18 @@ fn index(archive: &BlobLocation) -> Result<(Vec<RawMember>, HashMap<String, Entr
         let name = normalized("", &member.path_lossy());
         let data = position + member.data_offset();
         // The last member's padding may be missing: nobody reads it.
-        if data + member.stored_bytes() > archive.size {
+        if data + member.stored_bytes() > archive.size() {
             let cut_short = TarError::CutShort {
-                offset: archive.size,
+                offset: archive.size(),
                 place: member.path_lossy(),
             };
             return Err(cut_short.to_string());
         }
         let start = position;
-        position = (position + member.end()).min(archive.size);
+        position = (position + member.end()).min(archive.size());
         members.push(RawMember {
             name: name.clone(),
-            offset: archive.offset + start,
+            offset: start,
             size: position - start,
         });
         let link = |directory: &str| {
@@ -258,7 +247,7 @@ fn index(archive: &BlobLocation) -> Result<(Vec<RawMember>, HashMap<String, Entr
         };
         let entry = match (member.kind, &name) {
             (Kind::File, _) if !member.is_sparse() => Some(Entry::Data {
-                offset: archive.offset + data,
+                offset: data,
                 size: member.stored_bytes(),
             }),
             (Kind::Hardlink, _) => link(""),
@@ -325,12 +314,7 @@ pub(super) fn write_after<'a>(
             Some(name) if keeps(name) && !files.contains_key(name) => name,
             _ => continue,
         };
-        let stretch = BlobLocation {
-            file: old.file.clone(),
-            path: None,
-            offset: member.offset,
-            size: member.size,
-        };
+        let stretch = old.bytes.part(member.offset, member.size);
         // The last member's padding may be missing.
         let padding = vec![0; (member.size.next_multiple_of(BLOCK) - member.size) as usize];
         io::copy(&mut stretch.reader(), &mut output)
@@ -360,9 +344,9 @@ fn write_files<'a>(
         match content {
             Content::Bytes(bytes) => append(&mut builder, name, bytes.len() as u64, &bytes[..]),
             Content::Blob(blob) => {
-                let size = blob.location.size;
+                let size = blob.bytes.size();
                 let verified = VerifyingReader::new(
-                    BlobSource::new(&blob.digest, blob.location.reader()),
+                    BlobSource::new(&blob.digest, blob.bytes.reader()),
                     blob.digest.clone(),
                     size,
                 )?;
@@ -471,7 +455,7 @@ mod tests {
         let bytes = b"blob";
         let blob = OutputBlob {
             digest: sha256_digest(bytes),
-            location: spool::blob_of(bytes).unwrap(),
+            bytes: spool::blob_of(bytes).unwrap(),
             is_checked: false,
         };
         let long = format!("blobs/sha512/{}", "f".repeat(128));
@@ -493,7 +477,7 @@ mod tests {
     fn a_damaged_blob_is_not_written() {
         let blob = OutputBlob {
             digest: sha256_digest(b"what it should be"),
-            location: spool::blob_of(b"what it really is").unwrap(),
+            bytes: spool::blob_of(b"what it really is").unwrap(),
             is_checked: false,
         };
         let files = BTreeMap::from([("blob".to_owned(), Content::Blob(&blob))]);

@@ -17,7 +17,7 @@ use super::medium::Medium;
 use super::place::OutputBlob;
 use crate::oci::blob::VerifyingReader;
 use crate::oci::image::parse_object;
-use crate::oci::{BlobLocation, BlobStore, Descriptor, blob};
+use crate::oci::{Blob, BlobStore, Descriptor, blob};
 
 /// The archive that an output replaces, where the image came from it.
 #[derive(Debug, Clone)]
@@ -87,11 +87,11 @@ impl<'a> Remainder<'a> {
     }
 
     /// The name under which a blob's own bytes are in the archive, and stay.
-    pub(super) fn name_of(&self, location: &BlobLocation) -> Option<&str> {
+    pub(super) fn name_of(&self, blob: &Blob) -> Option<&str> {
         let is_same = |name: &&str| {
             self.archive
                 .find(name)
-                .is_some_and(|found| found.is_same(location))
+                .is_some_and(|found| found.is_same(blob))
         };
         let is_link = |name: &&str| self.archive.names_behind(name).len() > 1;
         let names = self.needed.iter().map(String::as_str);
@@ -109,9 +109,9 @@ impl<'a> Remainder<'a> {
         for (name, content) in &files {
             if let Content::Blob(blob) = content
                 && self.needed.contains(name)
-                && let Some(location) = self.archive.find(name)
+                && let Some(found) = self.archive.find(name)
             {
-                check_same(blob, &location)?;
+                check_same(blob, &found)?;
                 there.push(name.clone());
             }
         }
@@ -124,9 +124,9 @@ impl<'a> Remainder<'a> {
 }
 
 /// A file that other images need is not replaced by another one of its name.
-fn check_same(blob: &OutputBlob, there: &BlobLocation) -> Result<(), TransportError> {
+fn check_same(blob: &OutputBlob, there: &Blob) -> Result<(), TransportError> {
     let digest = blob.digest.clone();
-    let mut verified = VerifyingReader::new(there.reader(), digest.clone(), blob.location.size)?;
+    let mut verified = VerifyingReader::new(there.reader(), digest.clone(), blob.bytes.size())?;
     io::copy(&mut verified, &mut io::sink())
         .map(drop)
         .map_err(|error| blob::into_blob_error(error, &digest).into())
@@ -140,7 +140,7 @@ fn reach(archive: &Archive, descriptor: &Value, names: &mut HashSet<String>) {
             continue;
         };
         let name = blob_name(typed.digest());
-        if archive.locate(typed.digest()).is_err() || !names.insert(name.clone()) {
+        if archive.open(typed.digest()).is_err() || !names.insert(name.clone()) {
             continue;
         }
         let media_type = typed.media_type().to_string();

@@ -10,12 +10,12 @@ use crate::oci::digest::sha256_digest;
 use crate::oci::image::parse_object;
 use crate::oci::json_keys::{self, respell};
 use crate::oci::media_type::{DOCKER_CONFIG, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
-use crate::oci::{BlobError, BlobLocation, BlobStore, Digest};
+use crate::oci::{Blob, BlobError, BlobStore, Digest};
 
 use super::error::TransportError;
 use super::file_names::MANIFEST_JSON;
 use super::medium::Medium;
-use super::oci_layout::{locate_file, read_file};
+use super::oci_layout::{open_blob, read_file};
 use super::reference::Wanted;
 use super::source::Source;
 
@@ -70,8 +70,8 @@ struct Store {
 }
 
 impl BlobStore for Store {
-    fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
-        let file = |name: &str| locate_file(&self.directory, name, digest);
+    fn open(&self, digest: &Digest) -> Result<Blob, BlobError> {
+        let file = |name: &str| open_blob(&self.directory, name, digest);
         if *digest == self.manifest {
             return file(MANIFEST_JSON);
         }

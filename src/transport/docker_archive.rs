@@ -14,9 +14,7 @@ use crate::oci::image::diff_ids;
 use crate::oci::json_keys::{self, respell};
 use crate::oci::json_text;
 use crate::oci::media_type::{OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, layer_media_type};
-use crate::oci::{
-    BlobError, BlobLocation, BlobStore, Compression, Digest, DigestHasher, ImageError, Node,
-};
+use crate::oci::{Blob, BlobError, BlobStore, Compression, Digest, DigestHasher, ImageError, Node};
 
 use super::archive::Archive;
 use super::error::TransportError;
@@ -179,10 +177,10 @@ fn malformed(archive: &Archive, reason: String) -> TransportError {
 }
 
 /// Blobs that are named by digest nowhere in the archive.
-struct MappedStore(HashMap<Digest, BlobLocation>);
+struct MappedStore(HashMap<Digest, Blob>);
 
 impl BlobStore for MappedStore {
-    fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
+    fn open(&self, digest: &Digest) -> Result<Blob, BlobError> {
         self.0
             .get(digest)
             .cloned()
@@ -237,10 +235,10 @@ fn synthesize(
     let mut blobs = HashMap::from([(config_digest.clone(), member(config_name)?)]);
     let mut layers = Vec::new();
     for (name, diff_id) in layer_names.into_iter().zip(diff_ids) {
-        let location = member(name)?;
-        let (media_type, digest) = identify(&location, diff_id).map_err(read_error)?;
-        layers.push(descriptor(&media_type, &digest, location.size));
-        blobs.insert(digest, location);
+        let layer = member(name)?;
+        let (media_type, digest) = identify(&layer, diff_id).map_err(read_error)?;
+        layers.push(descriptor(&media_type, &digest, layer.size()));
+        blobs.insert(digest, layer);
     }
     let manifest = json!({
         "schemaVersion": 2,
@@ -260,7 +258,7 @@ fn synthesize(
 
 /// A layer's media type and digest. What an uncompressed one hashes to is checked against its
 /// diff_id when it is read.
-fn identify(layer: &BlobLocation, diff_id: Digest) -> io::Result<(String, Digest)> {
+fn identify(layer: &Blob, diff_id: Digest) -> io::Result<(String, Digest)> {
     let compression = spool::compression(layer)?;
     let digest = match compression {
         Compression::None => diff_id,
@@ -291,7 +289,7 @@ fn descriptor(media_type: &str, digest: &Digest, size: u64) -> Value {
     json!({ "mediaType": media_type, "digest": digest.as_ref(), "size": size })
 }
 
-fn hash(blob: &BlobLocation) -> io::Result<Digest> {
+fn hash(blob: &Blob) -> io::Result<Digest> {
     struct Hashing(DigestHasher);
     impl Write for Hashing {
         fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {

@@ -157,7 +157,7 @@ impl<'a> NewFiles<'a> {
         blobs
             .filter(|blob| self.is_layer(blob))
             .filter_map(|blob| {
-                let name = remainder.name_of(&blob.location)?;
+                let name = remainder.name_of(&blob.bytes)?;
                 Some((&blob.digest, name.to_owned()))
             })
             .collect()

@@ -293,7 +293,7 @@ fn names_another(entry: &Value, other: &Value) -> bool {
 mod tests {
     use super::*;
     use crate::oci::media_type::OCI_MANIFEST;
-    use crate::oci::{BlobError, BlobLocation};
+    use crate::oci::{Blob, BlobError};
 
     fn root(digest: &str, name: Option<&str>) -> Value {
         let mut root = json!({"mediaType": OCI_MANIFEST, "digest": digest, "size": 1});
@@ -304,7 +304,7 @@ mod tests {
     struct Nothing;
 
     impl BlobStore for Nothing {
-        fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
+        fn open(&self, digest: &Digest) -> Result<Blob, BlobError> {
             let digest = digest.clone();
             Err(BlobError::Missing { digest })
         }

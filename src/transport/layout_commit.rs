@@ -49,7 +49,7 @@ fn moved(output: &OutputImage, layout: PathBuf) -> Result<OutputImage, Transport
     let store = LayoutStore { directory: layout };
     let relocate = |blob: &OutputBlob| {
         Ok(OutputBlob {
-            location: store.locate(&blob.digest)?,
+            bytes: store.open(&blob.digest)?,
             ..blob.clone()
         })
     };
@@ -154,7 +154,7 @@ fn stage_blobs(
         }
         let to = staging.join(file_name(&name));
         // A staged document has that name already.
-        if blob.location.path.as_ref() != Some(&to) {
+        if blob.bytes.path() != Some(&*to) {
             place(blob, staging, &to)?;
         }
         missing.push(name);
@@ -178,12 +178,12 @@ fn file_name(blob: &str) -> &str {
 /// Whether a layout has the blob already, whole. One that is damaged is written anew.
 fn is_there(layout: &Path, name: &str, blob: &OutputBlob) -> bool {
     // What was read from here and checked on the way.
-    if blob.is_checked && blob.location.path == Some(layout.join(name)) {
+    if blob.is_checked && blob.bytes.path() == Some(&*layout.join(name)) {
         return true;
     }
     let checked = || -> io::Result<()> {
         let file = beneath::open_file(layout, name)?;
-        let reader = VerifyingReader::new(file, blob.digest.clone(), blob.location.size);
+        let reader = VerifyingReader::new(file, blob.digest.clone(), blob.bytes.size());
         io::copy(&mut reader.map_err(io::Error::other)?, &mut io::sink()).map(|_| ())
     };
     checked().is_ok()
@@ -485,7 +485,7 @@ mod tests {
         let mut without_layer = image("v2", b"other");
         without_layer.blobs.pop();
         let mut damaged = image("v2", b"other");
-        damaged.blobs[2].location = super::super::spool::blob_of(&vec![b'x'; 2048]).unwrap();
+        damaged.blobs[2].bytes = super::super::spool::blob_of(&vec![b'x'; 2048]).unwrap();
         for output in [without_layer, damaged] {
             assert!(add(&layout, staging(&layout).path(), &output).is_err());
             assert_eq!(listing(directory.path()), before);

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::oci::BlobLocation;
+use crate::oci::Blob;
 
 use super::error::TransportError;
 use super::file_names::{INDEX_JSON, MANIFEST_JSON};
@@ -15,7 +15,7 @@ const START: u64 = 4096;
 const TOP: [&str; 4] = ["etc", "usr", "var", "bin"];
 
 /// A file that is known to be something else than an archive that pycull reads.
-pub(super) fn recognized(file: &BlobLocation, path: &Path) -> Option<TransportError> {
+pub(super) fn recognized(file: &Blob, path: &Path) -> Option<TransportError> {
     let mut start = Vec::new();
     file.reader().take(START).read_to_end(&mut start).ok()?;
     let name = path.display();

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::oci::blob::DOCUMENT_LIMIT;
 use crate::oci::json_keys::respell;
 use crate::oci::json_text;
-use crate::oci::{BlobError, BlobFile, BlobLocation, BlobStore, Digest};
+use crate::oci::{Blob, BlobError, BlobFile, BlobStore, Digest};
 
 use super::beneath;
 use super::error::TransportError;
@@ -113,8 +113,8 @@ pub(super) struct LayoutStore {
 }
 
 impl BlobStore for LayoutStore {
-    fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
-        locate_file(&self.directory, &blob_name(digest), digest)
+    fn open(&self, digest: &Digest) -> Result<Blob, BlobError> {
+        open_blob(&self.directory, &blob_name(digest), digest)
     }
 }
 
@@ -128,20 +128,13 @@ fn same_file(directory: &Path, name: &str, found: Identity) -> io::Result<File> 
 }
 
 /// A blob that is a file of its own, below a directory.
-pub(super) fn locate_file(
-    directory: &Path,
-    name: &str,
-    digest: &Digest,
-) -> Result<BlobLocation, BlobError> {
+pub(super) fn open_blob(directory: &Path, name: &str, digest: &Digest) -> Result<Blob, BlobError> {
     let located = beneath::open_file(directory, name).and_then(|file| {
         let found = Identity::of(&file.metadata()?);
         let (directory, name) = (directory.to_owned(), name.to_owned());
-        Ok(BlobLocation {
-            path: Some(directory.join(&name)),
-            file: BlobFile::on_demand(move || same_file(&directory, &name, found)),
-            offset: 0,
-            size: found.size,
-        })
+        let path = directory.join(&name);
+        let file = BlobFile::on_demand(move || same_file(&directory, &name, found));
+        Ok(Blob::of_file(file, Some(path), found.size))
     });
     let digest = digest.clone();
     located.map_err(|source| match source.kind() {
@@ -195,15 +188,15 @@ mod tests {
         };
         let digest = sha256_digest(b"x");
         assert!(matches!(
-            store.locate(&digest),
+            store.open(&digest),
             Err(BlobError::Missing { .. })
         ));
         let path = directory.path().join(blob_name(&digest));
         fs::create_dir_all(&path).unwrap();
-        assert!(matches!(store.locate(&digest), Err(BlobError::Io { .. })));
+        assert!(matches!(store.open(&digest), Err(BlobError::Io { .. })));
         fs::remove_dir(&path).unwrap();
         let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
         rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, mode, 0).unwrap();
-        assert!(matches!(store.locate(&digest), Err(BlobError::Io { .. })));
+        assert!(matches!(store.open(&digest), Err(BlobError::Io { .. })));
     }
 }

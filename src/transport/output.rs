@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::oci::{BlobError, BlobLocation, BlobStore, Descriptor, Digest, Node, Platform, load};
+use crate::oci::{Blob, BlobError, BlobStore, Descriptor, Digest, Node, Platform, load};
 
 use super::error::TransportError;
 use super::place::OutputBlob;
@@ -24,18 +24,18 @@ impl OutputImage {
     /// What the root names, once every document reads well and every layer is there.
     pub(super) fn checked(&self) -> Result<Node, TransportError> {
         let blobs = self.blobs.iter();
-        let store = OutputStore(blobs.map(|blob| (&blob.digest, &blob.location)).collect());
+        let store = OutputStore(blobs.map(|blob| (&blob.digest, &blob.bytes)).collect());
         check_complete(&store, &self.root)
     }
 }
 
-struct OutputStore<'a>(HashMap<&'a Digest, &'a BlobLocation>);
+struct OutputStore<'a>(HashMap<&'a Digest, &'a Blob>);
 
 impl BlobStore for OutputStore<'_> {
-    fn locate(&self, digest: &Digest) -> Result<BlobLocation, BlobError> {
+    fn open(&self, digest: &Digest) -> Result<Blob, BlobError> {
         self.0
             .get(digest)
-            .map(|location| (*location).clone())
+            .map(|blob| (*blob).clone())
             .ok_or_else(|| BlobError::Missing {
                 digest: digest.clone(),
             })
@@ -65,7 +65,7 @@ pub(super) fn check_complete_for(
 }
 
 fn check_size(store: &dyn BlobStore, descriptor: &Descriptor) -> Result<(), BlobError> {
-    let found = store.locate(descriptor.digest())?.size;
+    let found = store.open(descriptor.digest())?.size();
     match found == descriptor.size() {
         true => Ok(()),
         false => Err(BlobError::Size {

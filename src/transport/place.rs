@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::oci::blob::{VerifyingReader, into_blob_error};
-use crate::oci::{BlobError, BlobLocation, Digest};
+use crate::oci::{Blob, BlobError, BlobFile, Digest};
 
 use super::error::TransportError;
 
@@ -17,7 +17,7 @@ pub struct OutputBlob {
     pub digest: Digest,
     /// Where its bytes are. A file in the target's staging directory is moved, and must have been flushed before;
     /// any other is left as it is.
-    pub location: BlobLocation,
+    pub bytes: Blob,
     /// Whether its bytes were held against the digest already, as a layer that was read was.
     pub is_checked: bool,
 }
@@ -27,23 +27,19 @@ pub struct OutputBlob {
 ///
 /// `to` may be half-written when this fails: it is for a name that nobody reads.
 pub(super) fn place(blob: &OutputBlob, staging: &Path, to: &Path) -> Result<(), TransportError> {
-    let location = &blob.location;
-    let staged = location
-        .path
-        .as_deref()
-        .filter(|path| path.starts_with(staging));
+    let staged = blob.bytes.path();
+    let staged = staged.filter(|path| path.starts_with(staging));
     if let Some(from) = staged {
         return fs::rename(from, to).map_err(TransportError::io("move", from));
     }
     // Open until the blob has its place, and no longer.
-    let location = location.clone();
+    let bytes = blob.bytes.clone();
     if blob.is_checked
-        && location.offset == 0
-        && let Ok(file) = location.file.get()
+        && let Some(Ok(file)) = bytes.file().map(BlobFile::get)
         && file
             .metadata()
-            .is_ok_and(|metadata| metadata.len() == location.size)
-        && (reflink(file, to) || hardlink(file, location.path.as_deref(), to))
+            .is_ok_and(|metadata| metadata.len() == bytes.size())
+        && (reflink(file, to) || hardlink(file, bytes.path(), to))
     {
         // Who wrote it may not have waited for the disk.
         return sync(to);
@@ -109,9 +105,9 @@ fn hardlink(file: &File, path: Option<&Path>, to: &Path) -> bool {
 fn copy(blob: &OutputBlob, to: &Path) -> Result<(), TransportError> {
     let mut file = create(to)?;
     let mut verified = VerifyingReader::new(
-        BlobSource::new(&blob.digest, blob.location.reader()),
+        BlobSource::new(&blob.digest, blob.bytes.reader()),
         blob.digest.clone(),
-        blob.location.size,
+        blob.bytes.size(),
     )?;
     io::copy(&mut verified, &mut file).map_err(|error| copy_error(error, "write", to))?;
     file.sync_all().map_err(TransportError::io("flush", to))
@@ -150,19 +146,17 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::oci::BlobFile;
     use crate::oci::digest::sha256_digest;
 
     fn blob(path: &Path, content: &[u8]) -> OutputBlob {
         fs::write(path, content).unwrap();
         OutputBlob {
             digest: sha256_digest(content),
-            location: BlobLocation {
-                file: BlobFile::opened(Arc::new(File::open(path).unwrap())),
-                path: Some(path.to_owned()),
-                offset: 0,
-                size: content.len() as u64,
-            },
+            bytes: Blob::of_file(
+                BlobFile::opened(Arc::new(File::open(path).unwrap())),
+                Some(path.to_owned()),
+                content.len() as u64,
+            ),
             is_checked: true,
         }
     }
@@ -189,11 +183,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut blob = blob(&directory.path().join("archive"), b"xxcontentyy");
         blob.digest = sha256_digest(b"content");
-        (blob.location.offset, blob.location.size) = (2, 7);
+        let whole = blob.bytes;
+        blob.bytes = whole.part(2, 7);
         let to = directory.path().join("good");
         place(&blob, Path::new("/none"), &to).unwrap();
         assert_eq!(fs::read(&to).unwrap(), b"content");
-        blob.location.offset = 3;
+        blob.bytes = whole.part(3, 7);
         assert!(matches!(
             place(&blob, Path::new("/none"), &directory.path().join("bad")),
             Err(TransportError::Blob(BlobError::Digest { .. }))

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use crate::oci::compression::{Compression, Decoder, sniff};
-use crate::oci::{BlobFile, BlobLocation};
+use crate::oci::{Blob, BlobFile};
 
 /// Copies a stream into an unlinked file in TMPDIR.
 fn spool(mut stream: impl Read) -> io::Result<File> {
@@ -32,21 +32,17 @@ pub(super) fn spool_archive(mut stream: impl Read) -> io::Result<File> {
 }
 
 /// Bytes as a blob, in an unlinked file in TMPDIR.
-pub(super) fn blob_of(bytes: &[u8]) -> io::Result<BlobLocation> {
+pub(super) fn blob_of(bytes: &[u8]) -> io::Result<Blob> {
     let mut file = tempfile::tempfile()?;
     file.write_all(bytes)?;
     whole_file(file)
 }
 
 /// A file from its first byte to its last.
-pub(super) fn whole_file(file: File) -> io::Result<BlobLocation> {
+pub(super) fn whole_file(file: File) -> io::Result<Blob> {
     let size = file.metadata()?.len();
-    Ok(BlobLocation {
-        file: BlobFile::opened(Arc::new(file)),
-        path: None,
-        offset: 0,
-        size,
-    })
+    let file = BlobFile::opened(Arc::new(file));
+    Ok(Blob::of_file(file, None, size))
 }
 
 /// Most bytes that a compressed archive may unpack to, for each of its own. Its layers are compressed
@@ -58,20 +54,20 @@ const ALWAYS_ALLOWED: u64 = 256 << 20;
 ///
 /// # Errors
 /// I/O errors; [`DecompressionBomb`](crate::oci::compression::DecompressionBomb) as one.
-pub(super) fn decompressed(archive: BlobLocation) -> io::Result<BlobLocation> {
+pub(super) fn decompressed(archive: Blob) -> io::Result<Blob> {
     if compression(&archive)? == Compression::None {
         return Ok(archive);
     }
     let limit = archive
-        .size
+        .size()
         .saturating_mul(LARGEST_RATIO)
         .saturating_add(ALWAYS_ALLOWED);
-    let decoder = Decoder::limited(archive.reader(), archive.size, limit)?;
+    let decoder = Decoder::limited(archive.reader(), archive.size(), limit)?;
     whole_file(spool(decoder)?)
 }
 
 /// A blob's compression, told from its first bytes.
-pub(super) fn compression(blob: &BlobLocation) -> io::Result<Compression> {
+pub(super) fn compression(blob: &Blob) -> io::Result<Compression> {
     let mut start = Vec::new();
     blob.reader()
         .take(crate::oci::compression::SNIFF_BYTES as u64)
@@ -87,9 +83,7 @@ mod tests {
     fn a_compressed_archive_is_unpacked_and_a_plain_one_is_not_copied() {
         let tar = vec![0; 1024];
         let plain = blob_of(&tar).unwrap();
-        let file = Arc::clone(plain.file.get().unwrap());
-        let same = decompressed(plain).unwrap().file;
-        assert!(Arc::ptr_eq(same.get().unwrap(), &file));
+        assert!(decompressed(plain.clone()).unwrap().is_same(&plain));
         for compressed in [zstd::encode_all(&tar[..], 3).unwrap(), {
             let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
             gzip.write_all(&tar).unwrap();

@@ -485,8 +485,8 @@ mod tests {
     use super::super::output::check_complete;
     use super::super::testing::{LAYOUT_PATHS, image, listing, refer, two_platforms};
     use super::*;
+    use crate::oci::Blob;
     use crate::oci::BlobFile;
-    use crate::oci::BlobLocation;
 
     struct Fixture {
         directory: TempDir,
@@ -508,10 +508,7 @@ mod tests {
         fn source(&self, medium: Medium) -> Source {
             struct Empty;
             impl crate::oci::BlobStore for Empty {
-                fn locate(
-                    &self,
-                    digest: &crate::oci::Digest,
-                ) -> Result<BlobLocation, crate::oci::BlobError> {
+                fn open(&self, digest: &crate::oci::Digest) -> Result<Blob, crate::oci::BlobError> {
                     Err(crate::oci::BlobError::Missing {
                         digest: digest.clone(),
                     })
@@ -656,12 +653,12 @@ mod tests {
         let fixture = Fixture::new();
         let target = fixture.prepare("oci:/layout:v1", LAYOUT).unwrap();
         let mut output = image("", b"1");
-        let layer = &mut output.blobs[2].location;
+        let layer = &mut output.blobs[2].bytes;
         let staged = target.staging().join("layer");
         let mut file = create(&staged).unwrap();
         io::copy(&mut layer.reader(), &mut file).unwrap();
-        layer.file = BlobFile::opened(Arc::new(file));
-        layer.path = Some(staged);
+        let file = BlobFile::opened(Arc::new(file));
+        *layer = Blob::of_file(file, Some(staged), layer.size());
         target.commit(output, io::sink()).unwrap();
         assert_eq!(listing(fixture.directory.path()).len(), LAYOUT_PATHS);
     }

@@ -37,7 +37,7 @@ pub(super) fn layer_tar(content: &[u8]) -> Vec<u8> {
 fn blob(bytes: &[u8]) -> OutputBlob {
     OutputBlob {
         digest: sha256_digest(bytes),
-        location: spool::blob_of(bytes).unwrap(),
+        bytes: spool::blob_of(bytes).unwrap(),
         is_checked: false,
     }
 }
