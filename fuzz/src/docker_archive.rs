@@ -6,7 +6,8 @@
 use std::collections::HashSet;
 
 use pycull::oci::{Node, load};
-use pycull::transport::{Medium, OutputBlob, OutputImage, Source, Target};
+use pycull::progress::Unobserved;
+use pycull::transport::{Medium, OutputBlob, OutputImage, Source, prepare};
 
 use super::image::{archive, archive_seed, open};
 use super::tar_stream::with_checksums;
@@ -68,9 +69,9 @@ fn written(source: &Source) -> Option<Vec<u8>> {
         root: source.root.clone(),
         blobs: digests.into_iter().map(blob).collect::<Option<_>>()?,
     };
-    let target = Target::prepare(&"docker-archive:-".parse().unwrap(), source).ok()?;
     let mut bytes = Vec::new();
-    target.commit(image, &mut bytes).ok()?;
+    let sink = prepare(&"docker-archive:-".parse().unwrap(), source, &mut bytes).ok()?;
+    sink.commit(image, &Unobserved).ok()?;
     Some(bytes)
 }
 

@@ -12,7 +12,7 @@ use pycull::pipeline::{
 };
 use pycull::profile::Profile;
 use pycull::progress::Unobserved;
-use pycull::transport::{Source, Target, TransportError};
+use pycull::transport::{Source, TransportError, prepare};
 
 use super::choices::Choices;
 use crate::support::LayerBuilder;
@@ -136,7 +136,6 @@ pub struct Minimized {
 
 /// Writes the image that a profile asks for to standard output.
 pub fn minimized(source: &Source, profile: &Profile) -> Result<Minimized, PipelineError> {
-    let target = Target::prepare(&"oci-archive:-".parse()?, source)?;
     let compile = CompileOptions {
         interpreter: InterpreterOptions {
             helper: PathBuf::new(),
@@ -159,9 +158,8 @@ pub fn minimized(source: &Source, profile: &Profile) -> Result<Minimized, Pipeli
         reference: "before",
     };
     let output = Output {
-        target,
+        sink: prepare(&"oci-archive:-".parse()?, source, &mut archive)?,
         reference: "after",
-        stdout: &mut archive,
     };
     let report = pipeline::minimize(input, output, &minimize, &OPTIONS)?;
     let images = report.images.into_iter();

@@ -8,7 +8,9 @@ fn main() -> std::io::Result<()> {
     else {
         panic!("usage: seed TARGET DIRECTORY");
     };
-    let target = pycull_fuzz::TARGETS.iter().find(|target| name == target.0);
+    let target = pycull_fuzz::targets::TARGETS
+        .iter()
+        .find(|target| name == target.0);
     let Some((_, _, seeds)) = target else {
         panic!("there is no target {}", name.display());
     };

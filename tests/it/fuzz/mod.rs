@@ -24,6 +24,8 @@ mod splice;
 mod stepwise;
 #[path = "../../../fuzz/src/tar_stream.rs"]
 mod tar_stream;
+#[path = "../../../fuzz/src/targets.rs"]
+mod targets;
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -95,6 +97,24 @@ fn tar_streams_read_back() {
         tar_stream::seeds(),
         60_000,
     );
+}
+
+/// cargo-fuzz knows each target by a file, `just fuzz` by the table that has its seeds.
+#[test]
+fn every_target_has_a_program_and_seeds() {
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
+    let programs = fs::read_dir(programs).unwrap();
+    let mut names: Vec<String> = programs
+        .map(|program| program.unwrap().path())
+        .map(|program| program.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    assert_eq!(names, targets::TARGETS.map(|(name, ..)| name));
+    for (name, run, seeds) in targets::TARGETS {
+        let seeds = seeds();
+        assert!(!seeds.is_empty(), "{name}");
+        run(&seeds[0]);
+    }
 }
 
 /// Runs a target on its seeds, then on so many mutations of them. The number makes up for a clock: it takes about ten
