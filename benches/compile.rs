@@ -19,7 +19,7 @@ use pycull::oci::compression::CompressionSetting;
 use pycull::pipeline::{self, CompileOptions, Input, MinimizeOptions, Options, Output};
 use pycull::profile;
 use pycull::progress::{Observer, Phase};
-use pycull::transport::{Reference, Source, Target};
+use pycull::transport::{Reference, Source, prepare};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -57,15 +57,13 @@ fn compile(pycull: &str, image: &str, output: &str, options: &Options<'_>) {
     };
     let reference = |text: &str| -> Reference { text.parse().unwrap() };
     let source = Source::open(&reference(image), std::io::empty()).unwrap();
-    let target = Target::prepare(&reference(output), &source).unwrap();
     let input = Input {
         source: &source,
         reference: image,
     };
     let output = Output {
-        target,
+        sink: prepare(&reference(output), &source, std::io::sink()).unwrap(),
         reference: output,
-        stdout: &mut std::io::sink(),
     };
     let report = pipeline::minimize(input, output, &minimize, options);
     let compiled = &report.unwrap().images[0].compiled;

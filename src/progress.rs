@@ -17,13 +17,15 @@ pub enum Phase {
     Measuring,
     /// Pass 2: writing the layers that the plan changes.
     Writing,
+    /// Writing the output's archive.
+    Saving,
 }
 
 /// Is told how far the work is. Every method does nothing unless implemented; all may be called
 /// from several threads at once.
 pub trait Observer: Sync {
     /// A phase begins that will go through so many layers and blob bytes; where it compiles, sources
-    /// and their bytes; where it measures, runs, and no bytes.
+    /// and their bytes; where it measures, runs, and no bytes; where it saves, one archive.
     fn begin(&self, _phase: Phase, _items: usize, _bytes: u64) {}
     /// So many more bytes are done.
     fn advance(&self, _bytes: u64) {}

@@ -14,7 +14,7 @@ use pycull::report::figure;
 use pycull::report::html::Figures;
 use pycull::report::minimize::document;
 use pycull::report::model::MinimizeImage;
-use pycull::transport::{Reference, Source, Target};
+use pycull::transport::{self, Reference, Sink, Source};
 
 use super::Outcome;
 use super::args::Minimize;
@@ -37,10 +37,11 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
         steps: settings.detail == Detail::All || args.dry_run,
     };
     let output = args.output.as_deref().filter(|_| !args.dry_run);
-    let target = output.map(|output| prepare(output, &source)).transpose()?;
-    let stream = match &target {
-        Some(target) if target.is_stream() => Stream::Err,
-        _ => Stream::Out,
+    let to: Option<Reference> = output.map(str::parse).transpose()?;
+    let sink = to.as_ref().map(|to| prepare(to, &source)).transpose()?;
+    let stream = match to.is_some_and(|to| to.is_stream()) {
+        true => Stream::Err,
+        false => Stream::Out,
     };
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);
@@ -48,13 +49,9 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
         source: &source,
         reference: &args.image,
     };
-    let done = match (output, target) {
-        (Some(reference), Some(target)) => {
-            let output = Output {
-                target,
-                reference,
-                stdout: &mut io::stdout().lock(),
-            };
+    let done = match (output, sink) {
+        (Some(reference), Some(sink)) => {
+            let output = Output { sink, reference };
             pipeline::minimize(input, output, &minimize, &options)
         }
         _ => pipeline::plan_only(input, &minimize, &options),
@@ -152,11 +149,10 @@ fn find_program(program: &str) -> Option<PathBuf> {
 }
 
 /// Checks the output before any long work.
-fn prepare(output: &str, source: &Source) -> anyhow::Result<Target> {
-    let reference: Reference = output.parse()?;
-    let target = Target::prepare(&reference, source)?;
-    if target.is_stream() && io::stdout().is_terminal() {
+fn prepare<'a>(output: &Reference, source: &Source) -> anyhow::Result<Box<dyn Sink + 'a>> {
+    let sink = transport::prepare(output, source, io::stdout())?;
+    if output.is_stream() && io::stdout().is_terminal() {
         bail!("standard output is a terminal; an image is written to a file or pipe");
     }
-    Ok(target)
+    Ok(sink)
 }

@@ -85,6 +85,7 @@ impl Observer for Bars {
             Phase::Compiling => "compiling",
             Phase::Measuring => "measuring",
             Phase::Writing => "writing",
+            Phase::Saving => "saving",
         });
         self.count(|count| {
             *count = Items {
@@ -93,6 +94,7 @@ impl Observer for Bars {
                 name: match phase {
                     Phase::Compiling => "sources",
                     Phase::Measuring => "runs",
+                    Phase::Saving => "archives",
                     _ => "layers",
                 },
                 are_length,

@@ -92,7 +92,7 @@ impl<'a> Staging<'a> {
         }
     }
 
-    /// Every blob that a new root reaches: staged ones, and those of the source.
+    /// Every blob that a new root reaches, staged or of the source, each once: what a document names comes before it.
     ///
     /// # Errors
     /// [`ImageError`] where one is missing, or a document is malformed.
@@ -103,19 +103,21 @@ impl<'a> Staging<'a> {
             source: self.store,
         };
         let new_root = load(&store, root, None)?;
-        let mut reached = BTreeMap::new();
-        for digest in new_root.blobs()? {
-            let bytes = store.open(&digest)?;
-            let key = digest.to_string();
-            let is_checked = staged.contains_key(&key) || self.read.contains(&digest);
-            let blob = OutputBlob {
+        let mut reached = Vec::new();
+        let mut known = HashSet::new();
+        // A document comes before what it names here.
+        for digest in new_root.blobs()?.into_iter().rev() {
+            if !known.insert(digest.clone()) {
+                continue;
+            }
+            let is_staged = staged.contains_key(digest.as_ref());
+            reached.push(OutputBlob {
+                bytes: store.open(&digest)?,
+                is_checked: is_staged || self.read.contains(&digest),
                 digest,
-                bytes,
-                is_checked,
-            };
-            reached.insert(key, blob);
+            });
         }
-        Ok(reached.into_values().collect())
+        Ok(reached)
     }
 }
 

@@ -2,15 +2,15 @@
 //! with both directions in one file.
 //!
 //! A [`Reference`] is parsed from what the user wrote. [`Source::open`] finds the image and its
-//! blobs; [`Target::prepare`] decides and checks the output before any long work; and
-//! [`Target::commit`] writes the output whole or not at all.
+//! blobs; [`prepare`] decides and checks the output before any long work; and
+//! [`Sink::commit`] writes it whole or not at all.
 
 mod error;
 mod medium;
 mod open;
 mod reference;
+mod sink;
 mod source;
-mod target;
 
 mod output;
 mod place;
@@ -41,5 +41,5 @@ pub use medium::{DockerForm, Medium};
 pub use output::OutputImage;
 pub use place::OutputBlob;
 pub use reference::{Reference, Selector, Transport};
+pub use sink::{Committed, Sink, prepare};
 pub use source::Source;
-pub use target::{Committed, Target};

@@ -16,7 +16,8 @@ pub struct OutputImage {
     pub root: Value,
     /// The digest of the root that it was made from. Of several entries with its name in a layout it replaces that one.
     pub origin: String,
-    /// Every blob reachable from the root, the root's own included, each once.
+    /// Every blob reachable from the root, the root's own included, each once: layers and configs before the manifests
+    /// that name them, manifests before indexes.
     pub blobs: Vec<OutputBlob>,
 }
 

@@ -33,6 +33,20 @@ pub struct Source {
 }
 
 impl Source {
+    /// An image in a store of the caller's, of which `root` names the manifest or index.
+    pub fn in_store(store: Arc<dyn BlobStore>, root: Value, medium: Medium, name: String) -> Self {
+        Self {
+            store,
+            root,
+            medium,
+            name,
+            docker_names: Vec::new(),
+            warnings: Vec::new(),
+            archive: None,
+            entry: Value::Null,
+        }
+    }
+
     /// A source whose names are told from annotations and the reference.
     pub(super) fn new(
         store: Arc<dyn BlobStore>,
@@ -44,14 +58,8 @@ impl Source {
         let name = docker_names.first().cloned();
         let name = name.unwrap_or_else(|| name_from_path(&root, reference));
         Self {
-            store,
-            root,
-            medium,
-            name,
             docker_names,
-            warnings: Vec::new(),
-            archive: None,
-            entry: Value::Null,
+            ..Self::in_store(store, root, medium, name)
         }
     }
 }

@@ -4,7 +4,6 @@ mod planned;
 mod work;
 
 use std::collections::HashMap;
-use std::io::Write;
 
 use serde_json::Value;
 
@@ -18,7 +17,7 @@ use crate::profile::Profile;
 use crate::report::model::{LeftOut, MinimizeReport};
 use crate::rewrite::index::{LeftOutArtifact, Replacements, rebuild};
 use crate::rewrite::staging::Staging;
-use crate::transport::{Medium, OutputImage, Source, Target};
+use crate::transport::{Medium, OutputImage, Sink, Source};
 use planned::plan_image;
 use work::Work;
 
@@ -72,12 +71,10 @@ pub fn plan_only(
 
 /// Where the new image goes.
 pub struct Output<'a> {
-    /// What was prepared for it.
-    pub target: Target,
+    /// What takes it.
+    pub sink: Box<dyn Sink + 'a>,
     /// What the user wrote.
     pub reference: &'a str,
-    /// Takes it where the target is a stream.
-    pub stdout: &'a mut dyn Write,
 }
 
 /// Writes the image that the profile asks for.
@@ -90,20 +87,20 @@ pub fn minimize(
     minimize: &MinimizeOptions<'_>,
     options: &Options<'_>,
 ) -> Result<MinimizeReport, PipelineError> {
-    let (source, target) = (input.source, output.target);
+    let (source, sink) = (input.source, output.sink);
     let root = open(source, options)?;
     let lost = root.images_left_out();
-    if !lost.is_empty() && target.replaces(source) {
+    if !lost.is_empty() && sink.replaces(source) {
         return Err(PipelineError::PlatformsLost {
             output: output.reference.to_owned(),
             platforms: lost,
         });
     }
-    let family = family_of(target.medium(), source.medium);
+    let family = family_of(sink.medium(), source.medium);
     let mut work = Work {
         source,
         family,
-        staging: Staging::new(&*source.store, target.staging()),
+        staging: Staging::new(&*source.store, sink.staging()),
         replaced: Replacements::default(),
     };
     let mut images = Vec::new();
@@ -116,8 +113,8 @@ pub fn minimize(
         work.staging.add_document(index)?;
     }
     let blobs = work.staging.blobs_of(&descriptor)?;
-    let form = target.medium().to_string();
-    target.commit(
+    let form = sink.medium().to_string();
+    sink.commit(
         OutputImage {
             root: descriptor,
             origin: source.root["digest"]
@@ -126,7 +123,7 @@ pub fn minimize(
                 .to_owned(),
             blobs,
         },
-        output.stdout,
+        options.observer,
     )?;
     Ok(MinimizeReport {
         schema: "pycull.minimize/1",

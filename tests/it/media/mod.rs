@@ -2,6 +2,7 @@
 
 mod choose;
 mod in_place;
+mod memory;
 mod other_files;
 mod outputs;
 mod refusals;

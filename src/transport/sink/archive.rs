@@ -1,0 +1,103 @@
+//! An archive in a file, alone or beside the other images of the one that it replaces.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::form::{ArchiveForm, Observed};
+use super::{Committed, Sink};
+use crate::progress::Observer;
+use crate::scratch::{self, Scratch};
+use crate::transport::archive_update::InPlace;
+use crate::transport::error::TransportError;
+use crate::transport::medium::Medium;
+use crate::transport::output::OutputImage;
+use crate::transport::packing::{self, Packed};
+use crate::transport::place::{create, parent, sync};
+use crate::transport::source::Source;
+
+/// An archive that is written, new or in place of another file.
+pub(super) struct ArchiveSink {
+    path: PathBuf,
+    form: ArchiveForm,
+    /// The archive that is replaced, where the image came from it.
+    in_place: Option<InPlace>,
+    staging: Scratch,
+}
+
+impl ArchiveSink {
+    pub(super) fn new(path: PathBuf, form: ArchiveForm, source: &Source, staging: Scratch) -> Self {
+        Self {
+            in_place: in_place(&path, source),
+            path,
+            form,
+            staging,
+        }
+    }
+
+    /// Another image that was put into the archive meanwhile is not to be lost.
+    fn check_unchanged(&self) -> Result<(), TransportError> {
+        let Some(InPlace { archive, .. }) = &self.in_place else {
+            return Ok(());
+        };
+        let path = &self.path;
+        let metadata = path.metadata().map_err(TransportError::io("open", path))?;
+        match archive.is_file(&metadata) {
+            true => Ok(()),
+            false => Err(TransportError::Changed {
+                path: path.to_owned(),
+            }),
+        }
+    }
+}
+
+impl Sink for ArchiveSink {
+    fn medium(&self) -> Medium {
+        self.form.medium
+    }
+
+    fn staging(&self) -> &Path {
+        self.staging.path()
+    }
+
+    fn replaces(&self, source: &Source) -> bool {
+        self.in_place.is_some() && self.form.keeps_name(source)
+    }
+
+    fn commit(
+        self: Box<Self>,
+        mut output: OutputImage,
+        observer: &dyn Observer,
+    ) -> Result<Committed, TransportError> {
+        self.form.set_name(&mut output.root);
+        let path = &self.path;
+        let temporary = self.staging.path().join("archive");
+        let file = create(&temporary)?;
+        let mut packed = Packed::new(&file, packing::of_name(path)?)
+            .map_err(TransportError::io("write", path))?;
+        let observed = Observed::begin(&mut packed, &output, observer);
+        self.form
+            .write(&output, self.in_place.as_ref(), observed, path)?;
+        packed.finish().map_err(TransportError::io("write", path))?;
+        file.sync_all().map_err(TransportError::io("write", path))?;
+        scratch::unbroken(|| {
+            self.check_unchanged()?;
+            fs::rename(&temporary, path).map_err(TransportError::io("create", path))
+        })?;
+        sync(parent(path))?;
+        Ok(Committed {
+            reference: self.form.reference(path.clone()),
+            medium: self.medium(),
+        })
+    }
+}
+
+/// The archive that an output replaces, if that is where the image came from.
+fn in_place(path: &Path, source: &Source) -> Option<InPlace> {
+    let archive = source.archive.as_ref()?;
+    let metadata = path.metadata().ok()?;
+    archive.is_file(&metadata).then(|| InPlace {
+        archive: Arc::clone(archive),
+        entry: source.entry.clone(),
+    })
+}

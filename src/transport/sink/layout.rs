@@ -1,0 +1,62 @@
+//! An OCI layout, new or there before.
+
+use std::path::{Path, PathBuf};
+
+use super::form::set_oci_name;
+use super::{Committed, Sink, is_same};
+use crate::progress::Observer;
+use crate::scratch::Scratch;
+use crate::transport::error::TransportError;
+use crate::transport::image_name::{REF_NAME, annotation};
+use crate::transport::index_json::roots;
+use crate::transport::medium::Medium;
+use crate::transport::output::OutputImage;
+use crate::transport::reference::{Reference, Selector, Transport};
+use crate::transport::source::Source;
+use crate::transport::{layout_commit, oci_layout};
+
+/// A layout that takes an image.
+pub(super) struct LayoutSink {
+    /// Where it is, or is to be.
+    pub(super) path: PathBuf,
+    pub(super) name: Option<Selector>,
+    pub(super) staging: Scratch,
+}
+
+impl Sink for LayoutSink {
+    fn medium(&self) -> Medium {
+        Medium::OciLayout
+    }
+
+    fn staging(&self) -> &Path {
+        self.staging.path()
+    }
+
+    fn replaces(&self, source: &Source) -> bool {
+        let mut root = source.root.clone();
+        set_oci_name(&mut root, self.name.as_ref());
+        let index = oci_layout::read_index(&self.path).ok().flatten();
+        index.is_some_and(|index| roots(&index).iter().any(|it| is_same(it, &root)))
+    }
+
+    fn commit(
+        self: Box<Self>,
+        mut output: OutputImage,
+        _observer: &dyn Observer,
+    ) -> Result<Committed, TransportError> {
+        set_oci_name(&mut output.root, self.name.as_ref());
+        match self.path.is_dir() {
+            true => layout_commit::add(&self.path, self.staging.path(), &output)?,
+            false => layout_commit::create_new(&self.path, self.staging.path(), &output)?,
+        }
+        let tag = annotation(&output.root, REF_NAME);
+        Ok(Committed {
+            reference: Reference::Transport {
+                transport: Transport::Oci,
+                path: self.path.clone(),
+                selector: tag.map(|tag| Selector::Name(tag.to_owned())),
+            },
+            medium: self.medium(),
+        })
+    }
+}

@@ -1,0 +1,268 @@
+//! Sinks of every kind, on real files.
+
+use tempfile::TempDir;
+
+use crate::transport::output::check_complete;
+use crate::transport::testing::{LAYOUT_PATHS, image, listing, refer, two_platforms};
+use std::fs;
+use std::io;
+use std::sync::Arc;
+
+use super::*;
+use crate::oci::Blob;
+use crate::oci::BlobFile;
+use crate::progress::Unobserved;
+use crate::transport::image_name::{CONTAINERD_NAME, set_annotation};
+use crate::transport::layout_commit::STAGING_PREFIX;
+use crate::transport::medium::DockerForm;
+use crate::transport::place::create;
+
+struct Fixture {
+    directory: TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// A reference in which `/` at a path's start is the fixture's directory.
+    fn refer(&self, text: &str) -> Reference {
+        let root = format!("{}/", self.directory.path().display());
+        refer(&text.replacen('/', &root, 1))
+    }
+
+    fn source(&self, medium: Medium) -> Source {
+        struct Empty;
+        impl crate::oci::BlobStore for Empty {
+            fn open(&self, digest: &crate::oci::Digest) -> Result<Blob, crate::oci::BlobError> {
+                Err(crate::oci::BlobError::Missing {
+                    digest: digest.clone(),
+                })
+            }
+        }
+        let reference = refer("x");
+        Source::new(Arc::new(Empty), Value::Null, medium, &reference, Vec::new())
+    }
+
+    fn prepare(
+        &self,
+        text: &str,
+        medium: Medium,
+    ) -> Result<Box<dyn Sink + 'static>, TransportError> {
+        prepare(&self.refer(text), &self.source(medium), io::sink())
+    }
+
+    fn write(&self, text: &str, medium: Medium, output: OutputImage) -> Committed {
+        let target = self.prepare(text, medium).unwrap();
+        target.commit(output, &Unobserved).unwrap()
+    }
+}
+
+const OLD: Medium = Medium::DockerArchive(DockerForm::Old);
+const CARRYING: Medium = Medium::DockerArchive(DockerForm::OciCarrying);
+const LAYOUT: Medium = Medium::OciLayout;
+const ARCHIVE: Medium = Medium::OciArchive;
+
+#[test]
+fn a_medium_is_what_is_asked_for_or_that_of_the_source() {
+    let fixture = Fixture::new();
+    for (reference, source, expected) in [
+        ("/new", LAYOUT, LAYOUT),
+        ("/new.tar", LAYOUT, ARCHIVE),
+        ("/new", ARCHIVE, ARCHIVE),
+        ("/new", OLD, OLD),
+        ("/new/", OLD, LAYOUT),
+        ("/new", CARRYING, CARRYING),
+        ("oci:/new", OLD, LAYOUT),
+        ("oci-archive:/new", OLD, ARCHIVE),
+        ("docker-archive:/new", OLD, OLD),
+        ("docker-archive:/new", LAYOUT, CARRYING),
+        ("-", LAYOUT, ARCHIVE),
+        ("-", OLD, OLD),
+        ("docker-archive:-", LAYOUT, CARRYING),
+    ] {
+        let target = fixture.prepare(reference, source).unwrap();
+        assert_eq!(target.medium(), expected, "{reference} from {source:?}");
+    }
+    assert!(listing(fixture.directory.path()).is_empty());
+}
+
+#[test]
+fn a_layout_stays_one_and_an_archive_takes_the_form_of_what_was_read() {
+    let fixture = Fixture::new();
+    fixture.write("oci:/layout:v1", LAYOUT, image("", b"1"));
+    fixture.write("oci-archive:/oci:v1", LAYOUT, image("", b"1"));
+    fixture.write("docker-archive:/docker:v1", LAYOUT, image("", b"1"));
+    for (path, source, expected) in [
+        ("/layout", CARRYING, LAYOUT),
+        ("/oci", CARRYING, CARRYING),
+        ("/oci", OLD, OLD),
+        ("/oci", LAYOUT, ARCHIVE),
+        ("/docker", ARCHIVE, ARCHIVE),
+        ("/docker", OLD, OLD),
+        ("docker-archive:/docker", OLD, OLD),
+        ("docker-archive:/docker", LAYOUT, CARRYING),
+    ] {
+        let target = fixture.prepare(path, source).unwrap();
+        assert_eq!(target.medium(), expected, "{path} from {source:?}");
+    }
+}
+
+#[test]
+fn something_else_in_the_place_is_refused_and_left() {
+    let fixture = Fixture::new();
+    let path = |name: &str| fixture.directory.path().join(name);
+    fs::create_dir(path("directory")).unwrap();
+    fs::write(path("directory/file"), "text").unwrap();
+    fs::write(path("file"), "text").unwrap();
+    fixture.write("oci-archive:/oci", LAYOUT, image("v1", b"1"));
+    let before = listing(fixture.directory.path());
+    for reference in [
+        "/directory",
+        "oci:/directory",
+        "oci-archive:/directory",
+        "/file",
+        "oci:/file",
+        "oci-archive:/file",
+        "docker-archive:/oci",
+    ] {
+        let found = fixture.prepare(reference, LAYOUT).map(|_| ());
+        let refused = matches!(found, Err(TransportError::ExistsAsOther { .. }));
+        assert!(refused, "{reference}: {found:?}");
+    }
+    assert_eq!(listing(fixture.directory.path()), before);
+}
+
+#[test]
+fn a_parent_that_is_missing_is_an_error_before_any_work() {
+    let error = Fixture::new()
+        .prepare("oci:/gone/new", LAYOUT)
+        .err()
+        .unwrap();
+    assert!(matches!(error, TransportError::Io { .. }));
+    assert!(error.to_string().contains("gone"), "{error}");
+}
+
+#[test]
+fn a_place_is_no_name_to_write_under() {
+    assert!(matches!(
+        Fixture::new().prepare("oci:/new:@1", LAYOUT),
+        Err(TransportError::BadReference { .. })
+    ));
+}
+
+#[test]
+fn what_is_committed_reads_back_under_its_name() {
+    let fixture = Fixture::new();
+    for text in [
+        "oci:/layout:v2",
+        "oci-archive:/oci:v2",
+        "docker-archive:/docker:a:v2",
+    ] {
+        let committed = fixture.write(text, LAYOUT, image("v1", b"1"));
+        let source = Source::open(&committed.reference, io::empty()).unwrap();
+        assert_eq!(source.medium, committed.medium);
+        check_complete(&*source.store, &source.root).unwrap();
+        assert_eq!(annotation(&source.root, REF_NAME), Some("v2"));
+    }
+}
+
+#[test]
+fn a_new_name_takes_the_old_docker_name_away() {
+    let fixture = Fixture::new();
+    let mut output = image("1", b"1");
+    set_annotation(
+        &mut output.root,
+        CONTAINERD_NAME,
+        Some("docker.io/library/a:1"),
+    );
+    let committed = fixture.write("oci:/layout:v2", CARRYING, output);
+    let source = Source::open(&committed.reference, io::empty()).unwrap();
+    assert_eq!(annotation(&source.root, CONTAINERD_NAME), None);
+}
+
+#[test]
+fn staged_blobs_are_taken_over_and_nothing_else_is_left() {
+    let fixture = Fixture::new();
+    let target = fixture.prepare("oci:/layout:v1", LAYOUT).unwrap();
+    let mut output = image("", b"1");
+    let layer = &mut output.blobs[2].bytes;
+    let staged = target.staging().join("layer");
+    let mut file = create(&staged).unwrap();
+    io::copy(&mut layer.reader(), &mut file).unwrap();
+    let file = BlobFile::opened(Arc::new(file));
+    *layer = Blob::of_file(file, Some(staged), layer.size());
+    target.commit(output, &Unobserved).unwrap();
+    assert_eq!(listing(fixture.directory.path()).len(), LAYOUT_PATHS);
+}
+
+#[test]
+fn a_failing_commit_leaves_an_archive_as_it_was() {
+    let fixture = Fixture::new();
+    fixture.write("oci-archive:/oci", LAYOUT, image("v1", b"1"));
+    let path = fixture.directory.path().join("oci");
+    let before = fs::read(&path).unwrap();
+    let mut output = image("v1", b"2");
+    output.blobs.remove(1);
+    let target = fixture.prepare("/oci", LAYOUT).unwrap();
+    assert!(target.commit(output, &Unobserved).is_err());
+    let target = fixture.prepare("docker-archive:/new", LAYOUT).unwrap();
+    assert!(target.commit(two_platforms(), &Unobserved).is_err());
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert_eq!(listing(fixture.directory.path()), [path]);
+}
+
+#[test]
+fn what_a_killed_process_left_beside_an_output_is_swept() {
+    let fixture = Fixture::new();
+    fixture.write("oci:/layout:v1", LAYOUT, image("v1", b"1"));
+    fixture.write("oci-archive:/oci:v1", LAYOUT, image("v1", b"1"));
+    let before = listing(fixture.directory.path());
+    for text in ["oci:/layout:v2", "oci-archive:/oci", "oci:/new", "/new.tar"] {
+        let left = format!("{STAGING_PREFIX}left");
+        fs::create_dir(fixture.directory.path().join(left)).unwrap();
+        drop(fixture.prepare(text, LAYOUT).unwrap());
+        assert_eq!(listing(fixture.directory.path()), before, "{text}");
+    }
+}
+
+#[test]
+fn a_symlink_to_an_archive_stays_one() {
+    let fixture = Fixture::new();
+    fixture.write("oci-archive:/oci", LAYOUT, image("v1", b"1"));
+    let link = fixture.directory.path().join("link");
+    std::os::unix::fs::symlink("oci", &link).unwrap();
+    fixture.write("/link", LAYOUT, image("v1", b"2"));
+    assert!(link.is_symlink());
+    let source = Source::open(&fixture.refer("/oci"), io::empty()).unwrap();
+    assert_eq!(source.root, image("v1", b"2").root);
+}
+
+#[test]
+fn a_symlink_to_nothing_is_not_replaced() {
+    let fixture = Fixture::new();
+    let link = fixture.directory.path().join("link");
+    std::os::unix::fs::symlink("nothing", &link).unwrap();
+    for output in ["/link", "oci:/link", "oci-archive:/link"] {
+        let refused = fixture.prepare(output, ARCHIVE).err().unwrap();
+        assert!(
+            matches!(refused, TransportError::ExistsAsOther { .. }),
+            "{refused}"
+        );
+    }
+    assert!(link.is_symlink());
+}
+
+#[test]
+fn a_stream_has_the_bytes_of_the_file() {
+    let fixture = Fixture::new();
+    let mut stream = Vec::new();
+    let target = prepare(&refer("-"), &fixture.source(LAYOUT), &mut stream).unwrap();
+    target.commit(image("v1", b"1"), &Unobserved).unwrap();
+    fixture.write("oci-archive:/oci", LAYOUT, image("v1", b"1"));
+    let file = fs::read(fixture.directory.path().join("oci")).unwrap();
+    assert_eq!(stream, file);
+}
