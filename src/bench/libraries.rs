@@ -11,10 +11,10 @@ use crate::compile::{
     Interpreter, InterpreterOptions, Interpreters, NoInterpreter, Running, temporary_directory,
 };
 use crate::inventory::{Inventory, Tree, TreeKind};
+use crate::layers::Access;
 use crate::limits::TimeLimit;
-use crate::oci::BlobStore;
 use crate::path;
-use crate::progress::{Observer, Phase};
+use crate::progress::Phase;
 use crate::pyc::Level;
 
 /// What `bench` is to measure.
@@ -122,18 +122,14 @@ pub struct Timing {
 
 /// An image whose standard libraries are measured.
 pub struct Libraries<'a> {
-    /// Its blobs.
-    pub store: &'a dyn BlobStore,
+    /// Its layers.
+    pub access: Access<'a>,
     /// What is in it.
     pub inventory: &'a Inventory,
     /// What is measured.
     pub bench: &'a BenchOptions,
-    /// Workers that compile.
-    pub jobs: usize,
     /// How long interpreters may be at work.
     pub time: TimeLimit,
-    /// Is told how far the work is.
-    pub observer: &'a dyn Observer,
 }
 
 impl Libraries<'_> {
@@ -178,7 +174,7 @@ impl Libraries<'_> {
             cache: None,
         };
         let interpreters = Interpreters {
-            store: self.store,
+            store: self.access.store,
             inventory: self.inventory,
             options: &interpreter,
             debug_ranges: true,
@@ -210,8 +206,13 @@ impl Libraries<'_> {
         // Only an interpreter of this machine has none.
         let closure = running.closure.as_ref().ok_or(CannotMeasure::NoLibrary)?;
         let directory = temporary_directory()?;
-        let workspace =
-            Workspace::unpack(directory.path(), closure, trees, self.inventory, self.store)?;
+        let workspace = Workspace::unpack(
+            directory.path(),
+            closure,
+            trees,
+            self.inventory,
+            self.access.store,
+        )?;
         let BenchOptions {
             module,
             repeats,
@@ -225,7 +226,7 @@ impl Libraries<'_> {
         let import = (!imports.is_empty()).then(|| Task::Import(imports.clone()));
         // A module that cannot be imported fails here, before measuring takes its time.
         for task in import.iter().chain([&reload]) {
-            workspace.add_caches(self.sandbox(), task, &running.service, self.jobs)?;
+            workspace.add_caches(self.sandbox(), task, &running.service, self.access.jobs)?;
         }
         let mut measured = Measured {
             path: tree.path.to_vec(),
@@ -259,7 +260,7 @@ impl Libraries<'_> {
             })
             .collect();
         let runs = timings.len() * self.bench.rounds as usize;
-        self.observer.begin(Phase::Measuring, runs, 0);
+        self.access.observer.begin(Phase::Measuring, runs, 0);
         let start = Instant::now();
         for _ in 0..self.bench.rounds {
             for timing in &mut timings {
@@ -267,10 +268,10 @@ impl Libraries<'_> {
                 let sample =
                     workspace.measure(self.sandbox(), task, timing.level, timing.is_cached)?;
                 timing.samples.push(sample);
-                self.observer.item_done();
+                self.access.observer.item_done();
             }
         }
-        self.observer.end();
+        self.access.observer.end();
         Ok(timings)
     }
 }

@@ -10,13 +10,12 @@ use super::protocol::Job;
 use super::service::{Compiled, Failure, ServiceError};
 use crate::causes::with_causes;
 use crate::inventory::Inventory;
-use crate::layers::{LayerError, read_members};
+use crate::layers::{Access, LayerError, read_members};
 use crate::limits::{LimitError, TimeLimit};
-use crate::oci::BlobStore;
 use crate::parallel::lock;
 use crate::plan::{CompileOutcome, Plan};
 use crate::profile::Profile;
-use crate::progress::{Observer, Phase};
+use crate::progress::Phase;
 use crate::pyc::{CpythonVersion, Header, Level, Magic, canonical_body, source_hash};
 use crate::rewrite::compiled::CompiledCaches;
 use crate::rootfs::MemberId;
@@ -63,20 +62,16 @@ pub enum CompileError {
 
 /// What compiles, and what for.
 pub struct Compiler<'a> {
-    /// The image's blobs.
-    pub store: &'a dyn BlobStore,
+    /// The image's layers.
+    pub access: Access<'a>,
     /// What is in it.
     pub inventory: &'a Inventory,
     /// What is wanted.
     pub profile: &'a Profile,
     /// Where interpreters come from.
     pub interpreter: &'a InterpreterOptions<'a>,
-    /// Workers.
-    pub jobs: usize,
     /// How long interpreters may be at work.
     pub time: TimeLimit,
-    /// Is told how far the work is.
-    pub observer: &'a dyn Observer,
 }
 
 /// The levels that are wanted of each source, by its index.
@@ -139,7 +134,7 @@ impl Compiler<'_> {
         result: &mut CompileResult,
     ) -> Result<(), CompileError> {
         let interpreters = Interpreters {
-            store: self.store,
+            store: self.access.store,
             inventory: self.inventory,
             options: self.interpreter,
             debug_ranges: self.profile.debug_ranges,
@@ -172,15 +167,17 @@ impl Compiler<'_> {
             self.inventory.rootfs.inode(inode).size
         };
         let bytes = wanted.keys().map(size).sum();
-        self.observer.begin(Phase::Compiling, wanted.len(), bytes);
+        self.access
+            .observer
+            .begin(Phase::Compiling, wanted.len(), bytes);
         let hashes = Mutex::new(BTreeMap::new());
         let mut written = Ok(());
         let compiled = service.run(
-            self.jobs,
+            self.access.jobs,
             |hand_over| self.feed(wanted, magic, &hashes, hand_over),
             &mut |compiled| {
-                self.observer.advance(size(&compiled.index));
-                self.observer.item_done();
+                self.access.observer.advance(size(&compiled.index));
+                self.access.observer.item_done();
                 let hash = lock(&hashes).remove(&compiled.index);
                 let header = self.header(magic, compiled.index, hash);
                 if written.is_ok() {
@@ -188,7 +185,7 @@ impl Compiler<'_> {
                 }
             },
         );
-        self.observer.end();
+        self.access.observer.end();
         compiled.map_err(|error| service_error(running.interpreter.version, error))?;
         written.map_err(CompileError::Spool)
     }
@@ -211,7 +208,7 @@ impl Compiler<'_> {
         let members: BTreeSet<MemberId> = names.keys().copied().collect();
         let wants_hashes = self.profile.invalidation.is_by_hash();
         let layers = &self.inventory.layers;
-        read_members(self.store, layers, &members, &mut |member, data| {
+        read_members(self.access.store, layers, &members, &mut |member, data| {
             for index in names.get(&member).into_iter().flatten() {
                 if wants_hashes {
                     lock(hashes).insert(*index, source_hash(magic, &data));
@@ -265,7 +262,7 @@ impl Compiler<'_> {
             caches, outcome, ..
         } = result;
         let layers = &self.inventory.layers;
-        read_members(self.store, layers, &members, &mut |member, data| {
+        read_members(self.access.store, layers, &members, &mut |member, data| {
             let is_current = stale[&member].iter().all(|(source, level)| {
                 let compiled = caches.body(*source, *level).ok();
                 compiled.is_some() && compiled == canonical(&data)

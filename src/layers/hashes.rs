@@ -5,13 +5,13 @@ use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha256};
 
+use super::access::Access;
 use super::error::{LayerError, layer_error};
 use super::scan::LayerScan;
 use super::stream::reread_layer;
-use crate::oci::BlobStore;
 use crate::oci::image::Layer;
 use crate::parallel::try_map;
-use crate::progress::{Observer, Phase};
+use crate::progress::Phase;
 use crate::pyc::{Magic, SourceHasher};
 use crate::rootfs::MemberId;
 use crate::tar::{Member, Reader, TarError};
@@ -28,17 +28,13 @@ pub type SourceHashes = HashMap<(MemberId, Magic), [u8; 8]>;
 /// # Errors
 /// As [`scan_layers`](super::scan_layers).
 pub fn hash_sources(
-    store: &dyn BlobStore,
+    access: Access<'_>,
     layers: &[Layer],
     wanted: &WantedHashes,
-    jobs: usize,
-    observer: &dyn Observer,
 ) -> Result<SourceHashes, LayerError> {
     let again = Again {
-        store,
+        access,
         layers: layers.iter().collect(),
-        jobs,
-        observer,
     };
     let wanted = wanted.iter().map(|(id, magics)| (*id, &**magics));
     let hashes = again.each(Phase::HashingSources, wanted, |reader, _, magics| {
@@ -71,7 +67,7 @@ fn hash_source(source: &mut impl Read, magics: &[Magic]) -> io::Result<Vec<(Magi
     }
 }
 
-/// Hashes the data of each wanted member with SHA-256, layers in parallel, at most `jobs` at a time. Members are wanted,
+/// Hashes the data of each wanted member with SHA-256, layers in parallel. Members are wanted,
 /// and hashes given, in the order of layers and places in them.
 ///
 /// Of a sparse file the archive holds fragments, and its headers where they lie: both are hashed.
@@ -79,17 +75,13 @@ fn hash_source(source: &mut impl Read, magics: &[Magic]) -> io::Result<Vec<(Magi
 /// # Errors
 /// [`LayerError`] where a layer cannot be read, or is not what it was.
 pub fn hash_members(
-    store: &dyn BlobStore,
+    access: Access<'_>,
     layers: &[LayerScan],
     wanted: &[MemberId],
-    jobs: usize,
-    observer: &dyn Observer,
 ) -> Result<Vec<(MemberId, [u8; 32])>, LayerError> {
     let again = Again {
-        store,
+        access,
         layers: layers.iter().map(|scan| &scan.layer).collect(),
-        jobs,
-        observer,
     };
     debug_assert!(wanted.is_sorted());
     let wanted = wanted.iter().map(|id| (*id, ()));
@@ -110,10 +102,8 @@ pub fn hash_members(
 
 /// Layers that are read again.
 struct Again<'a> {
-    store: &'a dyn BlobStore,
+    access: Access<'a>,
     layers: Vec<&'a Layer>,
-    jobs: usize,
-    observer: &'a dyn Observer,
 }
 
 /// A layer's stream of members.
@@ -127,6 +117,11 @@ impl Again<'_> {
         wanted: impl Iterator<Item = (MemberId, W)>,
         hash: impl Fn(&mut Members<'_>, &Member, W) -> Result<T, TarError> + Sync,
     ) -> Result<Vec<(MemberId, T)>, LayerError> {
+        let Access {
+            store,
+            jobs,
+            observer,
+        } = self.access;
         let mut by_layer: BTreeMap<usize, Vec<(usize, W)>> = BTreeMap::new();
         for (id, what) in wanted {
             by_layer.entry(id.layer).or_default().push((id.index, what));
@@ -135,9 +130,9 @@ impl Again<'_> {
         let sizes = work
             .iter()
             .map(|(layer, _)| self.layers[*layer].descriptor.size());
-        self.observer.begin(phase, work.len(), sizes.sum());
-        let hashes = try_map(self.jobs, &work, |_, (layer, wanted)| {
-            let hashes = reread_layer(self.store, self.layers[*layer], self.observer, |stream| {
+        observer.begin(phase, work.len(), sizes.sum());
+        let hashes = try_map(jobs, &work, |_, (layer, wanted)| {
+            let hashes = reread_layer(store, self.layers[*layer], observer, |stream| {
                 let mut reader = Reader::new(stream);
                 let mut hashes = Vec::with_capacity(wanted.len());
                 let mut wanted = wanted.iter().peekable();
@@ -156,10 +151,10 @@ impl Again<'_> {
                 reader.drain()?;
                 Ok(hashes)
             });
-            self.observer.item_done();
+            observer.item_done();
             hashes.map_err(|cause| layer_error(*layer, self.layers[*layer], cause))
         });
-        self.observer.end();
+        observer.end();
         let mut all = Vec::new();
         for mut hashes in hashes? {
             all.append(&mut hashes);

@@ -1,5 +1,6 @@
 //! Reading layers: once from the first byte to the last, and again for the data of chosen members.
 
+mod access;
 mod error;
 mod hashes;
 mod members;
@@ -7,6 +8,7 @@ mod scan;
 mod stream;
 pub mod validate;
 
+pub use access::Access;
 pub use error::{LayerError, LayerErrorCause};
 pub use hashes::{SourceHashes, WantedHashes, hash_members, hash_sources};
 pub use members::read_members;

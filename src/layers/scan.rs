@@ -6,6 +6,7 @@ use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha256};
 
+use super::access::Access;
 use super::error::{LayerError, LayerErrorCause, layer_error};
 use super::stream::read_layer;
 use crate::deflate::BlockIndex;
@@ -62,18 +63,21 @@ const LARGEST_BYTECODE: u64 = 64 << 20;
 /// Members whose names are kept in one text.
 const SHARING: usize = 1024;
 
-/// Reads all layers of an image, at most `jobs` at a time.
+/// Reads all layers of an image.
 ///
 /// # Errors
 /// [`LayerError`] for the first layer that is missing, damaged, no tar archive, not the one
 /// that the config means, or too much for `allowances`.
 pub fn scan_layers(
-    store: &dyn BlobStore,
+    access: Access<'_>,
     layers: &[Layer],
-    jobs: usize,
     allowances: &LayerAllowances,
-    observer: &dyn Observer,
 ) -> Result<Vec<LayerScan>, LayerError> {
+    let Access {
+        store,
+        jobs,
+        observer,
+    } = access;
     observer.begin(
         Phase::Reading,
         layers.len(),

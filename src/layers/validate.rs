@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use crate::layers::{LayerError, LayerScan, scan_layers};
+use super::{Access, LayerError, LayerScan, scan_layers};
 use crate::limits::Limits;
 use crate::oci::image::{ImageError, is_empty_layer};
 use crate::oci::{BlobStore, Image, load};
@@ -58,7 +58,12 @@ pub fn validate(store: &dyn BlobStore, root: &Value) -> Result<(), Violation> {
 
 fn validate_image(store: &dyn BlobStore, image: &Image) -> Result<(), Violation> {
     let allowances = Limits::NONE.of_layers(0);
-    let scans = scan_layers(store, &image.layers, 1, &allowances, &Unobserved)?;
+    let access = Access {
+        store,
+        jobs: 1,
+        observer: &Unobserved,
+    };
+    let scans = scan_layers(access, &image.layers, &allowances)?;
     squash(scans.iter().map(|scan| &*scan.members), &allowances)?;
     check_read(image, &scans)
 }

@@ -21,12 +21,10 @@ pub fn bench(
     for image in root.images() {
         let inventory = survey(&*input.source.store, image, false, options)?;
         let libraries = Libraries {
-            store: &*input.source.store,
+            access: options.access(&*input.source.store),
             inventory: &inventory,
             bench,
-            jobs: options.jobs,
             time: options.limits.time(),
-            observer: options.observer,
         };
         let platform = image.platform.to_string();
         let (measurements, result) = libraries.measure();

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use crate::bench::CannotMeasure;
 use crate::compile::NoInterpreter;
 use crate::inventory::{self, ChosenVersions, Inventory, Known};
-use crate::layers::{LayerError, LayerErrorCause, hash_sources, scan_layers};
+use crate::layers::{Access, LayerError, LayerErrorCause, hash_sources, scan_layers};
 use crate::limits::{LayerAllowances, LimitError, Limits};
 use crate::oci::commands::named_paths;
 use crate::oci::image::ImageError;
@@ -45,6 +45,16 @@ pub struct Options<'a> {
     pub limits: Limits,
     /// Is told how far the work is.
     pub observer: &'a dyn Observer,
+}
+
+impl<'a> Options<'a> {
+    fn access(&self, store: &'a dyn BlobStore) -> Access<'a> {
+        Access {
+            store,
+            jobs: self.jobs,
+            observer: self.observer,
+        }
+    }
 }
 
 /// An image that was found.
@@ -322,9 +332,8 @@ fn survey_for(
         source,
     };
     let allowances = allowances(image, options);
-    let (jobs, observer) = (options.jobs, options.observer);
-    let scans =
-        scan_layers(store, &image.layers, jobs, &allowances, observer).map_err(layer_error)?;
+    let access = options.access(store);
+    let scans = scan_layers(access, &image.layers, &allowances).map_err(layer_error)?;
     let members = scans.iter().map(|scan| &*scan.members);
     let rootfs = squash(members, &allowances).map_err(|source| PipelineError::Rootfs {
         platform: image.platform.to_string(),
@@ -333,14 +342,7 @@ fn survey_for(
     let wanted = inventory::wanted_hashes(&scans, &rootfs, hash_all);
     let hashes = match wanted.is_empty() {
         true => Default::default(),
-        false => hash_sources(
-            store,
-            &image.layers,
-            &wanted,
-            options.jobs,
-            options.observer,
-        )
-        .map_err(layer_error)?,
+        false => hash_sources(access, &image.layers, &wanted).map_err(layer_error)?,
     };
     let launch = launch(store, image, &scans, &rootfs).map_err(layer_error)?;
     let mut named = named_paths(&image.config);

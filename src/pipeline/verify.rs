@@ -73,13 +73,7 @@ fn verify_pair(
     let wanted = wanted_contents(&old, &new);
     let hash = |side: Input<'_>, image: &Image, inventory: &Inventory, wanted| {
         let store = &*side.source.store;
-        let hashes = hash_members(
-            store,
-            &inventory.layers,
-            wanted,
-            options.jobs,
-            options.observer,
-        );
+        let hashes = hash_members(options.access(store), &inventory.layers, wanted);
         hashes.map_err(|source| {
             let platform = image.platform.to_string();
             of(side, PipelineError::Layer { platform, source })

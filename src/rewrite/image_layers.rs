@@ -7,18 +7,18 @@ use super::documents::LayerOutcome;
 use super::layer::Piece;
 use super::new_layer::{NewLayer, keeps_zstd, nearest_zstd_level, write_new_layer};
 use crate::inventory::Inventory;
-use crate::layers::{LayerError, LayerErrorCause, layer_error};
+use crate::layers::{Access, LayerError, LayerErrorCause, layer_error};
 use crate::oci::layer_writer::WrittenLayer;
-use crate::oci::{BlobStore, Compression, CompressionSetting, Encoding};
+use crate::oci::{Compression, CompressionSetting, Encoding};
 use crate::parallel::try_map;
 use crate::plan::{Compilation, LayerPlan, Plan};
-use crate::progress::{Observer, Phase};
+use crate::progress::Phase;
 use crate::read_at::ReadAt;
 
 /// What is to be written of an image.
 pub struct ImageLayers<'a> {
-    /// The image's blobs.
-    pub store: &'a dyn BlobStore,
+    /// The image's layers.
+    pub access: Access<'a>,
     /// What is in it.
     pub inventory: &'a Inventory,
     /// What is to be done to it.
@@ -31,10 +31,6 @@ pub struct ImageLayers<'a> {
     pub compression: CompressionSetting,
     /// Where their files are to be.
     pub directory: &'a Path,
-    /// Layers that are written at a time, or threads for one.
-    pub jobs: usize,
-    /// Is told how far the work is.
-    pub observer: &'a dyn Observer,
 }
 
 impl ImageLayers<'_> {
@@ -49,11 +45,12 @@ impl ImageLayers<'_> {
         let sizes: Vec<u64> = changed
             .map(|(scan, _)| scan.layer.descriptor.size())
             .collect();
-        let at_a_time = self.jobs.min(sizes.len()).max(1);
-        let threads_each = self.jobs.div_ceil(at_a_time);
-        self.observer
+        let at_a_time = self.access.jobs.min(sizes.len()).max(1);
+        let threads_each = self.access.jobs.div_ceil(at_a_time);
+        self.access
+            .observer
             .begin(Phase::Writing, sizes.len(), sizes.iter().sum());
-        let outcomes = try_map(self.jobs, scans, |index, scan| {
+        let outcomes = try_map(self.access.jobs, scans, |index, scan| {
             let plan = &self.plan.layers[index];
             if plan.becomes_empty {
                 return Ok(LayerOutcome::Dropped);
@@ -62,25 +59,25 @@ impl ImageLayers<'_> {
                 return Ok(LayerOutcome::Kept);
             }
             let written = self.new_layer(index, threads_each).write();
-            self.observer.item_done();
+            self.access.observer.item_done();
             written
                 .map(LayerOutcome::Rewritten)
                 .map_err(|cause| layer_error(index, &scan.layer, cause))
         });
-        self.observer.end();
+        self.access.observer.end();
         outcomes
     }
 
     fn new_layer(&self, index: usize, threads: usize) -> NewLayer<'_> {
         let plan = &self.plan.layers[index];
         NewLayer {
-            store: self.store,
+            store: self.access.store,
             scan: &self.inventory.layers[index],
             plan,
             added: self.members(&plan.compiled, Some(index)),
             compiled: self.bodies(),
             compression: self.compression,
-            observer: self.observer,
+            observer: self.access.observer,
             directory: self.directory,
             threads,
         }
@@ -97,14 +94,20 @@ impl ImageLayers<'_> {
         let members = self.members(&self.plan.appended, None);
         let encoding = match self.inventory.layers.last() {
             Some(scan) if keeps_zstd(self.compression, scan) => {
-                Encoding::Zstd(nearest_zstd_level(self.store, scan))
+                Encoding::Zstd(nearest_zstd_level(self.access.store, scan))
             }
             Some(scan) => self.compression.encoding(scan.compression),
             None => self.compression.encoding(Compression::Gzip),
         };
-        self.observer.begin(Phase::Writing, 1, 0);
-        let written = write_new_layer(members, self.bodies(), encoding, self.directory, self.jobs);
-        self.observer.end();
+        self.access.observer.begin(Phase::Writing, 1, 0);
+        let written = write_new_layer(
+            members,
+            self.bodies(),
+            encoding,
+            self.directory,
+            self.access.jobs,
+        );
+        self.access.observer.end();
         written.map(Some)
     }
 

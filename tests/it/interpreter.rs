@@ -11,7 +11,7 @@ use pycull::compile::interpreter::{
     Closure, Emulator, ImageFiles, InterpreterError, Launch, StandardLibrary, candidates, host,
 };
 use pycull::compile::sandbox::{Limits, Mode, Sandbox};
-use pycull::layers::{LayerScan, read_members, scan_layers};
+use pycull::layers::{Access, LayerScan, read_members, scan_layers};
 use pycull::limits;
 use pycull::oci::{BlobStore, Image, load};
 use pycull::progress::Unobserved;
@@ -39,14 +39,12 @@ impl Opened {
         let root = load(&*source.store, &source.root, None).unwrap();
         let image: Vec<&Image> = root.images();
         let allowances = limits::Limits::NONE.of_layers(0);
-        let layers = scan_layers(
-            &*source.store,
-            &image[0].layers,
-            2,
-            &allowances,
-            &Unobserved,
-        )
-        .unwrap();
+        let access = Access {
+            store: &*source.store,
+            jobs: 2,
+            observer: &Unobserved,
+        };
+        let layers = scan_layers(access, &image[0].layers, &allowances).unwrap();
         let rootfs = squash(layers.iter().map(|scan| &*scan.members), &allowances).unwrap();
         Self {
             source,

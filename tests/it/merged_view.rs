@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::path::Path;
 
-use pycull::layers::{LayerScan, scan_layers};
+use pycull::layers::{Access, LayerScan, scan_layers};
 use pycull::limits::Limits;
 use pycull::oci::{Image, load};
 use pycull::oci::{compression::Decoder, open_verified};
@@ -305,7 +305,12 @@ pub fn view(layout: &Path, manifest: &Value) -> View {
     let root = load(&*source.store, manifest, None).unwrap();
     let image: &Image = root.images()[0];
     let allowances = Limits::NONE.of_layers(0);
-    let scans = scan_layers(&*source.store, &image.layers, 2, &allowances, &Unobserved).unwrap();
+    let access = Access {
+        store: &*source.store,
+        jobs: 2,
+        observer: &Unobserved,
+    };
+    let scans = scan_layers(access, &image.layers, &allowances).unwrap();
     let rootfs = squash(scans.iter().map(|scan| &*scan.members), &allowances).unwrap();
     let sums: Vec<_> = scans
         .iter()

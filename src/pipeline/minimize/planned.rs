@@ -81,13 +81,11 @@ impl Planned<'_> {
             return Ok(());
         }
         let compiler = Compiler {
-            store: &*source.store,
+            access: options.access(&*source.store),
             inventory: &self.inventory,
             profile: minimize.profile,
             interpreter: &minimize.compile.interpreter,
-            jobs: options.jobs,
             time: options.limits.time(),
-            observer: options.observer,
         };
         let result = compiler.run(&self.plan, directory);
         let result = result.map_err(|error| self.compile_error(error))?;
@@ -137,15 +135,13 @@ impl Planned<'_> {
         options: &'b Options<'_>,
     ) -> ImageLayers<'b> {
         ImageLayers {
-            store: &*source.store,
+            access: options.access(&*source.store),
             inventory: &self.inventory,
             plan: &self.plan,
             compiled: self.compiled.as_ref().map(|compiled| &compiled.caches),
             hardlink: minimize.profile.hardlink,
             compression: minimize.compression,
             directory,
-            jobs: options.jobs,
-            observer: options.observer,
         }
     }
 
