@@ -1,4 +1,50 @@
 //! pycull manages the CPython bytecode in the layers of a container image.
+//!
+//! [`transport`] finds an image and prepares where it is to go, [`pipeline`] has one function for each command, and what
+//! these return ([`report::model`]) can be shown by [`report`].
+//!
+//! ```no_run
+//! use pycull::compile::{InterpreterOptions, sandbox::Mode};
+//! use pycull::limits::Limits;
+//! use pycull::oci::CompressionSetting;
+//! use pycull::pipeline::{self, CompileOptions, Input, MinimizeOptions, Options, Output};
+//! use pycull::progress::Unobserved;
+//! use pycull::transport::{Source, prepare};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = Options {
+//!     platform: None,
+//!     jobs: 2,
+//!     limits: Limits::default(),
+//!     observer: &Unobserved,
+//! };
+//! let source = Source::open(&"app.tar".parse()?, std::io::stdin())?;
+//! let output = Output {
+//!     sink: prepare(&"oci:small:v1".parse()?, &source, std::io::stdout())?,
+//!     reference: "oci:small:v1",
+//! };
+//! let compile = CompileOptions {
+//!     interpreter: InterpreterOptions {
+//!         helper: "pycull".into(),
+//!         sandbox: Mode::Required,
+//!         python: None,
+//!         emulator: Vec::new(),
+//!         cache: None,
+//!     },
+//!     strict: false,
+//! };
+//! let minimize = MinimizeOptions {
+//!     profile: &pycull::profile::load("default", &[])?,
+//!     compression: CompressionSetting::Keep,
+//!     steps: false,
+//!     compile: &compile,
+//! };
+//! let input = Input { source: &source, reference: "app.tar" };
+//! let report = pipeline::minimize(input, output, &minimize, &options)?;
+//! assert!(report.images[0].removed.files > 0);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod advice;
 pub mod bench;
