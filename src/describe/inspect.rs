@@ -4,12 +4,13 @@ use super::notes;
 use super::summary;
 use super::treemap::treemap;
 use crate::advice::Advice;
-use crate::inventory::{Inventory, MissingCache, Reader, Status, Tree, layer_levels};
+use crate::inventory::{Inventory, MissingCache, Reader, Status, Tree, TreeKind, layer_levels};
 use crate::oci::Image;
 use crate::path;
-use crate::plan::situations::{self, Situation};
+use crate::plan::situations::{self, Situation, SituationKind};
 use crate::report::model::{
-    self, AdviceChoice, Finding, FindingKind, InspectImage, InspectLayer, InspectTree, SituationRow,
+    self, AdviceChoice, Finding, FindingKind, InspectImage, InspectLayer, InspectTree,
+    SituationName, SituationRow,
 };
 use crate::rootfs::InodeId;
 use crate::size;
@@ -104,7 +105,10 @@ fn describe_tree(tree: &Tree, situations: &[Situation]) -> InspectTree {
         python: tree.version.map(|version| version.to_string()),
         cache_tag: tree.version.map(|version| version.tag().to_string()),
         magic: tree.magic.map(|magic| magic.0),
-        kind: tree.kind.to_string(),
+        kind: match tree.kind {
+            TreeKind::Stdlib => model::TreeKind::Stdlib,
+            TreeKind::Packages => model::TreeKind::Packages,
+        },
         sources: summary::count(tree.sources),
         levels: summary::levels(tree.levels),
         sourceless: summary::count(tree.sourceless),
@@ -119,13 +123,25 @@ fn rows(situations: &[Situation]) -> Vec<SituationRow> {
         .map(|situation| {
             let percent = size::percent_more(status_quo, situation.bytes);
             SituationRow {
-                name: situation.name.to_owned(),
+                name: situation_name(situation.kind),
                 bytes: situation.bytes,
                 difference_bytes: size::bytes_more(status_quo, situation.bytes),
                 difference_percent: (percent * 100.0).round() / 100.0,
             }
         })
         .collect()
+}
+
+fn situation_name(kind: SituationKind) -> SituationName {
+    match kind {
+        SituationKind::StatusQuo => SituationName::StatusQuo,
+        SituationKind::LevelZero => SituationName::LevelZero,
+        SituationKind::NoCache => SituationName::NoCache,
+        SituationKind::LevelsZeroOne => SituationName::LevelsZeroOne,
+        SituationKind::LevelsZeroOneUnlinked => SituationName::LevelsZeroOneUnlinked,
+        SituationKind::AllUnlinked => SituationName::AllUnlinked,
+        SituationKind::Sourceless => SituationName::Sourceless,
+    }
 }
 
 /// Caches that something reads by their paths, and those whose files have other names.

@@ -17,7 +17,7 @@ use crate::profile::Profile;
 use crate::pyc::{CpythonVersion, Level};
 use crate::report::model::{
     CompileFailure, Compiled, Count, ImageSize, InterpreterRow, LayerAction, LayerSize, Levels,
-    MinimizeImage, MinimizeLayer, StepRow,
+    MinimizeImage, MinimizeLayer, StepAction, StepRow,
 };
 use crate::rewrite::documents::LayerOutcome;
 use crate::rewrite::layer::edits;
@@ -258,10 +258,10 @@ impl Minimized<'_> {
             layer: id.layer + 1,
             path: path::text(&step.path),
             action: match step.action {
-                Action::Drop => "drop",
-                Action::Promote { .. } => "promote",
-                Action::Link { .. } => "link",
-                Action::Header(_) => "header",
+                Action::Drop => StepAction::Drop,
+                Action::Promote { .. } => StepAction::Promote,
+                Action::Link { .. } => StepAction::Link,
+                Action::Header(_) => StepAction::Header,
             },
             reason: step
                 .reasons()

@@ -2,8 +2,10 @@
 
 use crate::oci::Image;
 use crate::path;
-use crate::report::model::{Verdict, VerifyCaches, VerifyChecked, VerifyDifference, VerifyImage};
-use crate::verify::Verification;
+use crate::report::model::{
+    self, Verdict, VerifyCaches, VerifyChecked, VerifyDifference, VerifyImage,
+};
+use crate::verify::{Part, Verification};
 
 /// The report on two images, of which this is the one after.
 pub fn verify(image: &Image, verification: Verification) -> VerifyImage {
@@ -27,10 +29,19 @@ pub fn verify(image: &Image, verification: Verification) -> VerifyImage {
         },
         differences: differences
             .map(|difference| VerifyDifference {
-                part: difference.part.to_string(),
+                part: part(difference.part),
                 path: path::text(&difference.path),
                 what: difference.what.clone(),
             })
             .collect(),
+    }
+}
+
+fn part(part: Part) -> model::Part {
+    match part {
+        Part::Rootfs => model::Part::Rootfs,
+        Part::Config => model::Part::Config,
+        Part::Manifest => model::Part::Manifest,
+        Part::Index => model::Part::Index,
     }
 }

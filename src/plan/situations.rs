@@ -15,10 +15,29 @@ use crate::rootfs::{InodeId, InodeKind};
 /// A row of the size table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Situation {
-    /// Its name, for machines.
-    pub name: &'static str,
+    /// What it is.
+    pub kind: SituationKind,
     /// Bytes in that situation.
     pub bytes: u64,
+}
+
+/// What is kept of an image's caches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SituationKind {
+    /// All.
+    StatusQuo,
+    /// Level 0.
+    LevelZero,
+    /// None.
+    NoCache,
+    /// Levels 0 and 1, identical ones linked.
+    LevelsZeroOne,
+    /// Levels 0 and 1, each a file of its own.
+    LevelsZeroOneUnlinked,
+    /// All levels, each a file of its own.
+    AllUnlinked,
+    /// Level 0, in place of sources.
+    Sourceless,
 }
 
 /// All rows for the whole image, the status quo first.
@@ -66,15 +85,16 @@ fn names_in(tree: &Tree, inode: InodeId) -> usize {
 
 fn rows(table: &Table<'_>) -> Vec<Situation> {
     use Level::{One, Two, Zero};
-    let row = |name, bytes| Situation { name, bytes };
+    use SituationKind as Kind;
+    let row = |kind, bytes| Situation { kind, bytes };
     vec![
-        row("status-quo", table.bytes),
-        row("level-0", table.linked(&[Zero])),
-        row("no-cache", table.linked(&[])),
-        row("levels-0-1", table.linked(&[Zero, One])),
-        row("levels-0-1-unlinked", table.unlinked(&[Zero, One])),
-        row("all-unlinked", table.unlinked(&[Zero, One, Two])),
-        row("sourceless", table.sourceless()),
+        row(Kind::StatusQuo, table.bytes),
+        row(Kind::LevelZero, table.linked(&[Zero])),
+        row(Kind::NoCache, table.linked(&[])),
+        row(Kind::LevelsZeroOne, table.linked(&[Zero, One])),
+        row(Kind::LevelsZeroOneUnlinked, table.unlinked(&[Zero, One])),
+        row(Kind::AllUnlinked, table.unlinked(&[Zero, One, Two])),
+        row(Kind::Sourceless, table.sourceless()),
     ]
 }
 

@@ -7,7 +7,10 @@ mod hint;
 use std::cmp::Reverse;
 
 use super::document::{Block, Cell, Column, Document, Table, Title, Tone, short_digest};
-use super::model::{Count, InspectImage, InspectLayer, InspectReport, InspectTree, SituationRow};
+use super::model::{
+    Count, InspectImage, InspectLayer, InspectReport, InspectTree, SituationName, SituationRow,
+    TreeKind,
+};
 use super::{Detail, PLAIN, input_name, is_plain, tree_name};
 use crate::size;
 
@@ -104,7 +107,7 @@ fn by_importance(trees: &[InspectTree]) -> Vec<&InspectTree> {
 }
 
 fn is_stdlib(tree: &InspectTree) -> bool {
-    tree.kind == "stdlib"
+    tree.kind == TreeKind::Stdlib
 }
 
 fn has_bytecode(tree: &InspectTree) -> bool {
@@ -125,7 +128,7 @@ fn tree_table(trees: &[&InspectTree]) -> Table {
         vec![
             Cell::word(tree.python.as_deref().unwrap_or("?")),
             Cell::path(tree_name(&tree.path)),
-            Cell::word(&tree.kind),
+            Cell::word(tree.kind.name()),
             Cell::word(cache_tag),
             Cell::number(tree.sources.files),
             Cell::number(bytecode(tree).files),
@@ -262,15 +265,15 @@ fn situation_table(title: &str, situations: &[SituationRow]) -> Table {
     let largest = situations.iter().map(|row| row.bytes).max().unwrap_or(0);
     let row = |row: &SituationRow| {
         let tone = Tone::of_difference(row.difference_bytes);
-        let (difference, percent) = match row.name.as_str() {
-            "status-quo" => (Cell::empty(), Cell::empty()),
+        let (difference, percent) = match row.name {
+            SituationName::StatusQuo => (Cell::empty(), Cell::empty()),
             _ => (
                 Cell::difference(row.difference_bytes),
                 Cell::word(size::percent(row.difference_percent)).tone(tone),
             ),
         };
         vec![
-            Cell::word(situation_title(&row.name)),
+            Cell::word(situation_title(row.name)),
             Cell::bytes(row.bytes),
             difference,
             percent,
@@ -291,16 +294,15 @@ fn situation_table(title: &str, situations: &[SituationRow]) -> Table {
     }
 }
 
-fn situation_title(name: &str) -> &str {
+fn situation_title(name: SituationName) -> &'static str {
     match name {
-        "status-quo" => "status quo",
-        "level-0" => "level 0 only",
-        "no-cache" => "no cache",
-        "levels-0-1" => "levels 0 and 1",
-        "levels-0-1-unlinked" => "levels 0 and 1, not linked",
-        "all-unlinked" => "all levels, not linked",
-        "sourceless" => "level 0 in place of sources",
-        other => other,
+        SituationName::StatusQuo => "status quo",
+        SituationName::LevelZero => "level 0 only",
+        SituationName::NoCache => "no cache",
+        SituationName::LevelsZeroOne => "levels 0 and 1",
+        SituationName::LevelsZeroOneUnlinked => "levels 0 and 1, not linked",
+        SituationName::AllUnlinked => "all levels, not linked",
+        SituationName::Sourceless => "level 0 in place of sources",
     }
 }
 

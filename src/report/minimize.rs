@@ -157,7 +157,7 @@ fn step_table(steps: &[StepRow]) -> Table {
     let row = |step: &StepRow| {
         vec![
             Cell::number(step.layer),
-            Cell::word(step.action),
+            Cell::word(step.action.name()),
             Cell::path(&step.path),
             Cell::prose(&step.reason),
         ]
@@ -292,7 +292,7 @@ fn push_left_out(document: &mut Document, left_out: &[LeftOut]) {
         let digest = short_digest(&manifest.manifest_digest);
         document.push(Block::Warning(format!(
             "left out {} {digest}: it speaks of {subject}",
-            manifest.kind
+            manifest.kind.name()
         )));
     }
 }

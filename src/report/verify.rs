@@ -63,7 +63,7 @@ fn row(difference: &VerifyDifference) -> Vec<Cell> {
         path => path,
     };
     vec![
-        Cell::word(&difference.part),
+        Cell::word(difference.part.name()),
         Cell::path(path),
         Cell::prose(&difference.what).tone(Tone::Bad),
     ]

@@ -9,6 +9,7 @@ use pycull::limits::Limits;
 use pycull::pipeline::{CompileOptions, Input, MinimizeOptions, Options, plan_only};
 use pycull::profile;
 use pycull::progress::Unobserved;
+use pycull::report::model::StepAction;
 use pycull::transport::Source;
 use serde_json::Value;
 
@@ -266,7 +267,7 @@ fn dropped(input: &Path, profile: &str) -> BTreeSet<String> {
         })
         .collect();
     steps
-        .filter(|step| step.action == "drop")
+        .filter(|step| step.action == StepAction::Drop)
         .filter(|step| {
             names[step.layer..]
                 .iter()

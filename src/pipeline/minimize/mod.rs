@@ -14,7 +14,7 @@ use crate::oci::image::typed_descriptor;
 use crate::oci::media_type::Family;
 use crate::oci::{ImageError, Node, read_document};
 use crate::profile::Profile;
-use crate::report::model::{LeftOut, MinimizeReport};
+use crate::report::model::{LeftOut, LeftOutKind, MinimizeReport};
 use crate::rewrite::index::{LeftOutArtifact, Replacements, rebuild};
 use crate::rewrite::staging::Staging;
 use crate::transport::{Medium, OutputImage, Sink, Source};
@@ -173,11 +173,9 @@ fn left_out(artifact: &LeftOutArtifact) -> LeftOut {
     LeftOut {
         manifest_digest: text("/digest").unwrap_or_default(),
         subject: artifact.subject.clone(),
-        kind: if is_attestation {
-            "attestation"
-        } else {
-            "artifact"
-        }
-        .to_owned(),
+        kind: match is_attestation {
+            true => LeftOutKind::Attestation,
+            false => LeftOutKind::Artifact,
+        },
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::quoting::quoted;
 use crate::report::document::Block;
-use crate::report::model::{InspectImage, InspectReport, MANY_MISSING};
+use crate::report::model::{InspectImage, InspectReport, MANY_MISSING, SituationName};
 use crate::size;
 
 /// Names the command, where it saves anything, or else where it compiles much.
@@ -52,7 +52,10 @@ fn cost(report: &InspectReport) -> &'static str {
 
 /// What profile `default` saves: in the merged view, and in what the layers hide.
 fn saved(image: &InspectImage) -> u64 {
-    let level_0 = image.situations.iter().find(|row| row.name == "level-0");
+    let level_0 = image
+        .situations
+        .iter()
+        .find(|row| row.name == SituationName::LevelZero);
     let visible = level_0.map_or(0, |row| match row.difference_bytes {
         bytes @ ..0 => bytes.unsigned_abs(),
         _ => 0,

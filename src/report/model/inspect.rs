@@ -97,8 +97,8 @@ pub struct InspectTree {
     pub cache_tag: Option<String>,
     /// The magic number of its interpreter's caches, where it is known.
     pub magic: Option<u16>,
-    /// `stdlib` or `packages`.
-    pub kind: String,
+    /// What it holds.
+    pub kind: TreeKind,
     /// Sources.
     pub sources: Count,
     /// Caches by level, one inode counted once in each.
@@ -109,11 +109,54 @@ pub struct InspectTree {
     pub situations: Vec<SituationRow>,
 }
 
+/// What a tree holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TreeKind {
+    /// A standard library.
+    Stdlib,
+    /// Anything else: site-packages, or an application.
+    Packages,
+}
+
+impl TreeKind {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stdlib => "stdlib",
+            Self::Packages => "packages",
+        }
+    }
+}
+
+/// What a row of the size table is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SituationName {
+    /// As it is.
+    StatusQuo,
+    /// Level 0 alone.
+    #[serde(rename = "level-0")]
+    LevelZero,
+    /// No caches.
+    NoCache,
+    /// Levels 0 and 1, identical ones linked.
+    #[serde(rename = "levels-0-1")]
+    LevelsZeroOne,
+    /// Levels 0 and 1, each a file of its own.
+    #[serde(rename = "levels-0-1-unlinked")]
+    LevelsZeroOneUnlinked,
+    /// All levels, each a file of its own.
+    AllUnlinked,
+    /// Level 0 in place of sources.
+    Sourceless,
+}
+
 /// A row of the size table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SituationRow {
     /// Its name.
-    pub name: String,
+    pub name: SituationName,
     /// Bytes in that situation.
     pub bytes: u64,
     /// Bytes more than in the status quo; negative where it is smaller.

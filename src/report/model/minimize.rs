@@ -32,8 +32,28 @@ pub struct LeftOut {
     pub manifest_digest: String,
     /// The manifest that it speaks of.
     pub subject: Option<String>,
-    /// `attestation` or another word for what it is.
-    pub kind: String,
+    /// What it is.
+    pub kind: LeftOutKind,
+}
+
+/// What was left out of an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeftOutKind {
+    /// BuildKit's, about how an image was built.
+    Attestation,
+    /// Anything else.
+    Artifact,
+}
+
+impl LeftOutKind {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Attestation => "attestation",
+            Self::Artifact => "artifact",
+        }
+    }
 }
 
 /// What was done to one image.
@@ -165,8 +185,34 @@ pub struct StepRow {
     pub layer: usize,
     /// The member.
     pub path: String,
-    /// `drop`, `promote`, `link` or `header`.
-    pub action: &'static str,
+    /// What is done to it.
+    pub action: StepAction,
     /// Why.
     pub reason: String,
+}
+
+/// What a step does to a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepAction {
+    /// It goes.
+    Drop,
+    /// A link takes the data of a member that goes.
+    Promote,
+    /// It becomes a link to another.
+    Link,
+    /// Its bytecode header is written anew.
+    Header,
+}
+
+impl StepAction {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Promote => "promote",
+            Self::Link => "link",
+            Self::Header => "header",
+        }
+    }
 }

@@ -78,9 +78,35 @@ pub struct VerifyCaches {
 #[derive(Debug, Clone, Serialize)]
 pub struct VerifyDifference {
     /// `rootfs`, `config`, `manifest` or `index`.
-    pub part: String,
+    pub part: Part,
     /// In the rootfs a path, the root's is empty; in a document a JSON pointer.
     pub path: String,
     /// What differs.
     pub what: String,
+}
+
+/// What part of an image a difference is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// The merged view.
+    Rootfs,
+    /// The config, its history included.
+    Config,
+    /// The manifest.
+    Manifest,
+    /// The index that names the image.
+    Index,
+}
+
+impl Part {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rootfs => "rootfs",
+            Self::Config => "config",
+            Self::Manifest => "manifest",
+            Self::Index => "index",
+        }
+    }
 }

@@ -3,28 +3,29 @@ use crate::report::model::*;
 
 fn situations(status_quo: u64, others: [u64; 6]) -> Vec<SituationRow> {
     let names = [
-        "level-0",
-        "no-cache",
-        "levels-0-1",
-        "levels-0-1-unlinked",
-        "all-unlinked",
-        "sourceless",
+        SituationName::LevelZero,
+        SituationName::NoCache,
+        SituationName::LevelsZeroOne,
+        SituationName::LevelsZeroOneUnlinked,
+        SituationName::AllUnlinked,
+        SituationName::Sourceless,
     ];
-    let row = |(name, bytes): (&str, u64)| {
+    let row = |(name, bytes): (SituationName, u64)| {
         let difference_bytes = bytes.cast_signed() - status_quo.cast_signed();
         let percent = difference_bytes as f64 * 100.0 / status_quo as f64;
         SituationRow {
-            name: name.to_owned(),
+            name,
             bytes,
             difference_bytes,
             difference_percent: (percent * 100.0).round() / 100.0,
         }
     };
-    let all = std::iter::once(("status-quo", status_quo)).chain(names.into_iter().zip(others));
+    let all = std::iter::once((SituationName::StatusQuo, status_quo))
+        .chain(names.into_iter().zip(others));
     all.map(row).collect()
 }
 
-fn tree(path: &str, kind: &str, sources: Count, counts: [Count; 3]) -> InspectTree {
+fn tree(path: &str, kind: TreeKind, sources: Count, counts: [Count; 3]) -> InspectTree {
     let total = sources.bytes + counts.iter().map(|count| count.bytes).sum::<u64>();
     let level = counts.map(|count| count.bytes);
     let none = sources.bytes;
@@ -41,7 +42,7 @@ fn tree(path: &str, kind: &str, sources: Count, counts: [Count; 3]) -> InspectTr
         python: Some("3.11".to_owned()),
         cache_tag: Some("cpython-311".to_owned()),
         magic: Some(3495),
-        kind: kind.to_owned(),
+        kind,
         sources,
         levels: levels(counts),
         sourceless: count(0, 0),
@@ -89,10 +90,10 @@ pub(in crate::report) fn inspect() -> InspectReport {
                 ),
             ],
             trees: vec![
-                tree("srv/tiny", "packages", count(3, 900), none),
+                tree("srv/tiny", TreeKind::Packages, count(3, 900), none),
                 tree(
                     "usr/lib/python3.11",
-                    "stdlib",
+                    TreeKind::Stdlib,
                     count(600, 12_000_000),
                     stdlib,
                 ),

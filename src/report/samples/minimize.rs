@@ -56,7 +56,7 @@ pub(in crate::report) fn minimize() -> MinimizeReport {
         left_out: vec![LeftOut {
             manifest_digest: digest('e'),
             subject: Some(digest('a')),
-            kind: "attestation".to_owned(),
+            kind: LeftOutKind::Attestation,
         }],
     }
 }
@@ -78,7 +78,7 @@ pub(in crate::report) fn minimize_dry_run() -> MinimizeReport {
     image.steps = Some(vec![StepRow {
         layer: 2,
         path: "usr/lib/python3.11/__pycache__/re.cpython-311.opt-1.pyc".to_owned(),
-        action: "drop",
+        action: StepAction::Drop,
         reason: "the profile does not list level 1".to_owned(),
     }]);
     report

@@ -26,8 +26,8 @@ pub(in crate::report) fn verify_same() -> VerifyReport {
 }
 
 pub(in crate::report) fn verify_different() -> VerifyReport {
-    let difference = |part: &str, path: &str, what: &str| VerifyDifference {
-        part: part.to_owned(),
+    let difference = |part: Part, path: &str, what: &str| VerifyDifference {
+        part,
         path: path.to_owned(),
         what: what.to_owned(),
     };
@@ -36,17 +36,21 @@ pub(in crate::report) fn verify_different() -> VerifyReport {
     report.images[0].verdict = Verdict::Different;
     report.images[0].differences = vec![
         difference(
-            "rootfs",
+            Part::Rootfs,
             "usr/lib/x86_64-linux-gnu/libssl.so.3",
             "content differs",
         ),
-        difference("rootfs", "", "mode was 0755, is 0700"),
+        difference(Part::Rootfs, "", "mode was 0755, is 0700"),
         difference(
-            "rootfs",
+            Part::Rootfs,
             "usr/lib/python3.11/__pycache__/argparse.cpython-311.pyc",
             "was fresh, but is stale: source mtime 1600000000, cache says 1600000001",
         ),
-        difference("config", "/config/Env/0", "was \"A=1\", is \"A=\u{1b}[2J\""),
+        difference(
+            Part::Config,
+            "/config/Env/0",
+            "was \"A=1\", is \"A=\u{1b}[2J\"",
+        ),
     ];
     report.unmatched = vec!["linux/arm64/v8".to_owned()];
     report
