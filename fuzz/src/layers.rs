@@ -4,7 +4,7 @@
 //! An input is a byte that chooses the profile, one that chooses the form, and the numbers that the generator of
 //! random layers draws.
 
-use pycull::layers::validate::validate;
+use pycull::layers::check_image;
 use pycull::profile::{Profile, load};
 use pycull::tar::{Member, Reader};
 
@@ -50,10 +50,10 @@ pub fn run(input: &[u8]) {
     let directory = tempfile::tempdir().unwrap();
     image.write(directory.path());
     let before = open(&format!("oci:{}", directory.path().display()), &[]).unwrap();
-    validate(&*before.store, &before.root).unwrap();
+    check_image(&*before.store, &before.root).unwrap();
     let first = minimized(&before, &profile).unwrap();
     let after = open("oci-archive:-", &first.archive).unwrap();
-    validate(&*after.store, &after.root).unwrap();
+    check_image(&*after.store, &after.root).unwrap();
     assert_verified(&before, &after);
     let second = minimized(&after, &profile).unwrap();
     // A link that stays for its attributes may have become the file, and then hands them on.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::entrypoint::{Reading, variable};
 use crate::inventory::{Cache, Inventory, Status};
-use crate::launch::{Reading, variable};
 use crate::oci::Image;
 use crate::plan::{Action, CompileOutcome, Plan, Policy, plan};
 use crate::pyc::{Header, Invalidation, Level, StaleReason};
@@ -286,7 +286,7 @@ mod tests {
     fn runtime(config: Value) -> Runtime {
         let config = json!({ "config": config });
         let rootfs = squash([], &crate::limits::Limits::NONE.of_layers(0)).unwrap();
-        let launch = crate::launch::read(&config, &rootfs, &|_| None);
+        let launch = crate::entrypoint::read(&config, &rootfs, &|_| None);
         Runtime::of(&config, &launch)
     }
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::limit::Limit;
+use super::size_or_share::Limit;
 use super::{Both, Comparison, LayerSizes};
 use crate::path;
 use crate::size;

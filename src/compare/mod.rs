@@ -4,8 +4,8 @@
 mod align;
 mod blobs;
 mod gates;
-mod limit;
 mod modules;
+mod size_or_share;
 
 use crate::inventory::{Inventory, Sizes, layer_levels};
 use crate::oci::{Image, Platform};
@@ -15,8 +15,8 @@ use modules::{ModuleFile, changed_modules, module_files, trees};
 
 pub use blobs::Pull;
 pub use gates::Gates;
-pub use limit::Limit;
 pub use modules::{ModuleDifference, TreeDifference, TreeSizes};
+pub use size_or_share::Limit;
 
 /// Something of the image before, and of the one after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

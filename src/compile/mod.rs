@@ -2,20 +2,20 @@
 
 pub mod cache;
 pub mod interpreter;
-mod interpreters;
 mod process;
 mod protocol;
 pub mod sandbox;
 mod service;
 mod sources;
+mod start;
 mod timed_pipe;
 mod worker;
 
-pub use interpreters::{
-    Interpreter, InterpreterOptions, Interpreters, NoInterpreter, Running, temporary_directory,
-};
 pub use process::{ProcessEnd, ProcessFailure, output};
 pub use protocol::{Job, Ready};
 pub use service::{Body, Compiled, Failure, Memory, SCRIPT, Service, ServiceError};
 pub use sources::{CompileError, CompileResult, Compiler};
+pub use start::{
+    Interpreter, InterpreterOptions, Interpreters, NoInterpreter, Running, temporary_directory,
+};
 pub use worker::TimeLimits;

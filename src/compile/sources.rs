@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::interpreters::{Interpreter, InterpreterOptions, Interpreters, NoInterpreter, Running};
 use super::protocol::Job;
 use super::service::{Compiled, Failure, ServiceError};
+use super::start::{Interpreter, InterpreterOptions, Interpreters, NoInterpreter, Running};
 use crate::causes::with_causes;
 use crate::inventory::Inventory;
 use crate::layers::{Access, LayerError, read_members};

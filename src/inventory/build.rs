@@ -7,7 +7,7 @@ use super::judge::{Interpreters, Judge};
 use super::readers::Readers;
 use super::trees::{self, FoundTree, TreeLocator};
 use super::{Cache, ChosenVersions, HiddenCache, Inventory, Sizes, Source, Sourceless, Tree};
-use crate::launch::Reading;
+use crate::entrypoint::Reading;
 use crate::layers::{LayerScan, SourceHashes};
 use crate::path;
 use crate::rootfs::{Fate, InodeId, MemberId, Rootfs};

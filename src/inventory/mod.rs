@@ -22,7 +22,7 @@ pub use missing::{MissingCache, missing_caches};
 pub use others::{OtherPython, other_pythons};
 pub use readers::Reader;
 
-use crate::launch::Reading;
+use crate::entrypoint::Reading;
 use crate::layers::{Contents, LayerScan, SourceHashes};
 use crate::pyc::{CpythonTag, CpythonVersion, Level, Magic, StaleReason};
 use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};

@@ -7,8 +7,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::access::Access;
 use super::error::{LayerError, layer_error};
+use super::read::reread_layer;
 use super::scan::LayerScan;
-use super::stream::reread_layer;
 use crate::oci::image::Layer;
 use crate::parallel::try_map;
 use crate::progress::Phase;

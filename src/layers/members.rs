@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::error::{LayerError, LayerErrorCause, layer_error};
+use super::read::reread_layer;
 use super::scan::LayerScan;
-use super::stream::reread_layer;
 use crate::deflate::{SparseReader, discard};
 use crate::oci::{BlobStore, Compression};
 use crate::progress::Unobserved;

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::access::Access;
 use super::error::{LayerError, LayerErrorCause, layer_error};
-use super::stream::read_layer;
+use super::read::read_layer;
 use crate::deflate::BlockIndex;
 use crate::limits::LayerAllowances;
 use crate::oci::image::Layer;

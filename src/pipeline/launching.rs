@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
-use crate::launch::{self, Reading};
+use crate::entrypoint::{self, Reading};
 use crate::layers::{LayerError, LayerScan, read_members};
 use crate::oci::{BlobStore, Image};
 use crate::rootfs::{InodeId, MemberId, Rootfs};
@@ -20,7 +20,7 @@ pub(super) fn launch(
 ) -> Result<Reading, LayerError> {
     let mut texts: HashMap<InodeId, Vec<u8>> = HashMap::new();
     for _ in 0..MOST_ROUNDS {
-        let reading = launch::read(&image.config, rootfs, &|inode| texts.get(&inode).cloned());
+        let reading = entrypoint::read(&image.config, rootfs, &|inode| texts.get(&inode).cloned());
         if reading.unread.is_empty() {
             return Ok(reading);
         }
@@ -43,5 +43,5 @@ pub(super) fn launch(
             ControlFlow::Continue(())
         })?;
     }
-    Ok(launch::read(&image.config, rootfs, &|_| Some(vec![0])))
+    Ok(entrypoint::read(&image.config, rootfs, &|_| Some(vec![0])))
 }

@@ -7,8 +7,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Action, CompileOutcome, Plan, Policy, plan};
 use crate::deflate::BlockIndex;
+use crate::entrypoint::Reading;
 use crate::inventory::{ChosenVersions, Inventory, Known, build};
-use crate::launch::Reading;
 use crate::layers::{Bytecode, Contents, LayerScan};
 use crate::limits::Limits;
 use crate::oci::Compression;

@@ -15,7 +15,7 @@ use crate::oci::{Blob, BlobError, BlobStore, Digest};
 use super::error::TransportError;
 use super::file_names::MANIFEST_JSON;
 use super::medium::Medium;
-use super::oci_layout::{open_blob, read_file};
+use super::oci_layout_read::{open_blob, read_file};
 use super::reference::Wanted;
 use super::source::Source;
 

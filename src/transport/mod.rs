@@ -1,5 +1,4 @@
-//! Where images come from and go to: OCI layouts, OCI archives and docker archives, each medium
-//! with both directions in one file.
+//! Where images come from and go to: OCI layouts, OCI archives and docker archives.
 //!
 //! A [`Reference`] is parsed from what the user wrote. [`Source::open`] finds the image and its
 //! blobs; [`prepare`] decides and checks the output before any long work; and
@@ -17,11 +16,11 @@ mod place;
 
 mod beneath;
 mod dir;
-mod docker_archive;
-mod docker_save;
-mod layout_commit;
+mod docker_archive_read;
+mod docker_archive_write;
 mod oci_archive;
-mod oci_layout;
+mod oci_layout_read;
+mod oci_layout_write;
 
 mod archive;
 mod archive_update;

@@ -8,7 +8,7 @@ use super::error::TransportError;
 use super::medium::{Medium, archive_medium};
 use super::reference::{Reference, Transport, Wanted};
 use super::source::Source;
-use super::{dir, docker_archive, no_image, oci_archive, oci_layout};
+use super::{dir, docker_archive_read, no_image, oci_archive, oci_layout_read};
 use crate::oci::Platform;
 
 impl Source {
@@ -35,7 +35,7 @@ impl Source {
             platform,
         };
         match reference.transport() {
-            Some(Transport::Oci) => return oci_layout::open(wanted),
+            Some(Transport::Oci) => return oci_layout_read::open(wanted),
             Some(Transport::Dir) => return dir::open(wanted),
             _ => {}
         }
@@ -44,7 +44,7 @@ impl Source {
             if metadata.is_dir() {
                 return match dir::is_one(path) {
                     true => dir::open(wanted),
-                    false => oci_layout::open(wanted),
+                    false => oci_layout_read::open(wanted),
                 };
             }
         }
@@ -55,7 +55,7 @@ impl Source {
                 oci_archive::open(shared, wanted, Medium::OciArchive)
             }
             (Some(Transport::DockerArchive), _) | (None, Some(Medium::DockerArchive(_))) => {
-                docker_archive::open(shared, wanted)
+                docker_archive_read::open(shared, wanted)
             }
             _ => {
                 let names: Vec<&str> = archive.names().collect();

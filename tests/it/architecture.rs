@@ -120,7 +120,7 @@ fn pure_modules_do_no_input_or_output() {
     for module in [
         "pyc",
         "rootfs",
-        "launch",
+        "entrypoint",
         "inventory",
         "plan",
         "advice",

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use pycull::launch::{Reading, read};
+use pycull::entrypoint::{Reading, read};
 use pycull::limits::Limits;
 use pycull::rootfs::squash;
 use pycull::tar::{Member, Reader};

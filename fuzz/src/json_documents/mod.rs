@@ -5,7 +5,7 @@
 
 mod spans;
 
-use pycull::layers::validate::validate;
+use pycull::layers::check_image;
 use pycull::oci::commands::named_paths;
 use pycull::oci::json_text::{edited, parse};
 use pycull::oci::load;
@@ -165,8 +165,8 @@ fn assert_loads(files: &[u8]) -> bool {
         return false;
     };
     let after = open("-", &done.archive).unwrap();
-    if validate(&*before.store, &before.root).is_ok() {
-        validate(&*after.store, &after.root).unwrap();
+    if check_image(&*before.store, &before.root).is_ok() {
+        check_image(&*after.store, &after.root).unwrap();
     }
     assert_verified(&before, &after);
     true

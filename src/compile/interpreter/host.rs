@@ -14,8 +14,8 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::InterpreterError;
+use super::command::Launch;
 use super::emulator::system_libraries;
-use super::launch::Launch;
 use super::unpack::write_error;
 
 /// Asks an interpreter about itself, in words that Python 2 understands too.

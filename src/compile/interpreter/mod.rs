@@ -10,13 +10,13 @@
 //! That a candidate is of the right version, only it can tell: the caller asks it, and tries the next.
 
 mod closure;
+mod command;
 mod elf;
 mod emulator;
 mod error;
 mod find;
 mod host;
 mod image_files;
-mod launch;
 mod libraries;
 #[cfg(test)]
 mod samples;
@@ -25,11 +25,11 @@ mod start_files;
 mod unpack;
 
 pub use closure::Closure;
+pub use command::Launch;
 pub use elf::Architecture;
 pub use emulator::Emulator;
 pub use error::InterpreterError;
 pub use find::{Candidate, StandardLibrary, candidates};
 pub use host::host;
 pub use image_files::{ImageFiles, ReadMembers};
-pub use launch::Launch;
 pub use libraries::Extension;

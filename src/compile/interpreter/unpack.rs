@@ -25,9 +25,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::InterpreterError;
 use super::closure::Closure;
+use super::command::Launch;
 use super::elf::Architecture;
 use super::emulator::Emulator;
-use super::launch::Launch;
 use super::search::Loader;
 
 const PROGRAM: &str = "root/bin/python";

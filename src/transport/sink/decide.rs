@@ -10,12 +10,12 @@ use crate::scratch::{self, Scratch};
 use crate::transport::archive::Archive;
 use crate::transport::archive_update::count_images;
 use crate::transport::error::TransportError;
-use crate::transport::layout_commit::{self, STAGING_PREFIX};
 use crate::transport::medium::{DockerForm, Medium, archive_medium};
+use crate::transport::oci_layout_write::{self, STAGING_PREFIX};
 use crate::transport::place::parent;
 use crate::transport::reference::{Reference, Transport};
 use crate::transport::source::Source;
-use crate::transport::{oci_layout, packing};
+use crate::transport::{oci_layout_read, packing};
 
 /// Where the image goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,9 +138,9 @@ fn check_directory(path: &Path, asked: Option<Medium>) -> Result<(), TransportEr
     if !matches!(asked, None | Some(Medium::OciLayout)) {
         return Err(exists(path, "an archive", "a directory"));
     }
-    layout_commit::sweep(path);
-    if oci_layout::check_version(path)?.is_some() {
-        return oci_layout::read_index(path).map(drop);
+    oci_layout_write::sweep(path);
+    if oci_layout_read::check_version(path)?.is_some() {
+        return oci_layout_read::read_index(path).map(drop);
     }
     let listing = path.read_dir().map_err(TransportError::io("read", path))?;
     for entry in listing {

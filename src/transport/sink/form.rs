@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::is_same;
 use crate::progress::{Observer, Phase};
 use crate::transport::archive_update::InPlace;
-use crate::transport::docker_save::{self, SaveAs};
+use crate::transport::docker_archive_write::{self, SaveAs};
 use crate::transport::error::TransportError;
 use crate::transport::image_name::{
     CONTAINERD_NAME, REF_NAME, annotation, normalized, set_annotation,
@@ -33,7 +33,7 @@ impl ArchiveForm {
     pub(super) fn set_name(&self, root: &mut Value) {
         match (&self.name, self.medium) {
             (Some(name), Medium::DockerArchive(_)) => {
-                docker_save::set_name(root, &name.to_string());
+                docker_archive_write::set_name(root, &name.to_string());
             }
             (name, _) => set_oci_name(root, name.as_ref()),
         }
@@ -44,7 +44,7 @@ impl ArchiveForm {
         match (&self.name, self.medium) {
             (None, _) => true,
             (Some(name), Medium::DockerArchive(_)) => {
-                let wanted = normalized(&docker_save::name_of(name));
+                let wanted = normalized(&docker_archive_write::name_of(name));
                 let mut names = source.docker_names.iter();
                 names.any(|name| normalized(name) == wanted)
             }
@@ -68,11 +68,11 @@ impl ArchiveForm {
         match self.medium {
             Medium::DockerArchive(form) => {
                 let names = match &self.name {
-                    Some(name) => vec![docker_save::name_of(name)],
+                    Some(name) => vec![docker_archive_write::name_of(name)],
                     None => self.docker_names.clone(),
                 };
                 let names = &names;
-                docker_save::write(output, SaveAs { form, names }, in_place, &mut to, path)
+                docker_archive_write::write(output, SaveAs { form, names }, in_place, &mut to, path)
             }
             _ => oci_archive::write(output, in_place, &mut to, path),
         }

@@ -13,7 +13,7 @@ use crate::transport::medium::Medium;
 use crate::transport::output::OutputImage;
 use crate::transport::reference::{Reference, Selector, Transport};
 use crate::transport::source::Source;
-use crate::transport::{layout_commit, oci_layout};
+use crate::transport::{oci_layout_read, oci_layout_write};
 
 /// A layout that takes an image.
 pub(super) struct LayoutSink {
@@ -35,7 +35,7 @@ impl Sink for LayoutSink {
     fn replaces(&self, source: &Source) -> bool {
         let mut root = source.root.clone();
         set_oci_name(&mut root, self.name.as_ref());
-        let index = oci_layout::read_index(&self.path).ok().flatten();
+        let index = oci_layout_read::read_index(&self.path).ok().flatten();
         index.is_some_and(|index| roots(&index).iter().any(|it| is_same(it, &root)))
     }
 
@@ -46,8 +46,8 @@ impl Sink for LayoutSink {
     ) -> Result<Committed, TransportError> {
         set_oci_name(&mut output.root, self.name.as_ref());
         match self.path.is_dir() {
-            true => layout_commit::add(&self.path, self.staging.path(), &output)?,
-            false => layout_commit::create_new(&self.path, self.staging.path(), &output)?,
+            true => oci_layout_write::add(&self.path, self.staging.path(), &output)?,
+            false => oci_layout_write::create_new(&self.path, self.staging.path(), &output)?,
         }
         let tag = annotation(&output.root, REF_NAME);
         Ok(Committed {

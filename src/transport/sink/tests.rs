@@ -13,8 +13,8 @@ use crate::oci::Blob;
 use crate::oci::BlobFile;
 use crate::progress::Unobserved;
 use crate::transport::image_name::{CONTAINERD_NAME, set_annotation};
-use crate::transport::layout_commit::STAGING_PREFIX;
 use crate::transport::medium::DockerForm;
+use crate::transport::oci_layout_write::STAGING_PREFIX;
 use crate::transport::place::create;
 
 struct Fixture {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use pycull::layers::validate::validate;
+use pycull::layers::check_image;
 use pycull::transport::Source;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -240,7 +240,7 @@ pub fn extracts_image(layout: &Layout, manifest: &Value) -> Unpacked {
 pub fn validates(layout: &Layout, manifest: &Value) {
     let reference = format!("oci:{}:@0", layout.0.display());
     let source = Source::open(&reference.parse().unwrap(), io::empty()).unwrap();
-    if let Err(violation) = validate(&*source.store, manifest) {
+    if let Err(violation) = check_image(&*source.store, manifest) {
         panic!("{manifest}: {violation}");
     }
 }

@@ -49,7 +49,7 @@ pub enum Violation {
 ///
 /// # Errors
 /// The first [`Violation`].
-pub fn validate(store: &dyn BlobStore, root: &Value) -> Result<(), Violation> {
+pub fn check_image(store: &dyn BlobStore, root: &Value) -> Result<(), Violation> {
     for image in load(store, root, None)?.images() {
         validate_image(store, image)?;
     }

@@ -3,7 +3,7 @@
 use super::lexer::{Lexer, Part, RawWord, Token};
 use super::place::{Frame, Place};
 use super::{Host, Shell, is_literal};
-use crate::launch::word::Word;
+use crate::entrypoint::word::Word;
 
 impl Shell {
     /// Handles a word with which a compound command begins, goes on or ends. Whether it is one.

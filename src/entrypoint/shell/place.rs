@@ -1,8 +1,8 @@
 //! Where in a script a shell is, and what is certain there.
 
 use super::host::Input;
-use crate::launch::variables::Variables;
-use crate::launch::word::Word;
+use crate::entrypoint::variables::Variables;
+use crate::entrypoint::word::Word;
 
 /// A compound command that is not closed yet.
 pub(super) enum Frame {

@@ -1,10 +1,10 @@
 //! What a shell needs from whoever reads its script.
 
-use crate::launch::variables::Variables;
-use crate::launch::word::Word;
+use crate::entrypoint::variables::Variables;
+use crate::entrypoint::word::Word;
 
 /// What runs the commands that are not the shell's own.
-pub(in crate::launch) trait Host {
+pub(in crate::entrypoint) trait Host {
     /// Runs a program.
     fn run(&mut self, words: &[Word], variables: Variables, directory: &Word, input: Input);
     /// Notes that the image does not tell what the script runs, and why.
@@ -17,7 +17,7 @@ pub(in crate::launch) trait Host {
 
 /// What a program can read from its standard input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::launch) enum Input {
+pub(in crate::entrypoint) enum Input {
     /// The same as who starts it.
     Same,
     /// A here-document of this text.
@@ -27,7 +27,7 @@ pub(in crate::launch) enum Input {
 }
 
 /// A file that a script reads commands from.
-pub(in crate::launch) enum Sourced {
+pub(in crate::entrypoint) enum Sourced {
     Text(String),
     Missing,
     /// It was noted why it is of no use.

@@ -1,9 +1,9 @@
 //! The shell's own commands that matter to what runs after them.
 
 use super::{Flow, Host, Input, MOST, Place, RawWord, Shell, Sourced, is_name};
-use crate::launch::harmless::is_builtin;
-use crate::launch::variables::{Variables, assignment};
-use crate::launch::word::Word;
+use crate::entrypoint::harmless::is_builtin;
+use crate::entrypoint::variables::{Variables, assignment};
+use crate::entrypoint::word::Word;
 
 /// A simple command.
 pub(super) struct Command<'a> {

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::lexer::{Part, RawWord};
-use crate::launch::variables::Variables;
-use crate::launch::word::{MOST_WORDS, Word};
+use crate::entrypoint::variables::Variables;
+use crate::entrypoint::word::{MOST_WORDS, Word};
 
 /// The most that a list of words takes, in bytes.
 const MOST_LIST: usize = 1 << 20;

@@ -316,7 +316,7 @@ mod tests {
 
     use super::super::Reference;
     use super::super::archive::{self, Content};
-    use super::super::docker_save::{NewFiles, SaveAs, write};
+    use super::super::docker_archive_write::{NewFiles, SaveAs, write};
     use super::super::output::check_complete;
     use super::super::testing::{header, image, layer_tar, refer, two_platforms};
     use super::*;

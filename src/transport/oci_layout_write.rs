@@ -16,7 +16,7 @@ use super::beneath;
 use super::error::TransportError;
 use super::file_names::{INDEX_JSON, OCI_LAYOUT, OCI_LAYOUT_CONTENT, blob_name};
 use super::index_json::{put, roots, with_roots};
-use super::oci_layout::{LayoutStore, read_file, read_index};
+use super::oci_layout_read::{LayoutStore, read_file, read_index};
 use super::output::OutputImage;
 use super::place::{OutputBlob, create, parent, place, sync};
 
