@@ -12,7 +12,7 @@ use crate::rootfs::{InodeId, MemberId, Rootfs};
 const MOST_ROUNDS: usize = 16;
 
 /// What an image runs.
-pub(super) fn launch(
+pub(super) fn read_entrypoint(
     store: &dyn BlobStore,
     image: &Image,
     scans: &[LayerScan],

@@ -1,0 +1,131 @@
+//! Reading an image whole, and taking stock of it: what every recipe begins with.
+
+use std::collections::BTreeMap;
+
+use super::entrypoint::read_entrypoint;
+use super::{Options, PipelineError};
+use crate::inventory::{self, ChosenVersions, Inventory, Known};
+use crate::layers::{hash_sources, scan_layers};
+use crate::limits::LayerAllowances;
+use crate::oci::commands::named_paths;
+use crate::oci::image::ImageError;
+use crate::oci::{BlobError, BlobStore, Image, Node, load_within};
+use crate::profile::{Levels, Profile};
+use crate::pyc::Level;
+use crate::rootfs::squash;
+use crate::transport::Source;
+
+/// What the layers of an image may ask for. A blob that several of them are counts once.
+fn allowances(image: &Image, options: &Options<'_>) -> LayerAllowances {
+    let blobs = image.layers.iter().map(|layer| &layer.descriptor);
+    let sizes: BTreeMap<&str, u64> = blobs
+        .map(|blob| (blob.digest().as_ref(), blob.size()))
+        .collect();
+    let bytes = sizes.into_values().fold(0, u64::saturating_add);
+    options.limits.of_layers(bytes)
+}
+
+pub(super) fn open(source: &Source, options: &Options<'_>) -> Result<Node, ImageError> {
+    let node = load_within(
+        &*source.store,
+        &source.root,
+        options.platform.as_ref(),
+        &options.limits,
+    )?;
+    for image in node.images() {
+        check_foreign_layers(&*source.store, image)?;
+    }
+    Ok(node)
+}
+
+/// Layers that are not distributed with their image are not in it either, as a rule.
+fn check_foreign_layers(store: &dyn BlobStore, image: &Image) -> Result<(), ImageError> {
+    for (index, layer) in image.layers.iter().enumerate() {
+        let urls = layer.descriptor.urls().clone().unwrap_or_default();
+        let digest = layer.descriptor.digest();
+        let is_missing = || matches!(store.open(digest), Err(BlobError::Missing { .. }));
+        if !urls.is_empty() && is_missing() {
+            return Err(ImageError::Foreign {
+                layer: index + 1,
+                digest: digest.clone(),
+                urls,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The levels that a profile keeps of an image.
+pub(super) fn levels(
+    profile: &Profile,
+    image: &Image,
+    inventory: &Inventory,
+) -> Result<Vec<Level>, PipelineError> {
+    if let Levels::Listed(levels) = &profile.levels {
+        return Ok(levels.clone());
+    }
+    let number = inventory.launch.level();
+    let level = number.and_then(|number| {
+        let level = u8::try_from(number).ok().and_then(Level::from_number);
+        level.ok_or_else(|| format!("it runs Python at level {number}, and caches of levels above 2 are kept by no profile"))
+    });
+    match level {
+        Ok(level) => Ok(vec![level]),
+        Err(reason) => Err(PipelineError::RuntimeLevel {
+            platform: image.platform.to_string(),
+            reason,
+        }),
+    }
+}
+
+/// Reads an image whole and takes stock of it. `hash_all`: with the hash of every source that has a cache.
+pub(super) fn survey(
+    store: &dyn BlobStore,
+    image: &Image,
+    hash_all: bool,
+    options: &Options<'_>,
+) -> Result<Inventory, PipelineError> {
+    survey_for(store, image, None, hash_all, options)
+}
+
+/// The same, with the versions of trees that a profile chooses.
+pub(super) fn survey_for(
+    store: &dyn BlobStore,
+    image: &Image,
+    profile: Option<&Profile>,
+    hash_all: bool,
+    options: &Options<'_>,
+) -> Result<Inventory, PipelineError> {
+    let layer_error = |source| PipelineError::Layer {
+        platform: image.platform.to_string(),
+        source,
+    };
+    let allowances = allowances(image, options);
+    let access = options.access(store);
+    let scans = scan_layers(access, &image.layers, &allowances).map_err(layer_error)?;
+    let members = scans.iter().map(|scan| &*scan.members);
+    let rootfs = squash(members, &allowances).map_err(|source| PipelineError::Rootfs {
+        platform: image.platform.to_string(),
+        source,
+    })?;
+    let wanted = inventory::wanted_hashes(&scans, &rootfs, hash_all);
+    let hashes = match wanted.is_empty() {
+        true => Default::default(),
+        false => hash_sources(access, &image.layers, &wanted).map_err(layer_error)?,
+    };
+    let launch = read_entrypoint(store, image, &scans, &rootfs).map_err(layer_error)?;
+    let mut named = named_paths(&image.config);
+    named.extend(launch.named.iter().cloned());
+    let chosen = ChosenVersions {
+        of_tree: &|path| profile?.python.of_tree(path),
+        otherwise: profile.and_then(|profile| profile.python.otherwise),
+    };
+    let known = Known {
+        layers: scans,
+        rootfs,
+        hashes,
+        named,
+        launch,
+    };
+    Ok(inventory::build(known, chosen))
+}
