@@ -3,9 +3,9 @@
 use anyhow::Context;
 use pycull::bench::BenchOptions;
 use pycull::pipeline;
-use pycull::report::bench::document;
-use pycull::report::figure;
-use pycull::report::html::Figures;
+use pycull::report::documents::bench::document;
+use pycull::report::formats::figure;
+use pycull::report::formats::html::Figures;
 
 use super::Outcome;
 use super::args::Bench;

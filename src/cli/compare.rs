@@ -2,9 +2,9 @@
 
 use anyhow::bail;
 use pycull::pipeline::{self, Input};
-use pycull::report::compare::{document, sections};
-use pycull::report::figure;
-use pycull::report::html::Figures;
+use pycull::report::documents::compare::{document, sections};
+use pycull::report::formats::figure;
+use pycull::report::formats::html::Figures;
 use pycull::report::model::CompareReport;
 
 use super::Outcome;

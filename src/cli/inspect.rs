@@ -1,9 +1,9 @@
 //! `pycull inspect`.
 
 use pycull::pipeline::{self, InspectOptions};
-use pycull::report::figure;
-use pycull::report::html::Figures;
-use pycull::report::inspect::document;
+use pycull::report::documents::inspect::document;
+use pycull::report::formats::figure;
+use pycull::report::formats::html::Figures;
 use pycull::report::model::{FindingKind, InspectImage, InspectReport};
 
 use super::Outcome;

@@ -10,9 +10,9 @@ use pycull::compile::cache::{CacheError, CompileCache};
 use pycull::pipeline::{self, CompileOptions, Input, MinimizeOptions, Output};
 use pycull::profile::Profile;
 use pycull::report::Detail;
-use pycull::report::figure;
-use pycull::report::html::Figures;
-use pycull::report::minimize::document;
+use pycull::report::documents::minimize::document;
+use pycull::report::formats::figure;
+use pycull::report::formats::html::Figures;
 use pycull::report::model::MinimizeImage;
 use pycull::transport::{self, Reference, Sink, Source};
 

@@ -3,10 +3,11 @@
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 
-use pycull::report::document::Document;
-use pycull::report::html::{self, Figures};
-use pycull::report::text::Style;
-use pycull::report::{json, markdown, printable, text};
+use pycull::report::documents::document::Document;
+use pycull::report::formats::html::{self, Figures};
+use pycull::report::formats::text::Style;
+use pycull::report::formats::{json, markdown, text};
+use pycull::report::printable;
 use serde::Serialize;
 
 use super::args::Format;

@@ -1,7 +1,7 @@
 //! `pycull profile`.
 
 use pycull::profile::{BUILT_IN, ProfileError, load};
-use pycull::report::document::{Cell, Column, Document, Table, Title};
+use pycull::report::documents::document::{Cell, Column, Document, Table, Title};
 
 use super::Outcome;
 use super::args::ProfileAction;

@@ -2,7 +2,7 @@
 
 use pycull::pipeline::{self, Input};
 use pycull::profile::load;
-use pycull::report::verify::document;
+use pycull::report::documents::verify::document;
 
 use super::Outcome;
 use super::args::Verify;

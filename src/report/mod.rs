@@ -3,31 +3,14 @@
 //! A report is turned into a [`document::Document`] once, by the module of its command; text and
 //! markdown render any document. JSON is the report itself.
 
+pub mod documents;
+pub mod formats;
 pub mod model;
 
-pub mod bench;
-pub mod compare;
-pub mod inspect;
-pub mod minimize;
-pub mod verify;
-
-pub mod document;
-
-pub mod figure;
-pub mod html;
-pub mod json;
-pub mod markdown;
-pub mod text;
-
-mod markup;
-mod printable;
-
-#[cfg(test)]
-mod formats;
 #[cfg(test)]
 mod samples;
 
-pub use printable::printable;
+pub use formats::printable::printable;
 
 /// The name of an image that was read, as headlines have it.
 pub fn input_name(reference: &str) -> &str {
@@ -65,7 +48,8 @@ pub enum Detail {
 
 #[cfg(test)]
 mod tests {
-    use super::document::Block;
+    use super::documents::document::{self, Block};
+    use super::documents::{compare, inspect, minimize};
     use super::*;
 
     fn says(document: &document::Document) -> bool {

@@ -3,8 +3,8 @@
 mod fit;
 mod table;
 
-use super::document::{Block, Document};
-use super::printable;
+use crate::report::documents::document::{Block, Document};
+use crate::report::printable;
 
 /// How text is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -118,8 +118,8 @@ fn painted(text: &str, paint: Paint, style: Style) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::{Cell, Column, Table, Tone};
     use super::*;
+    use crate::report::documents::document::{Cell, Column, Table, Tone};
 
     fn sample() -> Document {
         let row = |path: &str, bytes: &str| vec![Cell::path(path), Cell::number(bytes)];

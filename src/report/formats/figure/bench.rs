@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{LEFT, RIGHT, ROW, TITLE, WIDTH, drawing, push_bar, push_text, push_title};
-use crate::report::bench::{caches, imports_title, reloads, seconds};
+use crate::report::documents::bench::{caches, imports_title, reloads, seconds};
 use crate::report::model::{BenchImage, BenchRow};
 
 /// What `bench` measured, as bars: one chart for each table, longer is slower. The line at a bar's end goes from

@@ -1,7 +1,7 @@
 //! The command that saves most without making any start of Python slower, or that makes it quicker.
 
 use crate::quoting::quoted;
-use crate::report::document::Block;
+use crate::report::documents::document::Block;
 use crate::report::model::{InspectImage, InspectReport, MANY_MISSING, SituationName};
 use crate::size;
 

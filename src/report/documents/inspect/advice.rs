@@ -1,7 +1,7 @@
 //! Advice, as a table and lines.
 
 use super::hint;
-use crate::report::document::{Block, Cell, Column, Document, Table, Title, Tone};
+use crate::report::documents::document::{Block, Cell, Column, Document, Table, Title, Tone};
 use crate::report::model::{Advice, AdviceChoice, InspectReport};
 use crate::size;
 

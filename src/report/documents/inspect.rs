@@ -6,12 +6,14 @@ mod hint;
 
 use std::cmp::Reverse;
 
-use super::document::{Block, Cell, Column, Document, Table, Title, Tone, short_digest};
-use super::model::{
+use crate::report::documents::document::{
+    Block, Cell, Column, Document, Table, Title, Tone, short_digest,
+};
+use crate::report::model::{
     Count, InspectImage, InspectLayer, InspectReport, InspectTree, SituationName, SituationRow,
     TreeKind,
 };
-use super::{Detail, PLAIN, input_name, is_plain, tree_name};
+use crate::report::{Detail, PLAIN, input_name, is_plain, tree_name};
 use crate::size;
 
 /// The report as a document: a section for each platform, and last what to do about it.
@@ -308,9 +310,9 @@ fn situation_title(name: SituationName) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
-    use super::super::text::{Style, render};
     use super::*;
+    use crate::report::formats::text::{Style, render};
+    use crate::report::samples;
 
     fn at_80_columns(detail: Detail) -> String {
         let style = Style {

@@ -6,7 +6,7 @@ mod layers;
 
 use std::fmt::Write;
 
-use super::markup::escaped;
+use crate::report::formats::markup::escaped;
 
 pub use badge::badge;
 pub use bench::bench;

@@ -1,11 +1,13 @@
 //! What `minimize` did, or would do, as a document.
 
-use super::document::{Block, Cell, Column, Document, Table, Title, Tone, short_digest};
-use super::model::{
+use crate::report::documents::document::{
+    Block, Cell, Column, Document, Table, Title, Tone, short_digest,
+};
+use crate::report::model::{
     Compiled, ImageSize, InterpreterRow, LayerAction, LayerSize, LeftOut, MinimizeImage,
     MinimizeLayer, MinimizeReport, StepRow,
 };
-use super::{Detail, PLAIN, input_name, is_plain};
+use crate::report::{Detail, PLAIN, input_name, is_plain};
 use crate::size;
 
 /// The report as a document: a section for each platform, the sizes before and after last in it.
@@ -348,9 +350,9 @@ fn summary(image: &MinimizeImage) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
-    use super::super::text::{Style, render};
     use super::*;
+    use crate::report::formats::text::{Style, render};
+    use crate::report::samples;
 
     fn at_80_columns(report: &MinimizeReport, detail: Detail) -> String {
         let style = Style {

@@ -2,9 +2,16 @@
 
 use std::fmt::Write;
 
-use super::document::Document;
-use super::text::{Style, render};
-use super::{Detail, bench, compare, inspect, markdown, minimize, samples, verify};
+use crate::report::Detail;
+use crate::report::documents::bench;
+use crate::report::documents::compare;
+use crate::report::documents::document::Document;
+use crate::report::documents::inspect;
+use crate::report::documents::minimize;
+use crate::report::documents::verify;
+use crate::report::formats::markdown;
+use crate::report::formats::text::{Style, render};
+use crate::report::samples;
 
 fn documents() -> Vec<(&'static str, Document)> {
     use Detail::{All, Summary};

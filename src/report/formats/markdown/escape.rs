@@ -1,6 +1,7 @@
 //! Text that an image may have chosen, as markdown that says no more than the text.
 
-use crate::report::{markup, printable};
+use crate::report::formats::markup;
+use crate::report::printable;
 
 /// Longer texts are cut: one name is not to push a report out of its own comment.
 const MOST_CHARS: usize = 1000;

@@ -5,7 +5,7 @@
 mod escape;
 mod table;
 
-use super::document::{Block, Document};
+use crate::report::documents::document::{Block, Document};
 use escape::{code, escaped};
 
 /// Most bytes of a report. GitHub's comments take 65 536 characters; this leaves room for what is put around.
@@ -78,8 +78,8 @@ fn paragraph(escaped: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::{Cell, Column, Table, Title};
     use super::*;
+    use crate::report::documents::document::{Cell, Column, Table, Title};
 
     #[test]
     fn hostile_paths_stay_in_their_cells() {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::report::Detail;
-use crate::report::document::{Cell, Column, Document, Table, Title, Tone};
+use crate::report::documents::document::{Cell, Column, Document, Table, Title, Tone};
 use crate::report::model::{Count, Finding, FindingKind};
 
 /// Most directories of a kind that a summary lists.

@@ -1,11 +1,11 @@
 //! How images differ in size from one before, as a document.
 
-use super::document::{Block, Cell, Column, Document, Table, Title, Tone};
-use super::model::{
+use crate::report::documents::document::{Block, Cell, Column, Document, Table, Title, Tone};
+use crate::report::model::{
     CompareImage, CompareLayer, CompareLevels, CompareModule, CompareReport, CompareTree,
     ComparedLayer, ComparedTree, Count, Levels, level_bytes,
 };
-use super::{Detail, PLAIN, input_name, is_plain, tree_name};
+use crate::report::{Detail, PLAIN, input_name, is_plain, tree_name};
 use crate::size;
 
 /// The report as a document: a section for each platform. Of one image after it has all tables, the
@@ -390,8 +390,8 @@ fn summary(image: &CompareImage) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
     use super::*;
+    use crate::report::samples;
 
     #[test]
     fn each_image_that_is_compressed_otherwise_is_warned_of() {

@@ -1,6 +1,6 @@
 //! Text in markup.
 
-use super::printable;
+use crate::report::printable;
 
 /// Text as it stands in HTML and SVG, in elements and in quoted attributes.
 pub(super) fn escaped(text: &str) -> String {

@@ -1,7 +1,7 @@
 //! A badge: what an image weighs now, and how much less or more that is.
 
-use crate::report::document::Tone;
-use crate::report::markup::escaped;
+use crate::report::documents::document::Tone;
+use crate::report::formats::markup::escaped;
 use crate::report::model::CompareImage;
 use crate::size;
 

@@ -1,8 +1,8 @@
 //! How fast imports are, as a document.
 
-use super::document::{Block, Cell, Column, Document, Table, Title, Tone};
-use super::model::{BenchImage, BenchImports, BenchReport, BenchRow, BenchTree};
-use super::{Detail, input_name};
+use crate::report::documents::document::{Block, Cell, Column, Document, Table, Title, Tone};
+use crate::report::model::{BenchImage, BenchImports, BenchReport, BenchRow, BenchTree};
+use crate::report::{Detail, input_name};
 
 /// The report as a document: for each image its tables, what they come to last.
 pub fn document(report: &BenchReport, detail: Detail) -> Document {
@@ -45,11 +45,11 @@ fn push_interpreter(document: &mut Document, tree: &BenchTree, detail: Detail) {
     });
 }
 
-pub(super) fn reloads(tree: &BenchTree) -> String {
+pub(in crate::report) fn reloads(tree: &BenchTree) -> String {
     format!("{}: {} reloads of {}", tree.path, tree.repeats, tree.module)
 }
 
-pub(super) fn imports_title(imports: &BenchImports) -> String {
+pub(in crate::report) fn imports_title(imports: &BenchImports) -> String {
     format!(
         "{}: start and import {}",
         imports.path,
@@ -58,7 +58,7 @@ pub(super) fn imports_title(imports: &BenchImports) -> String {
 }
 
 /// What a row is about.
-pub(super) fn caches(row: &BenchRow) -> &'static str {
+pub(in crate::report) fn caches(row: &BenchRow) -> &'static str {
     if row.cached { "with" } else { "without" }
 }
 
@@ -125,7 +125,7 @@ fn times(seconds: f64, of: f64) -> String {
 }
 
 /// With three digits that count, and a unit that suits them.
-pub(super) fn seconds(seconds: f64) -> String {
+pub(in crate::report) fn seconds(seconds: f64) -> String {
     let (number, unit) = match seconds {
         ..0.9995 => (seconds * 1e3, "ms"),
         _ => (seconds, "s"),

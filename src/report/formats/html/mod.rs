@@ -6,10 +6,10 @@ mod table;
 
 use std::fmt::Write;
 
-use super::document::{Block, Document};
-use super::figure;
-use super::markup::escaped as text;
-use super::model::{Area, AreaClass};
+use crate::report::documents::document::{Block, Document};
+use crate::report::formats::figure;
+use crate::report::formats::markup::escaped as text;
+use crate::report::model::{Area, AreaClass};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -142,9 +142,9 @@ fn push_block(body: &mut String, block: &Block) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::{Cell, Column, Content, Table, Title, Tone};
-    use super::super::samples;
     use super::*;
+    use crate::report::documents::document::{Cell, Column, Content, Table, Title, Tone};
+    use crate::report::samples;
 
     fn area(name: &str, bytes: u64, children: Vec<Area>) -> Area {
         Area {
@@ -274,7 +274,8 @@ mod tests {
             3,
             vec![area("</script><!--", 2, vec![]), area("b", 1, vec![])],
         );
-        let document = super::super::inspect::document(&samples::inspect(), Default::default());
+        let document =
+            crate::report::documents::inspect::document(&samples::inspect(), Default::default());
         let figures = Figures {
             map: Some(&map),
             drawings: vec!["<svg></svg>".to_owned()],

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::escape::{code_in_cell, escaped, escaped_in_html};
-use crate::report::document::{Align, Cell, Content, Table, Title};
+use crate::report::documents::document::{Align, Cell, Content, Table, Title};
 
 /// Longer tables are folded away.
 const OPEN_ROWS: usize = 25;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::printable::is_unprintable;
+use crate::report::formats::printable::is_unprintable;
 
 /// The report as JSON, with a newline at its end.
 ///
@@ -37,8 +37,8 @@ fn escape_unprintable(json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
     use super::*;
+    use crate::report::samples;
     use serde_json::Value;
 
     fn check(schema: &str, report: &impl Serialize) {
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn inspect_reports_fit_their_schema() {
-        let schema = include_str!("../../docs/schema/inspect.json");
+        let schema = include_str!("../../../docs/schema/inspect.json");
         check(schema, &samples::inspect());
         check(schema, &samples::inspect_without_python());
         check(schema, &samples::inspect_advised());
@@ -88,21 +88,21 @@ mod tests {
 
     #[test]
     fn minimize_reports_fit_their_schema() {
-        let schema = include_str!("../../docs/schema/minimize.json");
+        let schema = include_str!("../../../docs/schema/minimize.json");
         check(schema, &samples::minimize());
         check(schema, &samples::minimize_dry_run());
     }
 
     #[test]
     fn compare_reports_fit_their_schema() {
-        let schema = include_str!("../../docs/schema/compare.json");
+        let schema = include_str!("../../../docs/schema/compare.json");
         check(schema, &samples::compare());
         check(schema, &samples::compare_several());
     }
 
     #[test]
     fn verify_reports_fit_their_schema() {
-        let schema = include_str!("../../docs/schema/verify.json");
+        let schema = include_str!("../../../docs/schema/verify.json");
         check(schema, &samples::verify_same());
         check(schema, &samples::verify_different());
     }
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn bench_reports_fit_their_schema() {
         check(
-            include_str!("../../docs/schema/bench.json"),
+            include_str!("../../../docs/schema/bench.json"),
             &samples::bench(),
         );
     }

@@ -5,7 +5,7 @@ use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement};
 
 use super::fit::{cut_at_the_end, cut_in_the_middle, width, wrapped};
 use super::{Style, push_line, push_lines};
-use crate::report::document::{Align, Cell, Column, Content, Table, Title, Tone};
+use crate::report::documents::document::{Align, Cell, Column, Content, Table, Title, Tone};
 use crate::report::printable;
 
 /// Columns of the terminal between two columns of a table.

@@ -1,8 +1,8 @@
 //! Whether nothing but bytecode differs between two images, as a document.
 
-use super::document::{Block, Cell, Column, Document, Table, Title, Tone};
-use super::model::{Verdict, VerifyDifference, VerifyImage, VerifyReport};
-use super::{Detail, input_name};
+use crate::report::documents::document::{Block, Cell, Column, Document, Table, Title, Tone};
+use crate::report::model::{Verdict, VerifyDifference, VerifyImage, VerifyReport};
+use crate::report::{Detail, input_name};
 use crate::size;
 
 /// The report as a document: a section for each platform, the verdict last in it.
@@ -113,9 +113,9 @@ fn verdict(image: &VerifyImage) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
-    use super::super::text::{Style, render};
     use super::*;
+    use crate::report::formats::text::{Style, render};
+    use crate::report::samples;
 
     const STYLE: Style = Style {
         color: false,

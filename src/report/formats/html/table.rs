@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::text;
-use crate::report::document::{Align, Cell, Column, Content, Table, Title, Tone};
+use crate::report::documents::document::{Align, Cell, Column, Content, Table, Title, Tone};
 
 /// Most rows of a table: a browser takes its time for many elements.
 const MOST_ROWS: usize = 5000;
