@@ -46,32 +46,32 @@
 //! # }
 //! ```
 
-pub mod advice;
+mod advice;
 pub mod bench;
 mod causes;
 pub mod compare;
 pub mod compile;
 pub mod deflate;
-pub mod describe;
+mod describe;
 pub mod entrypoint;
-pub mod inventory;
+mod inventory;
 pub mod layers;
 pub mod limits;
 pub mod oci;
-pub mod parallel;
+mod parallel;
 pub mod path;
 pub mod pipeline;
-pub mod plan;
+mod plan;
 pub mod profile;
 pub mod progress;
 pub mod pyc;
 mod quoting;
 pub mod read_at;
 pub mod report;
-pub mod rewrite;
+mod rewrite;
 pub mod rootfs;
 pub mod scratch;
-pub mod size;
+mod size;
 pub mod tar;
 pub mod transport;
-pub mod verify;
+mod verify;

@@ -2,9 +2,9 @@
 //! most, and whether that keeps to gates.
 
 mod align;
-mod blobs;
 mod gates;
 mod modules;
+mod pull;
 mod size_or_share;
 
 use crate::inventory::{Inventory, Sizes, layer_levels};
@@ -13,9 +13,9 @@ use crate::oci::{Image, Platform};
 use align::{LayerContent, align};
 use modules::{ModuleFile, changed_modules, module_files, trees};
 
-pub use blobs::Pull;
 pub use gates::Gates;
 pub use modules::{ModuleDifference, TreeDifference, TreeSizes};
+pub use pull::Pull;
 pub use size_or_share::Limit;
 
 /// Something of the image before, and of the one after.

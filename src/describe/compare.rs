@@ -3,9 +3,10 @@
 use super::summary;
 use crate::compare::{Both, Comparison, LayerSizes, ModuleDifference, TreeDifference, TreeSizes};
 use crate::path;
+use crate::report::input_name;
 use crate::report::model::{
     CompareImage, CompareLayer, CompareLevels, CompareManifests, CompareModule, CompareTotals,
-    CompareTree, ComparedLayer, ComparedTree, Pull,
+    CompareTree, ComparedLayer, ComparedTree, Pull, UnmatchedPlatform,
 };
 use crate::size::bytes_more;
 
@@ -31,6 +32,27 @@ pub fn compare(comparison: Comparison, reference: &str) -> CompareImage {
             warm_bytes: comparison.pull.warm,
         },
     }
+}
+
+/// What an image that is called `reference` does not keep to.
+pub fn refusals(
+    comparison: &Comparison,
+    reference: &str,
+    failures: Vec<String>,
+) -> impl Iterator<Item = String> {
+    let name = format!("{} ({})", input_name(reference), comparison.platform);
+    let failures = failures.into_iter();
+    failures.map(move |failure| format!("{name} {failure}"))
+}
+
+/// Why no gate is held against a platform that one image lacks.
+pub fn no_gate(unmatched: &UnmatchedPlatform) -> String {
+    format!(
+        "cannot apply gates to {}: {} has this platform, and {} does not",
+        unmatched.platform,
+        input_name(&unmatched.present_in),
+        input_name(&unmatched.absent_from)
+    )
 }
 
 fn totals(compressed: Both<u64>, uncompressed: Both<u64>) -> CompareTotals {

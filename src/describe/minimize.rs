@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::notes::notes;
 use super::summary;
+use super::warnings::warnings;
 use crate::compile::{CompileResult, Interpreter};
 use crate::inventory::{Inventory, cache_path, layer_levels};
 use crate::layers::LayerScan;
-use crate::oci::Image;
 use crate::oci::layer_writer::WrittenLayer;
+use crate::oci::media_type::Family;
+use crate::oci::{CompressionSetting, Image};
 use crate::path;
 use crate::plan::{Action, LayerPlan, Plan, Reason, Step, Warning};
 use crate::profile::Profile;
@@ -19,8 +19,8 @@ use crate::report::model::{
     CompileFailure, Compiled, Count, ImageSize, InterpreterRow, LayerAction, LayerSize, Levels,
     MinimizeImage, MinimizeLayer, StepAction, StepRow,
 };
-use crate::rewrite::documents::LayerOutcome;
-use crate::rewrite::layer::edits;
+use crate::rewrite::documents::{LayerOutcome, NewDocuments};
+use crate::rewrite::edits::edits;
 use crate::rootfs::MemberId;
 use crate::tar::Kind;
 
@@ -50,8 +50,12 @@ pub struct Written<'a> {
     pub outcomes: &'a [LayerOutcome],
     /// The layer that came above the others.
     pub appended: Option<&'a WrittenLayer>,
-    /// Of the new manifest.
-    pub descriptor: &'a Value,
+    /// Its new documents.
+    pub documents: &'a NewDocuments,
+    /// The media types that it has now, where it had others.
+    pub new_types: Option<Family>,
+    /// How layers were to be compressed.
+    pub compression: CompressionSetting,
 }
 
 impl Minimized<'_> {
@@ -79,7 +83,7 @@ impl Minimized<'_> {
             relinked: self.relinked(),
             reasons: self.reasons(),
             steps: self.steps.then(|| self.steps()),
-            warnings: self.warnings(),
+            warnings: self.warnings(written),
             kept: self
                 .plan
                 .warnings
@@ -102,6 +106,8 @@ impl Minimized<'_> {
         ImageSize {
             manifest_digest: written.and_then(|written| {
                 written
+                    .documents
+                    .manifest
                     .descriptor
                     .get("digest")?
                     .as_str()
@@ -135,14 +141,19 @@ impl Minimized<'_> {
         rows
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self, written: Option<Written<'_>>) -> Vec<String> {
         let scope = &self.profile.scope;
         let globs = scope.unmatched(self.paths_in_question()).into_iter();
         let globs = globs.map(|glob| format!("the glob `{glob}` matches no cache of the image"));
         let plan = self.plan.warnings.iter().map(ToString::to_string);
         let compiling = self.compiled.iter().flat_map(|it| it.warnings.clone());
         let notes = notes(self.inventory).into_iter();
-        plan.chain(compiling).chain(globs).chain(notes).collect()
+        let own = written.into_iter().flat_map(|it| warnings(self, it));
+        plan.chain(compiling)
+            .chain(globs)
+            .chain(notes)
+            .chain(own)
+            .collect()
     }
 
     /// The paths that a profile's globs can be about: of caches, and of those that sources may get.

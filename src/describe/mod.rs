@@ -12,8 +12,7 @@ mod verify;
 mod warnings;
 
 pub use bench::bench;
-pub use compare::compare;
+pub use compare::{compare, no_gate, refusals};
 pub use inspect::{Inspected, inspect};
 pub use minimize::{Minimized, Written};
 pub use verify::verify;
-pub use warnings::{Done, warnings};

@@ -2,39 +2,25 @@
 
 use serde_json::Value;
 
-use super::minimize::Minimized;
+use super::minimize::{Minimized, Written};
 use crate::inventory::Inventory;
 use crate::layers::LayerScan;
 use crate::oci::media_type::Family;
 use crate::oci::{Compression, CompressionSetting, Image};
 use crate::rewrite::annotations::lazy_formats;
-use crate::rewrite::documents::{LayerOutcome, NewDocuments, are_layers_changed};
+use crate::rewrite::documents::{LayerOutcome, are_layers_changed};
 use crate::rewrite::grew;
 use crate::size;
 
-/// An image that was written.
-pub struct Done<'a> {
-    /// The image as it was, and what was to be done.
-    pub minimized: Minimized<'a>,
-    /// What became of its layers.
-    pub outcomes: &'a [LayerOutcome],
-    /// Its new documents.
-    pub documents: &'a NewDocuments,
-    /// The media types that it has now, where it had others.
-    pub new_types: Option<Family>,
-}
-
-/// All warnings about it.
-pub fn warnings(done: &Done<'_>, compression: CompressionSetting) -> Vec<String> {
-    let mut warnings = lost_lazy_pulling(done.minimized.image, done.outcomes);
-    if compression == CompressionSetting::Keep {
-        warnings.extend(grown_layers(done.minimized.inventory, done.outcomes));
+/// Warnings about an image that was written.
+pub(super) fn warnings(minimized: &Minimized<'_>, written: Written<'_>) -> Vec<String> {
+    let mut warnings = lost_lazy_pulling(minimized.image, written.outcomes);
+    if written.compression == CompressionSetting::Keep {
+        warnings.extend(grown_layers(minimized.inventory, written.outcomes));
     }
-    warnings.extend(
-        done.new_types
-            .map(|family| types_changed(family).to_owned()),
-    );
-    if done.documents.history_is_misaligned {
+    let new_types = written.new_types.map(types_changed);
+    warnings.extend(new_types.map(str::to_owned));
+    if written.documents.history_is_misaligned {
         warnings.push(
             "the config's history does not have one entry for each layer; entries stay with the layers that they are about".to_owned(),
         );

@@ -8,7 +8,7 @@ mod mentions;
 mod program;
 mod python;
 mod shell;
-mod shells;
+mod shell_command;
 mod variables;
 mod word;
 mod wrappers;

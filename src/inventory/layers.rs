@@ -1,9 +1,6 @@
 //! What each layer holds of bytecode, whether a later layer hides it or not.
 
-use std::collections::BTreeSet;
-
 use super::{Inventory, Sizes};
-use crate::path;
 use crate::pyc::Level;
 use crate::rootfs::MemberId;
 
@@ -24,10 +21,4 @@ pub fn layer_levels(inventory: &Inventory) -> Vec<[Sizes; 3]> {
         layers[member.layer][level.index()].add(inventory.member(member).stored_bytes());
     }
     layers
-}
-
-/// The innermost of these trees that a file lies in.
-pub fn innermost_tree<'a>(file: &'a [u8], trees: &BTreeSet<&[u8]>) -> Option<&'a [u8]> {
-    let mut directories = path::ancestors(file).skip(1);
-    directories.find(|directory| trees.contains(directory))
 }

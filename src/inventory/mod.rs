@@ -17,10 +17,11 @@ use std::fmt;
 pub use build::{Known, build};
 pub use files::cache_path;
 pub use hashes::wanted_hashes;
-pub use layers::{innermost_tree, layer_levels, leveled_members};
+pub use layers::{layer_levels, leveled_members};
 pub use missing::{MissingCache, missing_caches};
 pub use others::{OtherPython, other_pythons};
 pub use readers::Reader;
+pub use trees::innermost_tree;
 
 use crate::entrypoint::Reading;
 use crate::layers::{Contents, LayerScan, SourceHashes};

@@ -1,4 +1,4 @@
-//! How layers are come by.
+//! What every function that reads layers needs.
 
 use crate::oci::BlobStore;
 use crate::progress::Observer;

@@ -112,14 +112,22 @@ impl Blob {
 
     /// So many of its bytes, from one of them on.
     pub fn part(&self, offset: u64, size: u64) -> Self {
+        let bytes = match &self.bytes {
+            // The path is that of all of it.
+            Bytes::File(file, _) if (offset, size) != (0, self.size) => {
+                Bytes::File(file.clone(), None)
+            }
+            bytes => bytes.clone(),
+        };
         Self {
-            bytes: self.bytes.clone(),
+            bytes,
             offset: self.offset + offset,
             size,
         }
     }
 
-    /// The file that begins with it, if it is in one: where they end together it can be reflinked.
+    /// The file whose first byte is the blob's first byte, if any. If both have the same size, the file can be
+    /// reflinked.
     pub fn file(&self) -> Option<&BlobFile> {
         match &self.bytes {
             Bytes::File(file, _) if self.offset == 0 => Some(file),
@@ -127,7 +135,7 @@ impl Blob {
         }
     }
 
-    /// The path of that file, if it has one.
+    /// The path of the file that the blob is the whole of, if it has one.
     pub fn path(&self) -> Option<&Path> {
         match &self.bytes {
             Bytes::File(_, path) if self.offset == 0 => path.as_deref(),
@@ -140,7 +148,7 @@ impl Blob {
         ReadFrom::new(self.clone(), 0)
     }
 
-    /// Whether `other` is the same stretch of the same file, which stays open.
+    /// Whether `other` is the same stretch of the same bytes: of a file that stays open, or of what is in no file.
     pub fn is_same(&self, other: &Self) -> bool {
         let is_one = match (&self.bytes, &other.bytes) {
             (Bytes::File(one, _), Bytes::File(other, _)) => one.is_same(other),

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use super::Descriptor;
+use super::blob::BlobStore;
 use super::digest::Digest;
 pub use super::image_error::ImageError;
 use super::json_text;
@@ -150,18 +151,24 @@ impl Node {
         }
     }
 
-    /// The images that the platform filter left out: their platforms, or digests where the index says none.
-    pub fn images_left_out(&self) -> Vec<String> {
+    /// The images in a store that the platform filter left out: their platforms, or digests where the index says none.
+    pub fn images_left_out(&self, store: &dyn BlobStore) -> Vec<String> {
         let Self::Index(index) = self else {
             return Vec::new();
         };
+        let is_there = |it: &&Value| {
+            let descriptor = typed_descriptor(it);
+            descriptor.is_ok_and(|it| store.open(it.digest()).is_ok())
+        };
         let own = index.left_out().filter(|it| !is_aside(it));
+        let own = own.filter(is_there);
         let name_of = |it: &Value| {
             let platform = it.get("platform").and_then(Platform::from_json);
             platform.map_or_else(|| digest_text(it), |it| it.to_string())
         };
         let own = own.map(name_of);
-        let below = index.children.iter().flat_map(Self::images_left_out);
+        let children = index.children.iter();
+        let below = children.flat_map(|child| child.images_left_out(store));
         own.chain(below).collect()
     }
 

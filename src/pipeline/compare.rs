@@ -5,7 +5,6 @@ use super::{Input, Options, PipelineError, open, survey};
 use crate::compare::{Gates, Side, compare as compare_sides};
 use crate::describe;
 use crate::oci::{Image, Node};
-use crate::report::input_name;
 use crate::report::model::{CompareReport, CompareSide, UnmatchedPlatform};
 
 /// What `compare` found.
@@ -49,9 +48,8 @@ pub fn compare(
             let Input { source, reference } = *after;
             let new_side = Side::new(new, survey(&*source.store, new, false, options)?);
             let comparison = compare_sides(&old_side, &new_side);
-            let name = format!("{} ({})", input_name(reference), comparison.platform);
-            let failures = gates.failures(&comparison).into_iter();
-            refusals.extend(failures.map(|failure| format!("{name} {failure}")));
+            let failures = gates.failures(&comparison);
+            refusals.extend(describe::refusals(&comparison, reference, failures));
             images.push(describe::compare(comparison, reference));
         }
     }
@@ -59,7 +57,7 @@ pub fn compare(
     let named: Vec<(&Node, &str)> = roots.iter().zip(references).collect();
     let unmatched = unmatched((&before_root, before.reference), &named, &paired);
     if !gates.is_empty() {
-        refusals.extend(unmatched.iter().map(no_gate));
+        refusals.extend(unmatched.iter().map(describe::no_gate));
     }
     let report = CompareReport {
         schema: "pycull.compare/1",
@@ -72,15 +70,6 @@ pub fn compare(
         unmatched,
     };
     Ok(Compared { report, refusals })
-}
-
-fn no_gate(unmatched: &UnmatchedPlatform) -> String {
-    format!(
-        "no gate can be held against {}: {} has it, and {} lacks it",
-        unmatched.platform,
-        input_name(&unmatched.present_in),
-        input_name(&unmatched.absent_from)
-    )
 }
 
 /// The pairs that each source after makes with the one before.

@@ -134,7 +134,7 @@ pub enum PipelineError {
     },
     /// The image would be replaced by one without some of its platforms.
     #[error(
-        "`{output}` is the image that is read, and `--platform` would leave it without {}",
+        "cannot replace `{output}`: `--platform` would remove {} from it",
         listed(platforms)
     )]
     PlatformsLost {

@@ -13,7 +13,7 @@ use crate::path;
 use crate::plan::{Compilation, is_full};
 use crate::pyc::Level;
 use crate::read_at::ReadAt;
-use crate::rewrite::layer::Piece;
+use crate::rewrite::edits::Piece;
 use crate::tar::{BLOCK, Kind, Member, NewKind, NewMember, Xattr, new_headers};
 
 /// The compiled caches of an image.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::compiled::CompiledCaches;
 use super::documents::LayerOutcome;
-use super::layer::Piece;
+use super::edits::Piece;
 use super::new_layer::{NewLayer, keeps_zstd, nearest_zstd_level, write_new_layer};
 use crate::inventory::Inventory;
 use crate::layers::{Access, LayerError, LayerErrorCause, layer_error};

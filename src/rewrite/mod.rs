@@ -4,9 +4,9 @@
 pub mod annotations;
 pub mod compiled;
 pub mod documents;
+pub mod edits;
 pub mod image_layers;
 pub mod index;
-pub mod layer;
 pub mod media_types;
 mod new_layer;
 pub mod staging;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::layer::{ApplyError, Edit, Output, Piece, Whole, apply, edits, kept};
+use super::edits::{ApplyError, Edit, Output, Piece, Whole, apply, edits, kept};
 use crate::deflate::{Old, SparseReader};
 use crate::layers::{LayerErrorCause, LayerScan, reread_layer};
 use crate::oci::blob::into_blob_error;

@@ -35,7 +35,8 @@ pub enum StagingError {
 pub struct Staging<'a> {
     store: &'a dyn BlobStore,
     directory: &'a Path,
-    staged: Vec<(Digest, PathBuf, u64)>,
+    /// By digest.
+    staged: BTreeMap<String, OutputBlob>,
     /// Layers that were read, and held against their digests, as images were.
     read: HashSet<Digest>,
 }
@@ -46,7 +47,7 @@ impl<'a> Staging<'a> {
         Self {
             store,
             directory,
-            staged: Vec::new(),
+            staged: BTreeMap::new(),
             read: HashSet::new(),
         }
     }
@@ -64,11 +65,11 @@ impl<'a> Staging<'a> {
 
     /// Adds a layer that was written to the directory.
     pub fn add_layer(&mut self, layer: &WrittenLayer) {
-        self.staged.push((
+        self.add(
             layer.digest.clone(),
             layer.path.clone(),
             layer.compressed_bytes,
-        ));
+        );
     }
 
     /// Writes a document to the directory.
@@ -84,12 +85,22 @@ impl<'a> Staging<'a> {
         });
         match written {
             Ok(()) => {
-                self.staged
-                    .push((digest, path, document.bytes.len() as u64));
+                self.add(digest, path, document.bytes.len() as u64);
                 Ok(())
             }
             Err(source) => Err(StagingError::Write { path, source }),
         }
+    }
+
+    fn add(&mut self, digest: Digest, path: PathBuf, size: u64) {
+        let file = path.clone();
+        let file = BlobFile::on_demand(move || File::open(&file));
+        let blob = OutputBlob {
+            bytes: Blob::of_file(file, Some(path), size),
+            is_checked: true,
+            digest,
+        };
+        self.staged.insert(blob.digest.to_string(), blob);
     }
 
     /// Every blob that a new root reaches, staged or of the source, each once: what a document names comes before it.
@@ -97,9 +108,8 @@ impl<'a> Staging<'a> {
     /// # Errors
     /// [`ImageError`] where one is missing, or a document is malformed.
     pub fn blobs_of(&self, root: &Value) -> Result<Vec<OutputBlob>, ImageError> {
-        let staged: BTreeMap<String, OutputBlob> = self.staged.iter().map(blob).collect();
         let store = Overlay {
-            staged: &staged,
+            staged: &self.staged,
             source: self.store,
         };
         let new_root = load(&store, root, None)?;
@@ -110,7 +120,7 @@ impl<'a> Staging<'a> {
             if !known.insert(digest.clone()) {
                 continue;
             }
-            let is_staged = staged.contains_key(digest.as_ref());
+            let is_staged = self.staged.contains_key(digest.as_ref());
             reached.push(OutputBlob {
                 bytes: store.open(&digest)?,
                 is_checked: is_staged || self.read.contains(&digest),
@@ -119,17 +129,6 @@ impl<'a> Staging<'a> {
         }
         Ok(reached)
     }
-}
-
-fn blob((digest, path, size): &(Digest, PathBuf, u64)) -> (String, OutputBlob) {
-    let file = path.clone();
-    let file = BlobFile::on_demand(move || File::open(&file));
-    let blob = OutputBlob {
-        digest: digest.clone(),
-        bytes: Blob::of_file(file, Some(path.clone()), *size),
-        is_checked: true,
-    };
-    (digest.to_string(), blob)
 }
 
 /// Staged blobs before those of the source.

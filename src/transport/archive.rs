@@ -100,6 +100,11 @@ impl Archive {
         })
     }
 
+    /// Bytes of it, unpacked.
+    pub(super) fn size(&self) -> u64 {
+        self.bytes.size()
+    }
+
     /// Whether this is the file with that metadata, unchanged since it was opened.
     pub(super) fn is_file(&self, metadata: &Metadata) -> bool {
         self.identity == Some(Identity::of(metadata))

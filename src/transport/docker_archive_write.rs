@@ -213,7 +213,7 @@ fn old_layer_name(digest: &Digest) -> String {
     format!("{}.tar", digest.digest())
 }
 
-/// The name that a target asks for, as RepoTags have it: as it is written, with a tag.
+/// The name that an output asks for, as RepoTags have it: as it is written, with a tag.
 pub(super) fn name_of(selector: &Selector) -> String {
     let name = selector.to_string();
     match tag(&name) {

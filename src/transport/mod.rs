@@ -40,5 +40,5 @@ pub use medium::{DockerForm, Medium};
 pub use output::OutputImage;
 pub use place::OutputBlob;
 pub use reference::{Reference, Selector, Transport};
-pub use sink::{Committed, Sink, prepare};
+pub use sink::{Sink, prepare};
 pub use source::Source;

@@ -15,7 +15,7 @@ use super::error::TransportError;
 pub struct OutputBlob {
     /// Its digest.
     pub digest: Digest,
-    /// Where its bytes are. A file in the target's staging directory is moved, and must have been flushed before;
+    /// Where its bytes are. A file in the sink's staging directory is moved, and must have been flushed before;
     /// any other is left as it is.
     pub bytes: Blob,
     /// Whether its bytes were held against the digest already, as a layer that was read was.

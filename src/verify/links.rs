@@ -1,8 +1,8 @@
 //! Which names share a file.
 
 use super::Difference;
+use super::cache_name::CacheName;
 use super::files::lossy;
-use super::name::Name;
 use super::view::View;
 
 /// Compares which names are hardlinks of each other. Caches of one module may be linked with each
@@ -37,5 +37,5 @@ pub(super) fn compare(before: &View<'_>, after: &View<'_>, differences: &mut Vec
 }
 
 fn are_of_one_module(view: &View<'_>, one: &[u8], other: &[u8]) -> bool {
-    view.is_cache(one) && view.is_cache(other) && Name::of(one) == Name::of(other)
+    view.is_cache(one) && view.is_cache(other) && CacheName::of(one) == CacheName::of(other)
 }

@@ -24,6 +24,7 @@
 //! Whether the code of a new cache is what its source compiles to, only compiling could tell.
 
 mod annotations;
+mod cache_name;
 mod caches;
 mod documents;
 mod expected;
@@ -31,7 +32,6 @@ mod files;
 mod history;
 mod links;
 mod media_types;
-mod name;
 mod named;
 mod shadowed;
 mod view;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::name::Name;
+use super::cache_name::CacheName;
 use crate::inventory::{Cache, Inventory};
 use crate::rootfs::{Attributes, Content, InodeId, MemberId, NodeId};
 use crate::tar::{Kind, Member};
@@ -20,7 +20,8 @@ impl<'a> View<'a> {
     pub(super) fn new(inventory: &'a Inventory) -> Self {
         // What a cache is, the inventory does not decide alone.
         let is_cache = |cache: &&Cache| {
-            Name::of(&cache.path).is_some() && inventory.rootfs.regular_file(cache.node).is_some()
+            CacheName::of(&cache.path).is_some()
+                && inventory.rootfs.regular_file(cache.node).is_some()
         };
         let caches = inventory.caches.iter().filter(is_cache);
         let rootfs = &inventory.rootfs;

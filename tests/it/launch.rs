@@ -185,6 +185,7 @@ fn wrappers() -> Vec<Form> {
             .file("entry", "exec python -OO app.py")
             .unrun(),
         form(["su", "app", "--", "-c", "python -O app.py"], 1).unrun(),
+        form(["su", "--", "app", "-c", "python -O app.py"], 1).unrun(),
         form(["sudo", "-u", "app", "python", "app.py"], 0)
             .with("PYTHONOPTIMIZE=2")
             .unrun(),

@@ -89,7 +89,7 @@ pub fn minimize(
 ) -> Result<MinimizeReport, PipelineError> {
     let (source, sink) = (input.source, output.sink);
     let root = open(source, options)?;
-    let lost = root.images_left_out();
+    let lost = root.images_left_out(&*source.store);
     if !lost.is_empty() && sink.replaces(source) {
         return Err(PipelineError::PlatformsLost {
             output: output.reference.to_owned(),

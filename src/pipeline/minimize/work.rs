@@ -2,7 +2,7 @@
 
 use super::MinimizeOptions;
 use super::planned::{Planned, plan_image};
-use crate::describe::{Done, Written, warnings};
+use crate::describe::Written;
 use crate::oci::image::typed_descriptor;
 use crate::oci::layer_writer::WrittenLayer;
 use crate::oci::media_type::Family;
@@ -54,28 +54,20 @@ impl Work<'_> {
             source: Box::new(source),
         })?;
         let documents = self.stage(image, &outcomes, appended.as_ref())?;
-        let descriptor = &documents.manifest.descriptor;
         self.replaced.manifests.insert(
             image.manifest_digest().to_owned(),
             NewManifest {
-                descriptor: descriptor.clone(),
+                descriptor: documents.manifest.descriptor.clone(),
                 has_zstd: has_zstd(&planned, &outcomes, appended.as_ref()),
             },
         );
-        let mut report = minimized.report(Some(Written {
+        Ok(minimized.report(Some(Written {
             outcomes: &outcomes,
             appended: appended.as_ref(),
-            descriptor,
-        }));
-        let done = Done {
-            minimized,
-            outcomes: &outcomes,
             documents: &documents,
             new_types,
-        };
-        let warnings = warnings(&done, minimize.compression);
-        report.warnings.extend(warnings);
-        Ok(report)
+            compression: minimize.compression,
+        })))
     }
 
     /// Stages what was written of an image, and its new documents.

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::form::{ArchiveForm, Observed};
-use super::{Committed, Sink};
+use super::{Sink, names_root};
 use crate::progress::Observer;
 use crate::scratch::{self, Scratch};
 use crate::transport::archive_update::InPlace;
 use crate::transport::error::TransportError;
+use crate::transport::file_names::INDEX_JSON;
 use crate::transport::medium::Medium;
 use crate::transport::output::OutputImage;
 use crate::transport::packing::{self, Packed};
@@ -61,21 +62,33 @@ impl Sink for ArchiveSink {
     }
 
     fn replaces(&self, source: &Source) -> bool {
-        self.in_place.is_some() && self.form.keeps_name(source)
+        let Some(InPlace { archive, .. }) = &self.in_place else {
+            return false;
+        };
+        match self.form.medium {
+            Medium::DockerArchive(_) => self.form.keeps_docker_name(source),
+            _ => names_root(
+                archive.read_json(INDEX_JSON).ok(),
+                self.form.name.as_ref(),
+                source,
+            ),
+        }
     }
 
     fn commit(
         self: Box<Self>,
         mut output: OutputImage,
         observer: &dyn Observer,
-    ) -> Result<Committed, TransportError> {
+    ) -> Result<(), TransportError> {
         self.form.set_name(&mut output.root);
         let path = &self.path;
         let temporary = self.staging.path().join("archive");
         let file = create(&temporary)?;
         let mut packed = Packed::new(&file, packing::of_name(path)?)
             .map_err(TransportError::io("write", path))?;
-        let observed = Observed::begin(&mut packed, &output, observer);
+        // What is kept of the old archive is copied.
+        let old = self.in_place.as_ref().map_or(0, |it| it.archive.size());
+        let observed = Observed::begin(&mut packed, &output, old, observer);
         self.form
             .write(&output, self.in_place.as_ref(), observed, path)?;
         packed.finish().map_err(TransportError::io("write", path))?;
@@ -84,11 +97,7 @@ impl Sink for ArchiveSink {
             self.check_unchanged()?;
             fs::rename(&temporary, path).map_err(TransportError::io("create", path))
         })?;
-        sync(parent(path))?;
-        Ok(Committed {
-            reference: self.form.reference(path.clone()),
-            medium: self.medium(),
-        })
+        sync(parent(path))
     }
 }
 

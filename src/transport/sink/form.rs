@@ -1,11 +1,10 @@
 //! The two forms of image archives, and the names of images in them.
 
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
-use super::is_same;
 use crate::progress::{Observer, Phase};
 use crate::transport::archive_update::InPlace;
 use crate::transport::docker_archive_write::{self, SaveAs};
@@ -16,7 +15,7 @@ use crate::transport::image_name::{
 use crate::transport::medium::Medium;
 use crate::transport::oci_archive;
 use crate::transport::output::OutputImage;
-use crate::transport::reference::{Reference, Selector, Transport};
+use crate::transport::reference::Selector;
 use crate::transport::source::Source;
 
 /// How an archive is written, and what the image is called in it.
@@ -39,21 +38,14 @@ impl ArchiveForm {
         }
     }
 
-    /// Whether an image keeps the name that it has.
-    pub(super) fn keeps_name(&self, source: &Source) -> bool {
-        match (&self.name, self.medium) {
-            (None, _) => true,
-            (Some(name), Medium::DockerArchive(_)) => {
-                let wanted = normalized(&docker_archive_write::name_of(name));
-                let mut names = source.docker_names.iter();
-                names.any(|name| normalized(name) == wanted)
-            }
-            (name, _) => {
-                let mut root = source.root.clone();
-                set_oci_name(&mut root, name.as_ref());
-                is_same(&source.root, &root)
-            }
-        }
+    /// Whether an image keeps a name that docker knows it by.
+    pub(super) fn keeps_docker_name(&self, source: &Source) -> bool {
+        let Some(name) = &self.name else {
+            return true;
+        };
+        let wanted = normalized(&docker_archive_write::name_of(name));
+        let mut names = source.docker_names.iter();
+        names.any(|name| normalized(name) == wanted)
     }
 
     /// Writes an archive of the image, with what else is in the one that it replaces. `path` is for messages.
@@ -77,18 +69,6 @@ impl ArchiveForm {
             _ => oci_archive::write(output, in_place, &mut to, path),
         }
     }
-
-    /// What leads to an archive's image.
-    pub(super) fn reference(&self, path: PathBuf) -> Reference {
-        Reference::Transport {
-            transport: match self.medium {
-                Medium::DockerArchive(_) => Transport::DockerArchive,
-                _ => Transport::OciArchive,
-            },
-            path,
-            selector: None,
-        }
-    }
 }
 
 /// Gives an image the name that a reference asks for, as OCI's indexes have it.
@@ -110,10 +90,15 @@ pub(super) struct Observed<'a, W> {
 }
 
 impl<'a, W> Observed<'a, W> {
-    /// Begins to write an archive of this image.
-    pub(super) fn begin(to: W, output: &OutputImage, observer: &'a dyn Observer) -> Self {
-        let bytes = output.blobs.iter().map(|blob| blob.bytes.size()).sum();
-        observer.begin(Phase::Saving, 1, bytes);
+    /// Begins to write an archive of this image, with so many bytes besides.
+    pub(super) fn begin(
+        to: W,
+        output: &OutputImage,
+        besides: u64,
+        observer: &'a dyn Observer,
+    ) -> Self {
+        let blobs = output.blobs.iter().map(|blob| blob.bytes.size());
+        observer.begin(Phase::Saving, 1, blobs.sum::<u64>() + besides);
         Self { to, observer }
     }
 }
@@ -132,6 +117,7 @@ impl<W: Write> Write for Observed<'_, W> {
 
 impl<W> Drop for Observed<'_, W> {
     fn drop(&mut self) {
+        self.observer.item_done();
         self.observer.end();
     }
 }

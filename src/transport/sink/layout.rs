@@ -3,15 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::form::set_oci_name;
-use super::{Committed, Sink, is_same};
+use super::{Sink, names_root};
 use crate::progress::Observer;
 use crate::scratch::Scratch;
 use crate::transport::error::TransportError;
-use crate::transport::image_name::{REF_NAME, annotation};
-use crate::transport::index_json::roots;
 use crate::transport::medium::Medium;
 use crate::transport::output::OutputImage;
-use crate::transport::reference::{Reference, Selector, Transport};
+use crate::transport::reference::Selector;
 use crate::transport::source::Source;
 use crate::transport::{oci_layout_read, oci_layout_write};
 
@@ -33,30 +31,19 @@ impl Sink for LayoutSink {
     }
 
     fn replaces(&self, source: &Source) -> bool {
-        let mut root = source.root.clone();
-        set_oci_name(&mut root, self.name.as_ref());
         let index = oci_layout_read::read_index(&self.path).ok().flatten();
-        index.is_some_and(|index| roots(&index).iter().any(|it| is_same(it, &root)))
+        names_root(index, self.name.as_ref(), source)
     }
 
     fn commit(
         self: Box<Self>,
         mut output: OutputImage,
         _observer: &dyn Observer,
-    ) -> Result<Committed, TransportError> {
+    ) -> Result<(), TransportError> {
         set_oci_name(&mut output.root, self.name.as_ref());
         match self.path.is_dir() {
-            true => oci_layout_write::add(&self.path, self.staging.path(), &output)?,
-            false => oci_layout_write::create_new(&self.path, self.staging.path(), &output)?,
+            true => oci_layout_write::add(&self.path, self.staging.path(), &output),
+            false => oci_layout_write::create_new(&self.path, self.staging.path(), &output),
         }
-        let tag = annotation(&output.root, REF_NAME);
-        Ok(Committed {
-            reference: Reference::Transport {
-                transport: Transport::Oci,
-                path: self.path.clone(),
-                selector: tag.map(|tag| Selector::Name(tag.to_owned())),
-            },
-            medium: self.medium(),
-        })
     }
 }

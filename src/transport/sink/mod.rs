@@ -23,6 +23,7 @@ use serde_json::Value;
 
 use super::error::TransportError;
 use super::image_name::{REF_NAME, annotation};
+use super::index_json::roots;
 use super::medium::Medium;
 use super::output::OutputImage;
 use super::reference::{Reference, Selector, Transport};
@@ -30,7 +31,7 @@ use super::source::Source;
 use crate::progress::Observer;
 use archive::ArchiveSink;
 use decide::{Place, decide, stage};
-use form::ArchiveForm;
+use form::{ArchiveForm, set_oci_name};
 use layout::LayoutSink;
 use stream::StreamSink;
 
@@ -54,16 +55,7 @@ pub trait Sink {
         self: Box<Self>,
         output: OutputImage,
         observer: &dyn Observer,
-    ) -> Result<Committed, TransportError>;
-}
-
-/// An image that was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
-    /// What leads to it.
-    pub reference: Reference,
-    /// What holds it.
-    pub medium: Medium,
+    ) -> Result<(), TransportError>;
 }
 
 /// Decides what `reference` will be, given what was read, and makes sure that it can be
@@ -116,7 +108,13 @@ pub fn prepare<'a>(
     })
 }
 
-/// Whether two entries of an `index.json` are one image under one name.
-fn is_same(one: &Value, other: &Value) -> bool {
-    one["digest"] == other["digest"] && annotation(one, REF_NAME) == annotation(other, REF_NAME)
+/// Whether an `index.json` names the image that was read as the output will be named.
+fn names_root(index: Option<Value>, name: Option<&Selector>, source: &Source) -> bool {
+    let mut root = source.root.clone();
+    set_oci_name(&mut root, name);
+    let is_root = |entry: &Value| {
+        entry["digest"] == root["digest"]
+            && annotation(entry, REF_NAME) == annotation(&root, REF_NAME)
+    };
+    index.is_some_and(|index| roots(&index).iter().any(is_root))
 }

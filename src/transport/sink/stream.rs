@@ -4,14 +4,13 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::Sink;
 use super::form::{ArchiveForm, Observed};
-use super::{Committed, Sink};
 use crate::progress::Observer;
 use crate::scratch::Scratch;
 use crate::transport::error::TransportError;
 use crate::transport::medium::Medium;
 use crate::transport::output::OutputImage;
-use crate::transport::reference::Reference;
 use crate::transport::source::Source;
 
 /// A stream that takes an archive.
@@ -57,26 +56,20 @@ impl Sink for StreamSink<'_> {
         mut self: Box<Self>,
         mut output: OutputImage,
         observer: &dyn Observer,
-    ) -> Result<Committed, TransportError> {
+    ) -> Result<(), TransportError> {
         let form = &self.form;
         form.set_name(&mut output.root);
-        let reference = match &mut self.to {
+        match &mut self.to {
             To::Special(path) => {
                 let file = File::options().write(true).open(&*path);
                 let file = file.map_err(TransportError::io("open", path))?;
-                let observed = Observed::begin(file, &output, observer);
-                form.write(&output, None, observed, path)?;
-                form.reference(path.clone())
+                let observed = Observed::begin(file, &output, 0, observer);
+                form.write(&output, None, observed, path)
             }
             To::Stdout(stdout) => {
-                let observed = Observed::begin(stdout, &output, observer);
-                form.write(&output, None, observed, Path::new("-"))?;
-                Reference::Stream
+                let observed = Observed::begin(stdout, &output, 0, observer);
+                form.write(&output, None, observed, Path::new("-"))
             }
-        };
-        Ok(Committed {
-            reference,
-            medium: form.medium,
-        })
+        }
     }
 }

@@ -55,9 +55,11 @@ impl Fixture {
         prepare(&self.refer(text), &self.source(medium), io::sink())
     }
 
-    fn write(&self, text: &str, medium: Medium, output: OutputImage) -> Committed {
-        let target = self.prepare(text, medium).unwrap();
-        target.commit(output, &Unobserved).unwrap()
+    /// Writes an image, and reads it back.
+    fn write(&self, text: &str, medium: Medium, output: OutputImage) -> Source {
+        let sink = self.prepare(text, medium).unwrap();
+        sink.commit(output, &Unobserved).unwrap();
+        Source::open(&self.refer(text), io::empty()).unwrap()
     }
 }
 
@@ -84,8 +86,8 @@ fn a_medium_is_what_is_asked_for_or_that_of_the_source() {
         ("-", OLD, OLD),
         ("docker-archive:-", LAYOUT, CARRYING),
     ] {
-        let target = fixture.prepare(reference, source).unwrap();
-        assert_eq!(target.medium(), expected, "{reference} from {source:?}");
+        let sink = fixture.prepare(reference, source).unwrap();
+        assert_eq!(sink.medium(), expected, "{reference} from {source:?}");
     }
     assert!(listing(fixture.directory.path()).is_empty());
 }
@@ -106,8 +108,8 @@ fn a_layout_stays_one_and_an_archive_takes_the_form_of_what_was_read() {
         ("docker-archive:/docker", OLD, OLD),
         ("docker-archive:/docker", LAYOUT, CARRYING),
     ] {
-        let target = fixture.prepare(path, source).unwrap();
-        assert_eq!(target.medium(), expected, "{path} from {source:?}");
+        let sink = fixture.prepare(path, source).unwrap();
+        assert_eq!(sink.medium(), expected, "{path} from {source:?}");
     }
 }
 
@@ -162,9 +164,7 @@ fn what_is_committed_reads_back_under_its_name() {
         "oci-archive:/oci:v2",
         "docker-archive:/docker:a:v2",
     ] {
-        let committed = fixture.write(text, LAYOUT, image("v1", b"1"));
-        let source = Source::open(&committed.reference, io::empty()).unwrap();
-        assert_eq!(source.medium, committed.medium);
+        let source = fixture.write(text, LAYOUT, image("v1", b"1"));
         check_complete(&*source.store, &source.root).unwrap();
         assert_eq!(annotation(&source.root, REF_NAME), Some("v2"));
     }
@@ -179,23 +179,22 @@ fn a_new_name_takes_the_old_docker_name_away() {
         CONTAINERD_NAME,
         Some("docker.io/library/a:1"),
     );
-    let committed = fixture.write("oci:/layout:v2", CARRYING, output);
-    let source = Source::open(&committed.reference, io::empty()).unwrap();
+    let source = fixture.write("oci:/layout:v2", CARRYING, output);
     assert_eq!(annotation(&source.root, CONTAINERD_NAME), None);
 }
 
 #[test]
 fn staged_blobs_are_taken_over_and_nothing_else_is_left() {
     let fixture = Fixture::new();
-    let target = fixture.prepare("oci:/layout:v1", LAYOUT).unwrap();
+    let sink = fixture.prepare("oci:/layout:v1", LAYOUT).unwrap();
     let mut output = image("", b"1");
     let layer = &mut output.blobs[2].bytes;
-    let staged = target.staging().join("layer");
+    let staged = sink.staging().join("layer");
     let mut file = create(&staged).unwrap();
     io::copy(&mut layer.reader(), &mut file).unwrap();
     let file = BlobFile::opened(Arc::new(file));
     *layer = Blob::of_file(file, Some(staged), layer.size());
-    target.commit(output, &Unobserved).unwrap();
+    sink.commit(output, &Unobserved).unwrap();
     assert_eq!(listing(fixture.directory.path()).len(), LAYOUT_PATHS);
 }
 
@@ -207,10 +206,10 @@ fn a_failing_commit_leaves_an_archive_as_it_was() {
     let before = fs::read(&path).unwrap();
     let mut output = image("v1", b"2");
     output.blobs.remove(1);
-    let target = fixture.prepare("/oci", LAYOUT).unwrap();
-    assert!(target.commit(output, &Unobserved).is_err());
-    let target = fixture.prepare("docker-archive:/new", LAYOUT).unwrap();
-    assert!(target.commit(two_platforms(), &Unobserved).is_err());
+    let sink = fixture.prepare("/oci", LAYOUT).unwrap();
+    assert!(sink.commit(output, &Unobserved).is_err());
+    let sink = fixture.prepare("docker-archive:/new", LAYOUT).unwrap();
+    assert!(sink.commit(two_platforms(), &Unobserved).is_err());
     assert_eq!(fs::read(&path).unwrap(), before);
     assert_eq!(listing(fixture.directory.path()), [path]);
 }
@@ -260,8 +259,8 @@ fn a_symlink_to_nothing_is_not_replaced() {
 fn a_stream_has_the_bytes_of_the_file() {
     let fixture = Fixture::new();
     let mut stream = Vec::new();
-    let target = prepare(&refer("-"), &fixture.source(LAYOUT), &mut stream).unwrap();
-    target.commit(image("v1", b"1"), &Unobserved).unwrap();
+    let sink = prepare(&refer("-"), &fixture.source(LAYOUT), &mut stream).unwrap();
+    sink.commit(image("v1", b"1"), &Unobserved).unwrap();
     fixture.write("oci-archive:/oci", LAYOUT, image("v1", b"1"));
     let file = fs::read(fixture.directory.path().join("oci")).unwrap();
     assert_eq!(stream, file);

@@ -11,9 +11,7 @@ use pycull::oci::{Blob, BlobError, BlobStore, CompressionSetting, Digest};
 use pycull::pipeline::{self, CompileOptions, Input, MinimizeOptions, Options, Output};
 use pycull::profile;
 use pycull::progress::{Observer, Unobserved};
-use pycull::transport::{
-    Committed, Medium, OutputImage, Reference, Sink, Source, TransportError, prepare,
-};
+use pycull::transport::{Medium, OutputImage, Sink, Source, TransportError, prepare};
 use serde_json::Value;
 
 use super::{file, python};
@@ -58,7 +56,7 @@ impl Sink for MemorySink {
         self: Box<Self>,
         output: OutputImage,
         _observer: &dyn Observer,
-    ) -> Result<Committed, TransportError> {
+    ) -> Result<(), TransportError> {
         let mut written = self.written.lock().unwrap();
         for blob in &output.blobs {
             let mut bytes = Vec::new();
@@ -66,10 +64,7 @@ impl Sink for MemorySink {
             written.0.push((blob.digest.to_string(), bytes));
         }
         written.1 = output.root;
-        Ok(Committed {
-            reference: Reference::Stream,
-            medium: self.medium(),
-        })
+        Ok(())
     }
 }
 

@@ -1,15 +1,15 @@
-//! What a cache is called: the word of `verify`, not that of the inventory.
+//! Parses cache names for `verify`, independently of `inventory`.
 
 /// Whose cache a path names, whatever its level.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Name<'a> {
+pub(super) struct CacheName<'a> {
     /// The `__pycache__` that it lies in.
     directory: &'a [u8],
     module: Vec<u8>,
     tag: &'a [u8],
 }
 
-impl<'a> Name<'a> {
+impl<'a> CacheName<'a> {
     /// Reads the path of a cache: `__pycache__/MODULE.cpython-NUMBER.pyc`, or `.opt-LEVEL` before the suffix (PEP 3147,
     /// PEP 488). `None` for every other path. The inventory is not asked: if it took another file for a cache, that
     /// file could be removed without a difference.
@@ -84,14 +84,14 @@ mod tests {
             ),
             ("a/__pycache__/.m.cpython-39.pyc", "a/", ".m", "39"),
         ] {
-            let name = Name {
+            let name = CacheName {
                 directory: &[directory.as_bytes(), b"__pycache__"].concat(),
                 module: module.into(),
                 tag: &[b"cpython-", tag.as_bytes()].concat(),
             };
-            assert_eq!(Name::of(path.as_bytes()), Some(name), "{path}");
+            assert_eq!(CacheName::of(path.as_bytes()), Some(name), "{path}");
         }
-        assert!(Name::of(b"__pycache__/caf\xe9.cpython-39.pyc").is_some());
+        assert!(CacheName::of(b"__pycache__/caf\xe9.cpython-39.pyc").is_some());
         for path in [
             "m.cpython-39.pyc",
             "a/m.cpython-39.pyc",
@@ -112,7 +112,7 @@ mod tests {
             "a/__pycache__/m.cpython-39.py",
             "a/__pycache__/m.cpython-39.pyo",
         ] {
-            assert_eq!(Name::of(path.as_bytes()), None, "{path}");
+            assert_eq!(CacheName::of(path.as_bytes()), None, "{path}");
         }
     }
 }
