@@ -3,7 +3,7 @@
 const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
 
 /// For example `512 B`, `1.9 MB`.
-pub fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     if count < 1000 {
         return format!("{count} B");
     }
@@ -20,12 +20,12 @@ pub fn bytes(count: u64) -> String {
 }
 
 /// With its sign, for example `-69.3 MB`, `+512 B`, `0 B`.
-pub fn difference(count: i64) -> String {
+pub(crate) fn difference(count: i64) -> String {
     format!("{}{}", sign(count as f64), bytes(count.unsigned_abs()))
 }
 
 /// With its sign, for example `-20.3 %`, `0 %`.
-pub fn percent(value: f64) -> String {
+pub(crate) fn percent(value: f64) -> String {
     let rounded = (value * 10.0).round() / 10.0;
     match value == 0.0 {
         true => "0 %".to_owned(),
@@ -34,18 +34,18 @@ pub fn percent(value: f64) -> String {
 }
 
 /// From one size to another, for example `130.9 MB → 98.1 MB`.
-pub fn change(before: u64, after: u64) -> String {
+pub(crate) fn change(before: u64, after: u64) -> String {
     format!("{} → {}", bytes(before), bytes(after))
 }
 
 /// From one size to another with the difference, for example `130.9 MB → 98.1 MB compressed (-25.1 %)`.
-pub fn change_of(before: u64, after: u64, what: &str) -> String {
+pub(crate) fn change_of(before: u64, after: u64, what: &str) -> String {
     let percent = percent(percent_more(before, after));
     format!("{} {what} ({percent})", change(before, after))
 }
 
 /// How much more `after` is than `before`, in percent; 0 where there was nothing before.
-pub fn percent_more(before: u64, after: u64) -> f64 {
+pub(crate) fn percent_more(before: u64, after: u64) -> f64 {
     match before {
         0 => 0.0,
         _ => (after as f64 - before as f64) / before as f64 * 100.0,
@@ -53,7 +53,7 @@ pub fn percent_more(before: u64, after: u64) -> f64 {
 }
 
 /// How many bytes more `after` is than `before`.
-pub fn bytes_more(before: u64, after: u64) -> i64 {
+pub(crate) fn bytes_more(before: u64, after: u64) -> i64 {
     after.wrapping_sub(before).cast_signed()
 }
 

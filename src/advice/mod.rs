@@ -13,7 +13,7 @@ use crate::rootfs::MemberId;
 
 /// What profile fits an image, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advice {
+pub(crate) struct Advice {
     /// What speaks for it.
     pub reasons: Vec<String>,
     /// What may be chosen.
@@ -24,7 +24,7 @@ pub struct Advice {
 
 /// A profile, and what it would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// Its name, with the settings that it needs besides.
     pub profile: String,
     /// Whether with `missing=compile`.
@@ -87,7 +87,12 @@ impl Runtime {
 
 /// Advice for an image in which so many modules lack a cache at the level that it runs at, or at level 0 where that
 /// is beyond 2; none where it has no Python. `many` is the number from which on it is worth to compile them.
-pub fn advise(image: &Image, inventory: &Inventory, missing: usize, many: usize) -> Option<Advice> {
+pub(crate) fn advise(
+    image: &Image,
+    inventory: &Inventory,
+    missing: usize,
+    many: usize,
+) -> Option<Advice> {
     if inventory.trees.is_empty() {
         return None;
     }

@@ -6,7 +6,11 @@ use crate::pyc::Level;
 use crate::report::model::{BenchImage, BenchImports, BenchRow, BenchTree};
 
 /// The report on an image of a platform.
-pub fn bench(platform: String, measurements: Measurements, options: &BenchOptions) -> BenchImage {
+pub(crate) fn bench(
+    platform: String,
+    measurements: Measurements,
+    options: &BenchOptions,
+) -> BenchImage {
     let libraries = measurements.libraries.iter();
     let imported = libraries.clone().filter(|it| !it.imports.is_empty());
     BenchImage {

@@ -11,7 +11,7 @@ use crate::report::model::{
 use crate::size::bytes_more;
 
 /// The report on two images, of which the one after is called `reference`.
-pub fn compare(comparison: Comparison, reference: &str) -> CompareImage {
+pub(crate) fn compare(comparison: Comparison, reference: &str) -> CompareImage {
     CompareImage {
         platform: comparison.platform.to_string(),
         after: reference.to_owned(),
@@ -35,7 +35,7 @@ pub fn compare(comparison: Comparison, reference: &str) -> CompareImage {
 }
 
 /// What an image that is called `reference` does not keep to.
-pub fn refusals(
+pub(crate) fn refusals(
     comparison: &Comparison,
     reference: &str,
     failures: Vec<String>,
@@ -46,7 +46,7 @@ pub fn refusals(
 }
 
 /// Why no gate is held against a platform that one image lacks.
-pub fn no_gate(unmatched: &UnmatchedPlatform) -> String {
+pub(crate) fn no_gate(unmatched: &UnmatchedPlatform) -> String {
     format!(
         "cannot apply gates to {}: {} has this platform, and {} does not",
         unmatched.platform,

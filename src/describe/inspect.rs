@@ -16,7 +16,7 @@ use crate::rootfs::InodeId;
 use crate::size;
 
 /// An image, and what is to be said of it beside its inventory.
-pub struct Inspected<'a> {
+pub(crate) struct Inspected<'a> {
     /// The image.
     pub image: &'a Image,
     /// What is in it.
@@ -30,7 +30,7 @@ pub struct Inspected<'a> {
 }
 
 /// The report on an image.
-pub fn inspect(inspected: Inspected<'_>) -> InspectImage {
+pub(crate) fn inspect(inspected: Inspected<'_>) -> InspectImage {
     let Inspected {
         image,
         inventory,

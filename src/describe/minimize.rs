@@ -26,7 +26,7 @@ use crate::tar::Kind;
 
 /// An image, with what is to be done to it and was compiled for it.
 #[derive(Clone, Copy)]
-pub struct Minimized<'a> {
+pub(crate) struct Minimized<'a> {
     /// The image.
     pub image: &'a Image,
     /// What is in it.
@@ -45,7 +45,7 @@ pub struct Minimized<'a> {
 
 /// What was written for an image.
 #[derive(Clone, Copy)]
-pub struct Written<'a> {
+pub(crate) struct Written<'a> {
     /// What became of each layer.
     pub outcomes: &'a [LayerOutcome],
     /// The layer that came above the others.
@@ -60,7 +60,7 @@ pub struct Written<'a> {
 
 impl Minimized<'_> {
     /// The report on a plan that was carried out, or was not.
-    pub fn report(&self, written: Option<Written<'_>>) -> MinimizeImage {
+    pub(crate) fn report(&self, written: Option<Written<'_>>) -> MinimizeImage {
         let layers = self.layers(written);
         let before = ImageSize {
             manifest_digest: Some(self.image.manifest_digest().to_owned()),

@@ -11,8 +11,8 @@ mod treemap;
 mod verify;
 mod warnings;
 
-pub use bench::bench;
-pub use compare::{compare, no_gate, refusals};
-pub use inspect::{Inspected, inspect};
-pub use minimize::{Minimized, Written};
-pub use verify::verify;
+pub(crate) use bench::bench;
+pub(crate) use compare::{compare, no_gate, refusals};
+pub(crate) use inspect::{Inspected, inspect};
+pub(crate) use minimize::{Minimized, Written};
+pub(crate) use verify::verify;

@@ -8,7 +8,7 @@ use crate::report::model::{
 use crate::verify::{Part, Verification};
 
 /// The report on two images, of which this is the one after.
-pub fn verify(image: &Image, verification: Verification) -> VerifyImage {
+pub(crate) fn verify(image: &Image, verification: Verification) -> VerifyImage {
     let caches = verification.caches;
     let differences = verification.differences.iter();
     VerifyImage {

@@ -14,7 +14,7 @@ use crate::rootfs::{Fate, InodeId, MemberId, Rootfs};
 use crate::tar::Kind;
 
 /// What is known of an image.
-pub struct Known {
+pub(crate) struct Known {
     /// Its layers.
     pub layers: Vec<LayerScan>,
     /// Their merged view.
@@ -28,7 +28,7 @@ pub struct Known {
 }
 
 /// Takes stock of an image.
-pub fn build(known: Known, chosen: ChosenVersions<'_>) -> Inventory {
+pub(crate) fn build(known: Known, chosen: ChosenVersions<'_>) -> Inventory {
     let Known {
         layers,
         rootfs,

@@ -181,7 +181,7 @@ pub(super) fn cpython_cache(path: &[u8]) -> Option<(CacheName<'_>, CpythonTag)> 
 }
 
 /// The path of a source's cache, as `importlib.util.cache_from_source` has it (PEP 3147, PEP 488).
-pub fn cache_path(source: &[u8], tag: CpythonTag, level: Level) -> Vec<u8> {
+pub(crate) fn cache_path(source: &[u8], tag: CpythonTag, level: Level) -> Vec<u8> {
     let name = path::file_name(source);
     let module = name.strip_suffix(b".py").unwrap_or(name);
     let file = cache_file_name(module, tag.to_string().as_bytes(), level);

@@ -9,7 +9,7 @@ use crate::rootfs::Rootfs;
 /// source that has a cache.
 ///
 /// Without `all` it is empty for nearly every image: timestamps are the rule.
-pub fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs, all: bool) -> WantedHashes {
+pub(crate) fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs, all: bool) -> WantedHashes {
     let mut wanted = WantedHashes::new();
     let mut headers = layers
         .iter()

@@ -5,7 +5,7 @@ use crate::pyc::Level;
 use crate::rootfs::MemberId;
 
 /// Every cache that has a level, visible or not.
-pub fn leveled_members(inventory: &Inventory) -> impl Iterator<Item = (MemberId, Level)> {
+pub(crate) fn leveled_members(inventory: &Inventory) -> impl Iterator<Item = (MemberId, Level)> {
     let visible = inventory.caches.iter();
     let visible = visible.map(|cache| (cache.member, cache.level));
     let hidden = inventory.hidden.iter();
@@ -15,7 +15,7 @@ pub fn leveled_members(inventory: &Inventory) -> impl Iterator<Item = (MemberId,
 }
 
 /// The caches of each layer by level, visible or not. A hardlink is a file without bytes.
-pub fn layer_levels(inventory: &Inventory) -> Vec<[Sizes; 3]> {
+pub(crate) fn layer_levels(inventory: &Inventory) -> Vec<[Sizes; 3]> {
     let mut layers = vec![[Sizes::default(); 3]; inventory.layers.len()];
     for (member, level) in leveled_members(inventory) {
         layers[member.layer][level.index()].add(inventory.member(member).stored_bytes());

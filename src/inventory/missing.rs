@@ -9,7 +9,7 @@ use crate::rootfs::Rootfs;
 
 /// A source without a cache.
 #[derive(Debug, Clone)]
-pub struct MissingCache<'a> {
+pub(crate) struct MissingCache<'a> {
     /// The source.
     pub source: &'a Source,
     /// Where Python would look for its cache.
@@ -23,7 +23,7 @@ const FIRST_WITH_PYCACHE: CpythonVersion = CpythonVersion::new(3, 2);
 /// the search path of an interpreter that the image has.
 ///
 /// A source with a cache that Python would not use is none of them: that cache tells of it.
-pub fn missing_caches(inventory: &Inventory, level: Level) -> Vec<MissingCache<'_>> {
+pub(crate) fn missing_caches(inventory: &Inventory, level: Level) -> Vec<MissingCache<'_>> {
     let interpreters: BTreeSet<CpythonVersion> = inventory
         .trees
         .iter()

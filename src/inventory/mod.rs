@@ -14,14 +14,14 @@ mod trees;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-pub use build::{Known, build};
-pub use files::cache_path;
-pub use hashes::wanted_hashes;
-pub use layers::{layer_levels, leveled_members};
-pub use missing::{MissingCache, missing_caches};
-pub use others::{OtherPython, other_pythons};
-pub use readers::Reader;
-pub use trees::innermost_tree;
+pub(crate) use build::{Known, build};
+pub(crate) use files::cache_path;
+pub(crate) use hashes::wanted_hashes;
+pub(crate) use layers::{layer_levels, leveled_members};
+pub(crate) use missing::{MissingCache, missing_caches};
+pub(crate) use others::other_pythons;
+pub(crate) use readers::Reader;
+pub(crate) use trees::innermost_tree;
 
 use crate::entrypoint::Reading;
 use crate::layers::{Contents, LayerScan, SourceHashes};
@@ -30,7 +30,7 @@ use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
 
 /// The versions of trees that the user chose.
 #[derive(Clone, Copy)]
-pub struct ChosenVersions<'a> {
+pub(crate) struct ChosenVersions<'a> {
     /// That of a tree, by its path; it counts more than what the tree's caches say.
     pub of_tree: &'a dyn Fn(&[u8]) -> Option<CpythonVersion>,
     /// That of trees of which nothing else tells the version.

@@ -7,7 +7,7 @@ use crate::path;
 
 /// What an image holds of another Python.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OtherPython {
+pub(crate) struct OtherPython {
     /// For example `PyPy 3.11`.
     pub name: String,
     /// Its bytecode files.
@@ -15,7 +15,7 @@ pub struct OtherPython {
 }
 
 /// What an image holds of Pythons that are not handled, by name.
-pub fn other_pythons(inventory: &Inventory) -> Vec<OtherPython> {
+pub(crate) fn other_pythons(inventory: &Inventory) -> Vec<OtherPython> {
     let mut found: BTreeMap<String, Sizes> = BTreeMap::new();
     for tree in inventory
         .trees

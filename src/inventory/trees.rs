@@ -295,7 +295,7 @@ impl TreeLocator {
 }
 
 /// The innermost of these trees that a file lies in.
-pub fn innermost_tree<'a>(file: &'a [u8], trees: &BTreeSet<&[u8]>) -> Option<&'a [u8]> {
+pub(crate) fn innermost_tree<'a>(file: &'a [u8], trees: &BTreeSet<&[u8]>) -> Option<&'a [u8]> {
     let mut directories = path::ancestors(file).skip(1);
     directories.find(|directory| trees.contains(directory))
 }

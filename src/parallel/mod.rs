@@ -3,7 +3,7 @@
 
 mod read_ahead;
 
-pub use read_ahead::{ReadAhead, read_ahead};
+pub(crate) use read_ahead::read_ahead;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 ///
 /// # Errors
 /// Of the items that failed, the error of the first in order. Items not yet begun then stay undone.
-pub fn try_map<T, R, E>(
+pub(crate) fn try_map<T, R, E>(
     jobs: usize,
     items: &[T],
     work: impl Fn(usize, &T) -> Result<R, E> + Sync,

@@ -12,7 +12,7 @@ const BUFFERS: usize = 4;
 ///
 /// `consume` sees the reader's bytes, its end and its error (once; nothing comes after it). Where it
 /// returns before the end, up to 1 MiB more than it took may have been read.
-pub fn read_ahead<R: Read + Send, T>(
+pub(crate) fn read_ahead<R: Read + Send, T>(
     reader: &mut R,
     consume: impl FnOnce(&mut ReadAhead) -> T,
 ) -> T {
@@ -73,7 +73,7 @@ fn produce(reader: &mut impl Read, empty: &Receiver<Vec<u8>>, full: &Sender<Fill
 }
 
 /// The bytes of a reader on another thread.
-pub struct ReadAhead {
+pub(crate) struct ReadAhead {
     filled: Receiver<Filled>,
     spare: Sender<Vec<u8>>,
     current: Filled,

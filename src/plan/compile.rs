@@ -134,7 +134,7 @@ fn has_place(inventory: &Inventory, cache: &[u8]) -> bool {
 const MOST_LAYERS: usize = 125;
 
 /// Whether one more layer would give an image that an engine cannot mount.
-pub fn is_full(inventory: &Inventory) -> bool {
+pub(crate) fn is_full(inventory: &Inventory) -> bool {
     inventory.layers.len() >= MOST_LAYERS
 }
 

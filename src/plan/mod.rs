@@ -11,7 +11,7 @@ mod links;
 mod needed;
 mod reason;
 mod shadowed;
-pub mod situations;
+pub(crate) mod situations;
 #[cfg(test)]
 mod testing;
 mod verdict;
@@ -19,10 +19,10 @@ mod warning;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use compile::is_full;
-pub use reason::Reason;
-pub use verdict::{Policy, verdict};
-pub use warning::{Cause, Warning};
+pub(crate) use compile::is_full;
+pub(crate) use reason::Reason;
+pub(crate) use verdict::{Policy, verdict};
+pub(crate) use warning::Warning;
 
 use crate::inventory::Inventory;
 use crate::path;
@@ -151,7 +151,7 @@ pub enum Action {
 
 /// Makes the plan that brings an image to what `policy` says. Where that compiles, it is a plan of what
 /// to try at first; with the `outcome` of that, it is one of what to write.
-pub fn plan(inventory: &Inventory, policy: &Policy<'_>, outcome: &CompileOutcome) -> Plan {
+pub(crate) fn plan(inventory: &Inventory, policy: &Policy<'_>, outcome: &CompileOutcome) -> Plan {
     let mut warnings = Vec::new();
     let mended = compile::mended(inventory, policy, outcome);
     let mut drops = drops::choose(inventory, policy, &mended, &mut warnings);

@@ -14,7 +14,7 @@ use crate::rootfs::{InodeId, InodeKind};
 
 /// A row of the size table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Situation {
+pub(crate) struct Situation {
     /// What it is.
     pub kind: SituationKind,
     /// Bytes in that situation.
@@ -23,7 +23,7 @@ pub struct Situation {
 
 /// What is kept of an image's caches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SituationKind {
+pub(crate) enum SituationKind {
     /// All.
     StatusQuo,
     /// Level 0.
@@ -41,7 +41,7 @@ pub enum SituationKind {
 }
 
 /// All rows for the whole image, the status quo first.
-pub fn of_image(inventory: &Inventory) -> Vec<Situation> {
+pub(crate) fn of_image(inventory: &Inventory) -> Vec<Situation> {
     let rootfs = &inventory.rootfs;
     let names = |inode| rootfs.inode(inode).names();
     let is_file = |inode: &InodeId| rootfs.inode(*inode).kind == InodeKind::File;
@@ -56,7 +56,7 @@ pub fn of_image(inventory: &Inventory) -> Vec<Situation> {
 }
 
 /// All rows for each tree, in the order of the inventory's trees.
-pub fn of_trees(inventory: &Inventory) -> Vec<Vec<Situation>> {
+pub(crate) fn of_trees(inventory: &Inventory) -> Vec<Vec<Situation>> {
     let mut caches = vec![Vec::new(); inventory.trees.len()];
     for cache in &inventory.caches {
         if let Some(tree) = cache.tree {

@@ -8,7 +8,7 @@ use crate::pyc::Level;
 
 /// What of a profile decides about caches, with its levels resolved.
 #[derive(Debug, Clone, Copy)]
-pub struct Policy<'a> {
+pub(crate) struct Policy<'a> {
     /// The levels that stay.
     pub levels: &'a [Level],
     /// What happens to stale caches.
@@ -30,7 +30,7 @@ pub struct Policy<'a> {
 impl<'a> Policy<'a> {
     /// Keeps these levels, strips whatever Python would not use, and links identical levels, as
     /// the built-in profiles do.
-    pub fn keeping(levels: &'a [Level]) -> Self {
+    pub(crate) fn keeping(levels: &'a [Level]) -> Self {
         Self {
             levels,
             stale: Stale::Strip,
@@ -63,7 +63,7 @@ impl<'a> Policy<'a> {
 }
 
 /// Why a cache goes; `None` where it stays. One that something reads by its path stays.
-pub fn verdict(cache: &Cache, policy: &Policy<'_>) -> Option<Reason> {
+pub(crate) fn verdict(cache: &Cache, policy: &Policy<'_>) -> Option<Reason> {
     wish(cache, policy).filter(|_| cache.reader.is_none())
 }
 

@@ -1,6 +1,6 @@
 //! Reports: what each command found or did, as data, and that data as text, JSON and markdown.
 //!
-//! A report is turned into a [`document::Document`] once, by the module of its command; text and
+//! A report is turned into a [`documents::document::Document`] once, by the module of its command; text and
 //! markdown render any document. JSON is the report itself.
 
 pub mod documents;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 /// Digests of blobs and tar streams that changed, each with the new one.
-pub type Renamed = HashMap<String, String>;
+pub(crate) type Renamed = HashMap<String, String>;
 
 /// Beginnings of annotations that describe a blob's bytes for a reader that fetches parts of it, with that format's name.
 const OF_PARTS: [(&str, &str); 8] = [
@@ -30,7 +30,7 @@ const DIGESTS: [&str; 3] = [
 ];
 
 /// The formats for lazy pulling that a document's or descriptor's annotations belong to, each once.
-pub fn lazy_formats(annotated: &Value) -> Vec<&'static str> {
+pub(crate) fn lazy_formats(annotated: &Value) -> Vec<&'static str> {
     let annotations = annotated.get("annotations").and_then(Value::as_object);
     let names = annotations.into_iter().flat_map(Map::keys);
     let mut formats: Vec<&str> = names.filter_map(|name| format_of(name)).collect();
@@ -46,7 +46,7 @@ fn format_of(name: &str) -> Option<&'static str> {
 }
 
 /// Removes the annotations that describe what changed, and brings those up to date that only name it.
-pub fn refresh(annotated: &mut Value, renamed: &Renamed) {
+pub(crate) fn refresh(annotated: &mut Value, renamed: &Renamed) {
     let Some(annotations) = annotated
         .get_mut("annotations")
         .and_then(Value::as_object_mut)
@@ -83,7 +83,7 @@ pub fn refresh(annotated: &mut Value, renamed: &Renamed) {
 const HAS_ZSTD: &str = "io.github.containers.compression.zstd";
 
 /// Removes the note that an image has zstd layers.
-pub fn forget_zstd(descriptor: &mut Value) {
+pub(crate) fn forget_zstd(descriptor: &mut Value) {
     if let Some(annotations) = descriptor
         .get_mut("annotations")
         .and_then(Value::as_object_mut)
@@ -98,7 +98,7 @@ pub fn forget_zstd(descriptor: &mut Value) {
 }
 
 /// Whether any annotation's value is one of these digests.
-pub fn names_any(annotated: &Value, digests: &std::collections::HashSet<String>) -> bool {
+pub(crate) fn names_any(annotated: &Value, digests: &std::collections::HashSet<String>) -> bool {
     let annotations = annotated.get("annotations").and_then(Value::as_object);
     let values = annotations.into_iter().flat_map(Map::values);
     values

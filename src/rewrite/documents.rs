@@ -13,7 +13,7 @@ use crate::oci::media_type::{DOCKER_LAYER, DOCKER_MANIFEST, Family, OCI_LAYER, l
 
 /// An image's documents as they are written.
 #[derive(Debug, Clone, Default)]
-pub struct Texts {
+pub(crate) struct Texts {
     /// The config.
     pub config: Vec<u8>,
     /// The manifest.
@@ -22,7 +22,7 @@ pub struct Texts {
 
 /// What became of a layer.
 #[derive(Debug, Clone)]
-pub enum LayerOutcome {
+pub(crate) enum LayerOutcome {
     /// It keeps its blob.
     Kept,
     /// It has a new blob.
@@ -33,7 +33,7 @@ pub enum LayerOutcome {
 
 /// A document's new text with the descriptor that names it.
 #[derive(Debug, Clone)]
-pub struct NewDocument {
+pub(crate) struct NewDocument {
     /// The descriptor, with the fields of the old one.
     pub descriptor: Value,
     /// The document.
@@ -42,7 +42,7 @@ pub struct NewDocument {
 
 /// New config and manifest.
 #[derive(Debug, Clone)]
-pub struct NewDocuments {
+pub(crate) struct NewDocuments {
     /// The config.
     pub config: NewDocument,
     /// The manifest.
@@ -56,7 +56,7 @@ pub struct NewDocuments {
 /// The config and manifest of `image` after its layers became `outcomes`, one for each, and `appended`
 /// came above them. They get the media types of `family`; without one they keep their own. What does not change keeps
 /// the text that it has in `texts`.
-pub fn rewrite_documents(
+pub(crate) fn rewrite_documents(
     image: &Image,
     texts: &Texts,
     outcomes: &[LayerOutcome],
@@ -95,7 +95,7 @@ pub fn rewrite_documents(
 }
 
 /// Adds what a descriptor was renamed to, if it was.
-pub fn rename(renamed: &mut Renamed, old: &Value, new: &Value) {
+pub(crate) fn rename(renamed: &mut Renamed, old: &Value, new: &Value) {
     let digest = |descriptor: &Value| Some(descriptor.get("digest")?.as_str()?.to_owned());
     if let (Some(old), Some(new)) = (digest(old), digest(new))
         && old != new
@@ -105,7 +105,7 @@ pub fn rename(renamed: &mut Renamed, old: &Value, new: &Value) {
 }
 
 /// Whether any layer was written anew or dropped.
-pub fn are_layers_changed(outcomes: &[LayerOutcome]) -> bool {
+pub(crate) fn are_layers_changed(outcomes: &[LayerOutcome]) -> bool {
     let is_kept = |outcome: &LayerOutcome| matches!(outcome, LayerOutcome::Kept);
     !outcomes.iter().all(is_kept)
 }
@@ -144,7 +144,7 @@ fn edit_layer_notes(config: &mut Value, outcomes: &[LayerOutcome], renamed: &Ren
 
 /// The text of `document`, which was `old_text`, and `descriptor` made to name it. Its annotations follow what was
 /// `renamed`.
-pub fn replace_document(
+pub(crate) fn replace_document(
     descriptor: &Value,
     old_text: &[u8],
     document: &Value,

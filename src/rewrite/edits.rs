@@ -15,7 +15,7 @@ use crate::tar::{self, HeaderError, NewMember};
 
 /// A change to a stretch of the uncompressed stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edit {
+pub(crate) struct Edit {
     /// The bytes that go.
     pub range: Range<u64>,
     /// What comes in their place.
@@ -24,7 +24,7 @@ pub struct Edit {
 
 impl Edit {
     /// Bytes that come in.
-    pub fn added_bytes(&self) -> u64 {
+    pub(crate) fn added_bytes(&self) -> u64 {
         let length = |piece: &Piece| match piece {
             Piece::Bytes(bytes) => bytes.len() as u64,
             Piece::Earlier(range) | Piece::Compiled(range) => range.end - range.start,
@@ -49,7 +49,7 @@ pub enum Piece {
 ///
 /// # Errors
 /// [`HeaderError`] where the headers of a member to be changed cannot be taken apart.
-pub fn edits(
+pub(crate) fn edits(
     scan: &LayerScan,
     plan: &LayerPlan,
     added: Vec<Piece>,
@@ -114,7 +114,7 @@ fn implied_directories(plan: &LayerPlan, index: usize) -> Vec<Piece> {
 }
 
 /// What a stream of `length` bytes keeps in its order after the edits, and its length then.
-pub fn kept(edits: &[Edit], length: u64) -> (Vec<Kept>, u64) {
+pub(crate) fn kept(edits: &[Edit], length: u64) -> (Vec<Kept>, u64) {
     let mut kept = Vec::with_capacity(edits.len() + 1);
     let (mut old, mut new) = (0, 0);
     let mut keep = |range: Range<u64>, new: &mut u64| {
@@ -150,7 +150,7 @@ fn raw_headers(scan: &LayerScan, index: usize) -> Result<&[u8], HeaderError> {
 }
 
 /// A stream that edits are made to.
-pub trait Input: Read {
+pub(crate) trait Input: Read {
     /// Goes on so many bytes later.
     ///
     /// # Errors
@@ -165,7 +165,7 @@ impl Input for SparseReader<'_> {
 }
 
 /// A stream that can only be read.
-pub struct Whole<R>(pub R);
+pub(crate) struct Whole<R>(pub R);
 
 impl<R: Read> Read for Whole<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -180,7 +180,7 @@ impl<R: Read> Input for Whole<R> {
 }
 
 /// Where the edited stream goes.
-pub trait Output: Write {
+pub(crate) trait Output: Write {
     /// How many of the next bytes may be skipped.
     ///
     /// # Errors
@@ -206,7 +206,7 @@ impl Output for LayerWriter {
 
 /// Why [`apply`] failed.
 #[derive(Debug)]
-pub enum ApplyError {
+pub(crate) enum ApplyError {
     /// The input did.
     Input(io::Error),
     /// The output did.
@@ -218,7 +218,7 @@ pub enum ApplyError {
 ///
 /// # Errors
 /// I/O errors of either side; [`io::ErrorKind::UnexpectedEof`] where the input is shorter.
-pub fn apply(
+pub(crate) fn apply(
     input: &mut dyn Input,
     length: u64,
     edits: &[Edit],

@@ -16,7 +16,7 @@ use crate::progress::Phase;
 use crate::read_at::ReadAt;
 
 /// What is to be written of an image.
-pub struct ImageLayers<'a> {
+pub(crate) struct ImageLayers<'a> {
     /// The image's layers.
     pub access: Access<'a>,
     /// What is in it.
@@ -38,7 +38,7 @@ impl ImageLayers<'_> {
     ///
     /// # Errors
     /// [`LayerError`] for a layer that cannot be read or written.
-    pub fn write(&self) -> Result<Vec<LayerOutcome>, LayerError> {
+    pub(crate) fn write(&self) -> Result<Vec<LayerOutcome>, LayerError> {
         let scans = &self.inventory.layers;
         let changed = scans.iter().zip(&self.plan.layers);
         let changed = changed.filter(|(_, plan)| must_be_written(plan));
@@ -87,7 +87,7 @@ impl ImageLayers<'_> {
     ///
     /// # Errors
     /// [`LayerErrorCause`] where it cannot be written.
-    pub fn write_appended(&self) -> Result<Option<WrittenLayer>, LayerErrorCause> {
+    pub(crate) fn write_appended(&self) -> Result<Option<WrittenLayer>, LayerErrorCause> {
         if self.plan.appended.is_empty() {
             return Ok(None);
         }

@@ -14,7 +14,7 @@ use crate::oci::media_type::Family;
 
 /// What walking up gave.
 #[derive(Debug, Default)]
-pub struct Rebuilt {
+pub(crate) struct Rebuilt {
     /// Indexes that were written anew.
     pub indexes: Vec<NewDocument>,
     /// Artifacts that are left out since they speak of a manifest that is gone.
@@ -23,7 +23,7 @@ pub struct Rebuilt {
 
 /// An artifact that is left out.
 #[derive(Debug)]
-pub struct LeftOutArtifact {
+pub(crate) struct LeftOutArtifact {
     /// Its descriptor.
     pub descriptor: Value,
     /// The manifest that it speaks of, if it says so.
@@ -32,7 +32,7 @@ pub struct LeftOutArtifact {
 
 /// What became of images.
 #[derive(Debug, Default)]
-pub struct Replacements {
+pub(crate) struct Replacements {
     /// New descriptors by the digest of the manifest that they replace.
     pub manifests: HashMap<String, NewManifest>,
     /// All that has another digest now.
@@ -41,7 +41,7 @@ pub struct Replacements {
 
 /// A manifest that replaces another.
 #[derive(Debug)]
-pub struct NewManifest {
+pub(crate) struct NewManifest {
     /// Its descriptor.
     pub descriptor: Value,
     /// Whether it has a layer that is compressed with Zstandard.
@@ -54,7 +54,7 @@ pub struct NewManifest {
 /// `family`; without one they keep their own.
 ///
 /// `texts` are the indexes as they are written, by digest: what does not change stays so.
-pub fn rebuild(
+pub(crate) fn rebuild(
     root: &Node,
     replaced: &Replacements,
     family: Option<Family>,

@@ -10,7 +10,7 @@ use crate::oci::media_type::{DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, Family, in_f
 const OCI_ONLY: [&str; 2] = ["subject", "artifactType"];
 
 /// Whether an image has the media types of `family`, as far as there are such.
-pub fn is_of_family(image: &Image, family: Family) -> bool {
+pub(crate) fn is_of_family(image: &Image, family: Family) -> bool {
     let (mut descriptor, mut manifest) = (image.descriptor.clone(), image.manifest.clone());
     convert_manifest(&mut descriptor, &mut manifest, family);
     descriptor == image.descriptor && manifest == image.manifest
@@ -18,7 +18,7 @@ pub fn is_of_family(image: &Image, family: Family) -> bool {
 
 /// Gives a manifest, and the descriptor that names it, the media types of `family`. Both stay as they are if one of
 /// them has no equivalent in Docker's family: a mixture would suit no reader.
-pub fn convert_manifest(descriptor: &mut Value, manifest: &mut Value, family: Family) {
+pub(crate) fn convert_manifest(descriptor: &mut Value, manifest: &mut Value, family: Family) {
     let parts = manifest.get("config").into_iter().chain(
         manifest
             .get("layers")
@@ -43,7 +43,7 @@ pub fn convert_manifest(descriptor: &mut Value, manifest: &mut Value, family: Fa
 }
 
 /// The same for an index whose children are converted already. Artifacts in it keep their types.
-pub fn convert_index(descriptor: &mut Value, index: &mut Value, family: Family) {
+pub(crate) fn convert_index(descriptor: &mut Value, index: &mut Value, family: Family) {
     let mut children = index
         .get("manifests")
         .and_then(Value::as_array)

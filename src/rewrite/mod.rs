@@ -1,14 +1,14 @@
 //! Everything that makes new bytes: layers by edits to their tar streams, and the documents that
 //! name them.
 
-pub mod annotations;
-pub mod compiled;
-pub mod documents;
-pub mod edits;
-pub mod image_layers;
-pub mod index;
-pub mod media_types;
+pub(crate) mod annotations;
+pub(crate) mod compiled;
+pub(crate) mod documents;
+pub(crate) mod edits;
+pub(crate) mod image_layers;
+pub(crate) mod index;
+pub(crate) mod media_types;
 mod new_layer;
-pub mod staging;
+pub(crate) mod staging;
 
 pub(crate) use new_layer::grew;

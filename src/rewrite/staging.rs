@@ -32,7 +32,7 @@ pub enum StagingError {
 }
 
 /// The blobs of an output while it grows.
-pub struct Staging<'a> {
+pub(crate) struct Staging<'a> {
     store: &'a dyn BlobStore,
     directory: &'a Path,
     /// By digest.
@@ -43,7 +43,7 @@ pub struct Staging<'a> {
 
 impl<'a> Staging<'a> {
     /// None yet, in a directory on the output's file system. What is not staged is in `store`.
-    pub fn new(store: &'a dyn BlobStore, directory: &'a Path) -> Self {
+    pub(crate) fn new(store: &'a dyn BlobStore, directory: &'a Path) -> Self {
         Self {
             store,
             directory,
@@ -53,18 +53,18 @@ impl<'a> Staging<'a> {
     }
 
     /// Where new blobs are written.
-    pub fn directory(&self) -> &'a Path {
+    pub(crate) fn directory(&self) -> &'a Path {
         self.directory
     }
 
     /// Notes that an image's layers were read.
-    pub fn note_read(&mut self, image: &Image) {
+    pub(crate) fn note_read(&mut self, image: &Image) {
         let layers = image.layers.iter().map(|layer| layer.descriptor.digest());
         self.read.extend(layers.cloned());
     }
 
     /// Adds a layer that was written to the directory.
-    pub fn add_layer(&mut self, layer: &WrittenLayer) {
+    pub(crate) fn add_layer(&mut self, layer: &WrittenLayer) {
         self.add(
             layer.digest.clone(),
             layer.path.clone(),
@@ -76,7 +76,7 @@ impl<'a> Staging<'a> {
     ///
     /// # Errors
     /// [`StagingError`].
-    pub fn add_document(&mut self, document: &NewDocument) -> Result<(), StagingError> {
+    pub(crate) fn add_document(&mut self, document: &NewDocument) -> Result<(), StagingError> {
         let digest = typed_descriptor(&document.descriptor)?.digest().clone();
         let path = self.directory.join(digest.digest());
         let written = File::create(&path).and_then(|mut file| {
@@ -107,7 +107,7 @@ impl<'a> Staging<'a> {
     ///
     /// # Errors
     /// [`ImageError`] where one is missing, or a document is malformed.
-    pub fn blobs_of(&self, root: &Value) -> Result<Vec<OutputBlob>, ImageError> {
+    pub(crate) fn blobs_of(&self, root: &Value) -> Result<Vec<OutputBlob>, ImageError> {
         let store = Overlay {
             staged: &self.staged,
             source: self.store,

@@ -6,7 +6,7 @@ use crate::pyc::{Header, Invalidation, Level};
 
 /// A profile, with its levels resolved for one image.
 #[derive(Debug, Clone, Copy)]
-pub struct Expected<'a> {
+pub(crate) struct Expected<'a> {
     /// The profile.
     pub profile: &'a Profile,
     /// The levels that it keeps.

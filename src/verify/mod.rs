@@ -38,7 +38,7 @@ mod view;
 
 use std::fmt;
 
-pub use expected::Expected;
+pub(crate) use expected::Expected;
 
 use crate::inventory::Inventory;
 use crate::oci::Image;
@@ -46,11 +46,11 @@ use crate::rootfs::MemberId;
 use view::View;
 
 /// SHA-256 of members' data, in the order of members.
-pub type ContentHashes = [(MemberId, [u8; 32])];
+pub(crate) type ContentHashes = [(MemberId, [u8; 32])];
 
 /// One of the two images, read.
 #[derive(Debug, Clone, Copy)]
-pub struct Side<'a> {
+pub(crate) struct Side<'a> {
     /// Its documents.
     pub image: &'a Image,
     /// Its layers and merged view.
@@ -61,7 +61,7 @@ pub struct Side<'a> {
 
 /// What part of an image a difference is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     /// The merged view.
     Rootfs,
     /// The config, its history included.
@@ -85,7 +85,7 @@ impl fmt::Display for Part {
 
 /// A difference that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// Where it is.
     pub part: Part,
     /// In the merged view a path without a leading slash; in a document a JSON pointer (RFC 6901).
@@ -106,7 +106,7 @@ impl Difference {
 
 /// What came of comparing two images.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Verification {
+pub(crate) struct Verification {
     /// Paths that either image has, caches included.
     pub paths: u64,
     /// Bytes of the files that are no caches and have the same content in both, an inode counted once.
@@ -119,7 +119,7 @@ pub struct Verification {
 
 /// What became of caches, allowed or not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CacheCounts {
+pub(crate) struct CacheCounts {
     /// Only the image before has them.
     pub removed: u64,
     /// Only the image after has them.
@@ -133,7 +133,7 @@ pub struct CacheCounts {
 
 /// The members of each image whose content must be hashed for [`verify`]: regular files of equal size
 /// that do not come from the same place of the same layer. In the order of members.
-pub fn wanted_contents(before: &Inventory, after: &Inventory) -> [Vec<MemberId>; 2] {
+pub(crate) fn wanted_contents(before: &Inventory, after: &Inventory) -> [Vec<MemberId>; 2] {
     let views = (View::new(before), View::new(after));
     let mut wanted = [Vec::new(), Vec::new()];
     for (path, node) in before.rootfs.walk() {
@@ -157,7 +157,7 @@ pub fn wanted_contents(before: &Inventory, after: &Inventory) -> [Vec<MemberId>;
 }
 
 /// Compares two images. `expected` is what a profile says of caches; without it any may go.
-pub fn verify(
+pub(crate) fn verify(
     before: &Side<'_>,
     after: &Side<'_>,
     expected: Option<&Expected<'_>>,
