@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use super::notes::notes;
 use super::summary;
-use super::warnings::warnings;
+use super::warnings::{Written, warnings};
 use crate::compile::{CompileResult, Interpreter};
 use crate::inventory::{Inventory, cache_path, layer_levels};
 use crate::layers::LayerScan;
+use crate::oci::Image;
 use crate::oci::layer_writer::WrittenLayer;
-use crate::oci::media_type::Family;
-use crate::oci::{CompressionSetting, Image};
 use crate::path;
 use crate::plan::{Action, LayerPlan, Plan, Reason, Step, Warning};
 use crate::profile::Profile;
@@ -19,7 +18,7 @@ use crate::report::model::{
     CompileFailure, Compiled, Count, ImageSize, InterpreterRow, LayerAction, LayerSize, Levels,
     MinimizeImage, MinimizeLayer, StepAction, StepRow,
 };
-use crate::rewrite::documents::{LayerOutcome, NewDocuments};
+use crate::rewrite::documents::LayerOutcome;
 use crate::rewrite::edits::edits;
 use crate::rootfs::MemberId;
 use crate::tar::Kind;
@@ -41,21 +40,6 @@ pub(crate) struct Minimized<'a> {
     pub profile: &'a Profile,
     /// Whether the report lists every step of the plan.
     pub steps: bool,
-}
-
-/// What was written for an image.
-#[derive(Clone, Copy)]
-pub(crate) struct Written<'a> {
-    /// What became of each layer.
-    pub outcomes: &'a [LayerOutcome],
-    /// The layer that came above the others.
-    pub appended: Option<&'a WrittenLayer>,
-    /// Its new documents.
-    pub documents: &'a NewDocuments,
-    /// The media types that it has now, where it had others.
-    pub new_types: Option<Family>,
-    /// How layers were to be compressed.
-    pub compression: CompressionSetting,
 }
 
 impl Minimized<'_> {
@@ -148,7 +132,9 @@ impl Minimized<'_> {
         let plan = self.plan.warnings.iter().map(ToString::to_string);
         let compiling = self.compiled.iter().flat_map(|it| it.warnings.clone());
         let notes = notes(self.inventory).into_iter();
-        let own = written.into_iter().flat_map(|it| warnings(self, it));
+        let own = written
+            .into_iter()
+            .flat_map(|it| warnings(self.image, self.inventory, it));
         plan.chain(compiling)
             .chain(globs)
             .chain(notes)

@@ -14,5 +14,6 @@ mod warnings;
 pub(crate) use bench::bench;
 pub(crate) use compare::{compare, no_gate, refusals};
 pub(crate) use inspect::{Inspected, inspect};
-pub(crate) use minimize::{Minimized, Written};
+pub(crate) use minimize::Minimized;
 pub(crate) use verify::verify;
+pub(crate) use warnings::Written;

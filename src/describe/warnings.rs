@@ -2,21 +2,36 @@
 
 use serde_json::Value;
 
-use super::minimize::{Minimized, Written};
 use crate::inventory::Inventory;
 use crate::layers::LayerScan;
+use crate::oci::layer_writer::WrittenLayer;
 use crate::oci::media_type::Family;
 use crate::oci::{Compression, CompressionSetting, Image};
 use crate::rewrite::annotations::lazy_formats;
-use crate::rewrite::documents::{LayerOutcome, are_layers_changed};
+use crate::rewrite::documents::{LayerOutcome, NewDocuments, are_layers_changed};
 use crate::rewrite::grew;
 use crate::size;
 
+/// What was written for an image.
+#[derive(Clone, Copy)]
+pub(crate) struct Written<'a> {
+    /// What became of each layer.
+    pub outcomes: &'a [LayerOutcome],
+    /// The layer that came above the others.
+    pub appended: Option<&'a WrittenLayer>,
+    /// Its new documents.
+    pub documents: &'a NewDocuments,
+    /// The media types that it has now, where it had others.
+    pub new_types: Option<Family>,
+    /// How layers were to be compressed.
+    pub compression: CompressionSetting,
+}
+
 /// Warnings about an image that was written.
-pub(super) fn warnings(minimized: &Minimized<'_>, written: Written<'_>) -> Vec<String> {
-    let mut warnings = lost_lazy_pulling(minimized.image, written.outcomes);
+pub(super) fn warnings(image: &Image, inventory: &Inventory, written: Written<'_>) -> Vec<String> {
+    let mut warnings = lost_lazy_pulling(image, written.outcomes);
     if written.compression == CompressionSetting::Keep {
-        warnings.extend(grown_layers(minimized.inventory, written.outcomes));
+        warnings.extend(grown_layers(inventory, written.outcomes));
     }
     let new_types = written.new_types.map(types_changed);
     warnings.extend(new_types.map(str::to_owned));

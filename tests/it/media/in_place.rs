@@ -276,14 +276,23 @@ fn an_index_is_not_replaced_by_one_of_its_platforms() {
     let directory = tempfile::tempdir().unwrap();
     let layout = directory.path().join("in");
     let index = write_nested_index(&layout, two_platforms(&layout));
-    write_index(&layout, vec![tagged(index, "app")]);
+    let tags = ["app", "latest"].map(|tag| tagged(index.clone(), tag));
+    write_index(&layout, tags.to_vec());
     let archive = directory.path().join("x.tar");
     archived(&layout, &archive);
     for (transport, path) in [("oci", &layout), ("oci-archive", &archive)] {
         let bare = &*format!("{transport}:{}", path.display());
         let own = &*format!("{bare}:app");
+        // The same index under another name would lose them as well.
+        let same = &*format!("{bare}:latest");
         let before = manifests(path);
-        for (input, output) in [(own, own), (own, bare), (bare, own), (bare, bare)] {
+        for (input, output) in [
+            (own, own),
+            (own, bare),
+            (bare, own),
+            (bare, bare),
+            (own, same),
+        ] {
             let run = pycull([&["minimize", input, "--output", output][..], &AMD64].concat());
             run.refused("would remove linux/arm64 from it")
                 .refused("leave out `--platform`");
@@ -292,11 +301,26 @@ fn an_index_is_not_replaced_by_one_of_its_platforms() {
         let other = &*format!("{bare}:amd64");
         pycull([&["minimize", own, "--output", other][..], &AMD64].concat()).success();
         let after = manifests(path);
-        assert_eq!(after[0], before[0]);
-        assert_eq!(after.len(), 2);
+        assert_eq!(after[..2], before);
+        assert_eq!(after.len(), 3);
         pycull(["minimize", own, "--output", own]).success();
         assert_ne!(manifests(path)[0], before[0]);
     }
+}
+
+/// What is not there is not lost: of a sparse layout, or what docker saves of an index, one platform is all there is.
+#[test]
+fn an_index_of_which_only_one_platform_is_there_is_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let layout = directory.path().join("in");
+    let roots = two_platforms(&layout);
+    let index = write_nested_index(&layout, roots.clone());
+    write_index(&layout, vec![tagged(index, "app")]);
+    let manifest = roots[0]["digest"].as_str().unwrap().replace(':', "/");
+    fs::remove_file(layout.join("blobs").join(manifest)).unwrap();
+    let own = format!("oci:{}:app", layout.display());
+    pycull([&["minimize", &own, "--output", &own][..], &AMD64].concat()).success();
+    pycull(["inspect", &own]).success();
 }
 
 /// What the `index.json` of a layout or archive names.
