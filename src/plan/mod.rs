@@ -244,6 +244,63 @@ mod tests {
         planned([source, layer], &no_levels()).layers[1].becomes_empty
     }
 
+    fn step(action: Action) -> Step {
+        Step {
+            path: b"a".to_vec(),
+            action,
+            reason: Reason::TargetDropped,
+        }
+    }
+
+    fn compilation() -> Compilation {
+        Compilation {
+            source: 0,
+            level: Level::Zero,
+            path: b"a".to_vec(),
+            stale: None,
+        }
+    }
+
+    #[test]
+    fn a_plan_is_empty_until_a_layer_changes_or_one_is_added() {
+        let of_layer = |layer: LayerPlan| Plan {
+            layers: vec![LayerPlan::default(), layer],
+            ..Plan::default()
+        };
+        assert!(of_layer(LayerPlan::default()).is_empty());
+        let with_step = LayerPlan {
+            steps: BTreeMap::from([(0, step(Action::Drop))]),
+            ..LayerPlan::default()
+        };
+        let with_cache = LayerPlan {
+            compiled: vec![compilation()],
+            ..LayerPlan::default()
+        };
+        for layer in [with_step, with_cache] {
+            assert!(!layer.is_empty());
+            assert!(!of_layer(layer).is_empty());
+        }
+        let appended = Plan {
+            appended: vec![compilation()],
+            ..Plan::default()
+        };
+        assert!(!appended.is_empty());
+    }
+
+    #[test]
+    fn data_that_moves_and_gets_another_header_has_two_reasons() {
+        let header = |reason| NewHeader {
+            bytes: Vec::new(),
+            reason,
+        };
+        let promoted = |header| step(Action::Promote { data: 0, header });
+        let reasons = |step: Step| step.reasons().cloned().collect::<Vec<_>>();
+        assert_eq!(reasons(step(Action::Drop)), [Reason::TargetDropped]);
+        assert_eq!(reasons(promoted(None)), [Reason::TargetDropped]);
+        let both = promoted(Some(header(Reason::HashMismatch)));
+        assert_eq!(reasons(both), [Reason::TargetDropped, Reason::HashMismatch]);
+    }
+
     #[test]
     fn a_layer_goes_with_its_last_member_and_not_before() {
         let cache = || LayerMembers::default().cache("m", 0, "code");
