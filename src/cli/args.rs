@@ -13,15 +13,15 @@ use pycull::oci::compression::CompressionSetting;
 use pycull::report::model::FindingKind;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 a gate or check said no; 2 the command could not be done.
+Exit codes: 0 success; 1 a gate or check said no; 2 the command failed, and the output is unchanged.
 
-Images: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], a bare path, or `-` for
-an archive on standard input or output.";
+Images: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIR (read only), a
+path, or `-` for an archive on standard input or output.";
 
 /// Manages the CPython bytecode in the layers of a container image.
 ///
-/// Finds .pyc files by optimization level, says what they cost and what is wrong with them, and
-/// writes a smaller image. It needs no container engine and no root.
+/// Finds .pyc files by optimization level, shows what they cost and what is wrong with them, and
+/// writes a smaller image. Needs no container engine and no root.
 #[derive(Debug, Parser)]
 #[command(name = "pycull", version, after_help = EXIT_CODES, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -36,17 +36,17 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Common options")]
 pub(crate) struct Common {
-    /// How the report is written
+    /// Format of the report
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: Format,
-    /// Image to take where there are several, as os/architecture[/variant], or `all`: an output has no other image
+    /// Platform to read, as os/architecture[/variant], or `all`. The output contains only this platform
     #[arg(long, global = true, value_name = "PLATFORM", default_value = "all")]
     pub(crate) platform: PlatformChoice,
-    /// Layers to work on at a time, threads that compress, and workers that compile [default: the processors]
+    /// Number of parallel jobs [default: number of processors]
     #[arg(long, short, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
-    /// Accept more of an image than its size lets expect: members (files), names (bytes of names and headers),
-    /// documents (bytes of JSON), or seconds (of its interpreter); may be repeated
+    /// Raise a limit: members (files), names (bytes of names and headers), documents (bytes of JSON), or
+    /// seconds (run time of the image's interpreter). Repeatable
     #[arg(long, global = true, value_name = "LIMIT=N", value_delimiter = ',')]
     pub(crate) limit: Vec<Setting>,
     /// Print only the report and errors
@@ -58,7 +58,7 @@ pub(crate) struct Common {
     /// Whether to use colours; `auto` honours NO_COLOR
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: ColorChoice,
-    /// Draw no progress bars
+    /// Disable progress bars
     #[arg(long, global = true)]
     pub(crate) no_progress: bool,
 }
@@ -109,7 +109,7 @@ pub(crate) enum Verb {
     Inspect(Inspect),
     /// Write an image with only the bytecode that a profile keeps
     Minimize(Minimize),
-    /// Compare the layers and bytecode of images with those of one before; with limits, a gate for CI
+    /// Compare images with an earlier one, by layers and bytecode. Limits make it a gate for CI
     Compare(Compare),
     /// Prove that nothing but bytecode differs between two images
     Verify(Verify),
@@ -169,36 +169,36 @@ pub(crate) struct Minimize {
     /// The image to read
     #[arg(value_name = "IMAGE", value_hint = ValueHint::AnyPath)]
     pub(crate) image: String,
-    /// The image to write; `-` is standard output, the report then goes to standard error
+    /// The image to write. `-` is standard output, and the report then goes to standard error
     #[arg(long, short, value_name = "IMAGE", value_hint = ValueHint::AnyPath)]
     #[arg(required_unless_present = "dry_run")]
     pub(crate) output: Option<String>,
     /// A built-in profile's name, or a TOML file
     #[arg(long, short, value_name = "NAME|FILE", default_value = "default", value_hint = ValueHint::FilePath)]
     pub(crate) profile: String,
-    /// Change one key of the profile, for example levels=[0,1]; may be repeated
+    /// Override one key of the profile, for example levels=[0,1]. Repeatable
     #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append)]
     pub(crate) set: Vec<String>,
-    /// Compression of rewritten layers: keep (as it was, taking over what did not change), none,
-    /// gzip[:LEVEL] or zstd[:LEVEL]
+    /// Compression of rewritten layers: keep (copies unchanged blocks), none, gzip[:LEVEL] or
+    /// zstd[:LEVEL]
     #[arg(long, value_name = "HOW", default_value = "keep")]
     pub(crate) compression: CompressionSetting,
-    /// Say what would be done, and write nothing
+    /// Show what would change, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Fail where a source does not compile, instead of reporting it
+    /// Fail if a source does not compile, instead of reporting it
     #[arg(long, help_heading = "Compiling")]
     pub(crate) strict: bool,
-    /// Compile with this interpreter of this machine, not with the image's own
+    /// Compile with this interpreter of the host instead of the image's own
     #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath, help_heading = "Compiling")]
     pub(crate) python: Option<PathBuf>,
     /// Run interpreters of a foreign architecture with this command, for example qemu-aarch64-static
     #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString, help_heading = "Compiling")]
     pub(crate) emulator: Option<String>,
-    /// Neither use nor keep what was compiled before
+    /// Disable the compile cache
     #[arg(long, help_heading = "Compiling")]
     pub(crate) no_cache: bool,
-    /// Whether the interpreter must be confined; `off` trusts the image
+    /// Whether to require a sandbox. `off` trusts the image
     #[arg(
         long,
         value_name = "WHETHER",
@@ -211,9 +211,9 @@ pub(crate) struct Minimize {
 /// Whether interpreters must be confined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SandboxChoice {
-    /// By all that this machine offers; refuse where that is nothing
+    /// Use every layer of defence that this machine offers. Fail if there is none
     Required,
-    /// Run the image's code with no more than limits: only for images that you trust
+    /// Use resource limits only. For images that you trust
     Off,
 }
 
@@ -235,28 +235,28 @@ Examples:
   pycull compare main.tar branch.tar --max-growth 2.5% --max-size 150MB --max-bytecode 10%
   pycull compare main.tar branch.tar --max-growth 500kB --format markdown")]
 pub(crate) struct Compare {
-    /// The image to compare with
+    /// The earlier image
     #[arg(value_name = "BEFORE", value_hint = ValueHint::AnyPath)]
     pub(crate) before: String,
-    /// Images that may be larger or smaller; of several each has a column
+    /// Images to compare with BEFORE, one column each
     #[arg(value_name = "AFTER", value_hint = ValueHint::AnyPath, required = true)]
     pub(crate) after: Vec<String>,
-    /// Most that the compressed layers may grow: bytes (0, 500kB, 10MiB) or a share (2.5%)
+    /// Fail if the compressed layers grow by more than this: bytes (0, 500kB, 10MiB) or a share (2.5%)
     #[arg(long, value_name = "SIZE|PERCENT", help_heading = "Gates")]
     pub(crate) max_growth: Option<Limit>,
-    /// Most bytes of the compressed layers
+    /// Fail if the compressed layers are larger than this
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Gates")]
     pub(crate) max_size: Option<u64>,
-    /// Most bytecode of all levels, hidden or not: bytes, or a share of the unpacked layers
+    /// Fail if the layers hold more bytecode than this: bytes, or a share of the unpacked layers
     #[arg(long, value_name = "SIZE|PERCENT", help_heading = "Gates")]
     pub(crate) max_bytecode: Option<Limit>,
-    /// Least that the compressed layers must shrink; without a value, at all: put it after the images then
+    /// Fail unless the compressed layers shrink by at least this. Without a value (put it last), by any amount
     #[arg(long, value_name = "SIZE|PERCENT", num_args = 0..=1, default_missing_value = "1B", help_heading = "Gates")]
     pub(crate) require_shrink: Option<Limit>,
-    /// Draw the layers before and after as bars, in an SVG file, which is replaced
+    /// Write the layers before and after as bars to an SVG file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) figure: Option<PathBuf>,
-    /// Draw a badge with the compressed size and the difference, in an SVG file, which is replaced; for one image of one platform
+    /// Write a badge with the compressed size and the difference to an SVG file, for one image of one platform
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) badge: Option<PathBuf>,
 }
@@ -275,9 +275,9 @@ impl Compare {
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The images need not be pycull's. Caches may go; one that comes must be fresh, and one that was
-fresh must still be. All else must be the same: each file's content and metadata, the config, the
-history.
+Compares any two images, whoever wrote them. Caches may be removed. A new cache must be fresh, and a
+fresh cache must stay fresh. Everything else must be equal: the content and metadata of every file,
+the config and the history.
 
 Examples:
   pycull verify app.tar app-small.tar
@@ -291,10 +291,10 @@ pub(crate) struct Verify {
     /// The image after
     #[arg(value_name = "AFTER", value_hint = ValueHint::AnyPath)]
     pub(crate) after: String,
-    /// Require the caches that this profile keeps, and no others: a built-in profile's name, or a TOML file
+    /// Require exactly the caches that this profile keeps: a built-in profile's name, or a TOML file
     #[arg(long, short, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
     pub(crate) profile: Option<String>,
-    /// Change one key of the profile, for example levels=[0,1]; may be repeated
+    /// Override one key of the profile, for example levels=[0,1]. Repeatable
     #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append, requires = "profile")]
     pub(crate) set: Vec<String>,
 }
@@ -302,9 +302,9 @@ pub(crate) struct Verify {
 /// Arguments of `bench`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Runs code of the image, in a sandbox, on a copy of its modules: the image need not have caches.
-There it has no network, no home directory, none of the image's environment variables, and 4 GiB
-of address space.
+Runs code of the image in a sandbox, on a copy of its modules. The image does not need caches. The
+sandbox has no network, no home directory, none of the image's environment variables, and 4 GiB of
+address space.
 
 Examples:
   pycull bench app.tar
@@ -314,22 +314,22 @@ pub(crate) struct Bench {
     /// The image to read
     #[arg(value_name = "IMAGE", value_hint = ValueHint::AnyPath)]
     pub(crate) image: String,
-    /// Module to import again and again
+    /// Module to reload
     #[arg(long, value_name = "NAME", default_value = "_pydecimal", value_parser = module)]
     pub(crate) module: String,
-    /// Modules to start the interpreter with, separated by commas; for example what the entrypoint imports
+    /// Modules to import at start-up, separated by commas, for example what the entrypoint imports
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = module)]
     pub(crate) import: Vec<String>,
-    /// How often to import the module in each run
+    /// Number of reloads in each run
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) repeats: u32,
-    /// Runs for each row of a table, of which the median counts
+    /// Number of runs for each row. The report shows their median
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
-    /// Draw the tables as bars, in an SVG file, which is replaced
+    /// Write the tables as bars to an SVG file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) figure: Option<PathBuf>,
-    /// Whether the interpreter must be confined; `off` trusts the image
+    /// Whether to require a sandbox. `off` trusts the image
     #[arg(long, value_name = "WHETHER", default_value = "required")]
     pub(crate) sandbox: SandboxChoice,
 }
@@ -344,7 +344,7 @@ pub(crate) enum ProfileAction {
         /// Its name
         name: String,
     },
-    /// Check a profile; the exit code is 1 where it is not valid
+    /// Check a profile. The exit code is 1 if it is not valid
     Check {
         /// A TOML file, or a built-in profile's name
         #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
