@@ -171,7 +171,7 @@ impl FromStr for Setting {
         let limit = limit.ok_or_else(|| format!("there is no limit `{name}`, but {known}"))?;
         let most = most
             .parse()
-            .map_err(|_| format!("`{most}` is no whole number"))?;
+            .map_err(|_| format!("`{most}` is not a whole number"))?;
         Ok(Self { limit, most })
     }
 }

@@ -366,9 +366,7 @@ fn finding_kind(name: &str) -> Result<FindingKind, String> {
 fn size(text: &str) -> Result<u64, String> {
     match text.parse::<Limit>()? {
         Limit::Bytes(bytes) => Ok(bytes),
-        Limit::Percent(_) => Err(format!(
-            "`{text}` is a share, and there is no whole to take it of"
-        )),
+        Limit::Percent(_) => Err(format!("`{text}` is a share; this option takes a size")),
     }
 }
 

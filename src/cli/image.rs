@@ -40,7 +40,7 @@ pub(crate) fn write_figure(file: &Path, figure: &str) -> anyhow::Result<()> {
         bail!("a figure goes to a file, not to standard output");
     }
     if file.is_file() && !is_figure(file).with_context(|| format!("cannot read {name}"))? {
-        bail!("{name} is no SVG file, and is not replaced by a figure");
+        bail!("{name} is not an SVG file; pycull does not replace it");
     }
     std::fs::write(file, figure).with_context(|| format!("cannot write the figure to {name}"))
 }

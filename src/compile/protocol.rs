@@ -95,7 +95,7 @@ pub(super) fn read_answer(stream: &mut impl Read, source_bytes: usize) -> io::Re
             Ok(Err(printable(&message)))
         }
         0 | 1 => Err(forged("its answer is larger than any honest one")),
-        _ => Err(forged("its answer is no frame")),
+        _ => Err(forged("its answer is not a frame")),
     }
 }
 

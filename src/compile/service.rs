@@ -50,7 +50,7 @@ pub enum Failure {
     #[error("the interpreter failed: {0}")]
     Worker(ProcessFailure),
     /// What the worker answered is no code object.
-    #[error("the interpreter's answer is no bytecode: {0}")]
+    #[error("the interpreter's answer is not bytecode: {0}")]
     Answer(MarshalError),
 }
 

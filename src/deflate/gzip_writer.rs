@@ -308,6 +308,6 @@ fn lost<E>(_: E) -> io::Error {
 fn wrong_length() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,
-        "the stream has another length than was said",
+        "the stream has another length than expected",
     )
 }

@@ -46,7 +46,7 @@ pub enum DeflateError {
     #[error("invalid gzip header")]
     Header,
     /// What follows a gzip member is not another one.
-    #[error("bytes follow the gzip stream that are no gzip member")]
+    #[error("bytes after the gzip stream are not a gzip member")]
     TrailingBytes,
     /// CRC-32 or length in a gzip trailer do not match the data.
     #[error("the gzip trailer does not match the data")]

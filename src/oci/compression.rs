@@ -237,7 +237,7 @@ impl Encoding<'_> {
 /// A `--compression` value that is none.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "`{value}` is no compression; use keep, none, gzip, gzip:0 to gzip:9, zstd, or zstd:1 to zstd:22"
+    "`{value}` is not a compression; use keep, none, gzip, gzip:0 to gzip:9, zstd, or zstd:1 to zstd:22"
 )]
 pub struct ParseCompressionError {
     value: String,

@@ -252,7 +252,7 @@ pub fn diff_ids(config: &Value) -> Result<Vec<Digest>, String> {
         .map(|value| {
             let text = value
                 .as_str()
-                .ok_or_else(|| format!("diff_id {value} is no string"))?;
+                .ok_or_else(|| format!("diff_id {value} is not a string"))?;
             Digest::from_str(text).map_err(|error| format!("diff_id `{text}`: {error}"))
         })
         .collect()
@@ -278,7 +278,7 @@ pub fn parse_object(bytes: &[u8], what: &'static str, name: &str) -> Result<Valu
     };
     let value: Value = json_text::parse(bytes).map_err(|error| malformed(error.to_string()))?;
     if !value.is_object() {
-        return Err(malformed("it is no JSON object".to_owned()));
+        return Err(malformed("it is not a JSON object".to_owned()));
     }
     Ok(value)
 }

@@ -121,11 +121,11 @@ impl fmt::Display for Cause {
             Self::Describes => {
                 "it is a hardlink whose header sets the mode, owner, time or extended attributes of a file that stays"
             }
-            Self::WouldUncover => "it covers something in a lower layer that is no cache",
+            Self::WouldUncover => "it covers something in a lower layer that is not a cache",
             Self::Unexamined(reason) => reason,
             Self::OtherOptimization => "its optimization is none of the levels 0, 1 and 2",
             Self::CannotCompile => {
-                "it is sparse or larger than 16 MiB, or its __pycache__ is no directory"
+                "it is sparse or larger than 16 MiB, or its __pycache__ is not a directory"
             }
             Self::NoVersion(Some(version)) => {
                 return write!(

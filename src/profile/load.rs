@@ -134,7 +134,7 @@ fn apply_setting(table: &mut Table, setting: &str) -> Result<(), ProfileError> {
                 .or_insert_with(|| Value::Table(Table::new()));
             entry
                 .as_table_mut()
-                .ok_or_else(|| error("its first part is no table"))?
+                .ok_or_else(|| error("its first part is not a table"))?
         }
     };
     target.insert(key.to_owned(), value);
@@ -150,7 +150,7 @@ fn parse_value(text: &str) -> Result<Value, String> {
     match toml::from_str::<Table>(&format!("value = {text}")) {
         Ok(mut table) => Ok(table.remove("value").unwrap_or_else(word)),
         Err(error) if text.starts_with(['[', '{', '"', '\'']) => {
-            Err(format!("its value is no TOML: {}", error.message()))
+            Err(format!("its value is not valid TOML: {}", error.message()))
         }
         Err(_) => Ok(word()),
     }

@@ -20,7 +20,7 @@ const MOST_PARTS: usize = 20_000_000;
 #[non_exhaustive]
 pub enum RootfsError {
     /// A hardlink to nothing, or to a directory.
-    #[error("layer {layer}: hardlink `{path}` points at `{target}`, which is no file below it")]
+    #[error("layer {layer}: hardlink `{path}` points at `{target}`, which is not a file below it")]
     LinkTarget {
         /// The layer, counted from 1.
         layer: usize,

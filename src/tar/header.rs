@@ -21,7 +21,7 @@ pub enum HeaderError {
         name: &'static str,
     },
     /// One block of zeros, then something else; an archive ends with two.
-    #[error("one zero block alone is no end of an archive")]
+    #[error("a single zero block does not end an archive")]
     LoneZeroBlock,
     /// Header bytes to be changed are not whole headers.
     #[error("its extension headers are malformed")]

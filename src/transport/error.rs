@@ -13,7 +13,7 @@ use crate::quoting::quoted;
 #[non_exhaustive]
 pub enum TransportError {
     /// The text is no image reference.
-    #[error("`{reference}` is no image reference: {reason}")]
+    #[error("`{reference}` is not an image reference: {reason}")]
     BadReference {
         /// The text.
         reference: String,

@@ -169,7 +169,7 @@ fn a_figure_replaces_only_a_figure() {
     for _ in 0..2 {
         draw(&figure).success();
     }
-    let refused = draw(&small).refused("is no SVG file");
+    let refused = draw(&small).refused("is not an SVG file");
     assert!(refused.text().contains("total"), "{}", refused.text());
     assert_eq!(fs::read(&small).unwrap(), image);
     draw("-").refused("goes to a file");

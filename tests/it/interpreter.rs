@@ -465,7 +465,7 @@ fn scripts_and_malformed_programs_are_no_interpreters() {
         .collect();
     assert_eq!(
         errors[0],
-        "`opt/x/bin/python3.9` is no program but a script or the like"
+        "`opt/x/bin/python3.9` is not a program, but a script or similar"
     );
     assert!(
         errors[1].starts_with("`usr/bin/python3.9` is a malformed ELF file: "),

@@ -54,7 +54,7 @@ impl Emulator {
         let bytes = fs::read(&program).map_err(io_error)?;
         if !elf::is_elf(&bytes) {
             return Err(error(
-                "it is no program but a script or the like".to_owned(),
+                "it is not a program, but a script or similar".to_owned(),
             ));
         }
         let needs = elf::parse(&bytes).map_err(&error)?;

@@ -30,7 +30,7 @@ pub enum InterpreterError {
         name: &'static str,
     },
     /// A candidate that is no ELF file: a script that runs another program.
-    #[error("`{path}` is no program but a script or the like")]
+    #[error("`{path}` is not a program, but a script or similar")]
     NoProgram {
         /// The file in the image.
         path: String,

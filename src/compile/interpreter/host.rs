@@ -62,7 +62,8 @@ pub fn host(python: &Path, directory: &Path) -> Result<Launch, InterpreterError>
     };
     if answer.name != "cpython" || !answer.version.starts_with("3.") {
         let version = answer.version.lines().next().unwrap_or_default();
-        return Err(error(format!("it is no CPython 3, but {version}")));
+        let name = &answer.name;
+        return Err(error(format!("it is {name} {version}, not CPython 3")));
     }
     let identity = identity(&answer).map_err(|source| error(source.to_string()))?;
     let directory = fs::canonicalize(directory).map_err(write_error(directory))?;
@@ -177,6 +178,9 @@ mod tests {
         fs::write(&script, text).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
         let error = host(&script, directory.path()).unwrap_err().to_string();
-        assert!(error.contains("no CPython 3, but 3.10.13 (x)"), "{error}");
+        assert!(
+            error.contains("it is pypy 3.10.13 (x), not CPython 3"),
+            "{error}"
+        );
     }
 }

@@ -180,13 +180,13 @@ impl fmt::Display for Defences {
 #[non_exhaustive]
 pub enum SandboxError {
     /// The helper was called with other arguments than [`command`] gives it.
-    #[error("`{argument}` is no argument of the sandbox")]
+    #[error("`{argument}` is not an argument of the sandbox")]
     Argument {
         /// The argument.
         argument: String,
     },
     /// A path that cannot be the same inside and outside.
-    #[error("`{path}` is no absolute path without `..`, as the sandbox needs")]
+    #[error("`{path}` is not an absolute path without `..`, which the sandbox needs")]
     Path {
         /// The path.
         path: PathBuf,

@@ -14,9 +14,9 @@ pub fn document(report: &CompareReport, detail: Detail) -> Document {
     let mut document = Document::default();
     for unmatched in &report.unmatched {
         document.push(Block::Warning(format!(
-            "{} has {}, which {} lacks: that is not compared",
-            input_name(&unmatched.present_in),
+            "did not compare {}: {} has this platform, and {} does not",
             unmatched.platform,
+            input_name(&unmatched.present_in),
             input_name(&unmatched.absent_from)
         )));
     }
@@ -96,7 +96,7 @@ fn push_compression(document: &mut Document, before: &str, images: &[CompareImag
             _ => continue,
         };
         document.push(Block::Warning(format!(
-            "the layers of {plain} are not compressed, and those of {other} are at least in part: only their unpacked sizes can be compared"
+            "cannot compare compressed sizes: the layers of {plain} are not compressed, and those of {other} are, at least in part"
         )));
     }
 }
@@ -367,7 +367,7 @@ fn module_table(modules: &[CompareModule], detail: Detail) -> Table {
 
 fn push_pull(document: &mut Document, image: &CompareImage) {
     document.push(Block::Line(format!(
-        "a pull of the image after fetches {}, or {} where the image before is",
+        "pull size: {}, or {} on a host that has the image before",
         size::bytes(image.pull.cold_bytes),
         size::bytes(image.pull.warm_bytes)
     )));
@@ -416,7 +416,7 @@ mod tests {
         let said = warnings(&report);
         assert_eq!(said.len(), 1, "{said:?}");
         let start = format!(
-            "the layers of {after} are not compressed, and those of {} are",
+            "cannot compare compressed sizes: the layers of {after} are not compressed, and those of {} are",
             report.before
         );
         assert!(said[0].starts_with(&start), "{said:?}");
@@ -426,7 +426,10 @@ mod tests {
         // All but that one.
         let said = warnings(&report);
         assert_eq!(said.len(), report.images.len() - 1, "{said:?}");
-        let start = format!("the layers of {} are not compressed", report.before);
+        let start = format!(
+            "cannot compare compressed sizes: the layers of {} are not compressed",
+            report.before
+        );
         assert!(said.iter().all(|it| it.starts_with(&start)), "{said:?}");
     }
 

@@ -144,7 +144,7 @@ fn an_interpreter_that_forges_frames_is_told_apart() {
         (
             r"\007\003\000\000\000abc",
             8,
-            "it was stopped: its answer is no frame",
+            "it was stopped: its answer is not a frame",
         ),
         (
             r"\001\377\377\377\377abc",
@@ -156,7 +156,7 @@ fn an_interpreter_that_forges_frames_is_told_apart() {
             r"\000\003\000\000\000abc",
             8,
             "27 source(s) do not compile; the first is usr/lib/python3.11/encodings/__init__.py: \
-             the interpreter's answer is no bytecode",
+             the interpreter's answer is not bytecode",
         ),
     ];
     for (frame, length, message) in answers {
