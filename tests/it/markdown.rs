@@ -318,7 +318,7 @@ fn what_is_too_long_keeps_what_is_largest() {
 /// The documents of all commands that the unit tests keep.
 #[test]
 fn kept_documents_render() {
-    let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/snapshots");
+    let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/formats/snapshots");
     let kept: Vec<PathBuf> = fs::read_dir(snapshots)
         .unwrap()
         .map(|entry| entry.unwrap().path())
