@@ -347,7 +347,10 @@ fn a_child_without_its_supervisor_does_not_go_on() {
     sleeper.wait().unwrap();
     assert_eq!(output.status.code(), Some(125));
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(message.contains("is not an argument of the sandbox"), "{message}");
+    assert!(
+        message.contains("is not an argument of the sandbox"),
+        "{message}"
+    );
 }
 
 #[test]
