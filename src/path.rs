@@ -103,6 +103,14 @@ pub fn text(path: &[u8]) -> String {
     })
 }
 
+/// A path as people read it: that of the root is empty where paths are compared.
+pub fn or_root(path: &str) -> &str {
+    match path {
+        "" => "/",
+        path => path,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -80,8 +80,7 @@ fn bytecode(limit: Limit, comparison: &Comparison) -> Option<String> {
     let parts = comparison.trees.iter().flat_map(|tree| {
         let place = match tree.path.as_deref() {
             None => "no tree".to_owned(),
-            Some(b"") => "/".to_owned(),
-            Some(tree) => path::text(tree),
+            Some(tree) => path::or_root(&path::text(tree)).to_owned(),
         };
         let levels = tree.sizes.after.levels.into_iter().enumerate();
         levels.map(move |(level, sizes)| {

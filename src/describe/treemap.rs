@@ -91,12 +91,7 @@ fn place_of(file: &[u8], trees: &BTreeSet<&[u8]>, class: AreaClass) -> Vec<Strin
         return place;
     };
     let beneath = path::components(&file[tree.len()..]);
-    let name = if tree.is_empty() {
-        "/".to_owned()
-    } else {
-        path::text(tree)
-    };
-    let mut place = vec![name];
+    let mut place = vec![path::or_root(&path::text(tree)).to_owned()];
     if beneath.len() > 1 && beneath[0] != b"__pycache__" {
         place.push(path::text(beneath[0]));
     } else {

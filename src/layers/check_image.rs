@@ -51,12 +51,12 @@ pub enum Violation {
 /// The first [`Violation`].
 pub fn check_image(store: &dyn BlobStore, root: &Value) -> Result<(), Violation> {
     for image in load(store, root, None)?.images() {
-        validate_image(store, image)?;
+        check_one(store, image)?;
     }
     Ok(())
 }
 
-fn validate_image(store: &dyn BlobStore, image: &Image) -> Result<(), Violation> {
+fn check_one(store: &dyn BlobStore, image: &Image) -> Result<(), Violation> {
     let allowances = Limits::NONE.of_layers(0);
     let access = Access {
         store,

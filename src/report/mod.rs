@@ -20,14 +20,6 @@ pub fn input_name(reference: &str) -> &str {
     }
 }
 
-/// The path of a Python tree, as people read it.
-fn tree_name(path: &str) -> &str {
-    match path {
-        "" => "/",
-        path => path,
-    }
-}
-
 /// What to know where [`is_plain`] is true of all images of a report.
 const PLAIN: &str = "the layers are not compressed here; in a registry they are smaller";
 

@@ -3,18 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use pycull::compile::InterpreterOptions;
-use pycull::compile::sandbox::Mode;
-use pycull::limits::Limits;
-use pycull::pipeline::{CompileOptions, Input, MinimizeOptions, Options, plan_only};
+use pycull::pipeline::{Input, MinimizeOptions, plan_only};
 use pycull::profile;
-use pycull::progress::Unobserved;
 use pycull::report::model::StepAction;
 use pycull::transport::Source;
 use serde_json::Value;
 
 use super::support::engines::{Docker, Imports, Podman, skopeo_copy};
 use super::support::layout::{Layout, tar_members};
+use super::support::options::{compile_options, options};
 use super::support::scene::{Unpacked, minimize};
 use super::support::tools::{pycull, real_image, testdata};
 
@@ -226,23 +223,9 @@ fn dropped(input: &Path, profile: &str) -> BTreeSet<String> {
         profile: &profile,
         compression: Default::default(),
         steps: true,
-        compile: &CompileOptions {
-            interpreter: InterpreterOptions {
-                helper: env!("CARGO_BIN_EXE_pycull").into(),
-                sandbox: Mode::Required,
-                python: None,
-                emulator: Vec::new(),
-                cache: None,
-            },
-            strict: false,
-        },
+        compile: &compile_options(),
     };
-    let options = Options {
-        platform: None,
-        jobs: 2,
-        limits: Limits::default(),
-        observer: &Unobserved,
-    };
+    let options = options();
     let found = Input {
         source: &source,
         reference,

@@ -1,11 +1,12 @@
 //! How images differ in size from one before, as a document.
 
+use crate::path;
 use crate::report::documents::document::{Block, Cell, Column, Document, Table, Title, Tone};
 use crate::report::model::{
     CompareImage, CompareLayer, CompareLevels, CompareModule, CompareReport, CompareTree,
     ComparedLayer, ComparedTree, Count, Levels, level_bytes,
 };
-use crate::report::{Detail, PLAIN, input_name, is_plain, tree_name};
+use crate::report::{Detail, PLAIN, input_name, is_plain};
 use crate::size;
 
 /// The report as a document: a section for each platform. Of one image after it has all tables, the
@@ -275,11 +276,11 @@ fn level_table(levels: &CompareLevels) -> Table {
 }
 
 /// What lies in no tree that is visible.
-pub(super) const NO_TREE: &str = "no tree";
+const NO_TREE: &str = "no tree";
 
 fn tree_cell(tree: &CompareTree) -> Cell {
     match &tree.path {
-        Some(path) => Cell::path(tree_name(path)),
+        Some(path) => Cell::path(path::or_root(path)),
         None => Cell::word(NO_TREE),
     }
 }

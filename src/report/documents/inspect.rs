@@ -6,6 +6,7 @@ mod hint;
 
 use std::cmp::Reverse;
 
+use crate::path;
 use crate::report::documents::document::{
     Block, Cell, Column, Document, Table, Title, Tone, short_digest,
 };
@@ -13,7 +14,7 @@ use crate::report::model::{
     Count, InspectImage, InspectLayer, InspectReport, InspectTree, SituationName, SituationRow,
     TreeKind,
 };
-use crate::report::{Detail, PLAIN, input_name, is_plain, tree_name};
+use crate::report::{Detail, PLAIN, input_name, is_plain};
 use crate::size;
 
 /// The report as a document: a section for each platform, and last what to do about it.
@@ -129,7 +130,7 @@ fn tree_table(trees: &[&InspectTree]) -> Table {
         let cache_tag = tree.cache_tag.as_deref().unwrap_or("-");
         vec![
             Cell::word(tree.python.as_deref().unwrap_or("?")),
-            Cell::path(tree_name(&tree.path)),
+            Cell::path(path::or_root(&tree.path)),
             Cell::word(tree.kind.name()),
             Cell::word(cache_tag),
             Cell::number(tree.sources.files),
@@ -254,7 +255,7 @@ fn push_situations(document: &mut Document, image: &InspectImage, detail: Detail
     for tree in &with_bytecode[..shown] {
         document.table(Table {
             is_detail: true,
-            ..situation_table(tree_name(&tree.path), &tree.situations)
+            ..situation_table(path::or_root(&tree.path), &tree.situations)
         });
     }
     let more = with_bytecode.len() - shown;

@@ -1,5 +1,6 @@
 //! Whether nothing but bytecode differs between two images, as a document.
 
+use crate::path;
 use crate::report::documents::document::{Block, Cell, Column, Document, Table, Title, Tone};
 use crate::report::model::{Verdict, VerifyDifference, VerifyImage, VerifyReport};
 use crate::report::{Detail, input_name};
@@ -58,13 +59,9 @@ fn difference_table(differences: &[VerifyDifference], detail: Detail) -> Table {
 }
 
 fn row(difference: &VerifyDifference) -> Vec<Cell> {
-    let path = match &*difference.path {
-        "" => "/",
-        path => path,
-    };
     vec![
         Cell::word(difference.part.name()),
-        Cell::path(path),
+        Cell::path(path::or_root(&difference.path)),
         Cell::prose(&difference.what).tone(Tone::Bad),
     ]
 }

@@ -4,18 +4,16 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use pycull::compile::InterpreterOptions;
-use pycull::compile::sandbox::Mode;
-use pycull::limits::Limits;
 use pycull::oci::{Blob, BlobError, BlobStore, CompressionSetting, Digest};
-use pycull::pipeline::{self, CompileOptions, Input, MinimizeOptions, Options, Output};
+use pycull::pipeline::{self, Input, MinimizeOptions, Output};
 use pycull::profile;
-use pycull::progress::{Observer, Unobserved};
+use pycull::progress::Observer;
 use pycull::transport::{Medium, OutputImage, Sink, Source, TransportError, prepare};
 use serde_json::Value;
 
 use super::{file, python};
 use crate::support::ImageBuilder;
+use crate::support::options::{compile_options, options};
 
 /// Blobs in memory.
 #[derive(Default)]
@@ -74,23 +72,9 @@ fn minimize<'a>(source: &'a Source, sink: Box<dyn Sink + 'a>) {
         profile: &profile::load("default", &[]).unwrap(),
         compression: CompressionSetting::Keep,
         steps: false,
-        compile: &CompileOptions {
-            interpreter: InterpreterOptions {
-                helper: env!("CARGO_BIN_EXE_pycull").into(),
-                sandbox: Mode::Required,
-                python: None,
-                emulator: Vec::new(),
-                cache: None,
-            },
-            strict: false,
-        },
+        compile: &compile_options(),
     };
-    let options = Options {
-        platform: None,
-        jobs: 2,
-        limits: Limits::default(),
-        observer: &Unobserved,
-    };
+    let options = options();
     let input = Input {
         source,
         reference: "memory",

@@ -5,6 +5,7 @@ pub mod cost;
 pub mod disk;
 pub mod engines;
 pub mod layout;
+pub mod options;
 pub mod pyc;
 pub mod random;
 pub mod real;

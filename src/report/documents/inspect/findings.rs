@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use crate::path;
 use crate::report::Detail;
 use crate::report::documents::document::{Cell, Column, Document, Table, Title, Tone};
 use crate::report::model::{Count, Finding, FindingKind};
@@ -95,12 +96,11 @@ fn directory_rows<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<Vec<Ce
 /// The directory of a cache's source.
 fn source_directory(path: &str) -> &str {
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-    match directory.strip_suffix("__pycache__") {
-        Some("") => "/",
+    path::or_root(match directory.strip_suffix("__pycache__") {
+        Some("") => "",
         Some(parent) => parent.strip_suffix('/').unwrap_or(directory),
-        None if directory.is_empty() => "/",
         None => directory,
-    }
+    })
 }
 
 fn every(findings: &[Finding]) -> Table {
