@@ -44,9 +44,9 @@ pub enum CompileError {
     /// A layer cannot be read.
     #[error(transparent)]
     Layer(#[from] LayerError),
-    /// The interpreter was at work for too long.
-    #[error(transparent)]
-    Time(LimitError),
+    /// The interpreter ran longer than the time limit.
+    #[error("cannot compile: {0}")]
+    Time(#[source] LimitError),
     /// The interpreter fails again and again.
     #[error("cannot compile for Python {version}: {reason}")]
     Service {
@@ -58,6 +58,18 @@ pub enum CompileError {
     /// What was compiled could not be put aside.
     #[error("cannot put compiled bytecode aside in the output's directory")]
     Spool(#[source] std::io::Error),
+}
+
+impl CompileError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Interpreter(error) => error.hint(),
+            Self::Layer(error) => error.hint(),
+            Self::Time(error) => error.hint(),
+            Self::Service { .. } | Self::Spool(_) => None,
+        }
+    }
 }
 
 /// What compiles, and what for.

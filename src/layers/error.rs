@@ -20,6 +20,16 @@ pub struct LayerError {
     pub cause: Box<LayerErrorCause>,
 }
 
+impl LayerError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match &*self.cause {
+            LayerErrorCause::Limit(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
 /// What is wrong with a layer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -1,12 +1,10 @@
 //! What can go wrong in a recipe.
 
 use crate::bench::CannotMeasure;
-use crate::compile::NoInterpreter;
+use crate::compile::CompileError;
 use crate::layers::{LayerError, LayerErrorCause};
-use crate::limits::LimitError;
 use crate::oci::image::ImageError;
 use crate::oci::listing::listed;
-use crate::pyc::CpythonVersion;
 use crate::rewrite::staging::StagingError;
 use crate::rootfs::RootfsError;
 use crate::transport::TransportError;
@@ -72,14 +70,6 @@ pub enum PipelineError {
         /// Why.
         source: Box<PipelineError>,
     },
-    /// An interpreter for sources that are to be compiled cannot be had.
-    #[error("image {platform}: {source}")]
-    Interpreter {
-        /// The image's platform.
-        platform: String,
-        /// Why.
-        source: Box<NoInterpreter>,
-    },
     /// Nothing in any image can be measured; this is the first.
     #[error("image {platform}: cannot measure: {source}")]
     Bench {
@@ -88,23 +78,13 @@ pub enum PipelineError {
         /// Why.
         source: Box<CannotMeasure>,
     },
-    /// Compiling failed as a whole.
-    #[error("image {platform}: cannot compile for Python {version}: {reason}")]
+    /// Nothing could be compiled.
+    #[error("image {platform}: {source}")]
     Compile {
         /// The image's platform.
         platform: String,
-        /// The Python.
-        version: CpythonVersion,
         /// Why.
-        reason: String,
-    },
-    /// Its interpreter was at work for too long.
-    #[error("image {platform}: cannot compile: {source}")]
-    TooLong {
-        /// The image's platform.
-        platform: String,
-        /// How long it may be.
-        source: LimitError,
+        source: Box<CompileError>,
     },
     /// Sources do not compile, and all were to.
     #[error("image {platform}: {sources} source(s) do not compile; the first is {path}: {reason}")]
@@ -125,12 +105,6 @@ pub enum PipelineError {
         platform: String,
         /// Why.
         source: Box<LayerErrorCause>,
-    },
-    /// What was compiled could not be put aside.
-    #[error("cannot put compiled bytecode aside in the output's directory")]
-    Spool {
-        /// The cause.
-        source: std::io::Error,
     },
     /// The image would be replaced by one without some of its platforms.
     #[error(
@@ -157,7 +131,7 @@ impl PipelineError {
         match self {
             Self::Transport(error) => error.hint(),
             Self::OneOfTwo { source, .. } => source.hint(),
-            Self::Interpreter { source, .. } => source.hint(),
+            Self::Compile { source, .. } => source.hint(),
             Self::Bench { source, .. } => source.hint(),
             Self::Strict { .. } => Some(
                 "leave out `--strict`, or exclude it with `--set 'exclude=[\"PATH\"]'`".to_owned(),
@@ -173,20 +147,12 @@ impl PipelineError {
                 Some("name the levels to keep, for example `--set levels=[0]`, or use a profile that lists them (`--profile FILE`)".to_owned())
             }
             Self::Image(error) => error.hint(),
-            Self::Layer { source, .. } => limit(&source.cause).and_then(LimitError::hint),
+            Self::Layer { source, .. } => source.hint(),
             Self::Rootfs {
                 source: RootfsError::Limit(error),
                 ..
-            }
-            | Self::TooLong { source: error, .. } => error.hint(),
+            } => error.hint(),
             _ => None,
         }
-    }
-}
-
-fn limit(cause: &LayerErrorCause) -> Option<&LimitError> {
-    match cause {
-        LayerErrorCause::Limit(error) => Some(error),
-        _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::MinimizeOptions;
-use crate::compile::{CompileError, CompileResult, Compiler};
+use crate::compile::{CompileResult, Compiler};
 use crate::deflate::BlockIndex;
 use crate::describe::Minimized;
 use crate::inventory::Inventory;
@@ -88,7 +88,10 @@ impl Planned<'_> {
             time: options.limits.time(),
         };
         let result = compiler.run(&self.plan, directory);
-        let result = result.map_err(|error| self.compile_error(error))?;
+        let result = result.map_err(|source| PipelineError::Compile {
+            platform: self.image.platform.to_string(),
+            source: Box::new(source),
+        })?;
         if minimize.compile.strict
             && let Some((first, failure)) = result.failures.first_key_value()
         {
@@ -142,24 +145,6 @@ impl Planned<'_> {
             hardlink: minimize.profile.hardlink,
             compression: minimize.compression,
             directory,
-        }
-    }
-
-    fn compile_error(&self, error: CompileError) -> PipelineError {
-        let platform = self.image.platform.to_string();
-        match error {
-            CompileError::Interpreter(source) => PipelineError::Interpreter {
-                platform,
-                source: Box::new(source),
-            },
-            CompileError::Layer(source) => PipelineError::Layer { platform, source },
-            CompileError::Time(source) => PipelineError::TooLong { platform, source },
-            CompileError::Spool(source) => PipelineError::Spool { source },
-            CompileError::Service { version, reason } => PipelineError::Compile {
-                platform,
-                version,
-                reason,
-            },
         }
     }
 }
