@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::annotations::{Renamed, refresh};
 use super::media_types::convert_manifest;
-use crate::oci::digest::sha256_digest;
+use crate::oci::digest::{Digest, sha256_digest};
 use crate::oci::image::{Image, is_empty_layer};
 use crate::oci::json_text::edited;
 use crate::oci::layer_writer::WrittenLayer;
@@ -36,6 +36,8 @@ pub(crate) enum LayerOutcome {
 pub(crate) struct NewDocument {
     /// The descriptor, with the fields of the old one.
     pub descriptor: Value,
+    /// The SHA-256 digest of the document, which the descriptor names.
+    pub digest: Digest,
     /// The document.
     pub bytes: Vec<u8>,
 }
@@ -152,13 +154,14 @@ pub(crate) fn replace_document(
 ) -> NewDocument {
     let bytes = edited(old_text, document);
     let mut descriptor = descriptor.clone();
-    set_content(
-        &mut descriptor,
-        sha256_digest(&bytes).as_ref(),
-        bytes.len() as u64,
-        renamed,
-    );
-    NewDocument { descriptor, bytes }
+    let digest = sha256_digest(&bytes);
+    let size = bytes.len() as u64;
+    set_content(&mut descriptor, digest.as_ref(), size, renamed);
+    NewDocument {
+        descriptor,
+        digest,
+        bytes,
+    }
 }
 
 /// Points a descriptor at other content: what it embeds, or says about the old bytes, goes.
@@ -296,7 +299,7 @@ mod tests {
     use std::str::FromStr;
 
     use super::*;
-    use crate::oci::{Compression, Digest};
+    use crate::oci::Compression;
 
     fn digest(letter: char) -> String {
         format!("sha256:{}", letter.to_string().repeat(64))

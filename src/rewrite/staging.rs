@@ -8,27 +8,19 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::documents::NewDocument;
-use crate::oci::image::typed_descriptor;
 use crate::oci::layer_writer::WrittenLayer;
 use crate::oci::{Blob, BlobError, BlobFile, BlobStore, Digest, Image, ImageError, load};
 use crate::transport::OutputBlob;
 
-/// Why a document could not be staged.
+/// A document could not be written.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StagingError {
-    /// Its descriptor is malformed.
-    #[error(transparent)]
-    Image(#[from] ImageError),
-    /// Its file could not be written.
-    #[error("cannot write a document of the new image to {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
+#[error("cannot write a document of the new image to {}", path.display())]
+pub struct StagingError {
+    /// The file.
+    path: PathBuf,
+    /// The cause.
+    #[source]
+    cause: io::Error,
 }
 
 /// The blobs of an output while it grows.
@@ -77,18 +69,18 @@ impl<'a> Staging<'a> {
     /// # Errors
     /// [`StagingError`].
     pub(crate) fn add_document(&mut self, document: &NewDocument) -> Result<(), StagingError> {
-        let digest = typed_descriptor(&document.descriptor)?.digest().clone();
-        let path = self.directory.join(digest.digest());
+        let path = self.directory.join(document.digest.digest());
         let written = File::create(&path).and_then(|mut file| {
             file.write_all(&document.bytes)?;
             file.sync_data()
         });
         match written {
             Ok(()) => {
-                self.add(digest, path, document.bytes.len() as u64);
+                let size = document.bytes.len() as u64;
+                self.add(document.digest.clone(), path, size);
                 Ok(())
             }
-            Err(source) => Err(StagingError::Write { path, source }),
+            Err(cause) => Err(StagingError { path, cause }),
         }
     }
 
