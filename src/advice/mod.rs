@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::entrypoint::{Reading, variable};
 use crate::inventory::{Cache, Inventory, Status};
 use crate::oci::Image;
-use crate::plan::{Action, CompileOutcome, Plan, Policy, plan};
+use crate::plan::{Action, CompileOutcome, Plan, plan};
+use crate::profile::{Policy, Profile};
 use crate::pyc::{Header, Invalidation, Level, StaleReason};
 use crate::rootfs::MemberId;
 
@@ -152,7 +153,10 @@ fn profile(level: Level, runtime: &Runtime) -> String {
 
 /// A profile that keeps these levels, and what it takes out.
 fn choice(inventory: &Inventory, profile: &str, levels: &[Level]) -> Choice {
-    let policy = Policy::keeping(levels);
+    let policy = Policy {
+        profile: &Profile::keeping(levels),
+        levels,
+    };
     let plan = plan(inventory, &policy, &CompileOutcome::default());
     let (removed_bytes, saved_compressed_bytes) = removed(inventory, &plan);
     Choice {

@@ -23,7 +23,7 @@ impl Minimized<'_> {
     /// Sizes of the compiled caches on a list.
     pub(super) fn compiled_sizes(&self, list: &[Compilation]) -> [Sizes; 3] {
         self.compiled.map_or_else(Default::default, |it| {
-            it.caches.sizes(list, self.profile.hardlink)
+            it.caches.sizes(list, self.policy.profile.hardlink)
         })
     }
 

@@ -12,7 +12,7 @@ use crate::oci::Image;
 use crate::oci::layer_writer::WrittenLayer;
 use crate::path;
 use crate::plan::{Action, LayerPlan, Plan, Reason, Step, Warning};
-use crate::profile::Profile;
+use crate::profile::Policy;
 use crate::pyc::{CpythonVersion, Level};
 use crate::report::model::{
     CompileFailure, Compiled, Count, ImageSize, InterpreterRow, LayerAction, LayerSize, Levels,
@@ -32,12 +32,10 @@ pub(crate) struct Minimized<'a> {
     pub inventory: &'a Inventory,
     /// What is done to it.
     pub plan: &'a Plan,
-    /// The levels that are kept.
-    pub levels: &'a [Level],
     /// What was compiled, where something was.
     pub compiled: Option<&'a CompileResult>,
-    /// The profile.
-    pub profile: &'a Profile,
+    /// The profile, with its levels.
+    pub policy: Policy<'a>,
     /// Whether the report lists every step of the plan.
     pub steps: bool,
 }
@@ -53,8 +51,9 @@ impl Minimized<'_> {
         };
         MinimizeImage {
             platform: self.image.platform.to_string(),
-            profile: self.profile.name.clone(),
+            profile: self.policy.profile.name.clone(),
             levels: self
+                .policy
                 .levels
                 .iter()
                 .map(|level| level.index() as u8)
@@ -126,7 +125,7 @@ impl Minimized<'_> {
     }
 
     fn warnings(&self, written: Option<Written<'_>>) -> Vec<String> {
-        let scope = &self.profile.scope;
+        let scope = &self.policy.profile.scope;
         let globs = scope.unmatched(self.paths_in_question()).into_iter();
         let globs = globs.map(|glob| format!("the glob `{glob}` matches no cache of the image"));
         let plan = self.plan.warnings.iter().map(ToString::to_string);
@@ -152,7 +151,7 @@ impl Minimized<'_> {
             let tag = inventory.tree_of(source).version.map(CpythonVersion::tag);
             let path = inventory.source_path(source);
             let of_level = move |level: &Level| Some(cache_path(&path, tag?, *level));
-            self.levels.iter().filter_map(of_level)
+            self.policy.levels.iter().filter_map(of_level)
         });
         caches.chain(hidden).chain(sourceless).chain(missing)
     }

@@ -7,10 +7,11 @@ use crate::inventory::Inventory;
 use crate::layers::check_read;
 use crate::layers::hash_members;
 use crate::oci::Image;
+use crate::profile::Policy;
 use crate::profile::Profile;
 use crate::report::model::{VerifyImage, VerifyReport};
 use crate::verify::{
-    ContentHashes, Difference, Expected, Part, Side, verify as verify_sides, wanted_contents,
+    ContentHashes, Difference, Part, Side, verify as verify_sides, wanted_contents,
 };
 
 /// Compares the images of each platform that both sources have, and with a profile holds the image
@@ -82,7 +83,7 @@ fn verify_pair(
     let old_contents = hash(before, old_image, &old, &wanted[0])?;
     let new_contents = hash(after, new_image, &new, &wanted[1])?;
     let expected = profile.zip(levels.as_deref());
-    let expected = expected.map(|(profile, levels)| Expected { profile, levels });
+    let expected = expected.map(|(profile, levels)| Policy { profile, levels });
     let old = side(old_image, &old, &old_contents);
     let new = side(new_image, &new, &new_contents);
     let mut verification = verify_sides(&old, &new, expected.as_ref());

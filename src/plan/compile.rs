@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::convert::is_plain_file;
 use super::warning::Cause;
-use super::{Compilation, CompileOutcome, Drops, Policy, Warning};
+use super::{Compilation, CompileOutcome, Drops, Warning};
 use crate::inventory::{Cache, Inventory, Source, Status, cache_path};
 use crate::path;
-use crate::profile::{Missing, Placement, Stale};
+use crate::profile::{Missing, Placement, Policy, Stale};
 use crate::pyc::CpythonVersion;
 use crate::rootfs::MemberId;
 use crate::tar::Kind;
@@ -20,7 +20,7 @@ pub(super) fn choose(
     outcome: &CompileOutcome,
     warnings: &mut Vec<Warning>,
 ) -> Vec<Compilation> {
-    if policy.missing == Missing::Leave && policy.stale != Stale::Compile {
+    if policy.profile.missing == Missing::Leave && policy.profile.stale != Stale::Compile {
         return Vec::new();
     }
     let caches: HashMap<&[u8], &Cache> = inventory
@@ -102,11 +102,11 @@ fn is_wanted(
     cache: Option<&Cache>,
     path: &[u8],
 ) -> bool {
-    let missing = policy.missing == Missing::Compile;
+    let missing = policy.profile.missing == Missing::Compile;
     match cache {
         Some(cache) => {
             drops.contains_key(&cache.member)
-                && (missing || (is_stale(cache) && policy.stale == Stale::Compile))
+                && (missing || (is_stale(cache) && policy.profile.stale == Stale::Compile))
         }
         // A link or a directory there is somebody else's.
         None => missing && inventory.rootfs.lookup(path).is_none(),
@@ -148,7 +148,7 @@ pub(super) fn place(
 ) -> Vec<Option<usize>> {
     let top = inventory.layers.len().checked_sub(1);
     let new = top.filter(|_| is_full(inventory));
-    if policy.placement == Placement::Append {
+    if policy.profile.placement == Placement::Append {
         return vec![new; chosen.len()];
     }
     // The highest layer with a whiteout of a path, or of all that lower layers have in it.
@@ -201,7 +201,7 @@ pub(super) fn mended(
     for (inode, names) in inventory.caches_by_file() {
         let file = inventory.rootfs.inode(inode);
         let is_listed = |cache: &&&Cache| {
-            let level = cache.level.is_some_and(|it| policy.levels.contains(&it));
+            let level = policy.lists(cache.level);
             level && is_stale(cache) && policy.is_in_scope(&cache.path)
         };
         if outcome.current.contains(&file.data())

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::warning::Cause;
-use super::{Drops, NewHeader, Policy, Reason, Warning};
+use super::{Drops, NewHeader, Reason, Warning};
 use crate::inventory::{Cache, Inventory, Status};
 use crate::layers::Contents;
-use crate::profile::InvalidationMode;
+use crate::profile::{InvalidationMode, Policy};
 use crate::pyc::{Header, Invalidation};
 use crate::rootfs::{InodeId, MemberId};
 use crate::tar::{Kind, Timestamp};
@@ -25,7 +25,7 @@ pub(super) fn headers(
     warnings: &mut Vec<Warning>,
 ) -> Headers {
     let mut headers = Headers::new();
-    if policy.invalidation == InvalidationMode::Keep && mended.is_empty() {
+    if policy.profile.invalidation == InvalidationMode::Keep && mended.is_empty() {
         return headers;
     }
     let is_meant = |cache: &Cache| {
@@ -63,7 +63,7 @@ fn reason(cache: &Cache, policy: &Policy<'_>) -> Reason {
     match &cache.status {
         Status::Stale(reason) => Reason::Stale(*reason),
         Status::HashMismatch | Status::UncheckedMismatch => Reason::HashMismatch,
-        _ => Reason::Invalidation(policy.invalidation),
+        _ => Reason::Invalidation(policy.profile.invalidation),
     }
 }
 
@@ -82,7 +82,7 @@ fn old_and_new(
         .source_hashes
         .get(&(source.data(), old.magic))
         .copied();
-    let mode = match (policy.invalidation, &old.invalidation) {
+    let mode = match (policy.profile.invalidation, &old.invalidation) {
         (InvalidationMode::Keep, Invalidation::Timestamp { .. }) => InvalidationMode::Timestamp,
         (InvalidationMode::Keep, Invalidation::CheckedHash(_)) => InvalidationMode::CheckedHash,
         (InvalidationMode::Keep, Invalidation::UncheckedHash(_)) if hash.is_some() => {

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::warning::Cause;
-use super::{Policy, Reason, Warning, kept, shadowed, verdict};
+use super::{Reason, Warning, kept, shadowed, verdict};
 use crate::inventory::Inventory;
 use crate::path;
+use crate::profile::Policy;
 use crate::rootfs::{Fate, MemberId};
 
 /// What goes, and why.
@@ -83,10 +84,11 @@ fn entry_of_cache_directory(path: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::super::testing::{LayerMembers, cache_path, dropped, planned};
     use super::*;
+    use crate::profile::Profile;
     use crate::tar::Kind;
 
-    fn no_levels() -> Policy<'static> {
-        Policy::keeping(&[])
+    fn no_levels() -> Profile {
+        Profile::keeping(&[])
     }
 
     fn above() -> LayerMembers {

@@ -183,9 +183,8 @@ fn drop_directories(
 
 #[cfg(test)]
 mod tests {
-    use super::super::Policy;
     use super::super::testing::{LIBRARY, LayerMembers, cache_path, dropped, planned};
-    use crate::profile::{Missing, Placement, Stale};
+    use crate::profile::{Missing, Placement, Profile, Stale};
     use crate::pyc::Level;
     use crate::tar::Kind;
 
@@ -199,14 +198,14 @@ mod tests {
                 .stale_cache("m", 0)
         };
         let levels = &[Level::Zero];
-        let strip = Policy::keeping(levels);
+        let strip = Profile::keeping(levels);
         let gone = dropped(&planned([layer()], &strip), 0);
         assert_eq!(gone, [&*directory, &*stale]);
         for placement in [Placement::Source, Placement::Append] {
-            let compile = Policy {
+            let compile = Profile {
                 stale: Stale::Compile,
                 placement,
-                ..strip
+                ..strip.clone()
             };
             let plan = planned([layer()], &compile);
             assert_eq!(dropped(&plan, 0), [&*stale], "{placement:?}");
@@ -220,9 +219,9 @@ mod tests {
         let layer = LayerMembers::source("m")
             .member(Kind::Directory, &directory, "")
             .cache("gone", 0, "of no source");
-        let policy = Policy {
+        let policy = Profile {
             missing: Missing::Compile,
-            ..Policy::keeping(&[Level::Zero])
+            ..Profile::keeping(&[Level::Zero])
         };
         let plan = planned([layer], &policy);
         assert_eq!(dropped(&plan, 0), [cache_path("gone", 0)]);

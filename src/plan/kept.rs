@@ -1,9 +1,10 @@
 //! What stays though the policy would have it go, since more than `import` reads it.
 
+use super::Warning;
 use super::verdict::wish;
 use super::warning::Cause;
-use super::{Policy, Warning};
 use crate::inventory::{Cache, Inventory, Reader, Status};
+use crate::profile::Policy;
 
 pub(super) fn warnings(inventory: &Inventory, policy: &Policy<'_>) -> Vec<Warning> {
     let caches = inventory.caches.iter();

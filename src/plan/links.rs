@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::convert::{Headers, header_after};
-use super::{Action, Drops, Policy, Reason};
+use super::{Action, Drops, Reason};
 use crate::inventory::{Cache, Inventory};
+use crate::profile::Policy;
 use crate::rootfs::{InodeId, MemberId};
 use crate::tar::{Kind, Member};
 
@@ -22,7 +23,7 @@ pub(super) fn resolve(
 ) -> Changes {
     let mut groups = Groups::new(inventory);
     let mut touched: BTreeSet<MemberId> = drops.keys().map(|member| groups.root(*member)).collect();
-    if policy.hardlink {
+    if policy.profile.hardlink {
         touched.extend(link_identical(
             inventory,
             policy,
@@ -318,6 +319,7 @@ fn has_same_bytes(headers: &Headers, a: (&Cache, MemberId), b: (&Cache, MemberId
 mod tests {
     use super::super::testing::{LayerMembers, cache_path, linked, planned, xattr};
     use super::*;
+    use crate::profile::Profile;
     use crate::pyc::Level;
 
     fn one_file() -> LayerMembers {
@@ -333,7 +335,7 @@ mod tests {
     /// What becomes a link in any layer, where all levels but 2 stay.
     fn links_of(layers: impl IntoIterator<Item = LayerMembers>) -> Vec<String> {
         let levels = [Level::Zero, Level::One];
-        let plan = planned(layers, &Policy::keeping(&levels));
+        let plan = planned(layers, &Profile::keeping(&levels));
         let layers = 0..plan.layers.len();
         layers.flat_map(|layer| linked(&plan, layer)).collect()
     }

@@ -21,11 +21,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use compile::is_full;
 pub(crate) use reason::Reason;
-pub(crate) use verdict::{Policy, verdict};
+pub(crate) use verdict::verdict;
 pub(crate) use warning::Warning;
 
 use crate::inventory::Inventory;
 use crate::path;
+use crate::profile::Policy;
 use crate::pyc::Level;
 use crate::rootfs::MemberId;
 use drops::Drops;
@@ -231,11 +232,11 @@ fn steps_by_layer(
 mod tests {
     use super::testing::{LIBRARY, LayerMembers, cache_path, dropped, planned};
     use super::*;
-    use crate::profile::Stale;
+    use crate::profile::{Profile, Stale};
     use crate::tar::Kind;
 
-    fn no_levels() -> Policy<'static> {
-        Policy::keeping(&[])
+    fn no_levels() -> Profile {
+        Profile::keeping(&[])
     }
 
     /// Whether the only layer is left without members.
@@ -330,9 +331,9 @@ mod tests {
         assert!(!plan.layers[1].becomes_empty);
 
         // The topmost layer of an image that can have no more gets what is compiled.
-        let policy = Policy {
+        let policy = Profile {
             stale: Stale::Compile,
-            ..Policy::keeping(&[Level::Zero])
+            ..Profile::keeping(&[Level::Zero])
         };
         let lower = [LayerMembers::source("m")].into_iter();
         let more = (0..123).map(|number| LayerMembers::default().file(&format!("etc/{number}")));

@@ -164,9 +164,10 @@ fn basics_of(member: &Member) -> (u16, (u64, u64), Timestamp) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Warning;
     use super::super::testing::{LayerMembers, cache_path, dropped, planned};
-    use super::super::{Policy, Warning};
     use super::*;
+    use crate::profile::Profile;
 
     #[test]
     fn a_cache_stays_that_covers_a_link_whose_header_sets_the_mode_of_another_file() {
@@ -177,7 +178,7 @@ mod tests {
                 .hardlink(&path, "store/m")
                 .but(|link| link.mode = mode);
             let upper = LayerMembers::default().cache("m", 0, "above");
-            let plan = planned([lower, upper], &Policy::keeping(&[]));
+            let plan = planned([lower, upper], &Profile::keeping(&[]));
             assert_eq!([dropped(&plan, 0), dropped(&plan, 1)], [gone.clone(), gone]);
             let warned = plan.warnings == [Warning::new(Cause::Describes, path.as_bytes())];
             assert_eq!(warned, mode == 0o600, "{:?}", plan.warnings);

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use super::warning::Cause;
-use super::{Drops, Policy, Reason, Warning};
+use super::{Drops, Reason, Warning};
 use crate::inventory::Inventory;
-use crate::profile::Dead;
+use crate::profile::{Dead, Policy};
 use crate::rootfs::{Fate, MemberId};
 
 /// Adds what goes by the key `shadowed`. What something reads by its path stays, and so does what would
@@ -16,7 +16,7 @@ pub(super) fn choose(
     drops: &mut Drops,
     warnings: &mut Vec<Warning>,
 ) {
-    if policy.dead.shadowed == Dead::Keep {
+    if policy.profile.dead.shadowed == Dead::Keep {
         return;
     }
     let covered = covered_bytecode(inventory);

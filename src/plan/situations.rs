@@ -7,8 +7,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Policy, verdict};
+use super::verdict;
 use crate::inventory::{Cache, Inventory, Tree};
+use crate::profile::{Policy, Profile};
 use crate::pyc::Level;
 use crate::rootfs::{InodeId, InodeKind};
 
@@ -124,7 +125,8 @@ impl<'a> Table<'a> {
     }
 
     fn kept(&self, levels: &[Level]) -> (Vec<&'a Cache>, Vec<&'a Cache>) {
-        let policy = Policy::keeping(levels);
+        let profile = &Profile::keeping(levels);
+        let policy = Policy { profile, levels };
         self.caches
             .iter()
             .copied()

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{Action, CompileOutcome, Plan, Policy, plan};
+use super::{Action, CompileOutcome, Plan, plan};
 use crate::deflate::BlockIndex;
 use crate::entrypoint::Reading;
 use crate::inventory::{ChosenVersions, Inventory, Known, build};
@@ -14,6 +14,7 @@ use crate::limits::Limits;
 use crate::oci::Compression;
 use crate::oci::digest::sha256_digest;
 use crate::oci::image::Layer;
+use crate::profile::{Levels, Policy, Profile};
 use crate::pyc::{Header, Magic};
 use crate::rootfs::squash;
 use crate::tar::{Kind, Member, Xattr};
@@ -134,9 +135,13 @@ pub(super) fn inventory(layers: impl IntoIterator<Item = LayerMembers>) -> Inven
     build(known, chosen)
 }
 
-/// The plan for these layers by a policy.
-pub(super) fn planned(layers: impl IntoIterator<Item = LayerMembers>, policy: &Policy<'_>) -> Plan {
-    plan(&inventory(layers), policy, &CompileOutcome::default())
+/// The plan for these layers by a profile that lists its levels.
+pub(super) fn planned(layers: impl IntoIterator<Item = LayerMembers>, profile: &Profile) -> Plan {
+    let Levels::Listed(levels) = &profile.levels else {
+        panic!("the levels of `auto` are known for an image alone")
+    };
+    let policy = Policy { profile, levels };
+    plan(&inventory(layers), &policy, &CompileOutcome::default())
 }
 
 /// The paths of what goes from a layer, in the archive's order.

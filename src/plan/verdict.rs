@@ -3,62 +3,25 @@
 use super::warning::Cause;
 use super::{Reason, Warning};
 use crate::inventory::{Cache, Status};
-use crate::profile::{Dead, DeadKeys, InvalidationMode, Missing, Placement, Scope, Stale};
-use crate::pyc::Level;
+use crate::profile::{Dead, InvalidationMode, Policy, Stale};
 
-/// What of a profile decides about caches, with its levels resolved.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Policy<'a> {
-    /// The levels that stay.
-    pub levels: &'a [Level],
-    /// What happens to stale caches.
-    pub stale: Stale,
-    /// What happens to bytecode that Python never uses.
-    pub dead: DeadKeys,
-    /// Whether identical levels share one copy.
-    pub hardlink: bool,
-    /// Whether what is missing is compiled.
-    pub missing: Missing,
-    /// Where compiled caches go.
-    pub placement: Placement,
-    /// How caches are tied to their sources.
-    pub invalidation: InvalidationMode,
-    /// The paths that it is about; `None`: all.
-    pub scope: Option<&'a Scope>,
-}
-
-impl<'a> Policy<'a> {
-    /// Keeps these levels, strips whatever Python would not use, and links identical levels, as
-    /// the built-in profiles do.
-    pub(crate) fn keeping(levels: &'a [Level]) -> Self {
-        Self {
-            levels,
-            stale: Stale::Strip,
-            dead: DeadKeys::UNSAID,
-            hardlink: true,
-            missing: Missing::Leave,
-            placement: Placement::Append,
-            invalidation: InvalidationMode::Keep,
-            scope: None,
-        }
-    }
-
+impl Policy<'_> {
     pub(super) fn is_in_scope(&self, path: &[u8]) -> bool {
-        self.scope.is_none_or(|scope| scope.contains(path))
+        self.profile.scope.contains(path)
     }
 
     /// Whether an unchecked cache of another source goes. Python runs its old code, so that merely stripping
     /// it would change what the image does: that takes a key that is about caches telling the truth.
     pub(super) fn mends_unchecked(&self) -> bool {
-        match self.stale {
+        match self.profile.stale {
             Stale::Compile => true,
-            Stale::Strip => self.invalidation != InvalidationMode::Keep,
+            Stale::Strip => self.profile.invalidation != InvalidationMode::Keep,
             Stale::Keep => false,
         }
     }
 
     pub(super) fn drops_hidden(&self, path: &[u8]) -> bool {
-        self.dead.hidden == Dead::Strip && self.is_in_scope(path)
+        self.profile.dead.hidden == Dead::Strip && self.is_in_scope(path)
     }
 }
 
@@ -72,7 +35,7 @@ pub(super) fn wish(cache: &Cache, policy: &Policy<'_>) -> Option<Reason> {
     if !policy.is_in_scope(&cache.path) {
         return None;
     }
-    let dead = policy.dead;
+    let dead = policy.profile.dead;
     match &cache.status {
         Status::Unknown(_) => None,
         Status::Orphan if dead.orphan == Dead::Strip => Some(Reason::Orphan),
@@ -83,12 +46,14 @@ pub(super) fn wish(cache: &Cache, policy: &Policy<'_>) -> Option<Reason> {
             Some(Reason::Malformed(reason.clone()))
         }
         // Where it is to be compiled, the new one comes in its place.
-        Status::Stale(reason) if policy.stale != Stale::Keep => Some(Reason::Stale(*reason)),
-        Status::HashMismatch if policy.stale != Stale::Keep => Some(Reason::HashMismatch),
+        Status::Stale(reason) if policy.profile.stale != Stale::Keep => {
+            Some(Reason::Stale(*reason))
+        }
+        Status::HashMismatch if policy.profile.stale != Stale::Keep => Some(Reason::HashMismatch),
         Status::UncheckedMismatch if policy.mends_unchecked() => Some(Reason::HashMismatch),
         _ => cache
             .level
-            .filter(|level| !policy.levels.contains(level))
+            .filter(|_| !policy.lists(cache.level))
             .map(Reason::Level),
     }
 }

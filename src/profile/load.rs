@@ -227,7 +227,7 @@ mod tests {
     fn dead_sets_every_kind_and_the_key_of_a_kind_overrides_it() {
         use crate::profile::{Dead, DeadKeys};
         let dead = |text: &str| parse("p", text, &[]).unwrap().dead;
-        assert_eq!(dead(""), DeadKeys::UNSAID);
+        assert_eq!(dead(""), DeadKeys::DEFAULT);
         assert_eq!(dead("dead = \"strip\""), DeadKeys::all(Dead::Strip));
         assert_eq!(dead("dead = \"keep\""), DeadKeys::all(Dead::Keep));
         type Value = fn(&DeadKeys) -> Dead;

@@ -3,6 +3,7 @@
 mod builtin;
 mod error;
 mod load;
+mod policy;
 mod schema;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 pub use builtin::{BUILT_IN, BuiltIn};
 pub use error::ProfileError;
 pub use load::load;
+pub(crate) use policy::Policy;
 
 use crate::pyc::{CpythonVersion, Header, Invalidation, Level, Magic};
 
@@ -46,6 +48,24 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// A profile without a name that keeps these levels and leaves every other key at its default.
+    pub(crate) fn keeping(levels: &[Level]) -> Self {
+        Self {
+            name: String::new(),
+            description: String::new(),
+            levels: Levels::Listed(levels.to_vec()),
+            stale: Stale::Strip,
+            dead: DeadKeys::DEFAULT,
+            hardlink: true,
+            missing: Missing::Leave,
+            debug_ranges: true,
+            placement: Placement::Append,
+            invalidation: InvalidationMode::Keep,
+            scope: Scope::default(),
+            python: PythonVersions::default(),
+        }
+    }
+
     /// Whether it has anything compiled.
     pub fn compiles(&self) -> bool {
         self.missing == Missing::Compile || self.stale == Stale::Compile
@@ -171,7 +191,7 @@ pub struct DeadKeys {
 
 impl DeadKeys {
     /// Where a profile says nothing: bytecode outside `__pycache__` stays, for it may be run by its path.
-    pub const UNSAID: Self = Self {
+    pub const DEFAULT: Self = Self {
         shadowed: Dead::Keep,
         ..Self::all(Dead::Strip)
     };
@@ -223,9 +243,10 @@ fn is_match(set: &GlobSet, path: &[u8]) -> bool {
 }
 
 /// Paths that a profile is about: those that an include glob matches and no exclude glob does.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Scope {
-    include: GlobSet,
+    /// `None`: every path.
+    include: Option<GlobSet>,
     exclude: GlobSet,
     /// Every glob, as it was written.
     each: Vec<(String, GlobSet)>,
@@ -234,7 +255,8 @@ pub struct Scope {
 impl Scope {
     /// Whether a path, without a leading slash, is in scope.
     pub fn contains(&self, path: &[u8]) -> bool {
-        is_match(&self.include, path) && !is_match(&self.exclude, path)
+        let is_included = self.include.as_ref().is_none_or(|set| is_match(set, path));
+        is_included && !is_match(&self.exclude, path)
     }
 
     /// The globs that match none of these paths, as they were written.

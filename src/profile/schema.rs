@@ -152,7 +152,7 @@ pub(super) fn check(name: &str, schema: Schema) -> Result<Profile, ProfileError>
         invalidation: schema.invalidation,
         python: python(&schema.python).map_err(value_error)?,
         scope: Scope {
-            include: globs(&schema.include).map_err(value_error)?,
+            include: included(&schema.include).map_err(value_error)?,
             exclude: globs(&schema.exclude).map_err(value_error)?,
             each: each_glob(&[schema.include, schema.exclude].concat()).map_err(value_error)?,
         },
@@ -161,7 +161,7 @@ pub(super) fn check(name: &str, schema: Schema) -> Result<Profile, ProfileError>
 
 /// `dead` sets all kinds, and the key of a kind overrides it.
 fn dead_keys(schema: &Schema) -> DeadKeys {
-    let all = schema.dead.map_or(DeadKeys::UNSAID, DeadKeys::all);
+    let all = schema.dead.map_or(DeadKeys::DEFAULT, DeadKeys::all);
     DeadKeys {
         orphan: schema.orphan.unwrap_or(all.orphan),
         foreign: schema.foreign.unwrap_or(all.foreign),
@@ -259,6 +259,14 @@ fn each_glob(patterns: &[String]) -> Result<Vec<(String, GlobSet)>, String> {
         Ok((pattern.clone(), set))
     });
     each.collect()
+}
+
+/// The paths to include; `None` for all of them.
+fn included(patterns: &[String]) -> Result<Option<GlobSet>, String> {
+    match patterns {
+        [pattern] if pattern == "**" => Ok(None),
+        _ => globs(patterns).map(Some),
+    }
 }
 
 fn globs(patterns: &[String]) -> Result<GlobSet, String> {

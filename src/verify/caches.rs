@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use super::files::{has_same_content, metadata};
 use super::view::View;
-use super::{CacheCounts, ContentHashes, Difference, Expected};
+use super::{CacheCounts, ContentHashes, Difference};
 use crate::inventory::{Cache, Status, cache_path};
 use crate::profile::Missing;
+use crate::profile::Policy;
 use crate::tar::Kind;
 
 /// Whether a cache's content is known without hashing it.
@@ -20,7 +21,7 @@ pub(super) fn compare(
     before: &View<'_>,
     after: &View<'_>,
     contents: (&ContentHashes, &ContentHashes),
-    (expected, named): (Option<&Expected<'_>>, &BTreeSet<Vec<u8>>),
+    (expected, named): (Option<&Policy<'_>>, &BTreeSet<Vec<u8>>),
     differences: &mut Vec<Difference>,
 ) -> CacheCounts {
     let mut counts = CacheCounts::default();
@@ -62,7 +63,7 @@ pub(super) fn compare(
 }
 
 /// How many caches a profile asks for and are not there, of the sources whose Python pycull can have compiled.
-pub(super) fn missing(after: &View<'_>, expected: &Expected<'_>) -> Option<u64> {
+pub(super) fn missing(after: &View<'_>, expected: &Policy<'_>) -> Option<u64> {
     if expected.profile.missing != Missing::Compile {
         return None;
     }

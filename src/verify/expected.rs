@@ -1,17 +1,8 @@
 //! What a profile says of caches: which must be there, which must not, and how they are tied.
 
 use crate::inventory::{Cache, Status};
-use crate::profile::{Dead, InvalidationMode, Missing, Profile, Stale};
-use crate::pyc::{Header, Invalidation, Level};
-
-/// A profile, with its levels resolved for one image.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Expected<'a> {
-    /// The profile.
-    pub profile: &'a Profile,
-    /// The levels that it keeps.
-    pub levels: &'a [Level],
-}
+use crate::profile::{Dead, InvalidationMode, Missing, Policy, Profile, Stale};
+use crate::pyc::{Header, Invalidation};
 
 /// What a profile says of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +15,7 @@ enum Wanted {
     Replaced,
 }
 
-impl Expected<'_> {
+impl Policy<'_> {
     /// What is wrong with what became of a cache; `is_same`: both sides have it, with the same bytes.
     pub(super) fn fault(
         &self,
@@ -57,21 +48,15 @@ impl Expected<'_> {
     }
 
     fn fault_of_new(&self, new: &Cache) -> Option<String> {
-        let is_wanted = self.profile.missing == Missing::Compile && self.lists(new);
+        let is_wanted = self.profile.missing == Missing::Compile && self.lists(new.level);
         (!is_wanted).then(|| "is new, though the profile asks for no such cache".to_owned())
-    }
-
-    fn lists(&self, cache: &Cache) -> bool {
-        cache
-            .level
-            .is_some_and(|level| self.levels.contains(&level))
     }
 
     fn wanted(&self, cache: &Cache) -> Wanted {
         let profile = self.profile;
         let compiles = profile.missing == Missing::Compile;
         // What goes gives way to a new one where the profile compiles, if it lists the level.
-        let gone = |is_replaced: bool, why| match self.lists(cache) && is_replaced {
+        let gone = |is_replaced: bool, why| match self.lists(cache.level) && is_replaced {
             true => Wanted::Replaced,
             false => Wanted::Gone(why),
         };
@@ -94,7 +79,7 @@ impl Expected<'_> {
             Status::Malformed(_) if is_dead(profile.dead.malformed) => {
                 gone(compiles, "though it is malformed")
             }
-            _ if cache.level.is_none() || self.lists(cache) => Wanted::Kept,
+            _ if cache.level.is_none() || self.lists(cache.level) => Wanted::Kept,
             _ => Wanted::Gone("though the profile does not keep its level"),
         }
     }

@@ -38,10 +38,9 @@ mod view;
 
 use std::fmt;
 
-pub(crate) use expected::Expected;
-
 use crate::inventory::Inventory;
 use crate::oci::Image;
+use crate::profile::Policy;
 use crate::rootfs::MemberId;
 use view::View;
 
@@ -160,7 +159,7 @@ pub(crate) fn wanted_contents(before: &Inventory, after: &Inventory) -> [Vec<Mem
 pub(crate) fn verify(
     before: &Side<'_>,
     after: &Side<'_>,
-    expected: Option<&Expected<'_>>,
+    expected: Option<&Policy<'_>>,
 ) -> Verification {
     let (old, new) = (View::new(before.inventory), View::new(after.inventory));
     let contents = (before.contents, after.contents);

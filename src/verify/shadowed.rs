@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::Difference;
 use super::view::View;
-use super::{Difference, Expected};
 use crate::path;
 use crate::profile::Dead;
+use crate::profile::Policy;
 
 /// Whether something in place of a source may go: its source is beside it before and after, a name that an
 /// import can have, and the bytecode is that of a Python that takes the source.
@@ -27,7 +28,7 @@ pub(super) fn may_go(before: &View<'_>, after: &View<'_>, file: &[u8]) -> bool {
 pub(super) fn compare(
     before: &View<'_>,
     after: &View<'_>,
-    (expected, named): (Option<&Expected<'_>>, &BTreeSet<Vec<u8>>),
+    (expected, named): (Option<&Policy<'_>>, &BTreeSet<Vec<u8>>),
     differences: &mut Vec<Difference>,
 ) {
     let Some(profile) = expected.map(|expected| expected.profile) else {

@@ -10,8 +10,8 @@ use crate::inventory::Inventory;
 use crate::oci::Image;
 use crate::path;
 use crate::pipeline::{Options, PipelineError, levels, survey_for};
-use crate::plan::{CompileOutcome, Plan, Policy, plan};
-use crate::profile::Profile;
+use crate::plan::{CompileOutcome, Plan, plan};
+use crate::profile::Policy;
 use crate::pyc::Level;
 use crate::rewrite::image_layers::ImageLayers;
 use crate::transport::Source;
@@ -50,23 +50,21 @@ pub(super) fn plan_image<'a>(
         levels,
         compiled: None,
     };
-    planned.plan_anew(profile, &CompileOutcome::default());
+    planned.plan_anew(minimize, &CompileOutcome::default());
     Ok(planned)
 }
 
 impl Planned<'_> {
-    fn plan_anew(&mut self, profile: &Profile, outcome: &CompileOutcome) {
-        let policy = Policy {
-            levels: &self.levels,
-            stale: profile.stale,
-            dead: profile.dead,
-            hardlink: profile.hardlink,
-            missing: profile.missing,
-            placement: profile.placement,
-            invalidation: profile.invalidation,
-            scope: Some(&profile.scope),
-        };
+    fn plan_anew(&mut self, minimize: &MinimizeOptions<'_>, outcome: &CompileOutcome) {
+        let policy = self.policy(minimize);
         self.plan = keep_one_layer(plan(&self.inventory, &policy, outcome));
+    }
+
+    fn policy<'b>(&'b self, minimize: &MinimizeOptions<'b>) -> Policy<'b> {
+        Policy {
+            profile: minimize.profile,
+            levels: &self.levels,
+        }
     }
 
     /// Compiles what the plan lists, and plans again with what came of it.
@@ -102,7 +100,7 @@ impl Planned<'_> {
                 reason: failure.to_string(),
             });
         }
-        self.plan_anew(minimize.profile, &result.outcome);
+        self.plan_anew(minimize, &result.outcome);
         self.compiled = Some(result);
         Ok(())
     }
@@ -117,14 +115,13 @@ impl Planned<'_> {
     }
 
     /// What the report is about.
-    pub(super) fn minimized<'b>(&'b self, minimize: &'b MinimizeOptions<'_>) -> Minimized<'b> {
+    pub(super) fn minimized<'b>(&'b self, minimize: &MinimizeOptions<'b>) -> Minimized<'b> {
         Minimized {
             image: self.image,
             inventory: &self.inventory,
             plan: &self.plan,
-            levels: &self.levels,
             compiled: self.compiled.as_ref(),
-            profile: minimize.profile,
+            policy: self.policy(minimize),
             steps: minimize.steps,
         }
     }
