@@ -3,16 +3,12 @@
 use super::pairs::{Pair, pairs, unpaired};
 use super::{Input, Options, PipelineError, levels, open, survey_for};
 use crate::describe;
-use crate::inventory::Inventory;
 use crate::layers::check_read;
 use crate::layers::hash_members;
-use crate::oci::Image;
 use crate::profile::Policy;
 use crate::profile::Profile;
 use crate::report::model::{VerifyImage, VerifyReport};
-use crate::verify::{
-    ContentHashes, Difference, Part, Side, verify as verify_sides, wanted_contents,
-};
+use crate::verify::{Difference, Part, Side, verify as verify_sides, wanted_contents};
 
 /// Compares the images of each platform that both sources have, and with a profile holds the image
 /// after against it.
@@ -71,37 +67,29 @@ fn verify_pair(
         .map(|profile| levels(profile, old_image, &old))
         .transpose();
     let levels = levels.map_err(|error| of(before, error))?;
-    let wanted = wanted_contents(&old, &new);
-    let hash = |side: Input<'_>, image: &Image, inventory: &Inventory, wanted| {
-        let store = &*side.source.store;
-        let hashes = hash_members(options.access(store), &inventory.layers, wanted);
+    let policy = profile.zip(levels.as_deref());
+    let policy = policy.map(|(profile, levels)| Policy { profile, levels });
+    let mut old = Side::new(old_image, &old);
+    let mut new = Side::new(new_image, &new);
+    let [old_wanted, new_wanted] = wanted_contents(&old, &new);
+    let hash = |input: Input<'_>, side: &Side<'_>, wanted| {
+        let access = options.access(&*input.source.store);
+        let hashes = hash_members(access, &side.inventory().layers, wanted);
         hashes.map_err(|source| {
-            let platform = image.platform.to_string();
-            of(side, PipelineError::Layer { platform, source })
+            let platform = side.image.platform.to_string();
+            of(input, PipelineError::Layer { platform, source })
         })
     };
-    let old_contents = hash(before, old_image, &old, &wanted[0])?;
-    let new_contents = hash(after, new_image, &new, &wanted[1])?;
-    let expected = profile.zip(levels.as_deref());
-    let expected = expected.map(|(profile, levels)| Policy { profile, levels });
-    let old = side(old_image, &old, &old_contents);
-    let new = side(new_image, &new, &new_contents);
-    let mut verification = verify_sides(&old, &new, expected.as_ref());
+    old.contents = hash(before, &old, &old_wanted)?;
+    new.contents = hash(after, &new, &new_wanted)?;
+    let mut verification = verify_sides(&old, &new, policy.as_ref());
     verification.differences.extend(new_violation(&old, &new));
     Ok(describe::verify(new_image, verification))
 }
 
-fn side<'a>(image: &'a Image, inventory: &'a Inventory, contents: &'a ContentHashes) -> Side<'a> {
-    Side {
-        image,
-        inventory,
-        contents,
-    }
-}
-
 /// What is true of any sound image, and of the image after no more.
 fn new_violation(before: &Side<'_>, after: &Side<'_>) -> Option<Difference> {
-    let check = |side: &Side<'_>| check_read(side.image, &side.inventory.layers).err();
+    let check = |side: &Side<'_>| check_read(side.image, &side.inventory().layers).err();
     let violation = check(after).filter(|_| check(before).is_none())?;
     Some(Difference {
         part: Part::Manifest,

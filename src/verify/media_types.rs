@@ -80,7 +80,7 @@ pub(super) fn compare(before: &Side<'_>, after: &Side<'_>, differences: &mut Vec
         push("/mediaType".to_owned(), what.to_owned());
     }
     let old_layers = &before.image.layers;
-    for (index, scan) in after.inventory.layers.iter().enumerate() {
+    for (index, scan) in after.inventory().layers.iter().enumerate() {
         let descriptor = &scan.layer.descriptor;
         let is_old = old_layers
             .iter()

@@ -48,14 +48,28 @@ use view::View;
 pub(crate) type ContentHashes = [(MemberId, [u8; 32])];
 
 /// One of the two images, read.
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct Side<'a> {
     /// Its documents.
     pub image: &'a Image,
+    view: View<'a>,
+    /// Hashes of what [`wanted_contents`] asked for.
+    pub contents: Vec<(MemberId, [u8; 32])>,
+}
+
+impl<'a> Side<'a> {
+    /// An image with its layers and merged view, and no content hashed yet.
+    pub(crate) fn new(image: &'a Image, inventory: &'a Inventory) -> Self {
+        Self {
+            image,
+            view: View::new(inventory),
+            contents: Vec::new(),
+        }
+    }
+
     /// Its layers and merged view.
-    pub inventory: &'a Inventory,
-    /// What [`wanted_contents`] asked for.
-    pub contents: &'a ContentHashes,
+    pub(crate) fn inventory(&self) -> &'a Inventory {
+        self.view.inventory
+    }
 }
 
 /// What part of an image a difference is in.
@@ -132,16 +146,16 @@ pub(crate) struct CacheCounts {
 
 /// The members of each image whose content must be hashed for [`verify`]: regular files of equal size
 /// that do not come from the same place of the same layer. In the order of members.
-pub(crate) fn wanted_contents(before: &Inventory, after: &Inventory) -> [Vec<MemberId>; 2] {
-    let views = (View::new(before), View::new(after));
+pub(crate) fn wanted_contents(before: &Side<'_>, after: &Side<'_>) -> [Vec<MemberId>; 2] {
+    let views = (&before.view, &after.view);
+    let (before, after) = (before.inventory(), after.inventory());
     let mut wanted = [Vec::new(), Vec::new()];
     for (path, node) in before.rootfs.walk() {
         let other = views.1.node(&path).and_then(|it| views.1.file(it));
         let (Some(old), Some(new)) = (views.0.file(node), other) else {
             continue;
         };
-        let is_known =
-            caches::has_contents(&views.0, &path) && caches::has_contents(&views.1, &path);
+        let is_known = caches::has_contents(views.0, &path) && caches::has_contents(views.1, &path);
         let sizes = (before.member(old).size, after.member(new).size);
         if !is_known && sizes.0 == sizes.1 && !files::is_same_place((before, old), (after, new)) {
             wanted[0].push(old);
@@ -161,19 +175,19 @@ pub(crate) fn verify(
     after: &Side<'_>,
     expected: Option<&Policy<'_>>,
 ) -> Verification {
-    let (old, new) = (View::new(before.inventory), View::new(after.inventory));
-    let contents = (before.contents, after.contents);
+    let (old, new) = (&before.view, &after.view);
+    let contents = (&before.contents[..], &after.contents[..]);
     let mut differences = Vec::new();
     let ways = named::ways(before);
     let named = named::ends(&ways);
-    let files = files::compare(&old, &new, contents, &mut differences);
+    let files = files::compare(old, new, contents, &mut differences);
     let caches = CacheCounts {
-        missing: expected.and_then(|expected| caches::missing(&new, expected)),
-        ..caches::compare(&old, &new, contents, (expected, &named), &mut differences)
+        missing: expected.and_then(|expected| caches::missing(new, expected)),
+        ..caches::compare(old, new, contents, (expected, &named), &mut differences)
     };
-    shadowed::compare(&old, &new, (expected, &named), &mut differences);
-    named::compare((&ways, &named), &old, &new, &mut differences);
-    links::compare(&old, &new, &mut differences);
+    shadowed::compare(old, new, (expected, &named), &mut differences);
+    named::compare((&ways, &named), old, new, &mut differences);
+    links::compare(old, new, &mut differences);
     differences.sort_by(|a, b| a.path.cmp(&b.path));
     documents::compare(before.image, after.image, &mut differences);
     history::compare(before.image, after.image, &mut differences);

@@ -18,14 +18,14 @@ pub(super) struct Way {
 
 /// Every way of the image before that leads somewhere.
 pub(super) fn ways(side: &Side<'_>) -> Vec<Way> {
-    let rootfs = &side.inventory.rootfs;
+    let rootfs = &side.inventory().rootfs;
     let end = |path: &[u8]| Some(rootfs.path(*rootfs.trail(path)?.last()?));
     let symlinks = rootfs
         .walk()
         .filter(|(_, node)| rootfs.symlink(*node).is_some());
     let symlinks = symlinks.map(|(path, _)| (path, true));
     let mut named = named_paths(&side.image.config);
-    named.extend(side.inventory.launch.named.iter().cloned());
+    named.extend(side.inventory().launch.named.iter().cloned());
     let named = named.iter().flat_map(|pattern| {
         let paths = rootfs.matching(pattern.as_bytes()).into_iter();
         // Wildcards name files: what directories they fit is chance.
