@@ -2,6 +2,7 @@
 //! name them.
 
 pub(crate) mod annotations;
+mod apply;
 pub(crate) mod compiled;
 pub(crate) mod documents;
 pub(crate) mod edits;

@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::edits::{ApplyError, Edit, Output, Piece, Whole, apply, edits, kept};
+use super::apply::{ApplyError, Output, Whole, apply};
+use super::edits::{Edit, Piece, edits, kept};
 use crate::deflate::{Old, SparseReader};
 use crate::layers::{LayerErrorCause, LayerScan, reread_layer};
 use crate::oci::blob::into_blob_error;
