@@ -2,7 +2,7 @@
 
 use super::minimize::Minimized;
 use crate::inventory::{Sizes, leveled_members};
-use crate::plan::{Action, Compilation};
+use crate::plan::{Action, Compilation, Patch};
 use crate::rootfs::MemberId;
 
 impl Minimized<'_> {
@@ -36,7 +36,8 @@ impl Minimized<'_> {
         };
         let step = self.plan.layers[id.layer].steps.get(&id.index);
         match step.map(|step| &step.action) {
-            None | Some(Action::Header(_)) => Some(bytes(id.index)),
+            None => Some(bytes(id.index)),
+            Some(Action::Patch(patches)) => Some(Patch::size_after(patches, bytes(id.index))),
             Some(Action::Promote { data, .. }) => Some(bytes(*data)),
             Some(Action::Link { .. }) => Some(0),
             Some(Action::Drop) => None,

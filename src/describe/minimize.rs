@@ -257,7 +257,7 @@ impl Minimized<'_> {
                 Action::Drop => StepAction::Drop,
                 Action::Promote { .. } => StepAction::Promote,
                 Action::Link { .. } => StepAction::Link,
-                Action::Header(_) => StepAction::Header,
+                Action::Patch(_) => StepAction::Header,
             },
             reason: step
                 .reasons()

@@ -18,6 +18,7 @@ mod verdict;
 mod warning;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 pub(crate) use compile::is_full;
 pub(crate) use reason::Reason;
@@ -129,6 +130,33 @@ pub struct NewHeader {
     pub reason: Reason,
 }
 
+/// A stretch of a member's data that becomes other bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patch {
+    /// The bytes that go, counted from the start of the data.
+    pub range: Range<u64>,
+    /// The bytes that come instead, as many or not.
+    pub bytes: Vec<u8>,
+}
+
+impl Patch {
+    /// Bytecode with another header, as long as the old one.
+    fn of_header(header: Vec<u8>) -> Self {
+        Self {
+            range: 0..header.len() as u64,
+            bytes: header,
+        }
+    }
+
+    /// The size of data of `size` bytes after these patches.
+    pub(crate) fn size_after(patches: &[Self], size: u64) -> u64 {
+        let length = |patch: &Self| patch.range.end - patch.range.start;
+        let gone: u64 = patches.iter().map(length).sum();
+        let new: u64 = patches.iter().map(|patch| patch.bytes.len() as u64).sum();
+        size - gone + new
+    }
+}
+
 /// What is done to a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -141,8 +169,8 @@ pub enum Action {
         /// What the data begins with instead, where that is changed.
         header: Option<NewHeader>,
     },
-    /// It is bytecode and gets another header, as long as the old one.
-    Header(Vec<u8>),
+    /// Parts of its data, or all of it, become other bytes. In order, and none overlaps another.
+    Patch(Vec<Patch>),
     /// It becomes, or stays, a hardlink, to this target.
     Link {
         /// The target's name as its member writes it.
@@ -168,9 +196,10 @@ pub(crate) fn plan(inventory: &Inventory, policy: &Policy<'_>, outcome: &Compile
     for (member, header) in headers {
         // Where the data moves to another name, or is shared with another level, that is done already.
         if !drops.contains_key(&member) {
-            changes
-                .entry(member)
-                .or_insert((Action::Header(header.bytes), header.reason));
+            changes.entry(member).or_insert((
+                Action::Patch(vec![Patch::of_header(header.bytes)]),
+                header.reason,
+            ));
         }
     }
     let receiving = compilations.iter().map(|cache| path::parent(&cache.path));

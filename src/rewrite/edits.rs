@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::deflate::Kept;
 use crate::layers::LayerScan;
-use crate::plan::{Action, LayerPlan};
+use crate::plan::{Action, LayerPlan, NewHeader, Patch};
 use crate::tar::{self, HeaderError, NewMember};
 
 /// A change to a stretch of the uncompressed stream.
@@ -51,29 +51,19 @@ pub(crate) fn edits(
     let mut edits: Vec<Edit> = Vec::with_capacity(plan.steps.len());
     for (index, step) in &plan.steps {
         let member = &scan.members[*index];
-        let mut range = member.offset..member.end();
         let replacement = match &step.action {
+            Action::Patch(patches) => {
+                edits.extend(patched(scan, *index, patches)?);
+                continue;
+            }
             Action::Drop => implied_directories(plan, *index),
-            Action::Promote { data, header } => {
-                let source = &scan.members[*data];
-                let (file, link) = (raw_headers(scan, *data)?, raw_headers(scan, *index)?);
-                let mut bytes = tar::heir(file, link, &member.path)?;
-                let changed = header.as_ref().map_or(&[][..], |header| &header.bytes);
-                bytes.extend_from_slice(changed);
-                vec![
-                    Piece::Bytes(bytes),
-                    Piece::Earlier(source.data_offset() + changed.len() as u64..source.end()),
-                ]
+            Action::Promote { data, header } => promoted(scan, (*data, *index), header.as_ref())?,
+            Action::Link { target } => {
+                let headers = tar::hardlink_to(raw_headers(scan, *index)?, target)?;
+                vec![Piece::Bytes(headers)]
             }
-            Action::Header(header) => {
-                range = member.data_offset()..member.data_offset() + header.len() as u64;
-                vec![Piece::Bytes(header.clone())]
-            }
-            Action::Link { target } => vec![Piece::Bytes(tar::hardlink_to(
-                raw_headers(scan, *index)?,
-                target,
-            )?)],
         };
+        let range = member.offset..member.end();
         match edits.last_mut() {
             Some(last)
                 if last.range.end == range.start
@@ -92,6 +82,48 @@ pub(crate) fn edits(
             replacement: added,
         });
     }
+    Ok(edits)
+}
+
+/// A hardlink as the file with the data of a member that goes.
+fn promoted(
+    scan: &LayerScan,
+    (data, index): (usize, usize),
+    header: Option<&NewHeader>,
+) -> Result<Vec<Piece>, HeaderError> {
+    let source = &scan.members[data];
+    let (file, link) = (raw_headers(scan, data)?, raw_headers(scan, index)?);
+    let mut bytes = tar::heir(file, link, &scan.members[index].path)?;
+    let changed = header.map_or(&[][..], |header| &header.bytes);
+    bytes.extend_from_slice(changed);
+    Ok(vec![
+        Piece::Bytes(bytes),
+        Piece::Earlier(source.data_offset() + changed.len() as u64..source.end()),
+    ])
+}
+
+/// A member with other data: its headers and padding change with its size.
+fn patched(scan: &LayerScan, index: usize, patches: &[Patch]) -> Result<Vec<Edit>, HeaderError> {
+    let member = &scan.members[index];
+    let start = member.data_offset();
+    let edit = |range: Range<u64>, bytes: Vec<u8>| Edit {
+        range,
+        replacement: vec![Piece::Bytes(bytes)],
+    };
+    let in_place = patches.iter().map(|patch| {
+        let range = start + patch.range.start..start + patch.range.end;
+        edit(range, patch.bytes.clone())
+    });
+    let old = member.stored_bytes();
+    let new = Patch::size_after(patches, old);
+    if new == old {
+        return Ok(in_place.collect());
+    }
+    let headers = tar::resized(raw_headers(scan, index)?, new)?;
+    let padding = new.next_multiple_of(tar::BLOCK) - new;
+    let mut edits = vec![edit(member.offset..start, headers)];
+    edits.extend(in_place);
+    edits.push(edit(start + old..member.end(), vec![0; padding as usize]));
     Ok(edits)
 }
 
@@ -141,4 +173,123 @@ fn raw_headers(scan: &LayerScan, index: usize) -> Result<&[u8], HeaderError> {
         .get(&index)
         .map(|raw| &**raw)
         .ok_or(HeaderError::Extensions)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use super::*;
+    use crate::deflate::BlockIndex;
+    use crate::oci::digest::sha256_digest;
+    use crate::oci::{Compression, image::Layer};
+    use crate::plan::{Reason, Step};
+    use crate::rewrite::apply::{Output, Whole, apply};
+    use crate::tar::Reader;
+
+    /// An archive of three files, the second with this data.
+    fn archive(data: &[u8]) -> Vec<u8> {
+        let mut archive = ::tar::Builder::new(Vec::new());
+        for (name, data) in [("a", &b"first"[..]), ("b", data), ("c", b"last")] {
+            let mut header = ::tar::Header::new_ustar();
+            header.set_size(data.len() as u64);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, name, data).unwrap();
+        }
+        archive.into_inner().unwrap()
+    }
+
+    fn scan(archive: &[u8]) -> LayerScan {
+        let descriptor = serde_json::json!({
+            "mediaType": "application/vnd.oci.image.layer.v1.tar",
+            "digest": sha256_digest(archive).as_ref(),
+            "size": archive.len(),
+        });
+        let mut members = Vec::new();
+        let mut raw_headers = HashMap::new();
+        let mut reader = Reader::new(archive);
+        while let Some(member) = reader.next_member().unwrap() {
+            raw_headers.insert(members.len(), reader.raw_headers().into());
+            members.push(member);
+        }
+        LayerScan {
+            layer: Layer {
+                descriptor: serde_json::from_value(descriptor).unwrap(),
+                diff_id: sha256_digest(archive),
+            },
+            compression: Compression::None,
+            blocks: BlockIndex::default(),
+            uncompressed_bytes: archive.len() as u64,
+            members,
+            raw_headers,
+            bytecode: HashMap::new(),
+        }
+    }
+
+    impl Output for Vec<u8> {
+        fn unneeded(&mut self) -> std::io::Result<u64> {
+            Ok(0)
+        }
+
+        fn skip(&mut self, _: u64) -> std::io::Result<()> {
+            unreachable!("every byte is needed")
+        }
+    }
+
+    /// The archive with patches to the second file.
+    fn patched(archive: &[u8], patches: &[(Range<u64>, &[u8])]) -> Vec<u8> {
+        let patches = patches.iter().map(|(range, bytes)| Patch {
+            range: range.clone(),
+            bytes: bytes.to_vec(),
+        });
+        let step = Step {
+            path: b"b".to_vec(),
+            action: Action::Patch(patches.collect()),
+            reason: Reason::HashMismatch,
+        };
+        let plan = LayerPlan {
+            steps: BTreeMap::from([(1, step)]),
+            ..LayerPlan::default()
+        };
+        let edits = edits(&scan(archive), &plan, Vec::new()).unwrap();
+        let length = archive.len() as u64;
+        let mut output = Vec::new();
+        apply(
+            &mut Whole(archive),
+            length,
+            &edits,
+            &Vec::new(),
+            &mut output,
+        )
+        .unwrap();
+        assert_eq!(kept(&edits, length).1, output.len() as u64);
+        output
+    }
+
+    #[test]
+    fn patches_of_the_same_length_change_their_bytes_alone() {
+        let old = archive(b"0123456789");
+        let new = patched(&old, &[(0..2, b"ab"), (2..3, b"c"), (9..10, b"z")]);
+        assert_eq!(new, archive(b"abc345678z"));
+    }
+
+    #[test]
+    fn a_member_may_get_other_data_of_another_size() {
+        let sizes = [0, 1, 511, 512, 513, 5000];
+        for old in sizes {
+            let old_data = vec![b'x'; old];
+            for new in sizes {
+                let new_data = vec![b'y'; new];
+                let found = patched(&archive(&old_data), &[(0..old as u64, &new_data)]);
+                assert_eq!(found, archive(&new_data), "from {old} to {new} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn data_may_come_between_data_and_at_its_end() {
+        let old = archive(b"0123456789");
+        let new = patched(&old, &[(5..5, b"--"), (7..9, b""), (10..10, b"end")]);
+        assert_eq!(new, archive(b"01234--569end"));
+    }
 }

@@ -26,6 +26,9 @@ pub enum HeaderError {
     /// Header bytes to be changed are not whole headers.
     #[error("its extension headers are malformed")]
     Extensions,
+    /// The data is stored as the pieces of a sparse file.
+    #[error("it is a sparse file, whose size cannot be changed")]
+    Sparse,
 }
 
 /// Whether a block's checksum field is right, summed as unsigned or, as some old writers did,
@@ -153,9 +156,8 @@ pub fn hardlink_to(raw: &[u8], target: &[u8]) -> Result<Vec<u8>, HeaderError> {
     derive(
         raw,
         &Change {
-            path: None,
             link: Some(target),
-            metadata: None,
+            ..Change::default()
         },
     )
 }
@@ -185,15 +187,40 @@ pub fn heir(file: &[u8], link: &[u8], path: &[u8]) -> Result<Vec<u8>, HeaderErro
         file,
         &Change {
             path: Some(path),
-            link: None,
             metadata: Some(metadata),
+            ..Change::default()
         },
     )
 }
 
+/// The headers of a regular file with `size` bytes of data, otherwise as `raw` says.
+///
+/// # Errors
+/// [`HeaderError::Extensions`] where `raw` is not whole headers, [`HeaderError::Sparse`] for a sparse file.
+pub fn resized(raw: &[u8], size: u64) -> Result<Vec<u8>, HeaderError> {
+    let (extensions, main) = split_headers(raw)?;
+    let is_sparse_record = |record: Result<(&[u8], &[u8]), _>| {
+        record.is_ok_and(|(key, _)| key.starts_with(b"GNU.sparse."))
+    };
+    let is_sparse = main.get(TYPE_FIELD) == Some(&b'S')
+        || extensions
+            .iter()
+            .any(|(_, payload)| records(payload).any(is_sparse_record));
+    if is_sparse {
+        return Err(HeaderError::Sparse);
+    }
+    let change = Change {
+        size: Some(size),
+        ..Change::default()
+    };
+    derive(raw, &change)
+}
+
+#[derive(Default)]
 struct Change<'a> {
     path: Option<&'a [u8]>,
     link: Option<&'a [u8]>,
+    size: Option<u64>,
     metadata: Option<Metadata<'a>>,
 }
 
@@ -268,6 +295,8 @@ pub(super) const LINK_FIELD: std::ops::Range<usize> = 157..257;
 const PREFIX_FIELD: std::ops::Range<usize> = 345..500;
 const SIZE_FIELD: std::ops::Range<usize> = 124..136;
 const TYPE_FIELD: usize = 156;
+/// The largest size that eleven octal digits can say.
+const LARGEST_OCTAL_SIZE: u64 = (1 << 33) - 1;
 
 fn derive(raw: &[u8], change: &Change<'_>) -> Result<Vec<u8>, HeaderError> {
     let (extensions, main) = split_headers(raw)?;
@@ -309,6 +338,9 @@ fn derive(raw: &[u8], change: &Change<'_>) -> Result<Vec<u8>, HeaderError> {
         block[TYPE_FIELD] = b'1';
         block[SIZE_FIELD].copy_from_slice(b"00000000000\0");
     }
+    if let Some(size) = change.size {
+        set_size(&mut block, size, &mut pax);
+    }
     if !pax.is_empty() {
         push_pax(&mut output, pax_header.unwrap_or(main), &pax);
     }
@@ -349,7 +381,8 @@ fn copy_records(payload: &[u8], change: &Change<'_>, pax: &mut Vec<u8>) -> Resul
         let (key, value) = record.map_err(|_| HeaderError::Extensions)?;
         let gone = match key {
             b"path" | b"GNU.sparse.name" => change.path.is_some(),
-            b"linkpath" | b"size" => change.link.is_some(),
+            b"linkpath" => change.link.is_some(),
+            b"size" => change.link.is_some() || change.size.is_some(),
             _ => false,
         };
         let value = match &change.metadata {
@@ -379,6 +412,16 @@ pub(super) fn set_name(
     let fits = &name[..name.len().min(width)];
     block[field.clone()].fill(0);
     block[field.start..field.start + fits.len()].copy_from_slice(fits);
+}
+
+/// Puts a size into its field, or into a pax record where it is too large for octal digits.
+fn set_size(block: &mut [u8; 512], size: u64, pax: &mut Vec<u8>) {
+    let mut header = Header::from_byte_slice(block).clone();
+    if size > LARGEST_OCTAL_SIZE {
+        write_record(pax, b"size", size.to_string().as_bytes());
+    }
+    header.set_size(size);
+    *block = *header.as_bytes();
 }
 
 pub(super) fn push_pax(output: &mut Vec<u8>, template: &[u8; 512], payload: &[u8]) {

@@ -7,7 +7,7 @@ pub mod member;
 pub mod new_member;
 pub mod reader;
 
-pub use header::{HeaderError, hardlink_to, has_valid_checksum, heir, size_field};
+pub use header::{HeaderError, hardlink_to, has_valid_checksum, heir, resized, size_field};
 pub use member::{Kind, Member, MemberPath, Timestamp, Xattr, share_paths};
 pub use new_member::{NewKind, NewMember, new_headers};
 pub use reader::{Reader, TarError};

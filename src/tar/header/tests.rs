@@ -99,3 +99,36 @@ fn a_base_256_time_before_1970_is_negative() {
         );
     }
 }
+
+#[test]
+fn another_size_is_the_one_that_readers_find() {
+    let plain = sealed_header(file("a", 7));
+    let with_record = with_records(&[("size", "7"), ("mtime", "1.5")], plain.clone());
+    for raw in [plain, with_record.clone()] {
+        let resized = read(&resized(&raw, 3).unwrap());
+        assert_eq!((resized.size, &*resized.path), (3, &b"a"[..]));
+    }
+    let resized = read(&resized(&with_record, 3).unwrap());
+    assert_eq!(resized.mtime().nanoseconds, 500_000_000);
+}
+
+#[test]
+fn a_size_beyond_eleven_octal_digits_is_a_record() {
+    let size = LARGEST_OCTAL_SIZE + 1;
+    let headers = resized(&sealed_header(file("a", 7)), size).unwrap();
+    let mut reader = Reader::new(&headers[..]);
+    // The data is not there, which the reader finds when it goes on.
+    assert_eq!(reader.next_member().unwrap().unwrap().size, size);
+    let record = format!(" size={size}\n").into_bytes();
+    assert!(headers.windows(record.len()).any(|found| found == record));
+}
+
+#[test]
+fn a_sparse_file_cannot_get_another_size() {
+    let mut old_gnu = file("a", 7);
+    old_gnu.set_entry_type(tar::EntryType::GNUSparse);
+    let records = with_records(&[("GNU.sparse.major", "1")], sealed_header(file("a", 7)));
+    for raw in [sealed_header(old_gnu), records] {
+        assert_eq!(resized(&raw, 3), Err(HeaderError::Sparse));
+    }
+}
