@@ -1,4 +1,4 @@
-"""Compiling: pycull beside the image's own compileall, on the same sources and two processors."""
+"""Compiling: pycull and the image's own compileall, on the same sources and two processors."""
 import contextlib
 import dataclasses
 import json
@@ -128,7 +128,7 @@ def commands(pycull, stage, subject, times):
         ),
         Command(
             "warm",
-            "`pycull minimize --profile all`, compiled before",
+            "`pycull minimize --profile all`, with a filled compile cache",
             f"env {q(f'PYCULL_CACHE_DIR={subject.memory}')} {minimize} --output oci:{{scratch}}/out",
         ),
     ]

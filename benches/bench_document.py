@@ -1,4 +1,6 @@
 """The measurements as markdown and plots."""
+import textwrap
+
 from bench_limits import LARGEST, MOST_MEMORY
 from bench_plot import Plot, svg
 
@@ -10,9 +12,14 @@ BEGINS = {
     "growth": "<!-- benches/run growth writes from here -->",
 }
 HEADINGS = {"compile": "## Compiling", "imports": "## Imports", "page": "## The page of `inspect`", "growth": "## Many files, many layers"}
-"""Of the sections that are made where the page has none."""
+"""Of the sections that are added if the page lacks them."""
 END = "<!-- to here -->"
 TIME_PLOT, MEMORY_PLOT = "performance-time.svg", "performance-memory.svg"
+
+
+def prose(*sentences):
+    """A paragraph in lines of at most 120 characters."""
+    return textwrap.fill(" ".join(sentences), 120, break_long_words=False, break_on_hyphens=False)
 
 
 def megabytes(count):
@@ -28,31 +35,31 @@ def spread(seconds):
 
 
 def command_table(results):
-    """One row for each command: pycull's time beside it first. pycull is what `minimize` takes."""
+    """One row for each command. The first figure divides the time of `minimize` by the time of the command."""
     least = results["least_peak_bytes"]
     pycull = next(row for row in results["commands"] if row["key"] == "minimize")["median_seconds"]
-    lines = ["| what | pycull's time as a share of it | seconds | spread | peak memory |", "|---|--:|--:|--:|--:|"]
+    lines = ["| command | `minimize` ÷ command | seconds | spread | peak memory |", "|---|--:|--:|--:|--:|"]
     for row in results["commands"]:
         mark = results["notes"].index(row["note"]) + 1 if row["note"] else ""
         what = row["title"].replace("|", "\\|") + (f" <sup>{mark}</sup>" if mark else "")
         share = "" if row["key"] == "minimize" else f"{pycull / row['median_seconds']:.2f}"
-        # No command can be told from one that holds as little as what started it.
+        # The measured peak includes the starter, so a smaller peak cannot be measured.
         memory = f"< {mebibytes(least * 1.1)}" if row["peak_bytes"] <= least * 1.1 else mebibytes(row["peak_bytes"])
         lines.append(f"| {what} | {share} | {row['median_seconds']:.2f} | {spread(row['seconds'])} | {memory} |")
     lines.append("")
-    lines += [f"<sup>{number}</sup> {note}.  " for number, note in enumerate(results["notes"], 1)]
+    lines += [prose(f"<sup>{number}</sup> {note}.") + "  " for number, note in enumerate(results["notes"], 1)]
     return lines
 
 
 def limit_table(limits):
     words = {True: "met", False: "**not met**", None: ""}
-    lines = ["| limit | | measured | |", "|---|--:|--:|---|"]
+    lines = ["| what | limit | measured | |", "|---|--:|--:|---|"]
     lines += [f"| {limit.what} | {limit.bound} | {limit.value} | {words[limit.met]} |" for limit in limits]
     return lines
 
 
 def size_table(sizes):
-    lines = ["| the new layer, compressed by | size | pycull's beside it |", "|---|--:|--:|"]
+    lines = ["| new layer, compressed by | size | pycull's layer, relative to it |", "|---|--:|--:|"]
     for key, name in (("pycull", "pycull"), ("podman", "podman"), ("pigz", "`pigz -6`")):
         beside = "" if key == "pycull" else f"{(sizes['pycull'] / sizes[key] - 1) * 100:+.2f} %"
         lines.append(f"| {name} | {megabytes(sizes[key])} | {beside} |")
@@ -81,19 +88,23 @@ def machine_line(machine):
 
 def machine_lines(results):
     tools = ", ".join(f"{tool} {version}" for tool, version in results["versions"].items())
-    return [machine_line(results["machine"]), f"{tools}."]
+    return [machine_line(results["machine"]), prose(f"{tools}.")]
 
 
 def minimize_markdown(results, limits):
-    """What is written of the main job."""
+    """The section about the main job."""
     subject, scaling = results["subject"], results["scaling"]
     compressed, unpacked = megabytes(subject["compressed_bytes"]), megabytes(subject["uncompressed_bytes"])
-    image = f"Debian 12 with Python and pip, one layer of {compressed} compressed by podman, {unpacked} unpacked"
     return "\n".join(
         [
-            f"{image}. Whole processes, real time, the median of {results['rounds']} rounds; each round runs every "
-            "command once. Memory is the largest peak of any process of the command; a pipeline's is that of its "
-            "largest process.",
+            prose(
+                f"The image is Debian 12 with Python and pip. It has one layer of {unpacked}, which podman compressed to "
+                f"{compressed}.",
+                f"Seconds are the real time of whole processes, the median of {results['rounds']} rounds.",
+                "Each round runs every command once.",
+                "The second column divides the time of `pycull minimize` by the time of the command.",
+                "Memory is the largest peak of any process of the command.",
+            ),
             "",
             *command_table(results),
             "",
@@ -101,7 +112,7 @@ def minimize_markdown(results, limits):
             "",
             *limit_table(limits),
             "",
-            f"`pycull minimize` on layers of many sizes, made of the same files: {line_words(scaling)}.",
+            prose(f"On layers of many sizes, made of the same files, `pycull minimize` takes {line_words(scaling)}."),
             "",
             f"![Time over the size of the layer]({TIME_PLOT})",
             "",
@@ -134,8 +145,8 @@ def plots(scaling):
 
 
 def compile_table(images):
-    """One row for each command on each image, beside compileall."""
-    lines = ["| image | what | as a share of compileall | seconds | spread |", "|---|---|--:|--:|--:|"]
+    """One row for each command on each image, relative to compileall."""
+    lines = ["| image | command | time ÷ compileall | seconds | spread |", "|---|---|--:|--:|--:|"]
     for image in images:
         compileall = next(row for row in image["commands"] if row["key"] == "compileall")["median_seconds"]
         name = image["image"]
@@ -148,26 +159,33 @@ def compile_table(images):
 
 
 def compile_markdown(results, limits):
-    """What is written of compiling."""
+    """The section about compiling."""
     counts = [
-        f"{image['image']} has {image['sources']} sources that compile, and {image['failed']} that do not; compileall "
-        f"and pycull write {image['caches']} caches of the same names"
+        f"* {image['image']}: {image['sources']} sources compile, and {image['failed']} do not. Both tools write "
+        f"{image['caches']} caches with the same names."
         for image in results["images"]
     ]
     return "\n".join(
         [
-            "Real images (tests/images/build) without their caches get all three levels. compileall is that of the "
-            "image's own interpreter, started by `chroot` in the unpacked image, on the directories in which pycull "
-            f"compiles. Both have {results['workers']} workers and as many processors. Real time, the median of "
-            f"{results['rounds']} rounds; each round runs every command once.",
+            prose(
+                "Both tools compile all three levels for real images (tests/images/build) without caches.",
+                "compileall is that of the image's own interpreter. It runs by `chroot` in the unpacked image, on the "
+                "directories in which pycull compiles.",
+                f"Both tools have {results['workers']} workers and as many processors.",
+                f"Seconds are real time, the median of {results['rounds']} rounds.",
+                "Each round runs every command once.",
+            ),
             "",
             *compile_table(results["images"]),
             "",
-            "Whole commands read the image and write the new layer, too; compileall does neither. The compile stage is "
-            "all between these two (benches/compile.rs): the interpreter found, unpacked and started, sources read "
-            "again, compiled, made canonical and put aside, and the plan made.",
+            prose(
+                "Whole commands also read the image and write the new layer. compileall does neither.",
+                "The compile stage (benches/compile.rs) is everything between the two.",
+                "pycull finds, unpacks and starts the interpreter, reads the sources again, compiles them, makes the "
+                "bytecode canonical, stores it, and makes the plan.",
+            ),
             "",
-            f"{'; '.join(counts)}.",
+            *counts,
             "",
             *limit_table(limits),
             "",
@@ -179,7 +197,7 @@ def compile_markdown(results, limits):
 def import_table(images, kind, unit, factor):
     """One row for each Python: with caches and without, and the ratio at each level."""
     lines = [
-        f"| Python | with caches ({unit}) | without | times as long | with `-O` | with `-OO` |",
+        f"| Python | with caches ({unit}) | without caches ({unit}) | ratio | ratio with `-O` | ratio with `-OO` |",
         "|---|--:|--:|--:|--:|--:|",
     ]
     for image in images:
@@ -191,20 +209,26 @@ def import_table(images, kind, unit, factor):
 
 
 def import_markdown(results, limits):
-    """What is written of imports."""
+    """The section about imports."""
     images, repeats = results["images"], results["repeats"]
     modules = ", ".join(f"`{module}`" for module in results["modules"])
     return "\n".join(
         [
-            "`pycull bench` on real images (tests/images/build): each image's own interpreter imports with caches of "
-            f"all that it needs, and with none. Real time, the median of {results['rounds']} rounds.",
+            prose(
+                "`pycull bench` measured real images (tests/images/build).",
+                "Each image's own interpreter imports with caches of all that it needs, and with none.",
+                f"Times are real time, the median of {results['rounds']} rounds.",
+                "A ratio divides the time without caches by the time with caches.",
+            ),
             "",
-            f"One reload of `{images[0]['module']}`, of {repeats} in a run. It is what Fedora measured when it "
-            "asked whether caches could be left out (its change proposal “Python: Optional Bytecode Cache”).",
+            prose(
+                f"One reload of `{images[0]['module']}`: the time of {repeats} reloads, divided by {repeats}.",
+                "Fedora measured this for its change proposal “Python: Optional Bytecode Cache”.",
+            ),
             "",
             *import_table(images, "reload", "ms", 1000 / repeats),
             "",
-            f"Starting the interpreter, and importing {modules}:",
+            prose(f"A start of the interpreter with imports of {modules}:"),
             "",
             *import_table(images, "import", "ms", 1000),
             "",
@@ -216,12 +240,15 @@ def import_markdown(results, limits):
 
 
 def page_markdown(results, limits):
-    """What is written of the page."""
+    """The section about the page."""
     return "\n".join(
         [
-            f"The page of `pycull inspect --format html` for an image of {results['files']} files "
-            f"({results['bytes'] / 1e6:.1f} MB) in headless Chromium, by its own performance entries; the median of "
-            f"{results['rounds']} rounds, with five clicks each.",
+            prose(
+                "Headless Chromium opens the page of `pycull inspect --format html` for an image of "
+                f"{results['files']} files. The page has {results['bytes'] / 1e6:.1f} MB.",
+                "Times come from Chromium's own performance entries. They are the median of "
+                f"{results['rounds']} rounds with five clicks each.",
+            ),
             "",
             *limit_table(limits),
             "",
@@ -240,11 +267,14 @@ def growth_table(measured, what):
 
 
 def growth_markdown(results, limits):
-    """What is written of images with many members and layers."""
+    """The section about images with many members and layers."""
     lines = [
-        "Images of empty modules, a hundred in a directory, each directory with one cache. Over members they have one "
-        "layer, over layers a thousand members in each. Whole processes, real time, the median of "
-        f"{results['rounds']} rounds; the largest peak of memory. `verify` holds two images.",
+        prose(
+            "The images have empty modules, a hundred in a directory, and one cache in each directory.",
+            "Images with many members have one layer. Images with many layers have a thousand members in each.",
+            f"Times are the real time of whole processes, the median of {results['rounds']} rounds.",
+            "Memory is the largest peak. `verify` reads two images.",
+        ),
         "",
     ]
     for what in ("members", "layers"):
@@ -287,7 +317,7 @@ MARKDOWN = {
     "page": page_markdown,
     "growth": growth_markdown,
 }
-"""What is written of each part, by its results and limits."""
+"""The text of each part, by its results and limits."""
 
 
 PLOTS = {"minimize": lambda results: plots(results["scaling"]), "growth": growth_plots}

@@ -1,13 +1,13 @@
-"""What pycull is held to: each limit, the value that was measured, and whether it is met."""
+"""The limits that pycull must meet: each with the measured value, and whether pycull meets it."""
 import dataclasses
 
 LARGEST = 2048
-"""The layer, in MiB, whose memory is limited."""
+"""Size in MiB of the layer for which memory has a limit."""
 MOST_MEMORY = 150
-"""What `minimize` may hold of memory for it, in MiB."""
+"""Most memory in MiB that `minimize` may use for that layer."""
 
 MOST_BYTES_OF_A_MEMBER = 260
-"""What `inspect` and `minimize` may hold of memory for each member, in bytes."""
+"""Most memory in bytes that `inspect` and `minimize` may use for each member."""
 
 
 @dataclasses.dataclass
@@ -31,21 +31,21 @@ def percent(value):
 
 
 def minimize_limits(results):
-    """The limits of the main job, held against the results as `benches/run` writes them."""
+    """The limits of the main job, applied to the results of `benches/run`."""
     seconds = {row["key"]: row["median_seconds"] for row in results["commands"]}
     sizes, scaling = results["sizes"], results["scaling"]
     growth = (sizes["pycull"] / sizes["podman"] - 1) * 100
     minimize, inspect = seconds["minimize"], seconds["inspect"]
     limits = [
-        at_most("minimize, as a share of compressing anew with pigz", minimize / seconds["pigz"], 0.25, ratio),
-        at_most("minimize, as a share of buildah", minimize / seconds["buildah"], 0.15, ratio),
-        at_most("minimize, times the floor", minimize / seconds["floor"], 2.5, ratio),
-        at_most("inspect, times the floor's inflate", inspect / seconds["floor-inflate"], 1.5, ratio),
-        at_most("size of the new layer beside podman's compression of the same archive", growth, 1.0, percent),
+        at_most("time of `minimize` ÷ time of compressing again with pigz", minimize / seconds["pigz"], 0.25, ratio),
+        at_most("time of `minimize` ÷ time of buildah", minimize / seconds["buildah"], 0.15, ratio),
+        at_most("time of `minimize` ÷ time of inflating and hashing the layer", minimize / seconds["floor"], 2.5, ratio),
+        at_most("time of `inspect` ÷ time of inflating the layer", inspect / seconds["floor-inflate"], 1.5, ratio),
+        at_most("size of the new layer, relative to podman's compression of the same archive", growth, 1.0, percent),
     ]
     r_squared = scaling["r_squared"]
-    limits.append(Limit("R² of the line through time over size", "≥ 0.99", f"{r_squared:.4f}", r_squared >= 0.99))
-    what = f"peak memory at {LARGEST // 1024} GiB unpacked"
+    limits.append(Limit("R² of the line through time over layer size", "≥ 0.99", f"{r_squared:.4f}", r_squared >= 0.99))
+    what = f"peak memory for a layer of {LARGEST // 1024} GiB unpacked"
     peaks = [point["peak_bytes"] / 2**20 for point in scaling["points"] if point["mebibytes"] == LARGEST]
     if peaks:
         limits.append(at_most(what, peaks[0], MOST_MEMORY, lambda value: f"{value:.0f} MiB"))
@@ -55,33 +55,33 @@ def minimize_limits(results):
 
 
 def compile_limits(results):
-    """The limits of compiling: shares of what the image's own compileall takes."""
-    bounds = (("whole", "pycull whole", 1.0), ("stage", "the compile stage", 0.85), ("warm", "compiled before", 0.35))
+    """The limits of compiling, relative to the image's own compileall."""
+    bounds = (("whole", "whole command", 1.0), ("stage", "compile stage", 0.85), ("warm", "with a filled compile cache", 0.35))
     limits = []
     for image in results["images"]:
         seconds = {row["key"]: row["median_seconds"] for row in image["commands"]}
         for key, what, bound in bounds:
-            what = f"{image['image']}: {what}, as a share of compileall"
+            what = f"{image['image']}: {what} ÷ compileall"
             limits.append(at_most(what, seconds[key] / seconds["compileall"], bound, ratio))
     return limits
 
 
 def import_limits(results):
-    """Fedora's experiment, seen again: 10000 reloads took 13.99 s with caches and 260.55 s without."""
+    """Fedora's experiment again: there, 10000 reloads took 13.99 s with caches and 260.55 s without."""
     least, most = 15, 25
     (image,) = (image for image in results["images"] if image["python"] == "3.9")
     (measured,) = (row["ratio"] for row in image["reload"] if row["level"] == 0)
-    what = f"Python 3.9: times as long to reload `{image['module']}` without caches (Fedora: {260.55 / 13.99:.1f})"
+    what = f"Python 3.9: reload of `{image['module']}` without caches ÷ with caches (Fedora: {260.55 / 13.99:.1f})"
     return [Limit(what, f"{least} to {most}", f"{measured:.1f}", least <= measured <= most)]
 
 
 def page_limits(results):
-    """A page is to stay responsive."""
+    """The page stays responsive."""
     what = f"{results['files']} files: "
     form = "{:.0f} ms".format
     return [
-        at_most(what + "the page loads", results["load_ms"], 2000, form),
-        at_most(what + "it answers a click", results["click_ms"], 100, form),
+        at_most(what + "time to load the page", results["load_ms"], 2000, form),
+        at_most(what + "time to answer a click", results["click_ms"], 100, form),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The commands that are measured beside pycull, and the tools that they need."""
+"""The commands that the benchmark compares with pycull, and the tools that they need."""
 import os
 import pathlib
 import platform
@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BENCH = ROOT / "target/bench"
 TOOLS = BENCH / "tools"
 
-# Tool, Debian's package, and the arguments that make it tell its version.
+# Tool, Debian's package, and the argument that prints its version.
 DEBIAN_TOOLS = (
     ("buildah", "buildah", "--version"),
     ("libdeflate-gunzip", "libdeflate-tools", "-V"),
@@ -26,19 +26,19 @@ DEBIAN_TOOLS = (
 
 
 def docker_repack():
-    """The path of docker-repack: the benchmark's own, or one of the user's."""
+    """The path of docker-repack: the benchmark's own copy, or the user's."""
     return shutil.which(TOOLS / "bin/docker-repack") or shutil.which("docker-repack")
 
 
 def problems_of_tools(tools):
-    """What is missing for Debian's tools of these names, in words."""
+    """An error message if some of Debian's tools with these names are missing."""
     packages = [package for tool, package, _ in DEBIAN_TOOLS if tool in tools and not shutil.which(tool)]
     if packages:
         yield f"tools are missing; install them with apt-get install {' '.join(packages)}"
 
 
 def require(parts):
-    """Stop unless all that these parts use is there; say how to install what is not."""
+    """Stop if a tool that these parts use is missing, and say how to install it."""
     problems = []
     if os.geteuid() != 0 and not {"minimize", "compile"}.isdisjoint(parts):
         problems.append("needs root, as mmdebstrap, umoci, buildah's mount and chroot do")
@@ -56,7 +56,7 @@ def require(parts):
 
 
 def real_image(name):
-    """The layout of one of the images that tests/images/build makes."""
+    """The layout of an image that tests/images/build makes."""
     layout = pathlib.Path(os.environ.get("PYCULL_IMAGES", ROOT / "target/images")) / name
     if not layout.exists():
         raise SystemExit(f"benches/run: no image at {layout}; build it with tests/images/build {name}")
@@ -76,7 +76,7 @@ def versions(pycull):
 
 
 def machine():
-    """The processor's model, how many of its cores are for us, the memory in bytes, and the kernel."""
+    """The processor's model, the number of cores that this process may use, the memory in bytes, and the kernel."""
     model = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return {
         "processor": model[1] if model else platform.machine(),
@@ -94,7 +94,7 @@ def minimize(pycull, layout, key="minimize"):
 
 
 def commands(pycull, subject, buildah):
-    """Everything that is measured on the subject, in the order of a round."""
+    """All commands that run on the subject, in the order of a round."""
     layout, layer = subject.layout, q(subject.layer)
     return [
         minimize(pycull, layout),
@@ -104,8 +104,8 @@ def commands(pycull, subject, buildah):
             "`libdeflate-gunzip`: inflate the layer",
             f"libdeflate-gunzip -c < {layer} > /dev/null",
         ),
-        # openssl hashes with the processor's SHA instructions; Debian 12's sha256sum does not, and would make the
-        # floor several times higher than it is.
+        # openssl hashes with the processor's SHA instructions. Debian 12's sha256sum does not, and would take several
+        # times as long.
         Command(
             "floor",
             "`libdeflate-gunzip | openssl dgst -sha256`: inflate and hash the layer",
@@ -113,9 +113,9 @@ def commands(pycull, subject, buildah):
         ),
         Command(
             "pigz",
-            "`pigz -dc | pigz -6 -p2`: compress the layer anew",
+            "`pigz -dc | pigz -6 -p2`: compress the layer again",
             f"pigz -dc {layer} | pigz -6 -p2 > {{scratch}}/out.gz",
-            note="removes nothing: it is what any tool pays that compresses the whole layer anew",
+            note="removes nothing. It shows what it costs to compress the whole layer again",
         ),
         umoci(layout),
         buildah_squash(buildah),
@@ -123,14 +123,14 @@ def commands(pycull, subject, buildah):
             "docker-repack",
             "docker-repack",
             f"{q(docker_repack())} oci://{q(layout)} oci://{{scratch}}/out --target-size 50MB",
-            note="removes no caches: it sorts all files into new layers of at most 50 MB (its documentation's example) "
-            "and compresses them with zstd at level 14, its default",
+            note="removes no caches. It sorts all files into new layers of at most 50 MB, as its documentation's example "
+            "does. It compresses them with zstd at level 14, its default",
         ),
     ]
 
 
 def umoci(layout):
-    """Unpack, delete, repack. The image is copied first, because umoci writes into the layout that it reads."""
+    """Unpack, delete, repack. `prepare` copies the image, because umoci writes into the layout that it reads."""
     return Command(
         "umoci",
         "umoci: unpack, delete, repack",
@@ -138,7 +138,7 @@ def umoci(layout):
         "find {scratch}/bundle/rootfs -name '*.pyc' -delete\n"
         "umoci repack --image {scratch}/image:small {scratch}/bundle",
         prepare=f"cp -r {q(layout)} {{scratch}}/image",
-        note="adds a layer of whiteouts: the image does not get smaller",
+        note="adds a layer of whiteouts, so the image does not get smaller",
     )
 
 
@@ -156,7 +156,7 @@ def buildah_squash(buildah):
         f"{tool} commit --quiet --squash $container localhost/small:latest\n"
         f"{tool} push --quiet localhost/small:latest oci:{{scratch}}/out:latest",
         clean=f"{tool} rm --all; {tool} rmi localhost/small:latest",
-        note="the image is in its store before the clock starts",
+        note="has the image in its store before the clock starts",
     )
 
 
