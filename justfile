@@ -1,10 +1,10 @@
-# Short names for what the repository's scripts do.
+# Short names for the repository's scripts.
 
-# What a change must pass.
+# Run everything that a change must pass.
 ci:
     .ci/run
 
-# Install what the tests need, and run them all.
+# Install what the tests need, and run all tests.
 test:
     .ci/test
 
@@ -12,19 +12,19 @@ test:
 images *NAMES:
     tests/images/build {{ NAMES }}
 
-# Measure pycull beside the tools that users have today.
+# Compare the speed of pycull with the tools that users have today.
 bench *PARTS:
     benches/run {{ PARTS }}
 
-# Figures of the code's shape, and whether they are within their bounds.
+# Measure the shape of the code, and check the bounds.
 figures:
     tools/figures --check
 
-# The main job, on an image that ships with the repository.
+# Shrink an image that ships with the repository.
 demo:
     cargo run --release -- minimize testdata/fedora-shaped.tar --output target/demo.tar
 
-# Fuzz one target for so many seconds (fuzz/README.md).
+# Fuzz one target for a number of seconds (fuzz/README.md).
 fuzz TARGET='splice' SECONDS='600':
     cargo run --manifest-path fuzz/Cargo.toml -- {{ TARGET }} fuzz/corpus/{{ TARGET }}
     cargo +nightly fuzz run -s none --no-trace-compares {{ TARGET }} -- -max_total_time={{ SECONDS }} -timeout=60

@@ -158,7 +158,7 @@ def measure_image(pycull, stage, name, rounds, scratch):
 
 
 def measure(pycull, chosen, scratch):
-    """Everything that is known after a run of this part."""
+    """The results of a run of this part."""
     images = IMAGES[:1] if chosen.quick else IMAGES
     stage = build_stage()
     measured = []

@@ -98,8 +98,8 @@ def minimize_markdown(results, limits):
     return "\n".join(
         [
             prose(
-                f"The image is Debian 12 with Python and pip. It has one layer of {unpacked}, which podman compressed to "
-                f"{compressed}.",
+                "The image is Debian 12 with Python and pip.",
+                f"It has one layer of {unpacked}, which podman compressed to {compressed}.",
                 f"Seconds are the real time of whole processes, the median of {results['rounds']} rounds.",
                 "Each round runs every command once.",
                 "The second column divides the time of `pycull minimize` by the time of the command.",

@@ -1,4 +1,4 @@
-"""Imports: how much longer they take without caches, as `pycull bench` measures it in each image."""
+"""Imports with caches and without, as `pycull bench` measures them in each image."""
 import json
 
 from bench_measure import must, say

@@ -39,12 +39,15 @@ def minimize_limits(results):
     limits = [
         at_most("time of `minimize` ÷ time of compressing again with pigz", minimize / seconds["pigz"], 0.25, ratio),
         at_most("time of `minimize` ÷ time of buildah", minimize / seconds["buildah"], 0.15, ratio),
-        at_most("time of `minimize` ÷ time of inflating and hashing the layer", minimize / seconds["floor"], 2.5, ratio),
+        at_most(
+            "time of `minimize` ÷ time of inflating and hashing the layer", minimize / seconds["floor"], 2.5, ratio
+        ),
         at_most("time of `inspect` ÷ time of inflating the layer", inspect / seconds["floor-inflate"], 1.5, ratio),
         at_most("size of the new layer, relative to podman's compression of the same archive", growth, 1.0, percent),
     ]
     r_squared = scaling["r_squared"]
-    limits.append(Limit("R² of the line through time over layer size", "≥ 0.99", f"{r_squared:.4f}", r_squared >= 0.99))
+    what = "R² of the line through time over layer size"
+    limits.append(Limit(what, "≥ 0.99", f"{r_squared:.4f}", r_squared >= 0.99))
     what = f"peak memory for a layer of {LARGEST // 1024} GiB unpacked"
     peaks = [point["peak_bytes"] / 2**20 for point in scaling["points"] if point["mebibytes"] == LARGEST]
     if peaks:
@@ -56,7 +59,11 @@ def minimize_limits(results):
 
 def compile_limits(results):
     """The limits of compiling, relative to the image's own compileall."""
-    bounds = (("whole", "whole command", 1.0), ("stage", "compile stage", 0.85), ("warm", "with a filled compile cache", 0.35))
+    bounds = (
+        ("whole", "whole command", 1.0),
+        ("stage", "compile stage", 0.85),
+        ("warm", "with a filled compile cache", 0.35),
+    )
     limits = []
     for image in results["images"]:
         seconds = {row["key"]: row["median_seconds"] for row in image["commands"]}

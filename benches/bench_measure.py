@@ -1,4 +1,4 @@
-"""Run commands as whole processes, one after another, and say how long they took and how much memory they held."""
+"""Run commands as whole processes, one after another, and measure their time and memory."""
 import dataclasses
 import os
 import pathlib
@@ -13,11 +13,11 @@ STARTER = pathlib.Path(__file__).with_name("bench_start.py")
 
 @dataclasses.dataclass
 class Command:
-    """Something to measure. `{scratch}` in `run` is a directory of its own, empty at the begin of every round."""
+    """A command to measure. `{scratch}` in `run` is its own directory, which is empty when a round begins."""
 
     key: str
     title: str
-    run: str  # a bash script; it is the whole of what is measured
+    run: str  # a bash script; the measurement covers all of it
     prepare: str = ""  # a bash script before each run, not measured
     clean: str = ""  # a bash script after each run, not measured
     note: str = ""
@@ -25,7 +25,7 @@ class Command:
 
 @dataclasses.dataclass
 class Result:
-    """What the runs of one command took, in seconds, and the largest peak of resident memory, in bytes."""
+    """The seconds of each run of one command, and the largest peak of resident memory in bytes."""
 
     seconds: list
     peak_bytes: int
@@ -36,7 +36,7 @@ class Result:
 
 
 def row(command, result):
-    """What the results have of a command."""
+    """The entry of a command in the results."""
     values = {"key": command.key, "title": command.title, "note": command.note, "seconds": result.seconds}
     return values | {"median_seconds": result.median, "peak_bytes": result.peak_bytes}
 
@@ -46,14 +46,14 @@ def say(words):
 
 
 def shell(script):
-    """The arguments that run a script in bash; a lone command takes the place of its shell."""
+    """The arguments that run a script in bash. A lone command runs without a shell."""
     words = shlex.split(script)
     lone = not any(character in script for character in "|<>&;\n$*'\"")
     return words if lone else ["bash", "-euo", "pipefail", "-c", script]
 
 
 def must(arguments, **keywords):
-    """Run a command that is not measured, silently; its output is shown if it fails."""
+    """Run a command silently, without measuring it. Show its output if it fails."""
     done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, **keywords)
     if done.returncode != 0:
         raise SystemExit(f"failed: {shlex.join(map(str, arguments))}\n{done.stdout}{done.stderr}")
@@ -61,12 +61,12 @@ def must(arguments, **keywords):
 
 
 def run_once(script, log):
-    """Seconds of real time, and the peak memory in bytes of the largest process, of one run."""
+    """Run a script once: the seconds of real time, and the peak memory in bytes of its largest process."""
     with open(log, "wb") as messages:
-        # Without the site module the starter is smaller.
+        # The starter is smaller without the site module.
         starter = [sys.executable, "-I", "-S", STARTER, *shell(script)]
         done = subprocess.run(starter, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages, check=False)
-    # A starter that failed itself has printed nothing.
+    # If the starter itself fails, it prints nothing.
     seconds, kibibytes, code = done.stdout.split() or (0, 0, done.returncode)
     if int(code) != 0:
         raise SystemExit(f"failed with {int(code)}: {script}\n{log.read_text(errors='replace')[-4000:]}")
@@ -79,7 +79,7 @@ def least_peak(scratch):
 
 
 def measure(commands, rounds, scratch):
-    """The result of each command by key. A round runs each command once, so that noise falls on all alike."""
+    """The result of each command by key. A round runs each command once, so that noise affects all commands alike."""
     results = {command.key: Result([], 0) for command in commands}
     for number in range(1, rounds + 1):
         for command in commands:
@@ -88,7 +88,7 @@ def measure(commands, rounds, scratch):
             own.mkdir(parents=True)
             if command.prepare:
                 must(["bash", "-euo", "pipefail", "-c", command.prepare.format(scratch=own)])
-            # What earlier runs wrote must not go to the disk during this one.
+            # The disk must not write the data of earlier runs during this one.
             os.sync()
             seconds, peak = run_once(command.run.format(scratch=own), scratch / f"{command.key}.log")
             if command.clean:

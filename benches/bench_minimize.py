@@ -1,4 +1,4 @@
-"""pycull's main job beside what its users have today, and how it grows with a layer's size."""
+"""pycull's main job beside other tools, and its growth with the size of a layer."""
 import json
 import tempfile
 
@@ -29,7 +29,7 @@ def measure_tools(pycull, subject, rounds, scratch):
 
 
 def measure_sizes(pycull, subject, scratch):
-    """The size of pycull's new layer, and of the same archive as others compress it, in bytes."""
+    """The size in bytes of pycull's new layer, and of the same archive compressed by other tools."""
     minimize = [pycull, "minimize", f"oci:{subject.layout}", "--profile", "minimal"]
     bench_measure.must([*minimize, "--output", f"oci:{scratch}/small"])
     layer, tar = bench_images.Image(scratch / "small").layer, scratch / "small.tar"
@@ -74,7 +74,7 @@ def measure_scaling(pycull, subject, chosen, scratch):
 
 
 def measure(pycull, chosen, scratch):
-    """Everything that is known after a run of this part."""
+    """The results of a run of this part."""
     say("the image")
     subject = bench_images.build_subject(BENCH / "subject")
     before = output_of_pycull(pycull, "inspect", f"oci:{subject.layout}")

@@ -1,4 +1,4 @@
-"""The page of `inspect --format html` for an image of many files, in headless Chromium: by its own performance entries."""
+"""The page of `inspect --format html` for an image of many files. Headless Chromium measures it."""
 import hashlib
 import io
 import json
@@ -36,7 +36,7 @@ def write_image(path):
 
 
 def measure(pycull, chosen, scratch):
-    """Everything that is known after a run of this part."""
+    """The results of a run of this part."""
     image, page = scratch / "many.tar", scratch / "page.html"
     write_image(image)
     page.write_text(must([pycull, "inspect", image, "--format", "html"]))

@@ -1,7 +1,7 @@
 """Run one command and print its real time in seconds, its peak memory in KiB, and its exit code.
 
-A process of its own and a small one: the kernel's figure for a process's peak memory counts from before its exec, so
-it is never below what the process held that started it.
+It is a small process of its own. The kernel counts the peak memory of a process from before its exec, so the figure is
+never below the memory of the process that started it.
 """
 import os
 import sys

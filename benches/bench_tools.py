@@ -123,8 +123,8 @@ def commands(pycull, subject, buildah):
             "docker-repack",
             "docker-repack",
             f"{q(docker_repack())} oci://{q(layout)} oci://{{scratch}}/out --target-size 50MB",
-            note="removes no caches. It sorts all files into new layers of at most 50 MB, as its documentation's example "
-            "does. It compresses them with zstd at level 14, its default",
+            note="removes no caches. It sorts all files into new layers of at most 50 MB, as its documentation's "
+            "example does. It compresses them with zstd at level 14, its default",
         ),
     ]
 

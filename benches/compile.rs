@@ -1,11 +1,11 @@
-//! Compiles all that an image lacks, as `pycull minimize --profile all --set missing=compile --no-cache` does, and
-//! prints the seconds of the compile stage. `benches/run compile` runs it: pycull itself tells no times.
+//! Compiles all caches that an image lacks, as `pycull minimize --profile all --set missing=compile --no-cache` does.
+//! It prints the seconds of the compile stage, because pycull itself prints no times. `benches/run compile` runs it.
 //!
 //! usage: compile PYCULL IMAGE OUTPUT WORKERS
 //!
-//! The stage is all between reading the image's layers and writing the new one: finding, unpacking and starting the
-//! interpreter, reading the sources again, compiling, making bodies canonical, putting them aside. The plan is made
-//! in that time, too, which is a little more than the stage.
+//! The stage is everything between reading the image's layers and writing the new one. pycull finds, unpacks and starts
+//! the interpreter, reads the sources again, compiles them, makes the bodies canonical, and stores them. The time also
+//! covers the plan, which does not belong to the stage.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 

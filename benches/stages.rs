@@ -1,7 +1,7 @@
-//! What each stage of the work costs: `cargo bench`, on a layer made here, or
-//! `PYCULL_LAYER=FILE cargo bench` on a layer compressed with gzip.
+//! Measures what each stage of the work costs. `cargo bench` uses a layer made here, and
+//! `PYCULL_LAYER=FILE cargo bench` uses a layer compressed with gzip.
 //!
-//! Whole runs beside other tools are measured by `just bench`.
+//! `just bench` compares whole runs with other tools.
 
 #![allow(clippy::unwrap_used)]
 
