@@ -1,28 +1,28 @@
-//! Names of members: their parts, and what whiteout names mean (image-spec layer.md, "Whiteouts").
+//! Member paths as bytes: their parts, and what whiteout names mean (image-spec layer.md, "Whiteouts").
 
 /// Prefix of a whiteout's file name.
 const WHITEOUT: &[u8] = b".wh.";
-/// Prefix of the names that AUFS kept for itself.
+/// Prefix of names that AUFS reserves for itself.
 const AUFS: &[u8] = b".wh..wh.";
 /// File name of an opaque whiteout.
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// What the last part of a member's name makes of the member.
+/// The kind of a member, which its file name determines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameKind<'a> {
     /// A file of the image.
     Plain,
-    /// Deletes the sibling of that name from the layers below.
+    /// Deletes the sibling with this name from the layers below.
     Whiteout(&'a [u8]),
-    /// Deletes everything that the layers below have in its directory.
+    /// Deletes everything that the layers below have in the marker's directory.
     Opaque,
-    /// AUFS's own bookkeeping (`.wh..wh.plnk` and so on): no file and no whiteout.
+    /// AUFS bookkeeping (`.wh..wh.plnk` and so on): neither a file nor a whiteout.
     Aufs,
-    /// Exactly `.wh.`: deletes a sibling without a name.
+    /// Exactly `.wh.`: a whiteout that names no sibling.
     Invalid,
 }
 
-/// Tells what a file name means.
+/// Classifies a file name, the last part of a path.
 pub fn name_kind(name: &[u8]) -> NameKind<'_> {
     match name.strip_prefix(WHITEOUT) {
         None => NameKind::Plain,
@@ -33,8 +33,8 @@ pub fn name_kind(name: &[u8]) -> NameKind<'_> {
     }
 }
 
-/// The parts of a name as extraction below a root directory sees them: without empty and `.`
-/// parts, `..` resolved but never above the root. Absolute names are legal and lie below the root.
+/// Splits a path as extraction below a root directory sees it. Empty and `.` parts are dropped, and `..` never goes
+/// above the root. Absolute names are legal and lie below the root.
 pub fn components(raw: &[u8]) -> Vec<&[u8]> {
     let mut parts = Vec::new();
     for part in raw.split(|byte| *byte == b'/') {
@@ -49,7 +49,7 @@ pub fn components(raw: &[u8]) -> Vec<&[u8]> {
     parts
 }
 
-/// The name in the form that pycull prints and compares: no leading slash, no `.` and `..`.
+/// Normalizes a path to the form that pycull prints and compares: no leading slash, no `.` or `..`.
 pub fn clean(raw: &[u8]) -> Vec<u8> {
     components(raw).join(&b'/')
 }
@@ -59,14 +59,14 @@ pub fn file_name(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
 }
 
-/// What stands before the last slash of a clean path; empty for a name at the root.
+/// The part before the last slash of a clean path; empty for a name at the root.
 pub fn parent(path: &[u8]) -> &[u8] {
     path.iter()
         .rposition(|byte| *byte == b'/')
         .map_or(&[], |slash| &path[..slash])
 }
 
-/// A clean path, its parent and so on, the root last.
+/// A clean path and its parents up to the root, which is empty.
 pub fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::successors(Some(path), |path| (!path.is_empty()).then(|| parent(path)))
 }
@@ -80,7 +80,7 @@ pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Whether `path` is `directory` or lies below it.
+/// Whether `path` is `directory` or lies below it. Both are clean paths.
 pub fn is_at_or_below(path: &[u8], directory: &[u8]) -> bool {
     directory.is_empty()
         || path
@@ -88,8 +88,8 @@ pub fn is_at_or_below(path: &[u8], directory: &[u8]) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
-/// A path as reports write it: as it is where it is UTF-8, else with `%` and all bytes outside
-/// ASCII percent-encoded.
+/// Formats a path for reports. A UTF-8 path stays as it is. In other paths, `%` and all bytes outside ASCII are
+/// percent-encoded.
 pub fn text(path: &[u8]) -> String {
     if let Ok(text) = std::str::from_utf8(path) {
         return text.to_owned();
@@ -103,7 +103,7 @@ pub fn text(path: &[u8]) -> String {
     })
 }
 
-/// A path as people read it: that of the root is empty where paths are compared.
+/// Shows the root, which is an empty path, as `/`.
 pub fn or_root(path: &str) -> &str {
     match path {
         "" => "/",
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(name_kind(b".wh..wh..opq"), NameKind::Opaque);
         assert_eq!(name_kind(b".wh..wh.plnk"), NameKind::Aufs);
         assert_eq!(name_kind(b".wh."), NameKind::Invalid);
-        // A whiteout of a file whose name begins with a point.
+        // A whiteout of a file whose name begins with a dot.
         assert_eq!(name_kind(b".wh..profile"), NameKind::Whiteout(b".profile"));
     }
 
