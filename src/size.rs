@@ -1,13 +1,13 @@
-//! Sizes as people read them: decimal units, one place after the point.
+//! Sizes for people: decimal units with one decimal place.
 
 const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
 
-/// For example `512 B`, `1.9 MB`.
+/// Formats a size, for example `512 B` or `1.9 MB`.
 pub(crate) fn bytes(count: u64) -> String {
     if count < 1000 {
         return format!("{count} B");
     }
-    // In tenths of the unit, rounded, so that 999 950 bytes are 1.0 MB and not 1000.0 kB.
+    // Round in tenths of the unit, so that 999 950 bytes are 1.0 MB and not 1000.0 kB.
     let mut unit_bytes: u128 = 1000;
     for unit in UNITS {
         let tenths = (u128::from(count) * 10 + unit_bytes / 2) / unit_bytes;
@@ -19,12 +19,12 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{count} B")
 }
 
-/// With its sign, for example `-69.3 MB`, `+512 B`, `0 B`.
+/// Formats a difference in bytes with its sign, for example `-69.3 MB`, `+512 B`, `0 B`.
 pub(crate) fn difference(count: i64) -> String {
     format!("{}{}", sign(count as f64), bytes(count.unsigned_abs()))
 }
 
-/// With its sign, for example `-20.3 %`, `0 %`.
+/// Formats a percentage with its sign, for example `-20.3 %`, `0 %`.
 pub(crate) fn percent(value: f64) -> String {
     let rounded = (value * 10.0).round() / 10.0;
     match value == 0.0 {
@@ -44,7 +44,7 @@ pub(crate) fn change_of(before: u64, after: u64, what: &str) -> String {
     format!("{} {what} ({percent})", change(before, after))
 }
 
-/// How much more `after` is than `before`, in percent; 0 where there was nothing before.
+/// How much more `after` is than `before`, in percent; 0 if `before` is 0.
 pub(crate) fn percent_more(before: u64, after: u64) -> f64 {
     match before {
         0 => 0.0,
