@@ -1,12 +1,12 @@
-//! Streams that can be read anywhere.
+//! Random access to bytes.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
-/// Bytes that can be read from any of them on, by several readers at once.
+/// A source of bytes that several readers can read at any offset at the same time.
 pub trait ReadAt: Send + Sync {
-    /// Reads bytes from `offset` on into the start of `buffer`, and says how many: none only at the
-    /// end.
+    /// Reads bytes at `offset` into the start of `buffer` and returns their number. Returns 0 only at the end of the
+    /// bytes.
     ///
     /// # Errors
     /// I/O errors.
@@ -36,7 +36,7 @@ impl ReadAt for Vec<u8> {
     }
 }
 
-/// Reads on from one of the bytes.
+/// Reads sequentially from an offset.
 #[derive(Debug)]
 pub struct ReadFrom<B> {
     bytes: B,
@@ -44,7 +44,7 @@ pub struct ReadFrom<B> {
 }
 
 impl<B: ReadAt> ReadFrom<B> {
-    /// Reads `bytes` from `offset` on.
+    /// Starts at byte `offset` of `bytes`.
     pub fn new(bytes: B, offset: u64) -> Self {
         Self { bytes, offset }
     }
