@@ -1,4 +1,4 @@
-//! How long work tells of itself. The library reports, and never draws.
+//! Progress of long work. The library reports progress and never draws it.
 
 use std::io::{self, Read};
 
@@ -7,13 +7,13 @@ use std::io::{self, Read};
 pub enum Phase {
     /// Pass 1: reading every layer.
     Reading,
-    /// Reading sources again whose hash a cache is checked against.
+    /// Reading sources again to check the hashes in their caches.
     HashingSources,
-    /// Reading files again whose content is compared.
+    /// Reading files again to compare their content.
     HashingContent,
     /// Compiling sources.
     Compiling,
-    /// Measuring how fast imports are.
+    /// Measuring import speed.
     Measuring,
     /// Pass 2: writing the layers that the plan changes.
     Writing,
@@ -21,27 +21,30 @@ pub enum Phase {
     Saving,
 }
 
-/// Is told how far the work is. Every method does nothing unless implemented; all may be called
-/// from several threads at once.
+/// Receives the progress of long work. Methods that are not implemented do nothing. Several threads may call them at
+/// the same time.
 pub trait Observer: Sync {
-    /// A phase begins that will go through so many layers and blob bytes; where it compiles, sources
-    /// and their bytes; where it measures, runs, and no bytes; where it saves, one archive.
+    /// A phase begins. It has `items` layers, and `bytes` is their compressed size. Some phases count other items:
+    ///
+    /// * [`Phase::Compiling`]: sources and their bytes.
+    /// * [`Phase::Measuring`]: runs, without bytes.
+    /// * [`Phase::Saving`]: one archive and its bytes.
     fn begin(&self, _phase: Phase, _items: usize, _bytes: u64) {}
-    /// So many more bytes are done.
+    /// This many more bytes are done.
     fn advance(&self, _bytes: u64) {}
-    /// One more layer, source or run is done.
+    /// One more item of the phase is done.
     fn item_done(&self) {}
-    /// The phase is over.
+    /// The phase ends.
     fn end(&self) {}
 }
 
-/// An observer that looks away.
+/// An observer that ignores all progress.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unobserved;
 
 impl Observer for Unobserved {}
 
-/// Passes a reader's bytes through and reports their number.
+/// Passes a reader's bytes through and reports their number to an observer.
 pub(crate) struct ObservedReader<'a, R> {
     pub(crate) inner: R,
     pub(crate) observer: &'a dyn Observer,
