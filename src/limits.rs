@@ -1,49 +1,49 @@
-//! Bounds on what is held of one image in memory, so that a small file cannot fill the machine.
+//! Limits on the memory and time that one image may take, so that a small file cannot fill the machine.
 //!
-//! What an image may ask for grows with its size: a member of an honest layer takes more than twenty bytes of its
-//! blob, however well it compresses.
+//! The limits grow with the size of the image. A member of an honest layer takes more than twenty bytes of its blob,
+//! however well it compresses.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Members that any image may have, and how many bytes of compressed layers each further one needs.
+/// Members that any image may have, and the compressed layer bytes that each further member needs.
 const MEMBERS: u64 = 50_000;
 const BYTES_FOR_A_MEMBER: u64 = 20;
 
-/// Bytes of names and headers that any image may have, and how many more each byte of compressed layers allows.
+/// Bytes of names and headers that any image may have, and how many more each compressed layer byte allows.
 const NAMES: u64 = 32 << 20;
 const NAMES_FOR_A_BYTE: u64 = 2;
 
-/// Bytes of documents that any image may have. Indexes of twenty platforms have half a million.
+/// Bytes of documents that any image may have. The documents of an index with twenty platforms take half a million.
 const DOCUMENTS: u64 = 8 << 20;
 
-/// How long interpreters of an image may be at work.
+/// Seconds that the interpreters of an image may run.
 const SECONDS: u64 = 3600;
 
-/// Members and bytes of names are counted in 32 bits each; the last numbers stand for what is none.
+/// Members and name bytes are counted in 32 bits. The highest values are reserved as markers for "none".
 const MOST: u64 = u32::MAX as u64 - 16;
 
-/// What is bounded.
+/// What a limit bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    /// Members of all layers, and directories that only their names imply.
+    /// Members of all layers, and directories that exist only in the names of members.
     Members,
-    /// Bytes of what is kept of headers (names, targets of links, extended attributes), and of every path in the
-    /// merged view.
+    /// Bytes that pycull keeps of headers (names, link targets, extended attributes) and of all paths in the merged
+    /// view.
     Names,
     /// Bytes of indexes, manifests and configs.
     Documents,
-    /// Seconds that an interpreter of the image is at work, for compiling or for measuring.
+    /// Seconds that the interpreters of the image may run, to compile or to measure.
     Seconds,
 }
 
 impl Limit {
-    /// All of them.
+    /// All limits.
     pub const ALL: [Self; 4] = [Self::Members, Self::Names, Self::Documents, Self::Seconds];
 
-    /// Its name in arguments.
+    /// The name of the limit in `--limit`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Members => "members",
@@ -54,18 +54,18 @@ impl Limit {
     }
 }
 
-/// An image asks for more than it may.
+/// An image exceeds a limit.
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
 #[error("the image {} than {most} {}, the most that is allowed", verb(*limit), described(*limit))]
 pub struct LimitError {
-    /// What it has too much of.
+    /// The limit that the image exceeds.
     pub limit: Limit,
-    /// How much it may have.
+    /// The value of that limit.
     pub most: u64,
 }
 
 impl LimitError {
-    /// What to do about it.
+    /// A hint with a `--limit` argument that allows more; `None` if the limit is at its maximum.
     pub fn hint(&self) -> Option<String> {
         let Self { limit, most } = *self;
         let usual = match limit {
@@ -98,7 +98,7 @@ fn described(limit: Limit) -> &'static str {
     }
 }
 
-/// What images may ask for; what is not set follows from an image's size.
+/// The limits for an image. A limit that is not set has its default; members and names then grow with the layers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     members: Option<u64>,
@@ -108,7 +108,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// No limits, but those of the machine: for what was read before within limits.
+    /// No limits beyond the 32-bit counts of members and names. For data that was read within limits before.
     pub const NONE: Self = Self {
         members: Some(u64::MAX),
         names: Some(u64::MAX),
@@ -116,7 +116,7 @@ impl Limits {
         seconds: Some(u64::MAX),
     };
 
-    /// Sets a limit.
+    /// Sets one limit.
     pub fn set(&mut self, Setting { limit, most }: Setting) {
         let field = match limit {
             Limit::Members => &mut self.members,
@@ -127,19 +127,19 @@ impl Limits {
         *field = Some(most);
     }
 
-    /// What the documents of an image may have.
+    /// The allowance for the indexes, manifests and configs of an image.
     pub fn of_documents(&self) -> Allowance {
         Allowance::new(Limit::Documents, self.documents.unwrap_or(DOCUMENTS))
     }
 
-    /// How long interpreters of an image may be at work.
+    /// The time that the interpreters of an image may run.
     pub fn time(&self) -> TimeLimit {
         TimeLimit {
             seconds: self.seconds.unwrap_or(SECONDS),
         }
     }
 
-    /// What an image may have whose layers are so many bytes, compressed and each counted once.
+    /// The allowances for an image with `bytes` of compressed layers, each layer counted once.
     pub fn of_layers(&self, bytes: u64) -> LayerAllowances {
         let members = MEMBERS.saturating_add(bytes / BYTES_FOR_A_MEMBER);
         let names = NAMES.saturating_add(bytes.saturating_mul(NAMES_FOR_A_BYTE));
@@ -150,12 +150,12 @@ impl Limits {
     }
 }
 
-/// A limit with its value, as `members=2000000`.
+/// A limit and its value, parsed from and shown as `members=2000000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
-    /// What is bounded.
+    /// The limit.
     pub limit: Limit,
-    /// By what.
+    /// The highest value that the limit allows.
     pub most: u64,
 }
 
@@ -182,17 +182,17 @@ impl fmt::Display for Setting {
     }
 }
 
-/// How long something may take.
+/// How long a task may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeLimit {
     seconds: u64,
 }
 
 impl TimeLimit {
-    /// Whether what began then may go on.
+    /// Checks that a task that began at `start` has time left.
     ///
     /// # Errors
-    /// [`LimitError`] where it took longer by now.
+    /// [`LimitError`] if the task has taken longer than the limit.
     pub fn check(self, start: Instant) -> Result<(), LimitError> {
         match start.elapsed() > Duration::from_secs(self.seconds) {
             true => Err(LimitError {
@@ -204,7 +204,7 @@ impl TimeLimit {
     }
 }
 
-/// What the layers of one image may ask for, together.
+/// What all layers of one image together may use.
 #[derive(Debug)]
 pub struct LayerAllowances {
     /// [`Limit::Members`].
@@ -213,7 +213,7 @@ pub struct LayerAllowances {
     pub names: Allowance,
 }
 
-/// What is left of a limit; threads share it.
+/// What remains of a limit. Threads share it.
 #[derive(Debug)]
 pub struct Allowance {
     limit: Limit,
@@ -230,10 +230,10 @@ impl Allowance {
         }
     }
 
-    /// Takes some of it.
+    /// Takes `amount` from the allowance.
     ///
     /// # Errors
-    /// [`LimitError`] where less is left.
+    /// [`LimitError`] if less than `amount` is left.
     pub fn spend(&self, amount: u64) -> Result<(), LimitError> {
         let before = self.spent.fetch_add(amount, Ordering::Relaxed);
         match before.checked_add(amount) {
