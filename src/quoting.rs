@@ -1,6 +1,6 @@
-//! Text in commands for a shell.
+//! Quoting text for shell commands.
 
-/// As a shell takes it for one word.
+/// Quotes `text` so that a shell reads it as one word.
 pub(crate) fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:@%+=,".contains(c);
     match !text.is_empty() && text.chars().all(is_plain) {
