@@ -1,6 +1,6 @@
-//! Errors on one line.
+//! Error messages on one line.
 
-/// An error with what caused it, on one line; a message may hold its cause's already.
+/// Joins an error and its causes on one line. Skips a cause that the message contains already.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
