@@ -1,5 +1,5 @@
-//! Temporary directories that go with the process, also where it is told to end; where it is killed, with the next
-//! process that makes one in the same place.
+//! Temporary directories that disappear with the process, even if a signal ends it. If the process is killed, the
+//! next process that creates one in the same place removes them.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -15,26 +15,26 @@ use tempfile::{Builder, TempDir};
 
 use crate::parallel::lock;
 
-/// All that there are.
+/// Paths of this process's scratch directories.
 static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// Held by a step that must not end half-way, and for ever once the process is told to end.
+/// Locked by a step that must not end half-way, and forever once the process is about to end.
 static ENDING: Mutex<()> = Mutex::new(());
 
-/// How the directories' names begin in the system's directory for temporary files.
+/// Name prefix of the directories in the system's temporary directory.
 pub const PREFIX: &str = "pycull-scratch-";
 
-/// A private temporary directory. It is removed once this is dropped, or by [`remove_all`].
+/// A private temporary directory. Dropping this removes the directory; so does [`remove_all`].
 #[derive(Debug)]
 pub struct Scratch {
-    // Removed before it is no longer held: fields are dropped in this order.
+    // Rust drops fields in this order: the directory is gone before its path leaves `HELD`.
     directory: TempDir,
     _held: Held,
-    /// Says to other processes that this one is there.
+    /// Tells other processes that this process still uses the directory.
     _lock: File,
 }
 
-/// The entry of a directory in [`HELD`].
+/// A directory's entry in [`HELD`].
 #[derive(Debug)]
 struct Held(PathBuf);
 
@@ -45,27 +45,27 @@ impl Drop for Held {
 }
 
 impl Scratch {
-    /// Makes one in the system's directory for temporary files, and removes what killed processes left there.
+    /// Creates a directory in the system's temporary directory. Removes what killed processes left there first.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// I/O errors that prevent a new directory.
     pub fn new() -> io::Result<Self> {
         let place = std::env::temp_dir();
         sweep(PREFIX, &place, |_| {});
         Self::within(PREFIX, &place)
     }
 
-    /// Makes one in a directory, with a name that begins so.
+    /// Creates a directory in `place` whose name begins with `prefix`.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// I/O errors that prevent a new directory.
     pub fn within(prefix: &str, place: &Path) -> io::Result<Self> {
-        // Kept locked, for there to be none that `remove_all` does not find.
+        // Stay locked until the entry is there, so that `remove_all` finds every directory.
         let mut held = lock(&HELD);
         loop {
             let directory = Builder::new().prefix(prefix).tempdir_in(place)?;
             let path = directory.path().to_owned();
-            // Another process may take it for one that was left, until it is locked.
+            // Until it is locked, another process may take the directory for an abandoned one.
             let Some(lock) = taken(&path)? else {
                 continue;
             };
@@ -78,13 +78,13 @@ impl Scratch {
         }
     }
 
-    /// Where it is.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
 }
 
-/// The lock of a directory that is still there; `None` where another process has it.
+/// Locks an existing directory. `None` if another process holds the lock or the directory is gone.
 fn taken(path: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -95,7 +95,7 @@ fn taken(path: &Path) -> io::Result<Option<File>> {
     match directory.try_lock() {
         Ok(()) => {}
         Err(fs::TryLockError::WouldBlock) => return Ok(None),
-        // A file system without locks. `sweep` leaves what lies there.
+        // The file system has no locks. `sweep` leaves the directories on it alone.
         Err(fs::TryLockError::Error(_)) => return Ok(Some(directory)),
     }
     let is_there =
@@ -107,8 +107,8 @@ fn taken(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Removes directories whose names begin so and whose processes are gone, each after `before`. What cannot be removed
-/// is left.
+/// Removes the directories in `place` whose names begin with `prefix` and whose processes are gone. Calls `before`
+/// with each first. Leaves what it cannot remove.
 pub fn sweep(prefix: &str, place: &Path, before: impl Fn(&Path)) {
     let is_left = |path: &Path| {
         let is_own = |found: fs::Metadata| found.is_dir() && found.uid() == geteuid().as_raw();
@@ -120,7 +120,7 @@ pub fn sweep(prefix: &str, place: &Path, before: impl Fn(&Path)) {
         if !is_named || !is_left(&path) {
             continue;
         }
-        // On a file system without locks nobody can tell whether its process is gone.
+        // On a file system without locks, pycull cannot know whether the process is gone.
         if let Ok(Some(lock)) = taken(&path)
             && lock.try_lock().is_ok()
         {
@@ -130,19 +130,19 @@ pub fn sweep(prefix: &str, place: &Path, before: impl Fn(&Path)) {
     }
 }
 
-/// Does a step that [`remove_all`] waits for, or that does not begin any more.
+/// Runs a step that [`remove_all`] waits for. After `remove_all` this blocks forever instead.
 pub fn unbroken<T>(step: impl FnOnce() -> T) -> T {
     let _going_on = lock(&ENDING);
     step()
 }
 
-/// Times that a directory is tried to be removed: other threads may still write to it.
+/// Attempts to remove a directory: other threads may still write to it.
 const TRIES: usize = 20;
 
-/// Removes all directories, for a process that is about to end without dropping anything.
+/// Removes all directories of a process that is about to end without dropping anything.
 pub fn remove_all() {
     let ended = lock(&ENDING);
-    // Kept locked: none is made any more.
+    // Never unlocked again: nothing can create another directory.
     let held = lock(&HELD);
     for directory in held.iter() {
         for _ in 0..TRIES {
