@@ -1,7 +1,7 @@
 //! pycull manages the CPython bytecode in the layers of a container image.
 //!
-//! [`transport`] finds an image and prepares where it is to go, [`pipeline`] has one function for each command, and what
-//! these return ([`report::model`]) can be shown by [`report`].
+//! [`transport`] opens an image and prepares its output. [`pipeline`] has one function for each command. Each
+//! function returns a report ([`report::model`]), which [`report`] formats.
 //!
 //! ```no_run
 //! use pycull::compile::{InterpreterOptions, sandbox::Mode};
