@@ -1,5 +1,5 @@
-//! Doing the same to many layers, several at a time, with a result that does not depend on how many;
-//! and the stages of one layer side by side.
+//! Parallel work on many layers with a result that does not depend on the number of threads, and reading ahead within
+//! one layer.
 
 mod read_ahead;
 
@@ -9,16 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 
-/// Waits for a mutex. What a thread left when it panicked is taken as it is: the panic is passed on where
-/// the thread is joined.
+/// Locks a mutex, even after a thread panicked while holding it. Joining that thread passes the panic on.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Applies `work` to every item on at most `jobs` threads; results come in the items' order.
+/// Applies `work` to every item on at most `jobs` threads. The results have the order of the items.
 ///
 /// # Errors
-/// Of the items that failed, the error of the first in order. Items not yet begun then stay undone.
+/// The error of the first failed item, in the order of the items. Items that have not begun stay undone.
 pub(crate) fn try_map<T, R, E>(
     jobs: usize,
     items: &[T],
@@ -43,7 +42,7 @@ where
     };
     std::thread::scope(|scope| {
         for _ in 1..jobs.min(items.len()) {
-            // Where there can be no more threads, there are fewer.
+            // If the system refuses another thread, work with those that there are.
             if Builder::new().spawn_scoped(scope, run).is_err() {
                 break;
             }

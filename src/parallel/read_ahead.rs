@@ -1,17 +1,17 @@
-//! Reading on a thread of its own, so that what makes bytes and what uses them run side by side.
+//! Reading on a separate thread, so that one thread produces bytes while another uses them.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Builder;
 
-/// Bytes that are handed over at a time, and how many such buffers there are.
+/// Bytes in each buffer, and the number of buffers.
 const BUFFER: usize = 256 << 10;
 const BUFFERS: usize = 4;
 
 /// Reads `reader` a few buffers ahead of `consume`, on another thread.
 ///
-/// `consume` sees the reader's bytes, its end and its error (once; nothing comes after it). Where it
-/// returns before the end, up to 1 MiB more than it took may have been read.
+/// `consume` sees the reader's bytes, its end, and its error once, with nothing after it. If `consume` returns before
+/// the end, `reader` may have lost up to 1 MiB that `consume` did not take.
 pub(crate) fn read_ahead<R: Read + Send, T>(
     reader: &mut R,
     consume: impl FnOnce(&mut ReadAhead) -> T,
@@ -19,7 +19,7 @@ pub(crate) fn read_ahead<R: Read + Send, T>(
     let (full, filled) = channel();
     let (spare, empty) = channel();
     for _ in 0..BUFFERS {
-        // The other end is here until the thread has it.
+        // This cannot fail: the receiver lives until the thread takes it.
         let _ = spare.send(vec![0; BUFFER]);
     }
     std::thread::scope(|scope| {
@@ -30,7 +30,7 @@ pub(crate) fn read_ahead<R: Read + Send, T>(
             current: Filled {
                 buffer: Vec::new(),
                 end: 0,
-                // Without the thread there is nothing to read.
+                // If the thread could not start, the first read returns that error.
                 result: producer.map(|_| ()),
             },
             position: 0,
@@ -39,14 +39,14 @@ pub(crate) fn read_ahead<R: Read + Send, T>(
     })
 }
 
-/// Bytes that were read, and what came after them.
+/// A buffer of bytes, and how the read that filled it ended.
 struct Filled {
     buffer: Vec<u8>,
     end: usize,
     result: io::Result<()>,
 }
 
-/// Reads until the reader ends, or nobody listens any more.
+/// Reads until the reader ends or the consumer is gone.
 fn produce(reader: &mut impl Read, empty: &Receiver<Vec<u8>>, full: &Sender<Filled>) {
     for mut buffer in empty {
         let mut end = 0;
@@ -72,7 +72,7 @@ fn produce(reader: &mut impl Read, empty: &Receiver<Vec<u8>>, full: &Sender<Fill
     }
 }
 
-/// The bytes of a reader on another thread.
+/// Reads the bytes that another thread produces.
 pub(crate) struct ReadAhead {
     filled: Receiver<Filled>,
     spare: Sender<Vec<u8>>,
@@ -90,7 +90,7 @@ impl Read for ReadAhead {
             let used = std::mem::replace(&mut self.current, next);
             self.position = 0;
             if !used.buffer.is_empty() {
-                // Nobody takes it once the reader has ended.
+                // Sending fails once the reader has ended, which does no harm.
                 let _ = self.spare.send(used.buffer);
             }
         }
