@@ -1,8 +1,8 @@
-//! Extension headers: pax records and GNU long names, and what they change in a member.
+//! Extension headers: pax records and GNU long names, and how they change a member.
 
 use super::member::{Timestamp, Xattr};
 
-/// The records of pax extended headers and GNU long-name headers that precede one member.
+/// The pax records and GNU long names that precede one member.
 #[derive(Debug, Default)]
 pub(super) struct Extensions {
     pub(super) path: Option<Vec<u8>>,
@@ -14,9 +14,9 @@ pub(super) struct Extensions {
     pub(super) xattrs: Vec<Xattr>,
     /// `GNU.sparse.realsize` (format 1.0) or `GNU.sparse.size` (0.0 and 0.1).
     pub(super) sparse_size: Option<u64>,
-    /// `GNU.sparse.name`, the real name where `path` holds an invented one.
+    /// `GNU.sparse.name`: the real name. `path` then holds a generated one.
     pub(super) sparse_name: Option<Vec<u8>>,
-    /// A GNU long name. Go's reader prefers it to a pax record, whichever comes first.
+    /// A GNU long name. Go's reader prefers it to a pax record in any order.
     pub(super) gnu_path: Option<Vec<u8>>,
     /// A GNU long link target, with the same precedence.
     pub(super) gnu_link: Option<Vec<u8>>,
@@ -36,7 +36,7 @@ impl Extensions {
 
     fn apply_record(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         match key {
-            // An empty value takes an earlier record of that name back.
+            // An empty value cancels an earlier record of the same name.
             b"path" => self.path = text(value),
             b"linkpath" => self.link = text(value),
             b"size" => self.size = number(key, value)?,
@@ -58,7 +58,7 @@ impl Extensions {
         Ok(())
     }
 
-    /// Applies a GNU long name (`L`) or long link (`K`), which ends at its first NUL.
+    /// Applies a GNU long name (`L`) or long link (`K`). The value ends at its first NUL.
     pub(super) fn apply_gnu(&mut self, flag: u8, payload: &[u8]) {
         let end = payload
             .iter()
@@ -71,7 +71,7 @@ impl Extensions {
         }
     }
 
-    /// Lets GNU long names take the place of pax records once all extension headers are read.
+    /// Lets GNU long names replace pax records, after all extension headers are read.
     pub(super) fn settle(&mut self) {
         self.path = self.gnu_path.take().or(self.path.take());
         self.link = self.gnu_link.take().or(self.link.take());
@@ -92,7 +92,7 @@ fn number(key: &[u8], value: &[u8]) -> Result<Option<u64>, String> {
     parsed.map(Some).ok_or_else(|| malformed_value(key, value))
 }
 
-/// Decimal seconds with an optional sign and fraction; digits below nanoseconds are cut off.
+/// Parses decimal seconds with an optional sign and fraction. Digits beyond nanoseconds are cut off.
 fn time(value: &[u8]) -> Result<Option<Timestamp>, String> {
     if value.is_empty() {
         return Ok(None);
@@ -160,7 +160,7 @@ pub(super) fn records(payload: &[u8]) -> impl Iterator<Item = Record<'_>> {
     })
 }
 
-/// The first record, and what follows it.
+/// The first record, and the bytes after it.
 fn split_record(rest: &[u8]) -> Option<(KeyAndValue<'_>, &[u8])> {
     let space = rest.iter().take(21).position(|byte| *byte == b' ')?;
     let length: usize = std::str::from_utf8(&rest[..space]).ok()?.parse().ok()?;
@@ -169,7 +169,7 @@ fn split_record(rest: &[u8]) -> Option<(KeyAndValue<'_>, &[u8])> {
     Some(((&record[..equals], &record[equals + 1..]), &rest[length..]))
 }
 
-/// Writes one record, its length counting itself.
+/// Writes one record. The length at its start includes the length's own digits.
 pub(super) fn write_record(payload: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     let rest = key.len() + value.len() + 3;
     let mut length = rest + 1;

@@ -1,5 +1,5 @@
-//! Header blocks: reading their fields, and deriving the header of a changed member from the
-//! bytes of the old one, so that all that pycull does not change stays as it was written.
+//! Header blocks: reading their fields, and deriving the header of a changed member from the old bytes. What pycull
+//! does not change stays as it was.
 
 use tar::Header;
 
@@ -7,23 +7,23 @@ use super::BLOCK;
 use super::extension::{records, write_record};
 use super::member::Kind;
 
-/// What can be wrong with a header block.
+/// What is wrong with a header block.
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeaderError {
-    /// The checksum field is not the sum of the block.
+    /// The checksum field does not match the block.
     #[error("its checksum is wrong")]
     Checksum,
-    /// A numeric field holds no number.
+    /// A numeric field does not hold a number.
     #[error("its {name} field is malformed")]
     Field {
         /// The field's name in POSIX.
         name: &'static str,
     },
-    /// One block of zeros, then something else; an archive ends with two.
+    /// One block of zeros without a second one. An archive ends with two.
     #[error("a single zero block does not end an archive")]
     LoneZeroBlock,
-    /// Header bytes to be changed are not whole headers.
+    /// The header bytes to change are not whole headers.
     #[error("its extension headers are malformed")]
     Extensions,
     /// The data is stored as the pieces of a sparse file.
@@ -31,8 +31,8 @@ pub enum HeaderError {
     Sparse,
 }
 
-/// Whether a block's checksum field is right, summed as unsigned or, as some old writers did,
-/// signed bytes.
+/// Whether a block's checksum field is right. Accepts sums of unsigned bytes, and of signed bytes as some old writers
+/// computed them.
 pub fn has_valid_checksum(block: &[u8]) -> bool {
     let Some(block) = block.first_chunk::<512>() else {
         return false;
@@ -59,7 +59,7 @@ pub(super) fn parse(block: &[u8; 512]) -> Result<&Header, HeaderError> {
     Ok(Header::from_byte_slice(block))
 }
 
-/// The size field as it stands, for whatever type of header.
+/// The size field itself, for any type of header. An empty field is 0.
 pub(super) fn raw_size(header: &Header) -> Result<u64, HeaderError> {
     let is_empty = header.as_bytes()[SIZE_FIELD]
         .iter()
@@ -72,7 +72,7 @@ pub(super) fn raw_size(header: &Header) -> Result<u64, HeaderError> {
         .map_err(|_| HeaderError::Field { name: "size" })
 }
 
-/// The type of a member named `path`. A file of the old format whose name ends in a slash is a directory.
+/// The type of a member named `path`. In the old format, a file whose name ends in a slash is a directory.
 pub(super) fn kind(header: &Header, path: &[u8]) -> Kind {
     match header.entry_type().as_byte() {
         0 if path.ends_with(b"/") => Kind::Directory,
@@ -88,8 +88,7 @@ pub(super) fn kind(header: &Header, path: &[u8]) -> Kind {
     }
 }
 
-/// Whether the size field of such a member counts data that follows. For the others readers
-/// take it as zero, whatever it says.
+/// Whether data follows a member of this kind. For the other kinds, readers take the size as zero.
 pub(super) fn has_data(kind: Kind) -> bool {
     matches!(kind, Kind::File | Kind::PaxGlobal | Kind::Other(_))
 }
@@ -110,7 +109,7 @@ impl Fields {
     pub(super) fn read(header: &Header) -> Result<Self, HeaderError> {
         let wrong = |name| HeaderError::Field { name };
         let block = header.as_bytes();
-        // A field left empty counts as 0, as Go's reader has it.
+        // An empty field counts as 0, as in Go's reader.
         let or_zero = |field: std::ops::Range<usize>, value: std::io::Result<u64>| {
             let is_empty = block[field].iter().all(|byte| matches!(byte, 0 | b' '));
             if is_empty { Ok(0) } else { value }
@@ -126,7 +125,7 @@ impl Fields {
                 & 0o7777,
             uid: or_zero(108..116, header.uid()).map_err(|_| wrong("uid"))?,
             gid: or_zero(116..124, header.gid()).map_err(|_| wrong("gid"))?,
-            // Base-256 times before 1970 come as the two's complement.
+            // Base-256 times before 1970 are two's complement.
             mtime: or_zero(136..148, header.mtime())
                 .map_err(|_| wrong("mtime"))?
                 .cast_signed(),
@@ -135,8 +134,8 @@ impl Fields {
     }
 }
 
-/// The size field of a member with these headers, as it stands: also where the type of the member
-/// means that no data follows. 0 where `raw` is not whole headers.
+/// The size field in a member's raw headers, even if its type means that no data follows. 0 if `raw` is not whole
+/// headers.
 pub fn size_field(raw: &[u8]) -> u64 {
     let main = split_headers(raw)
         .ok()
@@ -145,13 +144,11 @@ pub fn size_field(raw: &[u8]) -> u64 {
         .unwrap_or(0)
 }
 
-/// The headers of a hardlink to `target`, otherwise as `raw` says. Its size is 0: engines refuse
-/// to push a layer where it is not.
-///
-/// `raw` is a member's headers as [`super::Reader::raw_headers`] gives them.
+/// Derives the headers of a hardlink to `target` from `raw`, the headers that [`super::Reader::raw_headers`] returns.
+/// The new size field is 0, because engines refuse to push a layer with another value.
 ///
 /// # Errors
-/// [`HeaderError::Extensions`] where `raw` is not whole headers.
+/// [`HeaderError`] if `raw` is not whole headers.
 pub fn hardlink_to(raw: &[u8], target: &[u8]) -> Result<Vec<u8>, HeaderError> {
     derive(
         raw,
@@ -162,12 +159,12 @@ pub fn hardlink_to(raw: &[u8], target: &[u8]) -> Result<Vec<u8>, HeaderError> {
     )
 }
 
-/// The headers of a regular file that takes over the data of `file`, but has the path and the metadata that the
-/// hardlink with the headers `link` has: mode, owner, times, and its extended attributes beside those of `file`.
-/// Go's readers apply the header of a link to the file that it names.
+/// Derives the headers of a regular file at `path` with the data of `file` and the metadata of the hardlink `link`.
+/// The metadata is mode, owner and times. The extended attributes are those of both, and those of `link` win. Go's
+/// readers apply the header of a link to the file that it names, so the file keeps this metadata.
 ///
 /// # Errors
-/// [`HeaderError::Extensions`] where either is not whole headers.
+/// [`HeaderError`] if either is not whole headers.
 pub fn heir(file: &[u8], link: &[u8], path: &[u8]) -> Result<Vec<u8>, HeaderError> {
     let (extensions, main) = split_headers(link)?;
     let block = main.first_chunk().ok_or(HeaderError::Extensions)?;
@@ -224,22 +221,22 @@ struct Change<'a> {
     metadata: Option<Metadata<'a>>,
 }
 
-/// The header of another member, and its pax records.
+/// The header and the pax records of another member.
 struct Metadata<'a> {
     block: &'a [u8; 512],
     records: Vec<(&'a [u8], &'a [u8])>,
 }
 
 impl Metadata<'_> {
-    /// Records that say the same as header fields: without them the fields count.
+    /// Records that override header fields. Without a record the field counts.
     const OF_FIELDS: [&'static [u8]; 7] = [
         b"mtime", b"atime", b"ctime", b"uid", b"gid", b"uname", b"gname",
     ];
 
-    /// The fields for mode, owner and group; for the time; for the names of owner and group.
+    /// Header bytes with mode, owner and group; with the time; with the names of owner and group.
     const FIELDS: [std::ops::Range<usize>; 3] = [100..124, 136..148, 265..329];
 
-    /// Whether the record is about the file, not about how an archive stores it.
+    /// Whether a record describes the file rather than how an archive stores it.
     fn is_metadata(key: &[u8]) -> bool {
         let is_stored = matches!(key, b"path" | b"linkpath" | b"size" | b"hdrcharset");
         !is_stored && !key.starts_with(b"GNU.sparse.")
@@ -251,7 +248,7 @@ impl Metadata<'_> {
         Some(found.1)
     }
 
-    /// What becomes of another member's record.
+    /// The value that replaces a record of the changed member; `None` drops the record.
     fn instead_of<'a>(&'a self, key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
         if !Self::is_metadata(key) {
             return Some(value);
@@ -260,7 +257,7 @@ impl Metadata<'_> {
         self.get(key).or(other)
     }
 
-    /// Adds the records whose keys `pax` does not have.
+    /// Adds the metadata records whose keys `pax` lacks.
     fn add_records(&self, pax: &mut Vec<u8>) -> Result<(), HeaderError> {
         let old = std::mem::take(pax);
         let mut keys = Vec::new();
@@ -289,7 +286,7 @@ impl Metadata<'_> {
     }
 }
 
-/// Bytes of the header fields for a name and for a link's target.
+/// Header bytes of a name and of a link target.
 pub(super) const NAME_FIELD: std::ops::Range<usize> = 0..100;
 pub(super) const LINK_FIELD: std::ops::Range<usize> = 157..257;
 const PREFIX_FIELD: std::ops::Range<usize> = 345..500;
@@ -328,7 +325,7 @@ fn derive(raw: &[u8], change: &Change<'_>) -> Result<Vec<u8>, HeaderError> {
     }
     if let Some(path) = change.path {
         set_name(&mut block, NAME_FIELD, path, b"path", &mut pax);
-        // The prefix belongs to the old name; in GNU headers the same bytes are times.
+        // The prefix belongs to the old name. GNU headers hold times in the same bytes.
         if Header::from_byte_slice(&block).as_gnu().is_none() {
             block[PREFIX_FIELD].fill(0);
         }
@@ -346,7 +343,7 @@ fn derive(raw: &[u8], change: &Change<'_>) -> Result<Vec<u8>, HeaderError> {
     }
     output.extend_from_slice(&sealed(block));
     if change.link.is_none() {
-        // An old GNU sparse file's map goes on after its header.
+        // The map of an old GNU sparse file continues after its header.
         output.extend_from_slice(map);
     }
     Ok(output)
@@ -375,7 +372,7 @@ fn split_headers(raw: &[u8]) -> Result<Headers<'_>, HeaderError> {
     }
 }
 
-/// Copies the records that the change leaves standing.
+/// Copies the records that the change does not replace or remove.
 fn copy_records(payload: &[u8], change: &Change<'_>, pax: &mut Vec<u8>) -> Result<(), HeaderError> {
     for record in records(payload) {
         let (key, value) = record.map_err(|_| HeaderError::Extensions)?;
@@ -396,8 +393,8 @@ fn copy_records(payload: &[u8], change: &Change<'_>, pax: &mut Vec<u8>) -> Resul
     Ok(())
 }
 
-/// Puts a name into its field, or into a pax record where it is too long or not ASCII. The field
-/// then holds what fits, for readers that know no better.
+/// Puts a name into its field, and into a pax record if it is too long or not ASCII. The field then holds the part
+/// that fits, for readers without pax support.
 pub(super) fn set_name(
     block: &mut [u8; 512],
     field: std::ops::Range<usize>,

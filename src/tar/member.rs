@@ -1,4 +1,4 @@
-//! What one member of a tar archive says about itself.
+//! The metadata of one tar member.
 
 use std::fmt;
 use std::ops::Deref;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub enum Kind {
     /// A regular file, sparse or not.
     File,
-    /// Another name of a file that came before.
+    /// Another name of an earlier file.
     Hardlink,
     /// A symbolic link.
     Symlink,
@@ -21,9 +21,9 @@ pub enum Kind {
     Directory,
     /// A named pipe.
     Fifo,
-    /// A pax global header: no file, but it speaks about all that follow.
+    /// A pax global header: not a file, but records for all later members.
     PaxGlobal,
-    /// Any other type flag: passed through, never understood.
+    /// Any other type flag. pycull copies such members without interpreting them.
     Other(u8),
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A point in time as tar holds it.
+/// A point in time in a tar header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Timestamp {
     /// Seconds since 1970, rounded down.
@@ -52,11 +52,11 @@ pub struct Timestamp {
     pub nanoseconds: u32,
 }
 
-/// In a second.
+/// Nanoseconds in a second.
 const NANOSECONDS: i64 = 1_000_000_000;
 
 impl Timestamp {
-    /// Nanoseconds since 1970, where they fit.
+    /// Nanoseconds since 1970; `None` if they exceed 64 bits.
     pub(super) fn in_nanoseconds(self) -> Option<i64> {
         let seconds = self.seconds.checked_mul(NANOSECONDS)?;
         seconds.checked_add(self.nanoseconds.into())
@@ -66,41 +66,39 @@ impl Timestamp {
 /// An extended attribute, from a `SCHILY.xattr.` record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Xattr {
-    /// For example `security.selinux`.
+    /// The name, for example `security.selinux`.
     pub name: Box<[u8]>,
-    /// Any bytes.
+    /// The value: any bytes.
     pub value: Box<[u8]>,
 }
 
-/// One member: where it lies in the uncompressed archive, and its metadata after extension
-/// headers were applied.
+/// One member: its place in the uncompressed archive, and its metadata with extension headers applied.
 ///
-/// Pax global headers are members of their own and are not applied to others: the Go library
-/// that every container engine reads layers with does not apply them either.
+/// Pax global headers are members of their own and do not change other members. Go's tar library, which every
+/// container engine reads layers with, does not apply them either.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// First byte of its first extension header, or of its header.
+    /// Offset of the first extension header, or of the header if there is none.
     pub offset: u64,
-    /// Bytes of the file: more than stored where it is sparse.
+    /// Size of the file in bytes. A sparse file has fewer bytes in the archive.
     pub size: u64,
-    /// Its name, exactly as written.
+    /// The name, exactly as written.
     pub path: MemberPath,
     /// Fields that few members use.
     pub(super) rare: Option<Box<Rare>>,
-    /// The time of last modification, in nanoseconds since 1970.
+    /// Modification time in nanoseconds since 1970.
     pub(super) mtime: i64,
-    /// Bytes of its headers.
+    /// Bytes of all headers.
     pub(super) header_bytes: u32,
     pub(super) uid: u32,
     pub(super) gid: u32,
     /// Permission bits and set-id bits.
     pub mode: u16,
-    /// Its type.
+    /// The type.
     pub kind: Kind,
 }
 
-/// A member's name: a piece of a text that holds the names of many members, since an allocation for each would take
-/// more bytes.
+/// A member's name. Many members share one allocation for their names, because one for each takes more memory.
 #[derive(Clone)]
 pub struct MemberPath {
     text: Arc<Box<[u8]>>,
@@ -109,7 +107,7 @@ pub struct MemberPath {
 }
 
 impl MemberPath {
-    /// A name in a text of its own.
+    /// A name with an allocation of its own.
     pub fn new(path: &[u8]) -> Self {
         Self {
             text: Arc::new(path.into()),
@@ -142,7 +140,7 @@ impl PartialEq for MemberPath {
 
 impl Eq for MemberPath {}
 
-/// Puts the names of several members into one text. Names of more than 4 GiB in all stay as they are.
+/// Lets several members share one allocation for their names. Does nothing if the names exceed 4 GiB in total.
 pub fn share_paths(members: &mut [Member]) {
     let text = members.iter().map(|member| &*member.path);
     let text = Arc::new(text.collect::<Vec<_>>().concat().into_boxed_slice());
@@ -161,43 +159,43 @@ pub fn share_paths(members: &mut [Member]) {
     }
 }
 
-/// What few members have: an image may have millions without.
+/// Fields that few members use. A separate box saves memory, since an image may have millions of members.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Rare {
-    /// The target of a hardlink or symlink; else empty.
+    /// Target of a hardlink or symlink; empty for other members.
     pub(crate) link: Box<[u8]>,
     /// Sorted by name.
     pub(crate) xattrs: Vec<Xattr>,
-    /// Major and minor number.
+    /// Major and minor device number.
     pub(crate) device: (u32, u32),
-    /// Bytes in the archive, of a sparse file.
+    /// Bytes in the archive, for a sparse file.
     pub(crate) sparse_bytes: Option<u64>,
-    /// Owner and group, where they do not fit into 32 bits.
+    /// Owner and group, if they exceed 32 bits.
     pub(crate) large_owner: Option<(u64, u64)>,
-    /// The time of last modification, where it is not within 292 years of 1970.
+    /// Modification time, if it is not within 292 years of 1970.
     pub(crate) far_mtime: Option<Timestamp>,
 }
 
 impl Rare {
-    /// Itself on the heap, where there is something in it.
+    /// Moves the fields to the heap; `None` if all are empty.
     pub(super) fn boxed(self) -> Option<Box<Self>> {
         (self != Self::default()).then(|| Box::new(self))
     }
 }
 
 impl Member {
-    /// First byte of its data.
+    /// Offset of the first byte of data.
     pub fn data_offset(&self) -> u64 {
         self.offset + u64::from(self.header_bytes)
     }
 
-    /// Owner and group.
+    /// User ID and group ID.
     pub fn owner(&self) -> (u64, u64) {
         let large = self.rare.as_ref().and_then(|rare| rare.large_owner);
         large.unwrap_or((self.uid.into(), self.gid.into()))
     }
 
-    /// Time of last modification.
+    /// Modification time.
     pub fn mtime(&self) -> Timestamp {
         let far = self.rare.as_ref().and_then(|rare| rare.far_mtime);
         far.unwrap_or(Timestamp {
@@ -206,7 +204,7 @@ impl Member {
         })
     }
 
-    /// The target of a hardlink or symlink, exactly as written; else empty.
+    /// Target of a hardlink or symlink, exactly as written; empty for other members.
     pub fn link(&self) -> &[u8] {
         self.rare.as_ref().map_or(&[], |rare| &rare.link)
     }
@@ -216,12 +214,12 @@ impl Member {
         self.rare.as_ref().map_or(&[], |rare| &rare.xattrs)
     }
 
-    /// Major and minor number of a device.
+    /// Major and minor number of a device; zeros for other members.
     pub fn device(&self) -> (u32, u32) {
         self.rare.as_ref().map_or((0, 0), |rare| rare.device)
     }
 
-    /// Whether it is a sparse file, of any of the three formats.
+    /// Whether this is a sparse file, in any of the three formats.
     pub fn is_sparse(&self) -> bool {
         let rare = self.rare.as_ref();
         rare.is_some_and(|rare| rare.sparse_bytes.is_some())
@@ -233,24 +231,24 @@ impl Member {
         rare.and_then(|rare| rare.sparse_bytes).unwrap_or(self.size)
     }
 
-    /// First byte after its data and padding.
+    /// Offset of the first byte after the data and its padding.
     pub fn end(&self) -> u64 {
         self.data_offset() + self.stored_bytes().next_multiple_of(super::BLOCK)
     }
 
-    /// Bytes of its name, its link's target and its extended attributes.
+    /// Bytes that the name, the link target and the extended attributes take in memory.
     pub fn held_bytes(&self) -> u64 {
         let xattrs = self.xattrs().iter();
         let xattrs = xattrs.map(|xattr| xattr.name.len() + xattr.value.len());
         (self.path.len() + self.link().len() + xattrs.sum::<usize>()) as u64
     }
 
-    /// Its name for an error message.
+    /// The name for an error message. Bytes that are not UTF-8 are replaced.
     pub fn path_lossy(&self) -> String {
         String::from_utf8_lossy(&self.path).into_owned()
     }
 
-    /// An empty member, the first of an archive: for merged views made by hand.
+    /// An empty member at the start of an archive, for tests that build merged views by hand.
     pub fn empty(kind: Kind, path: &str, link: &str) -> Self {
         let rare = Rare {
             link: link.as_bytes().into(),
@@ -273,17 +271,14 @@ impl Member {
 
 #[cfg(test)]
 impl Member {
-    /// Owner and group, to be set.
     pub(crate) fn set_owner(&mut self, uid: u32, gid: u32) {
         (self.uid, self.gid) = (uid, gid);
     }
 
-    /// The time, to be set.
     pub(crate) fn set_seconds(&mut self, seconds: i64) {
         self.mtime = seconds * NANOSECONDS;
     }
 
-    /// What few members have, to be set.
     pub(crate) fn rare_mut(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }

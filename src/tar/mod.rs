@@ -1,5 +1,5 @@
-//! A byte-exact stream of tar members: POSIX pax, ustar, GNU and old formats, as they occur in
-//! layers. A member is its extension headers and its data; what is not asked for is never decoded.
+//! A byte-exact stream of tar members in the formats that layers use: POSIX pax, ustar, GNU and the old format. A
+//! member includes its extension headers. The reader decodes data only on request.
 
 mod extension;
 pub mod header;
@@ -12,10 +12,10 @@ pub use member::{Kind, Member, MemberPath, Timestamp, Xattr, share_paths};
 pub use new_member::{NewKind, NewMember, new_headers};
 pub use reader::{Reader, TarError};
 
-/// Bytes of a tar block: headers are one block, data is padded to whole ones.
+/// Bytes of a tar block. A header takes one block, and data is padded to whole blocks.
 pub const BLOCK: u64 = 512;
 
-/// `bytes` rounded up to whole blocks; `None` where that overflows.
+/// `bytes` rounded up to whole blocks; `None` on overflow.
 pub fn padded(bytes: u64) -> Option<u64> {
     bytes.checked_next_multiple_of(BLOCK)
 }

@@ -1,4 +1,4 @@
-//! Headers of members that no archive had before.
+//! Headers of new members.
 
 use tar::Header;
 
@@ -7,28 +7,28 @@ use super::extension::write_record;
 use super::header::{LINK_FIELD, NAME_FIELD, push_pax, sealed, set_name};
 use super::member::{Timestamp, Xattr};
 
-/// A member to be written.
+/// A member to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMember {
-    /// Its path, without a leading or trailing slash.
+    /// The path, without a leading or trailing slash.
     pub path: Vec<u8>,
-    /// What it is.
+    /// The type.
     pub kind: NewKind,
     /// Permission bits and set-id bits.
     pub mode: u32,
-    /// Owner.
+    /// User ID of the owner.
     pub uid: u64,
-    /// Group.
+    /// Group ID of the owner.
     pub gid: u64,
-    /// Time of last modification.
+    /// Modification time.
     pub mtime: Timestamp,
     /// Extended attributes.
     pub xattrs: Vec<Xattr>,
 }
 
 impl NewMember {
-    /// A directory as engines make it where a member's path implies it. Engines give it the time of extraction;
-    /// here it has none, so that no output depends on the clock.
+    /// A directory that the path of a member implies, as engines make it. Engines give it the time of extraction.
+    /// This one has the time 0, so that no output depends on the clock.
     pub fn implied_directory(path: &[u8]) -> Self {
         Self {
             path: path.to_vec(),
@@ -42,14 +42,14 @@ impl NewMember {
     }
 }
 
-/// What a new member is.
+/// The type of a new member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NewKind {
     /// A directory.
     Directory,
-    /// A regular file of so many bytes, which follow the headers, padded to whole blocks.
+    /// A regular file of this many bytes. The data follows the headers, padded to whole blocks.
     File(u64),
-    /// Another name of a file that comes before it in the same archive.
+    /// Another name of an earlier file in the same archive.
     Hardlink(Vec<u8>),
 }
 
@@ -57,8 +57,8 @@ pub enum NewKind {
 const LARGEST_ID: u64 = 0o7_777_777;
 const LARGEST_SIZE_OR_TIME: u64 = 0o77_777_777_777;
 
-/// The headers of a new member: a ustar header, and before it a pax extended header for what does
-/// not fit (POSIX.1-2017, pax, "pax Interchange Format").
+/// Writes the headers of a new member: a ustar header, after a pax extended header for values that do not fit
+/// (POSIX.1-2017, pax, "pax Interchange Format").
 pub fn new_headers(member: &NewMember) -> Vec<u8> {
     let mut header = Header::new_ustar();
     let mut pax = Vec::new();
@@ -89,7 +89,7 @@ pub fn new_headers(member: &NewMember) -> Vec<u8> {
     finish(header, member, pax)
 }
 
-/// Puts type and names into the header, and the pax header before it.
+/// Fills in type and names, and puts the pax header first.
 fn finish(mut header: Header, member: &NewMember, mut pax: Vec<u8>) -> Vec<u8> {
     header.set_entry_type(match member.kind {
         NewKind::Directory => tar::EntryType::Directory,
@@ -113,7 +113,7 @@ fn finish(mut header: Header, member: &NewMember, mut pax: Vec<u8>) -> Vec<u8> {
     headers
 }
 
-/// Decimal seconds since 1970, with nanoseconds where there are any.
+/// Decimal seconds since 1970, with a fraction if there are nanoseconds.
 fn time_text(time: Timestamp) -> String {
     let nanoseconds = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds);
     let sign = if nanoseconds < 0 { "-" } else { "" };

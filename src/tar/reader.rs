@@ -1,4 +1,4 @@
-//! Reading an archive member by member from a stream, every byte accounted for.
+//! Reads an archive from a stream, member by member, and accounts for every byte.
 
 use std::io::{self, Read};
 
@@ -7,17 +7,17 @@ use super::header::{self, HeaderError};
 use super::member::{Kind, Member, MemberPath, Rare, Timestamp};
 use super::{BLOCK, padded};
 
-/// Most bytes that one member's extension headers may have: names, links and attributes fit many
-/// times over, and a hostile size field cannot ask for more memory.
+/// Maximum number of bytes in a member's extension headers. Real names, links and attributes need far less, and a
+/// hostile size field cannot ask for more memory.
 const EXTENSION_LIMIT: u64 = 1 << 20;
 
-/// Longest name or link target, Linux's PATH_MAX.
+/// Maximum number of bytes in a name or link target: Linux's PATH_MAX.
 const NAME_LIMIT: usize = 4096;
 
-/// Most bytes that a sparse file may claim to have, 4 TiB.
+/// Largest size that a sparse file may claim, 4 TiB.
 const LARGEST_SPARSE: u64 = 1 << 42;
 
-/// What can be wrong with an archive.
+/// What is wrong with an archive.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TarError {
@@ -29,7 +29,7 @@ pub enum TarError {
         /// The member or header that is incomplete.
         place: String,
     },
-    /// A header block is no header.
+    /// A block is not a valid header.
     #[error("no tar header at byte {offset}: {source}")]
     Header {
         /// The block's offset.
@@ -50,13 +50,13 @@ pub enum TarError {
     Io(#[from] io::Error),
 }
 
-/// A stream of members. Data that is not read is skipped; nothing is sought.
+/// A stream of members. It skips unread data and never seeks.
 pub struct Reader<R> {
     input: R,
     position: u64,
     /// Header bytes of the current member, extension headers first.
     raw: Vec<u8>,
-    /// Bytes of data, then of padding, that are left of the current member.
+    /// Bytes of data, and of padding after it, left of the current member.
     data_left: u64,
     padding_left: u64,
     ended: bool,
@@ -77,10 +77,10 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// The next member, or `None` at the archive's end marker or the end of the stream.
+    /// Reads the headers of the next member. `None` at the archive's end marker or the end of the stream.
     ///
     /// # Errors
-    /// [`TarError`]; the stream is of no use afterwards.
+    /// [`TarError`]. Do not use the stream afterwards.
     pub fn next_member(&mut self) -> Result<Option<Member>, TarError> {
         self.skip(self.data_left.saturating_add(self.padding_left))?;
         (self.data_left, self.padding_left) = (0, 0);
@@ -114,14 +114,14 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// The current member's headers, byte for byte: extension headers, header, and a GNU sparse
-    /// file's continuation blocks.
+    /// The raw headers of the current member: extension headers, header, and the continuation blocks of a GNU sparse
+    /// file.
     pub fn raw_headers(&self) -> &[u8] {
         &self.raw
     }
 
-    /// Reads whatever follows the end marker, to the end of the stream, and returns how many bytes
-    /// the whole archive has. Those bytes belong to the diff_id.
+    /// Reads to the end of the stream, past the end marker, and returns the bytes of the whole archive. The bytes
+    /// after the marker belong to the diff_id.
     ///
     /// # Errors
     /// I/O errors of the stream.
@@ -131,7 +131,7 @@ impl<R: Read> Reader<R> {
         Ok(self.position)
     }
 
-    /// The member whose header begins at `at`, and its first extension header at `offset`.
+    /// The member with its header at `at` and its first extension header at `offset`.
     fn member(
         &mut self,
         offset: u64,
@@ -172,11 +172,11 @@ impl<R: Read> Reader<R> {
             path: MemberPath::new(extensions.sparse_name.as_deref().unwrap_or(path)),
             rare: None,
             mtime: 0,
-            // Not much more than EXTENSION_LIMIT.
+            // At most a little more than EXTENSION_LIMIT.
             header_bytes: (data_offset - offset) as u32,
             uid: 0,
             gid: 0,
-            // Twelve bits of it are kept.
+            // `Fields::read` keeps only twelve bits.
             mode: fields.mode as u16,
             kind,
         };
@@ -186,8 +186,7 @@ impl<R: Read> Reader<R> {
         Ok(member)
     }
 
-    /// Reads a header block into `raw`. `None` at the end marker, or at the end of the stream
-    /// where that is between members.
+    /// Reads a header block into `raw`. `None` at the end marker, or if the stream ends between members.
     fn header_block(&mut self, member_offset: u64) -> Result<Option<[u8; 512]>, TarError> {
         let mut block = [0; BLOCK as usize];
         let found = self.fill(&mut block)?;
@@ -249,7 +248,7 @@ impl<R: Read> Reader<R> {
         Ok(start..end)
     }
 
-    /// Reads the extended map blocks of an old GNU sparse header into `raw`.
+    /// Reads the continuation blocks of an old GNU sparse header into `raw`.
     fn sparse_continuation(&mut self, header: &tar::Header) -> Result<(), TarError> {
         let mut more = header.as_gnu().is_some_and(tar::GnuHeader::is_extended);
         while more {
@@ -300,7 +299,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// Reads the current member's data.
+/// Reads the data of the current member.
 impl<R: Read> Read for Reader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = buffer
@@ -326,7 +325,7 @@ impl<R: Read> Read for Reader<R> {
     }
 }
 
-/// Names longer than any system takes are refused.
+/// Refuses names that are longer than any system takes.
 fn check_names(extensions: &Extensions) -> Result<(), String> {
     let longest = [&extensions.path, &extensions.link, &extensions.sparse_name];
     let longest = longest.into_iter().flatten().map(Vec::len).max();
@@ -338,7 +337,7 @@ fn check_names(extensions: &Extensions) -> Result<(), String> {
     }
 }
 
-/// Adds owner, time and what few members have. Extension headers say it before the header does.
+/// Adds owner, time and rare fields. Extension headers override the header.
 fn describe(
     member: &mut Member,
     fields: header::Fields,
@@ -598,7 +597,7 @@ mod tests {
             let mut bytes = archive(&[pax(b"9 path=b\n"), (regular("a", 3), b"abc"), (header("s", tar::EntryType::GNUSparse, 3), b"abc")]);
             let at = at % bytes.len();
             bytes[at] = value;
-            // Make the checksums right again, so that other fields are reached.
+            // Correct the checksums, so that the reader gets to other fields.
             for block in bytes.chunks_exact_mut(512) {
                 if block[257..262] == *b"ustar" {
                     let mut header = tar::Header::from_byte_slice(block).clone();

@@ -32,7 +32,7 @@ fn with_records(records: &[(&str, &str)], header: Vec<u8>) -> Vec<u8> {
     [bytes, header].concat()
 }
 
-/// The only member of an archive of these headers and three bytes.
+/// The only member of an archive that has these headers and three bytes of data.
 fn read(headers: &[u8]) -> Member {
     let mut bytes = [headers, b"abc"].concat();
     bytes.resize(bytes.len().next_multiple_of(512), 0);
@@ -61,13 +61,13 @@ fn an_heir_has_nothing_of_the_long_name_of_the_file() {
     assert_ne!(raw[PREFIX_FIELD], [0; 155]);
     assert_eq!(*read(&raw).path, *long.as_bytes());
     assert_eq!(*read(&heir(&raw, &link(), b"b").unwrap()).path, *b"b");
-    // Its own long name is whole.
+    // The heir's own long name arrives whole.
     let other = "o".repeat(150);
     let heir = heir(&raw, &link(), other.as_bytes()).unwrap();
     assert_eq!(*read(&heir).path, *other.as_bytes());
 }
 
-/// In GNU's headers the bytes of the prefix are times.
+/// GNU headers hold times in the bytes of the prefix.
 #[test]
 fn an_heir_keeps_the_times_of_a_gnu_header() {
     let mut header = Header::new_gnu();
