@@ -1,28 +1,28 @@
-//! Bits from a stream of bytes, least significant first (RFC 1951, 3.1.1).
+//! Reads bits from a stream of bytes, the least significant bit of each byte first (RFC 1951, 3.1.1).
 
 use std::io::{self, Read};
 
-/// Bytes read from the input at a time.
+/// Bytes to read from the input at a time.
 const BUFFER: usize = 128 << 10;
 
-/// A stream as bits, with their position.
+/// A stream of bits with its position.
 pub(super) struct BitReader<R> {
     inner: R,
     buffer: Box<[u8]>,
-    /// The first byte of `buffer` that is not in `bits`, and the end of what was read.
+    /// The first byte of `buffer` that is not in `bits`, and the end of the valid bytes.
     position: usize,
     end: usize,
-    /// Where in the stream `buffer` begins, in bytes.
+    /// The offset of `buffer` in the stream, in bytes.
     offset: u64,
     at_end: bool,
-    /// Bits taken from the buffer, the next one lowest, and how many of them count. Above those it
-    /// may hold bits that the buffer will yield again.
+    /// Bits taken from the buffer, the next one lowest, and the number that counts. Bits above those come from the
+    /// buffer again later.
     bits: u64,
     count: u32,
 }
 
 impl<R: Read> BitReader<R> {
-    /// Reads `inner`, which begins `offset` bytes into the stream.
+    /// Reads `inner`, whose first byte is at offset `offset` of the stream.
     pub(super) fn new(inner: R, offset: u64) -> Self {
         Self {
             offset,
@@ -36,12 +36,12 @@ impl<R: Read> BitReader<R> {
         }
     }
 
-    /// Bits of the stream before the next one.
+    /// The position of the next bit in the stream.
     pub(super) fn bit_offset(&self) -> u64 {
         (self.offset + self.position as u64) * 8 - u64::from(self.count)
     }
 
-    /// Makes at least 56 bits available, or all that are left.
+    /// Makes at least 56 bits available, or all that remain.
     #[inline(always)]
     pub(super) fn refill(&mut self) -> io::Result<()> {
         let mut in_memory = self.in_memory();
@@ -68,7 +68,7 @@ impl<R: Read> BitReader<R> {
         Ok(())
     }
 
-    /// Reads on where all of the buffer was used. False at the end of the stream.
+    /// Reads more input once the whole buffer is used. Returns false at the end of the stream.
     fn fill_buffer(&mut self) -> io::Result<bool> {
         self.offset += self.end as u64;
         (self.position, self.end) = (0, 0);
@@ -89,21 +89,20 @@ impl<R: Read> BitReader<R> {
         self.bits
     }
 
-    /// Whether so many bits are there after a refill. False only at the end of the stream.
+    /// Whether `bits` bits are available after a refill. False only at the end of the stream.
     #[inline(always)]
     pub(super) fn has(&self, bits: u32) -> bool {
         self.count >= bits
     }
 
-    /// Takes bits that are there.
+    /// Removes bits that are available.
     #[inline(always)]
     pub(super) fn consume(&mut self, bits: u32) {
         self.bits >>= bits;
         self.count -= bits;
     }
 
-    /// The bits that are in memory, for a loop that keeps its state in registers. What it took is
-    /// told by [`Self::resume`].
+    /// The bits in memory, for a loop that keeps its state in registers. [`Self::resume`] takes the state back.
     #[inline(always)]
     pub(super) fn in_memory(&self) -> BitsInMemory<'_> {
         BitsInMemory {
@@ -114,16 +113,16 @@ impl<R: Read> BitReader<R> {
         }
     }
 
-    /// Goes on where a [`BitsInMemory`] stopped.
+    /// Continues from the state of a [`BitsInMemory`].
     #[inline(always)]
     pub(super) fn resume(&mut self, (position, bits, count): (usize, u64, u32)) {
         (self.position, self.bits, self.count) = (position, bits, count);
     }
 
-    /// At most 32 bits as a number.
+    /// Removes and returns at most 32 bits as a number.
     ///
     /// # Errors
-    /// [`io::ErrorKind::UnexpectedEof`] where the stream ends before.
+    /// [`io::ErrorKind::UnexpectedEof`] if fewer bits remain. I/O errors of the input.
     pub(super) fn take(&mut self, bits: u32) -> io::Result<u32> {
         self.refill()?;
         if !self.has(bits) {
@@ -134,21 +133,22 @@ impl<R: Read> BitReader<R> {
         Ok(value as u32)
     }
 
-    /// Takes the bits up to the next byte.
+    /// Removes the bits before the next byte boundary.
     pub(super) fn align(&mut self) {
         self.consume(self.count % 8);
     }
 
-    /// Whether the stream ends here. Only where aligned.
+    /// Whether the stream ends here. The position must be at a byte boundary.
     pub(super) fn is_at_end(&mut self) -> io::Result<bool> {
         self.refill()?;
         Ok(self.count == 0)
     }
 
-    /// Reads bytes into the start of `target`, as many as are at hand. Only where aligned.
+    /// Reads the available bytes into the start of `target` and returns their number. The position must be at a byte
+    /// boundary.
     ///
     /// # Errors
-    /// [`io::ErrorKind::UnexpectedEof`] at the end of the stream.
+    /// [`io::ErrorKind::UnexpectedEof`] at the end of the stream. I/O errors of the input.
     pub(super) fn read_bytes(&mut self, target: &mut [u8]) -> io::Result<usize> {
         let mut taken = 0;
         while taken < target.len() && self.count >= 8 {
@@ -159,7 +159,7 @@ impl<R: Read> BitReader<R> {
         if taken > 0 {
             return Ok(taken);
         }
-        // Whatever is left there will come again from the buffer.
+        // The buffer yields the remaining bits again.
         self.bits = 0;
         if self.position == self.end && !self.fill_buffer()? {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -171,7 +171,7 @@ impl<R: Read> BitReader<R> {
     }
 }
 
-/// The bits of a [`BitReader`] that need no reading.
+/// The bits of a [`BitReader`] that are available without reading.
 pub(super) struct BitsInMemory<'a> {
     input: &'a [u8],
     position: usize,
@@ -180,8 +180,8 @@ pub(super) struct BitsInMemory<'a> {
 }
 
 impl BitsInMemory<'_> {
-    /// Makes at least 56 bits available, and sees that [`Self::refill`] can do so once more. False near
-    /// the end of what is in memory.
+    /// Makes at least 56 bits available, and ensures that [`Self::refill`] works once more. Returns false near the
+    /// end of the buffer.
     #[inline(always)]
     pub(super) fn refill_with_one_to_spare(&mut self) -> bool {
         let ahead = self
@@ -191,7 +191,7 @@ impl BitsInMemory<'_> {
         ahead.is_some() && self.refill()
     }
 
-    /// Makes at least 56 bits available. False near the end of what is in memory.
+    /// Makes at least 56 bits available. Returns false near the end of the buffer.
     #[inline(always)]
     pub(super) fn refill(&mut self) -> bool {
         let Some(word) = self

@@ -1,4 +1,4 @@
-//! Writing a gzip member out of deflate blocks made elsewhere.
+//! Writes a gzip member from finished deflate blocks.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -7,28 +7,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::layout::CopiedBlocks;
 use crate::read_at::{ReadAt, ReadFrom};
 
-/// Bytes copied at a time.
+/// Bytes to copy at a time.
 const PIECE: u64 = 128 << 10;
 
-/// A gzip member (RFC 1952) without optional fields: nothing of it depends on clock or machine.
+/// The header of a gzip member (RFC 1952). It has no time and no system, so output never depends on clock or machine.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
 /// Writes one gzip member, block by block.
 ///
-/// Blocks that are copied keep the place that they had within a byte, so that copying them is
-/// copying bytes, and stored blocks, which begin at a byte, stay right. Where the place is another,
-/// blocks without data go between: a few bits each, so that all eight places can be reached.
+/// A copied block starts at the same bit of a byte as before. So copying moves whole bytes, and stored blocks, which
+/// start at a byte boundary, stay valid. To reach that bit, the writer inserts blocks without data, a few bits each.
 pub(super) struct BlockWriter<W> {
     output: W,
     is_abandoned: Arc<AtomicBool>,
-    /// The bits of the last byte, which has less than eight yet.
+    /// The bits of the last, incomplete byte, and their number.
     bits: u64,
     count: u32,
     buffer: Vec<u8>,
 }
 
 impl<W: Write> BlockWriter<W> {
-    /// Begins the member. Once `is_abandoned` is set, copying stops.
+    /// Writes the header. Copying stops once `is_abandoned` is set.
     pub(super) fn new(mut output: W, is_abandoned: Arc<AtomicBool>) -> io::Result<Self> {
         output.write_all(&HEADER)?;
         Ok(Self {
@@ -40,13 +39,13 @@ impl<W: Write> BlockWriter<W> {
         })
     }
 
-    /// Writes blocks that begin and end at a byte.
+    /// Writes blocks that begin and end at byte boundaries.
     pub(super) fn aligned(&mut self, blocks: &[u8]) -> io::Result<()> {
         self.advance_to(0)?;
         self.output.write_all(blocks)
     }
 
-    /// Copies blocks of an old stream.
+    /// Copies blocks of the old stream.
     pub(super) fn copy(&mut self, run: &CopiedBlocks, old: &dyn ReadAt) -> io::Result<()> {
         let (first, last) = (run.bits.start / 8, run.bits.end.div_ceil(8));
         let before = (run.bits.start % 8) as u32;
@@ -85,9 +84,9 @@ impl<W: Write> BlockWriter<W> {
         Ok(())
     }
 
-    /// Ends the deflate stream with an empty block, and the member with CRC-32 and length.
+    /// Ends the deflate stream with an empty block, and the member with its CRC-32 and length.
     pub(super) fn finish(mut self, crc: u32, length: u64) -> io::Result<W> {
-        // Marked as the last; fixed codes; end of block.
+        // The final block, with fixed codes and only an end of block.
         self.put(0b011, 10)?;
         let padding = (8 - self.count) % 8;
         self.put(0, padding)?;
@@ -97,7 +96,7 @@ impl<W: Write> BlockWriter<W> {
         Ok(self.output)
     }
 
-    /// Writes blocks without data until the next bit is number `place` of its byte.
+    /// Writes blocks without data until the next bit is bit `place` of its byte.
     fn advance_to(&mut self, place: u32) -> io::Result<()> {
         let odd = (place + self.count) % 2 == 1;
         if odd && place == 0 {
@@ -107,13 +106,13 @@ impl<W: Write> BlockWriter<W> {
             self.empty_dynamic_block()?;
         }
         while self.count != place {
-            // Fixed codes, end of block: ten bits, two more than a byte.
+            // Fixed codes and an end of block: ten bits, two more than a byte.
             self.put(0b010, 10)?;
         }
         Ok(())
     }
 
-    /// Ends at a byte, wherever it begins.
+    /// Writes a stored block without data. It starts at any bit and ends at a byte boundary.
     fn empty_stored_block(&mut self) -> io::Result<()> {
         self.put(0, 3)?;
         let padding = (8 - self.count) % 8;
@@ -121,9 +120,9 @@ impl<W: Write> BlockWriter<W> {
         self.put(0xffff_0000, 32)
     }
 
-    /// A block without data of 99 bits, the shortest of an odd number with complete codes only.
+    /// Writes a block of 99 bits without data. It is the shortest of odd length that has only complete codes.
     fn empty_dynamic_block(&mut self) -> io::Result<()> {
-        // Dynamic codes; 257 literal, 2 distance and 18 code length code words.
+        // Dynamic codes: 257 literal, 2 distance and 18 code length code words.
         self.put(0b100, 3)?;
         self.put(0, 5)?;
         self.put(1, 5)?;
@@ -135,7 +134,7 @@ impl<W: Write> BlockWriter<W> {
         for (word, bits) in [one, two, zeros, (138 - 11, 7), zeros, (116 - 11, 7), two] {
             self.put(word, bits)?;
         }
-        // Two distances of one bit; then the end of block.
+        // Two distances of one bit, and the end of block.
         for (word, bits) in [one, one, (0b11, 2)] {
             self.put(word, bits)?;
         }
@@ -158,7 +157,7 @@ impl<W: Write> BlockWriter<W> {
 mod tests {
     use super::*;
 
-    /// A deflate stream's block of fixed codes with the data "x", at a place in its first byte.
+    /// A block of fixed codes with the data "x", which starts at bit `place` of its first byte.
     fn block_at(place: u32) -> (Vec<u8>, CopiedBlocks) {
         let block = 0b010 | u32::from((0x30 + b'x').reverse_bits()) << 3;
         let copy = CopiedBlocks {

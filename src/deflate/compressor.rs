@@ -1,4 +1,4 @@
-//! Threads that compress pieces of a stream, each for itself.
+//! Threads that compress pieces of a stream independently of each other.
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -10,28 +10,29 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 /// A piece of a stream.
 #[derive(Default)]
 pub(super) struct Piece {
-    /// What comes before it, at most a window, and then itself.
+    /// The history before the piece, at most a window, followed by the piece itself.
     pub(super) bytes: Vec<u8>,
-    /// How many of the bytes come before it.
+    /// Bytes of history at the start of `bytes`.
     pub(super) history: usize,
 }
 
-/// The deflate blocks of a piece, once they are made.
+/// The future deflate blocks of a piece.
 pub(super) type Pending = Receiver<io::Result<Vec<u8>>>;
 
 type Job = (Piece, SyncSender<io::Result<Vec<u8>>>);
 
-/// A few threads that compress. What comes out does not depend on how many they are.
+/// Threads that compress. Their output does not depend on their number.
 pub(super) struct Compressors {
     queue: Option<SyncSender<Job>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Compressors {
-    /// Starts `threads` of them, at `level` of 0 to 9; where there can be no more, there are fewer.
+    /// Starts at most `threads` threads that compress at `level` (0 to 9). Continues with fewer if the system refuses
+    /// more.
     ///
     /// # Errors
-    /// Not even one can be started.
+    /// The error of the system if not one thread starts.
     pub(super) fn new(level: u32, threads: usize) -> io::Result<Self> {
         let (queue, jobs) = sync_channel::<Job>(threads);
         let jobs = Arc::new(Mutex::new(jobs));
@@ -42,7 +43,7 @@ impl Compressors {
                 loop {
                     let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((piece, reply)) = job else { break };
-                    // Whoever asked may have given up.
+                    // The receiver is gone if the writer was abandoned.
                     let _ = reply.send(blocks(level, &piece));
                 }
             };
@@ -58,11 +59,11 @@ impl Compressors {
         })
     }
 
-    /// Has a piece compressed. Waits while all are busy and the next piece is waiting too.
+    /// Queues a piece for compression. Blocks while the queue is full.
     pub(super) fn compress(&self, piece: Piece) -> Pending {
         let (reply, pending) = sync_channel(1);
         if let Some(queue) = &self.queue {
-            // The threads only end once the queue does.
+            // This cannot fail: the threads live as long as the queue.
             let _ = queue.send((piece, reply));
         }
         pending
@@ -78,17 +79,16 @@ impl Drop for Compressors {
     }
 }
 
-/// Deflate blocks that decode to the piece after its history. They begin and end at a byte, and the
-/// last one is not marked as such.
+/// Compresses a piece to deflate blocks that begin and end at byte boundaries. None of them is marked as the last.
 fn blocks(level: u32, piece: &Piece) -> io::Result<Vec<u8>> {
-    // A new one each time: one that was reset finds other matches (zlib-rs 0.6.8), and which thread has
-    // compressed what before is chance.
+    // A new compressor each time: one that was reset finds other matches (zlib-rs 0.6.8), so the output would depend
+    // on which thread compressed which piece.
     let mut compress = Compress::new(Compression::new(level), false);
     let (history, data) = piece.bytes.split_at(piece.history);
     if !history.is_empty() {
         compress.set_dictionary(history)?;
     }
-    // More than the blocks can have: how zlib stores bytes depends on the room that it is given.
+    // More room than the blocks can take, because how zlib stores bytes depends on the room that it has.
     let mut blocks = Vec::with_capacity(data.len() + data.len() / 8 + 1024);
     let status = compress.compress_vec(data, &mut blocks, FlushCompress::Sync)?;
     let is_whole = compress.total_in() == data.len() as u64 && blocks.len() < blocks.capacity();
@@ -102,7 +102,8 @@ fn blocks(level: u32, piece: &Piece) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// Bytes of an alphabet of eight: matches are many and short, and which are found shows in the size.
+    /// Bytes from an alphabet of eight. They have many short matches, so the size shows which ones the compressor
+    /// found.
     fn noise(length: usize) -> Vec<u8> {
         let mut state = 1u64;
         let mut next = || {

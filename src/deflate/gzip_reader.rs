@@ -1,4 +1,4 @@
-//! gzip members (RFC 1952) read as one stream, their deflate blocks noted.
+//! Reads gzip members (RFC 1952) as one stream, and records their deflate blocks.
 
 use std::hash::Hasher as _;
 use std::io::{self, Read};
@@ -11,15 +11,15 @@ use super::bit_reader::BitReader;
 use super::index::{Block, BlockIndex};
 use super::inflate::{Inflate, Stop};
 
-/// Decodes a gzip stream of one or more members, checks each one's CRC-32 and length, and notes
-/// where its deflate blocks are.
+/// Decodes a gzip stream of one or more members. Checks the CRC-32 and length of each member, and records the places
+/// of its deflate blocks.
 pub struct GzipReader<R> {
     inflate: Inflate<R>,
     state: State,
-    /// Bytes decoded, of all members.
+    /// Bytes decoded from all members.
     decoded: u64,
     member: Option<Member>,
-    /// The block that is being decoded, or the run of small ones.
+    /// The current block, or the current run of small blocks.
     open: OpenBlock,
     index: BlockIndex,
 }
@@ -32,7 +32,7 @@ enum State {
     End,
 }
 
-/// What the trailer of a member that was read from its start is held against.
+/// The CRC-32 and the start of a member, to check its trailer. Only for a member that was read from its first byte.
 struct Member {
     crc: Hasher,
     start: u64,
@@ -40,7 +40,7 @@ struct Member {
 
 struct OpenBlock {
     bit: u64,
-    /// The bit of the last block's header.
+    /// The bit at which the newest block's header begins.
     newest: u64,
     data: u64,
     earliest: u64,
@@ -49,12 +49,12 @@ struct OpenBlock {
 }
 
 impl<R: Read> GzipReader<R> {
-    /// Reads `inner` from the first member's first byte.
+    /// Reads `inner`, which begins with the first member.
     pub fn new(inner: R) -> Self {
         Self::noting(inner, BlockIndex::default())
     }
 
-    /// Reads `inner` a second time: resume points are not made again.
+    /// Reads `inner` a second time, without new resume points.
     pub(super) fn again(inner: R) -> Self {
         Self::noting(inner, BlockIndex::without_points())
     }
@@ -71,8 +71,8 @@ impl<R: Read> GzipReader<R> {
         }
     }
 
-    /// Goes on with a block that begins at bit `bit` and decodes to bytes from `data` on. `inner`
-    /// begins with the byte that the bit is in; `history` is what comes before the data.
+    /// Continues with the block at bit `bit`, which decodes to bytes at offset `data`. `inner` begins with the byte
+    /// of that bit; `history` is the data before the block.
     ///
     /// # Errors
     /// I/O errors.
@@ -89,17 +89,17 @@ impl<R: Read> GzipReader<R> {
         })
     }
 
-    /// The blocks that ended since the last call, without resume points.
+    /// Takes the blocks that ended since the last call, without resume points.
     pub(super) fn take_blocks(&mut self) -> BlockIndex {
         std::mem::replace(&mut self.index, BlockIndex::without_points())
     }
 
-    /// The blocks met so far: all of them once the stream was read to its end.
+    /// The blocks so far: all blocks, once the stream was read to its end.
     pub fn into_index(self) -> BlockIndex {
         self.index
     }
 
-    /// Goes on until there is something to take, or the stream ends.
+    /// Decodes until data is available or the stream ends.
     pub(super) fn decode(&mut self) -> io::Result<()> {
         while self.inflate.decoded().is_empty() && self.state != State::End {
             if matches!(self.state, State::FirstMember | State::NextMember) {
@@ -199,7 +199,7 @@ impl OpenBlock {
 impl<R: Read> Read for GzipReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if let Err(error) = self.decode() {
-            // Nothing more comes.
+            // After an error there is no more data.
             self.state = State::End;
             self.inflate.take(self.inflate.decoded().len());
             return Err(error);
@@ -218,7 +218,7 @@ const NAME: u8 = 1 << 3;
 const COMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0b1110_0000;
 
-/// Whether an error of [`header`] is about the bytes, not about reading them.
+/// Whether an error of [`header`] is about the bytes rather than about reading them.
 fn is_no_header(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -226,7 +226,7 @@ fn is_no_header(error: &io::Error) -> bool {
     )
 }
 
-/// Reads a member's header (RFC 1952, 2.3), of which nothing matters but where it ends.
+/// Reads past a member's header (RFC 1952, 2.3) and checks it.
 fn header<R: Read>(input: &mut BitReader<R>) -> io::Result<()> {
     let mut crc = Hasher::new();
     let mut byte = || -> io::Result<u8> {

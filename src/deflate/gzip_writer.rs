@@ -1,4 +1,4 @@
-//! Writing a gzip stream: what the old one has already is taken over, the rest compressed.
+//! Writes a gzip stream that copies parts of an old stream and compresses the rest.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -15,44 +15,44 @@ use super::inflate::WINDOW;
 use super::layout::{CopiedBlocks, Kept, Run, Stretch, divide};
 use crate::read_at::ReadAt;
 
-/// Bytes that are compressed by themselves, with what comes before as dictionary.
+/// Bytes in each piece that is compressed on its own, with the bytes before it as dictionary.
 const PIECE: usize = 128 << 10;
 
-/// Parts that may wait to be written.
+/// Parts that may wait for the writing thread.
 const WAITING: usize = 16;
 
-/// What a stream is spliced from: the old stream, and what of it is kept.
+/// The old stream and the parts of it that the new stream keeps.
 pub struct Old<'a> {
-    /// The compressed bytes.
+    /// The old stream's compressed bytes.
     pub bytes: Arc<dyn ReadAt>,
-    /// Their blocks.
+    /// The old stream's blocks.
     pub index: &'a BlockIndex,
-    /// What the new stream has of the old one, in the new one's order.
+    /// The parts of the old stream that the new stream has, in the order of the new stream.
     pub kept: &'a [Kept],
-    /// Bytes that the new stream will have.
+    /// The length of the new uncompressed stream in bytes.
     pub new_length: u64,
 }
 
 /// Takes an uncompressed stream and writes it as one gzip member.
 ///
-/// Compressing and writing go on in threads of their own. The bytes written depend on the stream, the
-/// level and the old stream alone, not on the number of threads.
+/// Separate threads compress and write. The output depends only on the stream, the level and the old stream, not on
+/// the number of threads.
 pub struct GzipWriter<W> {
     compressors: Compressors,
     is_abandoned: Arc<AtomicBool>,
     output: Option<SyncSender<Part>>,
     thread: Option<JoinHandle<io::Result<W>>>,
     runs: std::vec::IntoIter<Run>,
-    /// Whether all that comes after the runs is compressed.
+    /// Whether everything after the runs is compressed.
     is_endless: bool,
-    /// Whether the run at hand is copied, and how many of its bytes are to come.
+    /// Whether the current run is copied, and how many of its bytes are still to come.
     is_copied: bool,
     left: u64,
-    /// What the run at hand decodes to, until that is asked for.
+    /// What the current run decodes to, until [`Self::begin_part`] returns it.
     stretches: Vec<Stretch>,
-    /// The stream's last bytes, a window of them at least where the next run needs one.
+    /// The last bytes of the stream: at least a window, if the next run needs one.
     recent: Vec<u8>,
-    /// The piece that grows: its history, and as much of itself as was written.
+    /// The current piece: its history, and the bytes written to it so far.
     piece: Piece,
     crc: Hasher,
     length: u64,
@@ -65,19 +65,19 @@ enum Part {
 }
 
 impl<W: Write + Send + 'static> GzipWriter<W> {
-    /// Compresses all of the stream at `level` (0 to 9) with so many threads, at least one.
+    /// Compresses the whole stream at `level` (0 to 9) with at most `threads` threads, at least one.
     ///
     /// # Errors
-    /// Not even one can be started.
+    /// The error of the system if a thread to write, or the first thread to compress, does not start.
     pub fn new(output: W, level: u32, threads: usize) -> io::Result<Self> {
         Self::start(output, level, threads, None)
     }
 
-    /// Takes over what the old stream has, and compresses the rest at `level` (0 to 9) with so many
+    /// Copies what the old stream already has, and compresses the rest at `level` (0 to 9) with at most `threads`
     /// threads, at least one.
     ///
     /// # Errors
-    /// Not even one can be started.
+    /// The error of the system if a thread to write, or the first thread to compress, does not start.
     pub fn splicing(output: W, level: u32, threads: usize, old: Old<'_>) -> io::Result<Self> {
         Self::start(output, level, threads, Some(old))
     }
@@ -103,7 +103,7 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
             Err(io::Error::other("the stream was not written to its end"))
         })?;
         Ok(Self {
-            // With more than can wait to be written, some would only wait for the others.
+            // With more threads than parts that may wait, some would only wait for the others.
             compressors: Compressors::new(level, threads.clamp(1, WAITING))?,
             is_abandoned,
             output: Some(sender),
@@ -120,8 +120,8 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         })
     }
 
-    /// Whether the next bytes are taken over. What they must decode to is added to `expected` when a
-    /// part that is begins.
+    /// Returns whether the next bytes are copied. At the start of a copied part, appends to `expected` what that part
+    /// must decode to.
     ///
     /// # Errors
     /// I/O errors of the output and of the old stream.
@@ -131,8 +131,8 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         Ok(self.is_copied)
     }
 
-    /// How many of the next bytes need not be written, but can be [skipped](Self::skip): they are
-    /// taken over, and nothing that is compressed has them in its window.
+    /// How many of the next bytes the caller may [skip](Self::skip) instead of writing them. These bytes are copied,
+    /// and no compressed piece has them in its window.
     ///
     /// # Errors
     /// I/O errors of the output and of the old stream.
@@ -144,10 +144,11 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         })
     }
 
-    /// Goes on after bytes that are [not needed](Self::unneeded).
+    /// Continues after bytes that are [not needed](Self::unneeded).
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] where they are needed.
+    /// [`io::ErrorKind::InvalidInput`] if some of the bytes are needed. I/O errors of the output and of the old
+    /// stream.
     pub fn skip(&mut self, bytes: u64) -> io::Result<()> {
         if bytes > self.unneeded()? {
             return Err(wrong_length());
@@ -157,11 +158,11 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         Ok(())
     }
 
-    /// Writes what is left, and gives back the output.
+    /// Writes what is left, and returns the output.
     ///
     /// # Errors
-    /// I/O errors of the output and of the old stream; [`io::ErrorKind::InvalidInput`] where the
-    /// stream had another length than was said.
+    /// I/O errors of the output and of the old stream. [`io::ErrorKind::InvalidInput`] if the stream is shorter than
+    /// [`Old::new_length`].
     pub fn finish(mut self) -> io::Result<W> {
         self.end_piece()?;
         if !self.is_endless && (self.left > 0 || self.runs.len() > 0) {
@@ -172,7 +173,7 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         self.join()
     }
 
-    /// Begins the next run where the last one is over, if there is one.
+    /// Begins the next run, if the last one has ended and another one exists.
     fn begin_run(&mut self) -> io::Result<()> {
         if self.left > 0 {
             return Ok(());
@@ -215,7 +216,7 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         Ok(())
     }
 
-    /// Remembers bytes that may be the history of what is compressed next.
+    /// Remembers bytes that the next compressed piece may have as history.
     fn remember(&mut self, bytes: &[u8]) {
         let bytes = &bytes[bytes.len().saturating_sub(WINDOW)..];
         if self.recent.len() + bytes.len() > 4 * WINDOW {
@@ -232,7 +233,7 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
             .is_some_and(|output| output.send(part).is_ok());
         match sent {
             true => Ok(()),
-            // The thread ended early: it says why.
+            // The thread ended early. Its result has the reason.
             false => match self.join() {
                 Err(error) => Err(error),
                 Ok(_) => Err(io::ErrorKind::BrokenPipe.into()),
@@ -262,7 +263,7 @@ impl<W: Write + Send + 'static> Write for GzipWriter<W> {
             .unwrap_or(usize::MAX)
             .min(buffer.len());
         let unneeded = match self.is_copied {
-            // Only its last window can be the history of the next run.
+            // Only the last window can be history of the next run.
             true => self.left.saturating_sub(WINDOW as u64).min(count as u64) as usize,
             false => {
                 count = count.min(self.piece.history + PIECE - self.piece.bytes.len());
@@ -285,7 +286,7 @@ impl<W: Write + Send + 'static> Write for GzipWriter<W> {
         Ok(count)
     }
 
-    /// Does nothing: what is written before the end is not to be read.
+    /// Does nothing: nobody can read the output before it ends.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -5,22 +5,23 @@ use super::DeflateError;
 /// Longest code word of the literal/length and distance alphabets, in bits.
 pub(super) const LONGEST_CODE: usize = 15;
 
-/// Bits that the first table of each alphabet is looked up with. Longer codes go through a second one.
+/// Index bits of each alphabet's first table. Longer codes use a second table.
 pub(super) const LITERAL_BITS: u32 = 11;
 pub(super) const DISTANCE_BITS: u32 = 8;
 pub(super) const PRECODE_BITS: u32 = 7;
 
-/// Room for the first table and all second ones: the largest that any complete code of the
-/// alphabet's size can need (288 symbols of at most 15 bits after 11; 32 after 8; 19 of at most 7), as
-/// zlib's program `enough` counts it.
+/// Entries for the first table and all second tables. This is the most that a complete code of the alphabet's size
+/// can need, as zlib's program `enough` counts it. Literals have 288 symbols of at most 15 bits and 11 index bits.
+/// Distances have 32 of at most 15 bits and 8 index bits, and the precode has 19 of at most 7 bits.
 pub(super) const LITERAL_TABLE: usize = 2342;
 pub(super) const DISTANCE_TABLE: usize = 402;
 pub(super) const PRECODE_TABLE: usize = 128;
 
-/// What a code word means, and how long it is, in one word.
+/// The meaning and the length of a code word, packed into 32 bits.
 ///
-/// Bits 0 to 4 are the bits that the word takes, extra bits included; bits 8 to 11 those without
-/// them (or the index bits of a second table); bits 16 to 30 a literal, a base value or a table's place.
+/// * Bits 0 to 4: the length of the word, including extra bits.
+/// * Bits 8 to 11: the length without extra bits, or the index bits of a second table.
+/// * Bits 16 to 30: a literal, a base value or a table's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry(u32);
 
@@ -47,25 +48,25 @@ impl Entry {
         Self(Self::SPECIAL | Self::SECOND_TABLE | (place as u32) << 16 | index_bits << 8 | bits)
     }
 
-    /// The entry for a word of so many bits.
+    /// The entry for a word of `bits` bits.
     fn of_word(self, bits: usize) -> Self {
         Self(self.0 + (bits as u32) * (1 + (1 << 8)))
     }
 
-    /// Bits of the word and its extra bits.
+    /// The bits of the word and its extra bits.
     #[inline(always)]
     pub(super) fn bits(self) -> u32 {
         self.0 & 0x1f
     }
 
-    /// The base value with the extra bits added. `bits` begin with the word.
+    /// The base value plus the extra bits. `bits` begins with the word.
     #[inline(always)]
     pub(super) fn value_with_extra(self, bits: u64) -> usize {
         let extra = (bits as u32 & ((1 << self.bits()) - 1)) >> (self.0 >> 8 & 0xf);
         (self.value() + extra) as usize
     }
 
-    /// The place in the second table for the bits after the first table's.
+    /// The entry's place in the second table. `bits` begins after the first table's bits.
     #[inline(always)]
     pub(super) fn second_place(self, bits: u64) -> usize {
         (self.value() + (bits as u32 & ((1 << (self.0 >> 8 & 0xf)) - 1))) as usize
@@ -81,7 +82,7 @@ impl Entry {
         self.0 & Self::LITERAL != 0
     }
 
-    /// Whether it is neither a literal nor a base value: a second table, the end, or invalid.
+    /// Whether this is a second table, the end of the block, or invalid: neither a literal nor a base value.
     #[inline(always)]
     pub(super) fn is_special(self) -> bool {
         self.0 & Self::SPECIAL != 0
@@ -96,11 +97,10 @@ impl Entry {
     }
 }
 
-/// Fills `table` for the code whose word lengths are `lengths`, zero for symbols that do not occur.
-/// `meaning` gives each symbol's entry.
+/// Fills `table` for a code with these word lengths. Length zero marks a symbol that does not occur. `meaning` has
+/// each symbol's entry.
 ///
-/// As zlib does, it takes a code that leaves words unused only where that has at most one word, of
-/// one bit, and `may_be_incomplete`.
+/// Like zlib, this accepts an incomplete code only if `may_be_incomplete` is set and no word is longer than one bit.
 pub(super) fn build(
     table: &mut [Entry],
     first_bits: u32,
@@ -146,7 +146,7 @@ pub(super) fn build(
     Ok(())
 }
 
-/// How many words there are of each length.
+/// The number of words of each length.
 fn count(lengths: &[u8]) -> [u16; LONGEST_CODE + 1] {
     let mut counts = [0; LONGEST_CODE + 1];
     for length in lengths {
@@ -156,7 +156,7 @@ fn count(lengths: &[u8]) -> [u16; LONGEST_CODE + 1] {
     counts
 }
 
-/// Whether every sequence of bits begins with a word.
+/// Whether the code is complete: every sequence of bits begins with a word.
 fn check(counts: &[u16; LONGEST_CODE + 1], may_be_incomplete: bool) -> Result<bool, DeflateError> {
     let mut left = 1i32;
     for count in &counts[1..] {
@@ -173,7 +173,7 @@ fn check(counts: &[u16; LONGEST_CODE + 1], may_be_incomplete: bool) -> Result<bo
     }
 }
 
-/// A code word that is longer than the first table's index, its first bit lowest.
+/// A code word that is longer than the first table's index. Its first bit is the lowest.
 #[derive(Clone, Copy, Default)]
 struct LongWord {
     word: u16,
@@ -181,7 +181,7 @@ struct LongWord {
     symbol: usize,
 }
 
-/// Places the words longer than `first_bits`: those with the same first bits share a table.
+/// Places the words longer than `first_bits`. Words with the same first bits share a table.
 fn second_tables(table: &mut [Entry], first_bits: u32, long: &mut [LongWord], meaning: &[Entry]) {
     let prefix = |word: u16| usize::from(word) & ((1 << first_bits) - 1);
     long.sort_unstable_by_key(|long| prefix(long.word));
@@ -203,8 +203,8 @@ fn second_tables(table: &mut [Entry], first_bits: u32, long: &mut [LongWord], me
     }
 }
 
-/// What each symbol of the literal/length alphabet means (RFC 1951, 3.2.5). 286 and 287 never occur
-/// in data; as parts of the fixed code they have words.
+/// The meaning of each symbol in the literal/length alphabet (RFC 1951, 3.2.5). Symbols 286 and 287 never occur in
+/// data, but have words in the fixed code.
 pub(super) const LITERAL_MEANING: [Entry; 288] = {
     let mut meaning = [Entry::INVALID; 288];
     let mut symbol = 0;
@@ -229,7 +229,7 @@ pub(super) const LITERAL_MEANING: [Entry; 288] = {
     meaning
 };
 
-/// What each symbol of the distance alphabet means. 30 and 31 never occur in data.
+/// The meaning of each symbol in the distance alphabet. 30 and 31 never occur in data.
 pub(super) const DISTANCE_MEANING: [Entry; 32] = {
     let mut meaning = [Entry::INVALID; 32];
     let mut base = 1;
@@ -247,7 +247,7 @@ pub(super) const DISTANCE_MEANING: [Entry; 32] = {
     meaning
 };
 
-/// What each symbol of the code length alphabet means: itself.
+/// The meaning of each symbol in the code length alphabet: its number.
 pub(super) const PRECODE_MEANING: [Entry; 19] = {
     let mut meaning = [Entry::INVALID; 19];
     let mut symbol = 0;
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn words_of_every_length_are_found_through_one_or_two_tables() {
-        // 1, 2, 3, … 14, 15, 15: complete, and as deep as a code can be.
+        // 1, 2, 3, … 14, 15, 15: a complete code of the greatest possible depth.
         let mut lengths: Vec<u8> = (1..=15).collect();
         lengths.push(15);
         let table = built(&lengths, false).unwrap();

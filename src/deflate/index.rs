@@ -1,60 +1,58 @@
-//! Where a gzip stream's deflate blocks are.
+//! The places of the deflate blocks in a gzip stream.
 
 use std::ops::Range;
 
 /// One deflate block, or a few small ones in a row, of one gzip member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// Its bits in the compressed stream, from the first one's header to the last one's end.
+    /// The bits in the compressed stream, from the first block's header to the last block's end.
     pub bits: Range<u64>,
-    /// The bytes that it decodes to, by their offsets in the whole uncompressed stream.
+    /// The decoded bytes, as offsets in the whole uncompressed stream.
     pub data: Range<u64>,
     /// CRC-32 of those bytes.
     pub crc: u32,
-    /// XXH3 of those bytes, to tell whether they are decoded to the same again.
+    /// XXH3 of those bytes, to check a second decoding.
     pub fingerprint: u64,
-    /// How many bytes before its own it refers back to, at most 32 KiB.
+    /// How far the block refers back before its own bytes, at most 32 KiB.
     pub reach: u32,
-    /// Where the bit is that marks its last block as the last one of a member, if it is.
+    /// The bit that marks a member's last block, if the last of these blocks is one.
     pub last_mark: Option<u64>,
 }
 
 impl Block {
-    /// The bytes that it decodes to.
+    /// Decoded bytes.
     pub(super) fn length(&self) -> u64 {
         self.data.end - self.data.start
     }
 }
 
-/// A block is noted by itself once it has so many bits or so much data; smaller ones are taken together.
-/// An index is small then, whatever the stream is made of: it has an entry for each KiB of the stream
-/// at most. A block of ordinary data has ten times as much.
+/// A block with this many bits or this much data has an entry of its own; smaller blocks share one. So a stream has
+/// at most one entry per compressed KiB and one per member. Blocks of ordinary data are ten times as large.
 const ENOUGH_BITS: u64 = 8 << 10;
 const ENOUGH_DATA: u64 = 64 << 10;
 
-/// Most blocks in an index, 36 MiB of them. zlib's blocks of data that does not compress have 16 KiB,
-/// so that is 8 GiB of it; or hundreds of thousands of members smaller than [`ENOUGH_BITS`].
+/// Maximum number of blocks in an index, which take 32 MiB. zlib's blocks of incompressible data have 16 KiB, so this
+/// allows 8 GiB of it. It also allows hundreds of thousands of members smaller than [`ENOUGH_BITS`].
 const MOST_BLOCKS: usize = 512 << 10;
 
-/// Bytes of data between two resume points at first. It doubles whenever there are [`MOST_POINTS`].
+/// Bytes of data between two resume points at first. The spacing doubles whenever there are [`MOST_POINTS`].
 const FIRST_SPACING: u64 = 2 << 20;
 
-/// Most resume points, of a window each: 2 MiB.
+/// Maximum number of resume points. Each has a window, so they take 2 MiB.
 const MOST_POINTS: usize = 64;
 
-/// A block that decoding can begin at.
+/// A block at which decoding can start.
 #[derive(Debug)]
 pub(super) struct Point {
-    /// The block's place in the index.
+    /// The block's position in the index.
     pub(super) block: usize,
-    /// The bytes before it: a window, or all since its member began.
+    /// The bytes before the block: a window, or everything since its member began.
     pub(super) window: Box<[u8]>,
 }
 
 /// The blocks of a gzip stream, in order.
 ///
-/// It is empty where the stream is in more parts than is worth keeping: nothing can be taken over
-/// from such a stream.
+/// The index is empty if the stream has too many blocks to keep. Nothing can be copied from such a stream.
 #[derive(Debug)]
 pub struct BlockIndex {
     blocks: Vec<Block>,
@@ -75,7 +73,7 @@ impl Default for BlockIndex {
 }
 
 impl BlockIndex {
-    /// Whether nothing can be taken over.
+    /// Whether nothing can be copied.
     pub fn is_empty(&self) -> bool {
         self.blocks.is_empty()
     }
@@ -104,7 +102,7 @@ impl BlockIndex {
         }
     }
 
-    /// Offers the bytes before the block that comes next, which begins at `data`.
+    /// Offers a resume point at the next block, which begins at offset `data`. `window` returns the bytes before it.
     pub(super) fn offer_point<'a>(&mut self, data: u64, window: impl FnOnce() -> &'a [u8]) {
         if self.blocks.is_empty() {
             return;
@@ -128,14 +126,14 @@ impl BlockIndex {
         });
     }
 
-    /// The last point at or before `data`.
+    /// The last resume point at or before offset `data`.
     pub(super) fn point_before(&self, data: u64) -> Option<&Point> {
         let start = |point: &Point| self.blocks[point.block - 1].data.end;
         let after = self.points.partition_point(|point| start(point) <= data);
         self.points[..after].last()
     }
 
-    /// Whether a block that has so much ends there, or takes in the next one too.
+    /// Whether a block with this many bits and bytes gets an entry of its own.
     pub(super) fn is_enough(bits: u64, data: u64) -> bool {
         bits >= ENOUGH_BITS || data >= ENOUGH_DATA
     }

@@ -1,4 +1,4 @@
-//! Decoding of one deflate stream (RFC 1951), block by block.
+//! Decodes one deflate stream (RFC 1951), block by block.
 
 use std::io::{self, Read};
 
@@ -12,10 +12,10 @@ use super::huffman::{
 /// How far back a block may refer, in bytes.
 pub(super) const WINDOW: usize = 32 << 10;
 
-/// Bytes decoded before they must be taken.
+/// Bytes to decode before the caller must take them.
 pub(super) const CHUNK: usize = 192 << 10;
 
-/// Room after the chunk: the longest match, and what copying in words writes too much.
+/// Room after the chunk for the longest match, and for the excess of copying whole words.
 const SLACK: usize = 258 + 40;
 
 const OUTPUT: usize = WINDOW + CHUNK + SLACK;
@@ -24,36 +24,36 @@ pub(super) type Output = [u8; OUTPUT];
 /// Why decoding stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// The buffer is full: take what is in it.
+    /// The buffer is full. The caller must take its bytes.
     Full,
-    /// A block ended; the next bit is the next block's first, or what follows the stream.
+    /// A block ended. The next bit begins the next block, or follows the stream.
     BlockEnd {
-        /// Whether it was the stream's last.
+        /// Whether this was the last block of the stream.
         last: bool,
     },
 }
 
 enum State {
     BetweenBlocks,
-    /// In a stored block, with so many bytes left.
+    /// Inside a stored block, with this many bytes left.
     Stored(usize),
     Compressed,
 }
 
-/// A decoder, and the bytes that it decoded last.
+/// A decoder and the bytes that it decoded last.
 pub(super) struct Inflate<R> {
     pub(super) input: BitReader<R>,
     state: State,
     in_last_block: bool,
-    /// Whether the tables are those of the fixed codes, which many small blocks in a row may have.
+    /// Whether the tables are those of the fixed codes. Many small blocks in a row may use them.
     has_fixed_tables: bool,
-    /// Bytes before `taken` are history, those up to `position` are new.
+    /// Bytes before `taken` are history. Bytes from there to `position` are new.
     pub(super) output: Box<Output>,
     taken: usize,
     pub(super) position: usize,
-    /// Where in `output` the history begins.
+    /// The start of the history in `output`.
     pub(super) history: usize,
-    /// The earliest place in `output` that was referred to since [`Self::take_furthest_back`].
+    /// The earliest place in `output` that a match referred to since [`Self::take_furthest_back`].
     pub(super) earliest: usize,
     pub(super) literals: Box<[Entry; LITERAL_TABLE]>,
     pub(super) distances: Box<[Entry; DISTANCE_TABLE]>,
@@ -76,7 +76,7 @@ impl<R: Read> Inflate<R> {
         }
     }
 
-    /// Goes on in the middle of a stream, between two blocks.
+    /// Continues in the middle of a stream, between two blocks.
     pub(super) fn resume(input: BitReader<R>, history: &[u8]) -> Self {
         let mut inflate = Self::new(input);
         let bytes = history.len().min(WINDOW);
@@ -85,18 +85,18 @@ impl<R: Read> Inflate<R> {
         inflate
     }
 
-    /// What the next block can refer back to.
+    /// The bytes that the next block can refer to.
     pub(super) fn history(&self) -> &[u8] {
         &self.output[self.history.max(self.position.saturating_sub(WINDOW))..self.position]
     }
 
-    /// Begins a stream with no history where the last one ended.
+    /// Begins a new stream, without history, after the last one.
     pub(super) fn start_stream(&mut self) {
         self.history = self.position;
         self.earliest = self.position;
     }
 
-    /// What was decoded and not yet taken.
+    /// Decoded bytes that were not yet taken.
     pub(super) fn decoded(&self) -> &[u8] {
         &self.output[self.taken..self.position]
     }
@@ -106,7 +106,7 @@ impl<R: Read> Inflate<R> {
         self.taken += count;
     }
 
-    /// How many bytes before the next one the earliest is that was referred to since the last call.
+    /// How far before the next byte the matches since the last call reached, in bytes.
     pub(super) fn take_furthest_back(&mut self) -> usize {
         let back = self.position - self.earliest;
         self.earliest = self.position;
@@ -116,7 +116,7 @@ impl<R: Read> Inflate<R> {
     /// Decodes until the buffer is full or a block ends.
     ///
     /// # Errors
-    /// [`DeflateError`] as an I/O error where the data is no deflate stream, and those of the input.
+    /// I/O errors of the input. [`DeflateError`] as an I/O error if the data is not a deflate stream.
     pub(super) fn run(&mut self) -> io::Result<Stop> {
         self.make_room();
         loop {
@@ -150,7 +150,7 @@ impl<R: Read> Inflate<R> {
         }
     }
 
-    /// Once all was taken, moves the window to the front. It never grows while anything is not taken.
+    /// Moves the window to the front, once everything was taken. The window never grows before that.
     fn make_room(&mut self) {
         if self.taken < self.position || self.position < WINDOW + CHUNK {
             return;
@@ -189,7 +189,7 @@ impl<R: Read> Inflate<R> {
         Ok(())
     }
 
-    /// RFC 1951, 3.2.7.
+    /// Reads a block's dynamic codes (RFC 1951, 3.2.7).
     fn dynamic_tables(&mut self) -> io::Result<()> {
         let literal_count = self.input.take(5)? as usize + 257;
         let distance_count = self.input.take(5)? as usize + 1;
@@ -207,7 +207,7 @@ impl<R: Read> Inflate<R> {
         self.tables(lengths, literal_count)
     }
 
-    /// The code that the code lengths are written in.
+    /// Reads the code in which the code lengths are written.
     fn precode(&mut self, count: usize) -> io::Result<[Entry; PRECODE_TABLE]> {
         const ORDER: [usize; 19] = [
             16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
@@ -227,7 +227,7 @@ impl<R: Read> Inflate<R> {
         Ok(precode)
     }
 
-    /// Reads the code lengths of literals and distances, one sequence of both.
+    /// Reads the code lengths of literals and distances, which form one sequence.
     fn code_lengths(
         &mut self,
         precode: &[Entry; PRECODE_TABLE],
@@ -255,7 +255,7 @@ impl<R: Read> Inflate<R> {
         Ok(())
     }
 
-    /// Builds the tables: code lengths of literals, then of distances.
+    /// Builds the tables from the code lengths of literals, followed by those of distances.
     fn tables(&mut self, lengths: &[u8], literal_count: usize) -> io::Result<()> {
         self.has_fixed_tables = false;
         let (literals, distances) = lengths.split_at(literal_count);

@@ -1,4 +1,4 @@
-//! Which parts of a new stream are blocks of the old one, and which must be compressed.
+//! Decides which parts of a new stream are blocks of the old one, and which must be compressed.
 
 use std::ops::Range;
 
@@ -6,52 +6,51 @@ use crc32fast::Hasher;
 
 use super::index::{Block, BlockIndex};
 
-/// A stretch of the old uncompressed stream that is in the new one too.
+/// A stretch of the old uncompressed stream that the new stream has too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// Where it is in the old stream.
+    /// Its offsets in the old stream.
     pub old: Range<u64>,
-    /// Where it begins in the new one.
+    /// Its start in the new stream.
     pub new_start: u64,
 }
 
-/// What a stretch of a stream must decode to.
+/// The content that a stretch of a stream must decode to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stretch {
-    /// Its bytes.
+    /// The length in bytes.
     pub length: u64,
-    /// XXH3 of them.
+    /// XXH3 of the bytes.
     pub fingerprint: u64,
 }
 
 /// A part of the new stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Run {
-    /// Blocks of the old stream, as they are.
+    /// Blocks to copy from the old stream.
     Copy(CopiedBlocks),
-    /// So many bytes that must be compressed.
+    /// This many bytes to compress.
     Compress(u64),
 }
 
-/// Deflate blocks that follow each other without a gap.
+/// Adjacent deflate blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CopiedBlocks {
-    /// Their bits in the old stream.
+    /// The bits of the blocks in the old stream.
     pub(super) bits: Range<u64>,
-    /// Bytes that they decode to.
+    /// Bytes that the blocks decode to.
     pub(super) length: u64,
     /// CRC-32 of those bytes.
     pub(super) crc: u32,
-    /// A bit among them that marks a stream's last block.
+    /// The bit among them that marks a stream's last block, if they have one.
     pub(super) last_mark: Option<u64>,
-    /// What each of them decodes to.
+    /// What each block decodes to.
     pub(super) stretches: Vec<Stretch>,
 }
 
-/// Divides a new stream of `length` bytes. `kept` is in the order of the new stream.
+/// Divides a new stream of `length` bytes. `kept` has the order of the new stream.
 ///
-/// A block is copied where all of its bytes are in one kept stretch, and all the bytes that it
-/// refers back to as well.
+/// A block is copied if one kept stretch contains all of its bytes and all bytes that it refers back to.
 pub(super) fn divide(index: &BlockIndex, kept: &[Kept], length: u64) -> Vec<Run> {
     let mut runs = Vec::new();
     let mut position = 0;
@@ -74,7 +73,7 @@ pub(super) fn divide(index: &BlockIndex, kept: &[Kept], length: u64) -> Vec<Run>
     runs
 }
 
-/// The blocks that can be decoded with nothing but the stretch at hand.
+/// The blocks that can be decoded from the stretch alone.
 fn blocks_within<'a>(
     index: &'a BlockIndex,
     stretch: &Range<u64>,

@@ -1,5 +1,5 @@
-//! Reading gzip streams with an index of their deflate blocks, and writing new streams that take
-//! over, bit for bit, every block that a change leaves alone (RFC 1951, RFC 1952).
+//! Reads gzip streams with an index of their deflate blocks. Writes new streams that copy every unchanged block bit
+//! for bit (RFC 1951, RFC 1952).
 
 mod bit_reader;
 mod block_writer;
@@ -23,32 +23,32 @@ pub use sparse_reader::SparseReader;
 
 use std::io::{self, Read};
 
-/// What can be wrong with a gzip stream.
+/// What is wrong with a gzip stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeflateError {
-    /// A block's type is the reserved one.
+    /// A block has the reserved type.
     #[error("invalid deflate stream: reserved block type")]
     BlockType,
     /// A stored block's length and its complement differ.
     #[error("invalid deflate stream: stored block with a damaged length")]
     StoredLength,
-    /// The code lengths of a block make no prefix code.
+    /// The code lengths of a block do not form a prefix code.
     #[error("invalid deflate stream: impossible code lengths")]
     Code,
-    /// Bits that are no code word, or one that must not occur.
+    /// The bits are not a code word, or a symbol that must not occur.
     #[error("invalid deflate stream: invalid code word")]
     Symbol,
-    /// A match begins before the stream does.
+    /// A match refers to bytes before the start of the stream.
     #[error("invalid deflate stream: a distance reaches before the start")]
     Distance,
-    /// Bytes that should be a gzip header are none.
+    /// The bytes are not a valid gzip header.
     #[error("invalid gzip header")]
     Header,
-    /// What follows a gzip member is not another one.
+    /// The bytes after a gzip member are not another member.
     #[error("bytes after the gzip stream are not a gzip member")]
     TrailingBytes,
-    /// CRC-32 or length in a gzip trailer do not match the data.
+    /// The CRC-32 or length in a gzip trailer does not match the data.
     #[error("the gzip trailer does not match the data")]
     Trailer,
 }
@@ -59,10 +59,10 @@ impl From<DeflateError> for io::Error {
     }
 }
 
-/// Reads so many bytes for nothing.
+/// Reads and drops `bytes` bytes.
 ///
 /// # Errors
-/// Those of the reader, and [`io::ErrorKind::UnexpectedEof`] where it has fewer.
+/// I/O errors of the reader, and [`io::ErrorKind::UnexpectedEof`] if it has fewer bytes.
 pub(crate) fn discard(reader: &mut impl Read, bytes: u64) -> io::Result<()> {
     match io::copy(&mut reader.take(bytes), &mut io::sink())? == bytes {
         true => Ok(()),

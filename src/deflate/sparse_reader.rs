@@ -1,4 +1,4 @@
-//! Reading parts of a gzip stream that was read before.
+//! Reads parts of a gzip stream for a second time.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use super::gzip_reader::GzipReader;
 use super::index::{Block, BlockIndex};
 use crate::read_at::{ReadAt, ReadFrom};
 
-/// Decodes a gzip stream again, from whichever of the index's resume points serves.
+/// Decodes a gzip stream again, starting at the resume points of its index where possible.
 ///
-/// Every block of which a byte was read is decoded to its end and held against the index, so that
-/// what is read is what was read before.
+/// The reader compares each block with the index once it passes the block's end. [`Self::skip`] decodes the current
+/// block to its end before it jumps. A last block that is not read to its end stays unchecked.
 pub struct SparseReader<'a> {
     bytes: Arc<dyn ReadAt>,
     index: &'a BlockIndex,
     reader: GzipReader<ReadFrom<Arc<dyn ReadAt>>>,
     position: u64,
-    /// Blocks before this one were checked, or skipped.
+    /// The first block that was neither checked nor skipped.
     next_block: usize,
 }
 
 impl<'a> SparseReader<'a> {
-    /// Reads the stream that `index` was made of.
+    /// Reads the stream that `index` describes.
     pub fn new(bytes: Arc<dyn ReadAt>, index: &'a BlockIndex) -> Self {
         let reader = GzipReader::again(ReadFrom::new(Arc::clone(&bytes), 0));
         Self {
@@ -34,10 +34,10 @@ impl<'a> SparseReader<'a> {
         }
     }
 
-    /// Goes on so many bytes later.
+    /// Skips `bytes` bytes.
     ///
     /// # Errors
-    /// As reading.
+    /// The same errors as reading.
     pub fn skip(&mut self, bytes: u64) -> io::Result<()> {
         let target = self.position + bytes;
         let blocks = self.index.blocks();
@@ -49,7 +49,7 @@ impl<'a> SparseReader<'a> {
             let open_end = open.map_or(self.position, |block| block.data.end);
             if block.data.start > open_end {
                 discard(self, open_end - self.position)?;
-                // All of the block may be there, and its end not decoded.
+                // The whole block may be decoded already, except for its end.
                 self.reader.decode()?;
                 self.check()?;
                 self.jump(point.block, &point.window)?;
@@ -67,10 +67,10 @@ impl<'a> SparseReader<'a> {
         Ok(())
     }
 
-    /// Checks what is not yet, where all was read.
+    /// Checks the last blocks. Call this after reading everything.
     ///
     /// # Errors
-    /// As reading, and [`io::ErrorKind::InvalidData`] where there is more.
+    /// The same errors as reading, and [`io::ErrorKind::InvalidData`] if there is more to read.
     pub fn finish(mut self) -> io::Result<()> {
         match self.read(&mut [0])? {
             0 => Ok(()),
@@ -78,7 +78,7 @@ impl<'a> SparseReader<'a> {
         }
     }
 
-    /// Holds the blocks that ended against what they were.
+    /// Compares the blocks that ended with those in the index.
     fn check(&mut self) -> io::Result<()> {
         let found = self.reader.take_blocks();
         let expected = &self.index.blocks()[self.next_block..];

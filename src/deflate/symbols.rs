@@ -1,4 +1,4 @@
-//! The symbols of a compressed block: literals, and matches of what came before (RFC 1951, 3.2.3).
+//! Decodes the symbols of a compressed block: literals, and matches of earlier bytes (RFC 1951, 3.2.3).
 
 use std::io::{self, Read};
 
@@ -8,7 +8,7 @@ use super::huffman::{DISTANCE_BITS, DISTANCE_TABLE, Entry, LITERAL_BITS, LITERAL
 use super::inflate::{CHUNK, Inflate, Output, WINDOW};
 
 impl<R: Read> Inflate<R> {
-    /// Decodes symbols. True at the end of the block, false where the buffer is full.
+    /// Decodes symbols. Returns true at the end of the block, false once the buffer is full.
     pub(super) fn compressed(&mut self) -> io::Result<bool> {
         while self.position < WINDOW + CHUNK {
             if self.compressed_in_memory()? {
@@ -21,7 +21,8 @@ impl<R: Read> Inflate<R> {
         Ok(false)
     }
 
-    /// The same, while nothing must be read and no care be taken. True at the end of the block.
+    /// The fast path of [`Self::compressed`], while enough input and room are in memory. Returns true at the end of
+    /// the block.
     #[inline(never)]
     fn compressed_in_memory(&mut self) -> Result<bool, DeflateError> {
         let mut state = InRegisters {
@@ -42,7 +43,7 @@ impl<R: Read> Inflate<R> {
         result
     }
 
-    /// Decodes one symbol, at the edge of what is in memory. True at the end of the block.
+    /// Decodes one symbol at the edge of the input in memory. Returns true at the end of the block.
     #[cold]
     fn symbol(&mut self) -> io::Result<bool> {
         let (entry, word) = self.entry(&|tables| &tables.literals[..], LITERAL_BITS)?;
@@ -72,7 +73,7 @@ impl<R: Read> Inflate<R> {
         Ok(false)
     }
 
-    /// Takes one code word with its extra bits, and returns them with what it means.
+    /// Takes one code word with its extra bits. Returns its meaning and the bits that begin with it.
     fn entry(
         &mut self,
         table: &dyn Fn(&Self) -> &[Entry],
@@ -90,7 +91,7 @@ impl<R: Read> Inflate<R> {
     }
 }
 
-/// A decoder's state while it runs over what is in memory.
+/// The state of a decoder while it runs over input in memory.
 struct InRegisters<'a> {
     input: BitsInMemory<'a>,
     literals: &'a [Entry; LITERAL_TABLE],
@@ -99,7 +100,7 @@ struct InRegisters<'a> {
     position: usize,
     history: usize,
     earliest: usize,
-    /// What the next bits mean as a literal or length. It is looked up early: that takes its time.
+    /// The meaning of the next bits as a literal or length. The lookup comes early because it takes time.
     next: Entry,
 }
 
@@ -110,7 +111,7 @@ impl InRegisters<'_> {
             return Ok(false);
         }
         self.look_up();
-        // At every turn there are 56 bits: two literals take at most 22, a third or a length 20.
+        // Each turn starts with 56 bits. Two literals take at most 22; a third literal or a length takes at most 20.
         while self.position < WINDOW + CHUNK && self.input.refill_with_one_to_spare() {
             let (mut entry, mut word) = self.take();
             if entry.is_literal() {
@@ -152,7 +153,7 @@ impl InRegisters<'_> {
         self.next = self.literals[(self.input.peek() & ((1 << LITERAL_BITS) - 1)) as usize];
     }
 
-    /// Takes the entry that was looked up, and returns it with the bits from its first on.
+    /// Takes the entry that was looked up. Returns it with the bits that begin with its word.
     #[inline(always)]
     fn take(&mut self) -> (Entry, u64) {
         let (entry, word) = (self.next, self.input.peek());
@@ -169,7 +170,7 @@ impl InRegisters<'_> {
 
     #[inline(always)]
     fn distance(&mut self) -> Result<usize, DeflateError> {
-        // It takes at most 28 bits. This turn began with a refill to spare.
+        // A distance takes at most 28 bits. This turn began with a refill to spare.
         self.input.refill();
         let mut word = self.input.peek();
         let mut entry = self.distances[(word & ((1 << DISTANCE_BITS) - 1)) as usize];
@@ -193,13 +194,14 @@ impl InRegisters<'_> {
     }
 }
 
-/// An entry of a second table. Tables that were built from a code never lead outside.
+/// An entry of a second table. The place is always inside a table that was built from a code.
 #[inline(always)]
 fn second_entry(table: &[Entry], place: usize) -> Entry {
     table.get(place).copied().unwrap_or(Entry::INVALID)
 }
 
-/// Repeats what was `distance` bytes ago. There is room after it: words are copied, and may go beyond its end.
+/// Repeats the bytes from `distance` bytes ago. Copies whole words, which may go beyond the end of the match: the
+/// buffer has room there.
 #[inline(always)]
 fn copy_match(output: &mut Output, position: usize, distance: usize, length: usize) {
     let end = position + length;

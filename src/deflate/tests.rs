@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::read_at::ReadAt;
 
-/// Bytes that compress like files do: words that come again, and noise.
+/// Bytes that compress like files: repeated words, and noise.
 fn data(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
     let mut next = move || {
@@ -76,10 +76,10 @@ fn plain(stream: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What is to be done at a place of a stream: skip bytes, and put others there.
+/// A change at an offset of a stream: the bytes to skip, and the bytes to put there.
 type Change = (usize, usize, Vec<u8>);
 
-/// The new stream, and what it has of the old one.
+/// The new stream, and the parts that it keeps of the old one.
 fn changed(old: &[u8], changes: &[Change]) -> (Vec<u8>, Vec<Kept>) {
     let (mut new, mut kept, mut position) = (Vec::new(), Vec::new(), 0);
     let mut changes = changes.to_vec();
@@ -102,7 +102,7 @@ fn changed(old: &[u8], changes: &[Change]) -> (Vec<u8>, Vec<Kept>) {
     (new, kept)
 }
 
-/// The new stream, spliced. What need not be written is skipped.
+/// The new stream, spliced. Skips bytes that the writer does not need.
 fn spliced(old: &[u8], index: &BlockIndex, kept: &[Kept], new: &[u8], threads: usize) -> Vec<u8> {
     let old = Old {
         bytes: Arc::new(old.to_vec()),
@@ -223,7 +223,7 @@ fn a_stream_that_changed_since_it_was_indexed_is_not_read() {
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
 }
 
-/// A block that fills the decoder's buffer to its last byte, and then others.
+/// A block that exactly fills the decoder's buffer, followed by others.
 fn full_buffer_then_noise(byte: u8) -> (Vec<u8>, Vec<u8>) {
     let first = vec![byte; inflate::WINDOW + inflate::CHUNK];
     let data = [first.clone(), noise(8 << 20)].concat();
@@ -253,7 +253,7 @@ fn a_block_whose_end_was_not_decoded_is_checked_before_others_are_skipped() {
 
 #[test]
 fn millions_of_empty_blocks_take_no_long_time_and_no_memory() {
-    // Four empty blocks of fixed codes, ten bits each, are five bytes.
+    // Four empty blocks of fixed codes have ten bits each, together five bytes.
     let blocks = [0b0000_0010, 0b0000_1000, 0b0010_0000, 0b1000_0000, 0];
     let mut stream = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
     stream.extend(blocks.repeat(1 << 20));
@@ -288,7 +288,7 @@ fn a_block_is_copied_where_all_that_it_refers_to_is_kept_and_not_a_byte_less() {
     for block in index.blocks().iter().filter(|block| block.reach > 0) {
         let first = (block.data.start - u64::from(block.reach)) as usize;
         let copies = |from: usize| {
-            // Other bytes are where the kept ones would refer to.
+            // Put other bytes where the kept ones would refer to.
             let other: Vec<u8> = old[..from].iter().map(|byte| !byte).collect();
             let (new, kept) = changed(&old, &[(0, from, other)]);
             assert!(plain(&spliced(&stream, &index, &kept, &new, 1)) == new);
@@ -332,7 +332,7 @@ fn damage_to_a_stream_is_noticed_and_never_a_panic() {
         damaged[at] ^= 1 << (at % 8);
         let mut found = Vec::new();
         let result = GzipReader::new(&damaged[..]).read_to_end(&mut found);
-        // Some bits may have either value: the header's time, a distance into bytes that are all alike.
+        // Some bits may have either value, such as the header's time or a distance into equal bytes.
         assert!(result.is_err() || found == old, "byte {at}");
         let cut = GzipReader::new(&stream[..at]).read_to_end(&mut Vec::new());
         assert_eq!(
@@ -381,7 +381,7 @@ proptest! {
         let (new, kept) = changed(&old, &changes);
         let one = spliced(&stream, &index, &kept, &new, 1);
         prop_assert!(plain(&one) == new);
-        // What was spliced can be spliced.
+        // A spliced stream can be spliced again.
         let _ = self::index(&one, &new);
         prop_assert!(spliced(&stream, &index, &kept, &new, 3) == one);
     }
