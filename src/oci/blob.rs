@@ -1,4 +1,4 @@
-//! Blobs: bytes wherever they are, and reading them with digest and size checked to the last byte.
+//! Blobs: bytes in any storage, and readers that check a digest and a size to the last byte.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -11,11 +11,11 @@ use super::blob_file::BlobFile;
 use super::digest::{Digest, DigestHasher};
 use crate::read_at::{ReadAt, ReadFrom};
 
-/// What can be wrong with a blob.
+/// What is wrong with a blob.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BlobError {
-    /// No blob of that digest is in the image.
+    /// The image has no blob with this digest.
     #[error("blob {digest} is missing")]
     Missing {
         /// The digest that a descriptor names.
@@ -28,12 +28,12 @@ pub enum BlobError {
     Size {
         /// The blob's digest.
         digest: Digest,
-        /// Bytes in the descriptor.
+        /// The size in the descriptor, in bytes.
         expected: u64,
-        /// Bytes found; where reading stopped early, the bytes up to there.
+        /// Bytes found. If reading stopped early, the bytes up to there.
         found: u64,
     },
-    /// The bytes hash to something else.
+    /// The digest of the bytes differs from the descriptor's.
     #[error("blob {expected} is damaged: its bytes hash to {found}")]
     Digest {
         /// The digest in the descriptor.
@@ -41,7 +41,7 @@ pub enum BlobError {
         /// The digest of the bytes.
         found: Digest,
     },
-    /// The digest's algorithm is one that pycull cannot compute.
+    /// pycull cannot compute the digest's algorithm.
     #[error("digest {digest} uses an algorithm that pycull cannot check")]
     Algorithm {
         /// The digest.
@@ -56,7 +56,7 @@ pub enum BlobError {
         digest: Digest,
         /// Its size in bytes.
         size: u64,
-        /// The bound in bytes.
+        /// The largest size that pycull accepts, in bytes.
         limit: u64,
     },
     /// Reading failed.
@@ -70,24 +70,24 @@ pub enum BlobError {
     },
 }
 
-/// Bytes that can be read from any of them on, by many readers at once, wherever they are.
+/// Bytes in any storage, which several readers can read at any offset at the same time.
 #[derive(Clone)]
 pub struct Blob {
     bytes: Bytes,
-    /// The first of them in what holds them.
+    /// The offset of the blob's first byte in `bytes`.
     offset: u64,
     size: u64,
 }
 
 #[derive(Clone)]
 enum Bytes {
-    /// A file of this machine, and its path if it has one.
+    /// A file on this machine, with its path if it has one.
     File(BlobFile, Option<PathBuf>),
     Other(Arc<dyn ReadAt>),
 }
 
 impl Blob {
-    /// A file of so many bytes, from its first to its last.
+    /// A blob that is a whole file of `size` bytes.
     pub fn of_file(file: BlobFile, path: Option<PathBuf>, size: u64) -> Self {
         Self {
             bytes: Bytes::File(file, path),
@@ -96,7 +96,7 @@ impl Blob {
         }
     }
 
-    /// So many bytes that are in no file.
+    /// A blob of `size` bytes that are not in a file.
     pub fn new(bytes: Arc<dyn ReadAt>, size: u64) -> Self {
         Self {
             bytes: Bytes::Other(bytes),
@@ -105,15 +105,15 @@ impl Blob {
         }
     }
 
-    /// Bytes of it.
+    /// The size in bytes.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// So many of its bytes, from one of them on.
+    /// The part of `size` bytes at `offset`.
     pub fn part(&self, offset: u64, size: u64) -> Self {
         let bytes = match &self.bytes {
-            // The path is that of all of it.
+            // The path belongs to the whole file.
             Bytes::File(file, _) if (offset, size) != (0, self.size) => {
                 Bytes::File(file.clone(), None)
             }
@@ -135,7 +135,7 @@ impl Blob {
         }
     }
 
-    /// The path of the file that the blob is the whole of, if it has one.
+    /// The path of the file that is exactly this blob, if it has one.
     pub fn path(&self) -> Option<&Path> {
         match &self.bytes {
             Bytes::File(_, path) if self.offset == 0 => path.as_deref(),
@@ -143,12 +143,13 @@ impl Blob {
         }
     }
 
-    /// A reader over the blob, independent of all others.
+    /// A reader from the start of the blob, independent of other readers.
     pub fn reader(&self) -> BlobReader {
         ReadFrom::new(self.clone(), 0)
     }
 
-    /// Whether `other` is the same stretch of the same bytes: of a file that stays open, or of what is in no file.
+    /// Whether `other` is the same range of the same bytes. True only for files that stay open and for other shared
+    /// bytes.
     pub fn is_same(&self, other: &Self) -> bool {
         let is_one = match (&self.bytes, &other.bytes) {
             (Bytes::File(one, _), Bytes::File(other, _)) => one.is_same(other),
@@ -177,23 +178,23 @@ impl ReadAt for Blob {
     }
 }
 
-/// Reads one blob, from its first byte on.
+/// Reads a blob from its first byte.
 pub type BlobReader = ReadFrom<Blob>;
 
-/// An image's blobs, by digest. Content can be opened any number of times.
+/// The blobs of an image by digest. Each can be opened any number of times.
 pub trait BlobStore: Send + Sync {
-    /// The blob of that digest. Its bytes are not checked.
+    /// Opens the blob with this digest. Does not check its bytes.
     ///
     /// # Errors
     /// [`BlobError::Missing`] or [`BlobError::Io`].
     fn open(&self, digest: &Digest) -> Result<Blob, BlobError>;
 }
 
-/// A reader over a blob that fails, at its end at the latest, unless size and digest are those
-/// of the descriptor. It must be read to its end for that to be known.
+/// Opens a blob with a reader that checks its size and digest. The reader fails at the end of the blob at the latest,
+/// so read it to its end.
 ///
 /// # Errors
-/// [`BlobError`] where the blob is missing, has another size, or cannot be checked.
+/// [`BlobError`] if the blob is missing, has another size, or has a digest that pycull cannot compute.
 pub fn open_verified(
     store: &dyn BlobStore,
     descriptor: &Descriptor,
@@ -213,11 +214,11 @@ pub fn open_verified(
     )
 }
 
-/// Passes bytes through while checking them against a digest and a size.
+/// Passes bytes through and checks them against a digest and a size.
 pub struct VerifyingReader<R> {
     inner: R,
     hasher: Option<DigestHasher>,
-    /// The digest of all bytes, once they were read.
+    /// The digest of all bytes, after the last one was read.
     found: Option<Digest>,
     digest: Digest,
     size: u64,
@@ -225,10 +226,10 @@ pub struct VerifyingReader<R> {
 }
 
 impl<R: Read> VerifyingReader<R> {
-    /// Checks what `inner` yields against `digest` and `size`.
+    /// Checks the bytes of `inner` against `digest` and `size`.
     ///
     /// # Errors
-    /// [`BlobError::Algorithm`] where the digest cannot be computed.
+    /// [`BlobError::Algorithm`] if pycull cannot compute the digest.
     pub fn new(inner: R, digest: Digest, size: u64) -> Result<Self, BlobError> {
         let hasher = DigestHasher::for_digest(&digest).ok_or_else(|| BlobError::Algorithm {
             digest: digest.clone(),
@@ -251,7 +252,7 @@ impl<R: Read> VerifyingReader<R> {
                 found: self.seen,
             });
         }
-        // Whoever reads on after the end is told the same again.
+        // Keep the result: reading again after the end gives the same error.
         if let Some(hasher) = self.hasher.take() {
             self.found = Some(hasher.finish());
         }
@@ -291,14 +292,14 @@ impl<R: Read> Read for VerifyingReader<R> {
     }
 }
 
-/// Bytes that a manifest, index or config may have. Registries accept manifests of 4 MiB;
-/// no config of a real image comes near this.
+/// Maximum number of bytes in a manifest, index or config. Registries accept manifests of 4 MiB, and no real config
+/// comes near this.
 pub const DOCUMENT_LIMIT: u64 = 8 << 20;
 
-/// Reads a manifest, index or config whole, bounded and verified.
+/// Reads a whole manifest, index or config, and checks it.
 ///
 /// # Errors
-/// [`BlobError`], among them [`BlobError::TooLarge`] beyond [`DOCUMENT_LIMIT`].
+/// [`BlobError`]; [`BlobError::TooLarge`] if the document exceeds [`DOCUMENT_LIMIT`].
 pub fn read_document(
     store: &dyn BlobStore,
     descriptor: &Descriptor,
@@ -319,7 +320,7 @@ pub fn read_document(
     Ok(bytes)
 }
 
-/// The blob error inside an I/O error of a [`VerifyingReader`], or the I/O error as one.
+/// Returns the blob error inside an I/O error of a [`VerifyingReader`], or wraps another I/O error.
 pub fn into_blob_error(error: io::Error, digest: &Digest) -> BlobError {
     error
         .downcast::<BlobError>()

@@ -1,19 +1,19 @@
-//! The file that a blob's bytes are in, held open no longer than it is read.
+//! The file that has a blob's bytes, open only while somebody reads it.
 
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-/// Opens a file, the same one each time.
+/// Opens the same file each time.
 type Open = dyn Fn() -> io::Result<File> + Send + Sync;
 
-/// A file that is open, or is opened by whoever reads it first.
+/// A file that is open, or that the first reader opens.
 pub struct BlobFile(Kind);
 
 enum Kind {
     Opened(Arc<File>),
-    /// An image can have more blobs than a process may have files open, so a clone is not open.
+    /// A clone starts closed, because an image can have more blobs than a process may have open files.
     OnDemand {
         open: Arc<Open>,
         file: OnceLock<Arc<File>>,
@@ -26,7 +26,7 @@ impl BlobFile {
         Self(Kind::Opened(file))
     }
 
-    /// A file that is opened where it is needed.
+    /// A file that opens on demand.
     pub fn on_demand(open: impl Fn() -> io::Result<File> + Send + Sync + 'static) -> Self {
         Self(Kind::OnDemand {
             open: Arc::new(open),
@@ -34,16 +34,16 @@ impl BlobFile {
         })
     }
 
-    /// Whether both are the same file that stays open.
+    /// Whether both are the same file that stays open. False for files that open on demand.
     pub fn is_same(&self, other: &Self) -> bool {
         let kinds = (&self.0, &other.0);
         matches!(kinds, (Kind::Opened(one), Kind::Opened(other)) if Arc::ptr_eq(one, other))
     }
 
-    /// The open file.
+    /// Returns the open file, and opens it first if necessary.
     ///
     /// # Errors
-    /// It cannot be opened, or is another than before.
+    /// I/O errors of opening it. `open` also fails if it finds a different file.
     pub fn get(&self) -> io::Result<&Arc<File>> {
         match &self.0 {
             Kind::Opened(opened) => Ok(opened),

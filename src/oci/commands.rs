@@ -1,31 +1,32 @@
-//! The paths that a config's commands may name: read from words, without judging what they mean.
+//! Finds the paths that a config's commands may name. It reads words and does not judge what they mean.
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 
-/// Values of the environment, by name.
+/// Environment variables: values by name.
 type Variables<'a> = HashMap<&'a str, &'a str>;
 
-/// Commands after which a word is a directory that the following words are relative to.
+/// Commands and options whose next word is a directory that the words after it are relative to.
 pub(crate) const CHANGES_DIRECTORY: [&str; 5] = ["cd", "pushd", "-C", "--chdir", "--directory"];
 
-/// Words beyond these, and directories that words are relative to, are not looked at: no command has as
-/// many, and a hostile one must not cost more than its length.
+/// Maximum number of words, and of base directories, to examine. Real commands have fewer, and the limits bound the
+/// cost of hostile ones.
 const MOST_WORDS: usize = 10_000;
 const MOST_DIRECTORIES: usize = 50;
 
-/// Bytes of a path (PATH_MAX in linux/limits.h), of a text with its variables filled in, and of all words together.
+/// Maximum number of bytes in a path (PATH_MAX in linux/limits.h), in a text after filling in variables, and in all
+/// words together.
 const LONGEST_PATH: usize = 4096;
 const LONGEST: usize = 64 << 10;
 const MOST_BYTES: usize = 1 << 20;
 
-/// Every path that entrypoint, command, health check or environment may name, as absolute paths, `..` kept.
-/// A shell's wildcards are kept too.
+/// Every path that entrypoint, command, health check or environment may name. The paths are absolute, and `..` and
+/// shell wildcards stay in them.
 ///
-/// It reads generously: each string counts whole and by its words, split where a shell splits them, with
-/// the environment's variables filled in. A word is taken relative to the working directory, to each
-/// directory that a `cd` before it names, and to those of `PATH`. So most of these paths do not exist.
+/// This reads generously, so most of the paths do not exist. Each string counts as a whole and as its words, split as
+/// a shell splits them, with variables filled in. Each word is taken relative to the working directory, to the
+/// directories of `PATH`, and to each directory that a `cd` before it names.
 pub fn named_paths(config: &Value) -> Vec<String> {
     let environment = environment(config);
     let working_directory = config.pointer("/config/WorkingDir").and_then(Value::as_str);
@@ -59,10 +60,10 @@ pub fn named_paths(config: &Value) -> Vec<String> {
     paths
 }
 
-/// Entrypoint, command and health check one after the other, then values of the environment.
+/// Words of entrypoint, command and health check in this order, followed by words of the environment's values.
 fn words(config: &Value, environment: &[(String, String)]) -> Vec<String> {
     let pointers = ["Entrypoint", "Cmd", "Healthcheck/Test"];
-    // The last of several values counts.
+    // If a variable has several values, the last one counts.
     let variables = environment.iter();
     let variables: Variables<'_> = variables.map(|(name, value)| (&**name, &**value)).collect();
     let mut words = Vec::new();
@@ -92,12 +93,13 @@ fn push_words(words: &mut Vec<String>, text: &str, variables: &Variables<'_>) {
     words.extend(parts.filter(|part| !part.is_empty() && *part != text));
 }
 
-/// Whether a word of a command ends there, or a part of a word that may be a path.
+/// Whether this character ends a word of a command, or a part of a word that may be a path.
 pub(crate) fn is_separator(c: char) -> bool {
     c.is_whitespace() || ";&|<>()`=:,".contains(c)
 }
 
-/// Fills in `$NAME` and `${NAME}` once, from left to right. What becomes longer than [`LONGEST`] stays as it is.
+/// Fills in `$NAME` and `${NAME}` once, from left to right. If the result exceeds [`LONGEST`], returns `text`
+/// unchanged.
 fn with_variables(text: &str, variables: &Variables<'_>) -> String {
     let mut filled = String::new();
     let mut rest = text;
@@ -141,7 +143,7 @@ fn environment(config: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A word as a path: relative to a directory, unless it is absolute.
+/// A word as a path: relative to `base`, unless it is absolute.
 pub(crate) fn joined(base: &str, word: &str) -> String {
     match word.starts_with('/') {
         true => word.to_owned(),

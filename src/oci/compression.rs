@@ -1,4 +1,4 @@
-//! Compression of layers: recognized from the bytes, never trusted from the media type.
+//! Compression of layers. pycull recognizes it from the bytes and never trusts the media type.
 
 use std::fmt;
 use std::io::{self, BufReader, Read, Write};
@@ -6,14 +6,14 @@ use std::str::FromStr;
 
 use crate::deflate::{BlockIndex, GzipReader, GzipWriter, Old};
 
-/// How a layer's bytes are compressed.
+/// How a layer is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Compression {
     /// A plain tar archive.
     None,
     /// One or more gzip members (RFC 1952).
     Gzip,
-    /// One or more Zstandard frames (RFC 8878), skippable ones included.
+    /// One or more Zstandard frames (RFC 8878), including skippable frames.
     Zstd,
 }
 
@@ -27,23 +27,23 @@ impl fmt::Display for Compression {
     }
 }
 
-/// Compression recognized in a layer's first bytes is one that pycull cannot undo.
+/// The first bytes of a layer are neither a tar archive nor a compression that pycull reads.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
     "unknown compression: the layer is neither tar, gzip nor zstd (it looks like {looks_like})"
 )]
 pub struct UnknownCompression {
-    /// A word for what the first bytes are.
+    /// What the first bytes look like, for the error message.
     pub looks_like: &'static str,
 }
 
-/// How many bytes [`sniff`] wants to see: one tar header.
+/// The bytes that [`sniff`] needs: one tar header.
 pub const SNIFF_BYTES: usize = 512;
 
-/// Tells compression by a stream's first bytes (up to [`SNIFF_BYTES`] of them).
+/// Recognizes the compression from a stream's first bytes, up to [`SNIFF_BYTES`] of them.
 ///
 /// # Errors
-/// [`UnknownCompression`] where they are the start of neither a tar archive nor a known format.
+/// [`UnknownCompression`] if the bytes start neither a tar archive nor a known format.
 pub fn sniff(start: &[u8]) -> Result<Compression, UnknownCompression> {
     match start {
         [0x1f, 0x8b, ..] => Ok(Compression::Gzip),
@@ -67,27 +67,27 @@ pub fn sniff(start: &[u8]) -> Result<Compression, UnknownCompression> {
     }
 }
 
-/// A blob or archive unpacks to more than one of its size may.
+/// A blob or archive unpacks to more bytes than its size allows.
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
 #[error(
     "a blob of {bytes} bytes unpacks to more than {limit} bytes: refused as a decompression bomb"
 )]
 pub struct DecompressionBomb {
-    /// Its compressed size in bytes.
+    /// The compressed size in bytes.
     pub bytes: u64,
-    /// Most bytes that it may unpack to.
+    /// Maximum number of bytes that the blob may unpack to.
     pub limit: u64,
 }
 
-/// Most bytes that a layer may unpack to, for each byte of its blob.
+/// Maximum number of unpacked bytes per compressed byte of a layer.
 ///
-/// Deflate cannot exceed 1032; Zstandard can, and only a bomb does.
+/// Deflate cannot exceed 1032. Zstandard can, but only a bomb does.
 const LARGEST_RATIO: u64 = 1100;
 const ALWAYS_ALLOWED: u64 = 64 << 20;
 
-/// Decompresses a blob, its compression told from the bytes themselves.
+/// Decompresses a blob after recognizing its compression from the bytes.
 ///
-/// Reading fails once more comes out than a blob of its size can honestly hold.
+/// Reading fails once the output exceeds what an honest blob of this size can hold.
 pub struct Decoder<R: Read> {
     inner: Inner<Start<R>>,
     blob_bytes: u64,
@@ -95,7 +95,7 @@ pub struct Decoder<R: Read> {
     left: u64,
 }
 
-/// A blob with its first bytes put back.
+/// A blob with the sniffed bytes put back in front.
 type Start<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
 
 enum Inner<R: Read> {
@@ -105,7 +105,7 @@ enum Inner<R: Read> {
 }
 
 impl<R: Read> Decoder<R> {
-    /// Decodes `blob`, which has `blob_bytes` bytes.
+    /// Decodes `blob`, which has `blob_bytes` compressed bytes.
     ///
     /// # Errors
     /// I/O errors of `blob`, and [`UnknownCompression`] as an I/O error.
@@ -116,10 +116,10 @@ impl<R: Read> Decoder<R> {
         Self::limited(blob, blob_bytes, limit)
     }
 
-    /// Decodes `blob`, which has `blob_bytes` bytes and may unpack to `limit` bytes.
+    /// Decodes `blob`, which has `blob_bytes` compressed bytes and may unpack to `limit` bytes.
     ///
     /// # Errors
-    /// Those of [`Self::new`].
+    /// The same as [`Self::new`].
     pub fn limited(mut blob: R, blob_bytes: u64, limit: u64) -> io::Result<Self> {
         let mut start = Vec::with_capacity(SNIFF_BYTES);
         blob.by_ref()
@@ -139,7 +139,7 @@ impl<R: Read> Decoder<R> {
         })
     }
 
-    /// How the blob is compressed.
+    /// The recognized compression.
     pub fn compression(&self) -> Compression {
         match self.inner {
             Inner::None(_) => Compression::None,
@@ -148,7 +148,7 @@ impl<R: Read> Decoder<R> {
         }
     }
 
-    /// The deflate blocks met so far, where there are any: all of them once it was read to its end.
+    /// The deflate blocks so far: all blocks, once the blob was read to its end. Empty unless the blob is gzip.
     pub fn into_block_index(self) -> BlockIndex {
         match self.inner {
             Inner::Gzip(reader) => reader.into_index(),
@@ -160,7 +160,7 @@ impl<R: Read> Decoder<R> {
 impl<R: Read> Read for Decoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = match &mut self.inner {
-            // What is not compressed is no bomb.
+            // Uncompressed data cannot be a bomb.
             Inner::None(blob) => return blob.read(buffer),
             Inner::Gzip(reader) => reader.read(buffer)?,
             Inner::Zstd(decoder) => decoder.read(buffer)?,
@@ -175,10 +175,11 @@ impl<R: Read> Read for Decoder<R> {
     }
 }
 
-/// What `--compression` asks for: how rewritten layers are compressed.
+/// The value of `--compression`: how to compress rewritten layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CompressionSetting {
-    /// As each layer was. What gzip compresses anew has the default level, Zstandard the nearest to the layer's.
+    /// Keep each layer's compression. gzip compresses at its default level, Zstandard at the level nearest to the
+    /// layer's.
     #[default]
     Keep,
     /// No compression.
@@ -189,13 +190,13 @@ pub enum CompressionSetting {
     Zstd(i32),
 }
 
-/// gzip's own default level.
+/// The default level of gzip.
 pub const DEFAULT_GZIP_LEVEL: u32 = 6;
-/// Zstandard's own default level.
+/// The default level of Zstandard.
 pub const DEFAULT_ZSTD_LEVEL: i32 = 3;
 
 impl CompressionSetting {
-    /// The encoding for a layer that was compressed with `original`.
+    /// The encoding of a rewritten layer that was compressed with `original`.
     pub fn encoding(self, original: Compression) -> Encoding<'static> {
         let gzip = |level| Encoding::Gzip { level, old: None };
         match (self, original) {
@@ -208,15 +209,15 @@ impl CompressionSetting {
     }
 }
 
-/// How a layer is written.
+/// How to write a layer.
 pub enum Encoding<'a> {
     /// As a plain tar archive.
     None,
     /// As one gzip member.
     Gzip {
-        /// The level for what is compressed, from 0 to 9.
+        /// The level of newly compressed data, from 0 to 9.
         level: u32,
-        /// A stream that compressed parts are taken over from.
+        /// An old stream to copy compressed blocks from.
         old: Option<Old<'a>>,
     },
     /// As one Zstandard frame, at a level from 1 to 22.
@@ -224,7 +225,7 @@ pub enum Encoding<'a> {
 }
 
 impl Encoding<'_> {
-    /// The compression that a layer has when written so.
+    /// The compression of a layer with this encoding.
     pub fn compression(&self) -> Compression {
         match self {
             Self::None => Compression::None,
@@ -234,7 +235,7 @@ impl Encoding<'_> {
     }
 }
 
-/// A `--compression` value that is none.
+/// An invalid `--compression` value.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
     "`{value}` is not a compression; use keep, none, gzip, gzip:0 to gzip:9, zstd, or zstd:1 to zstd:22"
@@ -266,16 +267,16 @@ impl FromStr for CompressionSetting {
     }
 }
 
-/// An encoder around a blob's file. Its output depends on the input and the encoding alone, not on
-/// the number of threads.
+/// An encoder around a blob's file. Its output depends only on the input and the encoding, not on the number of
+/// threads.
 pub(crate) enum Encoder<W: Write + Send + 'static> {
     None(W),
     Gzip(Box<GzipWriter<W>>),
     Zstd(zstd::stream::write::Encoder<'static, W>),
 }
 
-/// Bytes that one of Zstandard's threads compresses by itself. It says how the frame is divided, so
-/// it must be the same everywhere; and each thread holds a few times as much. High levels look far back.
+/// Bytes in each job of Zstandard's threads. The job size determines the output, so it must be the same on every
+/// machine. Each thread needs a few times as much memory. High levels refer further back and need larger jobs.
 fn zstd_job(level: i32) -> u32 {
     match level {
         ..10 => 2 << 20,
@@ -283,7 +284,7 @@ fn zstd_job(level: i32) -> u32 {
     }
 }
 
-/// Most threads that compress one layer with Zstandard, for the memory that they take.
+/// Maximum number of Zstandard threads for one layer, to limit their memory.
 const ZSTD_THREADS: usize = 8;
 
 impl<W: Write + Send + 'static> Encoder<W> {
@@ -297,7 +298,7 @@ impl<W: Write + Send + 'static> Encoder<W> {
             Encoding::Zstd(level) => {
                 let mut encoder = zstd::stream::write::Encoder::new(output, level)?;
                 encoder.include_checksum(true)?;
-                // Even one thread divides the frame; none would not.
+                // One thread divides the frame into jobs as several do; zero threads would not.
                 encoder.multithread(threads.clamp(1, ZSTD_THREADS) as u32)?;
                 encoder.set_parameter(zstd::zstd_safe::CParameter::JobSize(zstd_job(level)))?;
                 Self::Zstd(encoder)

@@ -8,18 +8,18 @@ use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 pub use oci_spec::image::Digest;
 
-/// A running hash that knows which digest algorithm it computes.
+/// A running hash for one digest algorithm.
 pub enum DigestHasher {
-    /// SHA-256, what everyone uses.
+    /// SHA-256, the usual algorithm.
     Sha256(Sha256),
-    /// SHA-384, registered in the image-spec's go-digest.
+    /// SHA-384, which the image-spec's go-digest registers.
     Sha384(Sha384),
-    /// SHA-512, the image-spec's other registered algorithm.
+    /// SHA-512, the other algorithm that the image-spec registers.
     Sha512(Sha512),
 }
 
 impl DigestHasher {
-    /// A hasher for the algorithm of `digest`, or `None` where pycull cannot compute it.
+    /// A hasher for the algorithm of `digest`; `None` if pycull cannot compute it.
     pub fn for_digest(digest: &Digest) -> Option<Self> {
         match digest.algorithm() {
             DigestAlgorithm::Sha256 => Some(Self::Sha256(Sha256::new())),
@@ -29,7 +29,7 @@ impl DigestHasher {
         }
     }
 
-    /// A SHA-256 hasher, the algorithm of everything that pycull writes.
+    /// A SHA-256 hasher. pycull writes only SHA-256 digests.
     pub fn sha256() -> Self {
         Self::Sha256(Sha256::new())
     }
@@ -53,7 +53,7 @@ impl DigestHasher {
     }
 }
 
-/// Hashes what is read through it.
+/// Hashes the bytes that are read through it.
 pub(crate) struct HashingReader<R> {
     pub(crate) inner: R,
     pub(crate) hasher: DigestHasher,
@@ -72,7 +72,7 @@ pub fn sha256_digest(bytes: &[u8]) -> Digest {
     digest_of("sha256", &Sha256::digest(bytes))
 }
 
-/// The hexadecimal form of `bytes`, lower case.
+/// The bytes in lower-case hexadecimal.
 pub fn to_hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn each_algorithm_hashes_to_its_published_vector() {
-        // FIPS 180-2's one-block message.
+        // The one-block message of FIPS 180-2.
         for (prefix, algorithm) in [
             ("sha256:ba7816bf", "sha256"),
             ("sha384:cb00753f", "sha384"),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::parallel::lock;
 
-/// The two ends of `file`, which is empty.
+/// A writer and a reader for `file`, which must be empty.
 pub(super) fn growing(file: File) -> (GrowingWriter, GrowingReader) {
     let shared = Arc::new(Shared {
         file,
@@ -42,11 +42,11 @@ impl Shared {
     }
 }
 
-/// Writes the file. When it goes, the file has its last byte.
+/// Writes the file. Dropping the writer ends the file.
 pub(super) struct GrowingWriter(Arc<Shared>);
 
 impl GrowingWriter {
-    /// Ends the file, has it brought to the disk, and says how many bytes it has.
+    /// Ends the file, syncs it to disk, and returns its size in bytes.
     pub(super) fn finish(self) -> io::Result<u64> {
         let shared = Arc::clone(&self.0);
         drop(self);
@@ -75,14 +75,14 @@ impl Drop for GrowingWriter {
     }
 }
 
-/// Reads the file from its start; at its end so far it waits for more.
+/// Reads the file from its start. At the current end it waits for more bytes.
 pub(super) struct GrowingReader {
     shared: Arc<Shared>,
     position: u64,
 }
 
 impl GrowingReader {
-    /// Bytes read.
+    /// The number of bytes read so far.
     pub(super) fn position(&self) -> u64 {
         self.position
     }
@@ -99,7 +99,7 @@ impl Read for GrowingReader {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         let available = match progress.is_over {
-            // To the file's own end: what somebody else put there is to be seen.
+            // Read to the end of the file itself, to notice bytes that somebody else appended.
             true => usize::MAX,
             false => usize::try_from(progress.written - self.position).unwrap_or(usize::MAX),
         };

@@ -1,5 +1,5 @@
-//! Indexes, manifests and configs: read with types, kept as JSON, so that fields which pycull
-//! does not know survive an edit (image-spec image-index.md, manifest.md, config.md).
+//! Indexes, manifests and configs. pycull reads them with types but keeps them as JSON, so fields that it does not
+//! know survive an edit (image-spec image-index.md, manifest.md, config.md).
 
 use std::collections::HashSet;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ use super::platform::Platform;
 pub struct Layer {
     /// The descriptor in the manifest.
     pub descriptor: Descriptor,
-    /// The digest of its tar stream, from the config.
+    /// The digest of the layer's tar stream, from the config.
     pub diff_id: Digest,
 }
 
@@ -33,9 +33,9 @@ pub struct Image {
     pub config_descriptor: Descriptor,
     /// The config.
     pub config: Value,
-    /// Layers, lowest first.
+    /// The layers, lowest first.
     pub layers: Vec<Layer>,
-    /// From the config; unknown parts read "unknown".
+    /// The platform from the config. Missing parts are "unknown".
     pub platform: Platform,
 }
 
@@ -49,19 +49,19 @@ impl Image {
     }
 }
 
-/// An index with what it names, in its order.
+/// An index with its children in document order.
 #[derive(Debug, Clone)]
 pub struct Index {
     /// The descriptor that names the index.
     pub descriptor: Value,
     /// The index.
     pub document: Value,
-    /// What it names. Children that the platform filter left out are not among them.
+    /// The nodes that the index names, except those that the platform filter left out.
     pub children: Vec<Node>,
 }
 
 impl Index {
-    /// Descriptors of what the index names and the platform filter left out.
+    /// The descriptors in the index that the platform filter left out.
     pub fn left_out(&self) -> impl Iterator<Item = &Value> {
         let children = self.children.iter();
         let present: HashSet<String> = children
@@ -75,22 +75,22 @@ impl Index {
     }
 }
 
-/// Something in an index that is no image.
+/// Something in an index that is not an image.
 #[derive(Debug, Clone)]
 pub struct Other {
-    /// The descriptor that names it.
+    /// The descriptor that names this node.
     pub descriptor: Value,
-    /// Every blob that belongs to it, its own first.
+    /// All blobs of this node. The first one is its own.
     pub blobs: Vec<Descriptor>,
-    /// The digest of a manifest that it speaks about: an attestation's or a referrer's subject.
+    /// The digest of the manifest that this node describes: the subject of an attestation or referrer.
     pub subject: Option<String>,
-    /// What it calls itself: an artifact type, or the media type of its config or first layer.
+    /// The artifact type, or the media type of the config or first layer.
     pub artifact_type: String,
-    /// Whether a blob of it is missing.
+    /// Whether one of its blobs is missing.
     pub is_incomplete: bool,
 }
 
-/// What a descriptor leads to.
+/// The target of a descriptor.
 #[derive(Debug, Clone)]
 pub enum Node {
     /// An index.
@@ -111,11 +111,11 @@ impl Node {
         }
     }
 
-    /// Digests of every blob at and below this node, documents before what they name; one that is
-    /// named several times comes several times.
+    /// The digests of all blobs at and below this node. Documents precede what they name, and a blob that is named
+    /// several times comes several times.
     ///
     /// # Errors
-    /// [`ImageError::Malformed`] for a descriptor that is none.
+    /// [`ImageError::Malformed`] if this node or a node below has a malformed descriptor.
     pub fn blobs(&self) -> Result<Vec<Digest>, ImageError> {
         let mut digests = vec![typed_descriptor(self.descriptor())?.digest().clone()];
         match self {
@@ -140,8 +140,8 @@ impl Node {
         Ok(digests)
     }
 
-    /// The layers of images and the blobs of artifacts at and below this node, in order. An artifact of which a blob
-    /// is missing has none.
+    /// The layers of images and the blobs of artifacts at and below this node, in order. Skips artifacts with missing
+    /// blobs.
     pub fn descriptors(&self) -> Vec<&Descriptor> {
         match self {
             Self::Index(index) => index.children.iter().flat_map(Self::descriptors).collect(),
@@ -151,7 +151,8 @@ impl Node {
         }
     }
 
-    /// The images in a store that the platform filter left out: their platforms, or digests where the index says none.
+    /// The images in `store` that the platform filter left out. Names their platforms, or digests if the index states
+    /// no platform.
     pub fn images_left_out(&self, store: &dyn BlobStore) -> Vec<String> {
         let Self::Index(index) = self else {
             return Vec::new();
@@ -182,10 +183,10 @@ impl Node {
     }
 }
 
-/// Puts an image together from its parts, matching layers with the config's diff_ids.
+/// Assembles an image from its parts, and pairs each layer with a diff_id of the config.
 ///
 /// # Errors
-/// [`ImageError::Malformed`] where the config does not fit the manifest.
+/// [`ImageError::Malformed`] if the config does not match the manifest.
 pub fn assemble_image(
     descriptor: Value,
     manifest: Value,
@@ -239,11 +240,11 @@ pub fn assemble_image(
 /// The diff_ids of a config, lowest layer first.
 ///
 /// # Errors
-/// A sentence on what is wrong with them.
+/// A message about what is wrong with the diff_ids.
 pub fn diff_ids(config: &Value) -> Result<Vec<Digest>, String> {
     let list = match config.pointer("/rootfs/diff_ids") {
         Some(Value::Array(list)) => &list[..],
-        // What Go writes for an empty list.
+        // Go writes null for an empty list.
         Some(Value::Null) => &[],
         Some(_) => return Err("rootfs.diff_ids is not a list".to_owned()),
         None => return Err("it has no rootfs.diff_ids".to_owned()),
@@ -258,7 +259,7 @@ pub fn diff_ids(config: &Value) -> Result<Vec<Digest>, String> {
         .collect()
 }
 
-/// Whether a history entry made no layer (image-spec config.md, "history").
+/// Whether a history entry has no layer (image-spec config.md, "history").
 pub fn is_empty_layer(entry: &Value) -> bool {
     entry
         .get("empty_layer")
@@ -266,10 +267,10 @@ pub fn is_empty_layer(entry: &Value) -> bool {
         .unwrap_or(false)
 }
 
-/// Parses JSON that must be an object.
+/// Parses JSON that must be an object. `what` and `name` describe the document in errors.
 ///
 /// # Errors
-/// [`ImageError::Malformed`].
+/// [`ImageError::Malformed`] if the text is not a JSON object.
 pub fn parse_object(bytes: &[u8], what: &'static str, name: &str) -> Result<Value, ImageError> {
     let malformed = |reason: String| ImageError::Malformed {
         what,
@@ -283,13 +284,13 @@ pub fn parse_object(bytes: &[u8], what: &'static str, name: &str) -> Result<Valu
     Ok(value)
 }
 
-/// Bytes that a blob may have, 32 TiB: sums over all layers of a manifest cannot overflow.
+/// Maximum number of bytes in a blob, 32 TiB. With this limit, sums over all layers of a manifest cannot overflow.
 const LARGEST_BLOB: u64 = 1 << 45;
 
-/// A descriptor as a type.
+/// Parses a descriptor.
 ///
 /// # Errors
-/// [`ImageError::Malformed`] where media type, digest or size is missing or wrong.
+/// [`ImageError::Malformed`] if the media type, digest or size is missing or invalid.
 pub fn typed_descriptor(value: &Value) -> Result<Descriptor, ImageError> {
     let malformed = |reason: String| ImageError::Malformed {
         what: "descriptor",
@@ -308,13 +309,13 @@ pub fn typed_descriptor(value: &Value) -> Result<Descriptor, ImageError> {
     Ok(descriptor)
 }
 
-/// The image that a descriptor's manifest is about, where the descriptor says so.
+/// The digest of the manifest that an attestation describes, if the descriptor names one.
 pub(super) fn attested(descriptor: &Value) -> Option<&str> {
     let subject = descriptor.pointer("/annotations/vnd.docker.reference.digest");
     subject.and_then(Value::as_str)
 }
 
-/// Whether a descriptor says that what it names is no image.
+/// Whether a descriptor says that its target is not an image.
 pub(super) fn is_aside(descriptor: &Value) -> bool {
     let is_unknown = descriptor.pointer("/platform/os") == Some(&Value::from("unknown"));
     is_unknown || attested(descriptor).is_some() || descriptor.get("artifactType").is_some()
@@ -323,7 +324,7 @@ pub(super) fn is_aside(descriptor: &Value) -> bool {
 pub(super) fn descriptors(document: &Value, key: &str) -> Result<Vec<Descriptor>, String> {
     let list = match document.get(key) {
         Some(Value::Array(list)) => &list[..],
-        // What Go writes for an empty list.
+        // Go writes null for an empty list.
         Some(Value::Null) | None => &[],
         Some(_) => return Err(format!("{key} is not a list")),
     };

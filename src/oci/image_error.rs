@@ -1,4 +1,4 @@
-//! What can be wrong with an image's documents, and what to do about it.
+//! Errors in the documents of an image, with hints.
 
 use super::blob::BlobError;
 use super::digest::Digest;
@@ -6,92 +6,92 @@ use super::listing::listed;
 use super::platform::Platform;
 use crate::limits::LimitError;
 
-/// What can be wrong with an image's documents.
+/// What is wrong with the documents of an image.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
     /// A blob is missing, damaged or too large.
     #[error(transparent)]
     Blob(#[from] BlobError),
-    /// Its documents are larger than they may be.
+    /// The documents exceed the limit of an image.
     #[error(transparent)]
     Limit(#[from] LimitError),
-    /// A document is not JSON, or not of the form that its kind has.
+    /// A document is not JSON, or does not have the form of its kind.
     #[error("{what} {digest} is malformed: {reason}")]
     Malformed {
         /// "index", "manifest" or "config".
         what: &'static str,
-        /// The document's digest, or its file's name.
+        /// The document's digest or file name.
         digest: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// An index that names nothing.
+    /// An index has no manifests.
     #[error("index {digest} has no manifests")]
     EmptyIndex {
         /// The index's digest.
         digest: String,
     },
-    /// Indexes nested beyond reason.
+    /// Indexes are nested too deep.
     #[error("indexes are nested more than {limit} deep")]
     TooDeep {
-        /// The bound.
+        /// The deepest level that pycull accepts.
         limit: usize,
     },
-    /// More descriptors than any honest index leads to.
+    /// An index leads to more descriptors than any honest index.
     #[error("the index leads to more than {limit} descriptors")]
     TooMany {
-        /// The bound.
+        /// The most descriptors that pycull accepts.
         limit: usize,
     },
-    /// What a root leads to is something else.
+    /// The root names an artifact, not an image.
     #[error("{digest} is not an image, but an artifact of type `{artifact_type}`")]
     NotAnImage {
         /// The digest of the artifact's manifest.
         digest: Digest,
-        /// What it calls itself.
+        /// The artifact type, or a media type that stands for it.
         artifact_type: String,
     },
-    /// A layer that is not a tar archive, or one that nobody can read without a key.
+    /// A layer is not a tar archive, or it is encrypted.
     #[error(
         "layer {layer} {digest} {} (media type `{media_type}`)",
         if *encrypted { "is encrypted" } else { "is not a tar archive" }
     )]
     LayerType {
-        /// Which layer, from 1.
+        /// The number of the layer, from 1.
         layer: usize,
-        /// Its digest.
+        /// The layer's digest.
         digest: Digest,
-        /// Its media type.
+        /// The layer's media type.
         media_type: String,
-        /// Whether it is encrypted.
+        /// Whether the layer is encrypted.
         encrypted: bool,
     },
-    /// A layer that is not distributed with its image.
+    /// A layer is not distributed with the image.
     #[error(
         "layer {layer} {digest} is not in the image; its manifest says where it is: {}",
         listed(urls)
     )]
     Foreign {
-        /// Which layer, from 1.
+        /// The number of the layer, from 1.
         layer: usize,
-        /// Its digest.
+        /// The layer's digest.
         digest: Digest,
-        /// Where it can be had (image-spec descriptor.md, "urls").
+        /// URLs of the layer (image-spec descriptor.md, "urls").
         urls: Vec<String>,
     },
-    /// `--platform` matches nothing.
+    /// No image matches `--platform`.
     #[error("no image for platform {wanted}; there is: {available}")]
     NoPlatform {
-        /// What was asked for.
+        /// The platform that the user asked for.
         wanted: Platform,
-        /// What there is, separated by commas.
+        /// The available platforms, separated by commas.
         available: String,
     },
 }
 
 impl ImageError {
-    /// What to do about it.
+    /// A hint for the user, if there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoPlatform { .. } => Some("choose one of them with `--platform`".to_owned()),
@@ -111,7 +111,7 @@ impl ImageError {
                 "pycull reads layers that are tar archives: plain, gzip or zstd".to_owned(),
             ),
             Self::Foreign { digest, urls, .. } => {
-                // A stranger's text in a command to be pasted: nothing that a shell would read otherwise.
+                // The user may paste this URL into a shell, so take only one without special characters.
                 let url = urls.iter().find(|url| is_plain_url(url))?;
                 Some(format!(
                     "in the image layout, `curl -L -o blobs/{}/{} '{url}'` fetches it",
@@ -124,7 +124,7 @@ impl ImageError {
     }
 }
 
-/// Whether a text is an address of the web in the characters that RFC 3986 has, the apostrophe aside.
+/// Whether the text is an HTTP URL of RFC 3986 characters, without apostrophes.
 fn is_plain_url(text: &str) -> bool {
     let is_plain =
         |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&()*+,;=%".contains(&byte);

@@ -1,10 +1,10 @@
-//! JSON keys in any case. Go's decoder, which every container engine reads documents with, takes
-//! `rootfS` for `rootfs` (encoding/json, "Unmarshal": an exact match is preferred, a
-//! case-insensitive one accepted); of several keys for one field the last counts.
+//! JSON keys in any case. Every container engine reads documents with Go's decoder, which takes `rootfS` for `rootfs`
+//! (encoding/json, "Unmarshal"). That decoder prefers an exact match and accepts a case-insensitive one. If several
+//! keys match a field, the last one counts.
 
 use serde_json::{Map, Value};
 
-/// Which keys a part of a document has.
+/// The keys of a part of a document.
 pub enum Shape {
     /// Any value, or an object whose keys are data.
     Data,
@@ -116,7 +116,7 @@ pub const MANIFEST_JSON: Shape = List(&Object(&[
 /// The `oci-layout` of a layout.
 pub const OCI_LAYOUT: Shape = Object(&[("imageLayoutVersion", Data)]);
 
-/// Gives every key that the shape knows its own spelling.
+/// Renames every key that the shape knows to its exact spelling.
 pub fn respell(value: &mut Value, shape: &Shape) {
     match (shape, value) {
         (List(shape), Value::Array(items)) => {
@@ -151,7 +151,7 @@ fn respell_fields(fields: &mut Map<String, Value>, known: &[(&'static str, Shape
     }
 }
 
-/// As Go folds: two letters outside of ASCII are `s` and `k` too.
+/// Folds case like Go: the non-ASCII letters U+017F and U+212A match `s` and `k`.
 fn folded(key: &str) -> String {
     key.to_lowercase().replace('ſ', "s")
 }

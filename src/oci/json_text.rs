@@ -1,5 +1,5 @@
-//! JSON documents as text: what an edit does not touch stays byte for byte, spaces, escapes and digits of numbers
-//! included. Documents are read as Go's `encoding/json` reads them, which every engine uses.
+//! Edits JSON documents as text. Bytes outside an edit stay the same, including spaces, escapes and digits. Documents
+//! are read like Go's `encoding/json`, which every engine uses.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -7,16 +7,16 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-/// Reads a document. A lone surrogate, or what is not UTF-8, reads as U+FFFD.
+/// Parses a document. A lone surrogate, or a byte sequence that is not UTF-8, becomes U+FFFD.
 ///
 /// # Errors
-/// What is wrong with the text.
+/// The parser's error for malformed text.
 pub fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
     let text = String::from_utf8_lossy(text);
     serde_json::from_str(&without_lone_surrogates(&text))
 }
 
-/// The document with `new` as its value: what has the same value in `old_text` keeps its text.
+/// The document with the value `new`. Parts of the value that do not change keep their text from `old_text`.
 pub fn edited(old_text: &[u8], new: &Value) -> Vec<u8> {
     let plain = || new.to_string().into_bytes();
     let Ok(old) = parse(old_text) else {
@@ -34,14 +34,14 @@ pub fn edited(old_text: &[u8], new: &Value) -> Vec<u8> {
     editor.out.extend_from_slice(&old_text[..spaces]);
     editor.value(spaces..end, &old, new);
     editor.out.extend_from_slice(&old_text[end..]);
-    // Text that this reads otherwise than the parser does is written anew.
+    // If this code reads the text differently than the parser, write the whole document anew.
     match parse(&editor.out) {
         Ok(value) if value == *new => editor.out,
         _ => plain(),
     }
 }
 
-/// Replaces `\u` escapes of surrogates that have no partner.
+/// Replaces `\u` escapes of surrogates without a partner.
 fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let mut copied = 0;
@@ -71,14 +71,14 @@ fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The UTF-16 code unit of an escape at a place, if there is one.
+/// The UTF-16 code unit of the escape at `at`, if there is one.
 fn escaped_unit(bytes: &[u8], at: usize) -> Option<u16> {
     let escape = bytes.get(at..at + 6)?;
     let digits = std::str::from_utf8(escape.strip_prefix(b"\\u")?).ok()?;
     u16::from_str_radix(digits, 16).ok()
 }
 
-/// Where the value ends that begins at a place.
+/// The end of the value that begins at `start`.
 fn value_end(text: &[u8], start: usize) -> usize {
     let mut depth = 0usize;
     let mut at = start;
@@ -130,21 +130,21 @@ fn scalar_end(text: &[u8], start: usize) -> usize {
     rest.map_or(text.len(), |length| start + length)
 }
 
-/// A member of an object, or an element of an array, in the text.
+/// A member of an object or an element of an array in the text.
 struct Part {
-    /// From the first byte of its key.
+    /// The first byte of the key, or of the value if there is no key.
     start: usize,
     key: String,
     value: Range<usize>,
 }
 
-/// What is between a part and the one before it.
+/// The text between a part and the one before it.
 fn separator(parts: &[Part], index: usize) -> Option<Range<usize>> {
     let before = parts.get(index.checked_sub(1)?)?;
     Some(before.value.end..parts.get(index)?.start)
 }
 
-/// What is between the brackets of an object or an array that spans `range`.
+/// The parts of the object or array at `range`.
 fn parts(text: &[u8], range: &Range<usize>, has_keys: bool) -> Vec<Part> {
     let mut parts = Vec::new();
     let skip = |mut at: usize| {
@@ -175,7 +175,7 @@ fn parts(text: &[u8], range: &Range<usize>, has_keys: bool) -> Vec<Part> {
     parts
 }
 
-/// Writes a new value, and takes over what it can of the old text.
+/// Writes a new value and reuses the old text where possible.
 struct Editor<'a> {
     text: &'a [u8],
     out: Vec<u8>,
@@ -195,7 +195,7 @@ impl Editor<'_> {
         self.out.extend_from_slice(value.to_string().as_bytes());
     }
 
-    /// Members that stay keep their place; what is new follows them. Of a key that comes twice the last counts.
+    /// Members that stay keep their order; new ones follow. If a key comes twice, the last one counts.
     fn object(&mut self, range: Range<usize>, old: &Map<String, Value>, new: &Map<String, Value>) {
         let parts = parts(self.text, &range, true);
         let last: HashMap<&str, usize> = parts
@@ -231,7 +231,7 @@ impl Editor<'_> {
         list.end(self, &range);
     }
 
-    /// Elements that stay are found by their value; what lies between two such is paired in its order.
+    /// Matches equal elements by value. The elements between two matches are paired in order.
     fn array(&mut self, range: Range<usize>, old: &[Value], new: &[Value]) {
         let parts = parts(self.text, &range, false);
         let mut list = List::new(self, &range, &parts);
@@ -239,7 +239,7 @@ impl Editor<'_> {
         for (place, value) in old.iter().enumerate() {
             places.entry(value).or_default().push(place);
         }
-        // Of each value the last element that has it.
+        // The last place of each value.
         let last: HashMap<&Value, usize> = new
             .iter()
             .enumerate()
@@ -266,11 +266,11 @@ impl Editor<'_> {
     }
 }
 
-/// Elements that are looked at for the one that a new one was made of.
+/// Old elements to compare with a new one.
 const MOST_CANDIDATES: usize = 100;
 
-/// The old element that a new one was most likely made of: that with the most members in common, before those that
-/// later elements are.
+/// The old element that the new one was most likely made from. It has the most members in common, and precedes any
+/// element that a later new element equals.
 fn most_alike(
     old: &[Value],
     start: usize,
@@ -296,13 +296,13 @@ fn most_alike(
     best.map(|(place, _)| place)
 }
 
-/// Commas and spaces between the parts of an object or array, as they are between those that it had.
+/// The commas and spaces between the parts of an object or array, copied from the old text.
 struct List {
-    /// Before the first part.
+    /// The text before the first part.
     opening: Range<usize>,
-    /// Before each further part.
+    /// The text before each further part.
     between: Option<Range<usize>>,
-    /// After the last part.
+    /// The text after the last part.
     closing: Range<usize>,
     is_empty: bool,
 }
@@ -323,7 +323,7 @@ impl List {
         }
     }
 
-    /// Begins a part that had `own` before it, if it is not new and was not the first.
+    /// Begins a part. `own` is the separator that preceded the part in the old text, if there was one.
     fn begin(&mut self, editor: &mut Editor<'_>, own: Option<Range<usize>>) {
         let separator = match (self.is_empty, own.or(self.between.clone())) {
             (true, _) => &editor.text[self.opening.clone()],

@@ -1,5 +1,5 @@
-//! Writing one layer: bytes of the tar stream go in; diff_id, digest and sizes come out, and the file
-//! is read back, while it is being written, before anything may name it.
+//! Writes one layer. It takes the tar stream and returns diff_id, digest and sizes. It also reads the file back
+//! during the writing, before anything may name it.
 
 use std::fs::File;
 use std::hash::Hasher as _;
@@ -17,33 +17,33 @@ use super::second_decoder;
 use crate::deflate::Stretch;
 use crate::parallel::read_ahead;
 
-/// A layer that was written and read back.
+/// A layer that was written, read back and compared.
 #[derive(Debug, Clone)]
 pub struct WrittenLayer {
-    /// The file that holds the blob.
+    /// The file with the blob.
     pub path: PathBuf,
-    /// SHA-256 of the blob.
+    /// The SHA-256 digest of the blob.
     pub digest: Digest,
-    /// Bytes of the blob.
+    /// The size of the blob in bytes.
     pub compressed_bytes: u64,
-    /// SHA-256 of the tar stream.
+    /// The SHA-256 digest of the tar stream.
     pub diff_id: Digest,
-    /// Bytes of the tar stream.
+    /// The size of the tar stream in bytes.
     pub uncompressed_bytes: u64,
     /// How the blob is compressed.
     pub compression: Compression,
 }
 
-/// Compresses a tar stream into a file, and reads back what is there while it grows.
+/// Compresses a tar stream into a file, and reads the file back while it grows.
 ///
-/// Digest and diff_id are those of what was read back, after every stretch of it was held against
-/// what was meant: the bytes that were written here, or those that blocks taken over had before.
+/// The digest and diff_id come from the bytes that were read back. Each stretch of those bytes is first compared with
+/// the expected content: bytes written here, or the former content of copied blocks.
 pub struct LayerWriter {
     encoder: Encoder<BufWriter<GrowingWriter>>,
     meant: Sender<Stretch>,
-    /// Bytes of the file as they are read back.
+    /// The numbers of file bytes that were read back.
     progress: Receiver<u64>,
-    /// After the encoder: the file has no end before that is gone.
+    /// Dropped after the encoder, because this waits for the end of the file, which comes with that drop.
     read_back: ReadBackThread,
     uncompressed_bytes: u64,
     path: PathBuf,
@@ -51,11 +51,11 @@ pub struct LayerWriter {
 }
 
 impl LayerWriter {
-    /// Starts a layer in an empty `file` (open for reading too) at `path`, with so many threads that
-    /// compress.
+    /// Starts a layer in an empty `file` at `path` with `threads` threads to compress. The file must also be open for
+    /// reading.
     ///
     /// # Errors
-    /// I/O errors.
+    /// I/O errors, and errors of starting threads.
     pub fn new(
         file: File,
         path: &Path,
@@ -84,7 +84,7 @@ impl LayerWriter {
         })
     }
 
-    /// How many of the next bytes may be [skipped](Self::skip), because they are taken over.
+    /// How many of the next bytes the caller may [skip](Self::skip), because the writer copies them.
     ///
     /// # Errors
     /// I/O errors.
@@ -95,10 +95,10 @@ impl LayerWriter {
         }
     }
 
-    /// Goes on after bytes that are [not needed](Self::unneeded).
+    /// Continues after bytes that are [not needed](Self::unneeded).
     ///
     /// # Errors
-    /// I/O errors.
+    /// I/O errors, and [`io::ErrorKind::InvalidInput`] if a gzip stream needs some of the bytes.
     pub fn skip(&mut self, bytes: u64) -> io::Result<()> {
         self.expect_copied()?;
         if let Encoder::Gzip(encoder) = &mut self.encoder {
@@ -108,26 +108,25 @@ impl LayerWriter {
         Ok(())
     }
 
-    /// Bytes of the file that were read back since the last call.
+    /// Bytes of the file read back since the last call.
     pub fn take_read_back(&mut self) -> u64 {
         self.progress.try_iter().sum()
     }
 
-    /// Ends the layer, once it was read back and is what was meant. Reading back is told of to
-    /// `advance`, in bytes of the file.
+    /// Ends the layer, waits until it was read back, and compares it. Calls `advance` with the numbers of file bytes
+    /// read back.
     ///
     /// # Errors
-    /// I/O errors, and [`io::ErrorKind::InvalidData`] where the file does not decode to what was
-    /// written into it.
+    /// I/O errors, and [`io::ErrorKind::InvalidData`] if the file does not decode to what was written.
     pub fn finish(self, advance: &mut dyn FnMut(u64)) -> io::Result<WrittenLayer> {
         let output = self.encoder.finish()?;
         let output = output
             .into_inner()
             .map_err(io::IntoInnerError::into_error)?;
-        // The disk takes its time, which reading back does not mind.
+        // Syncing the disk takes time. Reading back continues meanwhile.
         let written_bytes = output.finish()?;
         drop(self.meant);
-        // Until the thread is done, or has failed.
+        // This loop ends when the thread is done or has failed.
         self.progress.into_iter().for_each(advance);
         let found = self.read_back.join()?;
         if found.compressed_bytes != written_bytes {
@@ -143,7 +142,7 @@ impl LayerWriter {
         })
     }
 
-    /// Where the next bytes are taken over, tells the reader what they must be. False where they are not.
+    /// Returns whether the next bytes are copied. If so, tells the reader what they must be.
     fn expect_copied(&mut self) -> io::Result<bool> {
         let Encoder::Gzip(encoder) = &mut self.encoder else {
             return Ok(false);
@@ -157,7 +156,7 @@ impl LayerWriter {
     }
 
     fn expect(&self, stretch: Stretch) {
-        // The reader only stops listening after a failure, which finishing tells.
+        // The receiver is gone only after a failure, which `finish` reports.
         let _ = self.meant.send(stretch);
     }
 }
@@ -181,7 +180,7 @@ impl Write for LayerWriter {
     }
 }
 
-/// The thread that reads back. It is waited for even where the layer is given up.
+/// The thread that reads back. Dropping this waits for it, even if the layer was abandoned.
 struct ReadBackThread(Option<JoinHandle<io::Result<ReadBack>>>);
 
 impl ReadBackThread {
@@ -195,13 +194,13 @@ impl ReadBackThread {
 impl Drop for ReadBackThread {
     fn drop(&mut self) {
         if let Some(thread) = self.0.take() {
-            // Its result is about a layer that nobody wants.
+            // Nobody needs the result of an abandoned layer.
             let _ = thread.join();
         }
     }
 }
 
-/// What is in a layer's file.
+/// The digests and size of the file that was read back.
 struct ReadBack {
     digest: Digest,
     compressed_bytes: u64,
@@ -221,7 +220,7 @@ fn read_back(
         let mut decoder = second_decoder::decode(blob, compression)?;
         read_ahead(&mut decoder, |stream| compare(stream, meant))
     })?;
-    // What the decoder left unread is part of the blob too.
+    // Bytes that the decoder left unread belong to the blob too.
     io::copy(&mut blob, &mut io::sink())?;
     Ok(ReadBack {
         compressed_bytes: blob.inner.inner.position(),
@@ -230,7 +229,7 @@ fn read_back(
     })
 }
 
-/// Tells how much was read.
+/// Reports the number of bytes that are read through it.
 struct ReportingReader {
     inner: GrowingReader,
     advance: Sender<u64>,
@@ -239,13 +238,13 @@ struct ReportingReader {
 impl Read for ReportingReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        // Whoever gave up the layer does not listen.
+        // The receiver is gone if the layer was abandoned.
         let _ = self.advance.send(count as u64);
         Ok(count)
     }
 }
 
-/// Hashes a stream that must be the stretches that were meant and nothing else.
+/// Hashes a stream that must consist of the expected stretches and nothing else.
 fn compare(stream: &mut impl Read, meant: &Receiver<Stretch>) -> io::Result<DigestHasher> {
     let mut diff_id = DigestHasher::sha256();
     let mut buffer = vec![0; 128 << 10];
@@ -295,7 +294,7 @@ mod tests {
     #[test]
     fn a_layer_has_the_digests_of_its_bytes_in_every_compression() {
         let directory = tempfile::tempdir().unwrap();
-        // Zeros first, as in an empty archive: other plain bytes are not taken for a layer.
+        // Start with zeros like an empty archive, because other plain bytes are not recognized as a layer.
         let data = [&[0; 1024][..], &b"tar bytes ".repeat(50_000)].concat();
         let encodings: [fn() -> Encoding<'static>; 4] = [
             || Encoding::None,
@@ -370,7 +369,7 @@ mod tests {
             let mut writer =
                 LayerWriter::new(file.try_clone().unwrap(), &path, encoding, 1).unwrap();
             writer.write_all(&b"tar bytes ".repeat(500)).unwrap();
-            // All is held back until the end, so a byte that is there already is lost, or in the way.
+            // The writer buffers everything until the end, so this byte gets to the start of the file.
             (&file).write_all(b"x").unwrap();
             assert!(writer.finish(&mut |_| {}).is_err());
             std::fs::remove_file(&path).unwrap();

@@ -1,9 +1,9 @@
-//! Lists in messages: a message has the first of many.
+//! Lists in messages, cut after the first items.
 
-/// Items that a message lists at most.
+/// Maximum number of items in a message.
 const MOST: usize = 10;
 
-/// The items separated by commas; of more than ten the first ten, and how many more there are.
+/// Joins the items with commas. Names the first ten and counts the rest.
 pub fn listed(items: &[String]) -> String {
     match items.split_at_checked(MOST) {
         Some((first, rest @ [_, ..])) => format!("{} and {} more", first.join(", "), rest.len()),

@@ -1,4 +1,4 @@
-//! Following descriptors: from a root to every image, index and artifact below it.
+//! Follows descriptors from a root to every image, index and artifact below it.
 
 use std::collections::HashSet;
 
@@ -18,14 +18,15 @@ use crate::limits::{Allowance, Limits};
 
 const DEEPEST_INDEX: usize = 8;
 
-/// Most descriptors that one root may lead to. Nested indexes that name each other many times
-/// would else multiply without end.
+/// Maximum number of descriptors that one root may lead to. Without a limit, nested indexes that name each other many
+/// times would multiply endlessly.
 const MOST_DESCRIPTORS: usize = 10_000;
 
-/// Reads what `descriptor` names, without a limit of all documents together: for what was read before within one.
+/// Loads the target of `descriptor` without a limit on all documents. Use this for documents that were read within a
+/// limit before.
 ///
 /// # Errors
-/// As [`load_within`].
+/// The same as [`load_within`].
 pub fn load(
     store: &dyn BlobStore,
     descriptor: &Value,
@@ -34,13 +35,12 @@ pub fn load(
     load_within(store, descriptor, platform, &Limits::NONE)
 }
 
-/// Reads what `descriptor` names: an image, or an index with everything below it that `platform`
-/// lets through (`None`: everything). What the platform leaves out need not be there, and neither
-/// need attestations.
+/// Loads the target of `descriptor`: an image, or an index with everything below it that matches `platform`. `None`
+/// matches everything. What the platform leaves out may be missing, and so may attestations.
 ///
 /// # Errors
-/// [`ImageError`] where a document is missing, damaged or malformed, all together are larger than `limits`
-/// allow, or nothing matches.
+/// [`ImageError`] if a document is missing, damaged or malformed, if all documents together exceed `limits`, or if
+/// nothing matches.
 pub fn load_within(
     store: &dyn BlobStore,
     descriptor: &Value,
@@ -96,18 +96,18 @@ fn first_artifact(node: &Node) -> Option<&Other> {
 struct Loader<'a> {
     store: &'a dyn BlobStore,
     platform: Option<&'a Platform>,
-    /// Descriptors that may yet be followed.
+    /// Descriptors that may still be followed.
     budget: usize,
-    /// Bytes of documents that may yet be read.
+    /// Bytes of documents that may still be read.
     bytes: Allowance,
-    /// Platforms that were not wanted.
+    /// Platforms that the filter left out.
     passed_over: Vec<String>,
-    /// The first document that is missing and could have been of the wanted platform.
+    /// The error of the first missing document that might have the wanted platform.
     missing: Option<ImageError>,
 }
 
 impl Loader<'_> {
-    /// `None` where the platform filter leaves the node out.
+    /// Loads one node; `None` if the platform filter leaves it out.
     fn node(&mut self, descriptor: &Value, depth: usize) -> Result<Option<Node>, ImageError> {
         if depth > DEEPEST_INDEX {
             return Err(ImageError::TooDeep {
@@ -135,7 +135,7 @@ impl Loader<'_> {
             }
         };
         match found {
-            // Its platform is not known: it counts where nothing else is found.
+            // The platform of a missing document is unknown, so this is an error only if nothing else matches.
             Err(error) if is_missing(&error) && self.platform.is_some() && stated.is_none() => {
                 self.missing.get_or_insert(error);
                 Ok(None)
@@ -163,7 +163,7 @@ impl Loader<'_> {
             .get("manifests")
             .and_then(Value::as_array)
             .map_or(&[][..], Vec::as_slice);
-        // One within another is as good as none.
+        // A nested index without manifests counts like an absent one.
         if manifests.is_empty() && depth == 0 {
             return Err(ImageError::EmptyIndex {
                 digest: typed.digest().to_string(),
@@ -179,7 +179,7 @@ impl Loader<'_> {
             there.extend(child.is_some().then(|| digest_text(manifest)));
             children.push(child);
         }
-        // Attestations of what the platform leaves out are not asked for either.
+        // Skip attestations of images that the platform leaves out.
         for (manifest, child) in manifests.iter().zip(&mut children) {
             let subject = attested(manifest);
             if subject.is_some_and(|it| self.platform.is_none() || there.contains(it)) {
@@ -200,8 +200,7 @@ impl Loader<'_> {
         })))
     }
 
-    /// `chosen`: the descriptor states a platform, and it is wanted; what the config says of it
-    /// counts no more.
+    /// `chosen` says that the descriptor states a wanted platform. The platform in the config does not matter then.
     fn manifest(
         &mut self,
         descriptor: &Value,
@@ -306,13 +305,13 @@ impl Loader<'_> {
     }
 }
 
-/// What a document counts for: its bytes, but sixteen for each value, since a value takes more memory than text.
+/// The cost of a document: its bytes, or 16 per value if that is more, since a value takes more memory than its text.
 fn weight(document: &[u8]) -> u64 {
     let starts = document.iter().filter(|byte| b",[{".contains(byte));
     (document.len() as u64).max(16 * starts.count() as u64)
 }
 
-/// Whether a document has a field: Go, which most of them are read with, takes null and an empty text for none.
+/// Whether a document has a field. Null and an empty string count as absent, as in Go, which most engines use.
 pub fn is_set(document: &Value, key: &str) -> bool {
     document
         .get(key)
@@ -327,12 +326,12 @@ fn is_layer(layer: &Descriptor) -> bool {
     is_tar_layer(layer.media_type().as_ref())
 }
 
-/// The image-spec extension of ocicrypt: `+encrypted` after the compression.
+/// Whether the media type has `+encrypted` after the compression, the image-spec extension of ocicrypt.
 fn is_encrypted(layer: &Descriptor) -> bool {
     layer.media_type().as_ref().contains("+encrypted")
 }
 
-/// What a manifest holds that is no image (image-spec manifest.md, "Guidelines for Artifact Usage").
+/// The type of an artifact (image-spec manifest.md, "Guidelines for Artifact Usage").
 fn artifact_type(manifest: &Value, config: Option<&Descriptor>, layers: &[Descriptor]) -> String {
     let stated = manifest.get("artifactType").and_then(Value::as_str);
     let media_type = |descriptor: &Descriptor| descriptor.media_type().to_string();
@@ -350,7 +349,8 @@ fn artifact_type(manifest: &Value, config: Option<&Descriptor>, layers: &[Descri
         .unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// BuildKit's attestations carry an image's config, and in-toto statements for layers.
+/// Whether a manifest is an attestation. BuildKit's attestations have an image config, and in-toto statements as
+/// layers.
 fn is_attestation(descriptor: &Value, layers: &[Descriptor]) -> bool {
     descriptor
         .pointer("/annotations/vnd.docker.reference.type")
@@ -363,7 +363,7 @@ fn is_attestation(descriptor: &Value, layers: &[Descriptor]) -> bool {
         })
 }
 
-/// BuildKit's attestations name their subject in an annotation of the descriptor, referrers
+/// The subject's digest. BuildKit's attestations name it in an annotation of the descriptor, and referrers
 /// (distribution-spec 1.1) in a field of the manifest.
 fn subject_of(descriptor: &Value, manifest: &Value) -> Option<String> {
     let referred = manifest.pointer("/subject/digest");

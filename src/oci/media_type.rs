@@ -1,5 +1,5 @@
-//! Media types of OCI and Docker documents and layers (image-spec media-types.md; Docker's
-//! image manifest version 2, schema 2), and which types of the two families mean the same.
+//! Media types of OCI and Docker documents and layers (image-spec media-types.md; Docker's image manifest version 2,
+//! schema 2), and which types of the two families are equivalent.
 
 use super::compression::Compression;
 
@@ -11,25 +11,25 @@ pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// OCI layer without compression.
 pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-/// Docker layer without compression; its suffix joins with a point.
+/// Docker layer without compression. A dot joins its compression suffix.
 pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
-/// Docker manifest list, the equal of an OCI index.
+/// Docker manifest list, the equivalent of an OCI index.
 pub const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 /// Docker image manifest, schema 2.
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// Docker image config.
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
-/// What a JSON document is, by its media type.
+/// The kind of a JSON document, from its media type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DocumentKind {
-    /// An index of manifests, one a platform.
+    /// An index of manifests, one for each platform.
     Index,
     /// The manifest of one image or artifact.
     Manifest,
 }
 
-/// The kind of document that a descriptor of this media type names, if it is one that pycull walks.
+/// The kind of document with this media type; `None` for types that pycull does not follow.
 pub fn document_kind(media_type: &str) -> Option<DocumentKind> {
     match media_type {
         OCI_INDEX | DOCKER_MANIFEST_LIST => Some(DocumentKind::Index),
@@ -38,12 +38,12 @@ pub fn document_kind(media_type: &str) -> Option<DocumentKind> {
     }
 }
 
-/// Whether a manifest with a config of this type is a container image, not another artifact.
+/// Whether a manifest whose config has this type is a container image.
 pub fn is_image_config(media_type: &str) -> bool {
     matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)
 }
 
-/// A set of media types. An engine finds an image by tag in an OCI layout only if the types there are OCI's.
+/// A set of media types. In an OCI layout, engines find an image by tag only if its types are OCI types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// Types of the OCI image specification.
@@ -52,7 +52,7 @@ pub enum Family {
     Docker,
 }
 
-/// OCI types, each with the Docker type of the same meaning.
+/// OCI types and their Docker equivalents.
 const EQUIVALENTS: [(&str, &str); 7] = [
     (OCI_INDEX, DOCKER_MANIFEST_LIST),
     (OCI_MANIFEST, DOCKER_MANIFEST),
@@ -84,8 +84,7 @@ const CONTAINERD_ZSTD: [(&str, &str); 2] = [
     ),
 ];
 
-/// The type of `family` that means what `media_type` does: itself if it is of that family. `None` for a type that
-/// `family` lacks.
+/// The equivalent of `media_type` in `family`, which may be the same type. `None` if `family` has no equivalent.
 pub fn in_family(media_type: &str, family: Family) -> Option<&'static str> {
     let extra = match family {
         Family::Oci => &CONTAINERD_ZSTD[..],
@@ -99,8 +98,8 @@ pub fn in_family(media_type: &str, family: Family) -> Option<&'static str> {
     })
 }
 
-/// Whether a layer of this type is a tar archive: those of OCI and Docker are, compressed or not, and
-/// those of older tools whose names say so.
+/// Whether a layer of this type is a tar archive. OCI and Docker layers are, compressed or not, and so are types of
+/// older tools with `tar` in their names.
 pub fn is_tar_layer(media_type: &str) -> bool {
     let words = media_type.split(['.', '+', '-', '/', ';']);
     words
@@ -108,9 +107,9 @@ pub fn is_tar_layer(media_type: &str) -> bool {
         .any(|word| matches!(word, "tar" | "gtar" | "tgz"))
 }
 
-/// The media type of a layer that had `original` and is now compressed with `compression`.
+/// The media type of a layer of type `original` after compression with `compression`.
 ///
-/// The family stays (OCI or Docker, distributable or not); an unknown type stays as it is.
+/// The family stays (OCI or Docker, distributable or not). An unknown type does not change.
 pub fn layer_media_type(original: &str, compression: Compression) -> String {
     const OCI: [&str; 2] = [
         OCI_LAYER,

@@ -1,5 +1,5 @@
-//! The OCI image formats, with nothing of Python in them: digests, media types, compression,
-//! blobs, and the JSON documents that name them.
+//! The OCI image formats without anything specific to Python: digests, media types, compression, blobs, and the JSON
+//! documents that name them.
 
 pub mod blob;
 mod blob_file;

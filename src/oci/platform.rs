@@ -1,4 +1,4 @@
-//! Platforms: operating systems and architectures, as indexes and configs name them.
+//! Platforms: operating systems and architectures, as in indexes and configs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,17 +8,17 @@ use serde_json::Value;
 /// An operating system and architecture (image-spec image-index.md, "platform").
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Platform {
-    /// For example `linux`.
+    /// The operating system, for example `linux`.
     pub os: String,
-    /// For example `amd64`.
+    /// The architecture, for example `amd64`.
     pub architecture: String,
-    /// For example `v7`.
+    /// The variant of the architecture, for example `v7`.
     pub variant: Option<String>,
 }
 
 impl Platform {
-    /// Whether an image of platform `other` is wanted where `self` is asked for. Without a variant
-    /// every variant is. Spellings of one platform are equal.
+    /// Whether an image of platform `other` satisfies a request for `self`. A request without a variant accepts every
+    /// variant. Different spellings of one platform are equal.
     pub fn accepts(&self, other: &Self) -> bool {
         let (wanted, found) = (self.normalized(), other.normalized());
         let same_variant = || wanted.variant == found.variant;
@@ -26,8 +26,8 @@ impl Platform {
             && (self.variant.is_none() || same_variant())
     }
 
-    /// The platform as Go names it, and without a variant that goes without saying; arm has one
-    /// always (after containerd's rules for platforms).
+    /// The platform with Go's names and without a default variant. Only arm always has a variant. This follows
+    /// containerd's rules for platforms.
     fn normalized(&self) -> Self {
         let os = self.os.to_ascii_lowercase();
         let os = match os.as_str() {
@@ -84,7 +84,7 @@ impl fmt::Display for Platform {
 impl FromStr for Platform {
     type Err = String;
 
-    /// `os/architecture[/variant]`, in any common spelling; an architecture alone is one of Linux.
+    /// Parses `os/architecture[/variant]` in any common spelling. An architecture alone implies Linux.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parts: Vec<&str> = text.split('/').collect();
         let (os, architecture, variant) = match parts[..] {
@@ -100,7 +100,7 @@ impl FromStr for Platform {
             variant: variant.map(str::to_owned),
         };
         let normalized = platform.normalized();
-        // `arm` alone is every arm, `armhf` is one.
+        // `arm` alone means every arm; `armhf` means one.
         let any_arm = variant.is_none() && architecture.eq_ignore_ascii_case("arm");
         Ok(Self {
             variant: normalized.variant.filter(|_| !any_arm),
@@ -113,7 +113,7 @@ fn malformed(text: &str) -> String {
     format!("`{text}` is not a platform; write it as os/architecture or os/architecture/variant")
 }
 
-/// Names of architectures: Go's, and those that are other spellings of one.
+/// Whether this is an architecture, by Go's name or another common spelling.
 fn is_architecture(text: &str) -> bool {
     const NAMES: [&str; 20] = [
         "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64",

@@ -1,5 +1,5 @@
-//! The decoders that read written layers back: other implementations than those that layers are
-//! read with, so that a fault in one does not vouch for itself.
+//! Decoders that read written layers back. They are not the implementations that read layers, so a decoder's fault
+//! cannot hide itself.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -7,7 +7,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use super::compression::Compression;
 
-/// A decoder for a layer that pycull wrote, known to be one gzip member or one Zstandard frame.
+/// A decoder for a layer that pycull wrote: one gzip member or one Zstandard frame.
 pub(super) fn decode<'a>(
     blob: impl Read + Send + 'a,
     compression: Compression,
@@ -25,10 +25,10 @@ pub(super) fn decode<'a>(
     })
 }
 
-/// The window of Zstandard's level 22.
+/// The window at Zstandard's level 22.
 const LARGEST_WINDOW: u64 = 128 << 20;
 
-/// The fixed header of a gzip member without any optional field (RFC 1952, 2.3).
+/// The header of a gzip member without optional fields (RFC 1952, 2.3).
 const PLAIN_HEADER_BYTES: usize = 10;
 
 struct SingleGzip<R> {
@@ -56,7 +56,7 @@ impl<R: Read> SingleGzip<R> {
         })
     }
 
-    /// Checks CRC-32 and length, and that nothing follows.
+    /// Checks CRC-32 and length, and that nothing follows the member.
     fn check_trailer(&mut self) -> io::Result<()> {
         let mut trailer = [0; 8];
         self.input.read_exact(&mut trailer)?;

@@ -1,38 +1,37 @@
-//! The Zstandard level that a layer was compressed at. No stream says it; how small the data became does.
+//! Estimates the Zstandard level of a layer. The stream does not state its level, but its size shows it.
 
 use std::io::{self, Read, Write};
 
 use super::compression::{Encoder, Encoding};
 
-/// Bytes of the tar stream that are compressed again to find the level.
+/// Bytes of the tar stream to compress again.
 const SAMPLE: usize = 4 << 20;
 
-/// The levels to write a layer at, from the first that is about as small as the sample: each is smaller and slower
-/// than the one before.
+/// The levels to try, from low to high. Each gives smaller output and takes more time than the one before.
 const LADDER: [i32; 7] = [3, 6, 9, 12, 15, 17, 19];
 
-/// Bytes of a frame's header and checksum that say nothing of the level.
+/// Bytes of a frame's header and checksum, which do not depend on the level.
 const FRAME: u64 = 16;
 
-/// The levels worth trying after `level`, the next one first.
+/// The levels of the ladder above `level`, lowest first.
 pub fn levels_above(level: i32) -> impl Iterator<Item = i32> {
     LADDER.into_iter().filter(move |other| *other > level)
 }
 
-/// What the beginning of a layer decodes to, frame by frame, and how large it was.
+/// The decoded frames at the start of a layer, and their compressed size in bytes.
 struct Sample {
     frames: Vec<Vec<u8>>,
     compressed: u64,
 }
 
-/// The lowest level at which the beginning of `blob` is not larger than it is there; the highest that every reader
-/// accepts where none is. Only that part of the blob is read.
+/// The lowest level whose output for the start of `blob` is not larger than the blob's own. If there is none, the
+/// highest level that every reader accepts. Reads only the start of the blob.
 ///
 /// # Errors
-/// I/O errors of `blob`, and [`io::ErrorKind::InvalidData`] where it is not Zstandard.
+/// I/O errors of `blob`, and [`io::ErrorKind::InvalidData`] if it is not Zstandard.
 pub fn nearest_level(blob: impl Read) -> io::Result<i32> {
     let sample = sample(blob)?;
-    // What another compressor made at the same effort differs by a little.
+    // Another compressor's output differs a little at the same effort.
     let slack = sample.compressed / 400 + FRAME * sample.frames.len() as u64;
     let fits =
         |level| -> io::Result<bool> { Ok(size_at(&sample, level)? <= sample.compressed + slack) };
@@ -54,7 +53,7 @@ pub fn nearest_level(blob: impl Read) -> io::Result<i32> {
 
 fn size_at(sample: &Sample, level: i32) -> io::Result<u64> {
     if let [frame] = &sample.frames[..] {
-        // As the layer will be written.
+        // The same encoder as for the layer itself.
         let mut encoder = Encoder::new(Vec::new(), Encoding::Zstd(level), 1)?;
         encoder.write_all(frame)?;
         return Ok(encoder.finish()?.len() as u64);
@@ -67,7 +66,7 @@ fn size_at(sample: &Sample, level: i32) -> io::Result<u64> {
     Ok(sum)
 }
 
-/// Reads whole blocks until there is enough (RFC 8878, 3.1.1).
+/// Reads whole blocks until the sample is large enough (RFC 8878, 3.1.1).
 fn sample(blob: impl Read) -> io::Result<Sample> {
     let mut input = Input {
         inner: blob,
@@ -97,7 +96,7 @@ fn sample(blob: impl Read) -> io::Result<Sample> {
     Ok(sample)
 }
 
-/// A blob, and what was read of the frame at hand.
+/// A blob, and the bytes read from its current frame.
 struct Input<R> {
     inner: R,
     read: Vec<u8>,
@@ -138,7 +137,8 @@ impl<R: Read> Input<R> {
         Ok(magic.ok().map(u32::from_le_bytes))
     }
 
-    /// What a frame's first blocks decode to, until that are `enough` bytes, and the bytes of these blocks.
+    /// Decodes the blocks of a frame until there are `enough` bytes or the frame ends. Returns the compressed size of
+    /// these blocks too.
     fn frame(&mut self, enough: usize) -> io::Result<(Vec<u8>, u64)> {
         let descriptor = self.take(1)?[0];
         let is_single_segment = descriptor & 0x20 != 0;
@@ -178,7 +178,7 @@ impl<R: Read> Input<R> {
 mod tests {
     use super::*;
 
-    /// Text that compresses better the more is spent on it, the same every time.
+    /// Deterministic text that compresses better with more effort.
     fn text(bytes: usize) -> Vec<u8> {
         let mut state = 1u64;
         let mut next = move |bound: u64| {
@@ -196,7 +196,7 @@ mod tests {
             .collect();
         let mut text = Vec::with_capacity(bytes + 100);
         while text.len() < bytes {
-            // Common words are more common.
+            // Make some words more frequent.
             let word = next(4000) * next(4000) / 4000;
             text.extend_from_slice(words[word as usize].as_bytes());
             text.push(b" \n(.,"[next(5) as usize]);
