@@ -1,8 +1,7 @@
 //! Whether Python would use a cache, given its source.
 //!
-//! Python compares for equality, never for older or newer: a source put back to an earlier time is
-//! as stale as one that was edited. See `SourceLoader.get_code` in
-//! Lib/importlib/_bootstrap_external.py.
+//! Python compares for equality, never for older or newer. A source restored to an earlier time is as stale as an
+//! edited one. See `SourceLoader.get_code` in Lib/importlib/_bootstrap_external.py.
 
 use std::fmt;
 
@@ -10,8 +9,8 @@ use super::{Header, Invalidation};
 
 /// The modification time that Python records for a source and compares: `int(st_mtime)` modulo 2³².
 ///
-/// `st_mtime` is a double, so nanoseconds from 999 999 881 on can round to the next second; `int`
-/// truncates toward zero, so half a second before 1970 is 0.
+/// `st_mtime` is a double, so nanoseconds from 999 999 881 on can round to the next second. `int` truncates toward
+/// zero, so half a second before 1970 is 0.
 pub fn python_mtime(seconds: i64, nanoseconds: u32) -> u32 {
     let mtime = seconds as f64 + 1e-9 * f64::from(nanoseconds);
     // The cast to i64 truncates toward zero, the cast to u32 takes the low 32 bits.
@@ -21,33 +20,33 @@ pub fn python_mtime(seconds: i64, nanoseconds: u32) -> u32 {
 /// What Python would do with a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Freshness {
-    /// It uses the cache: the source is the one that was compiled.
+    /// Python uses the cache: the source is the compiled one.
     Fresh,
-    /// It ignores the cache and compiles the source, at every start if it cannot write.
+    /// Python ignores the cache and compiles the source, at every start if it cannot write.
     Stale(StaleReason),
-    /// The same, as the source's hash is not the one in the cache.
+    /// Python ignores the cache, because the source's hash is not the one in the cache.
     HashMismatch,
-    /// It uses the cache whatever the source is (unchecked-hash).
+    /// Python uses the cache without checking the source (unchecked-hash).
     Unchecked,
-    /// Not known: [`Header::needs_source_hash`] is true and no hash was given.
+    /// Unknown: [`Header::needs_source_hash`] is true and the caller gave no hash.
     HashNeeded,
 }
 
-/// The first difference between a source and what its cache says of it.
+/// The first difference between a source and the record in its cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StaleReason {
     /// The modification times differ; both are seconds modulo 2³².
     Mtime {
-        /// The source's, by [`python_mtime`].
+        /// The source's time, from [`python_mtime`].
         source: u32,
-        /// The one in the cache.
+        /// The time in the cache.
         cache: u32,
     },
     /// The sizes differ; both are bytes modulo 2³².
     Size {
-        /// The source's.
+        /// The source's size.
         source: u32,
-        /// The one in the cache.
+        /// The size in the cache.
         cache: u32,
     },
 }
@@ -64,12 +63,11 @@ impl fmt::Display for StaleReason {
 
 /// Judges a cache by its header and its source.
 ///
-/// `source_mtime` is seconds since 1970 and the nanoseconds after them, `source_size` is bytes.
-/// `source_hash` is [`source_hash`](super::source_hash()) under the header's magic number; it may be
-/// none unless [`Header::needs_source_hash`], so that only the sources of checked-hash caches
-/// need reading.
+/// `source_mtime` is seconds since 1970 and nanoseconds after them; `source_size` is bytes. `source_hash` is
+/// [`source_hash`](super::source_hash()) with the header's magic number. Only checked-hash caches need it
+/// ([`Header::needs_source_hash`]), so only their sources must be read.
 ///
-/// Whether the interpreter in question is the one that the header names is not asked here.
+/// This does not check that the header belongs to the interpreter in question.
 pub fn freshness(
     header: &Header,
     source_mtime: (i64, u32),

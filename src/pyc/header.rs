@@ -6,54 +6,54 @@
 //! | 3.3 to 3.6 | 12 | mtime, source size |
 //! | from 3.7 (PEP 552) | 16 | flags, then mtime and source size, or the source's hash |
 //!
-//! Numbers are 32 bits, little-endian. The code that Python reads it with is `_classify_pyc` and
-//! `_validate_timestamp_pyc` in Lib/importlib/_bootstrap_external.py.
+//! Numbers are 32 bits, little-endian. Python reads them in `_classify_pyc` and `_validate_timestamp_pyc` of
+//! Lib/importlib/_bootstrap_external.py.
 
 use thiserror::Error;
 
 use super::{Magic, python_mtime};
 
-/// The magic number that came with the source size (3.3a1, bpo-13645).
+/// The first magic number with the source size (3.3a1, bpo-13645).
 const FIRST_WITH_SIZE: u16 = 3210;
-/// The magic number that came with PEP 552 (3.7a4).
+/// The first magic number with PEP 552 (3.7a4).
 const FIRST_WITH_FLAGS: u16 = 3392;
 
-/// How Python decides whether a cache still fits its source: the invalidation mode with its data.
+/// How Python decides whether a cache matches its source: the invalidation mode and its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Invalidation {
     /// By the source's modification time and size, both modulo 2³².
     Timestamp {
-        /// Seconds since 1970, as [`python_mtime`] makes them.
+        /// Seconds since 1970, as [`python_mtime`] computes them.
         mtime: u32,
-        /// The source's bytes; none up to Python 3.2.
+        /// The source's size in bytes; none up to Python 3.2.
         size: Option<u32>,
     },
     /// By the source's hash, computed at every import.
     CheckedHash([u8; 8]),
-    /// Not at all: the cache is used whatever the source is.
+    /// Without a check: Python uses the cache for any source.
     UncheckedHash([u8; 8]),
 }
 
 /// A cache's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Header {
-    /// Which interpreter made the cache.
+    /// The magic number of the interpreter that made the cache.
     pub magic: Magic,
-    /// How it is tied to its source.
+    /// How the cache is tied to its source.
     pub invalidation: Invalidation,
-    /// The header's bytes, 8, 12 or 16; the body starts there.
+    /// Bytes of the header: 8, 12 or 16. The body follows them.
     pub length: usize,
 }
 
 /// Why bytes are not a cache's header. Python ignores such a cache and compiles the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum HeaderError {
-    /// The file ends within the header.
+    /// The file ends inside the header.
     #[error("header cut short: {length} bytes of {needed}")]
     TooShort {
-        /// The bytes there are.
+        /// Bytes in the file.
         length: usize,
-        /// The bytes that the header would have, as far as its start tells.
+        /// Bytes of the whole header, if its start tells; else of the magic number.
         needed: usize,
     },
     /// The four bytes do not end in `\r\n`.
@@ -68,12 +68,12 @@ pub enum HeaderError {
 }
 
 impl Header {
-    /// Reads the header at the start of a cache. The magic number decides the layout.
+    /// Parses the header at the start of a cache. The magic number determines the layout.
     ///
-    /// Sixteen bytes are enough; what follows the header is not looked at.
+    /// Sixteen bytes are enough; bytes after the header do not matter.
     ///
     /// # Errors
-    /// See [`HeaderError`]: each is a cache that no interpreter known here would use.
+    /// [`HeaderError`] for every cache that no interpreter known here would use.
     pub fn parse(bytes: &[u8]) -> Result<Header, HeaderError> {
         let raw = field(bytes, 0, 4)?;
         let magic = Magic::parse(&raw).ok_or(HeaderError::NotMagic(raw))?;
@@ -92,7 +92,7 @@ impl Header {
                 size: Some(number(8)?),
             },
             _ => {
-                // In this order: a header cut short is no verdict on its flags.
+                // Read the last field first: a header that is cut short says nothing about flags.
                 let last = number(12)?;
                 with_flags(number(4)?, number(8)?, last)?
             }
@@ -104,8 +104,7 @@ impl Header {
         })
     }
 
-    /// The header of a cache that is tied to a source of that modification time, in seconds and
-    /// nanoseconds, and size, in bytes.
+    /// The header of a timestamp cache. The source's time is in seconds and nanoseconds, its size in bytes.
     pub fn by_time(magic: Magic, (seconds, nanoseconds): (i64, u32), size: u64) -> Header {
         let length = header_length(magic);
         Header {
@@ -118,8 +117,8 @@ impl Header {
         }
     }
 
-    /// The header of a cache that is tied to its source in another way; `None` where an interpreter with
-    /// that magic number knows no other (PEP 552).
+    /// The header of a cache with another invalidation mode. `None` if interpreters with this magic number only know
+    /// timestamps (PEP 552).
     pub fn by_hash(magic: Magic, invalidation: Invalidation) -> Option<Header> {
         let length = header_length(magic);
         (length == 16).then_some(Header {
@@ -134,7 +133,7 @@ impl Header {
         matches!(self.invalidation, Invalidation::CheckedHash(_))
     }
 
-    /// The header's bytes: what [`Header::parse`] reads this header from.
+    /// The bytes of the header, which [`Header::parse`] reads back.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.magic.raw().to_vec();
         let with_flags = self.length == 16;
@@ -169,7 +168,7 @@ fn with_flags(flags: u32, second: u32, third: u32) -> Result<Invalidation, Heade
         return Err(HeaderError::Flags(flags));
     }
     if flags & 0b01 == 0 {
-        // Python looks at the check-source bit of hash-based caches only.
+        // Without the hash bit, Python ignores the check-source bit.
         return Ok(Invalidation::Timestamp {
             mtime: second,
             size: Some(third),

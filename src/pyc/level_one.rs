@@ -1,12 +1,12 @@
-//! Whether a source has the same bytecode at levels 0 and 1, told from its bytes alone.
+//! Decides from a source's bytes whether it has the same bytecode at levels 0 and 1.
 //!
-//! Level 1 differs only in `assert` statements and in what depends on `__debug__`. A source without
-//! these two words has neither, if its bytes are what Python reads. They are not where the source
-//! declares another encoding (in UTF-7, `+AGEAcwBz-ert` is a statement) or where it has characters that are
-//! not ASCII: names are normalized (NFKC), and `__ｄｅｂｕｇ__` is `__debug__`.
+//! Level 1 differs only in `assert` statements and in code that depends on `__debug__`. A source without these two
+//! words has neither, if its bytes are what Python reads. Another declared encoding changes that: in UTF-7,
+//! `+AGEAcwBz-ert` is a statement. So do non-ASCII characters, because names are normalized (NFKC) and `__ｄｅｂｕｇ__` is
+//! `__debug__`.
 
-/// The encodings in which ASCII is itself, as PEP 263 and the codecs' registry spell them; in lower
-/// case, and with hyphens for underscores.
+/// Encodings that contain ASCII unchanged, as PEP 263 and the codecs' registry spell them. Lower case, with hyphens
+/// instead of underscores.
 const ASCII_ENCODINGS: [&[u8]; 10] = [
     b"utf-8",
     b"utf8",
@@ -22,8 +22,8 @@ const ASCII_ENCODINGS: [&[u8]; 10] = [
 
 /// Whether the level 1 bytecode of this source is certainly that of level 0.
 ///
-/// When in doubt the answer is no: words in comments and strings count, and so do bytes outside
-/// ASCII, control characters, and anything that looks like the declaration of another encoding.
+/// In doubt the answer is no. Words in comments and strings count, and so do non-ASCII bytes, control characters, and
+/// anything like the declaration of another encoding.
 pub fn level_one_is_level_zero(source: &[u8]) -> bool {
     source.iter().copied().all(is_plain)
         && !contains(source, b"assert")
@@ -31,7 +31,7 @@ pub fn level_one_is_level_zero(source: &[u8]) -> bool {
         && has_ascii_encoding(source)
 }
 
-/// Whether the tokenizer reads this byte as it is. It stops at zero bytes in some versions.
+/// Whether the tokenizer takes this byte literally. Some versions stop at zero bytes.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r' | b'\x0c')
 }
@@ -51,10 +51,10 @@ fn contains(source: &[u8], word: &[u8]) -> bool {
     false
 }
 
-/// Whether the first two lines declare no encoding (PEP 263), or one in which ASCII is itself.
+/// Whether the first two lines declare no encoding (PEP 263), or one that contains ASCII unchanged.
 ///
-/// More than Python looks at is looked at: lines end with a line feed only, so that they are
-/// longer than Python's where a carriage return ends one, and need not be comments.
+/// This examines more text than Python does. Lines end only at a line feed, so they may be longer than Python's, and
+/// they need not be comments.
 fn has_ascii_encoding(source: &[u8]) -> bool {
     let mut lines = source.split(|&byte| byte == b'\n');
     lines.by_ref().take(2).all(|line| {
@@ -71,7 +71,7 @@ fn has_ascii_encoding(source: &[u8]) -> bool {
     })
 }
 
-/// Whether this begins with the name of an encoding in which ASCII is itself.
+/// Whether the text begins with the name of an encoding that contains ASCII unchanged.
 fn is_ascii_encoding(text: &[u8]) -> bool {
     let name: Vec<u8> = text
         .iter()

@@ -1,4 +1,4 @@
-//! The magic number: the first four bytes of a cache, which name the bytecode's version.
+//! The magic number: the first four bytes of a cache, which identify the version of the bytecode.
 
 use std::fmt;
 use std::num::ParseIntError;
@@ -21,7 +21,7 @@ impl CpythonVersion {
         CpythonVersion { major, minor }
     }
 
-    /// What names its caches.
+    /// The cache tag of this version.
     pub const fn tag(self) -> CpythonTag {
         CpythonTag {
             major: self.major,
@@ -29,7 +29,7 @@ impl CpythonVersion {
         }
     }
 
-    /// Whether its compiler and its bytecode are known here: those of releases from 3.6 on.
+    /// Whether pycull knows the compiler and bytecode of this version. It knows releases from 3.6 on.
     pub fn can_be_compiled(self) -> bool {
         self >= Self::new(3, 6) && Magic::final_for(self.major, self.minor).is_some()
     }
@@ -44,27 +44,27 @@ impl fmt::Display for CpythonVersion {
 impl FromStr for CpythonVersion {
     type Err = ParseIntError;
 
-    /// Reads `3.11`.
+    /// Parses a version such as `3.11`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (major, minor) = text.split_once('.').unwrap_or((text, ""));
         Ok(Self::new(major.parse()?, minor.parse()?))
     }
 }
 
-/// A magic number: the little-endian number before the `\r\n` that ends it.
+/// A magic number: the little-endian number before its final `\r\n`.
 ///
-/// CPython's own are listed in the comments of Lib/importlib/_bootstrap_external.py, from 3.14 on in
-/// Include/internal/pycore_magic_number.h. PyPy counts in the same field (112 to 432 for its 3.5 to
-/// 3.11, 62218 for its 2.7, 3187 for its 3.2); such a number belongs to no version here.
+/// CPython lists its numbers in comments of Lib/importlib/_bootstrap_external.py, and from 3.14 on in
+/// Include/internal/pycore_magic_number.h. PyPy uses the same field: 112 to 432 for its 3.5 to 3.11, 62218 for its
+/// 2.7, 3187 for its 3.2. Those numbers have no version here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Magic(pub u16);
 
-/// The numbers of one minor version, alphas included, and those that its releases carry.
+/// The magic numbers of a minor version, including alphas, and those of its releases.
 struct Row {
     minor: u8,
     first: u16,
     last: u16,
-    /// Newest last. 3.5 has two: 3.5.2 repaired an opcode and had to change the number.
+    /// Newest last. 3.5 has two, because 3.5.2 repaired an opcode and had to change the number.
     released: &'static [u16],
 }
 
@@ -77,8 +77,8 @@ const fn row(minor: u8, first: u16, last: u16, released: &'static [u16]) -> Row 
     }
 }
 
-/// CPython 3. Up to 3.5 a row ends with the last number that was given out, as PyPy took numbers in
-/// between; from 3.6 on blocks are set aside, and from 3.11 on 3.n owns 2900 + 50n and the 49 after it.
+/// CPython 3. Up to 3.5 a row ends with the last number in use, because PyPy took numbers in between. From 3.6 on
+/// CPython reserves blocks. From 3.11 on, 3.n owns 2900 + 50n and the 49 numbers after it.
 const TABLE: [Row; 16] = [
     row(0, 3000, 3131, &[3131]),
     row(1, 3141, 3151, &[3151]),
@@ -99,8 +99,8 @@ const TABLE: [Row; 16] = [
 ];
 
 impl Magic {
-    /// The magic number at the start of a cache. None if there are fewer than four bytes, or if
-    /// the last two of them are not `\r\n`.
+    /// The magic number at the start of a cache. `None` if there are fewer than four bytes, or if the last two of
+    /// them are not `\r\n`.
     pub fn parse(bytes: &[u8]) -> Option<Magic> {
         match bytes {
             [low, high, b'\r', b'\n', ..] => Some(Magic(u16::from_le_bytes([*low, *high]))),
@@ -108,30 +108,30 @@ impl Magic {
         }
     }
 
-    /// The four bytes, as they stand in the file.
+    /// The four bytes as they are in the file.
     pub fn raw(self) -> [u8; 4] {
         let [low, high] = self.0.to_le_bytes();
         [low, high, b'\r', b'\n']
     }
 
-    /// The minor version of CPython 3 whose number this is, releases and pre-releases alike.
-    /// None for Python 2, for other interpreters and for what comes after 3.15.
+    /// The minor version of CPython 3 with this number, including pre-releases. `None` for Python 2, for other
+    /// interpreters, and for versions after 3.15.
     pub fn version(self) -> Option<CpythonVersion> {
         self.row().map(|row| CpythonVersion::new(3, row.minor))
     }
 
-    /// Whether a final release carries the number. Caches of alphas and betas are read by no release.
+    /// Whether a final release has this number. No release reads caches of alphas and betas.
     pub fn is_final(self) -> bool {
         self.row().is_some_and(|row| row.released.contains(&self.0))
     }
 
-    /// The number of a minor version's newest release, 3.0 to 3.15.
+    /// The number of the newest release of a minor version, from 3.0 to 3.15.
     pub fn final_for(major: u8, minor: u8) -> Option<Magic> {
         let row = TABLE.iter().find(|row| major == 3 && row.minor == minor)?;
         row.released.last().copied().map(Magic)
     }
 
-    /// Whether CPython 2.0 to 2.7 wrote it. With `-U` those wrote the number after their own.
+    /// Whether CPython 2.0 to 2.7 uses this number. With `-U`, those versions wrote their own number plus one.
     pub fn is_python2(self) -> bool {
         matches!(self.0, 50823..=50824 | 60202..=60203 | 60717..=60718 | 62011..=62212)
     }
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_final_number_belongs_to_its_version() {
-        // 3.6 to 3.14 as importlib.util.MAGIC_NUMBER says; the others from the comments there.
+        // 3.6 to 3.14 from importlib.util.MAGIC_NUMBER, the others from the comments there.
         let table = [
             (2, 3180),
             (3, 3230),
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_numbers_of_others_belong_to_no_version() {
-        // PyPy's, then Python 2's and those not given out yet.
+        // Numbers of PyPy, of Python 2, and numbers that nobody uses yet.
         for number in [
             48, 112, 160, 240, 256, 336, 384, 416, 432, 3187, 62218, 62211, 20121, 0, 3700, 65535,
         ] {

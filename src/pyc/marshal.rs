@@ -1,17 +1,20 @@
-//! Whether a cache's body can be loaded: a walk over its marshal stream that builds no object.
+//! Checks whether a cache's body can be loaded. The check walks over the marshal stream and builds no objects.
 //!
-//! A cache whose header is right and whose body is not is fatal: the import ends in an exception,
-//! with no way back to the source. So this follows `r_object` in Python/marshal.c step by step, with
-//! its ideas of references, NULL and nesting, and asks of each code object what the constructor
-//! in Objects/codeobject.c asks (`_PyCode_Validate` from 3.11 on).
+//! A cache with a valid header and a broken body is fatal: the import raises an exception and never falls back to the
+//! source. So this code follows `r_object` in Python/marshal.c step by step, with the same rules for references, NULL
+//! and nesting. It checks each code object as the constructor in Objects/codeobject.c does (`_PyCode_Validate` from
+//! 3.11 on).
 //!
-//! The rule for doubt: what an interpreter loads is never called malformed. The other way round
-//! some bodies pass here that Python refuses or crashes on, all of them made by hand: cyclic tuples
-//! that are hashed before they are whole, code objects with unhashable constants in a set, fewer
-//! variables than arguments up to 3.7, and bytecode that is nonsense.
+//! In doubt, a body that an interpreter loads is never called malformed. On the other hand, some handmade bodies pass
+//! that Python refuses or crashes on:
 //!
-//! Time is linear in the body's length. Memory is bounded by it: a size that the stream claims
-//! is compared with the bytes that are left before anything is done with it.
+//! * Cyclic tuples that are hashed before they are complete.
+//! * Code objects with unhashable constants in a set.
+//! * Code objects with fewer variables than arguments, up to 3.7.
+//! * Invalid bytecode.
+//!
+//! Time is linear in the length of the body, and memory is bounded by it. A size in the stream is compared with the
+//! remaining bytes before anything uses it.
 
 mod canonical;
 mod code;
@@ -30,8 +33,7 @@ use super::CpythonVersion;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[error("at body byte {offset}: {kind}")]
 pub struct MarshalError {
-    /// The byte of the body where the trouble was seen: the start of a field that is wrong, or of
-    /// one that is cut short.
+    /// The offset in the body at which the error was found: the start of a field that is wrong or cut short.
     pub offset: usize,
     /// What is wrong.
     pub kind: MarshalErrorKind,
@@ -40,7 +42,7 @@ pub struct MarshalError {
 /// What is wrong with a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum MarshalErrorKind {
-    /// The version is not one of 3.3 to 3.15: nothing was looked at.
+    /// The version is not one of 3.3 to 3.15, so nothing was checked.
     #[error("the marshal format of Python {0} is not known")]
     UnknownVersion(CpythonVersion),
     /// The body ends before the object does.
@@ -49,16 +51,16 @@ pub enum MarshalErrorKind {
     /// No object starts with this byte in this version.
     #[error("unknown type byte {0:#04x}")]
     UnknownType(u8),
-    /// The object referred to does not exist or is not complete.
+    /// The reference names an object that does not exist or is not complete.
     #[error("reference to object {0}, which is not there")]
     BadReference(i32),
-    /// The whole is a marshalled object, but not a code object.
+    /// The body is a marshalled object, but not a code object.
     #[error("not a code object")]
     NotCode,
-    /// More than 2000 objects within each other (`MAX_MARSHAL_STACK_DEPTH`).
+    /// Objects are nested deeper than 2000 levels (`MAX_MARSHAL_STACK_DEPTH`).
     #[error("nested too deep")]
     TooDeep,
-    /// More objects, or references to them, than are worth the memory.
+    /// The body has more objects, or references to them, than pycull accepts.
     #[error("more than {MOST_OBJECTS} objects")]
     TooMany,
     /// The size is negative.
@@ -70,13 +72,13 @@ pub enum MarshalErrorKind {
     /// The text of a float is not a number.
     #[error("malformed float")]
     BadFloat,
-    /// The text is not UTF-8, surrogates allowed.
+    /// The text is not UTF-8 (surrogates are allowed).
     #[error("malformed text")]
     BadText,
-    /// A container holds the end marker in place of an object.
+    /// A container has the end marker instead of an object.
     #[error("no object where one belongs")]
     NullObject,
-    /// A set's element or a dictionary's key is a list, a dictionary or a set, or holds one.
+    /// An element of a set or a key of a dictionary is a list, a dictionary or a set, or contains one.
     #[error("unhashable object in a set or as a key")]
     Unhashable,
     /// The code object's constructor refuses this field.
@@ -84,29 +86,29 @@ pub enum MarshalErrorKind {
     BadCode(&'static str),
 }
 
-/// Objects of a body that are looked at: the largest known bodies have a tenth of them.
+/// Maximum number of objects in a body. The largest known bodies have a tenth of that.
 const MOST_OBJECTS: usize = 2_000_000;
 
 /// Checks that a cache's body loads as a code object in this version of CPython, 3.3 to 3.15.
 ///
-/// `body` is what follows the header. Bytes after the code object are accepted, as `marshal.loads`
-/// ignores them; [`body_length`] tells how many there are. The layout is that of the version's
-/// releases: alphas with another one carry a magic number that [`Magic::is_final`] denies.
+/// `body` is the file after its header. Bytes after the code object are accepted, because `marshal.loads` ignores
+/// them; [`body_length`] shows how many there are. The layout is that of the version's releases. Alphas with another
+/// layout have a magic number for which [`Magic::is_final`] is false.
 ///
 /// [`Magic::is_final`]: super::Magic::is_final
 ///
 /// # Errors
-/// [`MarshalError`] says where the body stops to make sense; its kind is
-/// [`MarshalErrorKind::UnknownVersion`] if nothing can be said.
+/// [`MarshalError`] with the place of the first error. Its kind is [`MarshalErrorKind::UnknownVersion`] if the check
+/// does not know the version.
 pub fn check_body(version: CpythonVersion, body: &[u8]) -> Result<(), MarshalError> {
     body_length(version, body).map(drop)
 }
 
-/// The bytes of the body's code object, checked as [`check_body`] does. A body that is longer has
-/// something behind it that Python never reads.
+/// The length of the body's code object in bytes, checked as in [`check_body`]. Python never reads the bytes after
+/// it.
 ///
 /// # Errors
-/// As for [`check_body`].
+/// The same as for [`check_body`].
 pub fn body_length(version: CpythonVersion, body: &[u8]) -> Result<usize, MarshalError> {
     if version.major != 3 || !(3..=15).contains(&version.minor) {
         let kind = MarshalErrorKind::UnknownVersion(version);

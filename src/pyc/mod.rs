@@ -1,17 +1,17 @@
 //! CPython bytecode files: their names, headers and bodies. Bytes and names only, no I/O.
 //!
-//! A cache is a `.pyc` file in `__pycache__`: a [`Header`] that says which interpreter made it and
-//! from which source, then a body, one marshalled code object. The modules here answer, without
-//! running Python, the questions that an import asks:
+//! A cache is a `.pyc` file in `__pycache__`. Its [`Header`] names the interpreter that made it and ties it to its
+//! source. The body, one marshalled code object, follows. These modules answer the questions of an import without
+//! running Python:
 //!
-//! 1. [`name`]: whose cache is this file, by its name? (PEP 3147, PEP 488)
+//! 1. [`name`]: which module and level does a cache's file name state? (PEP 3147, PEP 488)
 //! 2. [`magic`]: which interpreter made it?
 //! 3. [`header`]: how is it tied to its source? (PEP 552)
 //! 4. [`mod@source_hash`] and [`mod@freshness`]: would Python use it with this source?
-//! 5. [`marshal`]: can its body be loaded, and which body would be the same code?
+//! 5. [`marshal`]: can its body be loaded, and what is the body's canonical form?
 //! 6. [`mod@level_one`]: would optimization change it?
 //!
-//! Every function takes any input without a panic: the bytes come from images that others made.
+//! Functions here never panic, because the bytes come from images that others made.
 
 pub mod freshness;
 pub mod header;

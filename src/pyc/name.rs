@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-/// An optimization level, as `-O` counts them: what the compiler leaves out.
+/// An optimization level, as `-O` counts them. It determines what the compiler leaves out.
 ///
 /// Source: PEP 488.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// Everything is kept.
+    /// Keeps everything.
     Zero,
-    /// `-O`: without assertions, `__debug__` is false.
+    /// `-O`: drops assertions, and `__debug__` is false.
     One,
-    /// `-OO`: also without docstrings.
+    /// `-OO`: drops docstrings too.
     Two,
 }
 
@@ -19,7 +19,7 @@ impl Level {
     /// The three levels, lowest first.
     pub const ALL: [Level; 3] = [Level::Zero, Level::One, Level::Two];
 
-    /// The level's place in [`Level::ALL`], which is also its number.
+    /// The level's number, which is also its index in [`Level::ALL`].
     pub fn index(self) -> usize {
         match self {
             Level::Zero => 0,
@@ -28,7 +28,7 @@ impl Level {
         }
     }
 
-    /// What stands between cache tag and `.pyc` in a cache's name: nothing, `.opt-1` or `.opt-2`.
+    /// The text between the cache tag and `.pyc` in a cache's name: nothing, `.opt-1` or `.opt-2`.
     pub fn suffix(self) -> &'static str {
         match self {
             Level::Zero => "",
@@ -37,7 +37,7 @@ impl Level {
         }
     }
 
-    /// The level with this number; none above 2.
+    /// The level with this number; `None` above 2.
     pub fn from_number(number: u8) -> Option<Level> {
         Level::ALL.get(usize::from(number)).copied()
     }
@@ -52,17 +52,17 @@ impl fmt::Display for Level {
 /// The parts of a cache's file name, which are `module.cache_tag.opt-optimization.pyc`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CacheName<'a> {
-    /// The module's name, without a package. Files that are not imported by name may have dots in theirs.
+    /// The module's name without its package. It may contain dots if the file is not imported by name.
     pub module: &'a [u8],
-    /// The cache tag, such as `cpython-311`; see [`CpythonTag::parse`].
+    /// The cache tag, for example `cpython-311`; see [`CpythonTag::parse`].
     pub cache_tag: &'a [u8],
-    /// What follows `opt-`; empty where the name has no such part.
+    /// The text after `opt-`; empty if the name has no such part.
     pub optimization: &'a [u8],
 }
 
 impl CacheName<'_> {
-    /// The level that the name claims. None for `opt-3`, `opt-0`, `opt-x` and the like, which
-    /// only an interpreter started with just that `PYTHONOPTIMIZE` reads.
+    /// The level that the name states. `None` for `opt-3`, `opt-0`, `opt-x` and the like. Only an interpreter with
+    /// exactly that `PYTHONOPTIMIZE` reads those.
     pub fn level(&self) -> Option<Level> {
         match self.optimization {
             b"" => Some(Level::Zero),
@@ -72,26 +72,25 @@ impl CacheName<'_> {
         }
     }
 
-    /// The file name of the source, in the directory that holds `__pycache__`.
+    /// The file name of the source, in the directory above `__pycache__`.
     pub fn source_name(&self) -> Vec<u8> {
         [self.module, b".py"].concat()
     }
 }
 
-/// Takes apart the name of a file in `__pycache__`. None if no cache has such a name.
+/// Parses the name of a file in `__pycache__`. `None` if no cache has such a name.
 ///
-/// It reads the name from the right, as `importlib.util.cache_from_source` writes it
-/// (Lib/importlib/_bootstrap_external.py, alike from 3.5 to 3.14): `.pyc`, an optimization part `opt-` with
-/// at least one alphanumeric character or none, the cache tag, and the module. A module's name may hold
-/// dots: `gunicorn.conf.cpython-311.pyc` is what compileall writes, and the loader reads, for
-/// `gunicorn.conf.py`. `source_from_cache`, which only tools call, refuses such names.
+/// The parser reads from the right, as `importlib.util.cache_from_source` writes the name
+/// (Lib/importlib/_bootstrap_external.py, the same from 3.5 to 3.14). The parts are `.pyc`, an optional `opt-` with
+/// at least one alphanumeric character, the cache tag, and the module. A module's name may contain dots: compileall
+/// writes `gunicorn.conf.cpython-311.pyc` for `gunicorn.conf.py`, and the loader reads it. `source_from_cache`, which
+/// only tools call, refuses such names.
 ///
-/// `a.cpython-311.pyc.139872` is not a cache, but the temporary file of a write that was killed. No source
-/// has a cache without a module's name.
+/// `a.cpython-311.pyc.139872` is not a cache but the temporary file of a killed write. A name without a module is not
+/// a cache.
 ///
-/// Python asks `str.isalnum` of the optimization part. The nearest thing here is
-/// [`char::is_alphanumeric`], which differs for a few characters outside ASCII; a part that is not
-/// UTF-8 is never alphanumeric.
+/// Python applies `str.isalnum` to the optimization part. [`char::is_alphanumeric`] is the nearest function here and
+/// differs for a few characters outside ASCII. A part that is not UTF-8 is never alphanumeric.
 pub fn parse_cache_name(file_name: &[u8]) -> Option<CacheName<'_>> {
     let stem = file_name.strip_suffix(b".pyc")?;
     let (mut module, mut cache_tag) = split_last_dot(stem)?;
@@ -123,26 +122,26 @@ fn is_alphanumeric(bytes: &[u8]) -> bool {
     !text.is_empty() && text.chars().all(char::is_alphanumeric)
 }
 
-/// The file name in `__pycache__` of a module's cache, as `importlib.util.cache_from_source` makes it.
+/// The file name of a module's cache in `__pycache__`, as `importlib.util.cache_from_source` writes it.
 pub fn cache_file_name(module: &[u8], tag: &[u8], level: Level) -> Vec<u8> {
     [module, b".", tag, level.suffix().as_bytes(), b".pyc"].concat()
 }
 
 /// The cache tag of a CPython release (`sys.implementation.cache_tag`).
 ///
-/// Pre-releases and free-threaded builds carry the plain tag of their minor version.
+/// Pre-releases and free-threaded builds have the plain tag of their minor version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CpythonTag {
-    /// The major version: 3 for every tag there is.
+    /// The major version, 3 in every existing tag.
     pub major: u8,
-    /// The minor version: 11 in `cpython-311`.
+    /// The minor version, 11 in `cpython-311`.
     pub minor: u8,
 }
 
 impl CpythonTag {
-    /// Reads `cpython-39` or `cpython-311`: one digit of major version, then the minor version,
-    /// without leading zeros. None for any other tag (`pypy311`, `graalpy240-311`,
-    /// `cpython-39-pytest-7`): those caches belong to somebody else.
+    /// Parses `cpython-39` or `cpython-311`: one digit of major version, and the minor version without leading zeros.
+    /// `None` for other tags (`pypy311`, `graalpy240-311`, `cpython-39-pytest-7`), which other interpreters and tools
+    /// use.
     pub fn parse(tag: &[u8]) -> Option<CpythonTag> {
         let digits = tag.strip_prefix(b"cpython-")?;
         let (&major, minor) = digits.split_first()?;
@@ -159,7 +158,7 @@ impl CpythonTag {
         })
     }
 
-    /// The version in the usual notation: `3.11`.
+    /// The version, for example `3.11`.
     pub fn version(self) -> String {
         format!("{}.{}", self.major, self.minor)
     }
@@ -190,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_name_is_accepted_where_cache_from_source_makes_it() {
-        // The names are those that importlib.util.cache_from_source makes in 3.6.15, 3.9.18 and 3.13.0.
+        // importlib.util.cache_from_source of 3.6.15, 3.9.18 and 3.13.0 makes these names.
         let accepted = [
             ("a.cpython-39.pyc", ("a", "cpython-39", "")),
             ("a.cpython-39.opt-1.pyc", ("a", "cpython-39", "1")),
@@ -216,7 +215,7 @@ mod tests {
                 "foo.opt-1.cpython-39.opt-2.pyc",
                 ("foo.opt-1", "cpython-39", "2"),
             ),
-            // Tags that no CPython has: `CpythonTag::parse` refuses them.
+            // No CPython has these tags, so `CpythonTag::parse` refuses them.
             (
                 "a.cpython-39-pytest-7.1.pyc",
                 ("a.cpython-39-pytest-7", "1", ""),
@@ -242,7 +241,7 @@ mod tests {
             "a.cpython-39.opt-1_.pyc",
             "a.cpython-39.opt-1.pyc.140",
             "a.cpython-39.pyc.140",
-            // Python would name a source for these too, but they are not caches.
+            // Python would name a source for these too, although they are not caches.
             "a.cpython-39.txt",
             "a.cpython-39.opt-1.pyo",
             "a.cpython-39.nbi",

@@ -1,8 +1,8 @@
-//! The source's hash, as hash-based caches record it (PEP 552).
+//! The hash of a source in hash-based caches (PEP 552).
 //!
-//! It is `_imp.source_hash`, which is `_Py_KeyedHash` in Python/pyhash.c: SipHash of the source's
-//! bytes under a key made of the raw magic number, whatever hash algorithm the interpreter was
-//! built with. The algorithm is SipHash-2-4, and SipHash-1-3 from 3.11 on.
+//! The hash is `_imp.source_hash`, which calls `_Py_KeyedHash` in Python/pyhash.c. That is SipHash of the source's
+//! bytes with the raw magic number as the key, for any hash algorithm of the interpreter's build. The algorithm is
+//! SipHash-2-4, and SipHash-1-3 from 3.11 on.
 
 use std::hash::Hasher as _;
 
@@ -13,7 +13,7 @@ use super::Magic;
 /// The first magic number of 3.11.
 const FIRST_WITH_SIPHASH_1_3: u16 = 3450;
 
-/// The hash of a source that comes in pieces.
+/// Hashes a source in pieces.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceHasher(Algorithm);
 
@@ -24,8 +24,7 @@ enum Algorithm {
 }
 
 impl SourceHasher {
-    /// A hasher for the caches with this magic number. One that is not CPython's gets SipHash-2-4,
-    /// which is what PyPy uses.
+    /// A hasher for caches with this magic number. Numbers of other interpreters get SipHash-2-4, which PyPy uses.
     pub fn new(magic: Magic) -> SourceHasher {
         let key = u64::from(u32::from_le_bytes(magic.raw()));
         let is_newer = magic.0 >= FIRST_WITH_SIPHASH_1_3 && magic.version().is_some();
@@ -36,7 +35,7 @@ impl SourceHasher {
         })
     }
 
-    /// Takes the next piece of the source.
+    /// Adds the next piece of the source.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             Algorithm::OneThree(hasher) => hasher.write(bytes),
@@ -44,7 +43,7 @@ impl SourceHasher {
         }
     }
 
-    /// The hash of all pieces, as it stands in a header.
+    /// The hash of all pieces, in the byte order of a header.
     pub fn finish(&self) -> [u8; 8] {
         match &self.0 {
             Algorithm::OneThree(hasher) => hasher.finish(),
@@ -69,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_that_of_the_interpreter() {
-        // importlib.util.source_hash of CPython 3.9, 3.11, 3.13 and 3.14.
+        // From importlib.util.source_hash of CPython 3.9, 3.11, 3.13 and 3.14.
         let magics = [3425, 3495, 3571, 3627];
         let every_byte: Vec<u8> = (0..=255).collect();
         let vectors: [(&[u8], [&str; 4]); 5] = [

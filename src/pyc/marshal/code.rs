@@ -1,4 +1,4 @@
-//! Code objects: their fields by version, and what the constructor asks of them.
+//! Code objects: their fields in each version, and what the constructor requires of them.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use super::{MarshalError, MarshalErrorKind};
 
 const CO_VARARGS: i32 = 0x04;
 const CO_VARKEYWORDS: i32 = 0x08;
-/// In co_localspluskinds: the variable is a local one.
+/// Set in co_localspluskinds for a local variable.
 const CO_FAST_LOCAL: u8 = 0x20;
 
-/// A field of a code object. The numbers are 32 bits, the others are objects.
+/// A field of a code object. Numbers have 32 bits; other fields are objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
     ArgCount,
@@ -39,7 +39,7 @@ pub(super) enum Field {
 use Field::*;
 
 impl Field {
-    /// Whether the field is 32 bits in the stream, and no object.
+    /// Whether the field is a 32-bit number in the stream.
     pub(super) fn is_number(self) -> bool {
         matches!(
             self,
@@ -54,7 +54,7 @@ impl Field {
     }
 }
 
-/// 3.3 to 3.7.
+/// The layout of 3.3 to 3.7.
 const FIRST_LAYOUT: &[Field] = &[
     ArgCount,
     KwOnlyArgCount,
@@ -72,7 +72,7 @@ const FIRST_LAYOUT: &[Field] = &[
     FirstLine,
     LineTable,
 ];
-/// 3.8 to 3.10: with positional-only arguments (PEP 570).
+/// The layout of 3.8 to 3.10, with positional-only arguments (PEP 570).
 const SECOND_LAYOUT: &[Field] = &[
     ArgCount,
     PosOnlyArgCount,
@@ -91,7 +91,7 @@ const SECOND_LAYOUT: &[Field] = &[
     FirstLine,
     LineTable,
 ];
-/// 3.11 to 3.15: all variables in one tuple, qualified names, exception tables.
+/// The layout of 3.11 to 3.15: all variables in one tuple, qualified names, exception tables.
 const THIRD_LAYOUT: &[Field] = &[
     ArgCount,
     PosOnlyArgCount,
@@ -111,7 +111,7 @@ const THIRD_LAYOUT: &[Field] = &[
     ExceptionTable,
 ];
 
-/// The fields of a code object in the stream's order.
+/// The fields of a code object in stream order.
 pub(super) fn layout(minor: u8) -> &'static [Field] {
     match minor {
         ..=7 => FIRST_LAYOUT,
@@ -120,11 +120,11 @@ pub(super) fn layout(minor: u8) -> &'static [Field] {
     }
 }
 
-/// A code object of which fields are still to come.
+/// A code object whose fields are not all read.
 pub(super) struct Code {
     minor: u8,
     offset: usize,
-    /// What of the layout is still to come.
+    /// The fields that are still to come.
     rest: &'static [Field],
     arg_count: i32,
     pos_only: i32,
@@ -133,13 +133,13 @@ pub(super) struct Code {
     bytecode: Value,
     var_names: Value,
     kinds: Value,
-    /// The first field that the constructor refuses. It looks only when all fields are read, and
-    /// an end marker in a later field would keep it from looking.
+    /// The first field that the constructor refuses. The constructor checks only after reading all fields, and an end
+    /// marker in a later field would prevent the check.
     bad: Option<&'static str>,
 }
 
 impl Code {
-    /// Reads up to the first field that is an object. `offset` is that of the type byte.
+    /// Reads up to the first field that is an object. `offset` is the offset of the type byte.
     pub(super) fn start(
         minor: u8,
         offset: usize,
@@ -162,7 +162,7 @@ impl Code {
         Ok(code)
     }
 
-    /// Takes the next object, and the numbers after it. Returns whether that was the last field.
+    /// Takes the next object and the numbers after it. Returns whether this was the last field.
     pub(super) fn accept(
         &mut self,
         value: Value,
@@ -202,7 +202,7 @@ impl Code {
                 ("keyword-only argument count", false)
             }
             LocalCount => ("number of locals", false),
-            // The constructor looks at these from 3.8 on.
+            // The constructor checks these from 3.8 on.
             StackSize => ("stack size", self.minor < 8),
             Flags => {
                 self.flags = number;
@@ -216,8 +216,8 @@ impl Code {
     fn take_object(&mut self, field: Field, value: Value) {
         let is_bytes = matches!(value, Value::Bytes(_));
         let is_tuple = matches!(value, Value::Tuple { .. });
-        // A name that is no string ends the interpreter up to 3.8, and is refused from 3.9 on. A
-        // tuple that is not whole has an element that is no object at all.
+        // A name that is not a string crashes the interpreter up to 3.8, and the constructor refuses it from 3.9 on.
+        // An incomplete tuple has an element that is not an object.
         let is_names = matches!(
             value,
             Value::Tuple {
@@ -257,7 +257,7 @@ impl Code {
         }
     }
 
-    /// What the constructor asks of all fields together.
+    /// Checks the fields together, as the constructor does.
     pub(super) fn validate(
         &mut self,
         reader: &Reader<'_>,
@@ -281,7 +281,7 @@ impl Code {
         }
     }
 
-    /// 3.8 to 3.10: each argument needs a name. Bugfix releases of 3.6 and 3.7 ask for it too.
+    /// 3.8 to 3.10: each argument needs a name. Bugfix releases of 3.6 and 3.7 require it too.
     fn validate_var_names(&mut self) {
         let Value::Tuple { length, .. } = self.var_names else {
             return;
@@ -291,7 +291,7 @@ impl Code {
         self.require("tuple of variables", arguments <= i64::from(length));
     }
 
-    /// From 3.11: the same for the locals among all variables; and instructions are whole.
+    /// From 3.11 on: the same for the locals among all variables. Also, instructions must be complete.
     fn validate_locals_plus(&mut self, reader: &Reader<'_>, locals: &mut Locals) {
         if let Value::Bytes(place) = self.bytecode
             && let Some(bytecode) = reader.bytes_at(place)
@@ -302,7 +302,7 @@ impl Code {
             && let Some(kinds) = reader.bytes_at(place)
         {
             self.require("table of variable kinds", kinds.len() == length as usize);
-            // The interpreter's C ints wrap around, and so huge counts pass.
+            // The interpreter's C ints wrap around, so it accepts huge counts.
             let others = locals
                 .count(place, kinds)
                 .wrapping_sub(self.arg_count)
@@ -312,14 +312,14 @@ impl Code {
         }
     }
 
-    /// How many of `*args` and `**kwargs` there are.
+    /// The number of `*args` and `**kwargs` parameters.
     fn collectors(&self) -> i32 {
         i32::from(self.flags & CO_VARARGS != 0) + i32::from(self.flags & CO_VARKEYWORDS != 0)
     }
 }
 
-/// The locals in each table of variable kinds, by its place: many code objects can share one, and
-/// counting it again for each would not be linear.
+/// The number of locals in each table of variable kinds, by the table's place. Many code objects can share a table,
+/// and counting it again for each would not be linear.
 #[derive(Default)]
 pub(super) struct Locals(BTreeMap<u32, i32>);
 

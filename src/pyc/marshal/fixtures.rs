@@ -1,5 +1,5 @@
-//! Bodies of real interpreters, as hexadecimal digits. Each is
-//! `marshal.dumps(compile(SOURCE, "m.py", "exec"))` for this source of our own:
+//! Bodies from real interpreters in hexadecimal. Each is `marshal.dumps(compile(SOURCE, "m.py", "exec"))` for this
+//! source, which was written for these tests:
 //!
 //! ```python
 //! def f(a, *b):

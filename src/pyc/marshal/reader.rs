@@ -46,7 +46,7 @@ impl<'a> Reader<'a> {
         Ok(i32::from_le_bytes(bytes))
     }
 
-    /// A size of 32 bits, which Python refuses if it is negative.
+    /// A 32-bit size. Python refuses it if it is negative.
     pub(super) fn size(&mut self) -> Result<u32, MarshalError> {
         let offset = self.position;
         let size = self.long()?;
@@ -54,14 +54,14 @@ impl<'a> Reader<'a> {
         u32::try_from(size).map_err(|_| MarshalError { offset, kind })
     }
 
-    /// The number of a container's elements. Each takes a byte at least, so a number above the
-    /// bytes that are left is a body cut short, whatever the elements are.
+    /// The number of a container's elements. Each element takes at least one byte, so a larger number than the
+    /// remaining bytes means that the body is cut short.
     pub(super) fn count(&mut self) -> Result<u32, MarshalError> {
         let size = self.size()?;
         self.expect(size)
     }
 
-    /// As [`Reader::count`], for the number of one byte.
+    /// The same as [`Reader::count`] for a number of one byte.
     pub(super) fn short_count(&mut self) -> Result<u32, MarshalError> {
         let size = u32::from(self.byte()?);
         self.expect(size)
@@ -75,7 +75,7 @@ impl<'a> Reader<'a> {
         Ok(elements)
     }
 
-    /// The bytes object whose size field is at this place, if it was read before.
+    /// The bytes object whose size field is at `place`, if `place` is inside the body.
     pub(super) fn bytes_at(&self, place: u32) -> Option<&'a [u8]> {
         let (size, rest) = self.bytes.get(place as usize..)?.split_first_chunk()?;
         rest.get(..u32::from_le_bytes(*size) as usize)

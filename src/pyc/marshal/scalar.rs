@@ -1,10 +1,10 @@
-//! The objects without elements: numbers and text.
+//! Objects without elements: numbers and text.
 
 use super::reader::Reader;
 use super::value::Value;
 use super::{MarshalError, MarshalErrorKind};
 
-/// An object without elements; none if the type is unknown.
+/// Reads an object without elements; `None` if the type is unknown.
 pub(super) fn leaf(kind: u8, reader: &mut Reader<'_>) -> Result<Option<Value>, MarshalError> {
     let place = reader.position();
     let value = match kind {
@@ -20,13 +20,13 @@ pub(super) fn leaf(kind: u8, reader: &mut Reader<'_>) -> Result<Option<Value>, M
         b's' => {
             let size = reader.size()? as usize;
             reader.take(size)?;
-            // In a body above 4 GiB: a place where no bytes object will be found.
+            // A body above 4 GiB gets a place at which no bytes object can be found.
             Value::Bytes(u32::try_from(place).unwrap_or(u32::MAX))
         }
         b'a' | b'A' | b'u' | b't' => {
             let size = reader.size()? as usize;
             let text = reader.take(size)?;
-            // What is called ASCII is read as Latin-1, and there every byte will do.
+            // Python decodes the ASCII kinds as Latin-1, in which every byte is valid.
             if matches!(kind, b'u' | b't') && !is_text(text) {
                 return Err(MarshalError {
                     offset: place,
@@ -44,8 +44,8 @@ pub(super) fn leaf(kind: u8, reader: &mut Reader<'_>) -> Result<Option<Value>, M
     Ok(Some(value))
 }
 
-/// An integer of any size: the number of 15-bit digits, negative with the integer, then the
-/// digits, lowest first, the last one not zero.
+/// Reads an integer of any size. First comes the number of 15-bit digits, negative for a negative integer. The digits
+/// follow, lowest first, and the last one is not zero.
 fn integer(reader: &mut Reader<'_>) -> Result<(), MarshalError> {
     let at = reader.position();
     let size = reader.long()?;
@@ -77,15 +77,15 @@ fn integer(reader: &mut Reader<'_>) -> Result<(), MarshalError> {
     }
 }
 
-/// A float as text after its length in one byte. Python reads it as a C string, up to the first
-/// zero byte, and takes what `float` takes without blanks and underscores.
+/// Reads a float as text, after its length in one byte. Python reads a C string up to the first zero byte, and takes
+/// what `float` takes without blanks and underscores.
 fn float_text(reader: &mut Reader<'_>) -> Result<(), MarshalError> {
     let offset = reader.position();
     let length = usize::from(reader.byte()?);
     let text = reader.take(length)?;
     let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
-    // Rust's grammar of floats is the one of PyOS_string_to_double: sign, digits with a point
-    // anywhere among or beside them, exponent; or inf, infinity and nan in any case.
+    // Rust parses the same floats as PyOS_string_to_double: sign, digits with a point before, between or after them,
+    // and exponent. It also takes inf, infinity and nan in any case.
     match std::str::from_utf8(text).map(str::parse::<f64>) {
         Ok(Ok(_)) => Ok(()),
         _ => Err(MarshalError {
@@ -95,8 +95,8 @@ fn float_text(reader: &mut Reader<'_>) -> Result<(), MarshalError> {
     }
 }
 
-/// Text as Python decodes it with the error handler "surrogatepass": UTF-8 in which surrogates,
-/// encoded as three bytes each, are allowed.
+/// Whether Python can decode the text with the error handler "surrogatepass". That is UTF-8 which may contain
+/// surrogates, encoded as three bytes each.
 fn is_text(mut bytes: &[u8]) -> bool {
     loop {
         let Err(error) = std::str::from_utf8(bytes) else {

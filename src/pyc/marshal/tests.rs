@@ -5,7 +5,7 @@ use super::*;
 #[path = "fixtures.rs"]
 mod fixtures;
 
-/// The bodies by the minor versions whose releases read them; the layout is shared by several.
+/// Bodies and the minor versions whose releases read them. Several versions share a layout.
 pub(super) fn bodies() -> Vec<(u8, Vec<u8>)> {
     [
         (6, fixtures::PYTHON_3_6),
@@ -29,7 +29,7 @@ fn check(minor: u8, body: &[u8]) -> Result<(), MarshalErrorKind> {
     check_body(CpythonVersion::new(3, minor), body).map_err(|error| error.kind)
 }
 
-/// A code object of 3.13 with these fields; `None` leaves the usual one.
+/// The fields of a 3.13 code object; `None` means the usual value.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
     pub(super) numbers: Option<[i32; 5]>,
@@ -58,7 +58,7 @@ impl Fields<'_> {
     }
 }
 
-/// Checks a body whose constants are this object.
+/// Checks a body whose constants field is this object.
 fn check_consts(minor: u8, consts: &[u8]) -> Result<(), MarshalErrorKind> {
     check(
         minor,
@@ -70,7 +70,7 @@ fn check_consts(minor: u8, consts: &[u8]) -> Result<(), MarshalErrorKind> {
     )
 }
 
-/// Checks one object within the constants.
+/// Checks a body with this object among its constants.
 fn check_const(minor: u8, object: &[u8]) -> Result<(), MarshalErrorKind> {
     check_consts(minor, &[b")\x01", object].concat())
 }
@@ -154,7 +154,7 @@ fn the_top_object_must_be_a_code_object() {
 #[test]
 fn objects_are_accepted_and_refused_as_marshal_loads_does() {
     use MarshalErrorKind::*;
-    // The verdicts are those of marshal.loads in 3.6 to 3.14, alike but for the slice.
+    // The verdicts are those of marshal.loads in 3.6 to 3.14. They differ only for the slice.
     let table: &[(&[u8], Result<(), MarshalErrorKind>)] = &[
         (b"l\x01\0\0\0\xff\x7f", Ok(())),
         (b"l\0\0\0\0", Ok(())),
@@ -186,14 +186,14 @@ fn objects_are_accepted_and_refused_as_marshal_loads_does() {
         (b"s\xff\xff\xff\x7f", Err(Truncated)),
         (b"?", Err(UnknownType(b'?'))),
         (b"\x01", Err(UnknownType(1))),
-        // The end marker ends a dictionary in place of a key or a value; nothing else takes it.
+        // The end marker ends a dictionary in place of a key or a value. No other container accepts it.
         (b"{0", Ok(())),
         (b"{i\x01\0\0\x000", Ok(())),
         (b"{NTTN0", Ok(())),
         (b"0", Err(NullObject)),
         (b"[\x01\0\0\x000", Err(NullObject)),
         (b"<\x01\0\0\x000", Err(NullObject)),
-        // References: the singletons do not count, a frozenset only when it is whole.
+        // References: the singletons do not count, and a frozenset only counts once it is complete.
         (b"\xa9\x01r\0\0\0\0", Ok(())),
         (b"\xdb\x01\0\0\0r\0\0\0\0", Ok(())),
         (b"[\x02\0\0\0\xdar", Err(Truncated)),
@@ -234,7 +234,7 @@ fn slices_came_with_3_14_and_frozendicts_with_3_15() {
         (b"<\x01\0\0\0:[\0\0\0\0NN", Err(Unhashable)),
         (b"[\x02\0\0\0\xbaNNNr\0\0\0\0", Ok(())),
         (b"\xbaNNr\0\0\0\0", Err(BadReference(0))),
-        // A slice with no object in it is no object itself, which ends the dictionary.
+        // A slice without an object is not an object itself, so it ends the dictionary.
         (b"{N:N0", Ok(())),
         (b":N0", Err(NullObject)),
     ] {
@@ -364,7 +364,7 @@ fn a_code_object_is_refused_where_its_constructor_refuses_it() {
     for (fields, name) in table {
         assert_eq!(check(13, &fields.body()), Err(BadCode(name)));
     }
-    // The sum of the counts wraps around in the interpreter, which loads this.
+    // The sum of the counts wraps around in the interpreter, so the interpreter loads this.
     let huge = Fields {
         numbers: Some([i32::MAX, 0, i32::MAX, 1, 0]),
         ..Fields::default()
@@ -379,8 +379,8 @@ fn a_code_object_is_refused_where_its_constructor_refuses_it() {
 
 #[test]
 fn nesting_ends_at_two_thousand_objects() {
-    // The code object, its constants, 1997 tuples and None make 2000. marshal.loads of 3.6 to 3.14
-    // takes 1999 tuples around None, and no more.
+    // The code object, its constants, 1997 tuples and None make 2000. marshal.loads of 3.6 to 3.14 accepts at most
+    // 1999 tuples around None.
     for (depth, expected) in [(1997, Ok(())), (1998, Err(MarshalErrorKind::TooDeep))] {
         let object = [b")\x01".repeat(depth), b"N".to_vec()].concat();
         assert_eq!(check_const(13, &object), expected);
@@ -391,7 +391,7 @@ fn nesting_ends_at_two_thousand_objects() {
 
 #[test]
 fn shared_tables_of_kinds_are_counted_once() {
-    // A large table that many code objects refer to: without care, quadratic time.
+    // A large table that many code objects share. Counting it for each would take quadratic time.
     let size = 1 << 20;
     let size_field = u32::try_from(size).unwrap().to_le_bytes();
     let names = [&b"\xa8"[..], &size_field, &b"r\0\0\0\0".repeat(size)].concat();

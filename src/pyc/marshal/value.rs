@@ -1,35 +1,35 @@
-//! What the walk remembers of objects, and the containers that count their elements.
+//! The properties of objects that the walk remembers, and the containers that count their elements.
 
 use super::MarshalErrorKind;
 
-/// What the walk remembers of an object.
+/// The properties of an object that the walk remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Value {
-    /// No object: the end marker, or a code object or slice that has one in it.
+    /// Not an object: the end marker, or a code object or slice that contains it.
     Null,
     /// A string.
     Text,
-    /// A bytes object, by the place of its size field.
+    /// A bytes object, with the place of its size field.
     Bytes(u32),
-    /// A tuple with its number of elements.
+    /// A tuple, with its number of elements.
     Tuple {
         length: u32,
         is_whole: bool,
         all_text: bool,
         is_hashable: bool,
     },
-    /// A list, a dictionary, a set, or a slice with one of them in it.
+    /// A list, a dictionary, a set, or a slice that contains one of them.
     Unhashable,
     /// A code object.
     Code,
-    /// Any other object. All are hashable.
+    /// Any other object. All of these are hashable.
     Other,
 }
 
 impl Value {
     pub(super) fn is_hashable(self) -> bool {
         match self {
-            // One that is not whole yet is a cycle; Python may crash there, so nothing is certain.
+            // An incomplete tuple is a cycle. Python may crash on it, so nothing is certain.
             Value::Tuple {
                 is_whole,
                 is_hashable,
@@ -48,7 +48,7 @@ pub(super) struct Sequence {
     length: u32,
     pub(super) left: u32,
     pub(super) place: Option<usize>,
-    /// Of the elements so far.
+    /// Properties of the elements so far.
     all_text: bool,
     is_hashable: bool,
 }
@@ -97,7 +97,7 @@ impl Sequence {
         }
     }
 
-    /// The tuple as it stands, whole or not.
+    /// The tuple as it is now, complete or not.
     pub(super) fn tuple(self) -> Value {
         let Sequence {
             length,

@@ -1,25 +1,25 @@
-//! The walk: reads object after object and hands each to the container that it belongs to.
+//! The walk: reads one object after another and hands each to its container.
 
 use super::code::{Code, Locals};
 use super::reader::Reader;
 use super::value::{Kind, Sequence, Value};
 use super::{MOST_OBJECTS, MarshalError, MarshalErrorKind, scalar};
 
-/// CPython counts every object on the way, the innermost one too.
+/// The deepest nesting that CPython accepts. It counts every open object and the innermost one.
 pub(super) const MAX_DEPTH: usize = 2000;
 
 /// An entry of the reference list.
 #[derive(Clone, Copy)]
 enum Reference {
     Ready(Value),
-    /// The place is taken, but the object may be referred to only when it is complete.
+    /// An object that references may name only once it is complete.
     Reserved,
 }
 
-/// A container of which elements are still to come. `place` is the one in the reference list.
+/// A container whose elements are not all read. `place` is its index in the reference list.
 enum Frame {
     Sequence(Sequence),
-    /// `key` is the one that waits for its value, `whole` what the dictionary will be.
+    /// `key` waits for its value. `whole` is the complete dictionary.
     Dict {
         key: Option<Value>,
         place: Option<usize>,
@@ -31,7 +31,7 @@ enum Frame {
     },
 }
 
-/// What was read: an object, or the start of one.
+/// The result of reading: an object, or the start of one.
 enum Read {
     Whole(Value),
     Open(Frame),
@@ -57,7 +57,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Walks over one code object and returns where it ends.
+    /// Walks over one code object and returns its end.
     pub(super) fn run(mut self) -> Result<usize, MarshalError> {
         loop {
             let offset = self.reader.position();
@@ -90,7 +90,7 @@ impl<'a> Walk<'a> {
         Err(MarshalError { offset: 0, kind })
     }
 
-    /// Reads a type byte and what follows it up to the first element.
+    /// Reads a type byte and the bytes up to the first element.
     fn read_object(&mut self) -> Result<Read, MarshalError> {
         let offset = self.reader.position();
         let byte = self.reader.byte()?;
@@ -120,7 +120,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A container that is no sequence with its length before it.
+    /// Opens a container that does not begin with its length.
     fn open_other(&mut self, byte: u8, offset: usize) -> Result<Frame, MarshalError> {
         let is_flagged = byte & 0x80 != 0;
         match byte & 0x7f {
@@ -133,8 +133,8 @@ impl<'a> Walk<'a> {
                     whole,
                 })
             }
-            // PEP 814. No interpreter of 3.15 was at hand: that it reads as a dictionary does and is
-            // hashable is the reading that refuses least.
+            // PEP 814. This assumes that frozen dictionaries have the form of dictionaries and are hashable, which
+            // refuses least. No 3.15 interpreter was available to test it.
             b'}' if self.minor >= 15 => {
                 let place = self.reserve(is_flagged);
                 Ok(Frame::Dict {
@@ -172,7 +172,7 @@ impl<'a> Walk<'a> {
             _ => Kind::FrozenSet,
         };
         let mut sequence = Sequence::new(kind, length);
-        // All but the frozenset can be referred to from within.
+        // References inside the container may name it, except a frozenset.
         sequence.place = match kind {
             Kind::Tuple => self.register(is_flagged, sequence.tuple()),
             Kind::List | Kind::Set => self.register(is_flagged, Value::Unhashable),
@@ -185,8 +185,8 @@ impl<'a> Walk<'a> {
         Ok(Read::Whole(sequence.close()))
     }
 
-    /// Gives a container, the innermost one, the element that was read at or after `offset`. Returns
-    /// the container if that was the last one, and puts it back otherwise.
+    /// Gives the innermost container the element that was read at or after `offset`. Returns the container if this
+    /// was the last element, and puts it back otherwise.
     fn deliver(
         &mut self,
         frame: Frame,
@@ -195,8 +195,8 @@ impl<'a> Walk<'a> {
     ) -> Result<Option<Value>, MarshalError> {
         let at = |kind| MarshalError { offset, kind };
         let (whole, place) = match (frame, value) {
-            // These end without an exception and are no object themselves: seen from a dictionary
-            // around them, they are its end marker. What they reserved stays reserved.
+            // These end without an exception and are not objects themselves. A dictionary around them takes them for
+            // its end marker. The places that they reserved stay reserved.
             (Frame::Code { .. }, Value::Null) => return Ok(Some(Value::Null)),
             (
                 Frame::Sequence(Sequence {
@@ -214,7 +214,7 @@ impl<'a> Walk<'a> {
                 }
                 (sequence.close(), sequence.place)
             }
-            // The end marker ends a dictionary where a key is due, and also in place of a value.
+            // The end marker ends a dictionary in place of a key, and also in place of a value.
             (Frame::Dict { place, whole, .. }, Value::Null) => (whole, place),
             (Frame::Dict { key, place, whole }, value) => {
                 if key.is_some_and(|key| !key.is_hashable()) {

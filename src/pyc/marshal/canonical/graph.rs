@@ -1,15 +1,15 @@
-//! The values of a body, each once, with the values that they hold.
+//! The values of a body, each once, with the values that they contain.
 //!
-//! Three things that a value does not tell are settled here:
+//! This module settles three things that the values leave open:
 //!
-//! * Text is interned or not. The characters up to U+00FF are objects that the whole process shares, and
-//!   interning one anywhere changes what later dumps say of it. Interned is what the constructor of code
-//!   objects would intern anyway, and nothing else: names with other characters it interns too.
-//! * The order in a set comes from the elements' hashes, and those of text, bytes, None and the
-//!   ellipsis differ from process to process. From 3.11 on `marshal` sorts sets, but by bytes with
-//!   the flags in them. So elements are sorted; only up to 3.10, sets of nothing but numbers keep
-//!   their order, which is always the same there and which a loop over the set can tell.
-//! * NaNs are not equal to themselves but found in containers by identity, so each stays apart.
+//! * Text is interned or not. The whole process shares characters up to U+00FF, so interning one anywhere changes
+//!   later dumps. Here text is interned if the constructor of code objects would intern it anyway. That constructor
+//!   also interns names with other characters.
+//! * The order in a set comes from the hashes of its elements. Those of text, bytes, None and the ellipsis differ
+//!   between processes. From 3.11 on `marshal` sorts sets, but by bytes that include the flags. So elements are
+//!   sorted here. Up to 3.10, sets of numbers alone keep their order: it is always the same, and a loop over the set
+//!   can observe it.
+//! * NaNs are not equal to themselves, but containers find them by identity. So each NaN stays separate.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,51 +17,51 @@ use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
-/// The bytes that a reference takes.
+/// Bytes of a reference.
 const REFERENCE_SIZE: usize = 5;
-/// What is longer than this is compared by its digest: a set can refer to one long value often.
+/// Payloads longer than this are compared by digest, because a set can refer to one long value often.
 const LONG: usize = 64;
-/// Values that memory is set aside for before they are seen.
+/// Maximum number of values to reserve memory for in advance.
 const MOST_EXPECTED: usize = 100_000;
-/// The kind of a node that is no object but bytes of the object around it.
+/// The kind of a node that is not an object but bytes of the object around it.
 const PIECE: u8 = 0;
 
-/// A value: an object, or bytes between the objects that another one holds.
+/// A value: an object, or bytes between the objects inside another one.
 pub(super) struct Node<'a> {
-    /// The type byte without the flag; of tuples always the one of the long form.
+    /// The type byte without the flag. Tuples always have the byte of the long form.
     pub(super) kind: u8,
     pub(super) content: Content<'a>,
-    /// Whether it is written as a reference when it comes again.
+    /// Whether later occurrences are written as references.
     pub(super) is_shareable: bool,
-    /// The bytes that it takes when written out; if above [`REFERENCE_SIZE`], one more than that.
+    /// Bytes of the written value, capped at one more than [`REFERENCE_SIZE`].
     size: usize,
-    /// The hash is the same in every process.
+    /// Whether the hash is the same in every process.
     has_fixed_hash: bool,
 }
 
 #[derive(Clone)]
 pub(super) enum Content<'a> {
-    /// What follows the type byte.
+    /// The bytes after the type byte.
     Leaf(&'a [u8]),
-    /// The values that it holds.
+    /// The numbers of the contained values.
     Tree(Rc<[usize]>),
 }
 
 impl Node<'_> {
-    /// Whether these are bytes without a type byte.
+    /// Whether this is bytes without a type byte.
     pub(super) fn is_piece(&self) -> bool {
         self.kind == PIECE
     }
 }
 
-/// The place of a set's element among the others.
+/// The sort key of an element in a set.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum SortKey<'a> {
     Short(u8, &'a [u8]),
     Long([u8; 32]),
 }
 
-/// The values by their numbers.
+/// The values, indexed by their numbers.
 pub(super) struct Graph<'a> {
     minor: u8,
     nodes: Vec<Node<'a>>,
@@ -69,14 +69,14 @@ pub(super) struct Graph<'a> {
     tuples: HashMap<Rc<[usize]>, usize>,
     frozensets: HashMap<Rc<[usize]>, usize>,
     slices: HashMap<Rc<[usize]>, usize>,
-    /// Of what is in sets, and no short leaf.
+    /// Digests of values in sets, except short leaves.
     digests: HashMap<usize, [u8; 32]>,
 }
 
 impl<'a> Graph<'a> {
-    /// For a body of this many bytes.
+    /// An empty graph for a body of `size` bytes.
     pub(super) fn new(minor: u8, size: usize) -> Graph<'a> {
-        // About what a standard library's bodies have.
+        // About as many values as in the bodies of a standard library.
         let expected = (size / 32).min(MOST_EXPECTED);
         Graph {
             minor,
@@ -97,7 +97,7 @@ impl<'a> Graph<'a> {
         self.nodes.get(number)
     }
 
-    /// The number of the bytes between objects.
+    /// The number of a piece: bytes between objects.
     pub(super) fn piece(&mut self, bytes: &'a [u8]) -> usize {
         self.push(Node {
             kind: PIECE,
@@ -108,7 +108,7 @@ impl<'a> Graph<'a> {
         })
     }
 
-    /// The number of an object without elements, by its type byte and what follows that.
+    /// The number of an object without elements. `payload` is the bytes after the type byte.
     pub(super) fn leaf(&mut self, kind: u8, payload: &'a [u8]) -> usize {
         let kind = text_kind(kind, payload);
         let is_nan = is_nan(kind, payload);
@@ -132,7 +132,7 @@ impl<'a> Graph<'a> {
         })
     }
 
-    /// The number of an object that holds others.
+    /// The number of an object that contains others.
     pub(super) fn tree(&mut self, kind: u8, children: &mut [usize]) -> usize {
         if matches!(kind, b'<' | b'>') {
             self.sort_elements(children);
@@ -160,7 +160,7 @@ impl<'a> Graph<'a> {
         number
     }
 
-    /// The containers of this kind that are equal if what they hold is.
+    /// The known containers of a kind whose equality depends only on their elements.
     fn known_trees(&mut self, kind: u8) -> Option<&mut HashMap<Rc<[usize]>, usize>> {
         match kind {
             b'(' => Some(&mut self.tuples),
@@ -220,7 +220,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// A digest of the value that is the same whatever numbers were given.
+    /// A digest of the value that does not depend on the numbers.
     fn digest(&mut self, number: usize) -> [u8; 32] {
         let mut pending = vec![number];
         while let Some(&next) = pending.last() {
@@ -243,7 +243,7 @@ impl<'a> Graph<'a> {
         self.digests.get(&number).copied().unwrap_or_default()
     }
 
-    /// The digest of a value; those of the values in it are known.
+    /// The digest of a value whose elements have known digests.
     fn digest_of(&self, node: &Node<'_>) -> [u8; 32] {
         let mut hasher = Sha256::new();
         hasher.update([node.kind]);
@@ -259,8 +259,8 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// The type byte of text: interned if it is what `all_name_chars` in Objects/codeobject.c takes, and so
-/// interned by each code object that it is a constant or a name of. Other type bytes stay.
+/// The type byte of text. Text is interned if `all_name_chars` in Objects/codeobject.c accepts it, because each code
+/// object that has it as a constant or name interns it. Other type bytes stay.
 fn text_kind(kind: u8, payload: &[u8]) -> u8 {
     let text = match kind {
         b'z' | b'Z' => payload.get(1..),
@@ -276,7 +276,7 @@ fn text_kind(kind: u8, payload: &[u8]) -> u8 {
     }
 }
 
-/// Whether this is a number that is not equal to itself. Of the text of floats, only nan has an a.
+/// Whether this is a number that is not equal to itself. In the text of floats, only `nan` contains an `a`.
 fn is_nan(kind: u8, payload: &[u8]) -> bool {
     match kind {
         b'g' | b'y' => payload

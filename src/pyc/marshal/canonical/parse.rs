@@ -1,33 +1,33 @@
-//! From the stream to the graph: reads object after object, resolves references, and gives equal
-//! values one number.
+//! Builds the graph from the stream. It reads one object after another, resolves references, and gives equal values
+//! the same number.
 
 use super::super::code::{Field, layout};
 use super::super::reader::Reader;
 use super::super::{MOST_OBJECTS, MarshalError, MarshalErrorKind, scalar};
 use super::graph::Graph;
 
-/// A container of which elements are still to come.
+/// A container whose elements are not all read.
 struct Frame {
-    /// The type byte without the flag, and of the long form.
+    /// The type byte without the flag. Tuples have the byte of the long form.
     kind: u8,
     left: usize,
-    /// Of a code object, the fields that are still to come.
+    /// The fields of a code object that are still to come.
     fields: &'static [Field],
-    /// Its place in the reference list.
+    /// The container's index in the reference list.
     place: Option<usize>,
-    /// Where its elements start among those of all open containers.
+    /// The index of its first element among those of all open containers.
     start: usize,
 }
 
-/// Reads a body that the walk has accepted; its checks are not repeated.
+/// Reads a body that the walk has accepted, without repeating its checks.
 pub(super) struct Parser<'a> {
     minor: u8,
     body: &'a [u8],
     reader: Reader<'a>,
-    /// The numbers of what can be referred to; none while the object is not complete.
+    /// The numbers of objects that references can name; `None` while an object is incomplete.
     references: Vec<Option<usize>>,
     frames: Vec<Frame>,
-    /// The elements so far of the open containers, outermost first.
+    /// The elements of the open containers so far, outermost container first.
     elements: Vec<usize>,
     graph: Graph<'a>,
 }
@@ -45,7 +45,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The values, and the number of the outermost one.
+    /// Returns the values and the number of the outermost one.
     pub(super) fn run(mut self) -> Result<(Graph<'a>, usize), MarshalError> {
         let mut objects = 0;
         loop {
@@ -70,7 +70,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Reads an object, or opens one: then there is no number yet.
+    /// Reads an object, or opens a container, which has no number yet.
     fn read_object(&mut self) -> Result<Option<usize>, MarshalError> {
         let offset = self.reader.position();
         let byte = self.reader.byte()?;
@@ -113,7 +113,7 @@ impl<'a> Parser<'a> {
         let left = match kind {
             b')' => self.reader.short_count()? as usize,
             b':' => 3,
-            // Until the end marker.
+            // Dictionaries go on to the end marker.
             b'{' | b'}' => usize::MAX,
             b'c' => layout(self.minor)
                 .iter()
@@ -135,7 +135,7 @@ impl<'a> Parser<'a> {
         self.read_numbers()
     }
 
-    /// Reads the numbers of the innermost code object that come before its next object.
+    /// Reads the numeric fields of the innermost code object before its next object.
     fn read_numbers(&mut self) -> Result<(), MarshalError> {
         let start = self.reader.position();
         let Some(frame) = self.frames.last_mut() else {
@@ -170,7 +170,7 @@ impl<'a> Parser<'a> {
         number
     }
 
-    /// Ends the innermost dictionary, whose last child is the end marker.
+    /// Ends the innermost dictionary. Its last child is the end marker.
     fn end_dict(&mut self, offset: usize) -> Result<usize, MarshalError> {
         let is_dict = |frame: &mut Frame| matches!(frame.kind, b'{' | b'}');
         let Some(frame) = self.frames.pop_if(is_dict) else {

@@ -10,7 +10,7 @@ fn canonical(minor: u8, body: &[u8]) -> Result<Vec<u8>, MarshalErrorKind> {
     canonical_body(CpythonVersion::new(3, minor), body).map_err(|error| error.kind)
 }
 
-/// A code object with these constants: the stream of one tuple.
+/// A code object with these constants, given as the stream of one tuple.
 fn with_consts(consts: &[u8]) -> Vec<u8> {
     let fields = Fields {
         consts: Some(consts),
@@ -19,7 +19,7 @@ fn with_consts(consts: &[u8]) -> Vec<u8> {
     fields.body()
 }
 
-/// The canonical form of a tuple of constants, which is written first.
+/// The canonical form of a tuple of constants, which comes first in the code object.
 fn canonical_consts(minor: u8, consts: &[u8]) -> Result<Vec<u8>, MarshalErrorKind> {
     let empty = canonical(minor, &with_consts(b")\0"))?;
     let (head, tail) = empty.split_at(28);
@@ -29,7 +29,7 @@ fn canonical_consts(minor: u8, consts: &[u8]) -> Result<Vec<u8>, MarshalErrorKin
     Ok(body[head.len()..body.len() - tail.len()].to_vec())
 }
 
-/// The same for some constants.
+/// The canonical form of a tuple of these constants.
 fn canonical_of(minor: u8, objects: &[&[u8]]) -> Result<Vec<u8>, MarshalErrorKind> {
     let count = u8::try_from(objects.len()).unwrap();
     let head = [b')', count];
@@ -106,7 +106,7 @@ fn what_is_no_value_is_the_same_only_by_reference() {
         assert_form(13, &[&flagged], &[object]);
         assert_form(13, &[object, object], &[object, object]);
     }
-    // What holds one is no value either.
+    // A tuple that contains one is not shared either.
     let holder: &[u8] = b")\x01[\0\0\0\0";
     assert_form(13, &[holder, holder], &[holder, holder]);
     let infinity: &[u8] = b"f\x08infinity";
@@ -157,7 +157,7 @@ fn sets_are_sorted_but_old_ones_of_numbers_only() {
         assert_form(minor, &[numbers], &[b">\x03\0\0\0Ti8000)\x01i0000"]);
     }
     let old = |set: &[u8]| {
-        // Code objects of 3.8 to 3.10: the set is where the bytecode ends.
+        // In code objects of 3.8 to 3.10 the constants follow the bytecode. The set becomes the first constant.
         let (_, body) = bodies()
             .into_iter()
             .find(|(minor, _)| *minor == 10)
@@ -210,7 +210,7 @@ fn what_holds_itself_has_no_canonical_form() {
             Err(MarshalErrorKind::BadReference(0))
         );
     }
-    // Neither has what ends without being an object.
+    // An object that ends at an end marker has no canonical form either.
     assert_eq!(
         canonical_of(14, &[b"{N:N0"]),
         Err(MarshalErrorKind::NullObject)
@@ -241,14 +241,14 @@ fn versions_before_3_6_have_no_canonical_form() {
 
 #[test]
 fn nested_references_are_not_expanded() {
-    // Written out, 2 to the power of 20 000 floats.
+    // Written out, these would be 2 to the power of 20 000 floats.
     let started = Instant::now();
     let levels = 20_000_u32;
     let mut consts = b"(".to_vec();
     consts.extend((levels + 1).to_le_bytes());
     consts.extend(b"\xe701234567");
     for level in 0..levels {
-        // The last one does not come again.
+        // The last one does not repeat.
         consts.extend(if level + 1 < levels {
             b"\xa9\x02"
         } else {
@@ -283,8 +283,8 @@ fn long_elements_of_sets_are_read_once() {
 
 #[test]
 fn a_form_that_would_be_nested_too_deep_is_refused() {
-    // In the order of the stream, the tuples around the reference are not deep; sorted before it, they
-    // hold all that it refers to.
+    // In stream order, the tuples around the reference are not deep. Sorting puts them first, so they contain the
+    // whole referenced value.
     let inner = [b"\xa9\x01".repeat(1000), b"\xfa\x05a b c".to_vec()].concat();
     let is_refused = |around: usize| {
         let outer = [b")\x01".repeat(around), b"r\0\0\0\0".to_vec()].concat();
@@ -305,7 +305,7 @@ fn a_form_that_would_be_nested_too_deep_is_refused() {
     assert!(!(1200..1220).all(is_refused));
 }
 
-/// A value of a test's own, to be written in many ways.
+/// A value that the tests write in many ways.
 #[derive(Clone, Debug, PartialEq)]
 enum Model {
     Leaf(Vec<u8>),
@@ -337,7 +337,7 @@ fn model() -> impl Strategy<Value = Model> {
     })
 }
 
-/// Writes models with flags, references and orders of sets that come from a list of choices.
+/// Writes models with flags, references and set orders from a list of choices.
 struct Writer<'a> {
     choices: std::iter::Cycle<std::slice::Iter<'a, bool>>,
     references: Vec<Option<Model>>,
@@ -389,7 +389,7 @@ impl Writer<'_> {
                 }
             }
         }
-        // Else the place is that of something in it.
+        // Otherwise the index belongs to something inside it.
         if is_referable {
             self.references[place] = Some(model.clone());
         }

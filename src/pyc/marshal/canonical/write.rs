@@ -1,4 +1,4 @@
-//! From the graph to the stream: first counts how often each value comes, then writes.
+//! Writes the stream from the graph: first counts each value, then writes.
 
 use std::slice;
 
@@ -6,20 +6,19 @@ use super::super::walk::MAX_DEPTH;
 use super::super::{MarshalError, MarshalErrorKind};
 use super::graph::{Content, Graph, Node};
 
-/// What is known of a value while writing.
+/// The writer's state of a value.
 #[derive(Clone, Copy, Default)]
 struct State {
-    /// It has come once, or more often.
     is_seen: bool,
     is_repeated: bool,
-    /// The number in the reference list, once it is written with the flag.
+    /// The number in the reference list, after the value was written with the flag.
     reference: Option<u32>,
 }
 
-/// Writes this value and all that it holds. `size` is about the bytes that this takes.
+/// Writes a value and everything inside it. `size` is the expected number of bytes.
 ///
 /// # Errors
-/// It is nested deeper than Python reads.
+/// [`MarshalErrorKind::TooDeep`] if the value is nested deeper than Python reads.
 pub(super) fn write(graph: &Graph<'_>, root: usize, size: usize) -> Result<Vec<u8>, MarshalError> {
     let mut states = vec![State::default(); graph.len()];
     traverse(graph, root, |number, node| {
@@ -51,7 +50,7 @@ pub(super) fn write(graph: &Graph<'_>, root: usize, size: usize) -> Result<Vec<u
     Ok(bytes)
 }
 
-/// The value's bytes up to its first element.
+/// Writes the bytes of the value before its first element.
 fn write_head(node: &Node<'_>, is_flagged: bool, bytes: &mut Vec<u8>) {
     let flag = u8::from(is_flagged) << 7;
     match &node.content {
@@ -67,7 +66,7 @@ fn write_head(node: &Node<'_>, is_flagged: bool, bytes: &mut Vec<u8>) {
                 (b'(', Ok(length)) => bytes.extend([b')' | flag, length]),
                 (b'(' | b'[' | b'<' | b'>', _) => {
                     bytes.push(node.kind | flag);
-                    // The length was read from 32 bits.
+                    // The length came from 32 bits.
                     bytes.extend(u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
                 }
                 _ => bytes.push(node.kind | flag),
@@ -76,8 +75,8 @@ fn write_head(node: &Node<'_>, is_flagged: bool, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Hands out the value and what it holds, in the stream's order; what a value holds only if the
-/// visitor says so.
+/// Visits a value and its contents in the order of the stream. Descends into a value only if the visitor returns
+/// true.
 fn traverse<'g, 'a>(
     graph: &'g Graph<'a>,
     root: usize,
