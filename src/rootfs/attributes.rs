@@ -1,4 +1,4 @@
-//! What a file is besides its content, with all headers that say so.
+//! The metadata of a file, from all headers that apply to it.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use crate::tar::{Member, Timestamp};
 pub struct Attributes<'a> {
     /// Permission bits and set-id bits.
     pub mode: u32,
-    /// Owner and group.
+    /// User ID and group ID.
     pub owner: (u64, u64),
-    /// Time of last modification.
+    /// Modification time.
     pub mtime: Timestamp,
     /// Extended attributes by name.
     pub xattrs: BTreeMap<&'a [u8], &'a [u8]>,
 }
 
 impl<'a> Attributes<'a> {
-    /// The attributes that the headers of a file and of its hardlinks give it, in the order of extraction. Engines
-    /// set mode, owner and time anew for each link, and add its extended attributes. `None` without a header.
+    /// The attributes of a file after its header and the headers of its hardlinks, in the order of extraction. Each
+    /// link sets mode, owner and time again, and adds its extended attributes, as in engines. `None` without headers.
     pub fn of(headers: impl IntoIterator<Item = &'a Member>) -> Option<Self> {
         let mut xattrs = BTreeMap::new();
         let mut last = None;

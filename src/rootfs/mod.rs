@@ -1,6 +1,6 @@
-//! The merged view of an image's layers, as a container sees it: whiteouts, opaque directories,
-//! hardlinks, replaced types, duplicate names and symlinked directories resolved, each path
-//! knowing the member that it comes from (image-spec layer.md, "Applying Changesets").
+//! The merged view of an image's layers, as a container sees it (image-spec layer.md, "Applying Changesets"). It
+//! resolves whiteouts, opaque directories, hardlinks, replaced types, duplicate names and symlinked directories. Each
+//! path refers to the member that it comes from.
 
 mod attributes;
 mod names;

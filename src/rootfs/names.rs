@@ -1,5 +1,5 @@
-//! Names in directories, in few bytes each: images have up to millions of them. Numbers of 32 bits stand in
-//! place of pointers, one store has all text, and one table finds the names of all directories.
+//! Names in directories, stored in few bytes because images have up to millions of them. 32-bit numbers replace
+//! pointers, one buffer has all text, and one table finds the names of all directories.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -10,7 +10,7 @@ use hashbrown::HashTable;
 pub struct NodeId(u32);
 
 impl NodeId {
-    /// One of the numbers at the end, which no node has: allowances end before them.
+    /// One of the highest numbers. No node has them, because allowances end before them.
     pub(super) const fn last(number: u32) -> Self {
         Self(u32::MAX - number)
     }
@@ -23,31 +23,31 @@ impl NodeId {
 /// The root directory, which has no name.
 pub(super) const ROOT: NodeId = NodeId(0);
 
-/// In place of a node where there is none.
+/// Marks the absence of a node.
 const NONE: NodeId = NodeId(u32::MAX);
 
 #[derive(Debug, Clone)]
 struct Name {
     parent: NodeId,
-    /// Where its text begins in [`Names::text`]. It ends where the next name's begins.
+    /// The start of its text in [`Names::text`]. The text ends where the next name's text begins.
     start: u32,
     first_child: NodeId,
     previous: NodeId,
     next: NodeId,
 }
 
-/// A tree of names. At most 2^32 names and bytes of text fit; who fills it counts them first.
+/// A tree of names. It has room for 2^32 names and bytes of text, and the caller must count them first.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     names: Vec<Name>,
     text: Vec<u8>,
-    /// Those that have a parent, by parent and text.
+    /// The names that have a parent, by parent and text.
     table: HashTable<NodeId>,
     hasher: RandomState,
 }
 
 impl Names {
-    /// The root alone.
+    /// A tree with only the root.
     pub(super) fn new() -> Self {
         let root = Name {
             parent: NONE,
@@ -68,7 +68,7 @@ impl Names {
         &self.names[node.index()]
     }
 
-    /// Adds a name to a directory that does not have it.
+    /// Adds a name to a directory that does not have it yet.
     pub(super) fn attach(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
         let node = NodeId(self.names.len() as u32);
         let next = self.at(parent).first_child;
@@ -93,7 +93,7 @@ impl Names {
         node
     }
 
-    /// Takes a name out of its directory. What is below it stays below it.
+    /// Removes a name from its directory. The names below it stay below it.
     pub(super) fn detach(&mut self, node: NodeId) {
         let name = self.at(node);
         let (parent, previous, next) = (name.parent, name.previous, name.next);
@@ -110,14 +110,14 @@ impl Names {
         }
     }
 
-    /// The child of that name.
+    /// The child with this name.
     pub(super) fn child(&self, directory: NodeId, name: &[u8]) -> Option<NodeId> {
         let is_it = |node: &NodeId| self.at(*node).parent == directory && self.name(*node) == name;
         let hash = hash(&self.hasher, directory, name);
         self.table.find(hash, is_it).copied()
     }
 
-    /// What is in a directory, in no order.
+    /// The children of a directory, in no particular order.
     pub(super) fn children(&self, directory: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         let existing = |node: NodeId| (node != NONE).then_some(node);
         let first = existing(self.at(directory).first_child);
@@ -129,12 +129,12 @@ impl Names {
         text_of(&self.names, &self.text, node)
     }
 
-    /// The directory that a node lies in; none for the root.
+    /// The directory of a node; `None` for the root.
     pub(super) fn parent(&self, node: NodeId) -> Option<NodeId> {
         Some(self.at(node).parent).filter(|parent| *parent != NONE)
     }
 
-    /// Bytes of the path that a name in a directory has.
+    /// Bytes of the path of a name in a directory.
     pub(super) fn path_bytes_in(&self, directory: NodeId, name: &[u8]) -> u64 {
         let parts = self.with_parents(directory);
         let above: usize = parts.map(|node| self.name(node).len() + 1).sum();
@@ -153,15 +153,15 @@ impl Names {
         path
     }
 
-    /// A node and the directories above it, without the root.
+    /// A node and the directories above it, except the root.
     fn with_parents(&self, node: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         let not_root = |node: NodeId| (node != ROOT).then_some(node);
         std::iter::successors(not_root(node), move |node| not_root(self.at(*node).parent))
     }
 
-    /// Every path with its node, directories before what is in them, names sorted.
+    /// Every path with its node. Directories precede their contents, and names are sorted.
     pub(super) fn walk(&self) -> impl Iterator<Item = (Vec<u8>, NodeId)> + '_ {
-        // Nodes, each with the bytes of its directory's path and the slash.
+        // Nodes, each with the length of its directory's path and slash.
         let mut pending = vec![(ROOT, 0)];
         let mut path = Vec::new();
         std::iter::from_fn(move || {
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(paths(&names), ["a", "b", "b/x", "b/y", "b/z"]);
         assert_eq!(names.child(b, b"y"), Some(y));
         assert_eq!(names.child(a, b"y"), None);
-        // The middle, the last, the first of its list.
+        // In the middle, at the end, and at the start of the list.
         for (node, left) in [
             (y, &["a", "b", "b/x", "b/z"][..]),
             (x, &["a", "b", "b/z"]),

@@ -1,4 +1,4 @@
-//! Applying layers one upon the other.
+//! Merges layers by applying each to the layers below it.
 
 use std::collections::HashMap;
 
@@ -11,22 +11,22 @@ use crate::limits::{LayerAllowances, LimitError};
 use crate::path::{self, NameKind, name_kind};
 use crate::tar::{Kind, Member};
 
-/// Parts of symlinks' targets that the members of an image may be followed through in all, and once more its symlinks.
-/// Real images need a thousandth.
+/// Maximum number of parts of symlink targets that all members of an image may lead through. Following all symlinks
+/// afterwards has the same limit. Real images need a thousandth of it.
 const MOST_PARTS: usize = 20_000_000;
 
-/// What no engine can extract.
+/// Layers that no engine can extract.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RootfsError {
-    /// A hardlink to nothing, or to a directory.
+    /// A hardlink to a missing file or to a directory.
     #[error("layer {layer}: hardlink `{path}` points at `{target}`, which is not a file below it")]
     LinkTarget {
         /// The layer, counted from 1.
         layer: usize,
         /// The hardlink.
         path: String,
-        /// What it names.
+        /// The target of the hardlink.
         target: String,
     },
     /// A file named exactly `.wh.`.
@@ -37,13 +37,13 @@ pub enum RootfsError {
         /// The member's name.
         path: String,
     },
-    /// It has more names than it may.
+    /// The image has more names than the allowance.
     #[error(transparent)]
     Limit(#[from] LimitError),
-    /// Following its symlinks would take too long.
+    /// Following the image's symlinks would take too long.
     #[error("its symlinks lead through more than {MOST_PARTS} parts of paths")]
     Symlinks,
-    /// Symlinked directories that lead in a circle.
+    /// Symlinked directories form a loop, or a path has too many symlinks.
     #[error("layer {layer}: too many symlinks on the way to `{path}`")]
     SymlinkLoop {
         /// The layer, counted from 1.
@@ -51,7 +51,7 @@ pub enum RootfsError {
         /// The member's name.
         path: String,
     },
-    /// The root directory itself as something else.
+    /// A member replaces the root directory by something else.
     #[error("layer {layer}: a {kind} takes the place of the root directory")]
     Root {
         /// The layer, counted from 1.
@@ -61,14 +61,14 @@ pub enum RootfsError {
     },
 }
 
-/// Merges layers, lowest first, each given as its members in order.
+/// Merges layers, lowest first. Each layer is given as its members in order.
 ///
-/// A whiteout acts on the layers below its own alone, wherever it stands in its layer. The directory that it lies in is
-/// there afterwards: podman, docker and containerd make it (umoci does not). A directory in a member's name that a
-/// lower layer has as a symlink is followed, as extraction onto the merged tree does.
+/// A whiteout acts only on the layers below its own, wherever it is in its layer. The directory of a whiteout exists
+/// afterwards: podman, docker and containerd make it (umoci does not). A directory in a member's name may be a
+/// symlink in a lower layer. That symlink is followed, as in extraction onto the merged tree.
 ///
 /// # Errors
-/// [`RootfsError`] for what no engine extracts, and for more names than `allowances` have.
+/// [`RootfsError`] for layers that no engine extracts, and for more names than `allowances` permit.
 pub fn squash<'a>(
     layers: impl IntoIterator<Item = &'a [Member]>,
     allowances: &LayerAllowances,
@@ -117,11 +117,11 @@ fn empty() -> Rootfs {
     }
 }
 
-/// A merged view that grows.
+/// A merged view under construction.
 struct Merger<'a> {
     rootfs: Rootfs,
     allowances: &'a LayerAllowances,
-    /// What is left of [`MOST_PARTS`].
+    /// The remaining part of [`MOST_PARTS`].
     parts_left: usize,
 }
 
@@ -142,7 +142,7 @@ impl Merger<'_> {
             NameKind::Opaque => None,
             NameKind::Whiteout(name) => Some(name),
         };
-        // Where it lies is settled before it acts: what it deletes may be on the way.
+        // Find the whiteout's directory before it acts, because it may delete something on the way there.
         let rootfs = &self.rootfs;
         let parents = directory.join(&b'/');
         let found = rootfs.follow(&parents);
@@ -204,7 +204,7 @@ impl Merger<'_> {
         Ok(())
     }
 
-    /// The directory that a member lies in: symlinks followed, what is missing made.
+    /// The directory of a member. Follows symlinks and creates missing directories.
     fn directory_for(
         &mut self,
         id: MemberId,
@@ -249,7 +249,7 @@ impl Merger<'_> {
         Ok(current)
     }
 
-    /// A file in the way gives way to the directory that a name implies.
+    /// Replaces a file by a directory that a name implies.
     fn replace_by_directory(&mut self, node: NodeId, by: MemberId) -> Result<NodeId, RootfsError> {
         let parent = self.rootfs.parent(node).unwrap_or(ROOT);
         let name = self.rootfs.name(node).to_vec();
@@ -263,7 +263,7 @@ impl Merger<'_> {
         Ok(())
     }
 
-    /// A directory upon a directory keeps what is in it and takes the new one's metadata.
+    /// Places a directory. An existing directory keeps its contents and takes the new one's metadata.
     fn place_directory(
         &mut self,
         id: MemberId,
@@ -297,7 +297,7 @@ impl Merger<'_> {
         self.attach(parent, name, Some(id), Content::Leaf(inode))
     }
 
-    /// The inode that a hardlink points at. Its last part is not followed, as link(2) does not.
+    /// The inode that a hardlink points at. The last part of the target is not followed, as in link(2).
     fn link(&mut self, id: MemberId, member: &Member) -> Result<InodeId, RootfsError> {
         let rootfs = &mut self.rootfs;
         let target = rootfs.lookup(member.link());
@@ -351,7 +351,7 @@ impl Merger<'_> {
         Ok(node)
     }
 
-    /// Takes a node and all below it out of the view.
+    /// Removes a node and everything below it from the view.
     fn detach(&mut self, id: NodeId, by: MemberId) {
         self.rootfs.names.detach(id);
         let hidden: Vec<NodeId> = [id].into_iter().chain(self.rootfs.below(id)).collect();
@@ -387,7 +387,7 @@ impl Merger<'_> {
         }
     }
 
-    /// Follows every symlink once, as what comes after does several times: it must not take too long.
+    /// Follows every symlink once. Later steps do that several times, so it must not take too long.
     fn follow_symlinks(&mut self) -> Result<(), RootfsError> {
         self.parts_left = MOST_PARTS;
         let symlinks = self.rootfs.nodes();
@@ -438,7 +438,7 @@ mod tests {
         squash(layers.iter().map(Vec::as_slice), &allowances()).unwrap()
     }
 
-    /// Each path with the layer that it comes from, `-` where no member set it.
+    /// Each path with the layer that set it, or `-` if no member did.
     fn view(layers: &[Vec<Member>]) -> Vec<String> {
         let rootfs = merged(layers);
         let text = |(path, node): (Vec<u8>, NodeId)| {

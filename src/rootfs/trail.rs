@@ -1,58 +1,58 @@
-//! The way that a path takes through the merged view.
+//! Follows paths through the merged view.
 
 use super::names::{NodeId, ROOT};
 use super::tree::Rootfs;
 use crate::path;
 
-/// Paths that a pattern is expanded to at most.
+/// Maximum number of paths in the expansion of a pattern.
 const MOST_MATCHES: usize = 10_000;
 
-/// Symlinks that one lookup may follow, as in Linux.
+/// Maximum number of symlinks that one lookup may follow, as in Linux.
 const MOST_SYMLINKS: usize = 40;
 
-/// Parts that the targets of those symlinks may have together. Linux has no such bound, but real targets come
-/// nowhere near it, and forty of the longest would cost a lookup 80,000 steps.
+/// Maximum number of parts that the targets of those symlinks may have together. Linux has no such limit, but real
+/// targets come nowhere near it. Forty of the longest targets would cost a lookup 80,000 steps.
 const MOST_PARTS: usize = 512;
 
-/// How far a path was followed.
+/// The state of following a path.
 pub(super) struct Progress<'a> {
-    /// Where it led.
+    /// The node reached so far.
     pub(super) node: NodeId,
-    /// Parts that are left, the next one last: the next one is not in `node`.
+    /// The remaining parts, the next one last. If following stops early, `node` lacks that part.
     pub(super) left: Vec<&'a [u8]>,
     pub(super) followed: Followed,
 }
 
-/// What symlinks a lookup followed.
+/// The symlinks that a lookup followed.
 #[derive(Default, Clone, Copy)]
 pub(super) struct Followed {
     pub(super) symlinks: usize,
-    /// Parts of their targets.
+    /// The parts of their targets.
     pub(super) parts: usize,
 }
 
 impl Followed {
-    /// Whether one lookup may do so.
+    /// Whether one lookup may follow this much.
     pub(super) fn is_allowed(self) -> bool {
         self.symlinks <= MOST_SYMLINKS && self.parts <= MOST_PARTS
     }
 }
 
 impl Rootfs {
-    /// The node at a path, following symlinks in all parts but the last.
+    /// The node at a path. Follows symlinks in all parts except the last.
     pub fn lookup(&self, path: &[u8]) -> Option<NodeId> {
         let parts = path::components(path).into_iter().rev().collect();
         self.walk_parts(parts, false, &mut |_| {})
     }
 
-    /// The node at a path, following symlinks in all parts.
+    /// The node at a path. Follows symlinks in all parts.
     pub fn follow(&self, path: &[u8]) -> Option<NodeId> {
         let parts = path::components(path).into_iter().rev().collect();
         self.walk_parts(parts, true, &mut |_| {})
     }
 
-    /// Every node on the way to where a path leads, that last, as the kernel walks it: symlinks are followed
-    /// in all parts, and `..` is the directory above wherever the parts before it led. None where it leads nowhere.
+    /// Every node on the way along a path, the target last, as the kernel walks it. Symlinks are followed in all
+    /// parts, and `..` is the directory above the actual place. `None` if the path does not exist.
     pub fn trail(&self, path: &[u8]) -> Option<Vec<NodeId>> {
         let mut parts = Vec::new();
         push_parts(&mut parts, path);
@@ -61,7 +61,7 @@ impl Rootfs {
         Some(trail)
     }
 
-    /// Walks parts, the next one last, and tells of every node: those on the way, and where they lead.
+    /// Walks along the parts, the next one last. Calls `visit` for every node on the way and for the final one.
     fn walk_parts<'a>(
         &'a self,
         parts: Vec<&'a [u8]>,
@@ -78,7 +78,7 @@ impl Rootfs {
         (progress.left.is_empty() && progress.followed.is_allowed()).then_some(progress.node)
     }
 
-    /// Goes on as far as the parts are there. What `..` means depends on where the parts before it lead.
+    /// Continues as far as the parts exist. The meaning of `..` depends on where the parts before it lead.
     pub(super) fn progress<'a>(
         &'a self,
         mut progress: Progress<'a>,
@@ -87,7 +87,7 @@ impl Rootfs {
     ) -> Progress<'a> {
         while let Some(part) = progress.left.pop() {
             let child = match part {
-                // Only a directory has one.
+                // Only directories have a `..`.
                 b".." => self
                     .is_directory(progress.node)
                     .then(|| self.parent(progress.node).unwrap_or(ROOT)),
@@ -118,8 +118,8 @@ impl Rootfs {
         progress
     }
 
-    /// The paths that a shell would put in the place of a pattern with `*`, `?` and `[…]`; a path without
-    /// is itself. A bracket is taken for any one character.
+    /// The paths to which a shell would expand a pattern with `*`, `?` and `[…]`. A path without wildcards expands to
+    /// itself. A bracket matches any one character.
     pub fn matching(&self, pattern: &[u8]) -> Vec<Vec<u8>> {
         if !has_wildcard(pattern) {
             return vec![pattern.to_vec()];
@@ -134,7 +134,7 @@ impl Rootfs {
                 .flat_map(|directory| self.step(directory, part));
             found = expanded.take(MOST_MATCHES).collect();
         }
-        // Outside of a shell, it is a name like any other.
+        // Outside of a shell, a pattern is an ordinary name.
         if self.trail(pattern).is_some() {
             found.push(pattern.to_vec());
         }
@@ -154,7 +154,7 @@ impl Rootfs {
     }
 }
 
-/// Puts the parts of a path or of a symlink's target before those that wait, `..` kept, and says how many they are.
+/// Pushes the parts of a path or symlink target in front of the pending ones, and returns their number. Keeps `..`.
 fn push_parts<'a>(pending: &mut Vec<&'a [u8]>, target: &'a [u8]) -> usize {
     let before = pending.len();
     let parts = target
@@ -168,7 +168,7 @@ fn has_wildcard(pattern: &[u8]) -> bool {
     pattern.iter().any(|byte| b"*?[".contains(byte))
 }
 
-/// Whether a name fits a pattern. Each `*` takes as little as it can, and more once the rest does not fit.
+/// Whether a name matches a pattern. Each `*` first matches as little as possible, and more if the rest fails.
 fn is_match(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at, mut place) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

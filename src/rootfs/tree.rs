@@ -1,11 +1,11 @@
-//! The merged view: names over a table of inodes, so that hardlinks are what they are, several names of one inode.
+//! The merged view as names over a table of inodes. A file with hardlinks is one inode with several names.
 
 use std::collections::HashMap;
 
 use super::names::{Names, NodeId, ROOT};
 use crate::path;
 
-/// A member by its place: layer and position in the layer, both from 0.
+/// Identifies a member by its layer and its position in the layer, both from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId {
     /// Index of the layer, lowest first.
@@ -22,7 +22,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Of what no member set.
+    /// The place of a name that no member set.
     pub(super) const NONE: Self = Self {
         layer: u32::MAX,
         index: u32::MAX,
@@ -48,11 +48,11 @@ impl Place {
 pub struct InodeId(pub(super) u32);
 
 impl InodeId {
-    /// In place of an inode where there is none.
+    /// Marks the absence of an inode.
     const NONE: Self = Self(u32::MAX);
 }
 
-/// What a name stands for.
+/// What a name refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     /// A directory.
@@ -61,10 +61,10 @@ pub enum Content {
     Leaf(InodeId),
 }
 
-/// What is known of a name.
+/// The data of a name.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
-    /// The member that set this name; [`Place::NONE`] for a directory that only others' paths imply.
+    /// The member that set the name; [`Place::NONE`] for a directory that exists only in the paths of others.
     pub(super) origin: Place,
     /// [`InodeId::NONE`] for a directory.
     leaf: InodeId,
@@ -87,30 +87,30 @@ impl Node {
     }
 }
 
-/// Something that names point at.
+/// A file, symlink, device or pipe, which one or more names refer to.
 #[derive(Debug, Clone)]
 pub struct Inode {
     pub(super) data: Place,
-    /// What it is.
+    /// The type.
     pub kind: InodeKind,
-    /// Bytes of a regular file; else 0.
+    /// The size of a regular file in bytes; 0 for other types.
     pub size: u64,
     pub(super) names: u32,
 }
 
 impl Inode {
-    /// The member that carries the data.
+    /// The member that has the data.
     pub fn data(&self) -> MemberId {
         self.data.member()
     }
 
-    /// Visible names.
+    /// The number of visible names.
     pub fn names(&self) -> usize {
         self.names as usize
     }
 }
 
-/// What an inode is.
+/// The type of an inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InodeKind {
     /// A regular file.
@@ -121,24 +121,24 @@ pub enum InodeKind {
     Special,
 }
 
-/// What became of a member in the merged view.
+/// The result for a member in the merged view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// Its name is visible, and set by it.
+    /// The member set the name of this node, which is visible.
     Visible(NodeId),
-    /// Its name was overwritten or deleted by a later member.
+    /// A later member overwrote or deleted the name.
     Hidden {
-        /// The member that did so.
+        /// The later member.
         by: MemberId,
     },
-    /// A whiteout, see [`Rootfs::markers`].
+    /// A whiteout; see [`Rootfs::markers`].
     Marker,
-    /// No file: a pax global header, AUFS bookkeeping, or a type that nobody knows.
+    /// Not a file: a pax global header, AUFS bookkeeping, or a member of unknown type.
     Ignored,
 }
 
-/// A [`Fate`] in four bytes: the node that it set, or one of three that no image has. [`Rootfs::hidden`] has the member
-/// that hides it.
+/// A [`Fate`] in four bytes: the visible node, or one of three numbers that no node has. [`Rootfs::hidden`] names the
+/// member that hides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SmallFate(NodeId);
 
@@ -155,16 +155,16 @@ impl SmallFate {
 /// A whiteout or opaque whiteout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marker {
-    /// The member.
+    /// The whiteout's member.
     pub member: MemberId,
-    /// The path that it deletes, or whose content it deletes where it is opaque.
+    /// The path that the whiteout deletes. An opaque whiteout deletes the contents of this directory.
     pub target: Vec<u8>,
     /// Whether it is an opaque whiteout.
     pub opaque: bool,
 }
 
 impl Marker {
-    /// The directory that it lies in.
+    /// The directory of the whiteout.
     pub fn directory(&self) -> &[u8] {
         match self.opaque {
             true => &self.target,
@@ -177,25 +177,25 @@ impl Marker {
 #[derive(Debug, Clone)]
 pub struct Rootfs {
     pub(super) names: Names,
-    /// By the index of its name.
+    /// Indexed by [`NodeId`].
     pub(super) nodes: Vec<Node>,
     pub(super) inodes: Vec<Inode>,
-    /// Targets of symlinks, as written.
+    /// Targets of symlinks, exactly as written.
     pub(super) symlinks: HashMap<InodeId, Box<[u8]>>,
-    /// Hardlinks to an inode, in the order in which they are extracted, also those that are hidden later.
+    /// The hardlinks to each inode in the order of extraction, including links that are hidden later.
     pub(super) links: HashMap<InodeId, Vec<Place>>,
     pub(super) fates: Vec<Vec<SmallFate>>,
-    /// Those that hide a member, by the member.
+    /// For each hidden member, the member that hides it.
     pub(super) hidden: HashMap<Place, Place>,
     pub(super) markers: Vec<Marker>,
     /// For each hardlink member, the member that owned its target's name when it was applied.
     pub(super) link_targets: HashMap<Place, Place>,
-    /// Paths of members that lie elsewhere than their name says, through symlinked directories.
+    /// Paths of members in symlinked directories, which differ from the members' names.
     pub(super) moved: HashMap<Place, Vec<u8>>,
 }
 
 impl Rootfs {
-    /// What a name stands for.
+    /// What a name refers to.
     pub fn content(&self, id: NodeId) -> Content {
         self.nodes[id.index()].content()
     }
@@ -205,42 +205,42 @@ impl Rootfs {
         self.content(id) == Content::Directory
     }
 
-    /// The member that set a name; `None` for a directory that only others' paths imply.
+    /// The member that set a name; `None` for a directory that exists only in the paths of others.
     pub fn origin(&self, id: NodeId) -> Option<MemberId> {
         let origin = self.nodes[id.index()].origin;
         (origin != Place::NONE).then(|| origin.member())
     }
 
-    /// An inode.
+    /// The inode with this ID.
     pub fn inode(&self, id: InodeId) -> &Inode {
         &self.inodes[id.0 as usize]
     }
 
-    /// The members whose headers are applied to an inode, in the order of extraction: the one with the data, then
-    /// every hardlink to it, also those that are hidden later.
+    /// The members whose headers apply to an inode, in the order of extraction. The member with the data comes first,
+    /// followed by every hardlink to it, including links that are hidden later.
     pub fn headers(&self, id: InodeId) -> impl DoubleEndedIterator<Item = MemberId> + '_ {
         let links = self.links.get(&id).into_iter().flatten();
         let data = std::iter::once(self.inode(id).data());
         data.chain(links.map(|link| link.member()))
     }
 
-    /// Whether an inode has hardlinks, also such as are hidden later.
+    /// Whether an inode has hardlinks, including links that are hidden later.
     pub fn has_links(&self, id: InodeId) -> bool {
         self.links.contains_key(&id)
     }
 
-    /// The member whose header says the mode, owner and time: engines apply that of a hardlink to the file.
+    /// The member whose header sets mode, owner and time. Engines apply the header of a hardlink to the file.
     pub fn described_by(&self, id: InodeId) -> MemberId {
         let data = self.inode(id).data();
         self.headers(id).next_back().unwrap_or(data)
     }
 
-    /// All inodes, also those that no visible name has.
+    /// All inodes, including those without a visible name.
     pub fn inodes(&self) -> impl Iterator<Item = InodeId> + use<> {
         (0..self.inodes.len() as u32).map(InodeId)
     }
 
-    /// What became of a member.
+    /// The result for a member.
     pub fn fate(&self, member: MemberId) -> Fate {
         match self.fates[member.layer][member.index] {
             SmallFate::HIDDEN => Fate::Hidden {
@@ -252,7 +252,7 @@ impl Rootfs {
         }
     }
 
-    /// All whiteouts, in order of layers and members.
+    /// All whiteouts, in the order of layers and members.
     pub fn markers(&self) -> &[Marker] {
         &self.markers
     }
@@ -263,14 +263,14 @@ impl Rootfs {
         Some(target.member())
     }
 
-    /// All hardlink members with their targets, in no order.
+    /// All hardlink members with their targets, in no particular order.
     pub fn links(&self) -> impl Iterator<Item = (MemberId, MemberId)> + '_ {
         self.link_targets
             .iter()
             .map(|(link, target)| (link.member(), target.member()))
     }
 
-    /// Where a member named `raw` lies: its clean name, or elsewhere where its directory is a symlink.
+    /// The path of a member named `raw`: its clean name, unless its directory is a symlink.
     pub fn member_path(&self, member: MemberId, raw: &[u8]) -> Vec<u8> {
         self.moved
             .get(&Place::of(member))
@@ -288,30 +288,30 @@ impl Rootfs {
         self.names.name(id)
     }
 
-    /// The directory that a node lies in; none for the root.
+    /// The directory of a node; `None` for the root.
     pub fn parent(&self, id: NodeId) -> Option<NodeId> {
         self.names.parent(id)
     }
 
-    /// The child of a directory; `None` also where `directory` is none.
+    /// The child of a directory with this name; `None` too if `directory` is not a directory.
     pub fn child(&self, directory: NodeId, name: &[u8]) -> Option<NodeId> {
         self.names.child(directory, name)
     }
 
-    /// The node that has that path: no symlink is followed. The root's path is empty.
+    /// The node at exactly this path, without following symlinks. The root's path is empty.
     pub fn named(&self, path: &[u8]) -> Option<NodeId> {
         let mut parts = path.split(|byte| *byte == b'/').filter(|it| !it.is_empty());
         parts.try_fold(ROOT, |directory, part| self.child(directory, part))
     }
 
-    /// What is in a directory, sorted by name; nothing where it is none.
+    /// The children of a directory, sorted by name; empty if the node is not a directory.
     pub fn children(&self, directory: NodeId) -> Vec<NodeId> {
         let mut children: Vec<NodeId> = self.names.children(directory).collect();
         children.sort_unstable_by(|a, b| self.name(*a).cmp(self.name(*b)));
         children
     }
 
-    /// The inode of a node that is no directory.
+    /// The inode of a node; `None` for a directory.
     pub fn leaf(&self, id: NodeId) -> Option<InodeId> {
         match self.content(id) {
             Content::Leaf(inode) => Some(inode),
@@ -319,7 +319,7 @@ impl Rootfs {
         }
     }
 
-    /// The target of a symlink.
+    /// The target of a symlink; `None` for other nodes.
     pub fn symlink(&self, id: NodeId) -> Option<&[u8]> {
         let inode = self.leaf(id)?;
         match self.inode(inode).kind {
@@ -328,28 +328,28 @@ impl Rootfs {
         }
     }
 
-    /// The inode of a node that is a regular file.
+    /// The inode of a regular file; `None` for other nodes.
     pub fn regular_file(&self, id: NodeId) -> Option<InodeId> {
         self.leaf(id)
             .filter(|inode| self.inode(*inode).kind == InodeKind::File)
     }
 
-    /// The inode of the regular file at a path, symlinks followed.
+    /// The inode of the regular file at a path. Follows symlinks.
     pub fn file_at(&self, path: &[u8]) -> Option<InodeId> {
         self.regular_file(self.follow(path)?)
     }
 
-    /// Every path with its node, directories before what is in them, names sorted.
+    /// Every path with its node. Directories precede their contents, and names are sorted.
     pub fn walk(&self) -> impl Iterator<Item = (Vec<u8>, NodeId)> + '_ {
         self.names.walk()
     }
 
-    /// Every node but the root, in no order.
+    /// Every node except the root, in no particular order.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.below(ROOT)
     }
 
-    /// Everything below a directory, in no order.
+    /// Every node below a directory, in no particular order.
     pub fn below(&self, directory: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         let mut pending: Vec<NodeId> = self.names.children(directory).collect();
         std::iter::from_fn(move || {
