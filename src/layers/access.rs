@@ -1,15 +1,15 @@
-//! What every function that reads layers needs.
+//! The common arguments of functions that read layers.
 
 use crate::oci::BlobStore;
 use crate::progress::Observer;
 
-/// Where layers are, how many are read at a time, and who is told how far that is.
+/// The layers' blobs, the number of parallel jobs, and the observer of progress.
 #[derive(Clone, Copy)]
 pub struct Access<'a> {
-    /// Their blobs.
+    /// The store of the layers' blobs.
     pub store: &'a dyn BlobStore,
-    /// Layers that are worked on at a time.
+    /// Number of parallel jobs.
     pub jobs: usize,
-    /// Is told how far the work is.
+    /// Receives the progress of the work.
     pub observer: &'a dyn Observer,
 }

@@ -1,6 +1,5 @@
-//! What must be true of any image, whoever wrote it: every blob is what its descriptor says, every
-//! layer is a tar archive with the diff_id of the config, the layers apply one upon the other, and
-//! history and layers are aligned.
+//! Checks that any valid image passes. Every blob matches its descriptor. Every layer is a tar archive with the
+//! config's diff_id. The layers can be merged, and history and layers are aligned.
 
 use serde_json::Value;
 
@@ -12,40 +11,40 @@ use crate::progress::Unobserved;
 use crate::rootfs::{RootfsError, squash};
 use crate::tar::{Kind, size_field};
 
-/// A post-condition that an image breaks.
+/// A check that an image fails.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
     /// A document is missing, damaged or malformed.
     #[error(transparent)]
     Document(#[from] ImageError),
-    /// A layer is missing, damaged, or not the one of the config.
+    /// A layer is missing or damaged, or its diff_id is not the config's.
     #[error(transparent)]
     Layer(#[from] LayerError),
-    /// No engine extracts the layers.
+    /// No engine can extract the layers.
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
-    /// History entries that are not empty are as many as the layers, where there is a history.
+    /// A history has another number of non-empty entries than there are layers.
     #[error("the config has {entries} history entries with a layer, but {layers} layers")]
     History {
-        /// Entries not marked as empty.
+        /// History entries that are not marked as empty.
         entries: usize,
-        /// Layers.
+        /// The number of layers.
         layers: usize,
     },
-    /// A hardlink's size field is 0: docker refuses to push it otherwise.
+    /// The size field of a hardlink is not 0, so docker refuses to push the layer.
     #[error("layer {layer}: the size field of hardlink `{path}` is {size}")]
     HardlinkSize {
         /// The layer, counted from 1.
         layer: usize,
-        /// The hardlink.
+        /// The path of the hardlink.
         path: String,
-        /// Its size field.
+        /// The size field.
         size: u64,
     },
 }
 
-/// Checks every image that `root` leads to.
+/// Checks every image at and below `root`.
 ///
 /// # Errors
 /// The first [`Violation`].
@@ -68,7 +67,7 @@ fn check_one(store: &dyn BlobStore, image: &Image) -> Result<(), Violation> {
     check_read(image, &scans)
 }
 
-/// Checks what is left to check of an image whose layers were read and applied one upon the other.
+/// Runs the remaining checks of an image whose layers were read and merged.
 ///
 /// # Errors
 /// The first [`Violation`].

@@ -1,4 +1,4 @@
-//! What can be wrong with a layer.
+//! Errors of layers.
 
 use std::io;
 
@@ -7,15 +7,15 @@ use crate::oci::image::Layer;
 use crate::oci::{BlobError, Digest};
 use crate::tar::TarError;
 
-/// What can be wrong with a layer.
+/// An error of one layer, with its cause.
 #[derive(Debug, thiserror::Error)]
 #[error("layer {number} ({digest})")]
 pub struct LayerError {
     /// The layer, counted from 1.
     pub number: usize,
-    /// Its blob's digest.
+    /// The digest of the layer's blob.
     pub digest: Digest,
-    /// What is wrong.
+    /// The cause.
     #[source]
     pub cause: Box<LayerErrorCause>,
 }
@@ -37,16 +37,16 @@ pub enum LayerErrorCause {
     /// The blob is missing or damaged.
     #[error(transparent)]
     Blob(#[from] BlobError),
-    /// It does not decompress, or reading failed.
+    /// The layer cannot be decompressed or read.
     #[error("it cannot be decompressed")]
     Decode(#[source] io::Error),
-    /// It is no tar archive.
+    /// The layer is not a tar archive.
     #[error(transparent)]
     Tar(TarError),
-    /// It has more members, or names, than the image may have.
+    /// The layer exceeds the image's allowance of members or names.
     #[error(transparent)]
     Limit(#[from] LimitError),
-    /// It is another layer than the config says.
+    /// The layer's diff_id is not the config's.
     #[error("its content hashes to {found}, but the config's diff_id is {expected}")]
     DiffId {
         /// The diff_id in the config.
@@ -57,15 +57,15 @@ pub enum LayerErrorCause {
     /// A layer could not be written.
     #[error("it cannot be written to {directory}")]
     Write {
-        /// Where it was to be.
+        /// The directory for the layer.
         directory: String,
-        /// The cause.
+        /// The I/O error.
         #[source]
         source: io::Error,
     },
 }
 
-/// A cause with the layer that it is about.
+/// Adds the layer to a cause. `index` counts from 0.
 pub(crate) fn layer_error(index: usize, layer: &Layer, cause: LayerErrorCause) -> LayerError {
     LayerError {
         number: index + 1,
@@ -83,7 +83,7 @@ impl From<TarError> for LayerErrorCause {
     }
 }
 
-/// An error of what is read from an archive or of the stream below it.
+/// Converts an error of reading an archive, or of the stream below it.
 impl From<io::Error> for LayerErrorCause {
     fn from(error: io::Error) -> Self {
         error

@@ -1,4 +1,4 @@
-//! Hashes of members' data, of layers that are read again in parallel and checked as before.
+//! Hashes the data of members. Reads their layers again in parallel and checks them again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
@@ -16,17 +16,17 @@ use crate::pyc::{Magic, SourceHasher};
 use crate::rootfs::MemberId;
 use crate::tar::{Member, Reader, TarError};
 
-/// Which sources are to be hashed, and as the interpreters of which magic numbers do it.
+/// The sources to hash, each with the magic numbers of the interpreters that will use the hash.
 pub type WantedHashes = BTreeMap<MemberId, Vec<Magic>>;
 
 /// The hashes of sources, by member and magic number.
 pub type SourceHashes = HashMap<(MemberId, Magic), [u8; 8]>;
 
-/// Reads the layers again that hold the wanted sources and hashes these as PEP 552 has it. Only
-/// images with hash-based caches need this.
+/// Reads the layers with the wanted sources again, and hashes these sources (PEP 552). Only images with hash-based
+/// caches need this.
 ///
 /// # Errors
-/// As [`scan_layers`](super::scan_layers).
+/// The same as [`scan_layers`](super::scan_layers), except for its limits.
 pub fn hash_sources(
     access: Access<'_>,
     layers: &[Layer],
@@ -67,13 +67,13 @@ fn hash_source(source: &mut impl Read, magics: &[Magic]) -> io::Result<Vec<(Magi
     }
 }
 
-/// Hashes the data of each wanted member with SHA-256, layers in parallel. Members are wanted,
-/// and hashes given, in the order of layers and places in them.
+/// Hashes the data of each wanted member with SHA-256, layers in parallel. `wanted` must be in the order of layers
+/// and members; the hashes are too.
 ///
-/// Of a sparse file the archive holds fragments, and its headers where they lie: both are hashed.
+/// The archive has only the fragments of a sparse file, and its headers state their places. So the hash covers both.
 ///
 /// # Errors
-/// [`LayerError`] where a layer cannot be read, or is not what it was.
+/// [`LayerError`] if a layer cannot be read or has changed.
 pub fn hash_members(
     access: Access<'_>,
     layers: &[LayerScan],
@@ -100,17 +100,18 @@ pub fn hash_members(
     })
 }
 
-/// Layers that are read again.
+/// Layers to read again.
 struct Again<'a> {
     access: Access<'a>,
     layers: Vec<&'a Layer>,
 }
 
-/// A layer's stream of members.
+/// The stream of a layer's members.
 type Members<'a> = Reader<&'a mut dyn Read>;
 
 impl Again<'_> {
-    /// What `hash` makes of each wanted member, and of what is wanted of it. Both are in the order of layers and places.
+    /// Calls `hash` with each wanted member and its value in `wanted`. Input and output are in the order of layers
+    /// and members.
     fn each<W: Copy + Sync, T: Send>(
         &self,
         phase: Phase,
@@ -147,7 +148,7 @@ impl Again<'_> {
                     }
                     index += 1;
                 }
-                // The layer is checked at its end.
+                // The blob is only checked at its end.
                 reader.drain()?;
                 Ok(hashes)
             });

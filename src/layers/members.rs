@@ -1,5 +1,5 @@
-//! Reading the data of some members again, after pass 1 has read everything: sources to compile,
-//! an interpreter and its libraries, files whose content is compared.
+//! Reads the data of some members again after pass 1: sources to compile, an interpreter with its libraries, and
+//! files whose content is compared.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -16,13 +16,13 @@ use crate::read_at::{ReadAt, ReadFrom};
 use crate::rootfs::MemberId;
 use crate::tar::{Member, TarError};
 
-/// Hands the data of each wanted member to `take`, in the order of layers and members, until that
-/// says to stop. Of gzip layers only what lies around the members is decompressed.
+/// Calls `take` with the data of each wanted member, in the order of layers and members, until it returns a break. Of
+/// gzip layers, only the parts around these members are decompressed.
 ///
-/// The members must be regular files that are not sparse; each is held in memory whole.
+/// The members must be regular files that are not sparse. Each one is in memory as a whole.
 ///
 /// # Errors
-/// [`LayerError`] where a layer cannot be read, or is not what it was.
+/// [`LayerError`] if a layer cannot be read, or if a change of a compressed layer is noticed.
 pub fn read_members(
     store: &dyn BlobStore,
     layers: &[LayerScan],
@@ -78,7 +78,7 @@ fn read_layer(
     reread_layer(store, &scan.layer, &Unobserved, |mut stream| {
         let flow = each(&mut stream, discard, members, take);
         let flow = flow.map_err(TarError::Io)?;
-        // The layer is checked at its end.
+        // The blob is only checked at its end.
         io::copy(&mut stream, &mut io::sink())?;
         Ok(flow)
     })

@@ -1,4 +1,4 @@
-//! Reading layers: once from the first byte to the last, and again for the data of chosen members.
+//! Reads layers: once from the first byte to the last, and again for the data of chosen members.
 
 mod access;
 mod check_image;

@@ -1,4 +1,4 @@
-//! A layer's tar stream: its blob read, checked and decompressed side by side with what is done with it.
+//! Reads the tar stream of a layer. Separate threads read and check the blob, decompress it, and consume the stream.
 
 use std::io::{self, Read};
 
@@ -12,8 +12,8 @@ use crate::oci::{BlobError, BlobStore, Compression, DigestHasher, open_verified}
 use crate::parallel::read_ahead;
 use crate::progress::{ObservedReader, Observer};
 
-/// Reads a layer for the first time: blob and diff_id are checked to their last bytes. Returns the
-/// blob's deflate blocks too.
+/// Reads a layer for the first time. Checks the blob and the diff_id to their last bytes. Returns the blob's deflate
+/// blocks too.
 pub(super) fn read_layer<T>(
     store: &dyn BlobStore,
     layer: &Layer,
@@ -38,8 +38,8 @@ pub(super) fn read_layer<T>(
     })
 }
 
-/// Reads a layer again that [`scan_layers`](super::scan_layers) read. The blob is checked as before; what a blob
-/// decompresses to is known to be right then.
+/// Reads a layer again after [`scan_layers`](super::scan_layers). Checks the blob again. A blob with the right digest
+/// decompresses to the content that was checked before.
 pub(crate) fn reread_layer<T>(
     store: &dyn BlobStore,
     layer: &Layer,
@@ -49,10 +49,10 @@ pub(crate) fn reread_layer<T>(
     decode_layer(store, layer, observer, |_, stream| consume(stream)).map(|(value, _)| value)
 }
 
-/// Decompresses a layer for `consume`, checks the blob to its last byte, and says what is really wrong
-/// where a damaged blob made the decoder stumble first.
+/// Decompresses a layer for `consume` and checks the blob to its last byte. If a damaged blob made the decoder fail
+/// first, returns the error of the blob.
 ///
-/// Reading with its check, decompressing, and what `consume` does run side by side.
+/// Reading with its check, decompressing and `consume` run in parallel.
 fn decode_layer<T>(
     store: &dyn BlobStore,
     layer: &Layer,

@@ -1,5 +1,5 @@
-//! Pass 1: reading a layer once, from the first byte of its blob to the last, and keeping what
-//! later steps need: its members, and what each bytecode file says about itself.
+//! Pass 1: reads a layer once, from the first byte of its blob to the last. It keeps what later steps need: the
+//! members, and the header and hash of each bytecode file.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -18,56 +18,56 @@ use crate::progress::{Observer, Phase};
 use crate::pyc::{Header, HeaderError, MarshalError, MarshalErrorKind, check_body};
 use crate::tar::{self, Kind, Member};
 
-/// What one bytecode file holds.
+/// The properties of one bytecode file.
 #[derive(Debug, Clone)]
 pub struct Bytecode {
-    /// Its header, or why it has none.
+    /// The header, or why it is invalid.
     pub header: Result<Header, HeaderError>,
-    /// Whether its body is marshalled code to its end; `Ok` also where that cannot be told.
+    /// Whether the body is valid marshalled code. `Ok` if that is unknown.
     pub body: Result<(), MarshalError>,
-    /// What the file is, to find identical ones.
+    /// Identifies the content, to find identical files.
     pub contents: Contents,
 }
 
-/// What a bytecode file is: two with equal contents are the same, byte for byte.
+/// Identifies the content of a bytecode file. Files with equal values are equal byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Contents {
-    /// Its header as it stands; empty where it has none.
+    /// The bytes of the header; empty if it is invalid.
     pub header: Box<[u8]>,
-    /// SHA-256 of what follows the header.
+    /// SHA-256 of the bytes after the header.
     pub body_sha256: [u8; 32],
 }
 
-/// A layer, read.
+/// The result of reading a layer.
 #[derive(Debug)]
 pub struct LayerScan {
-    /// Its descriptor and diff_id.
+    /// The descriptor and diff_id.
     pub layer: Layer,
-    /// How its blob is compressed, told from the bytes.
+    /// The blob's compression, recognized from the bytes.
     pub compression: Compression,
-    /// The deflate blocks of its blob, where that is gzip.
+    /// The deflate blocks of a gzip blob; empty for others.
     pub blocks: BlockIndex,
-    /// Bytes of the tar archive, with what follows its end marker.
+    /// Bytes of the tar archive, including those after its end marker.
     pub uncompressed_bytes: u64,
-    /// Its members, in order.
+    /// The members, in order.
     pub members: Vec<Member>,
-    /// Headers, byte for byte, of the members that a plan may change: bytecode and hardlinks.
+    /// Raw headers of the members that a plan may change: bytecode and hardlinks. By the index of the member.
     pub raw_headers: HashMap<usize, Box<[u8]>>,
-    /// What each bytecode file holds, by the index of its member.
+    /// The properties of each bytecode file, by the index of its member.
     pub bytecode: HashMap<usize, Bytecode>,
 }
 
-/// Bytecode files larger than this are not examined, and so kept: the largest known is a tenth of it.
+/// Larger bytecode files are not examined, and so stay. The largest known is a tenth of this.
 const LARGEST_BYTECODE: u64 = 64 << 20;
 
-/// Members whose names are kept in one text.
+/// Members that share one allocation for their names.
 const SHARING: usize = 1024;
 
-/// Reads all layers of an image.
+/// Reads all layers of an image in parallel.
 ///
 /// # Errors
-/// [`LayerError`] for the first layer that is missing, damaged, no tar archive, not the one
-/// that the config means, or too much for `allowances`.
+/// [`LayerError`] for the first layer that is missing or damaged, is not a tar archive, has another diff_id than the
+/// config, or exceeds `allowances`.
 pub fn scan_layers(
     access: Access<'_>,
     layers: &[Layer],
@@ -144,7 +144,7 @@ fn examine(reader: &mut impl Read, size: u64) -> io::Result<Bytecode> {
     reader.read_to_end(&mut bytes)?;
     let header = Header::parse(&bytes);
     let body = match &header {
-        // Before a release the layout of code objects changes from one magic number to the next.
+        // Before a final release, the layout of code objects changes between magic numbers.
         Ok(header) if header.magic.is_final() => match header.magic.version() {
             Some(version) => checked(check_body(version, &bytes[header.length..])),
             None => Ok(()),
@@ -163,7 +163,7 @@ fn examine(reader: &mut impl Read, size: u64) -> io::Result<Bytecode> {
     })
 }
 
-/// What is too much to look at is not known to be wrong.
+/// Accepts a body that is too large to check, because nothing shows that it is wrong.
 fn checked(body: Result<(), MarshalError>) -> Result<(), MarshalError> {
     match body {
         Err(error) if error.kind == MarshalErrorKind::TooMany => Ok(()),
