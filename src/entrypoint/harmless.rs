@@ -1,6 +1,6 @@
 //! Programs that do not start Python.
 
-/// Commands of a shell itself that start nothing.
+/// Shell builtins that start nothing.
 #[rustfmt::skip]
 const BUILTINS: &[&str] = &[
     ":", "[", "bg", "break", "continue", "dirs", "disown", "echo", "false", "fg", "hash", "jobs",
@@ -37,12 +37,12 @@ const DIRECTORIES: [&str; 6] = [
     "/usr/local/bin",
 ];
 
-/// Whether a shell runs a command of that name itself, and starts nothing.
+/// Whether a shell runs this command itself and starts nothing.
 pub(super) fn is_builtin(name: &str) -> bool {
     BUILTINS.contains(&name)
 }
 
-/// Whether a program, if it is not a script, named as it is in a command, starts no Python with these arguments.
+/// Whether a program, if it is not a script, starts no Python with these arguments. `program` is as in the command.
 pub(super) fn is_harmless(program: &str, arguments: &[Word]) -> bool {
     let (directory, name) = program.rsplit_once('/').unwrap_or(("", program));
     let runs = |word: &Word| matches!(word.text(), "-exec" | "-execdir" | "-ok" | "-okdir");

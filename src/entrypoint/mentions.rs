@@ -1,17 +1,18 @@
-//! Bytecode that a script mentions, whatever it does with it.
+//! Finds the bytecode that a script mentions, for any use.
 
 use crate::oci::commands::{CHANGES_DIRECTORY, is_separator, joined};
 
-/// Words of one script that count, directories that they may be relative to, and paths of all scripts of an image.
+/// Maximum number of words of one script, of directories that they may be relative to, and of paths of all scripts of
+/// an image.
 const MOST_WORDS: usize = 30;
 const MOST_DIRECTORIES: usize = 5;
 pub(super) const MOST_PATHS: usize = 500;
 
-/// Absolute paths, with a shell's wildcards, that the bytecode in a text may have: each word with `.pyc` or `__pycache__`
-/// in it, relative to each of `directories` and to those that the text changes to.
+/// Absolute paths, with shell wildcards, of the bytecode in a text. Each word with `.pyc` or `__pycache__` is taken
+/// relative to each of `directories`, and to those that the text changes to.
 ///
-/// The text is not understood. What only a shell knows, such as `$NAME`, `$(command)` and `{one,other}`, stands for
-/// anything; a directory of that kind for any of those directories.
+/// This does not understand the text. Parts that only a shell knows, such as `$NAME`, `$(command)` and `{one,other}`,
+/// match anything. A directory of that kind stands for any of those directories.
 pub(super) fn mentioned(text: &str, directories: &[&str]) -> Vec<String> {
     if !is_bytecode(text) {
         return Vec::new();
@@ -30,7 +31,7 @@ pub(super) fn mentioned(text: &str, directories: &[&str]) -> Vec<String> {
     }
     let words = words.into_iter().filter(|word| is_bytecode(word));
     let places = words.take(MOST_WORDS).flat_map(|word| {
-        // `$HERE/__pycache__/m.pyc`, and `$(command)/__pycache__/m.pyc` without what was in parentheses.
+        // `$HERE/__pycache__/m.pyc`, or `$(command)/__pycache__/m.pyc` without the part in parentheses.
         let (first, rest) = word.split_once('/').unwrap_or((word, ""));
         let is_unknown = first.is_empty() || first.contains('*');
         [word].into_iter().chain(is_unknown.then_some(rest))
@@ -43,7 +44,7 @@ fn is_bytecode(word: &str) -> bool {
     word.contains(".pyc") || word.contains("__pycache__")
 }
 
-/// The text without quotes, and with `*` in the place of what only a shell knows.
+/// The text without quotes. Parts that only a shell knows become `*`.
 fn with_wildcards(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -63,7 +64,7 @@ fn with_wildcards(text: &str) -> String {
     out
 }
 
-/// The bytes of an expansion: `$NAME`, `$1`, `${NAME%/*}`, or the `$` of `$(command)`.
+/// The length of an expansion in bytes: `$NAME`, `$1`, `${NAME%/*}`, or the `$` of `$(command)`.
 fn expansion(text: &str) -> Option<(usize, &'static str)> {
     let after = &text[1..];
     let length = match after.chars().next()? {
@@ -78,7 +79,7 @@ fn expansion(text: &str) -> Option<(usize, &'static str)> {
     Some((1 + length, "*"))
 }
 
-/// The bytes of `{one,other}`.
+/// The length of `{one,other}` in bytes.
 fn list(text: &str) -> Option<(usize, &'static str)> {
     let end = end_of_braces(text)?;
     let inner = &text[1..end];
@@ -86,7 +87,7 @@ fn list(text: &str) -> Option<(usize, &'static str)> {
     is_list.then_some((end + 1, "*"))
 }
 
-/// Where the brace ends that a text begins with, if it ends soon.
+/// The end of the brace at the start of a text, if it ends soon.
 fn end_of_braces(text: &str) -> Option<usize> {
     text.bytes().take(256).position(|byte| byte == b'}')
 }

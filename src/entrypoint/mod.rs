@@ -1,7 +1,7 @@
-//! What an image runs: the Python that its entrypoint, command and health check start, and at which level.
+//! Finds what an image runs: the Python that its entrypoint, command and health check start, and the level.
 //!
-//! Read from the config's words, the shell's language and the scripts in the image; nothing is run. The
-//! caller reads files: [`read`] says in [`Reading::unread`] which ones it needs, and is asked again with them.
+//! This reads the config's words, the shell language and the scripts in the image, and runs nothing. The caller reads
+//! the files: [`Reading::unread`] lists the files that [`read`] needs, and the caller calls it again with them.
 
 mod harmless;
 mod mentions;
@@ -23,16 +23,16 @@ use program::Reader;
 use variables::Variables;
 use word::Word;
 
-/// The largest entry script that is read, in bytes. What is larger is a program.
+/// Largest entry script in bytes. Larger files are programs.
 pub const MOST_SCRIPT_BYTES: u64 = 64 << 10;
 
-/// Hands out the bytes of a file; `None` if it is yet to be read.
+/// Returns the bytes of a file, or `None` if it was not read yet.
 pub type Text<'a> = &'a dyn Fn(InodeId) -> Option<Vec<u8>>;
 
 /// A start of CPython.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
-    /// The interpreter's path in the image, symlinks followed, if it is there.
+    /// The interpreter's path in the image after following symlinks, if it exists.
     pub program: Option<Vec<u8>>,
     /// The optimization level.
     pub level: u32,
@@ -41,28 +41,28 @@ pub struct Start {
 /// What an image runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// Every way in which it may start Python, each once.
+    /// All ways in which the image may start Python, without duplicates.
     pub starts: Vec<Start>,
-    /// Why the image does not tell all that it runs.
+    /// Reasons why the image does not show everything that it runs.
     pub unclear: Vec<String>,
-    /// The level that the environment sets, where Python is started by hand.
+    /// The level from the environment, for Python that somebody starts by hand.
     environment_level: u32,
-    /// Where the loader looks for libraries first: `LD_LIBRARY_PATH` of the environment.
+    /// Where the loader searches for libraries first: `LD_LIBRARY_PATH` in the environment.
     pub library_path: Option<String>,
-    /// Where Python has its caches in place of `__pycache__`: `PYTHONPYCACHEPREFIX` of the environment.
+    /// The directory of Python's caches instead of `__pycache__`: `PYTHONPYCACHEPREFIX` in the environment.
     pub pycache_prefix: Option<String>,
-    /// Paths of files that Python is given as arguments, symlinks not followed, and paths that bytecode in the image's
-    /// scripts may have, with a shell's wildcards.
+    /// Paths of files in Python's arguments, without following symlinks, and paths that bytecode in the image's
+    /// scripts may have, with shell wildcards.
     pub named: BTreeSet<String>,
-    /// Files to read before the answer counts.
+    /// Files to read before the result is valid.
     pub unread: BTreeSet<InodeId>,
 }
 
 impl Reading {
-    /// The level that the image runs Python at; without a start of Python, the one that its environment sets.
+    /// The level at which the image runs Python. If it does not start Python, the level from its environment.
     ///
     /// # Errors
-    /// Why the image does not tell.
+    /// The reason why the image does not show the level.
     pub fn level(&self) -> Result<u32, String> {
         if let Some(reason) = self.unclear.first() {
             return Err(reason.clone());
@@ -81,13 +81,13 @@ impl Reading {
         }
     }
 
-    /// The interpreters that the image starts, as far as they are in it.
+    /// The interpreters that the image starts and contains.
     pub fn programs(&self) -> Vec<&[u8]> {
         let programs = self.starts.iter().map(|start| start.program.as_deref());
         programs.flatten().collect()
     }
 
-    /// The level that the image runs Python at, or if it does not tell, the one that its environment sets;
+    /// The level at which the image runs Python, or the level from its environment if the image does not show one.
     /// `None` above 2.
     pub fn assumed_level(&self) -> Option<Level> {
         let number = self.level().unwrap_or(self.environment_level);
@@ -95,7 +95,7 @@ impl Reading {
     }
 }
 
-/// Reads what a config runs.
+/// Finds what a config runs.
 pub fn read(config: &Value, rootfs: &Rootfs, text: Text<'_>) -> Reading {
     let mut environment = Variables::default();
     for (name, value) in environment_of(config) {
@@ -112,7 +112,7 @@ pub fn read(config: &Value, rootfs: &Rootfs, text: Text<'_>) -> Reading {
     let mut health = Reader::new(rootfs, text);
     health.follow(&health_check(config), &environment, &directory);
     let mut starts = reader.starts;
-    // Of a health check that does not tell nothing follows: most are small programs of another kind.
+    // The reasons of a health check do not count: most health checks are small programs of another kind.
     starts.extend(health.starts);
     let mut each: Vec<Start> = Vec::new();
     for start in starts {
@@ -131,7 +131,7 @@ pub fn read(config: &Value, rootfs: &Rootfs, text: Text<'_>) -> Reading {
     }
 }
 
-/// The value of a variable in the config's environment, the last one where there are several.
+/// The value of a variable in the config's environment. If there are several values, the last one.
 pub fn variable(config: &Value, name: &str) -> Option<String> {
     let values = environment_of(config).filter(|(key, _)| *key == name);
     values.last().map(|(_, value)| value.to_owned())

@@ -1,4 +1,4 @@
-//! Following a command to the Python that it starts: through wrappers, shells, and scripts in the image.
+//! Follows a command through wrappers, shells and scripts in the image to the Python that it starts.
 
 use std::collections::BTreeSet;
 
@@ -13,18 +13,18 @@ use super::{MOST_SCRIPT_BYTES, Start, Text};
 use crate::path;
 use crate::rootfs::{InodeId, Rootfs};
 
-/// Programs that may run one another, in a chain, and in all.
+/// Maximum number of programs that run one another in a chain, and of programs in total.
 const MOST_DEEP: usize = 16;
 const MOST: usize = 2000;
 
-/// Most bytes of scripts, words and variables that a reading goes over. Scripts that are not made to keep a
-/// reader busy cost a hundredth.
+/// Maximum number of bytes of scripts, words and variables to process for one image. Scripts that are not made to
+/// keep pycull busy take a hundredth.
 const BUDGET: usize = 16 << 20;
 
-/// Most directories of a `PATH`.
+/// Maximum number of directories in a `PATH`.
 const MOST_DIRECTORIES: usize = 100;
 
-/// Where engines look for programs if the config does not say.
+/// Where engines search for programs if the config has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 pub(super) struct Reader<'a> {
@@ -33,49 +33,49 @@ pub(super) struct Reader<'a> {
     pub(super) starts: Vec<Start>,
     pub(super) unclear: Vec<String>,
     pub(super) unread: BTreeSet<InodeId>,
-    /// Paths of files that Python is given as arguments.
+    /// Paths of files in Python's arguments, and paths of bytecode that scripts mention.
     pub(super) named: BTreeSet<String>,
-    /// Programs that proved to be no scripts.
+    /// Programs that are known not to be scripts.
     programs: BTreeSet<InodeId>,
-    /// Scripts that are being read: one that runs itself again adds nothing.
+    /// The scripts that are being read, with their arguments. A script that runs itself again adds nothing.
     pub(super) open: Vec<(InodeId, Vec<Word>)>,
     depth: usize,
     runs: usize,
-    /// What is left of [`BUDGET`].
+    /// The remaining part of [`BUDGET`].
     pub(super) budget: usize,
-    /// Whether a shell starts the program, which then need not begin with `#!`.
+    /// Whether a shell starts the program. Such a script needs no `#!`.
     pub(super) from_shell: bool,
-    /// Where the program reads from; the engine's own input is of no interest.
+    /// The standard input of the program. The engine's own input does not matter.
     pub(super) input: Input,
 }
 
-/// How a program is called.
+/// The call of a program.
 #[derive(Clone, Copy)]
 pub(super) struct Call<'a> {
-    /// The words after its name.
+    /// The words after the program's name.
     pub(super) arguments: &'a [Word],
     pub(super) environment: &'a Variables,
-    /// Where it starts.
+    /// The directory in which it starts.
     pub(super) directory: &'a Word,
 }
 
-/// A file of the image.
+/// A file in the image.
 pub(super) struct Found {
     inode: InodeId,
-    /// With symlinks followed.
+    /// The path after following symlinks.
     path: Vec<u8>,
 }
 
-/// A script of the image.
+/// A script in the image.
 pub(super) struct Script {
     pub(super) inode: InodeId,
     pub(super) path: Vec<u8>,
     pub(super) text: String,
 }
 
-/// What a program is.
+/// The kind of a program.
 pub(super) enum Program {
-    /// It is yet to be read.
+    /// The file was not read yet.
     Unread,
     Binary,
     Script(Script),
@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Follows a command: the one that an engine starts, and those that it leads to.
+    /// Follows the command that an engine starts, and the commands that it leads to.
     pub(super) fn follow(&mut self, words: &[Word], environment: &Variables, directory: &Word) {
         self.runs += 1;
         if !self.spend(words.iter().map(Word::size).sum()) {
@@ -177,7 +177,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes an argument of Python that is a file of the image: a script to run, which may be a cache.
+    /// Records an argument of Python that is a file in the image. It is a script to run, or a cache.
     fn name(&mut self, word: &Word, directory: &Word) {
         if let Some(path) = absolute_path(word, directory)
             && self.rootfs.file_at(path.as_bytes()).is_some()
@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes the bytecode that a script mentions. It may lie in the directory of the script itself.
+    /// Records the bytecode that a script mentions. It may be in the script's own directory.
     pub(super) fn mention(&mut self, text: &str, script: Option<&[u8]>, directory: &Word) {
         let own = script.map(|script| absolute(path::parent(script)));
         let directories = [directory.known(), own.as_deref()];
@@ -196,7 +196,7 @@ impl<'a> Reader<'a> {
         self.named.extend(paths.take(room));
     }
 
-    /// A program of the image: a script, or what nobody can read.
+    /// Follows a program in the image. It is a script, or a binary that pycull cannot read.
     fn file(&mut self, name: &Word, call: Call<'_>) {
         let Some(found) = self.find(name, call.environment, call.directory) else {
             return self.missing(name);
@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A program whose name is one of those that start no Python: nothing starts if it is not a script.
+    /// Follows a program with a harmless name. It starts nothing unless it is a script or Python.
     fn harmless(&mut self, name: &Word, call: Call<'_>) {
         let usual = || self.find(name, &Variables::default(), call.directory);
         let found = self.find(name, call.environment, call.directory);
@@ -222,7 +222,7 @@ impl<'a> Reader<'a> {
         if real.file_name().is_some_and(is_python) {
             return self.note(format!("`{}` is Python by another name", name.shown()));
         }
-        // Distributions have some of these as scripts in other languages.
+        // In some distributions, some of these are scripts in other languages.
         if let Program::Script(script) = self.contents(found)
             && script.text.contains("python")
         {
@@ -230,7 +230,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A script, which the kernel hands to the program after `#!` with one argument at most.
+    /// Follows a script. The kernel passes it to the program after `#!` with at most one argument.
     fn script(&mut self, script: &Script, call: Call<'_>) {
         self.mention(&script.text, Some(&script.path), call.directory);
         let path = absolute(&script.path);
@@ -269,7 +269,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The file that a command's first word stands for, and its path with symlinks followed.
+    /// Finds the file of a command's first word, and its path after following symlinks.
     pub(super) fn find(
         &self,
         name: &Word,
@@ -283,7 +283,7 @@ impl<'a> Reader<'a> {
         let path = environment.get("PATH").cloned();
         let path = path.unwrap_or_else(|| Word::new(DEFAULT_PATH));
         for part in path.text().split(':').take(MOST_DIRECTORIES) {
-            // What comes before may be of another name where a part is not known.
+            // If a part of `PATH` is unknown, it may have another program of this name.
             let directory = Word::new(part).known()?.to_owned();
             if let Some(found) = self.at(&Word::new(format!("{directory}/{text}")), &Word::new("/"))
             {
@@ -324,7 +324,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The path that a word stands for, symlinks not followed; `None` if it is not known.
+/// The absolute path of a word, without following symlinks; `None` if it is unknown.
 fn absolute_path(word: &Word, directory: &Word) -> Option<String> {
     let word = word.known()?;
     match word.starts_with('/') {
@@ -337,7 +337,7 @@ pub(super) fn absolute(path: &[u8]) -> String {
     format!("/{}", String::from_utf8_lossy(path))
 }
 
-/// Whether a program of that name is a shell.
+/// Whether a program with this name is a shell.
 fn is_shell(name: &str) -> bool {
     matches!(
         name,

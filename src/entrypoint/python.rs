@@ -1,20 +1,20 @@
-//! The options of `python`, as CPython reads them (`Python/getopt.c`, `Python/initconfig.c`).
+//! Reads the options of `python` as CPython does (`Python/getopt.c`, `Python/initconfig.c`).
 
 use super::variables::Variables;
 use super::word::Word;
 
-/// What CPython makes of its options and its environment.
+/// The effect of Python's options and environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Options {
-    /// It runs at this level.
+    /// Python runs at this level.
     Level(u32),
-    /// It prints a version or a help text and exits.
+    /// Python prints a version or a help text and exits.
     Exits,
-    /// The image does not tell; why.
+    /// The level is unknown, for this reason.
     Unclear(String),
 }
 
-/// Whether a program of that name is CPython. Debug builds, free-threaded ones and `pythonw` are.
+/// Whether a program with this name is CPython, including debug builds, free-threaded builds and `pythonw`.
 pub(super) fn is_python(name: &str) -> bool {
     let name = name.strip_prefix("platform-").unwrap_or(name);
     let Some(rest) = name.strip_prefix("python") else {
@@ -61,7 +61,7 @@ pub(super) fn options(words: &[Word], environment: &Variables) -> Options {
     flags.result(environment)
 }
 
-/// Whether a group of options ends in one whose argument is attached: that need not be known.
+/// Whether a group of options ends in one with an attached argument, which may be unknown.
 fn takes_rest(letters: &str) -> bool {
     let argument = letters.find(['c', 'm', 'W', 'X']);
     let unknown = letters.find(|c: char| !c.is_ascii());
@@ -76,7 +76,7 @@ struct Flags {
 }
 
 impl Flags {
-    /// Reads a group of one-letter options. Whether it ends the options.
+    /// Reads a group of one-letter options. Returns whether the options end there.
     fn read<'a>(&mut self, letters: &str, rest: &mut impl Iterator<Item = &'a Word>) -> bool {
         for (place, letter) in letters.char_indices() {
             match letter {
@@ -92,7 +92,7 @@ impl Flags {
                 }
                 'b' | 'B' | 'd' | 'i' | 'J' | 'P' | 'q' | 'R' | 's' | 'S' | 't' | 'u' | 'v'
                 | 'x' => {}
-                // An option that CPython does not know: it prints its usage and exits.
+                // CPython does not know this option, so it prints its usage and exits.
                 _ => {
                     self.exits = true;
                     return true;
@@ -124,7 +124,7 @@ pub(super) fn environment_level(environment: &Variables) -> Option<u32> {
     }
 }
 
-/// An empty value counts as unset, and any that is not a positive number as 1 (CPython's `_Py_get_env_flag`).
+/// An empty value counts as unset. A value that is not a positive number counts as 1 (`_Py_get_env_flag` in CPython).
 fn level_of_variable(value: &str) -> u32 {
     if value.is_empty() {
         return 0;

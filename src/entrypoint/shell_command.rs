@@ -1,11 +1,11 @@
-//! Shells that a command starts, with a command, a script or their standard input.
+//! Follows the shells that a command starts with a command, a script or their standard input.
 
 use super::program::{Call, Program, Reader, Script, absolute};
 use super::shell::{Host, Input, Shell, Sourced};
 use super::variables::Variables;
 use super::word::Word;
 
-/// What the options of a shell say.
+/// The options of a shell.
 #[derive(Default)]
 struct ShellOptions {
     has_command: bool,
@@ -15,7 +15,7 @@ struct ShellOptions {
 }
 
 impl ShellOptions {
-    /// Reads the options, and returns what follows them; else the word that may be one and is not known.
+    /// Reads the options and returns the words after them. An unknown word that may be an option is the error.
     fn read(words: &[Word]) -> Result<(Self, &[Word]), &Word> {
         let mut options = Self::default();
         let mut rest = words;
@@ -50,7 +50,7 @@ impl ShellOptions {
 }
 
 impl Reader<'_> {
-    /// `sh -c 'command' name argument…`, or `sh script argument…`.
+    /// Follows `sh -c 'command' name argument…` or `sh script argument…`.
     pub(super) fn shell(&mut self, call: Call<'_>) {
         let (options, rest) = match ShellOptions::read(call.arguments) {
             Ok(read) => read,
@@ -64,7 +64,7 @@ impl Reader<'_> {
         let mut variables = call.environment.clone();
         variables.set_export_all(options.export_all, true);
         if options.is_login {
-            // A login shell's profile may set it anew.
+            // The profile of a login shell may change it.
             variables.assign_exported("PATH", Word::unknown());
         }
         if !options.has_command && (options.reads_input || rest.is_empty()) {
@@ -93,7 +93,8 @@ impl Reader<'_> {
         Shell::new(variables, call.directory.clone(), zero, arguments).read(script, self);
     }
 
-    /// A shell that reads commands from its standard input. What an engine starts has a terminal there.
+    /// Follows a shell that reads commands from its standard input. A shell started by the engine has a terminal
+    /// there.
     fn shell_input(&mut self, arguments: &[Word], variables: Variables, directory: &Word) {
         match std::mem::replace(&mut self.input, Input::Unknown) {
             Input::Same => self.input = Input::Same,
@@ -122,11 +123,11 @@ impl Reader<'_> {
         }
     }
 
-    /// A script that a shell reads.
+    /// Follows a script in the language of the shell.
     pub(super) fn shell_script(&mut self, script: &Script, call: Call<'_>) {
         self.mention(&script.text, Some(&script.path), call.directory);
         let opened = (script.inode, call.arguments.to_vec());
-        // A script that runs itself again with the same words adds nothing.
+        // A script that runs itself again with the same arguments adds nothing.
         if self.open.contains(&opened) {
             return;
         }
@@ -144,7 +145,7 @@ impl Host for Reader<'_> {
         self.from_shell = true;
         self.input = match (input, &before.1) {
             (Input::Same, Input::Same) => Input::Same,
-            // Another program may have read from it before.
+            // Another program may have read from this input before.
             (Input::Same, _) => Input::Unknown,
             (input, _) => input,
         };

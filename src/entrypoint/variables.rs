@@ -6,7 +6,7 @@ use super::word::Word;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Variable {
-    /// `None` if it is only marked for export.
+    /// `None` if the variable is only marked for export.
     value: Option<Word>,
     exported: Exported,
 }
@@ -21,11 +21,11 @@ enum Exported {
     Perhaps,
 }
 
-/// Variables by name; those that are exported reach programs.
+/// Variables by name. Programs see those that are exported.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Variables {
     variables: BTreeMap<String, Variable>,
-    /// `set -a`.
+    /// The state of `set -a`.
     export_all: Exported,
 }
 
@@ -34,7 +34,7 @@ impl Variables {
         self.variables.get(name)?.value.as_ref()
     }
 
-    /// Assigns as a shell does: a variable that came with the environment stays exported.
+    /// Assigns like a shell: a variable from the environment stays exported.
     pub(super) fn assign(&mut self, name: &str, value: Word) {
         let exported = match (self.export_all, self.exportedness(name)) {
             (Exported::No, exported) | (_, exported @ Exported::Yes) => exported,
@@ -57,12 +57,12 @@ impl Variables {
         variable.map_or(Exported::No, |it| it.exported)
     }
 
-    /// `set -a` or `set +a`. `certain`: whether all runs do it.
+    /// Runs `set -a` or `set +a`. `certain` says whether all runs do it.
     pub(super) fn set_export_all(&mut self, exports: bool, certain: bool) {
         self.export_all = wanted(self.export_all, exports, certain);
     }
 
-    /// Marks a variable for export, which need not have a value yet. `certain`: whether all runs do.
+    /// Marks a variable for export, even if it has no value yet. `certain` says whether all runs do it.
     pub(super) fn set_exported(&mut self, name: &str, exported: bool, certain: bool) {
         let exported = wanted(self.exportedness(name), exported, certain);
         let value = self.get(name).cloned();
@@ -78,7 +78,7 @@ impl Variables {
         self.variables.clear();
     }
 
-    /// How many bytes a copy takes, about.
+    /// The approximate size of a copy in bytes.
     pub(super) fn size(&self) -> usize {
         let variables = self.variables.iter();
         variables
@@ -86,7 +86,7 @@ impl Variables {
             .sum()
     }
 
-    /// What a program gets.
+    /// The environment of a program that the shell starts.
     pub(super) fn exported(&self) -> Self {
         let mut variables = self.variables.clone();
         variables.retain(|_, it| it.value.is_some() && it.exported != Exported::No);
@@ -103,7 +103,7 @@ impl Variables {
     }
 }
 
-/// What becomes of an export that all runs, or only some, ask for or take back.
+/// The state of an export after all runs, or only some, set or clear it.
 fn wanted(before: Exported, exports: bool, certain: bool) -> Exported {
     let wanted = if exports { Exported::Yes } else { Exported::No };
     match certain || before == wanted {
@@ -112,7 +112,7 @@ fn wanted(before: Exported, exports: bool, certain: bool) -> Exported {
     }
 }
 
-/// Splits `NAME=value`, if the name is one that a shell takes.
+/// Splits `NAME=value` if a shell accepts the name.
 pub(super) fn assignment(text: &str) -> Option<(&str, &str)> {
     let (name, value) = text.split_once('=')?;
     is_name(name).then_some((name, value))

@@ -1,15 +1,15 @@
-//! A word of a command line, of which a part may be known to a running container alone.
+//! A word of a command line. Only a running container may know some parts of it.
 
-/// Stands for the part that is not known.
+/// Marks an unknown part of a word.
 const UNKNOWN: char = '\u{fffc}';
 
-/// The longest word, in bytes. What follows in a longer one is not known.
+/// Maximum number of bytes in a word. The rest of a longer word is unknown.
 const MOST_BYTES: usize = 64 << 10;
 
-/// Most characters of a word in a message.
+/// Maximum number of characters of a word in a message.
 const MOST_SHOWN: usize = 200;
 
-/// Most words in a list. Which ones follow is not known.
+/// Maximum number of words in a list. The words after them are unknown.
 pub(super) const MOST_WORDS: usize = 4096;
 
 /// A word of a command line.
@@ -23,7 +23,7 @@ impl Word {
         word
     }
 
-    /// A word, or any number of words, that the image does not tell.
+    /// A word, or any number of words, that the image does not show.
     pub(super) fn unknown() -> Self {
         Self(UNKNOWN.to_string())
     }
@@ -33,18 +33,18 @@ impl Word {
         (!self.0.contains(UNKNOWN)).then_some(&*self.0)
     }
 
-    /// What follows the last slash, if that is known.
+    /// The part after the last slash, if it is known.
     pub(super) fn file_name(&self) -> Option<&str> {
         let name = self.0.rsplit('/').next().unwrap_or(&self.0);
         (!name.contains(UNKNOWN)).then_some(name)
     }
 
-    /// Whether the image leaves open if this word is an option. A path is not one, whatever its directory.
+    /// Whether this word may be an option because its start is unknown. A path is never an option.
     pub(super) fn may_be_option(&self) -> bool {
         self.0.starts_with(UNKNOWN) && !self.0.contains('/')
     }
 
-    /// The word with its unknown parts as they can be.
+    /// The text of the word, with a marker for each unknown part.
     pub(super) fn text(&self) -> &str {
         &self.0
     }
@@ -68,12 +68,12 @@ impl Word {
         }
     }
 
-    /// How many bytes a copy takes, about.
+    /// The approximate size of a copy in bytes.
     pub(super) fn size(&self) -> usize {
         size_of::<Self>() + self.0.len()
     }
 
-    /// How messages show the word.
+    /// The word for a message.
     pub(super) fn shown(&self) -> String {
         let text = self.0.replace(UNKNOWN, "…");
         match text.char_indices().nth(MOST_SHOWN) {
@@ -83,7 +83,7 @@ impl Word {
     }
 }
 
-/// Words that are all known.
+/// Words without unknown parts.
 pub(super) fn words(texts: &[&str]) -> Vec<Word> {
     texts.iter().map(|text| Word::new(*text)).collect()
 }

@@ -1,31 +1,31 @@
-//! Programs that run another with their last words: `env`, `tini`, `nice`, `gosu`, and their like.
+//! Programs that run another program from their last words, for example `env`, `tini`, `nice` and `gosu`.
 
 use std::collections::VecDeque;
 
 use super::variables::{Variables, assignment};
 use super::word::Word;
 
-/// What a wrapper runs.
+/// The program that a wrapper runs.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wrapped {
-    /// These words, with these variables; in another directory if there is one.
+    /// A program with these words and variables, in another directory if there is one.
     Program {
         words: Vec<Word>,
         variables: Variables,
         directory: Option<Word>,
     },
-    /// It starts nothing.
+    /// The wrapper starts nothing.
     Nothing,
-    /// The image does not tell; why.
+    /// The image does not show it, for this reason.
     Unclear(String),
 }
 
-/// How a wrapper takes its options.
+/// The options of a wrapper.
 struct Grammar {
     names: &'static [&'static str],
     /// Options whose argument is the next word.
     with_argument: &'static [&'static str],
-    /// Words between the options and the program.
+    /// The number of words between the options and the program.
     operands: usize,
 }
 
@@ -112,7 +112,7 @@ const GRAMMARS: [Grammar; 20] = [
     grammar(&["ld.so"], &["--library-path", "--preload", "--argv0"], 0),
 ];
 
-/// What a program of that name runs, if it is a wrapper.
+/// What a wrapper with this name runs; `None` if the name is not a wrapper's.
 pub(super) fn wrapped(name: &str, words: &[Word], variables: &Variables) -> Option<Wrapped> {
     match name {
         "env" => return Some(env(words, variables)),
@@ -157,7 +157,7 @@ fn by_grammar(name: &str, grammar: &Grammar, words: &[Word], variables: &Variabl
         if text == "--" {
             break;
         }
-        // `-p` names processes that run already.
+        // `-p` names processes that already run.
         if name == "ionice" && matches!(text, "-p" | "-P" | "-u") {
             return Wrapped::Nothing;
         }
@@ -174,7 +174,7 @@ fn by_grammar(name: &str, grammar: &Grammar, words: &[Word], variables: &Variabl
     )
 }
 
-/// `env` of GNU and of busybox.
+/// Reads `env` of GNU and of busybox.
 fn env(words: &[Word], variables: &Variables) -> Wrapped {
     let mut own = variables.clone();
     let mut directory = None;
@@ -213,7 +213,7 @@ fn env(words: &[Word], variables: &Variables) -> Wrapped {
     }
 }
 
-/// Reads an option of `env`, without its first hyphen.
+/// Reads an option of `env`, given without its first hyphen.
 fn env_option(
     option: &str,
     rest: &mut Vec<Word>,
@@ -261,7 +261,7 @@ fn value_or_next(value: &str, rest: &mut Vec<Word>) -> String {
     }
 }
 
-/// `env -S`: words with quotes, which take the place of the option. Its escapes and `${NAME}` are left to others.
+/// Reads `env -S`: quoted words that replace the option. Its escapes and `${NAME}` are not supported.
 fn split_string(text: String, rest: &mut Vec<Word>) -> Result<(), Wrapped> {
     if text.contains(['\\', '$']) {
         return Err(Wrapped::Unclear(format!("`env -S` expands `{text}`")));
@@ -285,7 +285,7 @@ fn split_string(text: String, rest: &mut Vec<Word>) -> Result<(), Wrapped> {
     Ok(())
 }
 
-/// `sudo` empties the environment, but for what it is told to keep.
+/// Reads `sudo`, which clears the environment except for what its options keep.
 fn sudo(words: &[Word]) -> Wrapped {
     let mut own = Variables::default();
     let mut rest = words;
@@ -312,20 +312,20 @@ fn sudo(words: &[Word]) -> Wrapped {
     program(rest.to_vec(), &own)
 }
 
-/// What the words after `su` say.
+/// The words after `su`.
 #[derive(Default)]
 struct Su {
     is_login: bool,
-    /// Whether what follows is a program, not arguments of a shell.
+    /// Whether a program follows instead of a shell's arguments.
     is_program: bool,
     command: Option<Word>,
     shell: Option<Word>,
-    /// The user, and what follows.
+    /// The user and the words after it.
     operands: Vec<Word>,
 }
 
 impl Su {
-    /// Reads the words; else the one that is not understood. Options come anywhere before `--`.
+    /// Reads the words. Options may come anywhere before `--`. A word that is not understood is the error.
     fn read(words: &[Word]) -> Result<Self, Word> {
         let mut su = Self::default();
         let mut rest: VecDeque<Word> = words.iter().cloned().collect();
@@ -357,8 +357,8 @@ impl Su {
         Ok(su)
     }
 
-    /// Reads letters of options, of which the last may have its argument attached, or after it. False for one that
-    /// `su` does not have.
+    /// Reads letters of options. The last one may have its argument attached or in the next word. Returns false if
+    /// `su` does not have the option.
     fn options(&mut self, letters: &str, rest: &mut VecDeque<Word>) -> bool {
         for (place, letter) in letters.char_indices() {
             let attached = &letters[place + letter.len_utf8()..];
@@ -386,8 +386,8 @@ impl Su {
     }
 }
 
-/// `su` and `runuser` keep the environment unless they start a login shell. What follows the user's name goes to
-/// the shell.
+/// Reads `su` and `runuser`, which keep the environment unless they start a login shell. The words after the user's
+/// name go to the shell.
 fn su(words: &[Word], variables: &Variables) -> Wrapped {
     let su = match Su::read(words) {
         Ok(su) => su,
@@ -408,7 +408,7 @@ fn su(words: &[Word], variables: &Variables) -> Wrapped {
     program(words, &own)
 }
 
-/// The letter of a long option of `su`, with its argument if that is attached.
+/// The letter of a long option of `su`, with its attached argument if there is one.
 fn long_su_option(long: &str) -> Option<String> {
     let (name, value) = match long.split_once('=') {
         Some((name, value)) => (name, Some(value)),

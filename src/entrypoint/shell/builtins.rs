@@ -1,4 +1,4 @@
-//! The shell's own commands that matter to what runs after them.
+//! The shell builtins that affect the commands after them.
 
 use super::{Flow, Host, Input, MOST, Place, RawWord, Shell, Sourced, is_name};
 use crate::entrypoint::harmless::is_builtin;
@@ -8,13 +8,13 @@ use crate::entrypoint::word::Word;
 /// A simple command.
 pub(super) struct Command<'a> {
     pub(super) words: &'a [Word],
-    /// Variables with those that are assigned for this command alone, if there are any.
+    /// The variables, including those that are assigned only for this command, if there are any.
     pub(super) own: Option<&'a Variables>,
-    /// Where it reads from.
+    /// The standard input.
     pub(super) input: &'a Input,
 }
 
-/// Commands that do not fail in an image that works: `&&` after one decides nothing.
+/// Whether a command never fails in a working image, so that `&&` after it decides nothing.
 pub(super) fn succeeds(name: &str) -> bool {
     let names = [
         ":", "true", "cd", "export", "set", "unset", "mkdir", "chown", "chmod", "echo", "printf",
@@ -98,7 +98,7 @@ impl Shell {
         }
     }
 
-    /// `set`, for each list of positional parameters.
+    /// Runs `set` for each list of positional parameters.
     pub(super) fn set(&mut self, raw: &[RawWord], place: &Place, host: &mut dyn Host) {
         let mut lists: Vec<Vec<Word>> = Vec::new();
         for arguments in std::mem::take(&mut self.arguments) {
@@ -108,7 +108,7 @@ impl Shell {
             if let Some(exports) = exports {
                 self.variables.set_export_all(exports, place.is_certain());
             }
-            // Where not every run sets them, they may be as before.
+            // If only some runs set the parameters, the old ones remain possible.
             if !place.is_certain() && operands.is_some() {
                 lists.push(arguments.clone());
             }
@@ -130,7 +130,7 @@ impl Shell {
         }
     }
 
-    /// `shift`; how often a loop shifts is not known.
+    /// Runs `shift`. In a loop, the number of shifts is unknown.
     pub(super) fn shift(&mut self, words: &[Word], place: &Place, host: &mut dyn Host) {
         let words = within_command(words);
         let count = match words.get(1) {
@@ -171,7 +171,7 @@ impl Shell {
                 self.script(&text, !place.is_certain(), host);
                 self.arguments = arguments;
             }
-            // A script that asks first whether the file is there goes on without it.
+            // A script that tests for the file first continues without it.
             Sourced::Missing if place.is_certain() => host.unclear(format!(
                 "it reads commands from `{}`, which is not in the image",
                 file.shown()
@@ -197,13 +197,13 @@ impl Shell {
         }
     }
 
-    /// Keeps the command of a trap, which is read last.
+    /// Keeps the command of a trap, which is read at the end.
     fn trap(&mut self, words: &[Word], host: &mut dyn Host) {
         let words = match words.split_first() {
             Some((first, rest)) if first.text() == "--" => rest,
             _ => words,
         };
-        // Without a signal there is no command.
+        // Without a signal, `trap` sets no command.
         let [command, _, ..] = words else {
             return;
         };
@@ -253,7 +253,7 @@ impl Shell {
     }
 }
 
-/// What `set` makes the positional parameters, and whether it exports all, if its words say so.
+/// The positional parameters that `set` sets, and whether it exports all variables, if its words determine these.
 fn set_operands(mut words: &[Word]) -> (Option<Vec<Word>>, Option<bool>) {
     let mut exports = None;
     while let Some((word, after)) = words.split_first() {
@@ -282,13 +282,13 @@ pub(super) fn name(words: &[Word]) -> Option<&str> {
     within_command(words).first()?.known()
 }
 
-/// Whether a command would begin with an option: the script then puts a program before it.
+/// Whether a command begins with an option. The script then inserts a program before it.
 pub(super) fn begins_with_option(words: &[Word]) -> bool {
     let mut words = words.iter().skip_while(|it| it.text() == "exec");
     words.next().is_some_and(|it| it.text().starts_with('-'))
 }
 
-/// The words that `command` or `builtin` runs; none if it is only asked about them.
+/// The words that `command` or `builtin` runs; none if they only ask about a command.
 fn within_command(mut words: &[Word]) -> &[Word] {
     while let Some((first, rest)) = words.split_first()
         && matches!(first.text(), "command" | "builtin")
@@ -302,7 +302,7 @@ fn within_command(mut words: &[Word]) -> &[Word] {
     words
 }
 
-/// A path as it is meant in a directory.
+/// A path relative to a directory.
 fn within(directory: &Word, path: &str) -> Word {
     let path_word = Word::new(path);
     if path.starts_with('/') || path_word.known().is_none() {

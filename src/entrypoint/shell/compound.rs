@@ -6,7 +6,7 @@ use super::{Host, Shell, is_literal};
 use crate::entrypoint::word::Word;
 
 impl Shell {
-    /// Handles a word with which a compound command begins, goes on or ends. Whether it is one.
+    /// Handles a word that begins, continues or ends a compound command. Returns whether the word does so.
     pub(super) fn keyword(
         &mut self,
         raw: &RawWord,
@@ -49,13 +49,13 @@ impl Shell {
         true
     }
 
-    /// Goes over `[[ … ]]`.
+    /// Skips `[[ … ]]`.
     fn skip_test(&mut self, lexer: &mut Lexer<'_>, place: &mut Place, host: &mut dyn Host) {
         place.uncertain = true;
         self.skip_to("]]", lexer, host);
     }
 
-    /// Goes over words up to this one, and follows what they substitute. Whether it came.
+    /// Skips the words up to `end`, and follows their command substitutions. Returns whether `end` was found.
     fn skip_to(&mut self, end: &str, lexer: &mut Lexer<'_>, host: &mut dyn Host) -> bool {
         loop {
             match lexer.next() {
@@ -73,7 +73,7 @@ impl Shell {
         }
     }
 
-    /// Reads a loop again, since it may have changed what its first commands see.
+    /// Reads a loop a second time, since it may have changed what its first commands see.
     fn end_loop(&mut self, lexer: &mut Lexer<'_>, place: &mut Place) {
         if let Some(Frame::Loop(start)) = place.frames.last_mut()
             && let Some(start) = start.take()
@@ -103,7 +103,7 @@ impl Shell {
         }
     }
 
-    /// Goes over the patterns of a branch, or the end of its `case`.
+    /// Skips the patterns of a branch, or the end of its `case`.
     pub(super) fn skip_pattern(&mut self, lexer: &mut Lexer<'_>, place: &mut Place) {
         loop {
             match lexer.next() {
@@ -114,7 +114,7 @@ impl Shell {
         }
     }
 
-    /// Takes a function's body without reading it.
+    /// Records the body of a function without running it.
     pub(super) fn define(&mut self, name: &RawWord, lexer: &mut Lexer<'_>, host: &mut dyn Host) {
         let mut depth = 0;
         let mut start = lexer.position();

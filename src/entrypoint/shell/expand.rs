@@ -1,4 +1,4 @@
-//! Expanding words: parameters, and splitting what is not quoted.
+//! Expands words: replaces parameters and splits what is not quoted.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,10 @@ use super::lexer::{Part, RawWord};
 use crate::entrypoint::variables::Variables;
 use crate::entrypoint::word::{MOST_WORDS, Word};
 
-/// The most that a list of words takes, in bytes.
+/// Maximum number of bytes in an expanded list of words.
 const MOST_LIST: usize = 1 << 20;
 
-/// What words are expanded with.
+/// The values for an expansion.
 #[derive(Clone, Copy)]
 pub(super) struct Expansion<'a> {
     pub(super) variables: &'a Variables,
@@ -25,7 +25,7 @@ enum Value<'a> {
 }
 
 impl<'a> Expansion<'a> {
-    /// The words that several become.
+    /// Expands words to a list of words.
     pub(super) fn list(&self, raw: &[RawWord]) -> Vec<Word> {
         let mut fields = Fields::default();
         for word in raw {
@@ -34,7 +34,7 @@ impl<'a> Expansion<'a> {
         fields.done
     }
 
-    /// The words that a word becomes.
+    /// Expands one word to any number of words.
     fn words(&self, raw: &RawWord, fields: &mut Fields) {
         for part in raw {
             if fields.is_full {
@@ -63,7 +63,7 @@ impl<'a> Expansion<'a> {
         fields.finish();
     }
 
-    /// The one word that a word becomes where nothing is split, as in an assignment.
+    /// Expands a word to one word without splitting, as in an assignment.
     pub(super) fn word(&self, raw: &RawWord) -> Word {
         let quoted: RawWord = raw.iter().map(quote).collect();
         let mut whole = Word::default();
@@ -76,7 +76,7 @@ impl<'a> Expansion<'a> {
         whole
     }
 
-    /// What `${NAME OPERATOR OPERAND}` becomes, before it is split.
+    /// The value of `${NAME OPERATOR OPERAND}` before splitting.
     fn parameter(&self, name: &str, operator: &str, operand: &RawWord) -> Cow<'a, [Word]> {
         let value = self.value(name);
         let is_empty = match &value {
@@ -91,7 +91,7 @@ impl<'a> Expansion<'a> {
             ("-" | "=", _) if is_empty => self.word(operand),
             ("+", _) if is_set && is_empty => Word::default(),
             ("+", _) if is_set => self.word(operand),
-            // Whoever starts a container may set what the image does not.
+            // Whoever starts the container may set a variable that the image does not.
             (_, Value::Unset) => Word::unknown(),
             (_, Value::Word(word)) => word,
             (_, Value::Words(words)) => return Cow::Borrowed(words),
@@ -121,7 +121,7 @@ impl<'a> Expansion<'a> {
         }
         match number.checked_sub(1).and_then(|place| before.get(place)) {
             Some(word) => Value::Word(word.clone()),
-            // Arguments are those of the command, all of which are known.
+            // The arguments come from the command, so all of them are known.
             None => Value::Word(Word::default()),
         }
     }
@@ -135,19 +135,19 @@ fn quote(part: &Part) -> Part {
     part
 }
 
-/// Words while they are put together.
+/// Words under construction.
 #[derive(Default)]
 struct Fields {
     done: Vec<Word>,
     current: Option<Word>,
     nothing: bool,
     bytes: usize,
-    /// Whether there is no place for more.
+    /// Whether there is no room for more.
     is_full: bool,
 }
 
 impl Fields {
-    /// Adds words, of which each but the first begins a new one.
+    /// Adds words. Each word after the first begins a new field.
     fn add_all(&mut self, words: &[Word], quoted: bool) {
         for (place, word) in words.iter().enumerate() {
             if self.is_full {
@@ -192,7 +192,7 @@ impl Fields {
             .push(if self.is_full { Word::unknown() } else { word });
     }
 
-    /// `"$@"` without arguments is not even an empty word.
+    /// Drops an empty field: `"$@"` without arguments is not even an empty word.
     fn nothing(&mut self) {
         self.nothing = true;
     }

@@ -1,28 +1,28 @@
-//! What a shell needs from whoever reads its script.
+//! The interface between a shell and the reader of its script.
 
 use crate::entrypoint::variables::Variables;
 use crate::entrypoint::word::Word;
 
-/// What runs the commands that are not the shell's own.
+/// Runs the commands that are not builtins.
 pub(in crate::entrypoint) trait Host {
     /// Runs a program.
     fn run(&mut self, words: &[Word], variables: Variables, directory: &Word, input: Input);
-    /// Notes that the image does not tell what the script runs, and why.
+    /// Records a reason why the image does not show what the script runs.
     fn unclear(&mut self, reason: String);
-    /// Counts work of so many bytes; false once the reading has cost too much and ends.
+    /// Records work on this many bytes. Returns false once the budget is used up.
     fn spend(&mut self, bytes: usize) -> bool;
-    /// The text of a file that the script reads commands from.
+    /// Finds a file that the script reads commands from.
     fn sourced(&mut self, path: &Word, variables: &Variables, directory: &Word) -> Sourced;
 }
 
-/// What a program can read from its standard input.
+/// The standard input of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::entrypoint) enum Input {
-    /// The same as who starts it.
+    /// The same as that of the parent.
     Same,
-    /// A here-document of this text.
+    /// A here-document with this text.
     Text(String),
-    /// The image does not tell.
+    /// The image does not show it.
     Unknown,
 }
 
@@ -30,6 +30,6 @@ pub(in crate::entrypoint) enum Input {
 pub(in crate::entrypoint) enum Sourced {
     Text(String),
     Missing,
-    /// It was noted why it is of no use.
+    /// The file cannot be used, and the reason is recorded.
     Unusable,
 }

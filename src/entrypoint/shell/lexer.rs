@@ -1,4 +1,4 @@
-//! The tokens of the POSIX shell's language, and the parts of which a word is made before it is expanded.
+//! Splits text in the language of the POSIX shell into tokens, and words into parts before expansion.
 
 /// A part of a word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,16 +16,16 @@ pub(super) enum Part {
     },
     /// The script of a command substitution.
     Command(String),
-    /// Anything else that a running shell alone can expand.
+    /// Any other part that only a running shell can expand.
     Unknown,
-    /// An expansion within more others than are read.
+    /// An expansion that is nested deeper than pycull reads.
     TooDeep,
 }
 
-/// Most expansions within one another.
+/// Maximum nesting depth of expansions.
 const MOST_NESTED: usize = 32;
 
-/// A word before it is expanded.
+/// A word before expansion.
 pub(super) type RawWord = Vec<Part>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) enum Token {
     End,
 }
 
-/// The operators, the longer of two that begin alike first.
+/// The operators. If two begin alike, the longer one comes first.
 const OPERATORS: [&str; 24] = [
     "<<-", "<<<", "&>>", ";;&", "&&", "||", ";;", ";&", "<<", ">>", "<&", ">&", "<>", ">|", "&>",
     "|&", "\n", ";", "&", "|", "(", ")", "<", ">",
@@ -46,30 +46,30 @@ pub(super) struct Lexer<'a> {
     position: usize,
     /// Here-documents that begin after the next line break.
     here_documents: Vec<HereDocument>,
-    /// Those that were read since somebody asked for them.
+    /// Here-documents read since the last call of [`Self::take_bodies`].
     bodies: Vec<Body>,
-    /// How many expansions this text is within.
+    /// The number of expansions around this text.
     nested: usize,
-    /// Up to where the text is paid for, and the bytes that are to be paid for besides.
+    /// The end of the text that was counted, and further bytes that are not counted yet.
     paid: usize,
     owed: usize,
-    /// Whether a quote or an expansion does not end.
+    /// Whether a quote or an expansion has no end.
     is_broken: bool,
 }
 
-/// A here-document that is yet to be read.
+/// A here-document that was not read yet.
 struct HereDocument {
     end: String,
-    /// Whether tabs at the beginning of its lines are ignored.
+    /// Whether leading tabs are ignored.
     tabs: bool,
     quoted: bool,
 }
 
-/// What is in a here-document.
+/// The content of a here-document.
 pub(super) struct Body {
-    /// The text, if a shell does not change it.
+    /// The text, if the shell does not change it.
     pub(super) text: Option<String>,
-    /// What it is made of.
+    /// The parts, if the shell expands the text.
     pub(super) parts: RawWord,
 }
 
@@ -87,18 +87,18 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// How many bytes it went over since it was asked before.
+    /// The number of bytes processed since the last call.
     pub(super) fn spent(&mut self) -> usize {
         let paid = std::mem::replace(&mut self.paid, self.position);
         self.position - paid + std::mem::take(&mut self.owed)
     }
 
-    /// Whether a quote or an expansion does not end: the text is not what a shell reads.
+    /// Whether a quote or an expansion has no end, so that a shell would read the text differently.
     pub(super) fn is_broken(&self) -> bool {
         self.is_broken
     }
 
-    /// The here-documents that were read since the last call.
+    /// Takes the here-documents read since the last call.
     pub(super) fn take_bodies(&mut self) -> Vec<Body> {
         std::mem::take(&mut self.bodies)
     }
@@ -107,7 +107,7 @@ impl<'a> Lexer<'a> {
         self.position
     }
 
-    /// Goes back to a position that it came from.
+    /// Returns to an earlier position.
     pub(super) fn go_back(&mut self, position: usize) {
         self.owed += self.position - self.paid;
         (self.position, self.paid) = (position, position);
@@ -121,7 +121,7 @@ impl<'a> Lexer<'a> {
         &self.text[self.position..]
     }
 
-    /// Goes over a text if it comes next, without spaces before it.
+    /// Skips `text` if it comes next, without spaces before it.
     pub(super) fn take(&mut self, text: &str) -> bool {
         let is_next = self.rest().starts_with(text);
         if is_next {
@@ -130,7 +130,7 @@ impl<'a> Lexer<'a> {
         is_next
     }
 
-    /// Goes to the end of what ends with `end`, and over it.
+    /// Skips everything up to `end`, and `end` itself.
     pub(super) fn skip_past(&mut self, end: &str) {
         let rest = self.rest();
         let place = rest.find(end);
@@ -138,7 +138,7 @@ impl<'a> Lexer<'a> {
         self.position += place.map_or(rest.len(), |place| place + end.len());
     }
 
-    /// The script of a process substitution, if the bracket of one comes next.
+    /// The script of a process substitution, if its bracket comes next.
     pub(super) fn process_substitution(&mut self) -> Option<&'a str> {
         self.take("(").then(|| self.enclosed(')', false))
     }
@@ -234,7 +234,7 @@ impl<'a> Lexer<'a> {
         Body { text, parts }
     }
 
-    /// A lexer for a text that is part of this one.
+    /// A lexer for a part of this text.
     fn within<'b>(&self, text: &'b str) -> Lexer<'b> {
         Lexer {
             nested: self.nested + 1,
@@ -246,7 +246,7 @@ impl<'a> Lexer<'a> {
         self.word_of(false, false)
     }
 
-    /// `whole`: whether blanks and operators are part of it. `quoted`: whether a single quote is a letter.
+    /// `whole` includes blanks and operators in the word. `quoted` makes a single quote an ordinary character.
     fn word_of(&mut self, whole: bool, quoted: bool) -> RawWord {
         let mut word = RawWord::new();
         while let Some(next) = self.rest().chars().next() {
@@ -291,7 +291,7 @@ impl<'a> Lexer<'a> {
         self.quoted(word, true);
     }
 
-    /// What is between double quotes, or in a here-document, which no quote ends.
+    /// Reads the text between double quotes, or a here-document, in which quotes are ordinary characters.
     fn quoted(&mut self, word: &mut RawWord, is_quote: bool) {
         while let Some(next) = self.rest().chars().next() {
             match next {
@@ -316,7 +316,7 @@ impl<'a> Lexer<'a> {
         self.is_broken |= is_quote;
     }
 
-    /// A command between backquotes, of which those within are escaped.
+    /// Reads a command between backquotes. Backquotes inside it are escaped.
     fn back_quoted(&mut self) -> Part {
         self.position += 1;
         let mut script = String::new();
@@ -335,7 +335,7 @@ impl<'a> Lexer<'a> {
         Part::Command(script)
     }
 
-    /// What a `$` begins.
+    /// Reads the expansion that a `$` begins.
     fn expansion(&mut self, word: &mut RawWord, quoted: bool) {
         self.position += 1;
         if self.take("((") {
@@ -348,7 +348,7 @@ impl<'a> Lexer<'a> {
             let inside = self.enclosed('}', quoted);
             word.push(self.braced(inside, quoted));
         } else if !quoted && self.rest().starts_with('"') {
-            // It is translated, or keeps its `$`.
+            // The shell translates this string, or keeps its `$`.
             word.push(Part::Unknown);
             self.double_quoted(word);
         } else if !quoted && self.take("'") {
@@ -364,7 +364,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Goes over the rest of `$'…'`, which has escapes.
+    /// Skips the rest of `$'…'`, which has escapes.
     fn skip_escaped(&mut self) {
         while let Some(next) = self.rest().chars().next() {
             self.position += next.len_utf8();
@@ -382,11 +382,11 @@ impl<'a> Lexer<'a> {
         self.position += next.map_or(0, char::len_utf8);
     }
 
-    /// The text up to the closing bracket that belongs to an open one, which is gone over. `quoted`: whether
-    /// double quotes are around it.
+    /// Returns the text up to the matching closing bracket and skips both. `quoted` says whether double quotes
+    /// surround the text.
     fn enclosed(&mut self, close: char, quoted: bool) -> &'a str {
         let start = self.position;
-        // What ends each thing that is open, and whether a single quote is a letter there.
+        // The closing character of each open part, and whether a single quote is an ordinary character there.
         let mut open = vec![(close, quoted)];
         let mut before = ' ';
         while let (Some(next), Some((end, quoted))) =
@@ -423,7 +423,7 @@ impl<'a> Lexer<'a> {
         self.since(start)
     }
 
-    /// What is between the braces of `${…}`.
+    /// Reads the text between the braces of `${…}`.
     fn braced(&mut self, inside: &str, quoted: bool) -> Part {
         if self.nested >= MOST_NESTED {
             return Part::TooDeep;
@@ -479,7 +479,7 @@ fn variable(name: &str, operator: &str, operand: RawWord, quoted: bool) -> Part 
     }
 }
 
-/// The name of a variable, a positional or a special parameter that a text begins with.
+/// The name of a variable, or of a positional or special parameter, at the start of a text.
 fn variable_name(text: &str) -> &str {
     let Some(first) = text.chars().next() else {
         return "";

@@ -1,5 +1,5 @@
-//! What commands a shell script runs. Every branch is read, since nobody knows which one a container takes;
-//! a variable that only one branch sets is therefore not known after it.
+//! Finds the commands that a shell script runs. It reads every branch, because no one knows which branch a container
+//! takes. So a variable that only one branch sets is unknown after it.
 
 mod builtins;
 mod compound;
@@ -17,33 +17,33 @@ pub(super) use host::{Host, Input, Sourced};
 use lexer::{Body, Lexer, Part, RawWord, Token};
 use place::{Frame, Place};
 
-/// Most alternatives for the positional parameters, and most functions that call one another.
+/// Maximum number of alternatives for the positional parameters, and of functions that call one another.
 const MOST: usize = 8;
 
-/// Most compound commands within one another.
+/// Maximum nesting depth of compound commands.
 const MOST_FRAMES: usize = 64;
 
-/// What a command costs besides the bytes that it handles.
+/// The cost of a command in addition to its bytes.
 const COMMAND_COST: usize = 256;
 
 const SYNTAX: &str = "pycull does not understand its syntax";
 
-/// A shell while it reads a script.
+/// The state of a shell that reads a script.
 pub(super) struct Shell {
     pub(super) variables: Variables,
     pub(super) directory: Word,
     pub(super) zero: Word,
-    /// The positional parameters: of several lists where branches set them.
+    /// The positional parameters. There are several lists if branches set them.
     pub(super) arguments: Vec<Vec<Word>>,
     functions: BTreeMap<String, String>,
-    /// Commands that run when a signal comes, or in the end.
+    /// Commands that run on a signal or at the end.
     traps: BTreeSet<String>,
-    /// Whether a loop runs what `eval` reads.
+    /// Whether a loop runs the text of `eval`.
     in_loop: bool,
     depth: usize,
 }
 
-/// Whether a script goes on after a command.
+/// Whether a script continues after a command.
 #[derive(PartialEq)]
 enum Flow {
     Goes,
@@ -69,7 +69,7 @@ impl Shell {
         }
     }
 
-    /// Reads a script and has its commands run.
+    /// Reads a script and runs its commands in `host`.
     pub(super) fn read(&mut self, script: &str, host: &mut dyn Host) {
         self.script(script, false, host);
         for command in std::mem::take(&mut self.traps) {
@@ -132,7 +132,7 @@ impl Shell {
         flow
     }
 
-    /// Reads here-documents; the last one is what the command reads from.
+    /// Reads here-documents. The last one is the input of the command.
     fn here_documents(&mut self, bodies: Vec<Body>, place: &mut Place, host: &mut dyn Host) {
         for body in &bodies {
             self.substitutions(&body.parts, host);
@@ -143,7 +143,7 @@ impl Shell {
         }
     }
 
-    /// Reads the file of a redirection; the command goes on, with a word more where that names a process.
+    /// Reads the file of a redirection. If that names a process, returns the word that replaces it in the command.
     fn redirect(
         &mut self,
         operator: &str,
@@ -160,7 +160,7 @@ impl Shell {
         if redirection(operator) == Some(true) {
             place.input = Some(Input::Unknown);
         }
-        // The end of a here-document is read already.
+        // The lexer has already read the end of a here-document.
         if matches!(operator, "<<" | "<<-") {
             return None;
         }
@@ -195,7 +195,7 @@ impl Shell {
                 place.frames.push(Frame::Subshell(before));
             }
             Some(name) => match &name[..] {
-                // `list=(…)`, which only bash has.
+                // `list=(…)`, an array in bash.
                 [
                     Part::Literal {
                         text,
@@ -256,7 +256,7 @@ impl Shell {
         place.assigned.clear();
     }
 
-    /// Runs a simple command, once for each list of positional parameters that it may be given.
+    /// Runs a simple command once for each possible list of positional parameters.
     fn command(&mut self, raw: &[RawWord], place: &mut Place, host: &mut dyn Host) -> Flow {
         for word in raw {
             self.substitutions(word, host);
@@ -313,7 +313,7 @@ impl Shell {
         flow
     }
 
-    /// What words may expand to: each list of positional parameters gives a list.
+    /// The possible expansions of words, one for each list of positional parameters.
     fn variants(&self, raw: &[RawWord]) -> Vec<Vec<Word>> {
         let mut variants: Vec<Vec<Word>> = Vec::new();
         for arguments in &self.arguments {
@@ -325,7 +325,7 @@ impl Shell {
         variants
     }
 
-    /// The variables with those that a command sets for itself, if it does.
+    /// The variables with those that a command sets for itself, if it sets any.
     fn own(&self, assigned: &[RawWord]) -> Option<Variables> {
         if assigned.is_empty() {
             return None;
@@ -340,7 +340,7 @@ impl Shell {
         Some(own)
     }
 
-    /// What it costs to expand words: each of their parts may go over all positional parameters.
+    /// The cost of expanding words. Each of their parts may go over all positional parameters.
     fn cost(&self, raw: &[RawWord]) -> usize {
         let parts: usize = raw.iter().map(Vec::len).sum();
         let arguments: usize = self.arguments.iter().map(Vec::len).sum();
@@ -360,7 +360,7 @@ impl Shell {
         expansion.list(raw)
     }
 
-    /// Assigns `NAME=value`; what only some runs assign is not known.
+    /// Assigns `NAME=value`. If only some runs assign it, the value is unknown.
     fn assign(&mut self, word: &Word, place: &mut Place, export: bool) {
         let Some((name, value)) = assignment(word.text()) else {
             return;
@@ -378,7 +378,7 @@ impl Shell {
         }
     }
 
-    /// Assigns what `${NAME:=value}` does.
+    /// Performs the assignment of `${NAME:=value}`.
     fn defaults(&mut self, raw: &RawWord, place: &mut Place) {
         for part in raw {
             let Part::Variable {
@@ -405,7 +405,7 @@ impl Shell {
         }
     }
 
-    /// Reads the scripts of a word's command substitutions.
+    /// Reads the scripts in a word's command substitutions.
     fn substitutions(&mut self, raw: &RawWord, host: &mut dyn Host) {
         for part in raw {
             let script = match part {
@@ -428,7 +428,7 @@ impl Shell {
     }
 }
 
-/// Whether an operator is a redirection, and if so whether of the input.
+/// Whether an operator is a redirection, and if so, whether it redirects the input.
 fn redirection(operator: &str) -> Option<bool> {
     match operator {
         "<" | "<&" | "<>" | "<<" | "<<-" | "<<<" => Some(true),
@@ -441,7 +441,7 @@ fn is_literal(raw: &RawWord, expected: &str) -> bool {
     matches!(&raw[..], [Part::Literal { text, quoted: false }] if text == expected)
 }
 
-/// The text that a word begins with, if that is not quoted.
+/// The unquoted text at the start of a word.
 fn literal_start(raw: &RawWord) -> Option<&str> {
     match raw.first() {
         Some(Part::Literal {

@@ -1,44 +1,44 @@
-//! Where in a script a shell is, and what is certain there.
+//! The position of a shell in a script, and what is certain there.
 
 use super::host::Input;
 use crate::entrypoint::variables::Variables;
 use crate::entrypoint::word::Word;
 
-/// A compound command that is not closed yet.
+/// A compound command that is still open.
 pub(super) enum Frame {
     Brace,
     Subshell(Box<(Variables, Word)>),
     Branch,
-    /// A loop; where it begins, until it is read for the second time.
+    /// A loop with its start, until it is read for the second time.
     Loop(Option<usize>),
     Case,
 }
 
-/// Where in a script the shell is.
+/// The position of a shell in a script.
 #[derive(Default)]
 pub(super) struct Place {
-    /// Whether a branch outside of this script led here.
+    /// Whether the whole script is inside a branch.
     pub(super) is_branch: bool,
     pub(super) frames: Vec<Frame>,
     /// Whether an earlier command of an `&&` or `||` list decides if the next one runs.
     pub(super) uncertain: bool,
     pub(super) after_or: bool,
-    /// Whether the next command runs in a shell of its own: in a pipe, or in the background.
+    /// Whether the next command runs in a separate shell: in a pipe, or in the background.
     pub(super) is_aside: bool,
     /// Whether the next command reads from a pipe.
     pub(super) is_piped: bool,
-    /// Whether a line break goes on with a list or a pipe.
+    /// Whether a list or a pipe continues after a line break.
     pub(super) goes_on: bool,
-    /// Where the next command reads from, if a redirection says so.
+    /// The input of the next command, if a redirection sets it.
     pub(super) input: Option<Input>,
-    /// Whether the list has changed the directory since.
+    /// Whether the current list has changed the directory.
     pub(super) has_moved: bool,
-    /// What the list has assigned since.
+    /// Variables that the current list has assigned.
     pub(super) assigned: Vec<String>,
 }
 
 impl Place {
-    /// Where the next command reads from.
+    /// The input of the next command.
     pub(super) fn command_input(&self) -> Input {
         match &self.input {
             Some(input) => input.clone(),
@@ -47,7 +47,7 @@ impl Place {
         }
     }
 
-    /// Whether each run of the script comes here.
+    /// Whether each run of the script reaches this position.
     pub(super) fn is_certain(&self) -> bool {
         let is_plain = |frame: &Frame| matches!(frame, Frame::Brace);
         !self.is_branch
@@ -62,7 +62,7 @@ impl Place {
         self.frames.iter().any(is_loop)
     }
 
-    /// Whether it lies in a branch that other runs of the script do not take.
+    /// Whether the position is in a branch that other runs of the script do not take.
     pub(super) fn is_in_branch(&self) -> bool {
         let is_branch = |frame: &Frame| !matches!(frame, Frame::Brace | Frame::Subshell(_));
         self.is_branch || self.after_or || self.is_aside || self.frames.iter().any(is_branch)
