@@ -1,4 +1,4 @@
-//! Building the inventory from the merged view.
+//! Builds the inventory from the merged view.
 
 use std::collections::HashSet;
 
@@ -13,21 +13,20 @@ use crate::path;
 use crate::rootfs::{Fate, InodeId, MemberId, Rootfs};
 use crate::tar::Kind;
 
-/// What is known of an image.
+/// The known data of an image.
 pub(crate) struct Known {
-    /// Its layers.
+    /// The scanned layers.
     pub layers: Vec<LayerScan>,
-    /// Their merged view.
+    /// The merged view of the layers.
     pub rootfs: Rootfs,
-    /// What [`super::wanted_hashes`] asked for.
+    /// The hashes that [`super::wanted_hashes`] asked for.
     pub hashes: SourceHashes,
-    /// The paths that its config and its scripts may name.
+    /// The paths that the config and the scripts may name.
     pub named: Vec<String>,
-    /// What it runs.
+    /// What the image runs.
     pub launch: Reading,
 }
 
-/// Takes stock of an image.
 pub(crate) fn build(known: Known, chosen: ChosenVersions<'_>) -> Inventory {
     let Known {
         layers,
@@ -78,7 +77,7 @@ pub(crate) fn build(known: Known, chosen: ChosenVersions<'_>) -> Inventory {
     }
 }
 
-/// What lies in a `bin` is a script, which Python runs and does not import: it is a source only if it
+/// Files in a `bin` directory are scripts, which Python runs and does not import. Such a file is a source only if it
 /// has a cache.
 fn find_sources(index: &SourceIndex<'_>, locate: &TreeLocator) -> Vec<Source> {
     let cached: HashSet<&[u8]> = index.caches.iter().map(|cache| &*cache.source).collect();
@@ -170,7 +169,7 @@ fn count_trees(
     trees
 }
 
-/// The files that these are the names of, each with their number; sorted.
+/// The files that these names refer to, each with the number of its names; sorted.
 fn counted(mut names: Vec<InodeId>) -> Vec<(InodeId, u32)> {
     names.sort_unstable();
     let files = names.chunk_by(|a, b| a == b);

@@ -1,4 +1,4 @@
-//! The files of the merged view that speak of Python, sorted into sources, caches and sourceless modules.
+//! Sorts the Python files of the merged view into sources, caches and sourceless modules.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,14 +8,14 @@ use crate::path;
 use crate::pyc::{CacheName, CpythonTag, Level, cache_file_name, parse_cache_name};
 use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
 
-/// A regular file by path, name and inode.
+/// A regular file with its path, name and inode.
 pub(super) struct NamedFile {
     pub(super) path: Vec<u8>,
     pub(super) node: NodeId,
     pub(super) inode: InodeId,
 }
 
-/// A file that is a cache by its name.
+/// A file with the name of a cache.
 pub(super) struct CacheFile {
     pub(super) path: Vec<u8>,
     pub(super) node: NodeId,
@@ -28,13 +28,13 @@ pub(super) struct CacheFile {
     pub(super) level: Option<Level>,
 }
 
-/// The regular files of the merged view, sorted into what they are to Python.
+/// The Python files of the merged view, sorted by kind.
 pub(super) struct SourceIndex<'a> {
     pub(super) rootfs: &'a Rootfs,
     pub(super) caches: Vec<CacheFile>,
     pub(super) sourceless: Vec<NamedFile>,
     pub(super) sources: Vec<NodeId>,
-    /// For a directory that symlinks named `__pycache__` lead to, the directories that those lie in.
+    /// For the target directory of symlinks named `__pycache__`, the directories of those symlinks.
     lent: HashMap<NodeId, Vec<Vec<u8>>>,
 }
 
@@ -89,7 +89,7 @@ impl<'a> SourceIndex<'a> {
         });
     }
 
-    /// The source of a cache in a directory: beside it, or else beside a symlink that leads there.
+    /// The source of a cache in `directory`. It is beside that directory, or beside a symlink that leads there.
     fn source(&self, directory: &[u8], name: &[u8]) -> Vec<u8> {
         let beside = path::join(path::parent(directory), name);
         let exists = |source: &Vec<u8>| self.rootfs.file_at(source).is_some();
@@ -139,8 +139,8 @@ impl<'a> SourceIndex<'a> {
         directories
     }
 
-    /// CPython itself finds its standard library by `os.py` (or `.pyc`), and cannot start without
-    /// `encodings`; `site` tells it from other directories that have both.
+    /// CPython finds its standard library by `os.py` (or `.pyc`) and cannot start without `encodings`. `site`
+    /// distinguishes it from other directories with both.
     fn is_stdlib(&self, directory: &[u8]) -> bool {
         let has = |name: &[u8]| self.rootfs.follow(&path::join(directory, name)).is_some();
         let has_module = |name: &str| {
@@ -165,7 +165,7 @@ fn lent_directories(rootfs: &Rootfs) -> HashMap<NodeId, Vec<Vec<u8>>> {
     lent
 }
 
-/// Whether a file's name has something before its suffix. A bare `.py` is a hidden file, not a module.
+/// Whether a file's name has text before its suffix. A bare `.py` is a hidden file, not a module.
 pub(super) fn has_stem(file: &[u8]) -> bool {
     path::file_name(file)
         .iter()
@@ -173,14 +173,14 @@ pub(super) fn has_stem(file: &[u8]) -> bool {
         .is_some_and(|dot| dot > 0)
 }
 
-/// A cache's name and tag, where it is one of CPython's; others' caches are left alone.
+/// The name and tag of a CPython cache; `None` for other files. pycull does not touch caches of other interpreters.
 pub(super) fn cpython_cache(path: &[u8]) -> Option<(CacheName<'_>, CpythonTag)> {
     let name = parse_cache_name(path::file_name(path))?;
     let tag = CpythonTag::parse(name.cache_tag)?;
     Some((name, tag))
 }
 
-/// The path of a source's cache, as `importlib.util.cache_from_source` has it (PEP 3147, PEP 488).
+/// The path of a source's cache, as in `importlib.util.cache_from_source` (PEP 3147, PEP 488).
 pub(crate) fn cache_path(source: &[u8], tag: CpythonTag, level: Level) -> Vec<u8> {
     let name = path::file_name(source);
     let module = name.strip_suffix(b".py").unwrap_or(name);

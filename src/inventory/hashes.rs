@@ -1,14 +1,14 @@
-//! Which sources must be hashed to judge hash-based caches (PEP 552).
+//! Selects the sources to hash for judging hash-based caches (PEP 552).
 
 use super::files::SourceIndex;
 use crate::layers::{LayerScan, WantedHashes};
 use crate::pyc::{Header, Invalidation};
 use crate::rootfs::Rootfs;
 
-/// The sources whose hash decides about a cache, by the member that holds their data; `all`: every
-/// source that has a cache.
+/// The sources whose hash decides about a cache, by the member with their data. With `all`, every source that has a
+/// cache.
 ///
-/// Without `all` it is empty for nearly every image: timestamps are the rule.
+/// Without `all` the result is empty for nearly every image, because most caches use timestamps.
 pub(crate) fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs, all: bool) -> WantedHashes {
     let mut wanted = WantedHashes::new();
     let mut headers = layers
@@ -27,7 +27,7 @@ pub(crate) fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs, all: bool) ->
             continue;
         };
         let data = rootfs.inode(source).data();
-        // Of a sparse file the archive holds fragments alone.
+        // The archive has only fragments of a sparse file.
         if layers[data.layer].members[data.index].is_sparse() {
             continue;
         }
@@ -39,7 +39,7 @@ pub(crate) fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs, all: bool) ->
     wanted
 }
 
-/// Python compares a checked hash alone, but what an unchecked one hides is worth knowing.
+/// Whether a cache has a source hash. Python compares only checked hashes, but an outdated unchecked one matters too.
 fn has_source_hash(header: &Header) -> bool {
     matches!(
         header.invalidation,

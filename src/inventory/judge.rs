@@ -1,4 +1,4 @@
-//! What Python would do with each bytecode file.
+//! Decides what Python would do with each bytecode file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,12 +14,12 @@ use crate::pyc::{
 use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
 use crate::tar::Timestamp;
 
-/// The interpreters of an image, by their standard libraries, and by libraries and archives that an
-/// application embeds them with.
+/// The interpreters of an image: those with a standard library, and those in libraries and archives of an
+/// application.
 pub(super) struct Interpreters {
-    /// A version newer than the table has no magic number that is known.
+    /// Versions of standard libraries. A version that is newer than the table has no known magic number.
     magics: BTreeMap<CpythonVersion, Option<Magic>>,
-    /// Versions that something of is there besides.
+    /// Other versions of which the image has some file.
     embedded: BTreeSet<CpythonVersion>,
     known: bool,
 }
@@ -38,8 +38,8 @@ impl Interpreters {
         }
     }
 
-    /// Why no interpreter of the image has that cache tag. In an image without any, such as one
-    /// that only adds to a base, nobody can say.
+    /// The reason why no interpreter of the image has this cache tag. `None` if the image has no known interpreter,
+    /// for example one that only adds to a base.
     fn foreign_tag(&self, tag: CpythonTag) -> Option<String> {
         let version = CpythonVersion::new(tag.major, tag.minor);
         (self.known && !self.has(version))
@@ -50,7 +50,7 @@ impl Interpreters {
         self.magics.contains_key(&version) || self.embedded.contains(&version)
     }
 
-    /// Why no Python looks for a cache with that tag in a tree, though the image has that Python.
+    /// The reason why no Python looks for a cache with this tag in a tree, although the image has that Python.
     fn foreign_tree(&self, tag: CpythonTag, tree: &FoundTree) -> Option<String> {
         let version = tree.version.filter(|_| tree.is_of_one_version())?;
         let is_foreign = version.tag() != tag && self.magics.contains_key(&version);
@@ -108,7 +108,7 @@ impl Judge<'_> {
         self.rootfs.origin(node).unwrap_or(data)
     }
 
-    /// What Python would do with the cache, in the order in which its import system asks.
+    /// What Python would do with the cache. The checks have the order of Python's import system.
     fn status(
         &self,
         file: &CacheFile,
@@ -135,7 +135,7 @@ impl Judge<'_> {
         }
         let status = self.freshness(header, source);
         match &bytecode.body {
-            // Python opens the body only once the header fits.
+            // Python reads the body only if the header fits.
             Err(error) if status.is_useful() => Status::Malformed(error.to_string()),
             _ => status,
         }
@@ -176,7 +176,8 @@ impl Judge<'_> {
             member: self.origin(file.node, data),
             bytes: self.rootfs.inode(file.inode).size,
             tree: locate.tree(&file.path),
-            // Python 2 keeps its caches there. Nothing imports a name with a dot, so no source goes before one.
+            // Python 2 has its caches there. An import cannot name a file with another dot, so its source shadows
+            // nothing.
             shadowed: !python2 && is_importable(source) && self.rootfs.file_at(source).is_some(),
             malformed,
             reader: self.readers.files.get(&file.node).cloned(),
@@ -184,8 +185,8 @@ impl Judge<'_> {
     }
 }
 
-/// The version of a Python that an application may be linked with, or start from an archive, by a file's
-/// name: `libpython3.9.so.1.0`, `libpython3.6m.so`, `python39.zip`, `python39.dll`.
+/// The version of a Python that an application links with or starts from an archive. File names show it:
+/// `libpython3.9.so.1.0`, `libpython3.6m.so`, `python39.zip`, `python39.dll`.
 fn embedded_version(name: &[u8]) -> Option<CpythonVersion> {
     let name = std::str::from_utf8(name).ok()?;
     if let Some(rest) = name.strip_prefix("libpython") {
@@ -204,7 +205,7 @@ fn embedded_version(name: &[u8]) -> Option<CpythonVersion> {
     Some(CpythonVersion::new(tag.major, tag.minor))
 }
 
-/// Whether the only dot in a file's name is that before its suffix: an import takes a dot for a package's.
+/// Whether a file's only dot is the one before its suffix. An import takes another dot for a package separator.
 fn is_importable(source: &[u8]) -> bool {
     let dots = path::file_name(source).iter().filter(|byte| **byte == b'.');
     dots.count() == 1

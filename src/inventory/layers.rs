@@ -1,10 +1,10 @@
-//! What each layer holds of bytecode, whether a later layer hides it or not.
+//! The bytecode in each layer, including what a later layer hides.
 
 use super::{Inventory, Sizes};
 use crate::pyc::Level;
 use crate::rootfs::MemberId;
 
-/// Every cache that has a level, visible or not.
+/// Every cache with a level, visible or hidden.
 pub(crate) fn leveled_members(inventory: &Inventory) -> impl Iterator<Item = (MemberId, Level)> {
     let visible = inventory.caches.iter();
     let visible = visible.map(|cache| (cache.member, cache.level));
@@ -14,7 +14,7 @@ pub(crate) fn leveled_members(inventory: &Inventory) -> impl Iterator<Item = (Me
     all.filter_map(|(member, level)| Some((member, level?)))
 }
 
-/// The caches of each layer by level, visible or not. A hardlink is a file without bytes.
+/// The caches of each layer by level, visible or hidden. A hardlink counts as a file without bytes.
 pub(crate) fn layer_levels(inventory: &Inventory) -> Vec<[Sizes; 3]> {
     let mut layers = vec![[Sizes::default(); 3]; inventory.layers.len()];
     for (member, level) in leveled_members(inventory) {

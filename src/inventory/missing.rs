@@ -1,4 +1,4 @@
-//! Sources that Python would import and has no cache of.
+//! Finds sources that Python would import and that have no cache.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -10,19 +10,18 @@ use crate::rootfs::Rootfs;
 /// A source without a cache.
 #[derive(Debug, Clone)]
 pub(crate) struct MissingCache<'a> {
-    /// The source.
     pub source: &'a Source,
-    /// Where Python would look for its cache.
+    /// The path at which Python would look for the cache.
     pub path: Vec<u8>,
 }
 
 /// The first version with `__pycache__` (PEP 3147).
 const FIRST_WITH_PYCACHE: CpythonVersion = CpythonVersion::new(3, 2);
 
-/// The sources that have no cache at a level though one is to be expected, sorted by path: modules on
-/// the search path of an interpreter that the image has.
+/// The sources that should have a cache at `level` and have none, sorted by path. These are modules on the search
+/// path of an interpreter in the image.
 ///
-/// A source with a cache that Python would not use is none of them: that cache tells of it.
+/// A source with a cache that Python would not use is not among them, because that cache has a finding of its own.
 pub(crate) fn missing_caches(inventory: &Inventory, level: Level) -> Vec<MissingCache<'_>> {
     let interpreters: BTreeSet<CpythonVersion> = inventory
         .trees
@@ -61,8 +60,8 @@ pub(crate) fn missing_caches(inventory: &Inventory, level: Level) -> Vec<Missing
     missing.collect()
 }
 
-/// Whether a directory lies in a package of conda's store (`pkgs/NAME`, with the package's own `info`). Environments link
-/// to what is there, and no interpreter searches it.
+/// Whether a directory is in a package of conda's store (`pkgs/NAME`, with the package's own `info`). Environments
+/// link to the files there, and no interpreter searches the store.
 fn is_in_package_store(rootfs: &Rootfs, directory: &[u8]) -> bool {
     path::ancestors(directory).any(|package| {
         let index = path::join(package, b"info/index.json");
@@ -70,9 +69,9 @@ fn is_in_package_store(rootfs: &Rootfs, directory: &[u8]) -> bool {
     })
 }
 
-/// Whether a source in a tree can be named by an `import`: its tree is on the module search path that an
-/// interpreter starts with, and it and the directories down to it are identifiers. A directory
-/// needs no `__init__.py` (PEP 420).
+/// Whether an `import` can name a source in a tree. The tree must be on the initial module search path of an
+/// interpreter. The file and the directories down to it must be identifiers. A directory needs no `__init__.py` (PEP
+/// 420).
 fn is_module(tree: &Tree, source: &[u8]) -> bool {
     let packages = [&b"site-packages"[..], b"dist-packages"];
     let is_searched =
@@ -84,7 +83,8 @@ fn is_module(tree: &Tree, source: &[u8]) -> bool {
         && module.is_some_and(|module| path::components(module).into_iter().all(is_identifier))
 }
 
-/// Python's rule is that of Unicode's identifiers. The nearest thing here is [`char::is_alphanumeric`].
+/// Whether a name is an identifier. Python uses Unicode's rule; [`char::is_alphanumeric`] is the nearest function
+/// here.
 fn is_identifier(name: &[u8]) -> bool {
     let Ok(name) = std::str::from_utf8(name) else {
         return false;

@@ -1,5 +1,5 @@
-//! What Python there is in an image: trees of modules, and every cache with its level, its layer,
-//! and whether Python would use it.
+//! The Python in an image: trees of modules, and every cache with its level, its layer, and whether Python would use
+//! it.
 
 mod build;
 mod files;
@@ -28,47 +28,47 @@ use crate::layers::{Contents, LayerScan, SourceHashes};
 use crate::pyc::{CpythonTag, CpythonVersion, Level, Magic, StaleReason};
 use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
 
-/// The versions of trees that the user chose.
+/// The versions that the user chose for trees.
 #[derive(Clone, Copy)]
 pub(crate) struct ChosenVersions<'a> {
-    /// That of a tree, by its path; it counts more than what the tree's caches say.
+    /// The version of a tree, by its path. It has precedence over the tree's caches, except in a standard library.
     pub of_tree: &'a dyn Fn(&[u8]) -> Option<CpythonVersion>,
-    /// That of trees of which nothing else tells the version.
+    /// The version of trees whose version nothing else determines.
     pub otherwise: Option<CpythonVersion>,
 }
 
-/// What Python there is in an image.
+/// The Python in an image.
 #[derive(Debug)]
 pub struct Inventory {
-    /// Every layer, read; lowest first.
+    /// The scanned layers, lowest first.
     pub layers: Vec<LayerScan>,
     /// The merged view.
     pub rootfs: Rootfs,
     /// Directories with Python modules, sorted by path.
     pub trees: Vec<Tree>,
-    /// Caches that are visible, sorted by path.
+    /// Visible caches, sorted by path.
     pub caches: Vec<Cache>,
-    /// Caches that ship in a layer, but that a later member overwrites or deletes.
+    /// Caches in a layer that a later member overwrites or deletes.
     pub hidden: Vec<HiddenCache>,
     /// Sourceless modules, sorted by path.
     pub sourceless: Vec<Sourceless>,
     /// Sources that Python could import, sorted by path.
     pub sources: Vec<Source>,
-    /// Paths of directories that a symlink or the config names, or names something through.
+    /// Paths of directories that a symlink or the config leads to or through.
     pub named_directories: BTreeSet<Vec<u8>>,
-    /// The hashes of sources, where they were needed.
+    /// The hashes of sources, if they were needed.
     pub source_hashes: SourceHashes,
     /// What the image runs.
     pub launch: Reading,
 }
 
 impl Inventory {
-    /// The member with that place.
+    /// The member with this ID.
     pub fn member(&self, id: MemberId) -> &crate::tar::Member {
         &self.layers[id.layer].members[id.index]
     }
 
-    /// The tree that a source lies in.
+    /// The tree of a source.
     pub fn tree_of(&self, source: &Source) -> &Tree {
         &self.trees[source.tree as usize]
     }
@@ -78,7 +78,8 @@ impl Inventory {
         self.rootfs.path(source.node)
     }
 
-    /// How many names of a cache's file are not caches: its bytes stay as long as one of them does.
+    /// For each file with caches among its names, the number of its other names, if any. Each of them keeps the
+    /// bytes.
     pub fn other_names(&self) -> BTreeMap<InodeId, usize> {
         let files = self.caches_by_file();
         let others = files.into_iter().map(|(inode, caches)| {
@@ -88,7 +89,7 @@ impl Inventory {
         others.filter(|(_, names)| *names > 0).collect()
     }
 
-    /// The names that each file has among the caches.
+    /// The caches of each file.
     pub fn caches_by_file(&self) -> BTreeMap<InodeId, Vec<&Cache>> {
         let mut files: BTreeMap<InodeId, Vec<&Cache>> = BTreeMap::new();
         for cache in &self.caches {
@@ -98,12 +99,12 @@ impl Inventory {
     }
 }
 
-/// What a tree holds.
+/// The kind of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TreeKind {
     /// A standard library.
     Stdlib,
-    /// Anything else: site-packages, or an application.
+    /// Any other modules: site-packages, or an application.
     Packages,
 }
 
@@ -119,30 +120,30 @@ impl fmt::Display for TreeKind {
 /// A directory with Python modules in and below it. A file belongs to the innermost tree.
 #[derive(Debug, Clone)]
 pub struct Tree {
-    /// The directory, without a leading slash; empty for the root.
+    /// The path of the directory, without a leading slash; empty for the root.
     pub path: Vec<u8>,
-    /// What it holds.
+    /// The kind of the tree.
     pub kind: TreeKind,
-    /// The CPython that it is for, where that is known.
+    /// The version of CPython that uses the tree, if known.
     pub version: Option<CpythonVersion>,
-    /// The magic number that its caches should have.
+    /// The magic number that the caches should have.
     pub magic: Option<Magic>,
-    /// Sources: files named `*.py`.
+    /// The sources: files named `*.py`.
     pub sources: Sizes,
-    /// Caches by level, one inode counted once in each level.
+    /// The caches by level. Each level counts an inode's bytes once.
     pub levels: [Sizes; 3],
-    /// Sourceless modules.
+    /// The sourceless modules.
     pub sourceless: Sizes,
-    /// Inodes of its regular files, each with the number of its names in the tree; sorted.
+    /// The inodes of regular files, each with the number of its names in the tree; sorted.
     pub files: Vec<(InodeId, u32)>,
 }
 
 /// A number of files and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sizes {
-    /// Names.
+    /// The number of names.
     pub files: u64,
-    /// Bytes.
+    /// The sum of the sizes in bytes.
     pub bytes: u64,
 }
 
@@ -157,57 +158,57 @@ impl Sizes {
 /// A cache: a `.pyc` in `__pycache__`, visible in the merged view.
 #[derive(Debug, Clone)]
 pub struct Cache {
-    /// Its path.
+    /// The path.
     pub path: Vec<u8>,
-    /// Its name in the merged view.
+    /// The name in the merged view.
     pub node: NodeId,
-    /// The member that set that name.
+    /// The member that set the name.
     pub member: MemberId,
-    /// What the name points at.
+    /// The inode of the name.
     pub inode: InodeId,
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub bytes: u64,
-    /// The path of the source that it is a cache of, whether that exists or not.
+    /// The path of the cache's source, even if that does not exist.
     pub source: Vec<u8>,
-    /// The source's inode, where it exists.
+    /// The inode of the source, if it exists.
     pub source_inode: Option<InodeId>,
-    /// Index of the tree that it lies in.
+    /// The index of the cache's tree.
     pub tree: Option<usize>,
-    /// The interpreter that it is for, by its name.
+    /// The cache tag in the name.
     pub tag: CpythonTag,
-    /// Its level; `None` for an optimization beyond 2, which only an interpreter started for it reads.
+    /// The level; `None` for an optimization above 2, which only an interpreter started with it reads.
     pub level: Option<Level>,
     /// Whether Python would use it.
     pub status: Status,
-    /// What the file is, where it was examined.
+    /// The content of the file, if it was examined.
     pub contents: Option<Contents>,
-    /// Who else than `import` reads it, by its path.
+    /// The reader that uses the cache by its path, in addition to `import`.
     pub reader: Option<Reader>,
 }
 
-/// Whether Python would use a cache.
+/// Whether Python would use a cache, and why not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// It would.
+    /// Python would use it.
     Fresh,
-    /// It would, though the source is another: an unchecked hash.
+    /// Python would use it although its source changed: it has an unchecked hash.
     UncheckedMismatch,
-    /// It would not: the source changed.
+    /// Python would not use it, because the source changed.
     Stale(StaleReason),
-    /// It would not: the source's hash is another.
+    /// Python would not use it, because the source's hash differs.
     HashMismatch,
-    /// There is no source, and a cache alone is not importable.
+    /// The cache has no source. Python cannot import a cache alone.
     Orphan,
-    /// It is for an interpreter that the image does not have; the reason says how that shows.
+    /// No interpreter of the image would look for the cache or accept it, for this reason.
     Foreign(String),
-    /// It is no bytecode; the reason says what is wrong with it.
+    /// The file is not valid bytecode, for this reason.
     Malformed(String),
-    /// Not known, and so left alone; the reason says why.
+    /// Unknown for this reason, so pycull leaves the cache alone.
     Unknown(String),
 }
 
 impl Status {
-    /// Whether Python would use the cache, as far as is known.
+    /// Whether Python would use the cache, as far as pycull knows.
     pub fn is_useful(&self) -> bool {
         matches!(
             self,
@@ -219,44 +220,44 @@ impl Status {
 /// A source in a tree: a regular file named `module.py`, or a symlink to one.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// Its name in the merged view.
+    /// The name in the merged view.
     pub node: NodeId,
-    /// The file; where the name is a symlink, what that leads to.
+    /// The file, after following a symlink.
     pub inode: InodeId,
-    /// Index of the tree that it lies in.
+    /// The index of the source's tree.
     pub tree: u32,
 }
 
-/// A cache that ships in a layer and is never seen.
+/// A cache in a layer that no container sees.
 #[derive(Debug, Clone)]
 pub struct HiddenCache {
-    /// Its path.
+    /// The path.
     pub path: Vec<u8>,
-    /// The member.
+    /// The member of the cache.
     pub member: MemberId,
     /// The member that overwrote or deleted it.
     pub by: MemberId,
-    /// Its level.
+    /// The level; `None` for an optimization above 2.
     pub level: Option<Level>,
     /// Bytes of its data in the layer; 0 for a hardlink.
     pub bytes: u64,
 }
 
-/// A `.pyc` in the place of its source, or beside it.
+/// A `.pyc` in place of its source, or beside it.
 #[derive(Debug, Clone)]
 pub struct Sourceless {
-    /// Its path.
+    /// The path.
     pub path: Vec<u8>,
-    /// The member that set its name.
+    /// The member that set the name.
     pub member: MemberId,
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub bytes: u64,
-    /// Index of the tree that it lies in.
+    /// The index of the module's tree.
     pub tree: Option<usize>,
-    /// Whether a source of the same name lies beside it, which Python takes instead.
+    /// Whether a source with the same name is beside it, which Python uses instead.
     pub shadowed: bool,
-    /// What is wrong with it, where something is.
+    /// The reason why the file is malformed, if it is.
     pub malformed: Option<String>,
-    /// Who else than `import` reads it, by its path.
+    /// The reader that uses the file by its path, in addition to `import`.
     pub reader: Option<Reader>,
 }

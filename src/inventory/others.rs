@@ -1,20 +1,20 @@
-//! Bytecode of Pythons that pycull does not handle: PyPy and Python 2.
+//! Bytecode of Pythons that pycull does not support: PyPy and Python 2.
 
 use std::collections::BTreeMap;
 
 use super::{Inventory, Sizes, TreeKind};
 use crate::path;
 
-/// What an image holds of another Python.
+/// The files of another Python in an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OtherPython {
-    /// For example `PyPy 3.11`.
+    /// The name, for example `PyPy 3.11`.
     pub name: String,
-    /// Its bytecode files.
+    /// The bytecode files.
     pub bytecode: Sizes,
 }
 
-/// What an image holds of Pythons that are not handled, by name.
+/// The Pythons in an image that pycull does not support, by name.
 pub(crate) fn other_pythons(inventory: &Inventory) -> Vec<OtherPython> {
     let mut found: BTreeMap<String, Sizes> = BTreeMap::new();
     for tree in inventory
@@ -58,7 +58,7 @@ fn python2() -> String {
     "Python 2".to_owned()
 }
 
-/// `PyPy 3.11` for `311` or `3.11`.
+/// Returns `PyPy 3.11` for `311` or `3.11`.
 fn pypy(version: &str) -> String {
     match version.split_at_checked(1) {
         Some((major, minor)) if !minor.is_empty() => {
@@ -68,7 +68,7 @@ fn pypy(version: &str) -> String {
     }
 }
 
-/// The version in the tag of a cache of PyPy: `311` in `__pycache__/m.pypy311.pyc`.
+/// The version in the tag of a PyPy cache: `311` in `__pycache__/m.pypy311.pyc`.
 fn pypy_tag(file: &[u8]) -> Option<&str> {
     if path::file_name(path::parent(file)) != b"__pycache__" {
         return None;

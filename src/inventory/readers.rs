@@ -1,33 +1,33 @@
-//! Who else than `import` reads a cache: a command of the config that names it, or a symlink.
+//! Finds caches that are read by their path: a command in the config names them, or a symlink leads to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rootfs::{Content, NodeId, Rootfs};
 
-/// Who reads a cache by its path.
+/// What reads a cache by its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reader {
-    /// Entrypoint, command, health check or environment of the config.
+    /// The entrypoint, command, health check or environment of the config.
     Command,
     /// The symlink with this path.
     Symlink(Vec<u8>),
 }
 
-/// What is read by its path.
+/// The files and directories that are read by their paths.
 #[derive(Debug, Default)]
 pub(super) struct Readers {
     pub(super) files: BTreeMap<NodeId, Reader>,
-    /// Directories that a path leads to, or through.
+    /// Directories that a path leads to or through.
     pub(super) directories: BTreeSet<NodeId>,
 }
 
 impl Readers {
-    /// `named`: paths that the config may name, with wildcards.
+    /// `named` has paths that the config may name, with wildcards.
     pub(super) fn find(rootfs: &Rootfs, named: &[String]) -> Self {
         let mut readers = Self::default();
         for pattern in named {
             for path in rootfs.matching(pattern.as_bytes()) {
-                // A bare `*` is not about the directories that it happens to fit.
+                // A bare `*` does not name the directories that it matches.
                 if path == pattern.as_bytes() || rootfs.file_at(&path).is_some() {
                     readers.add(rootfs, &path, || Reader::Command);
                 }

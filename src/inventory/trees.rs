@@ -1,4 +1,4 @@
-//! Finding Python trees by what is in them, wherever they are.
+//! Finds Python trees anywhere in an image by the files in them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -6,16 +6,16 @@ use super::{ChosenVersions, TreeKind};
 use crate::path;
 use crate::pyc::{CpythonTag, CpythonVersion, Magic};
 
-/// The files in one directory that speak of Python.
+/// The Python files in one directory.
 #[derive(Debug, Default)]
 pub(super) struct PythonDirectory {
-    /// Names ending in `.py`.
+    /// The number of names that end in `.py`.
     pub(super) sources: usize,
-    /// Names ending in `.pyc`, outside `__pycache__`.
+    /// The number of names that end in `.pyc`, outside `__pycache__`.
     pub(super) sourceless: usize,
-    /// Caches of its modules, by the tag in their names, with the magic numbers of those that are bytecode.
+    /// The caches of its modules by the tag in their names, with the number of caches for each magic number.
     pub(super) tags: BTreeMap<CpythonTag, BTreeMap<Magic, usize>>,
-    /// Whether the landmarks of a standard library are there.
+    /// Whether the directory has the landmarks of a standard library.
     pub(super) is_stdlib: bool,
 }
 
@@ -29,8 +29,8 @@ pub(super) struct FoundTree {
 }
 
 impl FoundTree {
-    /// Whether no Python but that of its version looks for modules in it: it is a standard library, or a
-    /// directory for packages in `pythonX.Y`.
+    /// Whether only Pythons of the tree's version look for modules in it. That is true of a standard library, and of
+    /// a directory for packages in `pythonX.Y`.
     pub(super) fn is_of_one_version(&self) -> bool {
         let is_packages = matches!(
             path::file_name(&self.path),
@@ -42,12 +42,13 @@ impl FoundTree {
     }
 }
 
-/// All trees among directories that hold Python, sorted by path.
+/// Finds all trees among directories with Python files, sorted by path.
 ///
-/// A standard library is known by its landmarks, a directory for packages by its name, and what
-/// remains by being the topmost directory with modules in it.
+/// A standard library has landmarks, and a directory for packages has a known name. Other trees are topmost
+/// directories with modules.
 ///
-/// `programs`: the interpreters that the image starts. They say for which Python an application is, if nothing else does.
+/// `programs` are the interpreters that the image starts. They determine the version of an application if nothing
+/// else does.
 pub(super) fn find(
     directories: &BTreeMap<Vec<u8>, PythonDirectory>,
     programs: &[&[u8]],
@@ -62,7 +63,7 @@ pub(super) fn find(
             roots.entry(packages).or_insert(TreeKind::Packages);
         }
     }
-    // Sorted paths put a directory before what lies below it, so the topmost comes first.
+    // Sorted paths put a directory before the directories below it, so the topmost comes first.
     for directory in directories.keys() {
         if enclosing(&roots, directory).is_none() {
             roots.insert(directory, TreeKind::Packages);
@@ -99,7 +100,7 @@ fn enclosing<'a>(roots: &BTreeMap<&'a [u8], TreeKind>, directory: &[u8]) -> Opti
     path::ancestors(directory).find_map(|it| Some(*roots.get_key_value(it)?.0))
 }
 
-/// The version in the last `pythonX.Y` of a path; free-threaded builds add a `t`.
+/// The version in the last `pythonX.Y` of a path. Free-threaded builds add a `t`.
 fn version_in_path(directory: &[u8]) -> Option<CpythonVersion> {
     directory.rsplit(|byte| *byte == b'/').find_map(|part| {
         let version = std::str::from_utf8(part.strip_prefix(b"python")?).ok()?;
@@ -134,11 +135,17 @@ fn tags_by_tree(
     tags
 }
 
-/// A tree whose path does not name a version has that of most of its caches; of `lib/python3`, that of the standard
-/// library beside it; else that of the image's only standard library, or of the interpreter that the image starts.
+/// Sets the version of each tree whose path does not name one. These determine it, in this order:
 ///
-/// Caches of a Python that the image does not have say nothing: they are foreign. A standard library of no known
-/// version is another implementation's, such as PyPy's, and so are the packages in it.
+/// 1. In a standard library, most of its caches.
+/// 2. The user's choice for the tree.
+/// 3. Most of the tree's caches.
+/// 4. For packages in `lib/python3`, the standard library beside it.
+/// 5. The user's choice for other trees.
+/// 6. The only standard library of the image, or else the interpreter that the image starts.
+///
+/// Caches of a Python that the image does not have do not count, because they are foreign. A standard library of
+/// unknown version belongs to another implementation such as PyPy, and so do the packages in it.
 fn set_versions(
     trees: &mut [FoundTree],
     tags: &[Tags],
@@ -184,7 +191,7 @@ fn stdlib_versions(trees: &[FoundTree]) -> BTreeSet<CpythonVersion> {
     stdlibs.filter_map(|tree| tree.version).collect()
 }
 
-/// The version of most caches, of those that count.
+/// The version of most caches, among the versions that count.
 fn most_cached(tags: &Tags, counts: &dyn Fn(CpythonVersion) -> bool) -> Option<CpythonVersion> {
     let versions = tags.iter().map(|(tag, magics)| {
         let version = CpythonVersion::new(tag.major, tag.minor);
@@ -194,7 +201,7 @@ fn most_cached(tags: &Tags, counts: &dyn Fn(CpythonVersion) -> bool) -> Option<C
     counted.max_by_key(|(_, caches)| *caches).map(|most| most.0)
 }
 
-/// The version of the only standard library in the `lib` directory that holds a `python3` with packages for all.
+/// The version of the only standard library in a `lib` directory whose `python3` has packages for all versions.
 fn version_beside(trees: &[FoundTree], tree: &[u8]) -> Option<CpythonVersion> {
     let python3 = path::parent(tree);
     if path::file_name(python3) != b"python3" {
@@ -203,7 +210,7 @@ fn version_beside(trees: &[FoundTree], tree: &[u8]) -> Option<CpythonVersion> {
     only_version_below(trees, path::parent(python3))
 }
 
-/// The version that all trees in a directory have whose paths name one.
+/// The version in the paths of all trees at and below a directory, if they name only one.
 fn only_version_below(trees: &[FoundTree], directory: &[u8]) -> Option<CpythonVersion> {
     if directory.is_empty() {
         return None;
@@ -221,7 +228,7 @@ fn only_version_below(trees: &[FoundTree], directory: &[u8]) -> Option<CpythonVe
     first.filter(|_| versions.len() == 1)
 }
 
-/// The version that the image starts: by the interpreter's name, or by what lies below its prefix.
+/// The version that the image starts, from the interpreter's name or from the trees below its prefix.
 fn started_version(trees: &[FoundTree], programs: &[&[u8]]) -> Option<CpythonVersion> {
     let of_program = |program: &&[u8]| {
         let by_name = version_in_path(path::file_name(program));
@@ -234,8 +241,8 @@ fn started_version(trees: &[FoundTree], programs: &[&[u8]]) -> Option<CpythonVer
     first.filter(|_| versions.len() == 1)
 }
 
-/// The magic number of most of a standard library's caches: an interpreter before its release, or
-/// a patched one, has another than the table says. Else the released one.
+/// Sets the magic number of each tree to that of most caches in the standard library, or else to the released number.
+/// A pre-release or patched interpreter has another number than the table.
 fn set_magics(trees: &mut [FoundTree], tags: &[Tags]) {
     let mut known: HashMap<CpythonVersion, Magic> = HashMap::new();
     for (tree, tags) in trees
@@ -273,7 +280,7 @@ fn set_magics(trees: &mut [FoundTree], tags: &[Tags]) {
 
 /// Finds the innermost tree of a path.
 pub(super) struct TreeLocator {
-    /// Sorted, since comparing long paths is faster than hashing them.
+    /// Sorted, because comparing long paths is faster than hashing them.
     trees: BTreeMap<Vec<u8>, usize>,
 }
 
@@ -294,7 +301,7 @@ impl TreeLocator {
     }
 }
 
-/// The innermost of these trees that a file lies in.
+/// The innermost of these trees that contains a file.
 pub(crate) fn innermost_tree<'a>(file: &'a [u8], trees: &BTreeSet<&[u8]>) -> Option<&'a [u8]> {
     let mut directories = path::ancestors(file).skip(1);
     directories.find(|directory| trees.contains(directory))
@@ -400,7 +407,7 @@ mod tests {
         );
         assert_eq!(version(&["usr/bin/python3.9"]), None);
         assert_eq!(version(&[]), None);
-        // Debian's packages are for Debian's Python, whatever else the image starts.
+        // Debian's packages belong to Debian's Python, even if the image starts another one.
         let packages = "usr/lib/python3/dist-packages";
         let packages = version_of(&paths, &["usr/local/bin/python3.13"], packages);
         assert_eq!(packages.unwrap(), "3.11");
