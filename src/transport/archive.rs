@@ -1,5 +1,5 @@
-//! Image archives: a tar file as a table of named stretches, and writing one that depends on
-//! nothing but what is in it.
+//! Image archives. Reads a tar file as a table of named byte ranges, and writes tar files that depend only on their
+//! content.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{File, Metadata};
@@ -22,11 +22,12 @@ use super::place::{BlobSource, OutputBlob, copy_error};
 use super::reference::Reference;
 use super::{no_image, spool};
 
-/// Members that an archive may have, and bytes of their names. Those of images have hundreds.
+/// Limits on the number of members in an archive and on the total bytes of their names. Image archives have hundreds of
+/// members.
 const MOST_MEMBERS: usize = 100_000;
 const MOST_NAME_BYTES: usize = 32 << 20;
 
-/// Links that are followed from one name; real archives have one.
+/// Number of links that a lookup follows from one name. Real archives need one.
 const LONGEST_LINK_CHAIN: usize = 8;
 
 #[derive(Debug)]
@@ -35,10 +36,10 @@ enum Entry {
     Link(String),
 }
 
-/// A member with its headers and padding.
+/// The byte range of a member, with its headers and padding.
 #[derive(Debug)]
 struct RawMember {
-    /// `None` where its name leads out of the archive.
+    /// `None` if the name leads out of the archive.
     name: Option<String>,
     offset: u64,
     size: u64,
@@ -47,19 +48,19 @@ struct RawMember {
 /// An archive's files by name, read by seeking from header to header.
 #[derive(Debug)]
 pub(super) struct Archive {
-    /// The archive's name, for messages; `-` for standard input.
+    /// The archive's path, for messages; `-` for standard input.
     pub(super) path: PathBuf,
-    /// All of it, unpacked.
+    /// The whole archive, decompressed.
     bytes: Blob,
-    /// `None` for a stream.
+    /// `None` if the archive came from a stream.
     identity: Option<Identity>,
     members: Vec<RawMember>,
     entries: HashMap<String, Entry>,
 }
 
 impl Archive {
-    /// Opens the archive of a reference: its file, or `stdin`. What cannot be sought is spooled,
-    /// what is compressed is unpacked.
+    /// Opens the archive that a reference names: its file, or `stdin`. Spools input that does not support seeking, and
+    /// decompresses a compressed archive.
     pub(super) fn open(reference: &Reference, stdin: impl Read) -> Result<Self, TransportError> {
         let path = reference.path();
         let spooled = |file: io::Result<File>| file.map_err(TransportError::io("spool", path));
@@ -100,17 +101,17 @@ impl Archive {
         })
     }
 
-    /// Bytes of it, unpacked.
+    /// Size in bytes, decompressed.
     pub(super) fn size(&self) -> u64 {
         self.bytes.size()
     }
 
-    /// Whether this is the file with that metadata, unchanged since it was opened.
+    /// Whether `metadata` is that of the file that was opened, unchanged since.
     pub(super) fn is_file(&self, metadata: &Metadata) -> bool {
         self.identity == Some(Identity::of(metadata))
     }
 
-    /// A name and every name that its link leads through.
+    /// Returns the name and every name that its chain of links leads through.
     pub(super) fn names_behind(&self, name: &str) -> Vec<String> {
         let mut names: Vec<String> = normalized("", name).into_iter().collect();
         while names.len() <= LONGEST_LINK_CHAIN
@@ -121,12 +122,12 @@ impl Archive {
         names
     }
 
-    /// Every file and link, in no order.
+    /// The names of all files and links, in no particular order.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
     }
 
-    /// Where the data of a name lies, links followed.
+    /// Finds the data of a name. Follows links.
     pub(super) fn find(&self, name: &str) -> Option<Blob> {
         let mut name = normalized("", name)?;
         for _ in 0..=LONGEST_LINK_CHAIN {
@@ -138,12 +139,11 @@ impl Archive {
         None
     }
 
-    /// Whether a name is there.
     pub(super) fn has(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
 
-    /// A small file's bytes, at most [`DOCUMENT_LIMIT`] of them.
+    /// Reads a small file: at most [`DOCUMENT_LIMIT`] bytes.
     pub(super) fn read(&self, name: &str) -> Result<Vec<u8>, TransportError> {
         let blob = self.find(name).ok_or_else(|| TransportError::NotAnImage {
             path: self.path.clone(),
@@ -164,7 +164,6 @@ impl Archive {
         Ok(bytes)
     }
 
-    /// A small JSON file.
     pub(super) fn read_json(&self, name: &str) -> Result<Value, TransportError> {
         let parsed = json_text::parse(&self.read(name)?);
         let mut document = parsed.map_err(|error| TransportError::Malformed {
@@ -177,7 +176,7 @@ impl Archive {
     }
 }
 
-/// What failed while a file was taken for an archive and unpacked: its content, or the disk.
+/// Tells apart two causes of a failure to unpack the archive: its content and the disk.
 fn unpack_error(error: io::Error, path: &Path, compression: Option<Compression>) -> TransportError {
     use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
     let bomb = error.get_ref().and_then(|inner| inner.downcast_ref());
@@ -200,7 +199,7 @@ fn unpack_error(error: io::Error, path: &Path, compression: Option<Compression>)
     }
 }
 
-/// Blobs of an archived OCI layout.
+/// The blobs of an OCI layout inside an archive.
 impl BlobStore for Archive {
     fn open(&self, digest: &Digest) -> Result<Blob, BlobError> {
         self.find(&blob_name(digest))
@@ -210,8 +209,10 @@ impl BlobStore for Archive {
     }
 }
 
-/// Each member is read by a reader of its own, started where the last one ended, so that data is
-/// passed over without being read. An error says what is wrong with the archive.
+/// Builds the table of members and the table of names.
+///
+/// Each member gets a new reader, which starts where the last member ended. This skips the data of members without
+/// reading it. The error is a sentence that says what is wrong with the archive.
 fn index(archive: &Blob) -> Result<(Vec<RawMember>, HashMap<String, Entry>), String> {
     let mut members = Vec::new();
     let mut name_bytes = 0;
@@ -232,7 +233,7 @@ fn index(archive: &Blob) -> Result<(Vec<RawMember>, HashMap<String, Entry>), Str
         }
         let name = normalized("", &member.path_lossy());
         let data = position + member.data_offset();
-        // The last member's padding may be missing: nobody reads it.
+        // The padding of the last member may be missing: nothing reads it.
         if data + member.stored_bytes() > archive.size() {
             let cut_short = TarError::CutShort {
                 offset: archive.size(),
@@ -261,15 +262,15 @@ fn index(archive: &Blob) -> Result<(Vec<RawMember>, HashMap<String, Entry>), Str
             }
             _ => None,
         };
-        // Of two members with one name the last one counts, as in an unpacked archive.
+        // If two members have one name, the last one counts, as in an unpacked archive.
         if let (Some(name), Some(entry)) = (name, entry) {
             entries.insert(name, entry);
         }
     }
 }
 
-/// `name` as seen from `directory`, without `.`, `..` and repeated slashes; `None` where it leaves
-/// the archive.
+/// Resolves `name` relative to `directory`, without `.`, `..` and repeated slashes. Returns `None` if it leaves the
+/// archive.
 fn normalized(directory: &str, name: &str) -> Option<String> {
     let from = match name.starts_with('/') {
         true => "",
@@ -288,14 +289,14 @@ fn normalized(directory: &str, name: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-/// What a file of a new archive holds.
+/// The content of a file in a new archive.
 pub(super) enum Content<'a> {
     Bytes(Vec<u8>),
     Blob(&'a OutputBlob),
 }
 
-/// Writes an archive: names sorted, directories before what is in them, and no time, owner or
-/// order of the machine that wrote it. Blobs are verified on the way.
+/// Writes an archive. Names are sorted, and a directory comes before its content. Nothing depends on the clock, the
+/// user or the machine. Verifies each blob while it copies it.
 pub(super) fn write(
     output: impl Write,
     path: &Path,
@@ -304,8 +305,8 @@ pub(super) fn write(
     write_files(output, path, files, BTreeSet::new())
 }
 
-/// Writes the members of `old` that `keeps` a name for, byte for byte and in their order, and
-/// `files` after them.
+/// Copies the members of `old` whose names `keeps` accepts, byte for byte and in their order, then writes `files`. A
+/// file in `files` replaces the old member of the same name.
 pub(super) fn write_after<'a>(
     mut output: impl Write,
     path: &Path,
@@ -330,7 +331,7 @@ pub(super) fn write_after<'a>(
     write_files(output, path, files, names)
 }
 
-/// `there` has the names of directories that need not be made.
+/// `there` holds the names of directories that exist already.
 fn write_files<'a>(
     output: impl Write,
     path: &Path,
@@ -366,7 +367,7 @@ fn write_files<'a>(
         .map_err(TransportError::io("write", path))
 }
 
-/// A name that ends in a slash is a directory's.
+/// Appends a directory if `name` ends with a slash, else a regular file.
 fn append(
     builder: &mut tar::Builder<impl Write>,
     name: &str,

@@ -1,5 +1,5 @@
-//! Replacing one image of an archive that holds several: the others stay as they are, name for
-//! name and byte for byte, as those of a layout do.
+//! Replaces one image of an archive that holds several. The other images keep their names and bytes, as the other
+//! images of a layout do.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
@@ -19,26 +19,26 @@ use crate::oci::blob::VerifyingReader;
 use crate::oci::image::parse_object;
 use crate::oci::{Blob, BlobStore, Descriptor, blob};
 
-/// The archive that an output replaces, where the image came from it.
+/// The archive that an output replaces, if the image was read from it.
 #[derive(Debug, Clone)]
 pub(super) struct InPlace {
     pub(super) archive: Arc<Archive>,
-    /// The image's own entry in `manifest.json`, if it was chosen there.
+    /// The entry in `manifest.json` that the image was read from; null if there is none.
     pub(super) entry: Value,
 }
 
 /// An archive without some of its images.
 pub(super) struct Remainder<'a> {
     archive: &'a Archive,
-    /// What the images that stay are made of.
+    /// Names of the files that the remaining images need.
     needed: HashSet<String>,
-    /// What only the images that go are made of.
+    /// Names of the files that only the removed images need.
     dropped: HashSet<String>,
-    /// Whether any image stays.
+    /// Whether any image remains.
     pub(super) has_images: bool,
 }
 
-/// The images of an archive, as its tables name them.
+/// Images of an archive, as listed in its two tables.
 #[derive(Default)]
 pub(super) struct Images<'a> {
     /// Descriptors of `index.json`.
@@ -58,7 +58,7 @@ impl Images<'_> {
             let files = layers.into_iter().flatten().chain([&entry["Config"]]);
             for file in files.filter_map(Value::as_str) {
                 names.extend(archive.names_behind(file));
-                // Docker before 1.10 has two more files beside each layer.
+                // Docker before 1.10 writes two more files beside each layer.
                 if let Some(directory) = file.strip_suffix("/layer.tar") {
                     names.extend(["", "/json", "/VERSION"].map(|it| format!("{directory}{it}")));
                 }
@@ -73,7 +73,7 @@ impl<'a> Remainder<'a> {
         let mut needed = stays.names(archive);
         let mut dropped = goes.names(archive);
         dropped.retain(|name| !needed.contains(name));
-        // Whatever else is in the archive may be a link.
+        // Any other member of the archive may be a link to one of these files.
         for name in archive.names().filter(|name| !dropped.contains(*name)) {
             needed.extend(archive.names_behind(name).into_iter().skip(1));
         }
@@ -86,7 +86,7 @@ impl<'a> Remainder<'a> {
         }
     }
 
-    /// The name under which a blob's own bytes are in the archive, and stay.
+    /// Finds a kept file that has the same bytes as `blob`, and that is not a link. Returns its name.
     pub(super) fn name_of(&self, blob: &Blob) -> Option<&str> {
         let is_same = |name: &&str| {
             self.archive
@@ -98,7 +98,7 @@ impl<'a> Remainder<'a> {
         names.filter(is_same).filter(|name| !is_link(name)).min()
     }
 
-    /// Writes what stays, and `files` after it.
+    /// Writes the members that stay, then `files`.
     pub(super) fn write(
         &self,
         to: impl Write,
@@ -123,7 +123,7 @@ impl<'a> Remainder<'a> {
     }
 }
 
-/// A file that other images need is not replaced by another one of its name.
+/// Fails if the archive has another file under the blob's name: other images need that file, so it cannot be replaced.
 fn check_same(blob: &OutputBlob, there: &Blob) -> Result<(), TransportError> {
     let digest = blob.digest.clone();
     let mut verified = VerifyingReader::new(there.reader(), digest.clone(), blob.bytes.size())?;
@@ -132,7 +132,7 @@ fn check_same(blob: &OutputBlob, there: &Blob) -> Result<(), TransportError> {
         .map_err(|error| blob::into_blob_error(error, &digest).into())
 }
 
-/// The names of all blobs that a descriptor leads to, of which some may be missing.
+/// Adds the names of all blobs that a descriptor leads to. Skips blobs that the archive does not have.
 fn reach(archive: &Archive, descriptor: &Value, names: &mut HashSet<String>) {
     let mut pending = vec![descriptor.clone()];
     while let Some(descriptor) = pending.pop() {
@@ -156,7 +156,8 @@ fn reach(archive: &Archive, descriptor: &Value, names: &mut HashSet<String>) {
     }
 }
 
-/// `index.json` with `new`, made from `origin`, in it, and what it had before and has no longer.
+/// Returns `index.json` with the descriptors `new` in it, and the descriptors that they replaced. `origin` is the
+/// digest of the root that the new image was made from.
 pub(super) fn index_with(
     archive: &Archive,
     new: &[Value],
@@ -179,10 +180,11 @@ pub(super) fn index_with(
     Ok((index, gone))
 }
 
-/// `manifest.json` with `new` in it, and the entries that it had before and has no longer. `new`
-/// takes its names from the entries that have them, and the place of the first that has none left;
-/// without names it replaces `origin`. A name that `origin` has is taken from nothing else: another entry with it is
-/// of another platform.
+/// Returns the entries of `manifest.json` with `new` added, and the entries that it replaced.
+///
+/// `new` takes over `names` from the entries that have them. An entry without a name left is removed, and `new` takes
+/// the place of the first such entry. If `names` is empty, `new` replaces `origin`. A name that `origin` has is taken
+/// from `origin` only, because another entry with that name is of another platform.
 pub(super) fn entries_with(
     entries: &[Value],
     new: Value,
@@ -225,7 +227,7 @@ pub(super) fn entries_with(
     (kept, gone)
 }
 
-/// docker's old table without `names`, where there is one.
+/// Docker's old table `repositories` without `names`, if the archive has that table.
 pub(super) fn repositories_without(archive: &Archive, names: &[String]) -> Option<String> {
     let mut table = archive.read_json(REPOSITORIES).ok()?;
     let repositories = table.as_object_mut()?;
@@ -239,7 +241,6 @@ pub(super) fn repositories_without(archive: &Archive, names: &[String]) -> Optio
     Some(table.to_string())
 }
 
-/// How many images an archive holds.
 pub(super) fn count_images(archive: &Archive, medium: Medium) -> usize {
     match medium {
         Medium::DockerArchive(_) => {

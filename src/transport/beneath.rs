@@ -1,4 +1,4 @@
-//! Files of a directory that a stranger made: found without leaving it, opened without waiting.
+//! Opens files in an untrusted directory: lookups never leave the directory, and opening never blocks.
 
 use std::fs::File;
 use std::io;
@@ -8,13 +8,14 @@ use std::path::{Component, Path};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, open, openat, openat2};
 use rustix::io::Errno;
 
-/// Opens a regular file for reading. Symlinks are followed as far as they stay in the directory.
+/// Opens a regular file for reading. Follows symlinks that stay in the directory.
 ///
 /// # Errors
-/// [`io::ErrorKind::NotFound`], or [`io::ErrorKind::InvalidInput`] for what leads out of the directory and for
-/// directories, pipes, sockets and devices.
+/// * [`io::ErrorKind::NotFound`] if the file does not exist.
+/// * [`io::ErrorKind::InvalidInput`] if the name leads out of the directory, or names a directory, pipe, socket or
+///   device.
 pub(super) fn open_file(directory: &Path, name: impl AsRef<Path>) -> io::Result<File> {
-    // A pipe without a writer, and some devices, would have an open wait.
+    // Without `NONBLOCK`, opening blocks for a pipe that has no writer, and for some devices.
     let file = open_beneath(directory, name.as_ref(), OFlags::RDONLY | OFlags::NONBLOCK)?;
     match FileType::from_raw_mode(fstat(&file)?.st_mode) {
         FileType::RegularFile => Ok(File::from(file)),
@@ -22,10 +23,10 @@ pub(super) fn open_file(directory: &Path, name: impl AsRef<Path>) -> io::Result<
     }
 }
 
-/// Whether there is a directory of that name.
+/// Whether the directory has a subdirectory `name`.
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidInput`] where something else is there, or a symlink that leads out.
+/// [`io::ErrorKind::InvalidInput`] if `name` is something else, or a symlink that leads out of the directory.
 pub(super) fn has_directory(directory: &Path, name: impl AsRef<Path>) -> io::Result<bool> {
     match open_beneath(directory, name.as_ref(), OFlags::PATH | OFlags::DIRECTORY) {
         Ok(_) => Ok(true),
@@ -47,19 +48,19 @@ fn open_beneath(directory: &Path, name: &Path, flags: OFlags) -> io::Result<Owne
     let root = open(directory, root, Mode::empty())?;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let opened = match openat2(&root, name, flags, Mode::empty(), resolve) {
-        // Before Linux 5.6, or in a container whose filter knows no such call.
+        // Linux before 5.6 has no `openat2`, and the seccomp filter of some containers blocks it.
         Err(Errno::NOSYS | Errno::PERM) => open_without_links(root.as_fd(), name, flags),
         opened => opened,
     };
     opened.map_err(|error| match error {
         Errno::XDEV | Errno::LOOP => refused("a symlink leads out of the image"),
-        // What a socket says.
+        // The error from opening a socket.
         Errno::NXIO => refused("it is not a regular file"),
         error => error.into(),
     })
 }
 
-/// The same part by part, where symlinks are not followed at all.
+/// Opens the path part by part, for kernels without `openat2`. Follows no symlinks at all.
 fn open_without_links(
     root: BorrowedFd<'_>,
     name: &Path,

@@ -1,5 +1,5 @@
-//! `dir:`, what `skopeo copy IMAGE dir:DIR` writes: the manifest beside blobs that are named by their
-//! digest. It holds one image or index, without a name, and is only read.
+//! `dir:`, the directory that `skopeo copy IMAGE dir:DIR` writes. The manifest lies beside blobs that are named by
+//! their digest. The directory holds one image or index, without a name. pycull only reads this medium.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use super::oci_layout_read::{open_blob, read_file};
 use super::reference::Wanted;
 use super::source::Source;
 
-/// Holds a line with the layout's version.
+/// The file that holds one line with the layout's version.
 const VERSION: &str = "version";
 
-/// Whether a directory is one of these.
+/// Whether a directory is of this medium.
 pub(super) fn is_one(path: &Path) -> bool {
     let is_file = |name: &str| path.join(name).is_file();
     is_file(MANIFEST_JSON) && is_file(VERSION)
 }
 
-/// Opens the only image or index of the directory.
+/// Opens the image or index of the directory.
 pub(super) fn open(wanted: Wanted<'_>) -> Result<Source, TransportError> {
     let path = wanted.reference.path();
     path.read_dir().map_err(TransportError::io("open", path))?;
@@ -53,7 +53,7 @@ pub(super) fn open(wanted: Wanted<'_>) -> Result<Source, TransportError> {
     Ok(Source::new(store, root, Medium::Dir, reference, Vec::new()))
 }
 
-/// Its own word, else what it looks like: the field is younger than manifests are.
+/// The document's `mediaType`, else a guess from its content: older manifests do not have the field.
 fn media_type(document: &Value) -> &str {
     let stated = document.get("mediaType").and_then(Value::as_str);
     let guess = || match document.pointer("/config/mediaType") {
@@ -80,7 +80,7 @@ impl BlobStore for Store {
             algorithm => format!("{algorithm}-{}", digest.digest()),
         };
         match file(&name) {
-            // Manifests of an index have a name that tells them from blobs.
+            // skopeo marks the manifests of an index with a suffix, which blobs do not have.
             Err(BlobError::Missing { .. }) => file(&format!("{name}.{MANIFEST_JSON}")),
             located => located,
         }

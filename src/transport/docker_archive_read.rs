@@ -1,7 +1,7 @@
-//! Docker archives: what `docker save` writes and `docker load` reads.
+//! Docker archives: the format that `docker save` writes and `docker load` reads.
 //!
-//! The old form is `manifest.json` with a config and tar files beside it, and has no OCI manifest;
-//! one is made up. From docker 25 on, the archive is an OCI layout with a `manifest.json` in it.
+//! The old form is `manifest.json` with a config and tar files beside it. It has no OCI manifest, so pycull synthesizes
+//! one. Since docker 25 the archive is an OCI layout that contains a `manifest.json`.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
@@ -28,10 +28,11 @@ use super::reference::{Transport, Wanted};
 use super::source::{Source, docker_names};
 use super::spool;
 
-/// Opens the image that a reference chooses: through `index.json` where that leads to a whole image,
-/// else through `manifest.json`, as skopeo and podman do always. docker saves an index of many
-/// platforms with the blobs of one, and docker 25 an index of nothing; only `manifest.json` then
-/// leads to what is there.
+/// Opens the image that a reference chooses.
+///
+/// Reads `index.json` if that leads to a whole image, else `manifest.json`, which skopeo and podman always read. docker
+/// may save an index of many platforms with the blobs of one, and docker 25 may save an empty index. In these cases
+/// only `manifest.json` leads to the image.
 pub(super) fn open(archive: Arc<Archive>, wanted: Wanted<'_>) -> Result<Source, TransportError> {
     if !(archive.has(MANIFEST_JSON) && archive.has(INDEX_JSON) && archive.has(OCI_LAYOUT)) {
         return open_manifest_json(&archive, wanted, DockerForm::Old);
@@ -64,7 +65,7 @@ pub(super) fn open(archive: Arc<Archive>, wanted: Wanted<'_>) -> Result<Source, 
     }
 }
 
-/// Whether it is about documents that are not what they should be, and not about some that are left out.
+/// Whether the error means that documents are damaged, as opposed to left out.
 fn is_damage(error: &TransportError) -> bool {
     let of_blob = |error: &BlobError| !matches!(error, BlobError::Missing { .. });
     match error {
@@ -77,7 +78,7 @@ fn is_damage(error: &TransportError) -> bool {
     }
 }
 
-/// The names as `manifest.json` has them: annotations write short ones out, or have none.
+/// Gives the source the names that `manifest.json` has. The annotations expand short names, or have no names.
 fn named_as_written(mut source: Source, node: &Node, archive: &Archive) -> Source {
     let document = archive.read_json(MANIFEST_JSON).unwrap_or_default();
     let entries = document.as_array().map_or(&[][..], Vec::as_slice);
@@ -145,12 +146,12 @@ fn open_manifest_json(
     })
 }
 
-/// The entries as descriptors to choose from, one for each RepoTag. The first of each entry come
-/// first, so that `@N` is the entry's own place.
+/// Turns the entries into descriptors to choose from, one for each RepoTag. The first descriptor of every entry comes
+/// before all further ones, so that `@N` is the position of the entry.
 fn candidates(entries: &[Value]) -> Vec<Value> {
     let candidate = |place: usize, name: Option<&str>| {
         let config = &entries[place]["Config"];
-        // An image's id is the digest of its config; files are named by it.
+        // An image's ID is the digest of its config, and engines name the config's file by it.
         let id = config.as_str().and_then(hex_name);
         let digest = id.map_or_else(|| config.clone(), |hex| format!("sha256:{hex}").into());
         let mut candidate = json!({ "digest": digest, "place": place });
@@ -176,7 +177,7 @@ fn malformed(archive: &Archive, reason: String) -> TransportError {
     }
 }
 
-/// Blobs that are named by digest nowhere in the archive.
+/// Blobs of an archive that does not name its files by digest.
 struct MappedStore(HashMap<Digest, Blob>);
 
 impl BlobStore for MappedStore {
@@ -190,7 +191,7 @@ impl BlobStore for MappedStore {
     }
 }
 
-/// The digest that a file is named by, as engines name configs and layers.
+/// The hex digest in a file's name: engines name configs and layers so.
 fn hex_name(name: &str) -> Option<&str> {
     let file_name = name.rsplit('/').next().unwrap_or(name);
     let stem = file_name.split_once('.').map_or(file_name, |it| it.0);
@@ -198,7 +199,7 @@ fn hex_name(name: &str) -> Option<&str> {
     is_digest.then_some(stem)
 }
 
-/// A name promises nothing here: engines read the file whatever its digest.
+/// Returns a warning if a file's name is not its digest. This is not an error: engines read the file anyway.
 fn check_name(name: &str, digest: &Digest) -> Option<String> {
     let hex = hex_name(name)?;
     (hex != digest.digest()).then(|| {
@@ -206,8 +207,7 @@ fn check_name(name: &str, digest: &Digest) -> Option<String> {
     })
 }
 
-/// Makes up the manifest that an entry of `manifest.json` stands for. It depends on the entry's
-/// config and layers alone.
+/// Synthesizes the manifest of an entry in `manifest.json`. The result depends only on the entry's config and layers.
 fn synthesize(
     archive: &Archive,
     entry: &Value,
@@ -256,8 +256,8 @@ fn synthesize(
     Ok((MappedStore(blobs), root))
 }
 
-/// A layer's media type and digest. What an uncompressed one hashes to is checked against its
-/// diff_id when it is read.
+/// Returns the layer's media type and digest. An uncompressed layer gets its diff_id as digest. The reader of the layer
+/// checks that digest against the bytes.
 fn identify(layer: &Blob, diff_id: Digest) -> io::Result<(String, Digest)> {
     let compression = spool::compression(layer)?;
     let digest = match compression {
@@ -357,7 +357,7 @@ mod tests {
         Source::open(&refer(&reference), io::empty())
     }
 
-    /// As docker before 25 writes it, with a layer that is shared by a symlink.
+    /// An archive as docker before 25 writes it, in which a symlink shares a layer.
     fn old_archive() -> Vec<u8> {
         let (first, second) = (layer_tar(b"first"), layer_tar(b"second"));
         let manifest = json!([

@@ -21,21 +21,21 @@ use super::place::OutputBlob;
 use super::reference::Selector;
 use crate::oci::{Digest, Image};
 
-/// Gives an image the name that a docker archive shall load it under.
+/// Sets the annotations for the name under which `docker load` loads the image.
 pub(super) fn set_name(root: &mut Value, name: &str) {
     let name = normalized(name);
     set_annotation(root, REF_NAME, tag(&name));
     set_annotation(root, CONTAINERD_NAME, Some(&name));
 }
 
-/// How an image is saved.
+/// The form of the archive, and the names of the image in it.
 #[derive(Clone, Copy)]
 pub(super) struct SaveAs<'a> {
     pub(super) form: DockerForm,
     pub(super) names: &'a [String],
 }
 
-/// Writes an archive of `output`: alone, or with the other images of the archive that it came from.
+/// Writes an archive of `output`. If `in_place` is set, copies the other images of that archive.
 pub(super) fn write(
     output: &OutputImage,
     SaveAs { form, names }: SaveAs<'_>,
@@ -138,7 +138,7 @@ impl<'a> NewFiles<'a> {
         remainder.write(to, path, files)
     }
 
-    /// The image's descriptor under each of its names.
+    /// The image's descriptor, once for each of its names.
     fn roots(&self) -> Vec<Value> {
         let named = |name: &String| {
             let mut root = self.output.root.clone();
@@ -151,7 +151,7 @@ impl<'a> NewFiles<'a> {
         }
     }
 
-    /// Layers that the archive has already, by digest with their names there.
+    /// The layers that the archive has already: digest to the name of the file.
     fn blobs_of(&self, remainder: &Remainder<'_>) -> HashMap<&'a Digest, String> {
         let blobs = self.output.blobs.iter();
         blobs
@@ -168,7 +168,7 @@ impl<'a> NewFiles<'a> {
         layers.any(|layer| *layer.descriptor.digest() == blob.digest)
     }
 
-    /// The files of the old form, without what is `there`.
+    /// The image's files in the old form, without the layers that are in `there`.
     fn old_blobs(&self, there: &HashMap<&Digest, String>) -> BTreeMap<String, Content<'a>> {
         let mut files = BTreeMap::new();
         for blob in &self.output.blobs {
@@ -213,7 +213,8 @@ fn old_layer_name(digest: &Digest) -> String {
     format!("{}.tar", digest.digest())
 }
 
-/// The name that an output asks for, as RepoTags have it: as it is written, with a tag.
+/// The name in RepoTags form for the name that an output reference gives: unchanged, or with `:latest` if it has no
+/// tag.
 pub(super) fn name_of(selector: &Selector) -> String {
     let name = selector.to_string();
     match tag(&name) {

@@ -1,4 +1,4 @@
-//! What can go wrong between an image and the medium that holds it.
+//! Errors of reading an image from a medium and of writing one to it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,15 @@ use crate::quoting::quoted;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// The text is no image reference.
+    /// The text is not an image reference.
     #[error("`{reference}` is not an image reference: {reason}")]
     BadReference {
-        /// The text.
+        /// The text of the reference.
         reference: String,
-        /// What is wrong with it.
+        /// Why it is not a reference.
         reason: &'static str,
     },
-    /// The transport exists, and pycull does not speak it.
+    /// The transport exists, but pycull does not support it.
     #[error("transport `{transport}` of `{reference}` is not supported")]
     Unsupported {
         /// The transport's name.
@@ -28,31 +28,31 @@ pub enum TransportError {
         /// The whole reference.
         reference: String,
     },
-    /// The medium is there and holds no image, or none of the kind that was asked for.
+    /// The medium exists but holds no image, or no image of the requested kind.
     #[error("no image in `{}`: {reason}", path.display())]
     NotAnImage {
         /// The directory or file; `-` for standard input.
         path: PathBuf,
-        /// What is missing.
+        /// What is missing in it.
         reason: String,
     },
-    /// The medium is something else, and an image can be made of it.
+    /// The path is not an image, but the user can make an image of it.
     #[error("no image in `{}`: it is {found}", path.display())]
     OtherThing {
         /// The directory or file; `-` for standard input.
         path: PathBuf,
-        /// What it is.
+        /// What the path is, as in "it is …".
         found: &'static str,
         /// How to make an image of it.
         hint: String,
     },
-    /// The output's name asks for a compression that pycull does not write.
+    /// The extension of the output's name means a compression that pycull does not write.
     #[error("cannot write `{}`: pycull compresses archives with gzip or Zstandard only", path.display())]
     Packing {
-        /// The output.
+        /// The output's path.
         path: PathBuf,
     },
-    /// A compressed archive unpacks to more than it may.
+    /// A compressed archive unpacks to more than the limit.
     #[error(
         "`{}` unpacks to more than {} bytes, the most that is allowed for a file of {} bytes",
         path.display(), bomb.limit, bomb.bytes
@@ -60,86 +60,86 @@ pub enum TransportError {
     Bomb {
         /// The archive; `-` for standard input.
         path: PathBuf,
-        /// Its size, and what it may unpack to.
+        /// The archive's size, and the limit on its unpacked size.
         bomb: DecompressionBomb,
         /// The program that unpacks it.
         tool: &'static str,
     },
-    /// Nothing came from where an archive should be.
+    /// The archive is empty: it has no bytes.
     #[error("no image in `{}`: it is empty", path.display())]
     Empty {
         /// The file; `-` for standard input.
         path: PathBuf,
-        /// Whether it is a pipe or the like.
+        /// Whether the archive is a stream, such as a pipe.
         is_stream: bool,
     },
-    /// A document of the medium itself is not what its specification says.
+    /// A document of the medium breaks its specification.
     #[error("{document} of `{}` is malformed: {reason}", path.display())]
     Malformed {
         /// The directory or file that holds the document.
         path: PathBuf,
         /// For example `index.json`.
         document: String,
-        /// What is wrong with it.
+        /// What is wrong with the document.
         reason: String,
     },
-    /// A document is larger than any honest one.
+    /// A document is larger than the limit.
     #[error("{document} of `{}` is {size} bytes; at most {limit} are accepted", path.display())]
     TooLarge {
         /// The directory or file that holds the document.
         path: PathBuf,
         /// For example `index.json`.
         document: String,
-        /// Its size in bytes.
+        /// The document's size in bytes.
         size: u64,
-        /// The bound in bytes.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// Several images, and the reference does not say which.
+    /// The medium holds several images, and the reference does not say which to use.
     #[error("`{reference}` names more than one image: {}", listed(choices))]
     Ambiguous {
         /// The reference.
         reference: String,
-        /// What goes in front of a choice to make it a reference: `oci:DIR:`.
+        /// The text before a choice that makes it a full reference: `oci:DIR:`.
         prefix: String,
-        /// What names one image each.
+        /// The selectors of the images, one each.
         choices: Vec<String>,
     },
-    /// No image has the name that was asked for.
+    /// No image in the medium has the requested name.
     #[error("no image `{name}` in `{}`; there is: {}", path.display(), listed(choices))]
     NoSuchName {
         /// The directory or file.
         path: PathBuf,
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What there is.
+        /// The selectors of the images in the medium.
         choices: Vec<String>,
     },
-    /// The output exists and is something else.
+    /// The output exists and is of another kind.
     #[error("`{}` exists and is {found}, not {expected}", path.display())]
     ExistsAsOther {
-        /// The output.
+        /// The output's path.
         path: PathBuf,
-        /// What it would have to be.
+        /// The expected kind.
         expected: &'static str,
-        /// What it is.
+        /// The kind that was found.
         found: &'static str,
     },
-    /// The output is an archive of several images, and the image is not one of them.
+    /// The output is an archive of several images, and the new image was not made from any of them.
     #[error("`{}` holds {images} images, which would be lost", path.display())]
     HoldsOthers {
-        /// The output.
+        /// The output's path.
         path: PathBuf,
-        /// Their number.
+        /// The number of images in the archive.
         images: usize,
     },
-    /// The archive that is to be replaced is not what was read.
+    /// The archive to replace changed after it was read.
     #[error("`{}` changed while pycull worked on it", path.display())]
     Changed {
         /// The archive.
         path: PathBuf,
     },
-    /// A docker archive holds one image, and there are more.
+    /// A docker archive holds images of one platform only, and the image has several platforms.
     #[error("a docker archive holds one image, and this has {}: {}", platforms.len(), listed(platforms))]
     SeveralPlatforms {
         /// Their platforms.
@@ -154,7 +154,7 @@ pub enum TransportError {
     /// The file system or a stream failed.
     #[error("cannot {action} `{}`", path.display())]
     Io {
-        /// What was attempted, as in "cannot …".
+        /// The action that failed, as in "cannot …".
         action: &'static str,
         /// The file or directory; `-` for standard input or output.
         path: PathBuf,
@@ -165,7 +165,7 @@ pub enum TransportError {
 }
 
 impl TransportError {
-    /// For `map_err`: the I/O error of attempting `action` on `path`.
+    /// For `map_err`: makes the error of a failed `action` on `path`.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io {
             action,
@@ -174,7 +174,7 @@ impl TransportError {
         }
     }
 
-    /// What the user can do about it, where there is something to say.
+    /// What the user can do about the error, if there is something.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unsupported { reference, .. } => Some(format!(
@@ -209,7 +209,7 @@ impl TransportError {
     }
 }
 
-/// How to unpack an archive that is larger than pycull unpacks.
+/// How to unpack an archive that exceeds the limit.
 fn unpacking(path: &Path, tool: &str) -> String {
     if path == Path::new("-") {
         return format!("if you trust the archive, unpack it in the pipe: `{tool} -dc`");

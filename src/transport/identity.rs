@@ -1,9 +1,9 @@
-//! Whether a file is still the one that it was.
+//! Detects that a file changed after it was opened.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
-/// Which file it was that was opened, and in which state.
+/// The identity and state of a file at the time when it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
     inode: (u64, u64),

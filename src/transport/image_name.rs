@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value};
 
-/// The image-spec's annotation for an image's name (annotations.md). Tools write a tag or a full
-/// docker reference into it.
+/// The image-spec's annotation for an image's name (annotations.md). Tools write a tag or a full docker reference to
+/// it.
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// containerd's and docker's annotation for the full docker reference.
 pub(super) const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
-/// A descriptor's annotation, unless it is empty.
+/// An annotation of a descriptor. `None` if it is missing or empty.
 pub(super) fn annotation<'a>(descriptor: &'a Value, key: &str) -> Option<&'a str> {
     descriptor
         .get("annotations")?
@@ -17,7 +17,7 @@ pub(super) fn annotation<'a>(descriptor: &'a Value, key: &str) -> Option<&'a str
         .filter(|text| !text.is_empty())
 }
 
-/// Sets an annotation of a descriptor, or removes it.
+/// Sets an annotation of a descriptor, or removes it if `value` is `None`.
 pub(super) fn set_annotation(descriptor: &mut Value, key: &str, value: Option<&str>) {
     let Some(fields) = descriptor.as_object_mut() else {
         return;
@@ -40,12 +40,12 @@ pub(super) fn set_annotation(descriptor: &mut Value, key: &str, value: Option<&s
     }
 }
 
-/// Whether `name` says which repository it is in, and is not a mere tag.
+/// Whether `name` includes a repository, as opposed to a bare tag.
 pub(super) fn is_full_name(name: &str) -> bool {
     name.contains(['/', ':'])
 }
 
-/// A descriptor's full docker references, most trusted first.
+/// The full docker references of a descriptor, most trusted first.
 pub(super) fn full_names(descriptor: &Value) -> impl Iterator<Item = &str> {
     [CONTAINERD_NAME, REF_NAME]
         .into_iter()
@@ -53,8 +53,8 @@ pub(super) fn full_names(descriptor: &Value) -> impl Iterator<Item = &str> {
         .filter(|name| is_full_name(name))
 }
 
-/// The full form of a docker reference: `a` is `docker.io/library/a:latest` (the distribution
-/// project's reference grammar, "normalized named").
+/// The full form of a docker reference: `a` becomes `docker.io/library/a:latest` (the distribution project's reference
+/// grammar, "normalized named").
 pub(super) fn normalized(name: &str) -> String {
     let (domain, rest) = match name.split_once('/') {
         Some(("index.docker.io", rest)) => ("docker.io", rest),
@@ -72,7 +72,7 @@ pub(super) fn normalized(name: &str) -> String {
     format!("{domain}/{library}{rest}{tag}")
 }
 
-/// The tag at the end of a full name.
+/// The tag at the end of a full docker reference.
 pub(super) fn tag(name: &str) -> Option<&str> {
     let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
     last.split_once(':').map(|(_, tag)| tag)

@@ -1,5 +1,5 @@
-//! `index.json`, the table of images in a layout (image-spec image-layout.md): choosing an image
-//! from it and putting one in, all else in it left as it is.
+//! `index.json`, the table of images in a layout (image-spec image-layout.md). Chooses an image from it, and adds an
+//! image to it. Everything else in the document stays as it is.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,7 +20,7 @@ use super::image_name::{
 };
 use super::reference::{Selector, Transport, Wanted};
 
-/// Checks the content of an `oci-layout` file.
+/// Checks the layout version in an `oci-layout` file.
 pub(super) fn check_layout_version(document: &Value, path: &Path) -> Result<(), TransportError> {
     let version = document.get("imageLayoutVersion").and_then(Value::as_str);
     if version == Some("1.0.0") {
@@ -36,7 +36,7 @@ pub(super) fn check_layout_version(document: &Value, path: &Path) -> Result<(), 
     })
 }
 
-/// An `index.json` that names `roots`.
+/// Makes an `index.json` that lists `roots`.
 pub(super) fn with_roots(roots: &[Value]) -> Value {
     json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": roots })
 }
@@ -49,8 +49,8 @@ pub(super) fn roots(index: &Value) -> &[Value] {
         .map_or(&[], Vec::as_slice)
 }
 
-/// The descriptor that a reference asks for. `transport` is what it turned out to be, `store` has the
-/// documents that a digest or a platform is looked for in.
+/// Returns the descriptor that a reference asks for. `transport` is the medium that was found, for messages. `store`
+/// holds the documents in which to look for a digest or a platform.
 pub(super) fn choose(
     roots: &[Value],
     wanted: Wanted<'_>,
@@ -101,14 +101,14 @@ pub(super) fn choose(
     }
 }
 
-/// One image under several names, as `docker save` writes it, is no ambiguity.
+/// Whether all candidates are one image. `docker save` lists an image once for each of its names.
 fn is_one(candidates: &[&Value]) -> bool {
     let mut digests = candidates.iter().map(|root| &root["digest"]);
     let first = digests.next();
     first.is_some() && digests.all(|digest| Some(digest) == first)
 }
 
-/// Those that have an image of this platform.
+/// The candidates that have an image of this platform.
 fn of_platform<'a>(
     candidates: &[&'a Value],
     platform: &Platform,
@@ -117,7 +117,7 @@ fn of_platform<'a>(
     let limits = Limits::default();
     let mut known: HashMap<String, bool> = HashMap::new();
     let mut has_image = |root: &&&Value| {
-        // One image can have many names.
+        // Check each image once: one image can have many names.
         let known = known.entry(root["digest"].to_string());
         *known.or_insert_with(|| load_within(store, root, Some(platform), &limits).is_ok())
     };
@@ -128,8 +128,8 @@ fn of_platform<'a>(
         .collect()
 }
 
-/// The descriptor with that digest among the roots, or in the indexes below them. A root keeps its
-/// name, which what lies below has not.
+/// Finds the descriptor with that digest, among the roots or in the indexes below them. A root keeps its name.
+/// Descriptors below a root have no name.
 fn with_digest(roots: &[&Value], digest: &Digest, store: &dyn BlobStore) -> Option<Value> {
     let is_it = |descriptor: &Value| descriptor["digest"] == digest.as_ref();
     if let Some(found) = roots.iter().find(|root| is_it(root)) {
@@ -155,7 +155,7 @@ fn with_digest(roots: &[&Value], digest: &Digest, store: &dyn BlobStore) -> Opti
     None
 }
 
-/// Indexes that are read to find a digest.
+/// Number of indexes to read while looking for a digest.
 const MOST_INDEXES: usize = 1000;
 
 fn children(descriptor: &Value, store: &dyn BlobStore) -> Option<Vec<Value>> {
@@ -166,7 +166,7 @@ fn children(descriptor: &Value, store: &dyn BlobStore) -> Option<Vec<Value>> {
     Some(roots(&index).to_vec())
 }
 
-/// Roots that can be images; where none can, all.
+/// The roots that can be images. If none can, all roots.
 pub(super) fn images(roots: &[Value]) -> Vec<&Value> {
     let is_image = |root: &&Value| {
         let media_type = root.get("mediaType").and_then(Value::as_str);
@@ -181,7 +181,8 @@ pub(super) fn images(roots: &[Value]) -> Vec<&Value> {
     }
 }
 
-/// cosign's tags of what belongs to an image: `sha256-HEX.sig`, `.att`, `.sbom`.
+/// Whether the name is a tag that cosign gives to data about an image: `sha256-HEX`, alone or with `.sig`, `.att` or
+/// `.sbom`.
 fn is_cosign_tag(name: &str) -> bool {
     let digest = name.strip_prefix("sha256-");
     digest.is_some_and(|digest| {
@@ -191,8 +192,8 @@ fn is_cosign_tag(name: &str) -> bool {
     })
 }
 
-/// Roots named exactly so; else those whose full name is the same when written out; else those
-/// whose full name ends in that tag.
+/// Returns the roots with that name. Three comparisons are tried in turn: the exact name, then the full form of the
+/// name, then the tag of the full name.
 fn named<'a>(roots: &'a [Value], name: &str) -> Vec<&'a Value> {
     let matching = |test: &dyn Fn(&Value) -> bool| -> Vec<&'a Value> {
         roots.iter().filter(|root| test(root)).collect()
@@ -213,7 +214,7 @@ fn named<'a>(roots: &'a [Value], name: &str) -> Vec<&'a Value> {
     matching(&|root| full_names(root).any(|full| tag(full) == Some(name)))
 }
 
-/// What may follow the reference to name each root: its name where no other has it, else `@N`.
+/// For each root, the selector that names it: its name if no other root has that name, else `@N`.
 fn choices(roots: &[Value]) -> Vec<String> {
     let name_of = |root| annotation(root, REF_NAME).or_else(|| annotation(root, CONTAINERD_NAME));
     let mut uses: HashMap<&str, usize> = HashMap::new();
@@ -228,14 +229,16 @@ fn choices(roots: &[Value]) -> Vec<String> {
     roots.iter().enumerate().map(choice).collect()
 }
 
-/// Puts a descriptor in: in place of the one with the same name, or without a name in place of the
-/// only image without one, else at the end. A name that two entries had is left with one, but where one of them is
-/// `origin`, the digest of what the new image was made from: that one gives way, and images of other platforms stay.
+/// Adds a descriptor. It replaces the entry with the same name. Without a name, it replaces the entry without a name
+/// that has digest `origin`, else the only image without a name. If nothing matches, it goes to the end.
 ///
-/// Returns false where the document has no array of manifests.
+/// Only one entry keeps the name. `origin` is the digest of the root that the new image was made from. If an entry with
+/// the name has that digest, only that entry is replaced, and the others stay: they are images of other platforms.
+///
+/// Returns false if the document has no array of manifests.
 pub(super) fn put(index: &mut Value, root: Value, origin: &str) -> bool {
     respell(index, &json_keys::INDEX);
-    // An archive of docker's may have `null` there.
+    // A docker archive may have `null` here.
     if index.get("manifests").is_some_and(Value::is_null) {
         index["manifests"] = json!([]);
     }
@@ -244,7 +247,7 @@ pub(super) fn put(index: &mut Value, root: Value, origin: &str) -> bool {
     };
     let name = annotation(&root, REF_NAME).map(str::to_owned);
     let is_unnamed = |entry: &Value| annotation(entry, REF_NAME).is_none();
-    // Two images without a name could not be told apart: the one that was read gives way, or the only one.
+    // Two images without a name cannot be told apart. The image that was read is replaced, or the only one there is.
     let unnamed: Vec<Value> = images(manifests)
         .into_iter()
         .filter(|entry| is_unnamed(entry))
@@ -283,7 +286,7 @@ pub(super) fn put(index: &mut Value, root: Value, origin: &str) -> bool {
     true
 }
 
-/// Whether two entries have full names of docker that differ: their tags alone may be the same.
+/// Whether two entries have different full docker names. Such entries may still have the same tag.
 fn names_another(entry: &Value, other: &Value) -> bool {
     let full = |root| annotation(root, CONTAINERD_NAME).map(normalized);
     matches!((full(entry), full(other)), (Some(one), Some(other)) if one != other)

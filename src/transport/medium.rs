@@ -1,20 +1,20 @@
-//! What holds an image.
+//! The kinds of media that hold an image.
 
 use std::fmt;
 
 use super::archive::Archive;
 use super::file_names::{INDEX_JSON, MANIFEST_JSON, OCI_LAYOUT};
 
-/// What holds an image.
+/// The kind of medium that holds an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Medium {
-    /// A directory (image-spec image-layout.md).
+    /// A directory in the OCI image layout (image-spec image-layout.md).
     OciLayout,
-    /// A tar file of such a directory.
+    /// A tar file of an OCI image layout.
     OciArchive,
-    /// A tar file as `docker save` writes it.
+    /// A tar file in the format of `docker save`.
     DockerArchive(DockerForm),
-    /// A directory of one image, as `skopeo copy … dir:DIR` writes it. It is only read.
+    /// A directory with one image, in the format of `skopeo copy … dir:DIR`. pycull only reads it.
     Dir,
 }
 
@@ -29,16 +29,16 @@ impl fmt::Display for Medium {
     }
 }
 
-/// The two forms of docker archives.
+/// The two forms of a docker archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DockerForm {
-    /// `manifest.json` with configs and layers beside it: docker before 25, podman, skopeo.
+    /// `manifest.json` with configs and layers beside it. docker before 25, podman and skopeo write it.
     Old,
-    /// `manifest.json` within an OCI layout: docker from 25 on.
+    /// `manifest.json` inside an OCI layout. docker 25 and later write it.
     OciCarrying,
 }
 
-/// What kind of image archive it is, by the names in it.
+/// The kind of an image archive, by the names of its files.
 pub(super) fn archive_medium(archive: &Archive) -> Option<Medium> {
     let layout = archive.has(INDEX_JSON) && archive.has(OCI_LAYOUT);
     match (archive.has(MANIFEST_JSON), layout) {

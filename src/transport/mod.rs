@@ -1,8 +1,8 @@
-//! Where images come from and go to: OCI layouts, OCI archives and docker archives.
+//! Reading images and writing them: OCI layouts, OCI archives and docker archives.
 //!
-//! A [`Reference`] is parsed from what the user wrote. [`Source::open`] finds the image and its
-//! blobs; [`prepare`] decides and checks the output before any long work; and
-//! [`Sink::commit`] writes it whole or not at all.
+//! A [`Reference`] is the parsed form of what the user wrote. [`Source::open`] finds the image and its blobs.
+//! [`prepare`] decides on the output and checks it before any long work. [`Sink::commit`] writes the output whole or
+//! not at all.
 
 mod error;
 mod medium;

@@ -1,4 +1,4 @@
-//! What is there instead of an image, and how to make an image of it.
+//! Recognizes paths that are not images, and says how to make an image of them.
 
 use std::io::Read;
 use std::path::Path;
@@ -8,13 +8,13 @@ use crate::oci::Blob;
 use super::error::TransportError;
 use super::file_names::{INDEX_JSON, MANIFEST_JSON};
 
-/// Bytes from the start of a file that tell what it is.
+/// Number of bytes to read from the start of a file to recognize it.
 const START: u64 = 4096;
 
-/// Directories at the top of a root file system.
+/// Directories at the top of a root file system. Two of them are enough to recognize one.
 const TOP: [&str; 4] = ["etc", "usr", "var", "bin"];
 
-/// A file that is known to be something else than an archive that pycull reads.
+/// Recognizes a file that pycull cannot read as an archive.
 pub(super) fn recognized(file: &Blob, path: &Path) -> Option<TransportError> {
     let mut start = Vec::new();
     file.reader().take(START).read_to_end(&mut start).ok()?;
@@ -50,7 +50,7 @@ fn other(path: &Path, found: &'static str, hint: String) -> TransportError {
     }
 }
 
-/// Text whose first instruction is one that a Containerfile begins with.
+/// Whether the text begins with an instruction that can begin a Containerfile.
 fn is_containerfile(start: &[u8]) -> bool {
     let text = String::from_utf8_lossy(start);
     let mut lines = text.lines().map(str::trim_start);
@@ -60,7 +60,7 @@ fn is_containerfile(start: &[u8]) -> bool {
     matches!(instruction.as_str(), "FROM" | "ARG") && words.next().is_some() && !start.contains(&0)
 }
 
-/// An archive without the tables of an image, by the names in it.
+/// The error for an archive without the tables of an image. `names` are the names in the archive.
 pub(super) fn in_archive(path: &Path, names: &[&str]) -> TransportError {
     let is_below = |name: &str, top: &str| {
         let rest = name.strip_prefix(top);
@@ -82,7 +82,7 @@ pub(super) fn in_archive(path: &Path, names: &[&str]) -> TransportError {
 
 const SAVE: &str = "podman save --format oci-archive -o app.tar app";
 
-/// A directory that is no layout, and something else that is known.
+/// Recognizes a directory that is not a layout.
 pub(super) fn in_directory(path: &Path) -> Option<TransportError> {
     let name = path.display();
     if TOP.iter().filter(|top| path.join(top).is_dir()).count() >= 2 {

@@ -36,7 +36,7 @@ pub(super) fn open(
     Ok(Source::new(archive, root, medium, wanted.reference, names))
 }
 
-/// The files of an archive that holds `output` under each of `roots`.
+/// The files of an archive that holds `output` and lists `roots` in its `index.json`.
 pub(super) fn files<'a>(output: &'a OutputImage, roots: &[Value]) -> BTreeMap<String, Content<'a>> {
     let index = with_roots(roots).to_string().into_bytes();
     let documents = [
@@ -53,7 +53,7 @@ pub(super) fn files<'a>(output: &'a OutputImage, roots: &[Value]) -> BTreeMap<St
         .collect()
 }
 
-/// Writes an archive of `output`: alone, or with the other images of the archive that it came from.
+/// Writes an archive of `output`. If `in_place` is set, copies the other images of that archive.
 pub(super) fn write(
     output: &OutputImage,
     in_place: Option<&InPlace>,

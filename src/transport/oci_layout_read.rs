@@ -1,4 +1,4 @@
-//! OCI image layouts: directories (image-spec image-layout.md).
+//! Reading OCI image layouts (image-spec image-layout.md).
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -55,14 +55,14 @@ pub(super) fn open(wanted: Wanted<'_>) -> Result<Source, TransportError> {
     ))
 }
 
-/// Checks a layout's version; `None` where the directory is no layout.
+/// Checks a layout's version. Returns `None` if the directory is not a layout.
 pub(super) fn check_version(layout: &Path) -> Result<Option<()>, TransportError> {
     read_document(layout, OCI_LAYOUT)?
         .map(|document| check_layout_version(&document, layout))
         .transpose()
 }
 
-/// A layout's `index.json`, if it has one.
+/// Reads a layout's `index.json`. Returns `None` if the layout has none.
 pub(super) fn read_index(layout: &Path) -> Result<Option<Value>, TransportError> {
     read_document(layout, INDEX_JSON)
 }
@@ -81,7 +81,7 @@ fn read_document(layout: &Path, name: &str) -> Result<Option<Value>, TransportEr
     Ok(Some(document))
 }
 
-/// A small file's bytes, if there is one.
+/// Reads a small file. Returns `None` if it does not exist.
 pub(super) fn read_file(layout: &Path, name: &str) -> Result<Option<Vec<u8>>, TransportError> {
     let path = layout.join(name);
     let file = match beneath::open_file(layout, name) {
@@ -108,7 +108,7 @@ pub(super) fn read_file(layout: &Path, name: &str) -> Result<Option<Vec<u8>>, Tr
 
 /// The blobs of a layout.
 pub(super) struct LayoutStore {
-    /// The layout.
+    /// The directory of the layout.
     pub(super) directory: PathBuf,
 }
 
@@ -118,7 +118,7 @@ impl BlobStore for LayoutStore {
     }
 }
 
-/// Opens a file that was found before.
+/// Opens a file again, and fails if it changed since it was first found.
 fn same_file(directory: &Path, name: &str, found: Identity) -> io::Result<File> {
     let file = beneath::open_file(directory, name)?;
     match Identity::of(&file.metadata()?) == found {
@@ -127,7 +127,7 @@ fn same_file(directory: &Path, name: &str, found: Identity) -> io::Result<File> 
     }
 }
 
-/// A blob that is a file of its own, below a directory.
+/// A blob that has a file of its own in the directory. The file is opened on demand.
 pub(super) fn open_blob(directory: &Path, name: &str, digest: &Digest) -> Result<Blob, BlobError> {
     let located = beneath::open_file(directory, name).and_then(|file| {
         let found = Identity::of(&file.metadata()?);

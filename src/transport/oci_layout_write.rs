@@ -1,5 +1,7 @@
-//! Putting an image into a layout. What takes time is done beside it; then names are given, which neither a signal
-//! nor a failure breaks off half-way, and what a killed process left half-way goes with the next commit.
+//! Adds an image to a layout.
+//!
+//! All slow work happens in a staging directory beside the layout. The commit then only renames files, and a signal or
+//! an error cannot interrupt it half-way. The next commit cleans up after a process that was killed half-way.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, DirBuilder, File};
@@ -20,13 +22,13 @@ use super::oci_layout_read::{LayoutStore, read_file, read_index};
 use super::output::OutputImage;
 use super::place::{OutputBlob, create, parent, place, sync};
 
-/// How the names of staging directories begin.
+/// The prefix of the names of staging directories.
 pub(super) const STAGING_PREFIX: &str = ".pycull-staging-";
 
-/// The file in a staging directory that names what a commit is about to add to the layout, one in a line.
+/// The file in a staging directory that lists what a commit is about to add to the layout, one path a line.
 const ADDING: &str = "adding";
 
-/// Makes a new layout at `path`, whole or not at all. `staging` is beside it.
+/// Makes a new layout at `path`, whole or not at all. `staging` is a directory beside it.
 pub(super) fn create_new(
     path: &Path,
     staging: &Path,
@@ -38,13 +40,13 @@ pub(super) fn create_new(
     write_into(&layout, staging, output)?;
     match scratch::unbroken(|| fs::rename(&layout, path)) {
         Ok(()) => sync(parent(path)),
-        // Another process made it in the meantime: both images belong in it.
+        // Another process made the layout in the meantime. Both images belong in it.
         Err(_) if path.is_dir() => add(path, staging, &moved(output, layout)?),
         Err(error) => Err(TransportError::io("create", path)(error)),
     }
 }
 
-/// The image, its blobs where a layout in the staging directory has them now.
+/// The image, with its blobs in the layout that is now in the staging directory.
 fn moved(output: &OutputImage, layout: PathBuf) -> Result<OutputImage, TransportError> {
     let store = LayoutStore { directory: layout };
     let relocate = |blob: &OutputBlob| {
@@ -60,10 +62,10 @@ fn moved(output: &OutputImage, layout: PathBuf) -> Result<OutputImage, Transport
     })
 }
 
-/// Adds an image to a layout, or makes an empty directory one. `staging` is in it.
+/// Adds an image to a layout, or turns an empty directory into a layout. `staging` is a directory in it.
 ///
-/// Holds the layout's lock from the first blob to the new `index.json`, so that no other commit
-/// relies on a blob that this one might take away again.
+/// Holds the layout's lock from the first blob to the new `index.json`. Otherwise another commit could rely on a blob
+/// that this one removes when it fails.
 pub(super) fn add(
     layout: &Path,
     staging: &Path,
@@ -74,8 +76,8 @@ pub(super) fn add(
     write_into(layout, staging, output)
 }
 
-/// Locks `oci-layout`, which is never replaced; before there is one, the directory. The lock ends
-/// with the files.
+/// Locks the file `oci-layout`, which no commit replaces. If it does not exist yet, locks the directory. Dropping the
+/// returned files releases the lock.
 fn lock(layout: &Path) -> Result<Vec<File>, TransportError> {
     let marker = layout.join(OCI_LAYOUT);
     let exclusive = |file: io::Result<File>, path: &Path| {
@@ -92,8 +94,8 @@ fn lock(layout: &Path) -> Result<Vec<File>, TransportError> {
     Ok(held)
 }
 
-/// Blobs first, then what names them, then the file that makes the directory a layout: at every
-/// moment in between, all that can be read is whole.
+/// Moves the blobs into the layout, then `index.json`, then the file that marks the directory as a layout. This order
+/// keeps everything that a reader can reach whole at every moment.
 fn write_into(layout: &Path, staging: &Path, output: &OutputImage) -> Result<(), TransportError> {
     let blobs = stage_blobs(layout, staging, &output.blobs)?;
     let index = write_temporary(staging, INDEX_JSON, &new_index(layout, output)?)?;
@@ -124,7 +126,7 @@ fn write_into(layout: &Path, staging: &Path, output: &OutputImage) -> Result<(),
     })
 }
 
-/// The layout's `index.json` with the image in it.
+/// The layout's `index.json`, with the image added.
 fn new_index(layout: &Path, output: &OutputImage) -> Result<Vec<u8>, TransportError> {
     let mut index = read_index(layout)?.unwrap_or_else(|| with_roots(&[]));
     if !put(&mut index, output.root.clone(), &output.origin) {
@@ -138,7 +140,7 @@ fn new_index(layout: &Path, output: &OutputImage) -> Result<Vec<u8>, TransportEr
     Ok(edited(&text, &index))
 }
 
-/// Puts the blobs that the layout lacks into the staging directory, and returns their names in the layout.
+/// Places the blobs that the layout lacks in the staging directory. Returns their paths relative to the layout.
 fn stage_blobs(
     layout: &Path,
     staging: &Path,
@@ -148,12 +150,12 @@ fn stage_blobs(
     for blob in blobs {
         let name = blob_name(&blob.digest);
         if is_there(layout, &name, blob) {
-            // Who wrote it may not have waited for the disk.
+            // The process that wrote this blob may not have waited for the disk.
             sync(&layout.join(&name))?;
             continue;
         }
         let to = staging.join(file_name(&name));
-        // A staged document has that name already.
+        // Staged documents are already at this path.
         if blob.bytes.path() != Some(&*to) {
             place(blob, staging, &to)?;
         }
@@ -162,7 +164,7 @@ fn stage_blobs(
     Ok(missing)
 }
 
-/// The directories that blobs lie in, each after the one that it lies in.
+/// The directories of the blobs. A parent comes before its children.
 fn directories(blobs: &[String]) -> BTreeSet<&Path> {
     let directories = blobs.iter().map(|name| parent(Path::new(name)));
     directories
@@ -170,14 +172,13 @@ fn directories(blobs: &[String]) -> BTreeSet<&Path> {
         .collect()
 }
 
-/// The last part of a blob's name.
 fn file_name(blob: &str) -> &str {
     blob.rsplit('/').next().unwrap_or(blob)
 }
 
-/// Whether a layout has the blob already, whole. One that is damaged is written anew.
+/// Whether the layout already has the blob, undamaged. A damaged blob is written again.
 fn is_there(layout: &Path, name: &str, blob: &OutputBlob) -> bool {
-    // What was read from here and checked on the way.
+    // The blob was read from this layout and checked on the way.
     if blob.is_checked && blob.bytes.path() == Some(&*layout.join(name)) {
         return true;
     }
@@ -191,7 +192,7 @@ fn is_there(layout: &Path, name: &str, blob: &OutputBlob) -> bool {
 
 fn write_temporary(staging: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, TransportError> {
     let path = staging.join(name);
-    // Where another process made the layout meanwhile, this is the second try.
+    // The file exists already if another process made the layout meanwhile and this is the second attempt.
     let _ = fs::remove_file(&path);
     let mut file = create(&path)?;
     file.write_all(bytes)
@@ -207,7 +208,8 @@ fn make_directory(path: &Path) -> Result<(), TransportError> {
         .map_err(TransportError::io("create", path))
 }
 
-/// Files and directories that a commit added. They go again, last first, unless it keeps them.
+/// Files and directories that a commit added. Dropping the value removes them, last first, unless the commit keeps
+/// them.
 struct Added<'a> {
     layout: &'a Path,
     files: Vec<&'a str>,
@@ -215,7 +217,7 @@ struct Added<'a> {
 }
 
 impl<'a> Added<'a> {
-    /// Writes down what is to be added, then makes the directories for it.
+    /// Records what will be added, then makes the directories for it.
     fn begin(
         layout: &'a Path,
         staging: &Path,
@@ -254,7 +256,7 @@ impl<'a> Added<'a> {
         Ok(added)
     }
 
-    /// Gives a finished temporary file its name.
+    /// Renames a finished temporary file into the layout.
     fn file(&mut self, temporary: &Path, name: &'a str) -> Result<(), TransportError> {
         let to = self.layout.join(name);
         fs::rename(temporary, &to).map_err(TransportError::io("create", &to))?;
@@ -276,8 +278,8 @@ impl Drop for Added<'_> {
     }
 }
 
-/// Removes files and empty directories, last first. What cannot be removed is a blob that nothing names: an error
-/// here would hide the one that matters.
+/// Removes files and empty directories, last first. Ignores errors: a file that remains is a blob that nothing names,
+/// and an error here would hide the one that matters.
 fn remove(layout: &Path, names: &[&str]) {
     for name in names.iter().rev() {
         let path = layout.join(name);
@@ -285,7 +287,7 @@ fn remove(layout: &Path, names: &[&str]) {
     }
 }
 
-/// Takes away what commits that were killed left in a directory that is, or was to become, a layout.
+/// Removes what killed commits left behind in a directory that is, or was to become, a layout.
 pub(super) fn sweep(layout: &Path) {
     scratch::sweep(STAGING_PREFIX, layout, |staging| {
         let names = fs::read_to_string(staging.join(ADDING)).unwrap_or_default();
@@ -311,7 +313,7 @@ pub(super) fn sweep(layout: &Path) {
     });
 }
 
-/// Whether a name is one that a commit gives: a stranger may have written the list.
+/// Whether a commit could have added this path. The list may come from someone else, so pycull does not trust it.
 fn may_be_added(name: &str) -> bool {
     let is_word = |part: &str| {
         !part.is_empty()
@@ -326,7 +328,7 @@ fn may_be_added(name: &str) -> bool {
     [INDEX_JSON, OCI_LAYOUT].contains(&name) || is_blob()
 }
 
-/// The names of all blobs that a layout's images reach; `None` where one cannot be read.
+/// The paths of all blobs that the layout's images reach. `None` if a document cannot be read.
 fn used_blobs(layout: &Path) -> Option<HashSet<String>> {
     let store = LayoutStore {
         directory: layout.to_owned(),
@@ -409,7 +411,7 @@ mod tests {
     #[test]
     fn concurrent_commits_of_different_tags_all_survive() {
         let directory = tempfile::tempdir().unwrap();
-        // Some find nothing there, and one of them makes the layout.
+        // Several threads find no layout, and one of them makes it.
         let layout = directory.path().join("layout");
         let tags: Vec<String> = (0..8).map(|number| format!("v{number}")).collect();
         thread::scope(|scope| {
@@ -431,7 +433,7 @@ mod tests {
         );
     }
 
-    /// Begins another commit to `layout` while this one has the lock and adds an image of its own.
+    /// Starts another commit to `layout` while this one holds the lock and adds its own image.
     #[track_caller]
     fn waits(layout: &Path) {
         let [first, second] = ["first", "second"].map(|tag| image(tag, tag.as_bytes()));
@@ -443,7 +445,7 @@ mod tests {
                 add(layout, staging(layout).path(), &second).unwrap();
                 done.send(()).unwrap();
             });
-            // Without the lock it is done by then.
+            // Without the lock, the other commit would be done by now.
             let waited = is_done.recv_timeout(Duration::from_millis(500));
             assert_eq!(waited, Err(RecvTimeoutError::Timeout));
             write_into(layout, staging(layout).path(), &first).unwrap();
@@ -522,7 +524,7 @@ mod tests {
         assert_eq!(left.ino(), now.ino());
     }
 
-    /// The layout as a killed commit of `image` left it, which got as far as `names`.
+    /// Recreates the layout that a killed commit of `image` leaves behind after it moved `names` files.
     fn killed(layout: &Path, output: &OutputImage, names: usize) {
         let staging = layout.join(format!("{STAGING_PREFIX}killed"));
         fs::create_dir(&staging).unwrap();

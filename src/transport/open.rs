@@ -1,4 +1,4 @@
-//! Opening an image, whatever holds it.
+//! Opening an image from any medium.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -12,18 +12,15 @@ use super::{dir, docker_archive_read, no_image, oci_archive, oci_layout_read};
 use crate::oci::Platform;
 
 impl Source {
-    /// Finds the image that `reference` names. `stdin` is read only where that is `-`.
+    /// Finds the image that `reference` names. Reads `stdin` only if the reference is to standard input.
     ///
     /// # Errors
-    /// [`TransportError`] where there is no image, or more than one and no way to choose.
+    /// [`TransportError`] if there is no image, or if there are several and nothing says which to use.
     pub fn open(reference: &Reference, stdin: impl Read) -> Result<Self, TransportError> {
         Self::open_for(reference, None, stdin)
     }
 
-    /// The same where a platform may choose among several images.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
+    /// As [`Self::open`], but `platform` may choose among several images.
     pub fn open_for(
         reference: &Reference,
         platform: Option<&Platform>,

@@ -1,4 +1,4 @@
-//! An image that is about to be written, and the check that it is whole.
+//! An image that is about to be written, and the check that it is complete.
 
 use std::collections::HashMap;
 
@@ -9,20 +9,21 @@ use crate::oci::{Blob, BlobError, BlobStore, Descriptor, Digest, Node, Platform,
 use super::error::TransportError;
 use super::place::OutputBlob;
 
-/// An image to be written: a root and everything that it reaches.
+/// An image to write: a root and everything that it reaches.
 #[derive(Debug, Clone)]
 pub struct OutputImage {
-    /// The descriptor of its manifest or index, with the annotations that it shall have.
+    /// The descriptor of the image's manifest or index, with the annotations to write.
     pub root: Value,
-    /// The digest of the root that it was made from. Of several entries with its name in a layout it replaces that one.
+    /// The digest of the root that the image was made from. If a layout has several entries with the image's name, the
+    /// image replaces the one with this digest.
     pub origin: String,
-    /// Every blob reachable from the root, the root's own included, each once: layers and configs before the manifests
-    /// that name them, manifests before indexes.
+    /// Every blob that the root reaches, including the root's own, each once. Layers and configs come before the
+    /// manifests that name them, and manifests before indexes.
     pub blobs: Vec<OutputBlob>,
 }
 
 impl OutputImage {
-    /// What the root names, once every document reads well and every layer is there.
+    /// Checks that every document can be parsed and every layer exists. Returns the root's documents.
     pub(super) fn checked(&self) -> Result<Node, TransportError> {
         let blobs = self.blobs.iter();
         let store = OutputStore(blobs.map(|blob| (&blob.digest, &blob.bytes)).collect());
@@ -43,14 +44,14 @@ impl BlobStore for OutputStore<'_> {
     }
 }
 
-/// Reads every document that the root reaches and looks for every layer and every artifact's blob, but for those that
-/// are fetched from elsewhere (image-spec descriptor.md, "urls"). A blob of another size than its descriptor says is
-/// an error, whatever it is.
+/// Reads every document that the root reaches, and looks up every layer and every blob of an artifact. Skips blobs that
+/// are fetched from elsewhere (image-spec descriptor.md, "urls"). A blob whose size differs from its descriptor is an
+/// error.
 pub(super) fn check_complete(store: &dyn BlobStore, root: &Value) -> Result<Node, TransportError> {
     check_complete_for(store, root, None)
 }
 
-/// The same of what a platform narrows the root to.
+/// As [`check_complete`], for the part of the root that belongs to `platform`.
 pub(super) fn check_complete_for(
     store: &dyn BlobStore,
     root: &Value,

@@ -1,4 +1,4 @@
-//! How an archive as a whole is compressed, by its name.
+//! The compression of a whole archive, which its name decides.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -6,7 +6,6 @@ use std::path::Path;
 
 use super::error::TransportError;
 
-/// The compression of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Packing {
     None,
@@ -14,7 +13,7 @@ pub(super) enum Packing {
     Zstd,
 }
 
-/// Endings of names, with what they promise; `None` for what pycull does not write.
+/// File name extensions and the compression that they mean. `None` is a compression that pycull does not write.
 const ENDINGS: [(&str, Option<Packing>); 11] = [
     (".tar", Some(Packing::None)),
     (".tar.gz", Some(Packing::Gzip)),
@@ -35,12 +34,12 @@ fn ending(path: &Path) -> Option<Option<Packing>> {
     found.map(|(_, packing)| *packing)
 }
 
-/// Whether a name is one of an archive.
+/// Whether the name ends with the extension of an archive.
 pub(super) fn names_archive(path: &Path) -> bool {
     ending(path).is_some()
 }
 
-/// What a name promises: no compression where it says nothing.
+/// The compression that the name asks for. A name without a known extension means no compression.
 pub(super) fn of_name(path: &Path) -> Result<Packing, TransportError> {
     match ending(path) {
         Some(None) => Err(TransportError::Packing {
@@ -51,7 +50,7 @@ pub(super) fn of_name(path: &Path) -> Result<Packing, TransportError> {
     }
 }
 
-/// A file that compresses what is written to it. It is whole once it is finished.
+/// Compresses what is written to a file. The file is complete after `finish`.
 pub(super) enum Packed<'a> {
     Plain(&'a File),
     Gzip(flate2::write::GzEncoder<&'a File>),
@@ -91,7 +90,7 @@ impl Write for Packed<'_> {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(file) => file.flush(),
-            // A flush in the middle would cost bytes; `finish` writes what is left.
+            // Flushing in the middle would make the output larger. `finish` writes the rest.
             Self::Gzip(_) | Self::Zstd(_) => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! Blobs on their way out: moved, shared or copied to a new name.
+//! Moves a blob to a new path, or shares or copies it.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -10,29 +10,31 @@ use crate::oci::{Blob, BlobError, BlobFile, Digest};
 
 use super::error::TransportError;
 
-/// A blob of the image to be written.
+/// A blob of an image to write.
 #[derive(Debug, Clone)]
 pub struct OutputBlob {
-    /// Its digest.
+    /// The blob's digest.
     pub digest: Digest,
-    /// Where its bytes are. A file in the sink's staging directory is moved, and must have been flushed before;
-    /// any other is left as it is.
+    /// The blob's content. A file in the sink's staging directory is moved, so it must be on disk already. Any other
+    /// file stays as it is.
     pub bytes: Blob,
-    /// Whether its bytes were held against the digest already, as a layer that was read was.
+    /// Whether the bytes were already checked against the digest, as those of every layer that was read.
     pub is_checked: bool,
 }
 
-/// Gives a blob's bytes the name `to`, which must not exist: a staged file is moved; another whole
-/// file that was checked is reflinked, else hardlinked; all else is copied, and verified on the way.
+/// Puts a blob at the path `to`, which must not exist.
 ///
-/// `to` may be half-written when this fails: it is for a name that nobody reads.
+/// Moves a staged file. Reflinks another checked file, else hardlinks it, if the blob is the whole file. Copies
+/// everything else and verifies it on the way.
+///
+/// On an error, `to` may be incomplete. Use it only for paths that nobody reads.
 pub(super) fn place(blob: &OutputBlob, staging: &Path, to: &Path) -> Result<(), TransportError> {
     let staged = blob.bytes.path();
     let staged = staged.filter(|path| path.starts_with(staging));
     if let Some(from) = staged {
         return fs::rename(from, to).map_err(TransportError::io("move", from));
     }
-    // Open until the blob has its place, and no longer.
+    // Keep the file open only until the blob is in place.
     let bytes = blob.bytes.clone();
     if blob.is_checked
         && let Some(Ok(file)) = bytes.file().map(BlobFile::get)
@@ -41,13 +43,13 @@ pub(super) fn place(blob: &OutputBlob, staging: &Path, to: &Path) -> Result<(), 
             .is_ok_and(|metadata| metadata.len() == bytes.size())
         && (reflink(file, to) || hardlink(file, bytes.path(), to))
     {
-        // Who wrote it may not have waited for the disk.
+        // The process that wrote the file may not have waited for the disk.
         return sync(to);
     }
     copy(blob, to)
 }
 
-/// A new file, readable by all as far as the umask lets it be.
+/// Creates a file that everyone may read, within the umask.
 pub(super) fn create(path: &Path) -> Result<File, TransportError> {
     File::options()
         .read(true)
@@ -58,14 +60,14 @@ pub(super) fn create(path: &Path) -> Result<File, TransportError> {
         .map_err(TransportError::io("create", path))
 }
 
-/// The directory that a path is in.
+/// The directory of a path: `.` if the path has no directory part.
 pub(super) fn parent(path: &Path) -> &Path {
     path.parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
 }
 
-/// Makes a file or directory survive a loss of power.
+/// Flushes a file or directory to disk, so that it survives a loss of power.
 pub(super) fn sync(path: &Path) -> Result<(), TransportError> {
     File::open(path)
         .and_then(|file| file.sync_all())
@@ -78,13 +80,13 @@ fn reflink(from: &File, to: &Path) -> bool {
     };
     let shared = rustix::fs::ioctl_ficlone(&file, from).is_ok();
     if !shared {
-        // Nothing depends on it: a name that cannot be removed makes the next attempt fail.
+        // Ignore the error: if the file cannot be removed, the next attempt fails.
         let _ = fs::remove_file(to);
     }
     shared
 }
 
-/// A hardlink, if the path still leads to the open file.
+/// Makes a hardlink. Returns false unless the path still leads to the open file.
 fn hardlink(file: &File, path: Option<&Path>, to: &Path) -> bool {
     let Some(from) = path else {
         return false;
@@ -113,7 +115,7 @@ fn copy(blob: &OutputBlob, to: &Path) -> Result<(), TransportError> {
     file.sync_all().map_err(TransportError::io("flush", to))
 }
 
-/// Marks a reader's I/O errors as the blob's, to tell them from those of where it is written to.
+/// Marks a reader's I/O errors as errors of the blob, to tell them from errors of the destination.
 pub(super) struct BlobSource<'a, R> {
     digest: &'a Digest,
     inner: R,
@@ -133,7 +135,7 @@ impl<R: Read> Read for BlobSource<'_, R> {
     }
 }
 
-/// What failed while a blob was copied: the blob, or writing to `path`.
+/// The error of copying a blob to `path`: an error of the blob, or of writing to `path`.
 pub(super) fn copy_error(error: io::Error, action: &'static str, path: &Path) -> TransportError {
     match error.downcast::<BlobError>() {
         Ok(blob) => TransportError::Blob(blob),

@@ -7,16 +7,16 @@ use std::str::FromStr;
 use super::error::TransportError;
 use crate::oci::{Digest, Platform};
 
-/// A medium's name in front of a reference's first colon.
+/// The name of a medium before a reference's first colon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
-    /// `oci`: a directory, an OCI image layout.
+    /// `oci`: a directory in the OCI image layout.
     Oci,
     /// `oci-archive`: a tar file of an OCI image layout.
     OciArchive,
-    /// `docker-archive`: a tar file as `docker save` writes it.
+    /// `docker-archive`: a tar file in the format of `docker save`.
     DockerArchive,
-    /// `dir`: a directory of one image, as skopeo writes it.
+    /// `dir`: a directory with one image, in skopeo's format.
     Dir,
 }
 
@@ -37,14 +37,14 @@ impl Transport {
     }
 }
 
-/// What is asked for: by whom it is called, and for which platform it is.
+/// The request for an image: the reference to it, and the platform to choose.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
     pub(super) reference: &'a Reference,
     pub(super) platform: Option<&'a Platform>,
 }
 
-/// Transports of other tools. A bare path that begins so would be a mistake more often than not.
+/// Transports of other tools. A bare path with such a prefix is usually a mistake.
 const FOREIGN_TRANSPORTS: [&str; 10] = [
     "atomic",
     "containers-storage",
@@ -58,18 +58,18 @@ const FOREIGN_TRANSPORTS: [&str; 10] = [
     "tarball",
 ];
 
-/// Which image of a medium that holds several.
+/// Selects one image of a medium that holds several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
     /// By name: a tag, or a docker reference.
     Name(String),
-    /// By place, from zero: written `@N`.
+    /// By position, from zero: written `@N`.
     Index(usize),
-    /// By the digest of its manifest, or of an index: written `@ALGORITHM:HEX`, after a name if need be.
+    /// By the digest of the image's manifest, or of an index: written `@ALGORITHM:HEX`, optionally after a name.
     Digest {
-        /// The name that it is to be found under.
+        /// The name under which to look for the digest.
         name: Option<String>,
-        /// The digest.
+        /// The digest of the manifest or index.
         digest: Digest,
     },
 }
@@ -86,22 +86,22 @@ impl fmt::Display for Selector {
     }
 }
 
-/// Where an image is or shall be. `Display` gives back the syntax that it was parsed from.
+/// The place of an image to read or write. `Display` gives back the syntax that it was parsed from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {
-    /// `TRANSPORT:PATH[:NAME]`. The path cannot contain a colon; the name may. A path `-` is
-    /// standard input or output.
+    /// `TRANSPORT:PATH[:NAME]`. The path cannot contain a colon, but the name may. The path `-` is standard input or
+    /// output.
     Transport {
         /// The medium.
         transport: Transport,
         /// The directory or file.
         path: PathBuf,
-        /// The image in it.
+        /// The image in the medium.
         selector: Option<Selector>,
     },
     /// `-`: an archive on standard input or output.
     Stream,
-    /// A bare path, recognized by what is there.
+    /// A bare path. pycull recognizes the medium by the content.
     Path(PathBuf),
 }
 
@@ -119,12 +119,12 @@ impl Reference {
         !matches!(self, Self::Path(_)) && self.path() == Path::new("-")
     }
 
-    /// What goes in front of a selector to name an image of this medium.
+    /// The text that makes a selector a reference to an image of this medium.
     pub(super) fn prefix(&self, transport: Transport) -> String {
         format!("{}:{}:", transport.name(), self.path().display())
     }
 
-    /// The image that it asks for, where it says so.
+    /// The image that the reference asks for, if it does.
     pub fn selector(&self) -> Option<&Selector> {
         match self {
             Self::Transport { selector, .. } => selector.as_ref(),
@@ -132,7 +132,7 @@ impl Reference {
         }
     }
 
-    /// The medium that it asks for, where it says so.
+    /// The medium that the reference asks for, if it does.
     pub fn transport(&self) -> Option<Transport> {
         match self {
             Self::Transport { transport, .. } => Some(*transport),
@@ -170,7 +170,7 @@ impl FromStr for Reference {
             Some((rest, digest)) => (rest, Some(digest)),
             None => (rest, None),
         };
-        // A place has no digest after it.
+        // A digest cannot follow `@N`.
         let (path, selector) = match rest.split_once(':') {
             Some((path, "")) if digest.is_some() => (path, None),
             Some((path, selector)) => (path, Some(selector)),
@@ -203,7 +203,7 @@ impl FromStr for Reference {
     }
 }
 
-/// What comes before a digest at the end, and the digest.
+/// Splits the text at a digest at its end.
 fn split_digest(text: &str) -> Option<(&str, Digest)> {
     let (rest, digest) = text.rsplit_once('@')?;
     digest.contains(':').then_some(())?;

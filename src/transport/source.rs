@@ -1,4 +1,4 @@
-//! An image that was found.
+//! An image that was found, with its blobs and names.
 
 use std::sync::Arc;
 
@@ -13,27 +13,27 @@ use crate::oci::BlobStore;
 /// An image that was found, with access to its blobs.
 #[derive(Clone)]
 pub struct Source {
-    /// Its blobs.
+    /// The store of the image's blobs.
     pub store: Arc<dyn BlobStore>,
-    /// The descriptor of its manifest or index, exactly as in the medium's `index.json`. For an
-    /// old docker archive it is made up, the same for the same archive.
+    /// The descriptor of the image's manifest or index, exactly as in the medium's `index.json`. For an old docker
+    /// archive it is synthesized: the same archive always gives the same descriptor.
     pub root: Value,
-    /// What holds it.
+    /// The medium that holds the image.
     pub medium: Medium,
-    /// A name for people: the image's own where it has one, else where it is.
+    /// A name for people: the image's own name, else one made from the path.
     pub name: String,
-    /// Its docker references: RepoTags, or what annotations say.
+    /// The image's docker references, from RepoTags or annotations.
     pub docker_names: Vec<String>,
-    /// What is wrong with how it is stored, and does not keep it from being read.
+    /// Flaws in how the image is stored that do not prevent reading it.
     pub warnings: Vec<String>,
-    /// The archive that it is in.
+    /// The archive that holds the image, if it is in one.
     pub(super) archive: Option<Arc<Archive>>,
-    /// Its entry in `manifest.json`, where it has one.
+    /// The image's entry in `manifest.json`; null if there is none.
     pub(super) entry: Value,
 }
 
 impl Source {
-    /// An image in a store of the caller's, of which `root` names the manifest or index.
+    /// An image in the caller's own store. `root` is the descriptor of its manifest or index.
     pub fn in_store(store: Arc<dyn BlobStore>, root: Value, medium: Medium, name: String) -> Self {
         Self {
             store,
@@ -47,7 +47,7 @@ impl Source {
         }
     }
 
-    /// A source whose names are told from annotations and the reference.
+    /// A source that takes its name from `docker_names`, else from annotations and the reference.
     pub(super) fn new(
         store: Arc<dyn BlobStore>,
         root: Value,
@@ -77,8 +77,8 @@ fn name_from_path(root: &Value, reference: &Reference) -> String {
     }
 }
 
-/// The docker references of the chosen root: its own where it was chosen by name, else those of
-/// all roots with its digest.
+/// The docker references of the chosen root. If the reference has a selector, these are the root's own names. Otherwise
+/// they are the names of all roots with its digest.
 pub(super) fn docker_names(roots: &[Value], chosen: &Value, wanted: Wanted<'_>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let same = roots
@@ -88,7 +88,7 @@ pub(super) fn docker_names(roots: &[Value], chosen: &Value, wanted: Wanted<'_>) 
             None => root["digest"] == chosen["digest"],
         });
     for root in same {
-        // A name by digest is nothing that an archive can be loaded under.
+        // An archive cannot be loaded under a name with a digest.
         let Some(name) = full_names(root).find(|name| !name.contains('@')) else {
             continue;
         };

@@ -14,16 +14,17 @@ fn spool(mut stream: impl Read) -> io::Result<File> {
     Ok(file)
 }
 
-/// Bytes from the start of a stream that tell whether it may be an archive.
+/// Number of bytes to read from the start of a stream to decide whether it can be an archive.
 const START: u64 = 4096;
 
-/// Copies an archive, but only the start of a stream that cannot be one: it may be endless.
+/// Copies an archive into an unlinked file in TMPDIR. If the stream cannot be an archive, copies only its start: the
+/// stream may be endless.
 pub(super) fn spool_archive(mut stream: impl Read) -> io::Result<File> {
     let mut start = Vec::new();
     stream.by_ref().take(START).read_to_end(&mut start)?;
     let mut file = tempfile::tempfile()?;
     file.write_all(&start)?;
-    // An archive of nothing begins with zeros.
+    // An empty archive begins with zeros.
     let is_empty = start.iter().all(|byte| *byte == 0);
     if !is_empty && sniff(&start).is_ok() {
         io::copy(&mut stream, &mut file)?;
@@ -31,29 +32,29 @@ pub(super) fn spool_archive(mut stream: impl Read) -> io::Result<File> {
     Ok(file)
 }
 
-/// Bytes as a blob, in an unlinked file in TMPDIR.
+/// Stores bytes in an unlinked file in TMPDIR, as a blob.
 pub(super) fn blob_of(bytes: &[u8]) -> io::Result<Blob> {
     let mut file = tempfile::tempfile()?;
     file.write_all(bytes)?;
     whole_file(file)
 }
 
-/// A file from its first byte to its last.
+/// A whole file, as a blob.
 pub(super) fn whole_file(file: File) -> io::Result<Blob> {
     let size = file.metadata()?.len();
     let file = BlobFile::opened(Arc::new(file));
     Ok(Blob::of_file(file, None, size))
 }
 
-/// Most bytes that a compressed archive may unpack to, for each of its own. Its layers are compressed
-/// already, or compress a few times.
+/// A compressed archive may unpack to this many times its own size. Its layers are compressed already, or compress to a
+/// fraction of their size.
 const LARGEST_RATIO: u64 = 64;
 const ALWAYS_ALLOWED: u64 = 256 << 20;
 
-/// The file itself where it is not compressed, else what it unpacks to, spooled.
+/// Returns the archive itself if it is not compressed. Otherwise decompresses it into a spooled file.
 ///
 /// # Errors
-/// I/O errors; [`DecompressionBomb`](crate::oci::compression::DecompressionBomb) as one.
+/// I/O errors. A [`DecompressionBomb`](crate::oci::compression::DecompressionBomb) is wrapped in one.
 pub(super) fn decompressed(archive: Blob) -> io::Result<Blob> {
     if compression(&archive)? == Compression::None {
         return Ok(archive);
@@ -66,7 +67,7 @@ pub(super) fn decompressed(archive: Blob) -> io::Result<Blob> {
     whole_file(spool(decoder)?)
 }
 
-/// A blob's compression, told from its first bytes.
+/// A blob's compression, according to its first bytes.
 pub(super) fn compression(blob: &Blob) -> io::Result<Compression> {
     let mut start = Vec::new();
     blob.reader()

@@ -1,4 +1,4 @@
-//! Small images for the tests of this module.
+//! Small images for the tests of `transport`.
 
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,7 @@ fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
     })
 }
 
-/// An image of one layer that holds `content`; its blobs are manifest, config and layer.
+/// An image of one layer that holds `content`. Its blobs are a manifest, a config and a layer.
 pub(super) fn image(name: &str, content: &[u8]) -> OutputImage {
     image_for("amd64", name, content)
 }
@@ -101,8 +101,8 @@ pub(super) fn two_platforms() -> OutputImage {
     }
 }
 
-/// Paths of a layout of one image: itself, `oci-layout`, `index.json`, two directories, and the
-/// blobs of [`image`].
+/// Number of paths in a layout of one image: itself, `oci-layout`, `index.json`, two directories, and the blobs of
+/// [`image`].
 pub(super) const LAYOUT_PATHS: usize = 5 + 3;
 
 /// Every path below a directory, sorted.

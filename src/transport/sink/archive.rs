@@ -1,4 +1,4 @@
-//! An archive in a file, alone or beside the other images of the one that it replaces.
+//! Writes an archive to a file. If the file replaces the archive that was read, keeps the other images of that archive.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,11 +17,11 @@ use crate::transport::packing::{self, Packed};
 use crate::transport::place::{create, parent, sync};
 use crate::transport::source::Source;
 
-/// An archive that is written, new or in place of another file.
+/// Writes an archive to a file that is new or that it replaces.
 pub(super) struct ArchiveSink {
     path: PathBuf,
     form: ArchiveForm,
-    /// The archive that is replaced, where the image came from it.
+    /// The archive to replace, if the image was read from it.
     in_place: Option<InPlace>,
     staging: Scratch,
 }
@@ -36,7 +36,7 @@ impl ArchiveSink {
         }
     }
 
-    /// Another image that was put into the archive meanwhile is not to be lost.
+    /// Fails if the archive changed meanwhile. Otherwise an image that another process added would be lost.
     fn check_unchanged(&self) -> Result<(), TransportError> {
         let Some(InPlace { archive, .. }) = &self.in_place else {
             return Ok(());
@@ -86,7 +86,7 @@ impl Sink for ArchiveSink {
         let file = create(&temporary)?;
         let mut packed = Packed::new(&file, packing::of_name(path)?)
             .map_err(TransportError::io("write", path))?;
-        // What is kept of the old archive is copied.
+        // The kept part of the old archive is copied, and counts as work.
         let old = self.in_place.as_ref().map_or(0, |it| it.archive.size());
         let observed = Observed::begin(&mut packed, &output, old, observer);
         self.form
@@ -101,7 +101,7 @@ impl Sink for ArchiveSink {
     }
 }
 
-/// The archive that an output replaces, if that is where the image came from.
+/// The archive that the output replaces, if the image was read from it.
 fn in_place(path: &Path, source: &Source) -> Option<InPlace> {
     let archive = source.archive.as_ref()?;
     let metadata = path.metadata().ok()?;

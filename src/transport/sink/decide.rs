@@ -1,4 +1,4 @@
-//! What an output will be, told from its reference, from what is there, and from what was read.
+//! Decides on the output's medium and place, from its reference, from what exists there, and from what was read.
 
 use std::fs::Metadata;
 use std::io;
@@ -17,14 +17,14 @@ use crate::transport::reference::{Reference, Transport};
 use crate::transport::source::Source;
 use crate::transport::{oci_layout_read, packing};
 
-/// Where the image goes.
+/// The place where the image goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// A layout that is not there yet.
+    /// A layout that does not exist yet.
     NewLayout(PathBuf),
-    /// A layout that is, or an empty directory.
+    /// An existing layout, or an empty directory.
     Layout(PathBuf),
-    /// An archive, new or to be replaced.
+    /// An archive that is new or replaces a file.
     File(PathBuf),
     /// A pipe or device.
     Special(PathBuf),
@@ -32,7 +32,7 @@ pub(super) enum Place {
     Stream,
 }
 
-/// The medium and the place of an output.
+/// Decides on the medium and the place of an output.
 pub(super) fn decide(
     reference: &Reference,
     source: &Source,
@@ -50,7 +50,7 @@ pub(super) fn decide(
     match path.metadata() {
         Ok(metadata) => decide_existing(path, &metadata, asked, source),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // What it leads to, or is to lead to, would not be what is written.
+            // Renaming the output into place would replace the symlink, not the file that it names.
             if path.is_symlink() {
                 return Err(exists(path, "an image", "a symlink that leads nowhere"));
             }
@@ -71,7 +71,7 @@ fn decide_existing(
     asked: Option<Medium>,
     source: &Source,
 ) -> Result<(Medium, Place), TransportError> {
-    // Replacing a symlink would leave what it leads to as it was.
+    // Resolve symlinks: replacing one would leave the file that it names unchanged.
     let real = path
         .canonicalize()
         .map_err(TransportError::io("open", path))?;
@@ -107,7 +107,7 @@ fn exists(path: &Path, expected: &'static str, found: &'static str) -> Transport
     }
 }
 
-/// The medium of a bare path where nothing is.
+/// The medium for a bare path at which nothing exists.
 fn new_medium(path: &Path, source: Medium) -> Medium {
     let names_directory = path.as_os_str().as_bytes().ends_with(b"/");
     match source {
@@ -117,7 +117,7 @@ fn new_medium(path: &Path, source: Medium) -> Medium {
     }
 }
 
-/// The medium of an archive of what was read from `source`.
+/// The kind of archive for an image that was read from `source`.
 fn as_archive(source: Medium) -> Medium {
     match source {
         Medium::OciLayout | Medium::Dir => Medium::OciArchive,
@@ -125,7 +125,7 @@ fn as_archive(source: Medium) -> Medium {
     }
 }
 
-/// A docker archive stays in its form; what becomes one has the newer one.
+/// The form of a new docker archive. It keeps the form of a source that is a docker archive, else it is the newer form.
 fn docker_form(source: Medium) -> DockerForm {
     match source {
         Medium::DockerArchive(form) => form,
@@ -133,7 +133,7 @@ fn docker_form(source: Medium) -> DockerForm {
     }
 }
 
-/// A directory that exists must be a layout, or empty.
+/// Checks that an existing directory is a layout or is empty. Removes what killed processes left in it.
 fn check_directory(path: &Path, asked: Option<Medium>) -> Result<(), TransportError> {
     if !matches!(asked, None | Some(Medium::OciLayout)) {
         return Err(exists(path, "an archive", "a directory"));
@@ -154,8 +154,8 @@ fn check_directory(path: &Path, asked: Option<Medium>) -> Result<(), TransportEr
     Ok(())
 }
 
-/// A file that exists must be an archive: of the kind that is asked for, and of one image, unless
-/// the image came from it. What it is does not decide what it becomes.
+/// Checks that an existing file is an archive of the requested kind. It may hold several images only if the image was
+/// read from it. The existing file does not decide the kind of the output unless the image was read from it.
 fn check_archive(
     path: &Path,
     asked: Option<Medium>,
@@ -189,7 +189,8 @@ fn check_archive(
     Ok(asked.unwrap_or(as_archive(source.medium)))
 }
 
-/// What is asked for, which must be what is there in another form at most.
+/// Returns `asked`. Fails if it is another kind of archive than `found`. The two forms of a docker archive are one
+/// kind.
 fn of_kind(
     path: &Path,
     asked: Option<Medium>,
@@ -210,22 +211,22 @@ fn archive_kind(medium: Medium) -> &'static str {
     }
 }
 
-/// A private directory on the output's file system.
+/// Makes a private directory on the output's file system.
 pub(super) fn stage(place: &Place) -> Result<Scratch, TransportError> {
     let directory = match place {
         Place::NewLayout(path) | Place::File(path) => parent(path).to_owned(),
         Place::Layout(path) => path.clone(),
         Place::Special(_) | Place::Stream => std::env::temp_dir(),
     };
-    // `check_directory` swept the layout itself. A process that was killed just after it made the layout left its
-    // staging directory beside it.
+    // `check_directory` swept the layout itself. A process that was killed just after it created the layout left its
+    // staging directory beside the layout.
     let beside = match place {
         Place::Layout(path) => parent(path),
         _ => &directory,
     };
     scratch::sweep(STAGING_PREFIX, beside, |_| {});
     Scratch::within(STAGING_PREFIX, &directory).map_err(|error| {
-        // tempfile's own message names a directory that never was.
+        // tempfile's own message names a directory that never existed.
         let cause = io::Error::from(error.kind());
         TransportError::io("write to directory", &directory)(cause)
     })

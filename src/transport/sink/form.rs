@@ -1,4 +1,4 @@
-//! The two forms of image archives, and the names of images in them.
+//! The two kinds of image archives, and the names of images in them.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -18,17 +18,17 @@ use crate::transport::output::OutputImage;
 use crate::transport::reference::Selector;
 use crate::transport::source::Source;
 
-/// How an archive is written, and what the image is called in it.
+/// The kind of archive to write, and the image's name in it.
 pub(super) struct ArchiveForm {
     pub(super) medium: Medium,
-    /// What the reference says.
+    /// The name from the reference.
     pub(super) name: Option<Selector>,
-    /// What a docker archive calls the image without that.
+    /// The names for a docker archive if the reference gives none.
     pub(super) docker_names: Vec<String>,
 }
 
 impl ArchiveForm {
-    /// Gives the image the name that the reference asks for.
+    /// Gives the image the name from the reference.
     pub(super) fn set_name(&self, root: &mut Value) {
         match (&self.name, self.medium) {
             (Some(name), Medium::DockerArchive(_)) => {
@@ -38,7 +38,7 @@ impl ArchiveForm {
         }
     }
 
-    /// Whether an image keeps a name that docker knows it by.
+    /// Whether the output replaces a docker name that the image had.
     pub(super) fn keeps_docker_name(&self, source: &Source) -> bool {
         let Some(name) = &self.name else {
             return true;
@@ -48,7 +48,7 @@ impl ArchiveForm {
         names.any(|name| normalized(name) == wanted)
     }
 
-    /// Writes an archive of the image, with what else is in the one that it replaces. `path` is for messages.
+    /// Writes an archive of the image, with the other images of the archive that it replaces. `path` is for messages.
     pub(super) fn write(
         &self,
         output: &OutputImage,
@@ -71,26 +71,27 @@ impl ArchiveForm {
     }
 }
 
-/// Gives an image the name that a reference asks for, as OCI's indexes have it.
+/// Gives an image the name from a reference, in the form of an OCI index.
 pub(super) fn set_oci_name(root: &mut Value, name: Option<&Selector>) {
     let Some(name) = name.map(Selector::to_string) else {
         return;
     };
     set_annotation(root, REF_NAME, Some(&name));
-    // The source's name for docker is not that of this image, unless it is the same.
+    // Remove the source's docker name unless it equals the new name.
     if annotation(root, CONTAINERD_NAME).is_some_and(|old| normalized(old) != normalized(&name)) {
         set_annotation(root, CONTAINERD_NAME, None);
     }
 }
 
-/// Tells an observer of the bytes of an archive while they are written.
+/// Reports the bytes of an archive to an observer while they are written.
 pub(super) struct Observed<'a, W> {
     to: W,
     observer: &'a dyn Observer,
 }
 
 impl<'a, W> Observed<'a, W> {
-    /// Begins to write an archive of this image, with so many bytes besides.
+    /// Begins an archive of this image. `besides` is the number of bytes that are written in addition to the image's
+    /// blobs.
     pub(super) fn begin(
         to: W,
         output: &OutputImage,

@@ -1,4 +1,4 @@
-//! An OCI layout, new or there before.
+//! Writes to an OCI layout, new or existing.
 
 use std::path::{Path, PathBuf};
 
@@ -13,9 +13,9 @@ use crate::transport::reference::Selector;
 use crate::transport::source::Source;
 use crate::transport::{oci_layout_read, oci_layout_write};
 
-/// A layout that takes an image.
+/// Adds an image to a layout.
 pub(super) struct LayoutSink {
-    /// Where it is, or is to be.
+    /// The directory of the layout, which may not exist yet.
     pub(super) path: PathBuf,
     pub(super) name: Option<Selector>,
     pub(super) staging: Scratch,

@@ -1,12 +1,12 @@
-//! Where an image is written to: decided and checked before any long work, and committed whole at its end.
+//! Outputs. A sink is chosen and checked before any long work, and commits the image whole at the end.
 //!
-//! | sink | what it writes |
+//! | sink | output |
 //! |---|---|
-//! | [`layout`] | an OCI layout, new or there before |
-//! | [`archive`] | an archive in a file, alone or beside the other images of the one that it replaces |
+//! | [`layout`] | an OCI layout, new or existing |
+//! | [`archive`] | an archive in a file, alone or with the other images of the archive that it replaces |
 //! | [`stream`] | an archive to a pipe, a device or standard output |
 //!
-//! An archive is in one of two forms ([`form`]), that of OCI or that of docker.
+//! [`form`] writes the two kinds of archives: OCI archives and docker archives.
 
 mod archive;
 mod decide;
@@ -35,22 +35,22 @@ use form::{ArchiveForm, set_oci_name};
 use layout::LayoutSink;
 use stream::StreamSink;
 
-/// Takes one image, whole or not at all. Dropped without a commit it leaves nothing behind.
+/// Writes one image, whole or not at all. A sink that is dropped without a commit leaves nothing behind.
 pub trait Sink {
-    /// What will hold the image.
+    /// The medium of the output.
     fn medium(&self) -> Medium;
 
-    /// A private directory for new blobs, on the output's file system where that can be. It goes with the sink.
+    /// A private directory for new blobs, on the output's file system if possible. Dropping the sink removes it.
     fn staging(&self) -> &Path;
 
-    /// Whether the image that was read goes where it was, under its own name: what is not in the new image is lost then.
+    /// Whether the output replaces the image that was read, under its own name. What the new image lacks is then lost.
     fn replaces(&self, source: &Source) -> bool;
 
-    /// Writes the image: all of it or, where this fails, nothing. What went to a pipe cannot be taken back.
+    /// Writes the image. If this fails, the output stays as it was, except for bytes already written to a pipe.
     ///
     /// # Errors
-    /// [`TransportError`]: an image that is not whole, several platforms for a docker archive,
-    /// a file system that is full, or the like.
+    /// [`TransportError`], for example if the image is incomplete or the file system is full. A docker archive cannot
+    /// hold an image of several platforms.
     fn commit(
         self: Box<Self>,
         output: OutputImage,
@@ -58,14 +58,17 @@ pub trait Sink {
     ) -> Result<(), TransportError>;
 }
 
-/// Decides what `reference` will be, given what was read, and makes sure that it can be
-/// written. A medium that the reference does not say is a layout where a directory exists, else the
-/// source's, in an archive where the name ends as one's does, the source is one, a file exists there, or
-/// the output is standard output. `stdout` takes the image then.
+/// Decides on the output that `reference` asks for, given the source, and checks that it can be written.
+///
+/// If the reference does not name a medium:
+///
+/// * An existing directory becomes a layout.
+/// * Otherwise the output has the source's medium. It is an archive if the name ends like one, the source is an
+///   archive, a file exists there, or the output is standard output. `stdout` then receives the archive.
 ///
 /// # Errors
-/// [`TransportError::ExistsAsOther`] where something else is there, [`TransportError::Io`]
-/// where its directory does not exist or cannot be written to.
+/// * [`TransportError::ExistsAsOther`] if something else exists there.
+/// * [`TransportError::Io`] if the output's directory does not exist or cannot be written to.
 pub fn prepare<'a>(
     reference: &Reference,
     source: &Source,
@@ -108,7 +111,7 @@ pub fn prepare<'a>(
     })
 }
 
-/// Whether an `index.json` names the image that was read as the output will be named.
+/// Whether `index.json` lists the image that was read under the name that the output will have.
 fn names_root(index: Option<Value>, name: Option<&Selector>, source: &Source) -> bool {
     let mut root = source.root.clone();
     set_oci_name(&mut root, name);

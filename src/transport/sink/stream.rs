@@ -1,4 +1,4 @@
-//! An archive to a pipe, a device or standard output: once it is begun it cannot be taken back.
+//! Writes an archive to a pipe, a device or standard output. Bytes that were written cannot be taken back.
 
 use std::fs::File;
 use std::io::Write;
@@ -13,7 +13,7 @@ use crate::transport::medium::Medium;
 use crate::transport::output::OutputImage;
 use crate::transport::source::Source;
 
-/// A stream that takes an archive.
+/// Writes an archive to a stream.
 pub(super) struct StreamSink<'a> {
     to: To<'a>,
     form: ArchiveForm,
@@ -26,13 +26,13 @@ enum To<'a> {
 }
 
 impl<'a> StreamSink<'a> {
-    /// A pipe or device.
+    /// A sink that writes to a pipe or device.
     pub(super) fn special(path: PathBuf, form: ArchiveForm, staging: Scratch) -> Self {
         let to = To::Special(path);
         Self { to, form, staging }
     }
 
-    /// Standard output.
+    /// A sink that writes to standard output.
     pub(super) fn stdout(stdout: impl Write + 'a, form: ArchiveForm, staging: Scratch) -> Self {
         let to = To::Stdout(Box::new(stdout));
         Self { to, form, staging }

@@ -1,4 +1,4 @@
-//! Sinks of every kind, on real files.
+//! Tests of every kind of sink, on real files.
 
 use tempfile::TempDir;
 
@@ -28,7 +28,7 @@ impl Fixture {
         }
     }
 
-    /// A reference in which `/` at a path's start is the fixture's directory.
+    /// Parses a reference. A `/` at the start of its path means the fixture's directory.
     fn refer(&self, text: &str) -> Reference {
         let root = format!("{}/", self.directory.path().display());
         refer(&text.replacen('/', &root, 1))
