@@ -1,7 +1,7 @@
-//! Reports: what each command found or did, as data, and that data as text, JSON and markdown.
+//! Reports: the result of each command as data, and renderers for that data.
 //!
-//! A report is turned into a [`documents::document::Document`] once, by the module of its command; text and
-//! markdown render any document. JSON is the report itself.
+//! The module of a command turns its report into a [`documents::document::Document`]. Text, markdown and HTML are
+//! rendered from any document. JSON is the report itself.
 
 pub mod documents;
 pub mod formats;
@@ -12,7 +12,7 @@ mod samples;
 
 pub use formats::printable::printable;
 
-/// The name of an image that was read, as headlines have it.
+/// The name of an input image for headlines.
 pub fn input_name(reference: &str) -> &str {
     match reference {
         "-" => "standard input",
@@ -20,21 +20,21 @@ pub fn input_name(reference: &str) -> &str {
     }
 }
 
-/// What to know where [`is_plain`] is true of all images of a report.
+/// The note for a report in which [`is_plain`] is true of all images.
 const PLAIN: &str = "the layers are not compressed here; in a registry they are smaller";
 
-/// Whether layers of so many bytes, compressed and unpacked, are not compressed, as those of `podman save`.
+/// Whether layers of these sizes are uncompressed, as `podman save` writes them.
 fn is_plain(compressed: u64, unpacked: u64) -> bool {
     compressed == unpacked && unpacked > 0
 }
 
-/// How much of a report people want to see. JSON always has all of it.
+/// How much of a report to show. JSON always has everything.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Detail {
-    /// What matters; long lists are folded.
+    /// The essentials. Long lists are shortened.
     #[default]
     Summary,
-    /// Every tree, finding and step.
+    /// Everything: all trees, findings and steps.
     All,
 }
 

@@ -1,10 +1,10 @@
-//! How fast imports are, as a document.
+//! The document of `bench`: import times.
 
 use crate::report::documents::document::{Block, Cell, Column, Document, Table, Title, Tone};
 use crate::report::model::{BenchImage, BenchImports, BenchReport, BenchRow, BenchTree};
 use crate::report::{Detail, input_name};
 
-/// The report as a document: for each image its tables, what they come to last.
+/// Returns the report as a document. Each image has its tables, then its summary.
 pub fn document(report: &BenchReport, detail: Detail) -> Document {
     let mut document = Document::default();
     for image in &report.images {
@@ -57,7 +57,7 @@ pub(in crate::report) fn imports_title(imports: &BenchImports) -> String {
     )
 }
 
-/// What a row is about.
+/// `with` or `without`: whether the row's runs had caches.
 pub(in crate::report) fn caches(row: &BenchRow) -> &'static str {
     if row.cached { "with" } else { "without" }
 }
@@ -124,7 +124,7 @@ fn times(seconds: f64, of: f64) -> String {
     }
 }
 
-/// With three digits that count, and a unit that suits them.
+/// A duration with three significant digits and a unit that fits its size.
 pub(in crate::report) fn seconds(seconds: f64) -> String {
     let (number, unit) = match seconds {
         ..0.9995 => (seconds * 1e3, "ms"),

@@ -1,4 +1,4 @@
-//! How images differ in size from one before, as a document.
+//! The document of `compare`: how the sizes of images differ from one image before.
 
 use crate::path;
 use crate::report::documents::document::{Block, Cell, Column, Document, Table, Title, Tone};
@@ -9,8 +9,9 @@ use crate::report::model::{
 use crate::report::{Detail, PLAIN, input_name, is_plain};
 use crate::size;
 
-/// The report as a document: a section for each platform. Of one image after it has all tables, the
-/// totals last in it; of several a column for each, and in detail a section for each too.
+/// Returns the report as a document, with a section for each platform. For one image after, the section has all tables,
+/// and the totals last. For several, it has a table with a column for each, and with [`Detail::All`] each has its own
+/// section.
 pub fn document(report: &CompareReport, detail: Detail) -> Document {
     let mut document = Document::default();
     for unmatched in &report.unmatched {
@@ -30,7 +31,7 @@ pub fn document(report: &CompareReport, detail: Detail) -> Document {
     document
 }
 
-/// The images that each headline of the document is about.
+/// The images of each headline in the document.
 pub fn sections(report: &CompareReport, detail: Detail) -> Vec<&[CompareImage]> {
     let compared_alike = report.images.chunk_by(have_the_same_before);
     let mut sections = Vec::new();
@@ -43,7 +44,7 @@ pub fn sections(report: &CompareReport, detail: Detail) -> Vec<&[CompareImage]> 
     sections
 }
 
-/// An index can hold two images of one platform.
+/// Compare the digests too: an index can hold two images of one platform.
 fn have_the_same_before(a: &CompareImage, b: &CompareImage) -> bool {
     a.platform == b.platform && a.manifests.before == b.manifests.before
 }
@@ -62,7 +63,7 @@ fn push_image(document: &mut Document, before: &str, image: &CompareImage, detai
     document.push(Block::Summary(summary(image)));
 }
 
-/// Most images after in one table: with the image before they fit 60 columns.
+/// Number of images after in one table. With the image before, these fit 60 columns.
 const COLUMNS: usize = 3;
 
 fn push_columns(document: &mut Document, before: &str, images: &[CompareImage]) {
@@ -77,7 +78,7 @@ fn push_columns(document: &mut Document, before: &str, images: &[CompareImage]) 
     push_compression(document, before, images);
 }
 
-/// Where not all layers are compressed, or none are.
+/// Adds a note if no layers are compressed, and a warning if only the layers of one side are.
 fn push_compression(document: &mut Document, before: &str, images: &[CompareImage]) {
     let sides = |image: &CompareImage| {
         let totals = &image.totals;
@@ -102,10 +103,10 @@ fn push_compression(document: &mut Document, before: &str, images: &[CompareImag
     }
 }
 
-/// A figure of an image before and after.
+/// Reads one figure of both images: before, then after.
 type Figure = fn(&CompareImage) -> (u64, u64);
 
-/// The figures of a table with a column for each image; where it is useful, with their difference.
+/// The rows of a table that has a column for each image. The flag says whether the row also shows the difference.
 const FIGURES: [(&str, bool, Figure); 6] = [
     ("compressed", true, |image| {
         let totals = &image.totals;
@@ -159,7 +160,7 @@ fn column_table(before: &str, images: &[CompareImage]) -> Table {
     }
 }
 
-/// The rows of one figure; that of the image before is the same for all.
+/// The rows of one figure. All images have the same value before.
 fn figure_rows(
     name: &str,
     with_difference: bool,
@@ -231,7 +232,7 @@ fn layer_row(layer: &CompareLayer) -> Vec<Cell> {
     ]
 }
 
-/// A layer's number before and after, once where it is the same.
+/// A layer's number before and after, or one number if both are equal.
 fn layer_numbers(layer: &CompareLayer) -> String {
     let number = |side: &Option<ComparedLayer>| {
         let layer = side.as_ref();
@@ -275,7 +276,7 @@ fn level_table(levels: &CompareLevels) -> Table {
     }
 }
 
-/// What lies in no tree that is visible.
+/// The name for files that lie in no visible tree.
 const NO_TREE: &str = "no tree";
 
 fn tree_cell(tree: &CompareTree) -> Cell {
@@ -285,7 +286,8 @@ fn tree_cell(tree: &CompareTree) -> Cell {
     }
 }
 
-/// A row for each kind of file in a tree, as far as it differs; in detail all of them.
+/// A row for each kind of file in a tree. With [`Detail::All`] all kinds that exist have a row, else only those that
+/// differ in size.
 fn tree_table(trees: &[CompareTree], detail: Detail) -> Table {
     let row = |tree: &CompareTree, what: &str, before: Count, after: Count| {
         let is_there = before != Count::default() || after != Count::default();
@@ -334,7 +336,7 @@ fn tree_table(trees: &[CompareTree], detail: Detail) -> Table {
     }
 }
 
-/// Most modules that a summary lists.
+/// Number of modules that a summary lists.
 const LISTED_MODULES: usize = 10;
 
 fn module_table(modules: &[CompareModule], detail: Detail) -> Table {
@@ -424,7 +426,7 @@ mod tests {
         for image in &mut report.images {
             plain(image, true);
         }
-        // All but that one.
+        // All images but that one.
         let said = warnings(&report);
         assert_eq!(said.len(), report.images.len() - 1, "{said:?}");
         let start = format!(

@@ -1,12 +1,12 @@
-//! A report as a document, before it is text or markdown: blocks with no markup in them.
+//! The structure of a report before it becomes text, markdown or HTML: blocks without markup.
 //!
-//! Strings may come from an image. Renderers escape them; nothing here does.
+//! Strings may come from an image. Renderers escape them. This module does not.
 
 use std::cmp::Reverse;
 
 use crate::size;
 
-/// Blocks, in order.
+/// A report as a sequence of blocks.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Document {
     /// The blocks.
@@ -16,77 +16,77 @@ pub struct Document {
 /// A part of a document.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Block {
-    /// What the blocks up to the next headline are about.
+    /// The subject of all blocks up to the next headline.
     Headline {
-        /// The image.
+        /// The image's name.
         name: String,
-        /// Short facts about it, the platform first.
+        /// Short facts about the image. The platform comes first.
         facts: Vec<String>,
     },
     /// A line of prose.
     Line(String),
-    /// Figures.
+    /// A table of figures.
     Table(Table),
-    /// Something to know.
+    /// A fact that the reader should know.
     Note(String),
-    /// Something to look into.
+    /// A problem to look into.
     Warning(String),
-    /// Something to do.
+    /// A command that the reader can run.
     Hint {
-        /// A command line.
+        /// The command line.
         command: String,
         /// What it does.
         effect: String,
     },
-    /// The figures that matter most.
+    /// The figures that matter most, in one line.
     Summary(String),
 }
 
-/// Rows under headings.
+/// A table: rows of cells under headings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Table {
-    /// What it is a table of.
+    /// The subject of the table.
     pub title: Title,
-    /// Whether only some readers want it: where room is short it is folded away.
+    /// Whether only some readers want the table. Renderers for small spaces fold it.
     pub is_detail: bool,
     /// The columns.
     pub columns: Vec<Column>,
-    /// The rows, each with a cell for every column.
+    /// The rows. Each has a cell for every column.
     pub rows: Vec<Vec<Cell>>,
-    /// What the rows come to, a cell for every column; empty where there is no such row.
+    /// The row of totals, with a cell for every column. Empty if the table has no totals.
     pub total: Vec<Cell>,
-    /// What was left out of it.
+    /// A line that says which rows are missing.
     pub more: Option<String>,
 }
 
-/// What a table is of.
+/// The subject of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Title {
-    /// Something that its headings do not tell.
+    /// A title that adds to the headings. Renderers show it.
     Shown(String),
-    /// Something that its headings tell: said only where they cannot be seen.
+    /// A title that the headings imply. Renderers use it only where the headings are not visible.
     Implied(&'static str),
 }
 
-/// A column's heading and how it is laid out.
+/// A column's heading and layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
-    /// Its heading; may be empty.
+    /// The heading. It may be empty.
     pub heading: &'static str,
-    /// Whether its cells are numbers.
+    /// The alignment of the cells.
     pub align: Align,
-    /// Where room is short, columns are left out, those with the largest number first; 0 stays.
+    /// The order in which columns are left out if space is short: the largest number first. Columns with 0 always stay.
     pub dispensable: u8,
-    /// Whether its cells tell which rows matter most, where not all of them fit.
+    /// Whether the values of this column decide which rows stay if not all fit.
     pub ranks: bool,
 }
 
-/// Where in its column a cell stands.
+/// The alignment of a cell in its column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
-    /// Text.
+    /// Left-aligned, for text.
     Left,
-    /// Numbers.
+    /// Right-aligned, for numbers.
     Right,
 }
 
@@ -101,7 +101,7 @@ impl Column {
         Self::new(heading, Align::Right)
     }
 
-    /// The same column, to be left out where room is short.
+    /// Sets the order in which the column is left out if space is short.
     pub fn dispensable(self, dispensable: u8) -> Self {
         Self {
             dispensable,
@@ -109,7 +109,7 @@ impl Column {
         }
     }
 
-    /// The same column, whose cells tell which rows matter most.
+    /// Makes the values of this column decide which rows stay.
     pub fn ranks(self) -> Self {
         Self {
             ranks: true,
@@ -139,7 +139,7 @@ impl Title {
         Self::Shown(text.into())
     }
 
-    /// What it says, shown or not.
+    /// The title's text, whether or not it is shown.
     pub fn text(&self) -> &str {
         match self {
             Self::Shown(text) => text,
@@ -148,49 +148,49 @@ impl Title {
     }
 }
 
-/// A cell.
+/// A cell of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
-    /// What it says.
+    /// The text of the cell.
     pub text: String,
-    /// What kind of text that is.
+    /// The kind of text.
     pub content: Content,
-    /// What the reader is to think of it.
+    /// How the reader should judge the value.
     pub tone: Tone,
-    /// The bytes that it stands for, without their sign.
+    /// The size of the value in bytes, without its sign. Zero if the cell is not a size.
     pub bytes: u64,
 }
 
-/// Kinds of text, which differ in what is done where room is short.
+/// Kinds of text. They differ in what happens if space is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// A word or number: always whole.
+    /// A word or number. It is never cut.
     Word,
-    /// A digest or another word for machines: always whole.
+    /// A digest, or another word for machines. It is never cut.
     Code,
-    /// A path: cut in the middle.
+    /// A path. It is cut in the middle.
     Path,
-    /// A command line: cut at the end.
+    /// A command line. It is cut at the end.
     Command,
-    /// A sentence: wrapped.
+    /// A sentence. It is wrapped.
     Prose,
-    /// A bar that stands for a number: of so many hundredths of its full length.
+    /// A bar for a number: its length in hundredths of the full length.
     Bar(u8),
 }
 
-/// What a cell's colour says.
+/// The meaning of a cell's colour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Tone {
-    /// Nothing.
+    /// No judgement, no colour.
     #[default]
     Plain,
-    /// It goes, and is not missed.
+    /// An improvement, such as fewer bytes.
     Good,
-    /// It is wrong, or too much.
+    /// A problem, such as too many bytes.
     Bad,
 }
 
-/// How long a bar is that stands for the largest number.
+/// Number of characters in a bar of full length.
 const BAR_CHARS: u8 = 20;
 
 impl Cell {
@@ -204,7 +204,7 @@ impl Cell {
         Self::word(number.to_string())
     }
 
-    /// A number of bytes.
+    /// A size in bytes.
     pub fn bytes(bytes: u64) -> Self {
         Self {
             bytes,
@@ -212,7 +212,7 @@ impl Cell {
         }
     }
 
-    /// A difference in bytes: less is good.
+    /// A difference in bytes. Less is good.
     pub fn difference(bytes: i64) -> Self {
         Self {
             bytes: bytes.unsigned_abs(),
@@ -240,7 +240,7 @@ impl Cell {
         Self::new(text, Content::Prose)
     }
 
-    /// A bar for a number beside the largest one, in steps of a twentieth.
+    /// A bar that shows a number relative to the largest one, in steps of a twentieth.
     pub fn bar(number: u64, largest: u64) -> Self {
         let largest = u128::from(largest.max(1));
         let filled = (u128::from(number) * u128::from(BAR_CHARS) + largest / 2) / largest;
@@ -250,7 +250,7 @@ impl Cell {
         Self::new(text, Content::Bar(filled * (100 / BAR_CHARS)))
     }
 
-    /// Nothing.
+    /// An empty cell.
     pub fn empty() -> Self {
         Self::word("")
     }
@@ -271,7 +271,8 @@ impl Cell {
 }
 
 impl Table {
-    /// So many rows: the largest first where a column tells which these are. And what is to be said of the others.
+    /// Returns at most `most` rows, and a line about the rows left out. If a column ranks the rows, returns the largest
+    /// ones, else the first ones.
     pub fn most_important(&self, most: usize) -> (Vec<&Vec<Cell>>, Option<String>) {
         let mut rows: Vec<&Vec<Cell>> = self.rows.iter().collect();
         let all = rows.len();
@@ -294,7 +295,7 @@ impl Table {
 }
 
 impl Tone {
-    /// Of a difference in bytes: less is good.
+    /// The tone of a difference in bytes. Less is good.
     pub fn of_difference(bytes: i64) -> Self {
         match bytes {
             ..0 => Self::Good,
@@ -315,8 +316,10 @@ impl Document {
         self.push(Block::Line(text.into()));
     }
 
-    /// What is before the first headline, and what is under each, as one reads from the top: in a terminal the
-    /// figures that matter most are in the last line, here under the headline.
+    /// Splits the document at its headlines. Blocks before the first headline are a section too.
+    ///
+    /// In each section, the summary moves up to the headline. A terminal shows it last, but a page is read from the
+    /// top.
     pub fn sections(&self) -> Vec<Vec<&Block>> {
         let is_headline = |block: &Block| matches!(block, Block::Headline { .. });
         let sections = self.blocks.chunk_by(|_, next| !is_headline(next));
@@ -333,7 +336,7 @@ impl Document {
         ordered.collect()
     }
 
-    /// Adds a table unless it has no rows.
+    /// Adds a table, unless it has no rows.
     pub fn table(&mut self, table: Table) {
         if !table.rows.is_empty() {
             self.push(Block::Table(table));
@@ -341,7 +344,7 @@ impl Document {
     }
 }
 
-/// The first twelve digits of a digest, as tools show it.
+/// The first twelve hex digits of a digest, as container tools show it.
 pub fn short_digest(digest: &str) -> String {
     let hex = digest.split_once(':').map_or(digest, |(_, hex)| hex);
     hex.chars().take(12).collect()

@@ -1,4 +1,4 @@
-//! What `inspect` found, as a document.
+//! The document of `inspect`: the bytecode in an image.
 
 mod advice;
 mod findings;
@@ -17,7 +17,7 @@ use crate::report::model::{
 use crate::report::{Detail, PLAIN, input_name, is_plain};
 use crate::size;
 
-/// The report as a document: a section for each platform, and last what to do about it.
+/// Returns the report as a document, with a section for each platform. The suggested command comes last.
 pub fn document(report: &InspectReport, detail: Detail) -> Document {
     let mut document = Document::default();
     for image in &report.images {
@@ -63,9 +63,9 @@ fn headline(reference: &str, image: &InspectImage) -> Block {
     }
 }
 
-/// Most trees that a summary lists.
+/// Number of trees that a summary lists.
 const LISTED_TREES: usize = 8;
-/// A tree without bytecode and with fewer sources than this is not worth a line.
+/// A summary lists a tree without bytecode only if it is a standard library or has at least this many sources.
 const FEW_SOURCES: u64 = 20;
 
 fn push_trees(document: &mut Document, image: &InspectImage, detail: Detail) {
@@ -102,7 +102,7 @@ fn more_trees(left_out: &[&InspectTree]) -> Option<String> {
     Some(format!("and {what}; -v lists all"))
 }
 
-/// Standard libraries first, then the trees with most bytecode.
+/// Sorts trees: standard libraries first, then by the size of their bytecode, largest first.
 fn by_importance(trees: &[InspectTree]) -> Vec<&InspectTree> {
     let mut trees: Vec<&InspectTree> = trees.iter().collect();
     trees.sort_by_key(|tree| (!is_stdlib(tree), Reverse(bytecode(tree).bytes)));
@@ -196,10 +196,10 @@ fn level_cell(count: Option<&Count>) -> Cell {
     }
 }
 
-/// Most characters of a command that a summary shows, however wide the terminal.
+/// Number of characters that a summary shows of a command, in a terminal of any width.
 const COMMAND_CHARS: usize = 60;
 
-/// A history's command without what every builder writes around it.
+/// Strips what every builder adds around a command in the history.
 fn made_by(created_by: &str, detail: Detail) -> String {
     const PREFIXES: [&str; 5] = [
         "RUN ",
@@ -221,10 +221,10 @@ fn made_by(created_by: &str, detail: Detail) -> String {
     format!("{}…", start.trim_end())
 }
 
-/// Most trees whose size table a summary shows.
+/// Number of trees for which a summary shows a size table.
 const TREE_TABLES: usize = 3;
 
-/// A summary has no size table for a tree whose caches are less than this part of all.
+/// A summary shows a tree's size table only if the tree has at least one part in this many of all bytecode.
 const SMALLEST_PART: u64 = 50;
 
 fn push_situations(document: &mut Document, image: &InspectImage, detail: Detail) {

@@ -1,4 +1,4 @@
-//! What `minimize` did, or would do, as a document.
+//! The document of `minimize`: what it did, or would do.
 
 use crate::report::documents::document::{
     Block, Cell, Column, Document, Table, Title, Tone, short_digest,
@@ -10,7 +10,7 @@ use crate::report::model::{
 use crate::report::{Detail, PLAIN, input_name, is_plain};
 use crate::size;
 
-/// The report as a document: a section for each platform, the sizes before and after last in it.
+/// Returns the report as a document, with a section for each platform. The sizes before and after come last in it.
 pub fn document(report: &MinimizeReport, detail: Detail) -> Document {
     let mut document = Document::default();
     for image in &report.images {
@@ -204,7 +204,7 @@ fn push_counts(document: &mut Document, image: &MinimizeImage, dry_run: bool) {
     let mut is_idle = true;
     for (files, bytes, verb) in counts.into_iter().filter(|(files, ..)| *files > 0) {
         let caches = plural(files, "cache");
-        // A dry run compiles nothing, and cannot know.
+        // A dry run compiles nothing, so it does not know the size.
         document.line(match bytes {
             0 => format!("{verb}: {files} {caches}"),
             _ => format!("{verb}: {files} {caches}, {}", size::bytes(bytes)),
@@ -264,10 +264,10 @@ fn plural(count: u64, word: &str) -> String {
     }
 }
 
-/// Most warnings that a summary lists.
+/// Number of warnings that a summary lists.
 const LISTED_WARNINGS: usize = 5;
 
-/// Warnings, and how many more there are where not all are listed.
+/// Adds warnings. If not all are listed, adds a line with the number of the others.
 fn push_listed(document: &mut Document, warnings: &[String], name: &str, detail: Detail) {
     let listed = match detail {
         Detail::Summary => warnings.len().min(LISTED_WARNINGS),
@@ -318,13 +318,13 @@ fn push_identity(document: &mut Document, image: &MinimizeImage) {
     }
 }
 
-/// Whether no layer was compressed; what is not written yet may be.
+/// Whether no layer is compressed. False if the compressed size is not known yet.
 fn is_plain_size(size: &ImageSize) -> bool {
     let compressed = size.compressed_bytes;
     compressed.is_some_and(|compressed| is_plain(compressed, size.uncompressed_bytes))
 }
 
-/// The last line: what the reader came for.
+/// The last line of a section: the sizes that the reader came for.
 fn summary(image: &MinimizeImage) -> String {
     let ImageSize {
         compressed_bytes,

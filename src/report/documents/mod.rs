@@ -1,4 +1,4 @@
-//! In what order each command says what it has to say: a [`document`] of lines, tables and notes for each report.
+//! Turns the report of each command into a [`document`]: lines, tables and notes, in reading order.
 
 pub mod bench;
 pub mod compare;

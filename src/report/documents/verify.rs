@@ -1,4 +1,4 @@
-//! Whether nothing but bytecode differs between two images, as a document.
+//! The document of `verify`: whether only bytecode differs between two images.
 
 use crate::path;
 use crate::report::documents::document::{Block, Cell, Column, Document, Table, Title, Tone};
@@ -6,7 +6,7 @@ use crate::report::model::{Verdict, VerifyDifference, VerifyImage, VerifyReport}
 use crate::report::{Detail, input_name};
 use crate::size;
 
-/// The report as a document: a section for each platform, the verdict last in it.
+/// Returns the report as a document, with a section for each platform. The verdict comes last in it.
 pub fn document(report: &VerifyReport, detail: Detail) -> Document {
     let mut document = Document::default();
     if !report.unmatched.is_empty() {
@@ -36,7 +36,7 @@ pub fn document(report: &VerifyReport, detail: Detail) -> Document {
     document
 }
 
-/// Most differences that a summary lists.
+/// Number of differences that a summary lists.
 const LISTED: usize = 10;
 
 fn difference_table(differences: &[VerifyDifference], detail: Detail) -> Table {
@@ -86,7 +86,7 @@ fn caches(image: &VerifyImage) -> String {
     }
 }
 
-/// What only compiling could tell.
+/// Notes the number of missing caches. Only compiling can tell whether their sources compile.
 fn missing(image: &VerifyImage) -> Option<Block> {
     let missing = image.caches.missing.filter(|missing| *missing > 0)?;
     let (caches, they) = match missing {

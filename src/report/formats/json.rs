@@ -1,4 +1,4 @@
-//! Reports as JSON, field by field as `docs/schema` has them.
+//! Reports as JSON. `docs/schema` describes every field.
 
 use std::fmt::Write;
 
@@ -6,18 +6,21 @@ use serde::Serialize;
 
 use crate::report::formats::printable::is_unprintable;
 
-/// The report as JSON, with a newline at its end.
+/// Renders the report as JSON, with a newline at the end.
 ///
 /// # Errors
-/// Those of [`serde_json`], which no report of this crate causes.
+/// Errors of [`serde_json`]. No report of this crate causes one.
 pub fn render(report: &impl Serialize) -> serde_json::Result<String> {
     let mut text = escape_unprintable(&serde_json::to_string_pretty(report)?);
     text.push('\n');
     Ok(text)
 }
 
-/// JSON may hold them raw, a terminal may obey them, and a CI service the commands that begin with `##` anywhere in a
-/// line. They stand in strings alone, where an escape means the same; line breaks stand between values alone.
+/// Escapes characters that JSON may hold raw, but that a terminal would obey. Also escapes `##`, because it begins a
+/// command anywhere in a line of a CI service's log.
+///
+/// Such characters occur only inside strings, where the escape has the same meaning. Line breaks occur only between
+/// values.
 fn escape_unprintable(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len() + 1);
     let mut before = ' ';
@@ -54,7 +57,7 @@ mod tests {
         assert_strict("", &schema);
     }
 
-    /// Every object lists its fields, requires them and takes no others.
+    /// Checks that every object lists its fields, requires them and allows no others.
     fn assert_strict(place: &str, schema: &Value) {
         match schema {
             Value::Object(fields) => {

@@ -1,8 +1,8 @@
-//! Text in markup.
+//! Escaping for HTML and SVG.
 
 use crate::report::printable;
 
-/// Text as it stands in HTML and SVG, in elements and in quoted attributes.
+/// Escapes text for HTML and SVG, both in elements and in quoted attributes.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in printable(text).chars() {

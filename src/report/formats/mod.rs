@@ -1,4 +1,4 @@
-//! How a document is shown: as text, markdown or HTML, with figures in SVG; and a report as JSON.
+//! Renderers. A document becomes text, markdown or HTML, with figures in SVG. A report becomes JSON.
 
 pub mod figure;
 pub mod html;

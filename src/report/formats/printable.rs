@@ -1,11 +1,11 @@
-//! Text from images is hostile: an escape sequence in a path could redraw the terminal, and a CI service could take
-//! another for its own command.
+//! Makes text from images safe to print. A path could contain an escape sequence that redraws the terminal, or a
+//! command to a CI service.
 
 use std::borrow::Cow;
 
-/// The text with every character escaped that a terminal would obey rather than show: controls,
-/// line breaks, and those that reorder or hide the text around them. Where a CI service would find a command in its
-/// log, the second character of what begins it is escaped too.
+/// Escapes every character that a terminal would obey instead of show: controls, line breaks, and characters that
+/// reorder or hide the text around them. Also escapes the second character of anything that begins a command to a CI
+/// service.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let mut escaped = String::new();
     let mut before = [' ', ' '];
@@ -29,8 +29,9 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a character completes what a command of a CI service begins with: `::` at the beginning of a line (GitHub),
-/// `##[` and `##vso[` anywhere in it (GitHub, Azure), `##teamcity[`. Lines may be wrapped at any space.
+/// Whether a character completes the beginning of a command to a CI service. GitHub reads `::` at the start of a line.
+/// GitHub, Azure and TeamCity read `##[`, `##vso[` and `##teamcity[` anywhere in it. A line may be wrapped at any
+/// space, so a space counts as the start of a line.
 fn begins_command(before: [char; 2], c: char) -> bool {
     match (before, c) {
         ([_, '#'], '#') => true,
@@ -39,7 +40,7 @@ fn begins_command(before: [char; 2], c: char) -> bool {
     }
 }
 
-/// Controls (C0, delete, C1), line separators, and the invisible characters of Unicode's
+/// Whether the character is a control (C0, delete, C1), a line separator, or an invisible character of Unicode's
 /// bidirectional algorithm ("Trojan Source").
 pub(super) fn is_unprintable(c: char) -> bool {
     c.is_control()

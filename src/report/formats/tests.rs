@@ -1,4 +1,4 @@
-//! Tests: every command's document as text of several widths and as markdown, kept in `snapshots/`.
+//! Snapshots of every command's document, as text of several widths and as markdown. They are in `snapshots/`.
 
 use std::fmt::Write;
 
@@ -61,7 +61,7 @@ fn text(document: &Document, width: Option<u16>) -> String {
     render(document, Style { color, width })
 }
 
-/// At 60, 80 and 120 columns, and piped; what is the same as the one before is not repeated.
+/// Renders the document at 60, 80 and 120 columns and for a pipe. Omits a rendering that equals the previous one.
 fn at_every_width(document: &Document) -> String {
     let mut all = String::new();
     let mut previous = String::new();
@@ -102,7 +102,7 @@ fn streams_are_named() {
     );
 }
 
-/// Commands and digests are to be copied, and stay whole.
+/// Commands and digests stay whole, because people copy them.
 #[test]
 fn text_is_no_wider_than_the_terminal() {
     for (name, document) in documents() {

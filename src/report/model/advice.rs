@@ -1,33 +1,33 @@
-//! What `inspect --advise` says.
+//! The result of `inspect --advise`.
 
 use serde::Serialize;
 
-/// What profile fits an image, and why.
+/// Which profile fits an image, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Advice {
-    /// What speaks for it.
+    /// The reasons for the recommended profile.
     pub reasons: Vec<String>,
-    /// What may be chosen.
+    /// The profiles to choose from.
     pub choices: Vec<AdviceChoice>,
-    /// What cannot be told from the image.
+    /// Facts that the image does not reveal.
     pub unknown: Vec<String>,
 }
 
-/// A profile, and what it would do.
+/// A profile, and its effect on the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AdviceChoice {
-    /// Its name, with the settings that it needs besides.
+    /// The profile's name, with the settings to add.
     pub profile: String,
-    /// Whether with `missing=compile`.
+    /// Whether the settings include `missing=compile`.
     pub compiles: bool,
-    /// Whether with `stale=compile`.
+    /// Whether the settings include `stale=compile`.
     pub recompiles: bool,
-    /// Whether it is the one to take.
+    /// Whether this is the recommended choice.
     pub recommended: bool,
-    /// Bytes of files that it takes out of layers.
+    /// Bytes of the files that the profile removes from layers.
     pub removed_bytes: u64,
-    /// About what that is compressed, by the ratio of each layer.
+    /// Estimate of the removed bytes when compressed, from the compression ratio of each layer.
     pub saved_compressed_bytes: u64,
-    /// Modules that Python would then have to compile itself, if they are imported.
+    /// Number of modules that Python would then compile itself when they are imported.
     pub compiled_at_start: u64,
 }

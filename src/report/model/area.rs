@@ -1,28 +1,28 @@
-//! Where bytes are, for a map.
+//! The distribution of an image's bytes, for a map.
 
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 use crate::report::printable;
 
-/// A part of an image, with the parts that it is made of, the largest first.
+/// A part of an image, and the parts within it, largest first.
 ///
-/// Written as an array, for a map has many: name, bytes, files, class or null, and the parts, if there are any.
-/// Names are written as they are shown, for a page is all that a map is written to.
+/// Serialized as an array, because a map has many: name, bytes, files, class or null, then the parts if there are any.
+/// Names are serialized in printable form, because only a page uses them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Area {
-    /// Its name among its siblings.
+    /// The name, unique among the siblings.
     pub name: String,
-    /// Bytes that layers store of it.
+    /// Bytes that layers store for this area.
     pub bytes: u64,
-    /// Members with data.
+    /// Number of members with data.
     pub files: u64,
-    /// What all of it is, where that is one thing.
+    /// The class of everything in the area, if it is the same.
     pub class: Option<AreaClass>,
-    /// Its parts; their bytes are its own.
+    /// The parts. Their bytes add up to the bytes of this area.
     pub children: Vec<Area>,
 }
 
-/// What a member is to Python.
+/// The role of a member for Python.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AreaClass {
     /// A source in a tree.
@@ -35,14 +35,14 @@ pub enum AreaClass {
     LevelTwo,
     /// A module without a source.
     Sourceless,
-    /// Bytecode that Python does not use: stale, orphaned, foreign, malformed, hidden, shadowed.
+    /// Bytecode that Python does not use: stale, orphaned, foreign, malformed, hidden or shadowed.
     Ignored,
     /// Anything else.
     Other,
 }
 
 impl AreaClass {
-    /// All, as they are listed; their places are their numbers in a map.
+    /// All classes, in the order of the legend. The position of a class is its number in a map.
     pub const ALL: [Self; 7] = [
         Self::Source,
         Self::LevelZero,
@@ -53,7 +53,7 @@ impl AreaClass {
         Self::Other,
     ];
 
-    /// What it is called.
+    /// The text in the legend.
     pub fn title(self) -> &'static str {
         match self {
             Self::Source => "sources",

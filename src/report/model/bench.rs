@@ -1,86 +1,86 @@
-//! What `bench` says.
+//! The report of `bench`.
 
 use serde::Serialize;
 
-/// How fast the interpreters of images import.
+/// Import times of the interpreters in an image, for all its platforms.
 #[derive(Debug, Clone, Serialize)]
 pub struct BenchReport {
     /// `pycull.bench/1`.
     pub schema: &'static str,
-    /// The image.
+    /// The image reference.
     pub reference: String,
-    /// One for each platform.
+    /// The images, one for each platform.
     pub images: Vec<BenchImage>,
 }
 
-/// How fast the interpreters of one image import.
+/// Import times of the interpreters of one image.
 #[derive(Debug, Clone, Serialize)]
 pub struct BenchImage {
     /// For example `linux/amd64`.
     pub platform: String,
-    /// Reloads of one module, for each standard library.
+    /// Reload times of one module, for each standard library.
     pub trees: Vec<BenchTree>,
-    /// Imports from the start of the interpreter on, for each standard library.
+    /// Import times since the start of the interpreter, for each standard library.
     pub imports: Vec<BenchImports>,
-    /// What could not be measured.
+    /// Anything that could not be measured.
     pub warnings: Vec<String>,
 }
 
-/// How long a module takes to reload.
+/// Reload times of one module.
 #[derive(Debug, Clone, Serialize)]
 pub struct BenchTree {
-    /// The standard library.
+    /// Directory of the standard library.
     pub path: String,
-    /// Its version, for example `3.11`.
+    /// The Python version, for example `3.11`.
     pub python: String,
-    /// The interpreter's path in the image.
+    /// Path of the interpreter in the image.
     pub interpreter: String,
-    /// The layers of defence around it.
+    /// The sandbox layers around the interpreter.
     pub sandbox: String,
-    /// The module.
+    /// The module that is reloaded.
     pub module: String,
-    /// Reloads in each run.
+    /// Number of reloads in each run.
     pub repeats: u32,
-    /// Runs for each row.
+    /// Number of runs for each row.
     pub rounds: u32,
-    /// Each level with caches, and then without.
+    /// The rows: every level with caches, then every level without.
     pub rows: Vec<BenchRow>,
-    /// How many times as long it takes without caches, at level 0.
+    /// Time without caches divided by the time with caches, at level 0.
     pub ratio: f64,
 }
 
-/// How long modules take to import, from the start of the interpreter on.
+/// Import times of several modules, measured from the start of the interpreter.
 #[derive(Debug, Clone, Serialize)]
 pub struct BenchImports {
-    /// The standard library.
+    /// Directory of the standard library.
     pub path: String,
-    /// Its version.
+    /// The Python version, for example `3.11`.
     pub python: String,
-    /// The modules.
+    /// The modules that are imported.
     pub modules: Vec<String>,
-    /// Runs for each row.
+    /// Number of runs for each row.
     pub rounds: u32,
-    /// Each level with caches, and then without.
+    /// The rows: every level with caches, then every level without.
     pub rows: Vec<BenchRow>,
-    /// How many times as long it takes without caches, at level 0.
+    /// Time without caches divided by the time with caches, at level 0.
     pub ratio: f64,
 }
 
-/// How long something took: the medians of several runs.
+/// Times of several runs, in seconds. All are medians except `lowest_real_seconds` and `highest_real_seconds`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BenchRow {
-    /// 0, 1 or 2.
+    /// The optimization level: 0, 1 or 2.
     pub level: u8,
-    /// Whether there were caches.
+    /// Whether the modules had caches.
     pub cached: bool,
-    /// By the clock.
+    /// Wall-clock time.
     pub real_seconds: f64,
-    /// CPU time in the interpreter.
+    /// CPU time in user mode.
     pub user_seconds: f64,
     /// CPU time in the kernel.
     pub sys_seconds: f64,
-    /// The quickest run, by the clock.
+    /// Wall-clock time of the fastest run.
     pub lowest_real_seconds: f64,
-    /// The slowest run, by the clock.
+    /// Wall-clock time of the slowest run.
     pub highest_real_seconds: f64,
 }

@@ -1,21 +1,22 @@
-//! What `compare` says.
+//! The report of `compare`.
 
 use serde::Serialize;
 
 use super::{Count, Levels};
 
-/// How images differ in size from one before.
+/// How the sizes of images differ from one image before.
 #[derive(Debug, Clone, Serialize)]
 pub struct CompareReport {
     /// `pycull.compare/1`.
     pub schema: &'static str,
-    /// The image before.
+    /// The reference of the image before.
     pub before: String,
-    /// The image after; of several the first.
+    /// The reference of the image after: the first one, if there are several.
     pub after: String,
-    /// One for each platform that the image before and one after have, by platform, then in the order of the images after.
+    /// The compared images, one for each platform that both sides have. Sorted by platform, then by the order of the
+    /// images after.
     pub images: Vec<CompareImage>,
-    /// Platforms that the image before or one after has and the other lacks.
+    /// Platforms that one of two compared images has and the other lacks.
     pub unmatched: Vec<UnmatchedPlatform>,
 }
 
@@ -28,11 +29,11 @@ pub struct UnmatchedPlatform {
     pub present_in: String,
     /// The image that lacks it.
     pub absent_from: String,
-    /// Which of them has it.
+    /// Which side has the platform.
     pub side: CompareSide,
 }
 
-/// One of two images that are compared.
+/// One of the two sides of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CompareSide {
@@ -47,56 +48,57 @@ pub enum CompareSide {
 pub struct CompareImage {
     /// For example `linux/amd64`.
     pub platform: String,
-    /// The image after.
+    /// The reference of the image after.
     pub after: String,
-    /// Digests of the manifests of both.
+    /// The manifest digests of both images.
     pub manifests: CompareManifests,
-    /// Layers side by side, lowest first: the same ones, else those that share most of what is in the smaller.
+    /// Layers side by side, lowest first. A layer is paired with the same layer, or else with one that shares most of
+    /// the content of the smaller.
     pub layers: Vec<CompareLayer>,
-    /// All layers together.
+    /// Sums over all layers.
     pub totals: CompareTotals,
-    /// Bytecode by level over all layers, hidden caches included.
+    /// Bytecode by level over all layers, including hidden caches.
     pub levels: CompareLevels,
-    /// The Python trees of both, by path.
+    /// The Python trees of both images, sorted by path.
     pub trees: Vec<CompareTree>,
-    /// The modules that changed most, at most 50.
+    /// The modules that changed most. At most 50.
     pub modules: Vec<CompareModule>,
-    /// What a node must fetch.
+    /// The bytes that a host must fetch for the image after.
     pub pull: Pull,
 }
 
-/// Digests of the manifests of two images.
+/// The manifest digests of two images.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CompareManifests {
-    /// Of the image before.
+    /// Digest of the image before.
     pub before: String,
-    /// Of the image after.
+    /// Digest of the image after.
     pub after: String,
 }
 
-/// A layer of each image, side by side.
+/// A layer before and its counterpart after.
 #[derive(Debug, Clone, Serialize)]
 pub struct CompareLayer {
-    /// The layer of the image before; none where the other was inserted.
+    /// The layer before. None if the layer was added.
     pub before: Option<ComparedLayer>,
-    /// The layer of the image after; none where the other was dropped.
+    /// The layer after. None if the layer was dropped.
     pub after: Option<ComparedLayer>,
-    /// Bytes more in the blob.
+    /// Size of the blob after minus before, in bytes.
     pub compressed_difference: i64,
-    /// Bytes more in the tar archive.
+    /// Size of the tar archive after minus before, in bytes.
     pub uncompressed_difference: i64,
 }
 
 /// One side of a pair of layers.
 #[derive(Debug, Clone, Serialize)]
 pub struct ComparedLayer {
-    /// Its number, the lowest is 1.
+    /// The layer's number. The lowest layer is 1.
     pub index: usize,
     /// Digest of its blob.
     pub digest: String,
-    /// Bytes of its blob.
+    /// Size of its blob in bytes.
     pub compressed_bytes: u64,
-    /// Bytes of its tar archive.
+    /// Size of its tar archive in bytes.
     pub uncompressed_bytes: u64,
     /// Caches by level.
     pub levels: Levels,
@@ -105,45 +107,45 @@ pub struct ComparedLayer {
 /// Sums over all layers.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct CompareTotals {
-    /// Bytes of all blobs, before.
+    /// Size of all blobs before, in bytes.
     pub compressed_before: u64,
-    /// Bytes of all blobs, after.
+    /// Size of all blobs after, in bytes.
     pub compressed_after: u64,
-    /// Their difference.
+    /// `compressed_after` minus `compressed_before`.
     pub compressed_difference: i64,
-    /// Bytes of all tar archives, before.
+    /// Size of all tar archives before, in bytes.
     pub uncompressed_before: u64,
-    /// Bytes of all tar archives, after.
+    /// Size of all tar archives after, in bytes.
     pub uncompressed_after: u64,
-    /// Their difference.
+    /// `uncompressed_after` minus `uncompressed_before`.
     pub uncompressed_difference: i64,
 }
 
-/// Bytecode by level on both sides.
+/// Bytecode by level in both images.
 #[derive(Debug, Clone, Serialize)]
 pub struct CompareLevels {
-    /// Before.
+    /// Caches in the image before.
     pub before: Levels,
-    /// After.
+    /// Caches in the image after.
     pub after: Levels,
 }
 
-/// What two images have in one Python tree. All that ships counts, hidden or not; a hardlink has no bytes.
+/// One Python tree in both images. Counts every file in every layer, hidden or not. A hardlink has no bytes.
 #[derive(Debug, Clone, Serialize)]
 pub struct CompareTree {
-    /// Its directory; none for what a later layer hides outside of every tree.
+    /// The tree's directory. None for files that a later layer hides and that lie outside every tree.
     pub path: Option<String>,
-    /// For example `3.11`, where it is known; after, or else before.
+    /// The Python version after, or else before. For example `3.11`. None if it is unknown.
     pub python: Option<String>,
-    /// In the image before.
+    /// The tree in the image before.
     pub before: ComparedTree,
-    /// In the image after.
+    /// The tree in the image after.
     pub after: ComparedTree,
-    /// Bytes more.
+    /// Bytes after minus bytes before.
     pub difference_bytes: i64,
 }
 
-/// One side of a tree; zeros where that image does not have it.
+/// One side of a tree. All zero if the image does not have the tree.
 #[derive(Debug, Clone, Serialize)]
 pub struct ComparedTree {
     /// Files named `*.py`.
@@ -154,24 +156,24 @@ pub struct ComparedTree {
     pub sourceless: Count,
 }
 
-/// A module that two images have in different sizes: its source and its bytecode of all levels.
+/// A module whose size differs between two images. Counts its source and its bytecode of all levels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CompareModule {
-    /// The path that its source has or would have.
+    /// The path of its source, even if the source is missing.
     pub path: String,
     /// Bytes before.
     pub before_bytes: u64,
     /// Bytes after.
     pub after_bytes: u64,
-    /// Bytes more.
+    /// Bytes after minus bytes before.
     pub difference_bytes: i64,
 }
 
-/// What a node must fetch to have the image after: manifest, config and layers, each blob once.
+/// The bytes that a host must fetch for the image after: manifest, config and layers, each blob once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Pull {
-    /// With nothing of it.
+    /// On a host without any part of the image.
     pub cold_bytes: u64,
-    /// With the image before.
+    /// On a host that has the image before.
     pub warm_bytes: u64,
 }

@@ -1,53 +1,53 @@
-//! What `inspect` says.
+//! The report of `inspect`.
 
 use serde::Serialize;
 
 use super::{Advice, Area, Count, Levels};
 
-/// What `inspect` found.
+/// The result of `inspect` for all platforms of an image.
 #[derive(Debug, Clone, Serialize)]
 pub struct InspectReport {
     /// `pycull.inspect/1`.
     pub schema: &'static str,
-    /// The image reference, as it was given.
+    /// The image reference as the user wrote it.
     pub reference: String,
-    /// One for each platform.
+    /// The images, one for each platform.
     pub images: Vec<InspectImage>,
 }
 
-/// The findings of one image.
+/// The result for one image.
 #[derive(Debug, Clone, Serialize)]
 pub struct InspectImage {
     /// For example `linux/amd64`.
     pub platform: String,
     /// Digest of the manifest.
     pub manifest_digest: String,
-    /// Bytes of all layers' blobs.
+    /// Size of all blobs of layers, in bytes.
     pub compressed_bytes: u64,
-    /// Bytes of all layers' tar archives.
+    /// Size of all tar archives of layers, in bytes.
     pub uncompressed_bytes: u64,
     /// Layers, lowest first.
     pub layers: Vec<InspectLayer>,
-    /// Python trees, by path.
+    /// Python trees, sorted by path.
     pub trees: Vec<InspectTree>,
     /// The size table of the whole image.
     pub situations: Vec<SituationRow>,
-    /// What is wrong.
+    /// Problems with bytecode.
     pub findings: Vec<Finding>,
-    /// What else decides what can be saved, and what pycull does not handle in the image.
+    /// Other facts that affect what can be saved, and features of the image that pycull does not handle.
     pub notes: Vec<String>,
-    /// What profile fits, where that was asked for.
+    /// The recommended profile, if the user asked for advice.
     pub advice: Option<Advice>,
-    /// Where the bytes are, where a map was asked for; not in JSON.
+    /// The distribution of bytes, if the user asked for a map. Not part of JSON.
     #[serde(skip)]
     pub map: Option<Area>,
 }
 
-/// Fewer modules without a cache are not worth compiling: they may be what does not compile.
+/// pycull suggests compiling only if at least this many modules lack a cache. A few modules may simply not compile.
 pub const MANY_MISSING: usize = 20;
 
 impl InspectImage {
-    /// Modules without a cache.
+    /// Number of modules without a cache.
     pub fn missing(&self) -> usize {
         self.findings_of(FindingKind::Missing).count()
     }
@@ -65,62 +65,62 @@ impl InspectImage {
     }
 }
 
-/// A layer and the bytecode in it, hidden caches included.
+/// A layer and its bytecode, including hidden caches.
 #[derive(Debug, Clone, Serialize)]
 pub struct InspectLayer {
-    /// Its number, the lowest is 1.
+    /// The layer's number. The lowest layer is 1.
     pub index: usize,
     /// Digest of its blob.
     pub digest: String,
     /// Digest of its tar archive.
     pub diff_id: String,
-    /// From the manifest.
+    /// Media type, from the manifest.
     pub media_type: String,
-    /// Bytes of its blob.
+    /// Size of its blob in bytes.
     pub compressed_bytes: u64,
-    /// Bytes of its tar archive.
+    /// Size of its tar archive in bytes.
     pub uncompressed_bytes: u64,
-    /// Caches by level; a hardlink counts as a file without bytes.
+    /// Caches by level. A hardlink counts as a file without bytes.
     pub levels: Levels,
-    /// The command that made it, from the config's history, where that is known.
+    /// The command that made the layer, from the history in the config. None if it is unknown.
     pub created_by: Option<String>,
 }
 
-/// A Python tree.
+/// A Python tree: a directory of modules.
 #[derive(Debug, Clone, Serialize)]
 pub struct InspectTree {
     /// Its directory.
     pub path: String,
-    /// For example `3.11`, where it is known.
+    /// The Python version, for example `3.11`. None if it is unknown.
     pub python: Option<String>,
-    /// For example `cpython-311`, where it is known.
+    /// The cache tag, for example `cpython-311`. None if it is unknown.
     pub cache_tag: Option<String>,
-    /// The magic number of its interpreter's caches, where it is known.
+    /// The magic number of the interpreter's caches. None if it is unknown.
     pub magic: Option<u16>,
-    /// What it holds.
+    /// The kind of modules in the tree.
     pub kind: TreeKind,
     /// Sources.
     pub sources: Count,
-    /// Caches by level, one inode counted once in each.
+    /// Caches by level. In each level an inode counts once.
     pub levels: Levels,
     /// Sourceless modules.
     pub sourceless: Count,
-    /// The size table of the tree, trees inside it left out.
+    /// The size table of the tree, without the trees inside it.
     pub situations: Vec<SituationRow>,
 }
 
-/// What a tree holds.
+/// The kind of modules in a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TreeKind {
     /// A standard library.
     Stdlib,
-    /// Anything else: site-packages, or an application.
+    /// Other modules: site-packages, or an application.
     Packages,
 }
 
 impl TreeKind {
-    /// Its name.
+    /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Stdlib => "stdlib",
@@ -129,39 +129,39 @@ impl TreeKind {
     }
 }
 
-/// What a row of the size table is about.
+/// The situation that a row of the size table describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SituationName {
-    /// As it is.
+    /// The image as it is.
     StatusQuo,
-    /// Level 0 alone.
+    /// Only level 0.
     #[serde(rename = "level-0")]
     LevelZero,
-    /// No caches.
+    /// No caches at all.
     NoCache,
-    /// Levels 0 and 1, identical ones linked.
+    /// Levels 0 and 1, with identical files hardlinked.
     #[serde(rename = "levels-0-1")]
     LevelsZeroOne,
-    /// Levels 0 and 1, each a file of its own.
+    /// Levels 0 and 1, all as separate files.
     #[serde(rename = "levels-0-1-unlinked")]
     LevelsZeroOneUnlinked,
-    /// All levels, each a file of its own.
+    /// All levels, all as separate files.
     AllUnlinked,
-    /// Level 0 in place of sources.
+    /// Bytecode of level 0 instead of sources.
     Sourceless,
 }
 
 /// A row of the size table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SituationRow {
-    /// Its name.
+    /// The situation.
     pub name: SituationName,
     /// Bytes in that situation.
     pub bytes: u64,
-    /// Bytes more than in the status quo; negative where it is smaller.
+    /// Difference from the status quo in bytes. Negative if the situation is smaller.
     pub difference_bytes: i64,
-    /// The same as a percentage of the status quo, to two places.
+    /// The difference as a percentage of the status quo, to two decimal places.
     pub difference_percent: f64,
 }
 
@@ -169,26 +169,26 @@ pub struct SituationRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FindingKind {
-    /// The source changed after it was compiled; Python compiles it at every start.
+    /// A cache whose source changed after it was compiled. Python compiles that source at every start.
     Stale,
     /// A cache without a source.
     Orphan,
-    /// A cache for an interpreter that the image does not have, or that does not look there.
+    /// A cache for an interpreter that the image lacks, or that does not look in this place.
     Foreign,
-    /// A file that is no bytecode, though its name says so.
+    /// A file that has the name of bytecode but is not bytecode.
     Malformed,
-    /// A cache in a layer that a later one overwrites or deletes.
+    /// A cache in a layer that a later layer overwrites or deletes.
     Hidden,
-    /// A sourceless module beside a source, which Python takes instead.
+    /// A sourceless module beside a source. Python uses the source.
     Shadowed,
-    /// A source without a cache at the level that the image's config runs Python at.
+    /// A source without a cache at the level at which the image's config runs Python.
     Missing,
-    /// A hash-based cache whose source has another hash.
+    /// A hash-based cache whose source has a different hash.
     HashMismatch,
 }
 
 impl FindingKind {
-    /// All kinds, in the order in which they are shown.
+    /// All kinds, in display order.
     pub const ALL: [Self; 8] = [
         Self::Malformed,
         Self::Stale,
@@ -200,7 +200,7 @@ impl FindingKind {
         Self::Hidden,
     ];
 
-    /// Its name.
+    /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Stale => "stale",
@@ -214,7 +214,7 @@ impl FindingKind {
         }
     }
 
-    /// What it means, in a few words.
+    /// The meaning of the finding in a few words.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Stale => "source changed since; Python compiles it at every start",
@@ -229,17 +229,17 @@ impl FindingKind {
     }
 }
 
-/// Something wrong with a bytecode file, or a source that has none.
+/// A problem with a bytecode file, or a source that has no bytecode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What is wrong.
+    /// The kind of problem.
     pub kind: FindingKind,
-    /// The file.
+    /// Path of the file.
     pub path: String,
-    /// The layer that it lies in.
+    /// Number of the layer that has the file.
     pub layer: usize,
-    /// Its bytes.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// More about it.
+    /// Details of the problem.
     pub detail: String,
 }

@@ -1,4 +1,4 @@
-//! What `minimize` says.
+//! The report of `minimize`.
 
 use std::collections::BTreeMap;
 
@@ -6,48 +6,48 @@ use serde::Serialize;
 
 use super::{Count, Levels};
 
-/// What `minimize` did, or would do.
+/// The result of `minimize`: what it did, or what it would do in a dry run.
 #[derive(Debug, Clone, Serialize)]
 pub struct MinimizeReport {
     /// `pycull.minimize/1`.
     pub schema: &'static str,
-    /// The image that was read.
+    /// The reference of the image that was read.
     pub reference: String,
-    /// The image that was written; `None` for a dry run.
+    /// The reference of the image that was written. `None` in a dry run.
     pub output: Option<String>,
-    /// What holds it: `OCI image layout`, `OCI archive` or `docker archive`; `None` for a dry run.
+    /// The medium of the output: `OCI image layout`, `OCI archive` or `docker archive`. `None` in a dry run.
     pub output_form: Option<String>,
-    /// Whether nothing was written.
+    /// Whether this was a dry run, which writes nothing.
     pub dry_run: bool,
-    /// One for each platform.
+    /// The images, one for each platform.
     pub images: Vec<MinimizeImage>,
-    /// Manifests that were left out since they speak of one that is gone.
+    /// Manifests that were left out because they refer to a manifest that no longer exists.
     pub left_out: Vec<LeftOut>,
 }
 
 /// A manifest that was left out of an index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
-    /// Its digest.
+    /// Digest of the manifest that was left out.
     pub manifest_digest: String,
-    /// The manifest that it speaks of.
+    /// Digest of the manifest that it refers to.
     pub subject: Option<String>,
-    /// What it is.
+    /// The kind of manifest.
     pub kind: LeftOutKind,
 }
 
-/// What was left out of an index.
+/// The kind of manifest that was left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LeftOutKind {
-    /// BuildKit's, about how an image was built.
+    /// A BuildKit attestation about how an image was built.
     Attestation,
-    /// Anything else.
+    /// Any other artifact.
     Artifact,
 }
 
 impl LeftOutKind {
-    /// Its name.
+    /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Attestation => "attestation",
@@ -56,35 +56,35 @@ impl LeftOutKind {
     }
 }
 
-/// What was done to one image.
+/// The result for one image.
 #[derive(Debug, Clone, Serialize)]
 pub struct MinimizeImage {
     /// For example `linux/amd64`.
     pub platform: String,
     /// The profile's name.
     pub profile: String,
-    /// The levels that it kept.
+    /// The levels that the profile keeps.
     pub levels: Vec<u8>,
-    /// As it was.
+    /// The image before.
     pub before: ImageSize,
-    /// As it is now; for a dry run without digest and compressed size, which only writing tells.
+    /// The image after. A dry run knows neither its digest nor its compressed size.
     pub after: ImageSize,
-    /// Layers as they were, lowest first.
+    /// Layers before and after, lowest first.
     pub layers: Vec<MinimizeLayer>,
-    /// Caches that are gone, and the bytes of data that the layers have less for it.
+    /// Removed caches, and the bytes of data that the layers lost with them.
     pub removed: Count,
-    /// Caches that were compiled.
+    /// The compiled caches.
     pub compiled: Compiled,
     /// Files that became hardlinks, and the bytes that this saved.
     pub relinked: Count,
-    /// What the plan consists of: members by the kind of reason, once for each reason of theirs.
+    /// Number of members for each kind of reason in the plan. A member with several reasons counts once for each.
     pub reasons: BTreeMap<String, u64>,
-    /// Every step; only where asked for.
+    /// Every step of the plan, if the user asked for steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<Vec<StepRow>>,
-    /// What was left alone, and other things to know.
+    /// What was left alone, and other facts to know.
     pub warnings: Vec<String>,
-    /// Files that the profile would remove, and that something else needs.
+    /// Number of files that the profile would remove but that something else needs.
     #[serde(skip)]
     pub kept: usize,
 }
@@ -92,88 +92,90 @@ pub struct MinimizeImage {
 /// An image's identity and size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImageSize {
-    /// Digest of the manifest.
+    /// Digest of the manifest. `None` if it is not written yet.
     pub manifest_digest: Option<String>,
-    /// Bytes of all layers' blobs.
+    /// Size of all blobs of layers, in bytes. `None` if they are not written yet.
     pub compressed_bytes: Option<u64>,
-    /// Bytes of all layers' tar archives.
+    /// Size of all tar archives of layers, in bytes.
     pub uncompressed_bytes: u64,
 }
 
 /// A layer's digest and size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LayerSize {
-    /// Digest of the blob; `None` before it is written.
+    /// Digest of the blob. `None` if it is not written yet.
     pub digest: Option<String>,
-    /// Bytes of the blob; `None` before it is written.
+    /// Size of the blob in bytes. `None` if it is not written yet.
     pub compressed_bytes: Option<u64>,
-    /// Bytes of the tar archive.
+    /// Size of the tar archive in bytes.
     pub uncompressed_bytes: u64,
-    /// Its caches by level, visible or not; before it is written without those that are to be compiled.
+    /// The layer's caches by level, hidden ones included. A layer that is not written yet lacks the caches to be
+    /// compiled.
     pub levels: Levels,
 }
 
-/// What was done to a layer.
+/// What happened to a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LayerAction {
-    /// It keeps its blob.
+    /// The layer keeps its blob.
     Kept,
-    /// It has a new blob.
+    /// The layer has a new blob.
     Rewritten,
-    /// It was added.
+    /// The layer was added.
     Appended,
-    /// It became empty and is gone.
+    /// The layer became empty and was removed.
     Dropped,
 }
 
 /// A layer before and after.
 #[derive(Debug, Clone, Serialize)]
 pub struct MinimizeLayer {
-    /// As it was.
+    /// The layer before. None if it was added.
     pub before: Option<LayerSize>,
-    /// As it is now.
+    /// The layer after. None if it was dropped.
     pub after: Option<LayerSize>,
-    /// What was done to it.
+    /// What happened to the layer.
     pub action: LayerAction,
 }
 
-/// Caches that were compiled.
+/// The result of compiling.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Compiled {
-    /// Caches written; for a dry run those that would be, if their sources compile.
+    /// Number of caches written. In a dry run, the number to write if all sources compile.
     pub files: u64,
-    /// Their bytes, linked ones counted once; 0 for a dry run, which compiles nothing.
+    /// Bytes of the caches, with linked ones counted once. 0 in a dry run, which compiles nothing.
     pub bytes: u64,
-    /// Sources that do not compile.
+    /// Number of sources that do not compile.
     pub failed: u64,
-    /// These, by path.
+    /// The sources that do not compile, sorted by path.
     pub failures: Vec<CompileFailure>,
-    /// What compiled them.
+    /// The interpreters that compiled the caches.
     pub interpreters: Vec<InterpreterRow>,
 }
 
 /// A source that does not compile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CompileFailure {
-    /// The source.
+    /// Path of the source.
     pub path: String,
-    /// Why.
+    /// Why it does not compile.
     pub detail: String,
 }
 
-/// An interpreter that compiled.
+/// An interpreter that compiled caches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InterpreterRow {
-    /// Its version, for example `3.11`.
+    /// The Python version, for example `3.11`.
     pub python: String,
-    /// Its path, in the image or on this machine.
+    /// Path of the interpreter, in the image or on this machine.
     pub path: String,
-    /// Whether it is the image's own.
+    /// Whether the interpreter comes from the image.
     pub from_image: bool,
-    /// The layers of defence around it.
+    /// The sandbox layers around the interpreter.
     pub sandbox: String,
-    /// Whether it could read what its user can: neither Landlock nor namespaces are there to keep it from that.
+    /// Whether the interpreter could read every file that the user can. True if neither Landlock nor namespaces
+    /// prevented it.
     #[serde(skip)]
     pub sees_files: bool,
 }
@@ -181,32 +183,32 @@ pub struct InterpreterRow {
 /// A step of the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StepRow {
-    /// The layer.
+    /// Number of the layer.
     pub layer: usize,
-    /// The member.
+    /// Path of the member.
     pub path: String,
-    /// What is done to it.
+    /// The action on the member.
     pub action: StepAction,
-    /// Why.
+    /// The reason for the step.
     pub reason: String,
 }
 
-/// What a step does to a member.
+/// The action of a step on a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepAction {
-    /// It goes.
+    /// The member is removed.
     Drop,
-    /// A link takes the data of a member that goes.
+    /// A link takes over the data of a removed member.
     Promote,
-    /// It becomes a link to another.
+    /// The member becomes a link to another one.
     Link,
-    /// Its bytecode header is written anew.
+    /// The header of the bytecode is rewritten.
     Header,
 }
 
 impl StepAction {
-    /// Its name.
+    /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Drop => "drop",

@@ -1,5 +1,6 @@
-//! What each command has to say, as data. The JSON of a report is this, field by field: sizes are
-//! bytes, layers count from 1, paths have no leading slash (docs/schema has the contract).
+//! Reports as data. The JSON of a report has the same fields.
+//!
+//! Sizes are in bytes, layers count from 1, and paths have no leading slash. `docs/schema` is the contract.
 
 mod advice;
 mod area;
@@ -21,19 +22,19 @@ pub use inspect::*;
 pub use minimize::*;
 pub use verify::*;
 
-/// Files and bytes.
+/// A number of files and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Count {
-    /// Files, every name counted.
+    /// Number of files. Every name counts.
     pub files: u64,
-    /// Bytes, one inode counted once.
+    /// Number of bytes. An inode counts once.
     pub bytes: u64,
 }
 
-/// Counts by level: the keys are `"0"`, `"1"` and `"2"`, all always there.
+/// Counts by level. The keys `"0"`, `"1"` and `"2"` are always present.
 pub type Levels = BTreeMap<String, Count>;
 
-/// Bytes of a level's caches.
+/// Bytes of all caches of a level.
 pub(super) fn level_bytes(levels: &Levels, level: &str) -> u64 {
     levels.get(level).map_or(0, |count| count.bytes)
 }

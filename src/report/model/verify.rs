@@ -1,106 +1,107 @@
-//! What `verify` says.
+//! The report of `verify`.
 
 use serde::Serialize;
 
-/// Whether nothing but bytecode differs between two images.
+/// Whether only bytecode differs between two images.
 #[derive(Debug, Clone, Serialize)]
 pub struct VerifyReport {
     /// `pycull.verify/1`.
     pub schema: &'static str,
-    /// The image before.
+    /// The reference of the image before.
     pub before: String,
-    /// The image after.
+    /// The reference of the image after.
     pub after: String,
-    /// The profile that the caches were held against.
+    /// The profile that the caches were checked against.
     pub profile: Option<String>,
-    /// One for each platform that both have.
+    /// The results, one for each platform that both images have.
     pub images: Vec<VerifyImage>,
-    /// Platforms that only one of the two has: each is a difference.
+    /// Platforms that only one of the images has. Each is a difference.
     pub unmatched: Vec<String>,
 }
 
 impl VerifyReport {
-    /// Whether nothing differs that must not.
+    /// Whether the images differ only in bytecode, on all platforms.
     pub fn is_same(&self) -> bool {
         let mut images = self.images.iter();
         self.unmatched.is_empty() && images.all(|image| image.verdict == Verdict::Same)
     }
 }
 
-/// What was found about one platform.
+/// The result for one platform.
 #[derive(Debug, Clone, Serialize)]
 pub struct VerifyImage {
     /// For example `linux/amd64`.
     pub platform: String,
-    /// What it comes to.
+    /// The verdict.
     pub verdict: Verdict,
-    /// How much was compared.
+    /// The amount that was compared.
     pub checked: VerifyChecked,
-    /// What became of the caches.
+    /// What happened to the caches.
     pub caches: VerifyCaches,
     /// Every difference that is not allowed.
     pub differences: Vec<VerifyDifference>,
 }
 
-/// What comparing two images comes to.
+/// The result of comparing two images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Nothing but bytecode differs.
+    /// Only bytecode differs.
     Same,
-    /// Something else does.
+    /// Something else differs too.
     Different,
 }
 
-/// How much was compared.
+/// The amount that was compared.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct VerifyChecked {
-    /// Paths that either image has.
+    /// Number of paths that exist in either image.
     pub paths: u64,
-    /// Bytes of files other than caches that have the same content in both, an inode counted once.
+    /// Bytes of files, other than caches, with the same content in both images. An inode counts once.
     pub bytes: u64,
 }
 
-/// What became of caches.
+/// What happened to the caches.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct VerifyCaches {
-    /// Only the image before has them.
+    /// Number of caches that only the image before has.
     pub removed: u64,
-    /// Only the image after has them.
+    /// Number of caches that only the image after has.
     pub added: u64,
-    /// Both have them, with other bytes.
+    /// Number of caches that both images have with different bytes.
     pub changed: u64,
-    /// The profile asks for them, and the image after has them not; `None` without a profile that compiles.
+    /// Number of caches that the profile asks for and the image after lacks. `None` unless a profile that compiles was
+    /// given.
     pub missing: Option<u64>,
 }
 
 /// A difference that is not allowed.
 #[derive(Debug, Clone, Serialize)]
 pub struct VerifyDifference {
-    /// `rootfs`, `config`, `manifest` or `index`.
+    /// The part of the image: `rootfs`, `config`, `manifest` or `index`.
     pub part: Part,
-    /// In the rootfs a path, the root's is empty; in a document a JSON pointer.
+    /// In the rootfs, a path: empty for the root itself. In a document, a JSON pointer.
     pub path: String,
-    /// What differs.
+    /// What differs, in words.
     pub what: String,
 }
 
-/// What part of an image a difference is in.
+/// The part of an image that has a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
-    /// The merged view.
+    /// The merged file system.
     Rootfs,
-    /// The config, its history included.
+    /// The config, including its history.
     Config,
     /// The manifest.
     Manifest,
-    /// The index that names the image.
+    /// The index that lists the image.
     Index,
 }
 
 impl Part {
-    /// Its name.
+    /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rootfs => "rootfs",

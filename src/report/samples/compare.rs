@@ -117,7 +117,7 @@ fn changed_modules() -> Vec<CompareModule> {
     (0..12).map(module).collect()
 }
 
-/// One image compared with five.
+/// A report of one image compared with five others.
 pub(in crate::report) fn compare_several() -> CompareReport {
     let mut report = compare();
     report.unmatched.clear();

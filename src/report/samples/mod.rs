@@ -1,4 +1,4 @@
-//! Reports for the renderers' tests.
+//! Sample reports for the tests of the renderers.
 
 mod bench;
 mod compare;

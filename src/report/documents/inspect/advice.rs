@@ -1,4 +1,4 @@
-//! Advice, as a table and lines.
+//! The advice of `inspect --advise`, as a table and lines.
 
 use super::hint;
 use crate::report::documents::document::{Block, Cell, Column, Document, Table, Title, Tone};
@@ -42,7 +42,7 @@ pub(super) fn push(document: &mut Document, advice: &Advice) {
     }
 }
 
-/// The command that is advised, where it is the same for all platforms.
+/// The advised command, if it is the same for all platforms. Otherwise a note.
 pub(super) fn hint(report: &InspectReport) -> Option<Block> {
     let advice = report.images.iter().filter_map(|it| it.advice.as_ref());
     let advised = advice.flat_map(|it| it.choices.iter().filter(|choice| choice.recommended));

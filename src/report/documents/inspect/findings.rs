@@ -1,4 +1,4 @@
-//! Findings: by kind, and within a kind by directory.
+//! Findings, grouped by kind and then by directory.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -8,10 +8,10 @@ use crate::report::Detail;
 use crate::report::documents::document::{Cell, Column, Document, Table, Title, Tone};
 use crate::report::model::{Count, Finding, FindingKind};
 
-/// Most directories of a kind that a summary lists.
+/// Number of directories that a summary lists for each kind.
 const LISTED_DIRECTORIES: usize = 3;
 
-/// Adds what there is to say of the findings.
+/// Adds the findings to the document.
 pub(super) fn push(document: &mut Document, findings: &[Finding], detail: Detail) {
     document.table(by_kind(findings));
     if detail == Detail::All {
@@ -105,7 +105,7 @@ fn source_directory(path: &str) -> &str {
 
 fn every(findings: &[Finding]) -> Table {
     let mut findings: Vec<&Finding> = findings.iter().collect();
-    // Stable: within a kind they stay sorted by path.
+    // The sort is stable, so findings of one kind stay sorted by path.
     findings.sort_by_key(|finding| {
         FindingKind::ALL
             .iter()

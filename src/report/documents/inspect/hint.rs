@@ -1,18 +1,18 @@
-//! The command that saves most without making any start of Python slower, or that makes it quicker.
+//! Suggests a command: one that saves bytes, or else one that makes Python start faster.
 
 use crate::quoting::quoted;
 use crate::report::documents::document::Block;
 use crate::report::model::{InspectImage, InspectReport, MANY_MISSING, SituationName};
 use crate::size;
 
-/// Names the command, where it saves anything, or else where it compiles much.
+/// Suggests profile `default` if that saves anything. Otherwise suggests compiling if many modules have no cache.
 pub(super) fn block(report: &InspectReport) -> Option<Block> {
     let saved: u64 = report.images.iter().map(saved).sum();
     let missing: usize = report.images.iter().map(InspectImage::missing).sum();
     match (saved, missing) {
         (0, ..MANY_MISSING) => None,
         (0, missing) => Some(Block::Hint {
-            // `auto` is the level that they were looked for at.
+            // `auto` is the level at which the report looked for missing caches.
             command: minimize(
                 &report.reference,
                 "quick",
@@ -27,14 +27,14 @@ pub(super) fn block(report: &InspectReport) -> Option<Block> {
     }
 }
 
-/// The command that makes an image with `word` in its name.
+/// A `minimize` command whose output has `word` in its name.
 pub(super) fn minimize(reference: &str, word: &str, options: &str) -> String {
     let output = output_name(reference, word);
     let (input, output) = (quoted(reference), quoted(&output));
     format!("pycull minimize {input} --output {output} {options}")
 }
 
-/// What the saving costs at start-up.
+/// The effect of the saving on start-up time.
 fn cost(report: &InspectReport) -> &'static str {
     let levels = report
         .images
@@ -50,7 +50,7 @@ fn cost(report: &InspectReport) -> &'static str {
     }
 }
 
-/// What profile `default` saves: in the merged view, and in what the layers hide.
+/// The bytes that profile `default` saves: visible caches in the merged file system, plus caches that layers hide.
 fn saved(image: &InspectImage) -> u64 {
     let level_0 = image
         .situations
@@ -63,7 +63,7 @@ fn saved(image: &InspectImage) -> u64 {
     visible + image.hidden_bytes()
 }
 
-/// A name for another image, in the same medium.
+/// Makes the name of an output in the same medium.
 fn output_name(reference: &str, word: &str) -> String {
     const STREAM: &str = "-";
     if reference == STREAM {
@@ -72,7 +72,7 @@ fn output_name(reference: &str, word: &str) -> String {
     let (transport, path, name) = match reference.split_once(':') {
         Some((transport @ ("oci" | "oci-archive" | "docker-archive"), rest)) => {
             let (path, name) = match rest.split_once(':') {
-                // A place says where to read, not where to write.
+                // A selector `@N` can only be read, not written.
                 Some((path, name)) if !name.starts_with('@') => (path, Some(name)),
                 Some((path, _)) => (path, None),
                 None => (rest, None),
@@ -89,7 +89,7 @@ fn output_name(reference: &str, word: &str) -> String {
 fn output_path(path: &str, word: &str) -> String {
     let file_name = path.rfind('/').map_or(0, |slash| slash + 1);
     match path[file_name..].rfind('.') {
-        // `py3.11` has no extension.
+        // The `.11` in `py3.11` is not an extension.
         Some(dot)
             if dot > 0 && path[file_name + dot + 1..].starts_with(|c: char| c.is_alphabetic()) =>
         {

@@ -1,4 +1,4 @@
-//! A badge: what an image weighs now, and how much less or more that is.
+//! A badge: the size of an image, and how much smaller or larger it became.
 
 use crate::report::documents::document::Tone;
 use crate::report::formats::markup::escaped;
@@ -7,11 +7,11 @@ use crate::size;
 
 const LABEL: &str = "image size";
 const HEIGHT: u32 = 20;
-/// Of a character of 11 pixels, on average; the text is made to fit.
+/// Average width of a character in an 11-pixel font. Renderers fit the text to this width.
 const CHAR_WIDTH: f64 = 6.1;
 const MARGIN: f64 = 7.0;
 
-/// A badge for a README or a wiki: the compressed size after, and the difference.
+/// A badge for a README or a wiki. It shows the compressed size after, and the difference.
 pub fn badge(image: &CompareImage) -> String {
     let totals = &image.totals;
     let (before, after) = (totals.compressed_before, totals.compressed_after);

@@ -1,4 +1,4 @@
-//! What `bench` measured.
+//! Charts of what `bench` measured.
 
 use std::fmt::Write;
 
@@ -6,8 +6,8 @@ use super::{LEFT, RIGHT, ROW, TITLE, WIDTH, drawing, push_bar, push_text, push_t
 use crate::report::documents::bench::{caches, imports_title, reloads, seconds};
 use crate::report::model::{BenchImage, BenchRow};
 
-/// What `bench` measured, as bars: one chart for each table, longer is slower. The line at a bar's end goes from
-/// the quickest run to the slowest.
+/// Draws a bar chart for each table. Longer is slower. The line at the end of a bar spans the fastest to the slowest
+/// run.
 pub fn bench(images: &[BenchImage]) -> String {
     let mut charts = Vec::new();
     for image in images {
@@ -60,7 +60,7 @@ mod tests {
         let figure = bench(&samples::bench().images);
         assert_eq!(figure.matches("<rect").count(), 12);
         assert!(figure.contains("536 ms"));
-        // The slowest run of the longest bars ends where the figures begin.
+        // The slowest run of the longest bars ends at the column of the figures.
         let longest = format!("H{:.1}\"", WIDTH - RIGHT);
         assert_eq!(figure.matches(&longest).count(), 6, "{figure}");
     }

@@ -1,4 +1,4 @@
-//! Layers as bars: bytecode by level, and the rest.
+//! Charts of layers: bytecode by level, and the rest.
 
 use std::cmp::Reverse;
 
@@ -9,7 +9,7 @@ use crate::report::model::{
 };
 use crate::size;
 
-/// A layer: its number, its bytes, and those of them that are bytecode.
+/// A layer's number, its bytes, and the bytes of its bytecode.
 #[derive(Clone, Copy)]
 struct Layer<'a> {
     index: usize,
@@ -39,25 +39,25 @@ impl<'a> Layer<'a> {
     }
 }
 
-/// A layer's bar.
+/// The bar of one layer, with its label.
 struct Bar<'a> {
     label: String,
     layer: Layer<'a>,
 }
 
-/// Most layers of a chart: of more, only the largest have bars.
+/// Number of layers in a chart. If there are more, only the largest have bars.
 const LAYERS: usize = 100;
 
 /// The bars of an image's layers.
 struct Chart<'a> {
     title: String,
     bars: Vec<Bar<'a>>,
-    /// Layers without bars.
+    /// Number of layers without bars.
     left_out: usize,
 }
 
 impl<'a> Chart<'a> {
-    /// Of each layer its bar, or one before and one after.
+    /// `layers` has one entry a layer: its bar, or its bars before and after.
     fn new(title: String, layers: impl Iterator<Item = Vec<Bar<'a>>>) -> Self {
         let size = |bars: &[Bar<'_>]| bars.iter().map(|bar| bar.layer.bytes).max();
         let mut layers: Vec<(usize, Vec<Bar<'a>>)> = layers.enumerate().collect();
@@ -72,7 +72,7 @@ impl<'a> Chart<'a> {
         }
     }
 
-    /// What the chart says of the layers without bars.
+    /// A line about the layers without bars.
     fn more(&self) -> Option<String> {
         match self.left_out {
             0 => None,
@@ -82,7 +82,7 @@ impl<'a> Chart<'a> {
     }
 }
 
-/// The layers of an image, unpacked.
+/// Draws the layers of an image by unpacked size.
 pub fn layers(layers: &[InspectLayer]) -> String {
     let bars = layers.iter().map(|it| {
         let layer = Layer::new(it.index, it.uncompressed_bytes, &it.levels);
@@ -91,7 +91,7 @@ pub fn layers(layers: &[InspectLayer]) -> String {
     drawn(&[Chart::new("layers, unpacked".to_owned(), bars)])
 }
 
-/// The layers of images before and after, unpacked, side by side.
+/// Draws the layers before and after side by side, by unpacked size, with a chart for each image after.
 pub fn compare(images: &[CompareImage]) -> String {
     let charts = images.iter().map(|image| {
         let bars = image.layers.iter().map(|layer| {
@@ -108,7 +108,7 @@ pub fn compare(images: &[CompareImage]) -> String {
     drawn(&charts.collect::<Vec<_>>())
 }
 
-/// The layers of an image before and after it was minimized, unpacked, side by side.
+/// Draws the layers of an image before and after `minimize` side by side, by unpacked size.
 pub fn minimize(image: &MinimizeImage) -> String {
     let layers = image.layers.iter().zip(1..);
     let bars = layers.map(|(layer, index)| {
@@ -120,7 +120,7 @@ pub fn minimize(image: &MinimizeImage) -> String {
 
 /// The bars of a layer before and after.
 fn pair([before, after]: [Option<Layer<'_>>; 2]) -> Vec<Bar<'_>> {
-    // Beside its own layer before, a layer needs no name.
+    // The bar after repeats the layer's number only if it differs from the number before.
     let is_named = after.map(|it| it.index) != before.map(|it| it.index);
     let before = before.map(|it| it.bar(format!("layer {} before", it.index)));
     let after = after.map(|it| match is_named {
@@ -203,7 +203,7 @@ mod tests {
     fn a_layer_that_one_image_lacks_has_one_bar() {
         let report = samples::compare();
         let figure = compare(&report.images);
-        // One pair, one alone, and the legend.
+        // Each layer of a pair has a bar, the single layer has one, and the legend has one.
         assert_eq!(figure.matches("class=\"other\"").count(), 4, "{figure}");
         assert_eq!(compare(&[]).matches("class=\"other\"").count(), 1);
     }
@@ -258,7 +258,7 @@ mod tests {
                 ..sample.clone()
             })
         };
-        // Of one layer most is before, of the other after.
+        // One layer is largest before, the other after.
         (layer.before, layer.after) = (sized(1), sized(1));
         image.layers = vec![layer; 3000];
         image.layers[1999].before = sized(9);

@@ -1,4 +1,4 @@
-//! Figures as SVG: they stand alone, know a light and a dark scheme, and load nothing.
+//! Figures as SVG. They need no other files, and adapt to light and dark colour schemes.
 
 mod badge;
 mod bench;
@@ -12,14 +12,14 @@ pub use badge::badge;
 pub use bench::bench;
 pub use layers::{compare, layers, minimize};
 
-/// Units of SVG: all of it, what is left and right of the bars, a row, and a title's row.
+/// Sizes in SVG units: the whole figure, the margins left and right of the bars, a row, and a title's row.
 const WIDTH: f64 = 760.0;
 const LEFT: f64 = 190.0;
 const RIGHT: f64 = 110.0;
 const ROW: f64 = 26.0;
 const TITLE: f64 = 44.0;
 
-/// The style of every drawing, as it stands between its tags.
+/// The style of every drawing: the exact text between its `<style>` tags.
 pub(super) const STYLE: &str = "\
 svg{font:14px system-ui,sans-serif;background:#fff}\
 text{fill:#1b1f24}.title{font-weight:600}.with{fill:#2a7f62}.without{fill:#c8553d}.spread{stroke:#1b1f24}\
@@ -44,7 +44,7 @@ fn push_title(body: &mut String, title: &str, top: f64) {
     );
 }
 
-/// The text at a row's left, or at `x` of it.
+/// Adds text to a row. `x` and `anchor` place it horizontally.
 fn push_text(body: &mut String, text: &str, x: f64, top: f64, anchor: &str) {
     let y = top + ROW / 2.0 + 5.0;
     let text = escaped(text);

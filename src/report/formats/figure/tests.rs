@@ -1,10 +1,10 @@
-//! What all figures have in common.
+//! Properties that all figures have.
 
 use super::*;
 use crate::report::model::{InspectLayer, level_bytes};
 use crate::report::samples;
 
-/// A rectangle or a text of a drawing; of a text what it says.
+/// A rectangle or text of a drawing.
 struct Piece {
     class: String,
     x: f64,
@@ -14,7 +14,7 @@ struct Piece {
     text: String,
 }
 
-/// The pieces of a drawing with that tag.
+/// Finds the elements of a drawing with that tag.
 fn pieces(figure: &str, tag: &str) -> Vec<Piece> {
     let start = format!("<{tag}");
     let elements = figure.split(&*start).skip(1);
@@ -58,7 +58,7 @@ fn nothing_lies_upon_another_or_outside() {
         minimize(&samples::minimize().images[0]),
         bench(&samples::bench().images),
     ];
-    // Rounding moves an edge by no more.
+    // Rounding moves an edge by at most this much.
     let tenth = 0.1 + 1e-9;
     for figure in figures {
         let [width, height] = extent(&figure);
@@ -73,7 +73,7 @@ fn nothing_lies_upon_another_or_outside() {
                 assert!(is_beside || is_below, "{figure}");
             }
         }
-        // A title has its row for itself: 14 is the height of its letters.
+        // No bar crosses the row of a title. 14 is the height of its letters.
         for title in texts.iter().filter(|it| it.class == "title") {
             let is_beside = |it: &Piece| it.y >= title.y || it.y + it.height <= title.y - 14.0;
             assert!(bars.iter().all(is_beside), "{figure}");

@@ -1,5 +1,6 @@
-//! Documents as HTML pages: one file each, that loads nothing and opens from disk. Whatever comes from an image
-//! is escaped, and should that fail, the page's own policy lets nothing run and nothing be fetched.
+//! Documents as HTML pages. A page is one file that opens from disk and loads nothing.
+//!
+//! All text from an image is escaped. If that ever fails, the page's own policy still prevents scripts and requests.
 
 mod policy;
 mod table;
@@ -14,17 +15,17 @@ use crate::report::model::{Area, AreaClass};
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// What a page shows beside its document, for one headline after the other.
+/// The figures for one section of a page.
 #[derive(Debug, Clone, Default)]
 pub struct Figures<'a> {
-    /// A map of the image's bytes.
+    /// A map of the bytes in the image.
     pub map: Option<&'a Area>,
     /// Figures as SVG.
     pub drawings: Vec<String>,
 }
 
 impl Figures<'_> {
-    /// A drawing alone.
+    /// A single drawing, without a map.
     pub fn drawn(drawing: String) -> Self {
         Self {
             map: None,
@@ -33,7 +34,7 @@ impl Figures<'_> {
     }
 }
 
-/// The document as a page.
+/// Renders the document as a page. `figures` has an entry for each headline, in order.
 pub fn render(document: &Document, figures: &[Figures<'_>]) -> String {
     let mut body = String::new();
     let mut figures = figures.iter();
@@ -84,7 +85,7 @@ fn push_figures(body: &mut String, figures: Option<&Figures<'_>>) {
 }
 
 fn push_map(body: &mut String, map: &Area) {
-    // In a script element nothing ends it but a tag.
+    // Only a tag can end a script element.
     let data = serde_json::to_string(map).unwrap_or_default();
     let data = data.replace('<', "\\u003c");
     let legend: String = AreaClass::ALL
@@ -106,7 +107,7 @@ fn push_map(body: &mut String, map: &Area) {
     );
 }
 
-/// With the first fact, which is the platform, for those of one image to be told apart.
+/// The headline includes the first fact, which is the platform: it tells apart the images of one index.
 fn headline(name: &str, facts: &[String]) -> String {
     let facts: Vec<String> = facts.iter().map(|fact| text(fact)).collect();
     let name = text(name);
@@ -227,8 +228,9 @@ mod tests {
         ];
         let page = render(&Document { blocks }, &[]);
         assert!(!page.contains(MARKUP) && !page.contains("<i>&"), "{page}");
-        // The page's title, the headline with two facts, seven texts of blocks; and of each table the label, what is
-        // shown of the title, five headings, ten cells, and what was left out.
+        // The text appears in the page's title, in the headline with its two facts, and in six texts of blocks. Each
+        // table has it in its label, five headings, ten cells, and the line about rows left out. Two tables also show
+        // it as their title.
         let shown = page.matches("&lt;i&gt;&amp;&quot;&#39;").count();
         assert_eq!(shown, 1 + 3 + 6 + 3 * 17 + 2, "{page}");
     }

@@ -1,11 +1,12 @@
-//! The page's Content-Security-Policy: it names the page's own script and styles by their hashes, so that no other runs.
+//! The page's Content-Security-Policy. It allows the page's own script and styles by their hashes, and nothing else.
 
 use data_encoding::BASE64;
 use sha2::{Digest as _, Sha256};
 
-/// The policy of a page with these scripts and styles, each as it stands between its tags.
+/// Returns the policy of a page with these scripts and styles. Each is the exact text between its tags.
 ///
-/// Bars are as wide as their attributes say. A browser that does not know `style-src-elem` lets all styles be.
+/// Bars have their width in a style attribute, which the policy allows. A browser without `style-src-elem` allows all
+/// styles.
 pub(super) fn policy(script: &str, styles: &[&str]) -> String {
     let styles: Vec<String> = styles.iter().map(|style| source(style)).collect();
     format!(
@@ -15,7 +16,7 @@ pub(super) fn policy(script: &str, styles: &[&str]) -> String {
     )
 }
 
-/// A text as the source of a script or style (Content Security Policy Level 3, "hash-source").
+/// The source expression for a script or style (Content Security Policy Level 3, "hash-source").
 fn source(text: &str) -> String {
     format!("'sha256-{}'", BASE64.encode(&Sha256::digest(text)))
 }
@@ -24,7 +25,7 @@ fn source(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The example of the specification, "hash-usage".
+    /// The example in the specification, "hash-usage".
     #[test]
     fn a_script_is_named_by_its_hash() {
         let source = source("alert('Hello, world.');");

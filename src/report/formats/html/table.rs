@@ -1,11 +1,11 @@
-//! Tables; details are folded away.
+//! Tables. Those with details are folded.
 
 use std::fmt::Write;
 
 use super::text;
 use crate::report::documents::document::{Align, Cell, Column, Content, Table, Title, Tone};
 
-/// Most rows of a table: a browser takes its time for many elements.
+/// Number of rows in a table: browsers are slow with many elements.
 const MOST_ROWS: usize = 5000;
 
 pub(super) fn push(body: &mut String, table: &Table) {

@@ -1,19 +1,19 @@
-//! Text that an image may have chosen, as markdown that says no more than the text.
+//! Escapes text for markdown. The text may come from an image, so it must not act as markup.
 
 use crate::report::formats::markup;
 use crate::report::printable;
 
-/// Longer texts are cut: one name is not to push a report out of its own comment.
+/// Longer texts are cut, so that one name cannot use up the space of a comment.
 const MOST_CHARS: usize = 1000;
 
-/// A code span, in which nothing is markup, a mention or a link.
+/// A code span. Markdown has no markup, mentions or links in it.
 pub(super) fn code(text: &str) -> String {
     let text = shown(text);
     if text.trim().is_empty() {
         return String::new();
     }
     let fence = "`".repeat(longest_run(&text, '`') + 1);
-    // One space at both ends is taken off again.
+    // Markdown strips one space from both ends.
     let pad = if text.starts_with(['`', ' ']) || text.ends_with(['`', ' ']) {
         " "
     } else {
@@ -22,7 +22,8 @@ pub(super) fn code(text: &str) -> String {
     format!("{fence}{pad}{text}{pad}{fence}")
 }
 
-/// A code span in a cell of a table. There a bar is escaped in code too, and a backslash before it could not be.
+/// A code span in a table cell. In a cell `|` is escaped even in code, but a backslash before it cannot be. Text with
+/// such a backslash becomes plain text instead.
 pub(super) fn code_in_cell(text: &str) -> String {
     match text.contains("\\|") || text.ends_with('\\') {
         true => escaped(text),
@@ -30,7 +31,7 @@ pub(super) fn code_in_cell(text: &str) -> String {
     }
 }
 
-/// Plain text within markdown.
+/// Plain text in markdown.
 pub(super) fn escaped(text: &str) -> String {
     inert(text, |c, escaped| match c {
         '&' => escaped.push_str("&amp;"),
@@ -41,15 +42,17 @@ pub(super) fn escaped(text: &str) -> String {
     })
 }
 
-/// Plain text within a line of HTML.
+/// Plain text in a line of HTML.
 pub(super) fn escaped_in_html(text: &str) -> String {
     inert(text, |c, escaped| {
         escaped.push_str(&markup::escaped(c.encode_utf8(&mut [0; 4])));
     })
 }
 
-/// Text with each character escaped, of which nothing becomes a link: after everything else, GitHub and GitLab look
-/// for mentions, issues, labels, formulas, emoji and addresses in plain text, but not across an element.
+/// Escapes each character, and prevents links.
+///
+/// GitHub and GitLab look for mentions, issues, labels, formulas, emoji and addresses in plain text after everything
+/// else. They do not look across the boundary of an element.
 fn inert(text: &str, escape: impl Fn(char, &mut String)) -> String {
     let text = shown(text);
     let mut escaped = String::with_capacity(text.len() + 8);

@@ -1,6 +1,7 @@
-//! Documents as GitHub-flavoured markdown, for a comment or a job's summary: what matters most first, details
-//! folded away, and never more than such a place takes. Whatever comes from an image is escaped: it can neither
-//! break a table nor bring markup, links or mentions.
+//! Documents as GitHub-flavoured markdown, for a comment or a job summary.
+//!
+//! The most important block comes first, details are folded, and the length is limited. Text from an image is escaped:
+//! it cannot break a table or add markup, links or mentions.
 
 mod escape;
 mod table;
@@ -8,11 +9,11 @@ mod table;
 use crate::report::documents::document::{Block, Document};
 use escape::{code, escaped};
 
-/// Most bytes of a report. GitHub's comments take 65 536 characters; this leaves room for what is put around.
+/// Maximum size of a report in bytes. A GitHub comment holds 65 536 characters, and other text may surround the report.
 pub const LIMIT: usize = 60 * 1024;
 
-/// The document as markdown. Where it would be too long, tables keep their most important rows, and then the last
-/// blocks go that do not fit.
+/// Renders the document as markdown. If it is too long, tables keep only their most important rows. If it is still too
+/// long, blocks that do not fit are left out.
 pub fn render(document: &Document) -> String {
     let blocks: Vec<&Block> = document.sections().into_iter().flatten().collect();
     for most_rows in [usize::MAX, 300, 100, 30, 10, 3] {
@@ -28,7 +29,7 @@ fn join(blocks: impl Iterator<Item = String>) -> String {
     blocks.collect::<Vec<_>>().join("\n")
 }
 
-/// The blocks that there is room for.
+/// Keeps the blocks that fit, and adds a note about the others.
 fn cut(blocks: &[&Block]) -> String {
     let left_out =
         |count: usize| format!("> **note:** left out here: {count} parts; JSON has all\n");
@@ -36,7 +37,7 @@ fn cut(blocks: &[&Block]) -> String {
     let mut kept = Vec::new();
     for it in blocks {
         let text = block(it, 3);
-        // With the empty line after it.
+        // The block is followed by an empty line.
         if let Some(left) = room.checked_sub(text.len() + 1) {
             room = left;
             kept.push(text);
@@ -63,8 +64,8 @@ fn block(block: &Block, most_rows: usize) -> String {
     }
 }
 
-/// A line of its own, where it must not look like an item of a list, a rule, or a command to the service that shows
-/// it, as `/close` is to GitLab.
+/// A line by itself. Escapes its start if it would be a list item, a rule, or a command to the service that shows it,
+/// such as `/close` on GitLab.
 fn paragraph(escaped: &str) -> String {
     let digits = escaped.chars().take_while(char::is_ascii_digit).count();
     let rest = &escaped[digits..];
@@ -122,7 +123,7 @@ mod tests {
         ");
     }
 
-    /// A table with rows of so many bytes.
+    /// A table with a row for each size in bytes.
     fn table(sizes: impl IntoIterator<Item = u64>) -> Table {
         let row = |bytes: u64| vec![Cell::path(format!("file of {bytes}")), Cell::bytes(bytes)];
         Table {
@@ -182,7 +183,7 @@ mod tests {
         );
         assert!(text.ends_with(&note), "{note}");
 
-        // One name cannot push out the others, however long.
+        // A very long name cannot push out other blocks.
         let mut document = Document::default();
         document.line("x".repeat(LIMIT + 1));
         document.line("the end");

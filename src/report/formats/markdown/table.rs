@@ -1,14 +1,14 @@
-//! Tables, whole or their most important rows.
+//! Tables, either whole or reduced to their most important rows.
 
 use std::fmt::Write;
 
 use super::escape::{code_in_cell, escaped, escaped_in_html};
 use crate::report::documents::document::{Align, Cell, Content, Table, Title};
 
-/// Longer tables are folded away.
+/// Tables with more rows are folded.
 const OPEN_ROWS: usize = 25;
 
-/// The table with so many rows at most.
+/// Renders the table with at most `most` rows.
 pub(super) fn render(table: &Table, most: usize) -> String {
     let rows = rows(table, most);
     if table.is_detail || table.rows.len() > OPEN_ROWS {

@@ -1,14 +1,14 @@
-//! Strings made to fit a width, in the columns of a terminal: wide characters take two, marks on others none.
+//! Fits strings to a width in terminal columns. Wide characters take two columns, and combining marks take none.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// How many columns a text takes.
+/// Width of a text in terminal columns.
 pub(super) fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
 }
 
-/// What tells paths apart is their end: the file's name stays, and a third at most goes to the
-/// start.
+/// Cuts a path in the middle. The end tells paths apart, so the file name stays. At most a third of the width goes to
+/// the start.
 pub(super) fn cut_in_the_middle(text: &str, most: usize) -> String {
     if width(text) <= most {
         return text.to_owned();
@@ -32,7 +32,7 @@ pub(super) fn cut_at_the_end(text: &str, most: usize) -> String {
     format!("{}…", start.trim_end())
 }
 
-/// As many characters as fit.
+/// The longest start of the text that fits.
 fn beginning(characters: impl Iterator<Item = char>, most: usize) -> String {
     let mut room = most;
     let fits = characters.take_while(|c| {
@@ -43,13 +43,13 @@ fn beginning(characters: impl Iterator<Item = char>, most: usize) -> String {
     fits.collect()
 }
 
-/// Words in lines of this width.
+/// Wraps words into lines of at most `most` columns.
 pub(super) fn wrapped(text: &str, most: usize) -> String {
     joined(text.split(' '), " ", most)
 }
 
-/// Parts in lines of this width, the joint between those of one line. A part is never broken: it has a longer
-/// line to itself.
+/// Joins parts into lines of at most `most` columns, with `joint` between parts of one line. A part is never broken: a
+/// long part has a longer line to itself.
 pub(super) fn joined<'a>(
     parts: impl IntoIterator<Item = &'a str>,
     joint: &str,

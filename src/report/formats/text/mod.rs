@@ -1,4 +1,4 @@
-//! Documents as text for people: aligned, coloured only for meaning, no wider than the terminal.
+//! Documents as text for people: aligned, coloured only for meaning, and no wider than the terminal.
 
 mod fit;
 mod table;
@@ -6,16 +6,16 @@ mod table;
 use crate::report::documents::document::{Block, Document};
 use crate::report::printable;
 
-/// How text is written.
+/// The style of text output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Style {
-    /// Whether with colours.
+    /// Whether to use colours.
     pub color: bool,
-    /// The terminal's columns; `None` where it is no terminal: nothing is cut then.
+    /// Width of the terminal in columns. `None` if the output is not a terminal: then nothing is cut.
     pub width: Option<u16>,
 }
 
-/// The document as text, each line ended.
+/// Renders the document as text. Every line ends with a newline.
 pub fn render(document: &Document, style: Style) -> String {
     let mut text = String::new();
     let mut previous = None;
@@ -61,7 +61,7 @@ fn push_block(text: &mut String, block: &Block, style: Style) {
     }
 }
 
-/// The name, and facts beside it as far as there is room.
+/// Adds the name, and as many facts as fit beside it.
 fn push_headline(text: &mut String, name: &str, facts: &[String], style: Style) {
     let printable: Vec<_> = std::iter::once(name)
         .chain(facts.iter().map(String::as_str))
@@ -74,7 +74,7 @@ fn push_headline(text: &mut String, name: &str, facts: &[String], style: Style) 
     push_line(text, &(painted(name, Paint::Strong, style) + rest));
 }
 
-/// A command is not broken, so that it can be copied.
+/// Adds a hint. The command is never broken, so that people can copy it.
 fn push_hint(text: &mut String, command: &str, effect: &str, style: Style) {
     let (command, effect) = (printable(command), printable(effect));
     let command = format!("`{command}`");
@@ -83,7 +83,7 @@ fn push_hint(text: &mut String, command: &str, effect: &str, style: Style) {
     push_line(text, &fit::joined(words, " ", width));
 }
 
-/// Prose, in lines of the terminal's width.
+/// Adds prose, wrapped to the width of the terminal.
 fn push_lines(text: &mut String, line: &str, style: Style) {
     push_line(text, &fitted(line, style));
 }

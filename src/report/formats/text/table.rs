@@ -1,4 +1,4 @@
-//! Tables, laid out for a width: cells that can be cut give way, and then columns that can be spared.
+//! Lays out tables for a width. First cells that can be cut become narrower, then dispensable columns are left out.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement};
@@ -8,13 +8,13 @@ use super::{Style, push_line, push_lines};
 use crate::report::documents::document::{Align, Cell, Column, Content, Table, Title, Tone};
 use crate::report::printable;
 
-/// Columns of the terminal between two columns of a table.
+/// Number of blank columns between two columns of a table.
 const GAP: usize = 2;
-/// Columns are left out before others become narrower than this.
+/// Columns are left out before other columns become narrower than this.
 const READABLE: usize = 20;
-/// A column is made no narrower than this, whatever the terminal.
+/// Columns never become narrower than this, in a terminal of any width.
 const NARROWEST: usize = 10;
-/// A column that gives way is no wider than this, also in a pipe: every row is as wide as the widest.
+/// Maximum width of a column that can be cut, even in a pipe: every row is as wide as the widest.
 const WIDEST: usize = 400;
 
 pub(super) fn push(text: &mut String, table: &Table, style: Style) {
@@ -50,12 +50,12 @@ pub(super) fn push(text: &mut String, table: &Table, style: Style) {
 struct Shown {
     index: usize,
     width: usize,
-    /// Whether its cells can be cut or wrapped.
+    /// Whether the cells can be cut or wrapped.
     gives_way: bool,
     dispensable: u8,
 }
 
-/// The columns that are shown, as wide as their content where that fits.
+/// Chooses the columns to show and their widths. A column is as wide as its content if that fits.
 fn fit(table: &Table, terminal: Option<usize>) -> Vec<Shown> {
     let columns = table.columns.iter().enumerate();
     let mut columns: Vec<Shown> = columns
@@ -108,7 +108,7 @@ fn total(columns: &[Shown]) -> usize {
     widths + GAP * columns.len().saturating_sub(1)
 }
 
-/// Takes from the widest columns that give way until all fit, or they are as narrow as they may be.
+/// Narrows the widest columns that can be cut until all columns fit, or until none is wider than `narrowest`.
 fn narrow(columns: &mut [Shown], terminal: usize, narrowest: usize) {
     while total(columns) > terminal {
         let widest = columns
@@ -140,7 +140,7 @@ fn lay_out(table: &Table, columns: &[Shown]) -> comfy_table::Table {
     }
     let last = columns.len().saturating_sub(1);
     for (index, (laid_out, column)) in laid_out.column_iter_mut().zip(headings()).enumerate() {
-        // Behind a colour the end of a line is not seen as empty.
+        // The last column has no padding: in colour, `trim_end` would not remove it.
         let gap = if index == last { 0 } else { GAP as u16 };
         laid_out.set_padding((0, gap));
         laid_out.set_cell_alignment(match column.align {
