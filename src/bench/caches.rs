@@ -1,4 +1,4 @@
-//! Caches for all that a task imports, as the interpreter itself compiles it.
+//! Compiles caches for everything that a task imports, with the image's own interpreter.
 
 use std::fs;
 use std::io;
@@ -14,14 +14,14 @@ use crate::compile::sandbox::Sandbox;
 use crate::compile::{Compiled, Job, Service, ServiceError};
 use crate::pyc::{Header, Level, cache_file_name};
 
-/// Bytes of the largest source that gets a cache.
+/// Size of the largest source that gets a cache, in bytes.
 const LARGEST_SOURCE: u64 = 16 << 20;
 
 impl Workspace {
-    /// Compiles every source that a task imports, at every level, and writes the caches to the one copy.
+    /// Compiles every source that a task imports, at every level, and writes the caches to one of the two copies.
     ///
     /// # Errors
-    /// [`BenchError`] where the task fails, or a source does not compile.
+    /// [`BenchError`] if the task fails or a source does not compile.
     pub fn add_caches(
         &self,
         sandbox: Sandbox<'_>,
@@ -57,8 +57,8 @@ impl Workspace {
         written
     }
 
-    /// The source in the copy that gets caches, for one that the interpreter named in the other copy: of what an
-    /// image answers, only what is one.
+    /// Maps a path that the interpreter reported from the bare copy to the source in the copy that gets caches. The
+    /// image may answer anything, so the result is `None` unless it is a source.
     fn source(&self, path: &Path) -> Option<PathBuf> {
         let path = self
             .cached
@@ -70,7 +70,7 @@ impl Workspace {
     }
 }
 
-/// A path in a directory, as one beneath it. What an image answers need be no such path.
+/// Makes a path relative to a directory. The image chose the path, so it may not be in that directory.
 fn beneath<'a>(path: &'a Path, directory: &Path) -> Option<&'a Path> {
     let path = path.strip_prefix(directory).ok()?;
     path.components()
@@ -85,7 +85,7 @@ fn feed(
     for (index, path) in sources.iter().enumerate() {
         let job = Job {
             index,
-            // Else Python would set it anew in each code object that it reads.
+            // With any other path, Python would replace the path in each code object that it reads.
             path: path.as_os_str().as_bytes().to_vec(),
             source: fs::read(path).map_err(file_error(path))?,
             levels: Level::ALL.to_vec(),
@@ -100,7 +100,7 @@ fn feed(
 fn keep(source: &Path, compiled: &Compiled, service: &Service<'_>) -> Result<(), BenchError> {
     let header = header(source, service).map_err(file_error(source))?;
     let directory = source.with_file_name("__pycache__");
-    // Not the tag that the interpreter says: it may be any text.
+    // The interpreter reports a tag too, but that could be any text.
     let tag = service.ready().version.tag().to_string();
     create_directories(&directory)?;
     for (level, body) in &compiled.levels {

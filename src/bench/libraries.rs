@@ -1,4 +1,4 @@
-//! The standard libraries of an image, each measured with its own interpreter.
+//! Measures each standard library of an image with its own interpreter.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -17,47 +17,47 @@ use crate::path;
 use crate::progress::Phase;
 use crate::pyc::Level;
 
-/// What `bench` is to measure.
+/// Options of `bench`.
 #[derive(Debug, Clone)]
 pub struct BenchOptions {
-    /// The module that is imported again and again.
+    /// The module that is reloaded.
     pub module: String,
-    /// How often, in each run.
+    /// Number of reloads in each run.
     pub repeats: u32,
-    /// Modules whose import is measured from the start of the interpreter on; may be none.
+    /// Modules whose import is measured from the start of the interpreter. May be empty.
     pub imports: Vec<String>,
-    /// Runs for each row.
+    /// Number of runs for each row.
     pub rounds: u32,
-    /// pycull's own binary, which confines the interpreter.
+    /// Path of pycull's own binary, which sets up the sandbox.
     pub helper: PathBuf,
-    /// Whether the interpreter must be confined.
+    /// Whether the interpreter must be in a sandbox.
     pub sandbox: Mode,
 }
 
-/// Why nothing is measured of a standard library, or of an image.
+/// Why a standard library or an image cannot be measured.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CannotMeasure {
-    /// There is none.
+    /// The image has no standard library of a known version.
     #[error("it has no Python standard library of a known version")]
     NoLibrary,
-    /// Its interpreter cannot be had.
+    /// The interpreter is not available.
     #[error(transparent)]
     Interpreter(#[from] NoInterpreter),
-    /// Its interpreter does not do what it should.
+    /// A measurement failed.
     #[error(transparent)]
     Bench(#[from] BenchError),
 }
 
 impl CannotMeasure {
-    /// What to do about it.
+    /// How to solve the problem, if there is a way.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Interpreter(NoInterpreter::Unusable(InterpreterError::Foreign { .. })) => Some(
                 "measure on a machine of that architecture, or choose an image with `--platform`"
                     .to_owned(),
             ),
-            // There is no other interpreter to choose.
+            // The user cannot choose another interpreter here.
             Self::Interpreter(NoInterpreter::Start { .. }) => {
                 Some("programs must be able to run from TMPDIR (no noexec)".to_owned())
             }
@@ -87,53 +87,54 @@ impl CannotMeasure {
     }
 }
 
-/// What was measured of an image.
+/// All measurements of an image.
 #[derive(Debug, Default)]
 pub struct Measurements {
-    /// Of each standard library of which something was.
+    /// The standard libraries that were measured.
     pub libraries: Vec<Measured>,
-    /// What could not be measured, and what else the user should know.
+    /// What could not be measured, and other facts for the user.
     pub warnings: Vec<String>,
 }
 
-/// What was measured of a standard library.
+/// The measurements of one standard library.
 #[derive(Debug)]
 pub struct Measured {
-    /// Its directory.
+    /// Directory of the standard library.
     pub path: Vec<u8>,
-    /// Its interpreter.
+    /// The interpreter that ran.
     pub interpreter: Interpreter,
-    /// Reloads of a module.
+    /// Times of reloading one module.
     pub reload: Vec<Timing>,
-    /// Imports from the start of the interpreter on; empty where none were asked for, or they failed.
+    /// Times of importing modules from the start of the interpreter. Empty if none were requested, or if they failed.
     pub imports: Vec<Timing>,
 }
 
-/// How long something took in each run.
+/// The times of one row, for every run.
 #[derive(Debug)]
 pub struct Timing {
-    /// The level that the interpreter ran at.
+    /// The level at which the interpreter ran.
     pub level: Level,
-    /// Whether there were caches.
+    /// Whether the modules had caches.
     pub is_cached: bool,
-    /// One for each run.
+    /// The times, one for each run.
     pub samples: Vec<Sample>,
 }
 
-/// An image whose standard libraries are measured.
+/// An image whose standard libraries are to be measured.
 pub struct Libraries<'a> {
-    /// Its layers.
+    /// Access to the image's layers.
     pub access: Access<'a>,
-    /// What is in it.
+    /// The contents of the image.
     pub inventory: &'a Inventory,
-    /// What is measured.
+    /// The options of `bench`.
     pub bench: &'a BenchOptions,
-    /// How long interpreters may be at work.
+    /// Limit on how long interpreters may run.
     pub time: TimeLimit,
 }
 
 impl Libraries<'_> {
-    /// Measures each standard library, and says why not where nothing of what was asked for came of any.
+    /// Measures each standard library. Returns an error if nothing was measured, or if the requested imports failed for
+    /// every library.
     pub fn measure(&self) -> (Measurements, Result<(), CannotMeasure>) {
         let mut measurements = Measurements::default();
         let trees = self.inventory.trees.iter().enumerate();
@@ -187,7 +188,7 @@ impl Libraries<'_> {
         self.measure_one(tree, &trees, &running, measurements)
     }
 
-    /// Whether a module lies in a tree, by the names alone.
+    /// Whether a module is in a tree. Decides by file names only.
     fn has(&self, tree: &Tree, module: &str) -> bool {
         let first = module.split('.').next().unwrap_or(module);
         let place = path::join(&tree.path, first.as_bytes());
@@ -203,7 +204,7 @@ impl Libraries<'_> {
         running: &Running<'_>,
         measurements: &mut Measurements,
     ) -> Result<(), CannotMeasure> {
-        // Only an interpreter of this machine has none.
+        // Only an interpreter of this machine has no closure.
         let closure = running.closure.as_ref().ok_or(CannotMeasure::NoLibrary)?;
         let directory = temporary_directory()?;
         let workspace = Workspace::unpack(
@@ -224,7 +225,7 @@ impl Libraries<'_> {
             count: *repeats,
         };
         let import = (!imports.is_empty()).then(|| Task::Import(imports.clone()));
-        // A module that cannot be imported fails here, before measuring takes its time.
+        // A module that cannot be imported fails here, before the slow measurements.
         for task in import.iter().chain([&reload]) {
             workspace.add_caches(self.sandbox(), task, &running.service, self.access.jobs)?;
         }
@@ -235,7 +236,7 @@ impl Libraries<'_> {
             imports: Vec::new(),
         };
         let imported = import.map_or(Ok(Vec::new()), |task| self.timings(&workspace, &task));
-        // What was measured before counts, whatever came of this.
+        // Keep what was measured so far, even if the imports failed.
         let result = imported.map(|timings| measured.imports = timings);
         measurements.libraries.push(measured);
         Ok(result?)
@@ -248,7 +249,8 @@ impl Libraries<'_> {
         }
     }
 
-    /// Every level with caches, then without. They take turns, so that a machine that becomes slower does so for all.
+    /// Measures every level with caches, then every level without. Each round takes one run of every row, so that a
+    /// machine that slows down affects all rows alike.
     fn timings(&self, workspace: &Workspace, task: &Task) -> Result<Vec<Timing>, BenchError> {
         let mut timings: Vec<Timing> = [true, false]
             .into_iter()

@@ -1,4 +1,4 @@
-//! One start of the interpreter, and how long it took.
+//! One start of the interpreter, and the time that it takes.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -12,31 +12,31 @@ use crate::compile::sandbox::{Confinement, Limits, Sandbox};
 use crate::compile::{ProcessEnd, ProcessFailure, output};
 use crate::pyc::Level;
 
-/// The program, for `python -c`.
+/// The Python program that does the measuring, for `python -c`.
 const SCRIPT: &str = include_str!("bench.py");
-/// How long a start may take, whatever it does.
+/// Time limit for starting the interpreter.
 const START_UP: Duration = Duration::from_secs(120);
-/// How long one reload may take.
+/// Additional time for each reload.
 const RELOAD: Duration = Duration::from_secs(5);
-/// Most bytes of an answer: the paths of all modules.
+/// Maximum size of an answer in bytes. The largest is the list of the paths of all modules.
 const LARGEST_ANSWER: u64 = 16 << 20;
 
-/// What an interpreter is started for.
+/// The task of one start of the interpreter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Task {
-    /// Importing a module, and then again so many times. That is measured, not the first import.
+    /// Imports a module, then imports it `count` more times. Measures the reloads only.
     Reload {
-        /// The module.
+        /// The name of the module.
         module: String,
-        /// The number of times.
+        /// Number of reloads.
         count: u32,
     },
-    /// Starting, and importing modules: measured from the start on.
+    /// Starts and imports modules. Measures from the start of the interpreter.
     Import(Vec<String>),
 }
 
 impl Task {
-    /// The modules that are imported by name.
+    /// The modules that the task imports by name.
     pub fn modules(&self) -> &[String] {
         match self {
             Self::Reload { module, .. } => std::slice::from_ref(module),
@@ -54,29 +54,29 @@ impl fmt::Display for Task {
     }
 }
 
-/// How long a task took, in seconds.
+/// The times of one task, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {
-    /// By the clock.
+    /// Wall-clock time.
     pub real: f64,
-    /// CPU time in the interpreter.
+    /// CPU time in user mode.
     pub user: f64,
     /// CPU time in the kernel.
     pub system: f64,
 }
 
-/// An unpacked interpreter with modules beside it.
+/// An unpacked interpreter with its modules.
 #[derive(Debug)]
 pub(super) struct Unpacked {
-    /// The directory that all lies in.
+    /// The directory of all the files.
     pub(super) directory: PathBuf,
     pub(super) launch: Launch,
-    /// Directories with packages.
+    /// Directories with packages, relative to `directory`.
     pub(super) packages: Vec<PathBuf>,
 }
 
 impl Unpacked {
-    /// Runs a task at a level.
+    /// Runs a task at a level and returns its times.
     pub(super) fn measure(
         &self,
         sandbox: Sandbox<'_>,
@@ -97,7 +97,7 @@ impl Unpacked {
         })
     }
 
-    /// The sources of all modules that a task imports, as the interpreter names them.
+    /// Runs a task and returns the paths of all sources that it imports, as the interpreter reports them.
     pub(super) fn imported(
         &self,
         sandbox: Sandbox<'_>,
@@ -118,7 +118,7 @@ impl Unpacked {
         level: Level,
     ) -> Result<Vec<u8>, BenchError> {
         let confinement = Confinement {
-            // Numeric libraries start them when they are imported.
+            // Numeric libraries start threads when they are imported.
             threads: true,
             timed: true,
             forgiving: true,
@@ -150,7 +150,7 @@ impl Unpacked {
     }
 }
 
-/// Three times, as the program writes them.
+/// Parses the three times that the program prints.
 fn sample(answer: &[u8]) -> Option<Sample> {
     let text = std::str::from_utf8(answer).ok()?;
     let times: Option<Vec<f64>> = text

@@ -1,12 +1,12 @@
-//! How fast an image's interpreter imports, with caches and without: measured in the sandbox, on two copies of
-//! its modules in a private directory, of which one gets caches.
+//! Measures how fast an image's interpreter imports modules, with caches and without. It runs in the sandbox, on two
+//! copies of the modules in a private directory. Only one copy gets caches.
 //!
-//! 1. [`Trees::of`]: which files are copied, and where to. Names alone.
-//! 2. [`Workspace::unpack`]: writes them, twice.
-//! 3. [`Workspace::add_caches`]: compiles what is imported, at every level.
-//! 4. [`Workspace::measure`]: one start of the interpreter, and how long it took.
+//! 1. [`Trees::of`] chooses the files to copy and their places. It reads no file content.
+//! 2. [`Workspace::unpack`] writes the files, twice.
+//! 3. [`Workspace::add_caches`] compiles what the task imports, at every level.
+//! 4. [`Workspace::measure`] starts the interpreter once and measures the time.
 //!
-//! The image's own caches are not used: which ones it has, the measurement is not to depend on.
+//! The image's own caches are not used: the result must not depend on which caches the image has.
 
 mod caches;
 mod libraries;
@@ -31,49 +31,49 @@ use crate::limits::LimitError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BenchError {
-    /// A layer cannot be read again.
+    /// A layer cannot be read.
     #[error(transparent)]
     Layer(#[from] LayerError),
     /// The interpreter cannot be unpacked.
     #[error(transparent)]
     Interpreter(#[from] InterpreterError),
-    /// A file cannot be unpacked, or a cache written.
+    /// A file cannot be unpacked, or a cache cannot be written.
     #[error("cannot write or read {path}: {source}")]
     File {
-        /// The file on this machine.
+        /// Path of the file on this machine.
         path: PathBuf,
-        /// Why.
+        /// The I/O error.
         source: io::Error,
     },
-    /// There is more to unpack than is reasonable.
+    /// The image's modules exceed the limit.
     #[error("the image's modules are more than {limit}")]
     TooMuch {
-        /// What is allowed.
+        /// The limit, with its unit.
         limit: String,
     },
-    /// The interpreter was at work for too long.
+    /// The interpreter ran for too long.
     #[error(transparent)]
     Limit(#[from] LimitError),
-    /// The interpreter did not do what it was asked for.
+    /// The interpreter failed at its task.
     #[error("cannot {task}: {failure}")]
     Run {
-        /// What it was to do.
+        /// The task, as in "cannot …".
         task: String,
-        /// What it did.
+        /// How the interpreter failed.
         failure: ProcessFailure,
     },
-    /// A module without a source: caches make no difference.
+    /// The module has no source, so caches make no difference.
     #[error("the module {module} has no source in a file, so a cache makes no difference")]
     NoSource {
-        /// The module.
+        /// The name of the module.
         module: String,
     },
-    /// A source that is imported does not compile.
+    /// An imported source does not compile.
     #[error("cannot compile {path}: {reason}")]
     Compile {
-        /// The source.
+        /// Path of the source.
         path: String,
-        /// Why.
+        /// Why it does not compile.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Which files of an image are unpacked to import from, and where to.
+//! Chooses which files of an image to unpack for imports, and where to put them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -11,34 +11,34 @@ use crate::inventory::{Inventory, Tree, TreeKind};
 use crate::path;
 use crate::rootfs::MemberId;
 
-/// Bytes of the largest file that is unpacked: one at a time is in memory.
+/// Size of the largest file to unpack, in bytes. One file at a time is in memory.
 const LARGEST_FILE: u64 = 512 << 20;
-/// Most bytes that are unpacked.
+/// Maximum size of all unpacked files, in bytes.
 const MOST_BYTES: u64 = 16 << 30;
-/// Most files that are unpacked.
+/// Maximum number of unpacked files.
 const MOST_FILES: usize = 500_000;
 
-/// A standard library and what is installed for its interpreter.
+/// A standard library, and the packages for its interpreter.
 #[derive(Debug, Default)]
 pub struct Trees {
-    /// The files, by the member with their data: where each name of it goes, beneath the directory that the
-    /// interpreter is unpacked to.
+    /// The files to unpack, by the member that has their data. A file has a path for each of its names, relative to the
+    /// directory of the unpacked interpreter.
     pub(super) files: BTreeMap<MemberId, Vec<PathBuf>>,
-    /// Directories with packages, beside those in the standard library.
+    /// Directories with packages outside the standard library.
     pub(super) packages: Vec<PathBuf>,
     /// The extension modules among the files.
     pub extensions: Vec<Extension>,
 }
 
-/// Where trees go, by their paths: none lies in another.
+/// The unpacked place of each tree, by the tree's path. No tree in the map lies inside another.
 type Places = BTreeMap<Vec<u8>, PathBuf>;
 
 impl Trees {
-    /// The files of the standard library with that index, and, if `with_packages`, of all packages for the same
-    /// version. No caches, and no file beyond 512 MiB.
+    /// Returns the files of a standard library, given its index. If `with_packages` is true, adds all packages for the
+    /// same Python version. Leaves out caches and files larger than 512 MiB.
     ///
     /// # Errors
-    /// [`BenchError::TooMuch`].
+    /// [`BenchError::TooMuch`] if there are too many files or bytes.
     pub fn of(
         inventory: &Inventory,
         library: usize,
@@ -52,13 +52,13 @@ impl Trees {
             let is_root = tree.path.is_empty();
             tree.kind == TreeKind::Packages && tree.version == library.version && !is_root
         });
-        // A tree comes before those that lie in it.
+        // A tree comes before the trees inside it.
         for (index, tree) in packages.filter(|_| with_packages) {
             let place = trees.place(&mut places, index, tree);
             if path::is_at_or_below(&tree.path, &library.path) {
                 continue;
             }
-            // A package is imported from the directory that it lies in.
+            // Python imports a package from the directory that contains it.
             let beginning = path::join(&tree.path, b"__init__.py");
             let is_package = inventory.rootfs.file_at(&beginning).is_some();
             let parent = place.parent().filter(|_| is_package);
@@ -114,7 +114,7 @@ fn check(files: usize, bytes: u64) -> Result<(), BenchError> {
     Err(BenchError::TooMuch { limit })
 }
 
-/// Where a file goes, if it lies in a tree that is unpacked.
+/// The unpacked place of a file, if the file is in a tree that is unpacked.
 fn place_in(places: &Places, file: &[u8]) -> Option<PathBuf> {
     let (tree, place) = path::ancestors(file).find_map(|it| places.get_key_value(it))?;
     let beneath = path::components(&file[tree.len()..]);
@@ -130,7 +130,7 @@ fn is_cache(file: &[u8]) -> bool {
     path::file_name(path::parent(file)) == b"__pycache__"
 }
 
-/// Paths of the merged view have no parts that lead elsewhere.
+/// The parts of a path in the merged file system never lead elsewhere, so they are safe to join.
 fn name(part: &[u8]) -> &OsStr {
     OsStr::from_bytes(part)
 }

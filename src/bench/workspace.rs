@@ -17,7 +17,7 @@ use crate::oci::BlobStore;
 use crate::pyc::Level;
 use crate::tar::Timestamp;
 
-/// An interpreter and its modules, unpacked twice: with caches, once they are added, and without.
+/// An interpreter and its modules, unpacked twice: one copy for caches, and one that stays without.
 #[derive(Debug)]
 pub struct Workspace {
     pub(super) cached: Unpacked,
@@ -25,10 +25,10 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Writes an interpreter and what belongs to it to a private empty directory.
+    /// Unpacks an interpreter and its modules into an empty private directory.
     ///
     /// # Errors
-    /// [`BenchError`] where a layer cannot be read, or a file not be written.
+    /// [`BenchError`] if a layer cannot be read or a file cannot be written.
     pub fn unpack(
         directory: &Path,
         closure: &Closure,
@@ -63,13 +63,13 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// Writes a file under all its names in both copies: one file for the machine.
+    /// Writes a file under all its names in both copies. All names are hardlinks to one file.
     fn write(&self, places: &[PathBuf], data: &[u8], mtime: Timestamp) -> Result<(), BenchError> {
         let mut first: Option<PathBuf> = None;
         for copy in [&self.cached, &self.bare] {
             for place in places {
                 let path = copy.directory.join(place);
-                // What the interpreter starts with is there already.
+                // The interpreter's own files exist already.
                 if path.exists() {
                     continue;
                 }
@@ -88,7 +88,7 @@ impl Workspace {
     /// Runs a task at a level, with caches or without.
     ///
     /// # Errors
-    /// [`BenchError::Run`].
+    /// [`BenchError::Run`] if the interpreter fails.
     pub fn measure(
         &self,
         sandbox: Sandbox<'_>,
@@ -109,7 +109,7 @@ pub(super) fn create_directories(directory: &Path) -> Result<(), BenchError> {
         .map_err(file_error(directory))
 }
 
-/// With the time that the image says, which a cache may hold.
+/// Writes a file with the modification time from the image, because a cache may record that time.
 fn write_file(path: &Path, data: &[u8], mtime: Timestamp) -> io::Result<()> {
     let mut file: File = OpenOptions::new()
         .write(true)
