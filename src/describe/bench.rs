@@ -1,11 +1,11 @@
-//! What was measured, as the report's data.
+//! Turns measurements into the report of `bench`.
 
 use crate::bench::{BenchOptions, Measured, Measurements, Sample, Timing};
 use crate::path;
 use crate::pyc::Level;
 use crate::report::model::{BenchImage, BenchImports, BenchRow, BenchTree};
 
-/// The report on an image of a platform.
+/// Makes the report for one platform.
 pub(crate) fn bench(
     platform: String,
     measurements: Measurements,
@@ -48,7 +48,8 @@ fn imports(measured: &Measured, options: &BenchOptions) -> BenchImports {
     }
 }
 
-/// Every level with and without caches, and how many times as long level 0 takes without them.
+/// Returns a row for every level with and without caches. Also returns the time without caches divided by the time with
+/// caches, at level 0.
 fn rows(timings: &[Timing]) -> (Vec<BenchRow>, f64) {
     let rows: Vec<BenchRow> = timings.iter().map(row).collect();
     let (cached, bare) = (rows[0].real_seconds, rows[Level::ALL.len()].real_seconds);
@@ -78,7 +79,7 @@ fn row(timing: &Timing) -> BenchRow {
     }
 }
 
-/// Of sorted numbers, of which there is one at least.
+/// The median of sorted numbers. There must be at least one.
 fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     match sorted.len() % 2 {

@@ -1,4 +1,4 @@
-//! How images differ, as the report's data.
+//! Turns comparisons into the report of `compare`.
 
 use super::summary;
 use crate::compare::{Both, Comparison, LayerSizes, ModuleDifference, TreeDifference, TreeSizes};
@@ -10,7 +10,7 @@ use crate::report::model::{
 };
 use crate::size::bytes_more;
 
-/// The report on two images, of which the one after is called `reference`.
+/// Makes the report for one comparison. `reference` is the image after.
 pub(crate) fn compare(comparison: Comparison, reference: &str) -> CompareImage {
     CompareImage {
         platform: comparison.platform.to_string(),
@@ -34,7 +34,7 @@ pub(crate) fn compare(comparison: Comparison, reference: &str) -> CompareImage {
     }
 }
 
-/// What an image that is called `reference` does not keep to.
+/// Prefixes each failed gate with the name and platform of the image after, which is called `reference`.
 pub(crate) fn refusals(
     comparison: &Comparison,
     reference: &str,
@@ -45,7 +45,7 @@ pub(crate) fn refusals(
     failures.map(move |failure| format!("{name} {failure}"))
 }
 
-/// Why no gate is held against a platform that one image lacks.
+/// The message for a platform to which no gate can be applied, because one image lacks it.
 pub(crate) fn no_gate(unmatched: &UnmatchedPlatform) -> String {
     format!(
         "cannot apply gates to {}: {} has this platform, and {} does not",

@@ -1,4 +1,4 @@
-//! What was found in an image, as the report's data.
+//! Turns an inventory into the report of `inspect`.
 
 use super::notes;
 use super::summary;
@@ -15,21 +15,21 @@ use crate::report::model::{
 use crate::rootfs::InodeId;
 use crate::size;
 
-/// An image, and what is to be said of it beside its inventory.
+/// An image, its inventory and the further results for its report.
 pub(crate) struct Inspected<'a> {
     /// The image.
     pub image: &'a Image,
-    /// What is in it.
+    /// The contents of the image.
     pub inventory: &'a Inventory,
     /// Modules without a cache.
     pub missing: &'a [MissingCache<'a>],
-    /// What profile fits it.
+    /// The recommended profile, if the user asked for advice.
     pub advice: Option<Advice>,
-    /// Whether with a map of the bytes.
+    /// Whether the report includes a map of the bytes.
     pub map: bool,
 }
 
-/// The report on an image.
+/// Makes the report on an image.
 pub(crate) fn inspect(inspected: Inspected<'_>) -> InspectImage {
     let Inspected {
         image,
@@ -144,7 +144,7 @@ fn situation_name(kind: SituationKind) -> SituationName {
     }
 }
 
-/// Caches that something reads by their paths, and those whose files have other names.
+/// Notes about caches that something reads by path, and about caches whose files also have other names.
 fn shared_caches(inventory: &Inventory) -> Vec<String> {
     let mut notes = Vec::new();
     let caches = || inventory.caches.iter();
@@ -173,7 +173,7 @@ fn shared_caches(inventory: &Inventory) -> Vec<String> {
     notes
 }
 
-/// A name of a cache's file that is not a cache.
+/// Finds a name of a cache's file that is not the name of a cache.
 fn other_name(inventory: &Inventory, inode: InodeId) -> Option<Vec<u8>> {
     let caches: Vec<&[u8]> = inventory.caches.iter().map(|it| &*it.path).collect();
     let names = inventory.rootfs.walk();
@@ -181,7 +181,7 @@ fn other_name(inventory: &Inventory, inode: InodeId) -> Option<Vec<u8>> {
     names.find_map(|(path, _)| (!caches.contains(&&*path)).then_some(path))
 }
 
-/// All findings, by path.
+/// All findings, sorted by path.
 fn findings(inventory: &Inventory, missing: &[MissingCache<'_>]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = cache_findings(inventory)
         .chain(sourceless_findings(inventory))
@@ -206,7 +206,7 @@ fn cache_findings(inventory: &Inventory) -> impl Iterator<Item = Finding> + '_ {
                 "unchecked hash: Python runs this old code, not the source that is there"
                     .to_owned(),
             ),
-            // What it is read for, it has: a source is not needed.
+            // Whatever reads the cache by path does not need a source.
             Status::Orphan if cache.reader.is_some() => return None,
             Status::Orphan => (
                 FindingKind::Orphan,

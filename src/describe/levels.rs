@@ -1,4 +1,4 @@
-//! The caches of each layer by level, as they are when the plan is carried out.
+//! The caches in each layer by level, as they will be after the plan.
 
 use super::minimize::Minimized;
 use crate::inventory::{Sizes, leveled_members};
@@ -6,7 +6,8 @@ use crate::plan::{Action, Compilation, Patch};
 use crate::rootfs::MemberId;
 
 impl Minimized<'_> {
-    /// By layer as they were. Of compiled caches only those are counted that were compiled.
+    /// The sizes by level for each layer of the original image. Counts only those planned caches that were really
+    /// compiled.
     pub(super) fn levels_after(&self) -> Vec<[Sizes; 3]> {
         let plans = self.plan.layers.iter();
         let mut layers: Vec<[Sizes; 3]> = plans
@@ -20,14 +21,14 @@ impl Minimized<'_> {
         layers
     }
 
-    /// Sizes of the compiled caches on a list.
+    /// Sizes of the compiled caches on a list, by level.
     pub(super) fn compiled_sizes(&self, list: &[Compilation]) -> [Sizes; 3] {
         self.compiled.map_or_else(Default::default, |it| {
             it.caches.sizes(list, self.policy.profile.hardlink)
         })
     }
 
-    /// The data that a member will have; `None` where it goes.
+    /// The size of a member's data after the plan, in bytes. `None` if the member is removed.
     fn bytes_after(&self, id: MemberId) -> Option<u64> {
         let bytes = |index| {
             self.inventory

@@ -1,4 +1,4 @@
-//! What was planned or done, as the report's data.
+//! Turns a plan and its results into the report of `minimize`.
 
 use std::collections::BTreeMap;
 
@@ -23,25 +23,25 @@ use crate::rewrite::edits::edits;
 use crate::rootfs::MemberId;
 use crate::tar::Kind;
 
-/// An image, with what is to be done to it and was compiled for it.
+/// An image, its plan, and what was compiled for it.
 #[derive(Clone, Copy)]
 pub(crate) struct Minimized<'a> {
     /// The image.
     pub image: &'a Image,
-    /// What is in it.
+    /// The contents of the image.
     pub inventory: &'a Inventory,
-    /// What is done to it.
+    /// The plan for the image.
     pub plan: &'a Plan,
-    /// What was compiled, where something was.
+    /// The compiled caches, if anything was compiled.
     pub compiled: Option<&'a CompileResult>,
-    /// The profile, with its levels.
+    /// The profile that the plan follows, with its levels.
     pub policy: Policy<'a>,
     /// Whether the report lists every step of the plan.
     pub steps: bool,
 }
 
 impl Minimized<'_> {
-    /// The report on a plan that was carried out, or was not.
+    /// Makes the report. `written` is `None` in a dry run.
     pub(crate) fn report(&self, written: Option<Written<'_>>) -> MinimizeImage {
         let layers = self.layers(written);
         let before = ImageSize {
@@ -141,7 +141,7 @@ impl Minimized<'_> {
             .collect()
     }
 
-    /// The paths that a profile's globs can be about: of caches, and of those that sources may get.
+    /// The paths that the globs of a profile may match: those of caches, and those of caches that sources may get.
     fn paths_in_question(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
         let inventory = self.inventory;
         let caches = inventory.caches.iter().map(|cache| cache.path.clone());
@@ -156,7 +156,7 @@ impl Minimized<'_> {
         caches.chain(hidden).chain(sourceless).chain(missing)
     }
 
-    /// Caches that were compiled, or are to be.
+    /// The caches that were compiled, or that a dry run would compile.
     fn compiled_caches(&self) -> Compiled {
         let result = self.compiled;
         let layers = self.plan.layers.iter().map(|layer| &layer.compiled);
@@ -199,8 +199,8 @@ impl Minimized<'_> {
             })
     }
 
-    /// Caches that go, and the data that goes with them: not what a surviving link takes over. A whiteout of a
-    /// cache has a cache's name and is not one.
+    /// Counts removed caches and the bytes that go with them. Data that a remaining link takes over does not count. A
+    /// whiteout that has a cache's name does not count either.
     fn removed(&self) -> Count {
         let mut count = Count::default();
         let mut moved = 0;
@@ -228,7 +228,7 @@ impl Minimized<'_> {
         count
     }
 
-    /// Files that become links to an identical level.
+    /// Counts files that become links to an identical cache of another level.
     fn relinked(&self) -> Count {
         let mut count = Count::default();
         for (id, step) in self.each_step() {
@@ -327,7 +327,7 @@ fn layer_row(
     }
 }
 
-/// Bytes that a layer's tar archive will have.
+/// Size in bytes of a layer's tar archive after the plan.
 fn planned_bytes(scan: &LayerScan, plan: &LayerPlan) -> u64 {
     let edits = edits(scan, plan, Vec::new()).unwrap_or_default();
     edits.iter().fold(scan.uncompressed_bytes, |bytes, edit| {

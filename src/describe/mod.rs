@@ -1,4 +1,4 @@
-//! What was found, done and measured, as the data of reports. Nothing else knows both.
+//! Turns results into the data of reports. No other module knows both.
 
 mod bench;
 mod compare;

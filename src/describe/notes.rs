@@ -1,10 +1,10 @@
-//! What is to be said of a whole image, whatever is done to it.
+//! Notes about an image that do not depend on what is done to it.
 
 use crate::inventory::{Inventory, other_pythons};
 use crate::path;
 use crate::size;
 
-/// What pycull does not handle in an image, and what it holds of that.
+/// Notes about other Pythons in the image, which pycull does not handle, and about PYTHONPYCACHEPREFIX.
 pub(super) fn notes(inventory: &Inventory) -> Vec<String> {
     let others = other_pythons(inventory).into_iter().map(|other| {
         let (name, files) = (

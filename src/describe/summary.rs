@@ -15,7 +15,7 @@ pub(super) fn count(sizes: Sizes) -> Count {
     }
 }
 
-/// Counts by level, all three always there.
+/// Converts counts to a map by level. All three levels are present.
 pub(super) fn levels(sizes: [Sizes; 3]) -> Levels {
     Level::ALL
         .iter()
@@ -23,7 +23,7 @@ pub(super) fn levels(sizes: [Sizes; 3]) -> Levels {
         .collect()
 }
 
-/// Bytes of an image's blobs, one that several layers share counted as often as it is named.
+/// Size of all blobs of layers, in bytes. A blob counts once for every layer that uses it.
 pub(super) fn compressed_bytes(image: &Image) -> u64 {
     image
         .layers
@@ -32,7 +32,7 @@ pub(super) fn compressed_bytes(image: &Image) -> u64 {
         .sum()
 }
 
-/// Bytes of an image's layers without compression.
+/// Size of all layers without compression, in bytes.
 pub(super) fn uncompressed_bytes(inventory: &Inventory) -> u64 {
     inventory
         .layers
@@ -41,7 +41,7 @@ pub(super) fn uncompressed_bytes(inventory: &Inventory) -> u64 {
         .sum()
 }
 
-/// The command that made each layer, where the config's history is aligned with the layers.
+/// The command that made each layer. All `None` if the config's history does not match the layers.
 pub(super) fn created_by(image: &Image) -> Vec<Option<String>> {
     let history = image
         .config

@@ -1,4 +1,4 @@
-//! Where an image's bytes are: by layer, tree, package and file.
+//! The distribution of an image's bytes by layer, tree, package and file.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,15 +8,15 @@ use crate::pyc::Level;
 use crate::report::model::{Area, AreaClass};
 use crate::rootfs::MemberId;
 
-/// Directories that the files outside of Python's trees are told apart by, from the root on.
+/// Number of directory levels, counted from the root, that group files outside of Python trees.
 const DEPTH_OF_OTHERS: usize = 3;
-/// Areas of files that lie beside directories or packages. Each has a slash, for a directory or package
-/// could have any other name.
+/// Names of areas for files that lie beside directories or packages. The slash prevents a clash with the name of a
+/// directory or package.
 const LOOSE_FILES: &str = "files in ./";
 const LOOSE_MODULES: &str = "modules in ./";
 
-/// The bytes that an image's layers store, as areas in areas: layers, then trees or directories, then
-/// packages, then files.
+/// Returns the bytes that an image's layers store, as nested areas. Layers contain trees or directories, these contain
+/// packages, and packages contain files.
 pub(super) fn treemap(inventory: &Inventory) -> Area {
     let classes = classes(inventory);
     let trees: BTreeSet<&[u8]> = inventory.trees.iter().map(|tree| &*tree.path).collect();
@@ -38,7 +38,7 @@ pub(super) fn treemap(inventory: &Inventory) -> Area {
     root.area("image".to_owned())
 }
 
-/// What caches and modules are, by the member with their data.
+/// The classes of caches and sourceless modules, by the member that has their data.
 fn classes(inventory: &Inventory) -> HashMap<MemberId, AreaClass> {
     let mut classes = HashMap::new();
     for cache in &inventory.caches {
@@ -78,7 +78,7 @@ fn class_by_name(file: &[u8], trees: &BTreeSet<&[u8]>) -> AreaClass {
     }
 }
 
-/// The names of the areas that a file lies in, its own last.
+/// The names of all areas that contain a file. The innermost comes last.
 fn place_of(file: &[u8], trees: &BTreeSet<&[u8]>, class: AreaClass) -> Vec<String> {
     let Some(tree) = innermost_tree(file, trees) else {
         let parts = path::components(file);
@@ -102,7 +102,7 @@ fn place_of(file: &[u8], trees: &BTreeSet<&[u8]>, class: AreaClass) -> Vec<Strin
     place
 }
 
-/// An area that grows.
+/// An area under construction.
 #[derive(Default)]
 struct Node {
     bytes: u64,
@@ -115,7 +115,7 @@ impl Node {
     fn add(&mut self, place: &[String], bytes: u64, class: AreaClass) {
         self.bytes += bytes;
         self.files += 1;
-        // An area of several classes has none.
+        // An area with files of several classes has no class.
         self.class = match self.files {
             1 => Some(class),
             _ => self.class.filter(|it| *it == class),

@@ -1,4 +1,4 @@
-//! What `verify` found, as the report's data.
+//! Turns a verification into the report of `verify`.
 
 use crate::oci::Image;
 use crate::path;
@@ -7,7 +7,7 @@ use crate::report::model::{
 };
 use crate::verify::{Part, Verification};
 
-/// The report on two images, of which this is the one after.
+/// Makes the report for one platform. `image` is the image after.
 pub(crate) fn verify(image: &Image, verification: Verification) -> VerifyImage {
     let caches = verification.caches;
     let differences = verification.differences.iter();

@@ -12,22 +12,22 @@ use crate::rewrite::documents::{LayerOutcome, NewDocuments, are_layers_changed};
 use crate::rewrite::grew;
 use crate::size;
 
-/// What was written for an image.
+/// The parts of an image that was written.
 #[derive(Clone, Copy)]
 pub(crate) struct Written<'a> {
-    /// What became of each layer.
+    /// What happened to each layer of the original image.
     pub outcomes: &'a [LayerOutcome],
-    /// The layer that came above the others.
+    /// The layer that was added on top, if any.
     pub appended: Option<&'a WrittenLayer>,
-    /// Its new documents.
+    /// The new config and manifest.
     pub documents: &'a NewDocuments,
-    /// The media types that it has now, where it had others.
+    /// The family of the new media types, if they differ from the original ones.
     pub new_types: Option<Family>,
-    /// How layers were to be compressed.
+    /// The compression that was requested for layers.
     pub compression: CompressionSetting,
 }
 
-/// Warnings about an image that was written.
+/// Returns all warnings about a written image.
 pub(super) fn warnings(image: &Image, inventory: &Inventory, written: Written<'_>) -> Vec<String> {
     let mut warnings = lost_lazy_pulling(image, written.outcomes);
     if written.compression == CompressionSetting::Keep {
@@ -43,7 +43,7 @@ pub(super) fn warnings(image: &Image, inventory: &Inventory, written: Written<'_
     warnings
 }
 
-/// Layers that became larger, though there is less in them.
+/// Warns about layers whose blobs grew, although their content shrank.
 fn grown_layers(inventory: &Inventory, outcomes: &[LayerOutcome]) -> Vec<String> {
     let layers = inventory.layers.iter().zip(outcomes).enumerate();
     let warning = |(index, (scan, outcome)): (usize, (&LayerScan, &LayerOutcome))| {
@@ -67,7 +67,8 @@ fn grown_layers(inventory: &Inventory, outcomes: &[LayerOutcome]) -> Vec<String>
     layers.filter_map(warning).collect()
 }
 
-/// Layers that can no longer be pulled in part: what said where their files are was about the old bytes.
+/// Warns about layers that can no longer be pulled lazily: the annotations that located their files described the old
+/// bytes.
 fn lost_lazy_pulling(image: &Image, outcomes: &[LayerOutcome]) -> Vec<String> {
     let descriptors = image.manifest.get("layers").and_then(Value::as_array);
     let descriptors = descriptors.into_iter().flatten().zip(outcomes).enumerate();
@@ -93,7 +94,7 @@ fn lost_lazy_pulling(image: &Image, outcomes: &[LayerOutcome]) -> Vec<String> {
     lost
 }
 
-/// Why a manifest has another digest, though no layer need have changed.
+/// Explains why the manifest's digest changed even if no layer changed.
 fn types_changed(family: Family) -> &'static str {
     match family {
         Family::Oci => {
