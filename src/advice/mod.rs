@@ -1,4 +1,4 @@
-//! What profile fits an image, by its config and by what is in it.
+//! Recommends a profile for an image, based on its config and content.
 
 use std::collections::BTreeSet;
 
@@ -12,41 +12,41 @@ use crate::profile::{Policy, Profile};
 use crate::pyc::{Header, Invalidation, Level, StaleReason};
 use crate::rootfs::MemberId;
 
-/// What profile fits an image, and why.
+/// Which profile fits an image, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Advice {
-    /// What speaks for it.
+    /// The reasons for the recommended profile.
     pub reasons: Vec<String>,
-    /// What may be chosen.
+    /// The profiles to choose from.
     pub choices: Vec<Choice>,
-    /// What cannot be told from the image.
+    /// Facts that the image does not reveal.
     pub unknown: Vec<String>,
 }
 
-/// A profile, and what it would do.
+/// A profile, and its effect on the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Choice {
-    /// Its name, with the settings that it needs besides.
+    /// The profile's name, with the settings to add.
     pub profile: String,
-    /// Whether with `missing=compile`.
+    /// Whether the settings include `missing=compile`.
     pub compiles: bool,
-    /// Whether with `stale=compile`.
+    /// Whether the settings include `stale=compile`.
     pub recompiles: bool,
-    /// Whether it is the one to take.
+    /// Whether this is the recommended choice.
     pub recommended: bool,
-    /// Bytes of files that it takes out of layers.
+    /// Bytes of the files that the profile removes from layers.
     pub removed_bytes: u64,
-    /// About what that is compressed, by the ratio of each layer.
+    /// Estimate of the removed bytes when compressed, from the compression ratio of each layer.
     pub saved_compressed_bytes: u64,
-    /// Modules that Python would then have to compile itself, if they are imported.
+    /// Number of modules that Python would then compile itself when they are imported.
     pub compiled_at_start: u64,
 }
 
-/// What the config says about how Python runs.
+/// How Python runs according to the config.
 struct Runtime {
-    /// The level; `None` above 2, whose caches have names of their own.
+    /// The level. `None` if it is above 2: caches of such levels have other names.
     level: Option<Level>,
-    /// Why the image does not tell the level. The one that its environment sets then stands for it.
+    /// Why the image does not tell the level. `level` is then the one that its environment sets.
     unclear: Option<String>,
     user: String,
     dont_write_bytecode: bool,
@@ -74,20 +74,22 @@ impl Runtime {
             user: text("/config/User").to_owned(),
             dont_write_bytecode: is_set("PYTHONDONTWRITEBYTECODE"),
             pycache_prefix: variable(config, "PYTHONPYCACHEPREFIX").unwrap_or_default(),
-            // `python --version` is Python too, though no start of it counts.
+            // The image runs Python even if the command is `python --version`, which `starts` does not include.
             starts_python: !launch.starts.is_empty() || program.starts_with("python"),
         }
     }
 
-    /// Whether Python can keep what it compiles at a start, for the next start of the same container.
+    /// Whether Python can write caches at a start, for the next start in the same container.
     fn writes_caches(&self) -> bool {
         let user = self.user.split(':').next().unwrap_or("");
         matches!(user, "" | "root" | "0") && !self.dont_write_bytecode
     }
 }
 
-/// Advice for an image in which so many modules lack a cache at the level that it runs at, or at level 0 where that
-/// is beyond 2; none where it has no Python. `many` is the number from which on it is worth to compile them.
+/// Returns advice for an image, or `None` if the image has no Python trees.
+///
+/// `missing` is the number of modules without a cache at the level at which the image runs Python. If that level is
+/// above 2, it is the number at level 0. Compiling is recommended if at least `many` caches are missing.
 pub(crate) fn advise(
     image: &Image,
     inventory: &Inventory,
@@ -98,14 +100,15 @@ pub(crate) fn advise(
         return None;
     }
     let runtime = Runtime::of(&image.config, &inventory.launch);
-    // Beyond level 2 what is at level 0 stands for all modules: as little used, unless caches of that level are there.
+    // Above level 2, the caches of level 0 stand for all modules. Python uses neither, unless caches of its own level
+    // exist.
     let level = runtime.level.unwrap_or(Level::Zero);
     let is_used = runtime.level.is_some() && runtime.pycache_prefix.is_empty();
     let compiles = is_used && missing >= many;
     let beyond = inventory.caches.iter().filter(|it| it.level.is_none());
     let of_level = inventory.caches.iter().filter(|it| it.level == Some(level));
     let (useful, useless): (Vec<_>, Vec<_>) = of_level.partition(|it| it.status.is_useful());
-    // A cache that Python ignores leaves its source to be compiled; one without a source stands for none.
+    // If Python ignores a cache, it compiles the source at every start. An orphan has no source, so it does not count.
     let ignored = useless.iter().filter(|it| it.status != Status::Orphan);
     let without = (missing + ignored.count()) as u64;
     let all = without + useful.len() as u64;
@@ -142,7 +145,8 @@ pub(crate) fn advise(
     })
 }
 
-/// The profile that keeps one level, where it is the one that the image runs at; `auto` refuses what is unclear.
+/// The profile that keeps only this level, which is the level at which the image runs Python. `auto` refuses an image
+/// whose level is unclear.
 fn profile(level: Level, runtime: &Runtime) -> String {
     match (level, &runtime.unclear) {
         (Level::Zero, _) => "default".to_owned(),
@@ -151,7 +155,7 @@ fn profile(level: Level, runtime: &Runtime) -> String {
     }
 }
 
-/// A profile that keeps these levels, and what it takes out.
+/// A profile that keeps these levels, and the bytes that it removes.
 fn choice(inventory: &Inventory, profile: &str, levels: &[Level]) -> Choice {
     let policy = Policy {
         profile: &Profile::keeping(levels),
@@ -170,7 +174,8 @@ fn choice(inventory: &Inventory, profile: &str, levels: &[Level]) -> Choice {
     }
 }
 
-/// Bytes of the files that a plan drops, and what they come to compressed, by the ratio of each layer.
+/// Bytes of the files that a plan drops. The second number estimates their compressed size from the compression ratio
+/// of each layer.
 fn removed(inventory: &Inventory, plan: &Plan) -> (u64, u64) {
     let (mut bytes, mut compressed) = (0, 0.0);
     for (layer, (scan, plan)) in inventory.layers.iter().zip(&plan.layers).enumerate() {
@@ -199,8 +204,8 @@ fn is_stale(cache: &Cache) -> bool {
     matches!(cache.status, Status::Stale(_) | Status::HashMismatch)
 }
 
-/// Says that time stamps were rewritten, where several stale caches record the sizes that their sources have and
-/// all those sources have one and the same time: edits do not leave that, `SOURCE_DATE_EPOCH` does.
+/// Reports that timestamps were rewritten. The evidence is several stale caches that record the current sizes of their
+/// sources, if all these sources have the same time. Edits do not cause that, but `SOURCE_DATE_EPOCH` does.
 fn rewritten(inventory: &Inventory, caches: &[&Cache]) -> Option<String> {
     let mut times = BTreeSet::new();
     let mut files = 0;
@@ -258,7 +263,7 @@ fn reasons(runtime: &Runtime, missing: usize, many: usize) -> Vec<String> {
     reasons
 }
 
-/// `beyond`: how many caches of levels beyond 2 there are.
+/// `beyond` is the number of caches of levels above 2.
 fn unknown(runtime: &Runtime, compiles: bool, beyond: usize) -> Vec<String> {
     let mut unknown = Vec::new();
     if runtime.level.is_none() && beyond > 0 {
