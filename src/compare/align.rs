@@ -1,5 +1,4 @@
-//! Lining up the layers of two images, so that a layer that came or went does not push all others
-//! out of line.
+//! Pairs the layers of two images. An added or removed layer does not shift the pairs above it.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,10 +7,10 @@ use crate::layers::LayerScan;
 use crate::path;
 use crate::tar::{BLOCK, Kind};
 
-/// What a layer is known by.
+/// What identifies a layer: its digest, and its files.
 pub(super) struct LayerContent {
     diff_id: String,
-    /// What each file weighs: its bytes and its header's, so that an empty one weighs something.
+    /// The weight of each file: its bytes, plus the size of a header so that empty files count too.
     weights: HashMap<Vec<u8>, u64>,
     weight: u64,
 }
@@ -21,7 +20,7 @@ impl LayerContent {
         let members = scan.members.iter().filter_map(|member| {
             let weight = match member.kind {
                 Kind::PaxGlobal => return None,
-                // Nearly every layer has `usr`: it tells layers apart only where there is nothing else.
+                // Nearly every layer has `usr`. Directories decide only if there is nothing else.
                 Kind::Directory => 1,
                 _ => member.stored_bytes().saturating_add(BLOCK),
             };
@@ -39,7 +38,7 @@ impl LayerContent {
         }
     }
 
-    /// The weight of the paths that both have, by the smaller file where their sizes differ.
+    /// The weight of the paths that both layers have. A path has the smaller of its two weights.
     fn shared(&self, other: &Self) -> u64 {
         let (few, many) = match self.weights.len() <= other.weights.len() {
             true => (self, other),
@@ -52,15 +51,15 @@ impl LayerContent {
     }
 }
 
-/// A layer of the image before and one of the image after, by index; one alone came or went.
+/// The indexes of a layer before and of its counterpart after. A layer that was added or removed is alone.
 pub(super) type Row = (Option<usize>, Option<usize>);
 
-/// How good it is that layers stand side by side, what matters most first: the weight of those
-/// that are the same, the weight that the others share, and how many are the same, for empty ones.
+/// The quality of an alignment, most important part first: the weight of identical layers, the weight that other pairs
+/// share, and the number of identical layers. The last part decides about empty layers.
 type Score = [u64; 3];
 
-/// Lines up layers without changing the order of either image. As many bytes as can be stand beside
-/// their own layer; then, among what is left, beside the layer that shares most with theirs.
+/// Pairs layers without changing the order of either image. First maximizes the weight of identical pairs, then the
+/// weight that the other pairs share.
 pub(super) fn align(before: &[LayerContent], after: &[LayerContent]) -> Vec<Row> {
     let same = |(old, new): &(&LayerContent, &LayerContent)| old.diff_id == new.diff_id;
     let start = before.iter().zip(after).take_while(same).count();
@@ -82,10 +81,10 @@ pub(super) fn align(before: &[LayerContent], after: &[LayerContent]) -> Vec<Row>
     first.chain(middle).chain(ends.map(pair)).collect()
 }
 
-/// Most pairs of layers that are looked at; images of so many layers are no engine's.
+/// Maximum number of pairs to examine. No engine makes images with so many layers.
 const MOST_PAIRS: usize = 1_000_000;
 
-/// Lines up layers of which neither the first nor the last are the same. Where these are too many each stands alone.
+/// Pairs layers that do not start or end with identical ones. If there are too many, every layer stays alone.
 fn align_different(before: &[LayerContent], after: &[LayerContent]) -> Vec<Row> {
     if before.len().saturating_mul(after.len()) > MOST_PAIRS {
         return alone(0..before.len(), 0..after.len());
@@ -117,8 +116,8 @@ fn alone(before: Range<usize>, after: Range<usize>) -> Vec<Row> {
     old.chain(after.map(|new| (None, Some(new)))).collect()
 }
 
-/// `None` where the two are different layers. Of the smaller one half must be in the other: so a
-/// layer lines up with what is left of it, and with one that it was merged into.
+/// Scores a pair. `None` if the layers have too little in common: they must share half the weight of the smaller one.
+/// This pairs a layer with what remains of it, and with a layer that it was merged into.
 fn score(old: &LayerContent, new: &LayerContent) -> Option<Score> {
     if old.diff_id == new.diff_id {
         return Some([old.weight, 0, 1]);
@@ -128,7 +127,7 @@ fn score(old: &LayerContent, new: &LayerContent) -> Option<Score> {
     enough.then_some([0, shared, 0])
 }
 
-/// The best that can be made of the layers from each pair of indexes on.
+/// The best score for the layers from each pair of indexes to the end.
 fn best_scores(scores: &[Vec<Option<Score>>], after: usize) -> Vec<Vec<Score>> {
     let mut best = vec![vec![Score::default(); after + 1]; scores.len() + 1];
     for old in (0..scores.len()).rev() {
@@ -149,7 +148,7 @@ fn sum(a: Score, b: Score) -> Score {
 mod tests {
     use super::*;
 
-    /// A layer of these files, each a name and its weight; they are its diff_id too.
+    /// A layer with these files, given as names and weights. Its diff_id is made from them.
     fn layer(files: &[(&str, u64)]) -> LayerContent {
         let weights = files
             .iter()
@@ -169,7 +168,7 @@ mod tests {
         layer(&[("app.py", 50), ("usr", 1)])
     }
 
-    /// Rows with layers counted from 1 and 0 for none.
+    /// The rows with layers counted from 1. Zero means no layer.
     fn rows(before: &[LayerContent], after: &[LayerContent]) -> Vec<(usize, usize)> {
         let number = |index: Option<usize>| index.map_or(0, |index| index + 1);
         align(before, after)

@@ -1,4 +1,4 @@
-//! Gates of `compare`: what an image must keep to, and what is said where it does not.
+//! Gates of `compare`: limits on an image, and the messages if it exceeds them.
 
 use std::cmp::Reverse;
 
@@ -7,26 +7,27 @@ use super::{Both, Comparison, LayerSizes};
 use crate::path;
 use crate::size;
 
-/// What every image after must keep to.
+/// Limits that every image after must meet.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Gates {
-    /// Most that the compressed layers may grow, a share being of what they were.
+    /// Maximum growth of the compressed layers. A percentage is relative to their size before.
     pub max_growth: Option<Limit>,
-    /// Most bytes of the compressed layers.
+    /// Maximum size of the compressed layers in bytes.
     pub max_size: Option<u64>,
-    /// Most bytes of caches of all levels, hidden ones included; a share is of the unpacked layers.
+    /// Maximum size of all caches of all levels, including hidden ones. A percentage is relative to the unpacked
+    /// layers.
     pub max_bytecode: Option<Limit>,
-    /// Least that the compressed layers must shrink, and be it one byte; a share is of what they were.
+    /// Minimum by which the compressed layers must shrink. A percentage is relative to their size before.
     pub require_shrink: Option<Limit>,
 }
 
 impl Gates {
-    /// Whether there is none.
+    /// Whether there are no gates.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// What an image does not keep to: each with by how much, and where the bytes are.
+    /// The gates that an image fails. Each message says by how much, and which parts have the bytes.
     pub fn failures(&self, comparison: &Comparison) -> Vec<String> {
         let said = [
             self.max_growth.and_then(|limit| growth(limit, comparison)),
@@ -127,13 +128,13 @@ fn shrink(limit: Limit, comparison: &Comparison) -> Option<String> {
     ))
 }
 
-/// By how much a size is beyond the most that it may be.
+/// The amount by which a size exceeds the limit.
 fn excess(bytes: u64, most: u64) -> Option<String> {
     let over = bytes.checked_sub(most).filter(|over| *over > 0)?;
     Some(size::bytes(over))
 }
 
-/// The layers that changed most, of those whose difference is wanted.
+/// Lists the layers that changed most, among those whose difference is `wanted`.
 fn changed_layers(comparison: &Comparison, wanted: fn(i64) -> bool) -> String {
     let layers = comparison.layers.iter().filter_map(|layer| {
         let bytes = |layer: &Option<LayerSizes>| layer.as_ref().map_or(0, |it| it.compressed);
@@ -144,10 +145,10 @@ fn changed_layers(comparison: &Comparison, wanted: fn(i64) -> bool) -> String {
     largest(layers.collect())
 }
 
-/// Most parts that a message names.
+/// Number of parts that a message names.
 const NAMED: usize = 3;
 
-/// The largest of these parts, by bytes; those without any are none.
+/// Lists the largest parts by bytes, without those of zero bytes.
 fn largest(mut parts: Vec<(u64, String)>) -> String {
     parts.retain(|(bytes, _)| *bytes > 0);
     parts.sort_by_key(|(bytes, _)| Reverse(*bytes));
@@ -163,7 +164,7 @@ fn largest(mut parts: Vec<(u64, String)>) -> String {
     said.join(", ")
 }
 
-/// A layer by its number in the image after.
+/// The layer's name in messages: its number in the image after, if it is there.
 fn layer_name(layer: &Both<Option<LayerSizes>>) -> String {
     match (&layer.before, &layer.after) {
         (Some(_), Some(after)) => format!("layer {}", after.number),
@@ -190,7 +191,7 @@ mod tests {
         })
     }
 
-    /// 90.3 MB before, 60.3 MB after, of that 9.0 MB bytecode.
+    /// From 90.3 MB to 60.3 MB, of which 9.0 MB are bytecode.
     fn shrunk() -> Comparison {
         let caches = |bytes| [bytes, 0, 0].map(|bytes| Sizes { files: 1, bytes });
         let tree = |path: &str, bytes| TreeDifference {
@@ -242,7 +243,7 @@ mod tests {
         }
     }
 
-    /// The other way round.
+    /// The same comparison, from small to large.
     fn grown() -> Comparison {
         let mut comparison = shrunk();
         let Both { before, after } = &mut comparison.compressed;

@@ -1,5 +1,5 @@
-//! How images differ in size from one before: layers lined up, bytecode by tree and level, the modules that changed
-//! most, and whether that keeps to gates.
+//! Compares the size of an image with the size of one before: pairs of layers, bytecode by tree and level, the modules
+//! that changed most, and gates.
 
 mod align;
 mod gates;
@@ -18,54 +18,54 @@ pub use modules::{ModuleDifference, TreeDifference, TreeSizes};
 pub use pull::Pull;
 pub use size_or_share::Limit;
 
-/// Something of the image before, and of the one after.
+/// A value of the image before and of the image after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Both<T> {
-    /// Of the image before.
+    /// The value of the image before.
     pub before: T,
-    /// Of the image after.
+    /// The value of the image after.
     pub after: T,
 }
 
-/// Sizes of a layer in bytes.
+/// The sizes of a layer.
 #[derive(Debug, Clone)]
 pub struct LayerSizes {
-    /// Its number, the lowest is 1.
+    /// The layer's number. The lowest layer is 1.
     pub number: usize,
     /// Digest of its blob.
     pub digest: String,
-    /// Of its blob.
+    /// Size of its blob in bytes.
     pub compressed: u64,
-    /// Of its tar archive.
+    /// Size of its tar archive in bytes.
     pub uncompressed: u64,
-    /// Of its caches, by level.
+    /// Its caches by level.
     pub levels: [Sizes; 3],
 }
 
-/// How an image differs from one before.
+/// The differences between an image before and an image after.
 #[derive(Debug, Clone)]
 pub struct Comparison {
-    /// That of the image after.
+    /// The platform of the image after.
     pub platform: Platform,
-    /// Digests of the manifests.
+    /// The digests of the manifests.
     pub manifests: Both<String>,
-    /// Layers side by side, lowest first; one alone came or went.
+    /// Pairs of layers, lowest first. A layer that was added or removed is alone.
     pub layers: Vec<Both<Option<LayerSizes>>>,
-    /// Bytes of all blobs of layers, one that several layers share counted as often as it is named.
+    /// Size of all blobs of layers, in bytes. A blob counts once for every layer that uses it.
     pub compressed: Both<u64>,
-    /// Bytes of all layers without compression.
+    /// Size of all layers without compression, in bytes.
     pub uncompressed: Both<u64>,
-    /// Caches of all layers by level, hidden ones included.
+    /// Caches in all layers by level, including hidden ones.
     pub levels: Both<[Sizes; 3]>,
-    /// The trees of both, by path.
+    /// The trees of both images, sorted by path.
     pub trees: Vec<TreeDifference>,
     /// The modules that changed most.
     pub modules: Vec<ModuleDifference>,
-    /// What a node must fetch.
+    /// The bytes that a host must fetch.
     pub pull: Pull,
 }
 
-/// One of two images.
+/// One side of a comparison.
 pub struct Side<'a> {
     image: &'a Image,
     inventory: Inventory,
@@ -74,7 +74,7 @@ pub struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    /// An image, with what is in it.
+    /// Prepares an image for comparisons.
     pub fn new(image: &'a Image, inventory: Inventory) -> Self {
         Self {
             image,
@@ -98,7 +98,7 @@ impl<'a> Side<'a> {
     }
 }
 
-/// Holds two images against each other.
+/// Compares two images.
 pub fn compare(before: &Side<'_>, after: &Side<'_>) -> Comparison {
     let old = before.layers();
     let new = after.layers();
@@ -137,7 +137,7 @@ pub fn compare(before: &Side<'_>, after: &Side<'_>) -> Comparison {
     }
 }
 
-/// The caches of all layers by level.
+/// Sums the caches of all layers by level.
 fn sum(layers: &[LayerSizes]) -> [Sizes; 3] {
     std::array::from_fn(|level| Sizes {
         files: layers.iter().map(|layer| layer.levels[level].files).sum(),

@@ -1,5 +1,5 @@
-//! Where the bytes of two images' modules are: by tree and level, and module by module. All that
-//! ships is counted, what a later layer hides too; a hardlink has no bytes of its own.
+//! Where the bytes of two images' modules are: by tree and level, and module by module. Counts every file in every
+//! layer, including hidden ones. A hardlink has no bytes.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use crate::pyc::{CpythonVersion, Level, parse_cache_name};
 use crate::rootfs::MemberId;
 use crate::tar::Kind;
 
-/// What a file is to Python.
+/// The role of a file for Python.
 #[derive(Clone, Copy)]
 enum Class {
     Source,
@@ -19,15 +19,15 @@ enum Class {
     Sourceless,
 }
 
-/// A file that a layer ships.
+/// A file of a module in a layer.
 pub(super) struct ModuleFile {
-    /// The path that its module's source has or would have.
+    /// The path of the module's source, even if there is none.
     module: Vec<u8>,
     class: Class,
     bytes: u64,
 }
 
-/// The sources, caches and sourceless modules that an image's layers ship.
+/// The sources, caches and sourceless modules in an image's layers.
 pub(super) fn module_files(inventory: &Inventory) -> Vec<ModuleFile> {
     let visible = inventory.caches.iter().filter_map(|cache| {
         let class = Class::Cache(cache.level?);
@@ -52,7 +52,7 @@ pub(super) fn module_files(inventory: &Inventory) -> Vec<ModuleFile> {
         .collect()
 }
 
-/// The path of the source that a cache is of.
+/// The path of a cache's source.
 fn source_of(cache: &[u8]) -> Option<Vec<u8>> {
     let name = parse_cache_name(path::file_name(cache))?;
     let directory = path::parent(path::parent(cache));
@@ -75,7 +75,7 @@ fn sources(inventory: &Inventory) -> impl Iterator<Item = (Vec<u8>, Class, Membe
         })
 }
 
-/// What a tree holds in one image. All that ships counts, hidden or not; a hardlink has no bytes.
+/// The files of one tree in one image. Counts every file in every layer, hidden or not. A hardlink has no bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TreeSizes {
     /// Files named `*.py`.
@@ -86,23 +86,23 @@ pub struct TreeSizes {
     pub sourceless: Sizes,
 }
 
-/// What two images have in one Python tree.
+/// One Python tree in both images.
 #[derive(Debug, Clone)]
 pub struct TreeDifference {
-    /// Its directory; none for what a later layer hides outside of every tree.
+    /// The tree's directory. None for files that a later layer hides and that lie outside every tree.
     pub path: Option<Vec<u8>>,
-    /// Its Python, where it is known; after, or else before.
+    /// The Python version after, or else before. None if it is unknown.
     pub version: Option<CpythonVersion>,
-    /// What is in it.
+    /// The sizes of the tree's files.
     pub sizes: Both<TreeSizes>,
 }
 
-/// A module that two images have in different sizes: its source and its bytecode of all levels.
+/// A module whose size differs between two images. Counts its source and its bytecode of all levels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModuleDifference {
-    /// The path that its source has or would have.
+    /// The path of its source, even if the source is missing.
     pub path: Vec<u8>,
-    /// Bytes in all.
+    /// Size of all its files, in bytes.
     pub bytes: Both<u64>,
 }
 
@@ -116,22 +116,22 @@ impl TreeSizes {
         sizes.add(file.bytes);
     }
 
-    /// Bytes in all.
+    /// Size of all files in the tree, in bytes.
     pub fn bytes(&self) -> u64 {
         let sizes = self.levels.iter().chain([&self.sources, &self.sourceless]);
         sizes.map(|sizes| sizes.bytes).sum()
     }
 }
 
-/// One side of a comparison.
+/// One side of a comparison: an image and its module files.
 pub(super) type Modules<'a> = (&'a Inventory, &'a [ModuleFile]);
 
-/// The trees of both images. A file belongs to the innermost tree that either has around it, so
-/// that it is in the same tree on both sides.
+/// The trees of both images. A file belongs to the innermost tree of either image that contains it, so that it is in
+/// the same tree on both sides.
 pub(super) fn trees(before: Modules<'_>, after: Modules<'_>) -> Vec<TreeDifference> {
     let found = || before.0.trees.iter().chain(&after.0.trees);
     let roots: BTreeSet<&[u8]> = found().map(|tree| &*tree.path).collect();
-    // Of two versions the later stays, which is that of the image after.
+    // If the versions differ, the later one wins: that of the image after.
     let versions: BTreeMap<&[u8], _> = found()
         .filter_map(|tree| Some((&*tree.path, tree.version?)))
         .collect();
@@ -154,10 +154,10 @@ pub(super) fn trees(before: Modules<'_>, after: Modules<'_>) -> Vec<TreeDifferen
         .collect()
 }
 
-/// Most modules that a report lists.
+/// Maximum number of modules in a comparison.
 const LISTED_MODULES: usize = 50;
 
-/// The modules whose sources and bytecode grew or shrank most, those that changed most first.
+/// The modules whose sources and bytecode grew or shrank, largest change first.
 pub(super) fn changed_modules(
     before: &[ModuleFile],
     after: &[ModuleFile],
@@ -173,7 +173,7 @@ pub(super) fn changed_modules(
         .into_iter()
         .filter(|(_, bytes)| bytes.before != bytes.after)
         .collect();
-    // The sort is stable: equal ones stay in the order of their paths.
+    // The sort is stable, so modules with equal changes stay sorted by path.
     changed.sort_by_key(|(_, bytes)| Reverse(bytes.before.abs_diff(bytes.after)));
     changed.truncate(LISTED_MODULES);
     let difference = |(path, bytes): (&[u8], _)| ModuleDifference {

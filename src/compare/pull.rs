@@ -1,4 +1,4 @@
-//! What a node fetches of an image: whole blobs, each once.
+//! The bytes that a host fetches to pull an image: whole blobs, each once.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use crate::oci::Image;
 
-/// Bytes that a node must fetch to have the image after: manifest, config and layers, each blob once.
+/// The bytes that a host must fetch for the image after: manifest, config and layers, each blob once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pull {
-    /// With nothing of it.
+    /// On a host without any part of the image.
     pub cold: u64,
-    /// With the image before.
+    /// On a host that has the image before.
     pub warm: u64,
 }
 
@@ -27,7 +27,7 @@ impl Pull {
     }
 }
 
-/// Bytes of every blob of an image, by digest.
+/// The size of every blob of an image in bytes, by digest.
 fn blobs(image: &Image) -> HashMap<String, u64> {
     let manifest_bytes = image.descriptor.get("size").and_then(Value::as_u64);
     let manifest = (

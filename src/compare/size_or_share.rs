@@ -1,21 +1,21 @@
-//! Sizes and shares, as gates are given them.
+//! Sizes and percentages, as users write them for gates.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::size;
 
-/// A number of bytes, or a share of some whole.
+/// A limit: a number of bytes, or a percentage of a whole.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Limit {
-    /// So many bytes.
+    /// A number of bytes.
     Bytes(u64),
-    /// So many percent.
+    /// A percentage.
     Percent(f64),
 }
 
 impl Limit {
-    /// What it comes to in bytes, of a whole of so many.
+    /// The limit in bytes, relative to a whole of `whole` bytes. Rounds down.
     pub fn of(self, whole: u64) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes,
@@ -23,7 +23,7 @@ impl Limit {
         }
     }
 
-    /// The least number of bytes that is so much of a whole: a share of a byte is a byte.
+    /// The limit in bytes, relative to a whole of `whole` bytes. Rounds up, for a minimum.
     pub fn at_least(self, whole: u64) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes,
@@ -41,7 +41,7 @@ impl fmt::Display for Limit {
     }
 }
 
-/// Units of bytes, in lower case.
+/// Units of size in lower case, with their bytes.
 const UNITS: [(&str, u64); 11] = [
     ("", 1),
     ("b", 1),
@@ -102,7 +102,7 @@ mod tests {
     fn a_share_is_of_a_whole() {
         assert_eq!(Limit::Bytes(5).of(100), 5);
         assert_eq!(Limit::Percent(2.5).of(1000), 25);
-        // Most is rounded down, least up.
+        // A maximum is rounded down, a minimum up.
         for percent in [0.01, 0.05, 0.09] {
             assert_eq!(Limit::Percent(percent).of(1000), 0, "{percent}");
             assert_eq!(Limit::Percent(percent).at_least(1000), 1, "{percent}");
