@@ -1,15 +1,15 @@
-//! The profiles that come with pycull.
+//! The built-in profiles.
 
-/// A profile that comes with pycull.
+/// A built-in profile.
 #[derive(Debug, Clone, Copy)]
 pub struct BuiltIn {
-    /// Its name.
+    /// The name to select it by.
     pub name: &'static str,
-    /// Its text.
+    /// Its TOML text.
     pub toml: &'static str,
 }
 
-/// All profiles that come with pycull.
+/// All built-in profiles.
 pub const BUILT_IN: [BuiltIn; 7] = [
     built_in("default", include_str!("builtin/default.toml")),
     built_in("minimal", include_str!("builtin/minimal.toml")),

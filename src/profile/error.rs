@@ -1,77 +1,77 @@
-//! What can be wrong with a profile.
+//! Errors of loading a profile.
 
 use super::builtin::BUILT_IN;
 
-/// Most bytes of a profile. The built-in ones have less than 200.
+/// Maximum size of a profile in bytes. The built-in ones have less than 200.
 pub(super) const LARGEST: u64 = 1 << 20;
 
-/// What can be wrong with a profile.
+/// A profile cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProfileError {
-    /// Neither a built-in profile nor a file.
+    /// The name is neither a built-in profile nor a file.
     #[error("there is no profile `{name}`")]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
     },
     /// The file cannot be read.
     #[error("cannot read profile `{path}`")]
     Read {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// The cause.
+        /// The I/O error.
         #[source]
         source: std::io::Error,
     },
-    /// The file is larger than a profile may be.
+    /// The file is larger than the limit.
     #[error("profile `{path}` has more than {LARGEST} bytes, the most that is allowed")]
     TooLarge {
-        /// The file.
+        /// Path of the file.
         path: String,
     },
-    /// Not TOML, an unknown key, or a value of the wrong type; the text has line and column.
+    /// The profile is not TOML, or has an unknown key or a value of the wrong type. The text has the line and column.
     #[error("profile `{name}` is malformed: {text}")]
     Malformed {
-        /// The profile.
+        /// The profile's name.
         name: String,
-        /// What and where, as the TOML parser says it.
+        /// The message of the TOML parser, with the place.
         text: String,
-        /// The valid key nearest to one that is unknown.
+        /// The valid key that is most similar to an unknown key.
         nearest: Option<&'static str>,
     },
-    /// A value that is no value of its key.
+    /// A value is not valid for its key.
     #[error("profile `{name}`: {reason}")]
     Value {
-        /// The profile.
+        /// The profile's name.
         name: String,
-        /// What is wrong.
+        /// What is wrong with the value.
         reason: String,
     },
-    /// A `--set` that is none.
+    /// A `--set` is not valid.
     #[error("`--set {text}`: {reason}")]
     Set {
-        /// As given.
+        /// The setting as the user wrote it.
         text: String,
-        /// What is wrong.
+        /// What is wrong with it.
         reason: String,
     },
-    /// A value that a later version will know how to do.
+    /// This version of pycull does not support a setting of the profile.
     #[error(
         "profile `{name}`: `{setting}` is not available in this version of pycull, which strips bytecode but does not {verb}"
     )]
     NotYet {
-        /// The profile.
+        /// The profile's name.
         name: String,
-        /// The key and value.
+        /// The key, or the key and value.
         setting: String,
-        /// What it would take.
+        /// What pycull would have to do, as in "does not …".
         verb: &'static str,
     },
 }
 
 impl ProfileError {
-    /// What to do about it.
+    /// How to solve the problem, if there is a way.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { .. } => {

@@ -1,4 +1,4 @@
-//! Reading profiles: built-in ones and files, `--set` on top, unknown keys refused.
+//! Loads built-in profiles and files, and applies `--set`. Refuses unknown keys.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,16 +13,16 @@ use super::builtin::BUILT_IN;
 use super::error::{LARGEST, ProfileError};
 use super::schema::{KEYS, Schema, check};
 
-/// How long a pipe may be without a writer.
+/// Time to wait until something opens the other end of a pipe.
 const PATIENCE: Timespec = Timespec {
     tv_sec: 5,
     tv_nsec: 0,
 };
 
-/// Reads the profile of that name or path, with `KEY=VALUE` settings over its own.
+/// Loads the profile with that name or path, then applies `KEY=VALUE` settings.
 ///
 /// # Errors
-/// [`ProfileError`].
+/// [`ProfileError`] if the profile does not exist, cannot be read or is not valid.
 pub fn load(name: &str, settings: &[String]) -> Result<Profile, ProfileError> {
     let text = match BUILT_IN.iter().find(|profile| profile.name == name) {
         Some(profile) => profile.toml.to_owned(),
@@ -55,9 +55,9 @@ fn read_file(name: &str) -> Result<String, ProfileError> {
     String::from_utf8(bytes).map_err(|_| read(io::Error::other("it is not UTF-8 text")))
 }
 
-/// Opens a file, or a pipe once somebody writes to it.
+/// Opens a file, or waits for a writer to open a pipe.
 fn open(path: &Path) -> io::Result<impl Read> {
-    // Opening a pipe that nobody writes to would wait for ever.
+    // Without `NONBLOCK`, opening a pipe that nobody writes to would wait for ever.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     let start = match FileType::from_raw_mode(fstat(&file)?.st_mode) {
@@ -68,9 +68,9 @@ fn open(path: &Path) -> io::Result<impl Read> {
     Ok(io::Cursor::new(start).chain(file))
 }
 
-/// The first byte of a pipe, if one is ready. Waits for a writer, though not for ever.
+/// Reads the first byte of a pipe, if one is ready. Waits a limited time for a writer.
 fn start_of_pipe(pipe: &mut File) -> io::Result<Vec<u8>> {
-    // A pipe that had a writer is ready, also where that one wrote nothing.
+    // A pipe that had a writer is ready, even if that writer wrote nothing.
     let is_ready = poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&PATIENCE))? > 0;
     let mut byte = [0];
     match pipe.read(&mut byte) {
@@ -90,7 +90,7 @@ fn parse(name: &str, text: &str, settings: &[String]) -> Result<Profile, Profile
         text: error.to_string().trim_end().to_owned(),
         nearest: nearest_key(error.message()),
     };
-    // The text alone first: its errors have lines, those of the table with settings do not.
+    // Parse the text alone first: its errors have lines. Errors of the table with settings do not.
     let own: Schema = toml::from_str(text).map_err(malformed)?;
     if settings.is_empty() {
         return check(name, own);
@@ -107,7 +107,7 @@ fn parse(name: &str, text: &str, settings: &[String]) -> Result<Profile, Profile
         .try_into()
         .map_err(|error: toml::de::Error| of_settings(error.to_string().trim_end().to_owned()))?;
     check(name, schema).map_err(|error| match error {
-        // The profile is sound without the settings.
+        // The profile is valid without the settings.
         ProfileError::Value { reason, .. } if check(name, own).is_ok() => of_settings(reason),
         error => error,
     })
@@ -141,10 +141,10 @@ fn apply_setting(table: &mut Table, setting: &str) -> Result<(), ProfileError> {
     Ok(())
 }
 
-/// TOML where it is; else a word, so that `--set stale=keep` needs no quotes inside quotes.
+/// Parses a value as TOML. If that fails, takes it as a word, so that `--set stale=keep` needs no nested quotes.
 ///
 /// # Errors
-/// What is wrong with a list, table or quoted text that is malformed.
+/// The parser's message, if a list, table or quoted text is malformed.
 fn parse_value(text: &str) -> Result<Value, String> {
     let word = || Value::String(text.to_owned());
     match toml::from_str::<Table>(&format!("value = {text}")) {
@@ -156,14 +156,14 @@ fn parse_value(text: &str) -> Result<Value, String> {
     }
 }
 
-/// The valid key nearest to the unknown one that a parser's message names, if one is near.
+/// The valid key that is most similar to the unknown key in a parser's message, if one is similar enough.
 fn nearest_key(message: &str) -> Option<&'static str> {
     let unknown = message.strip_prefix("unknown field `")?.split('`').next()?;
     let (distance, key) = KEYS
         .iter()
         .map(|key| (strsim::damerau_levenshtein(unknown, key), *key))
         .min()?;
-    // Of a short word with as many mistakes little is left.
+    // A short word with that many mistakes does not resemble any key.
     (distance <= 3 && distance * 2 <= unknown.len()).then_some(key)
 }
 

@@ -1,4 +1,4 @@
-//! Profiles: what the bytecode of an image is to be after pycull. TOML, every key checked.
+//! Profiles describe the bytecode that an image should have. They are TOML, and every key is checked.
 
 mod builtin;
 mod error;
@@ -18,32 +18,32 @@ pub(crate) use policy::Policy;
 
 use crate::pyc::{CpythonVersion, Header, Invalidation, Level, Magic};
 
-/// A profile, checked.
+/// A valid profile.
 #[derive(Debug, Clone)]
 pub struct Profile {
-    /// A built-in profile's name, or the file's path.
+    /// The name of a built-in profile, or the path of a file.
     pub name: String,
-    /// One line for people.
+    /// A description of one line.
     pub description: String,
-    /// The levels that the result has.
+    /// The levels that the result keeps.
     pub levels: Levels,
-    /// What happens to caches that Python would ignore since their source changed.
+    /// What to do with caches that Python ignores because their source changed.
     pub stale: Stale,
-    /// What happens to bytecode that Python never uses.
+    /// What to do with bytecode that Python never uses.
     pub dead: DeadKeys,
-    /// Whether identical levels of one module are to share one copy.
+    /// Whether identical levels of a module share one copy.
     pub hardlink: bool,
-    /// Whether listed levels that are missing are compiled.
+    /// Whether to compile listed levels that are missing.
     pub missing: Missing,
-    /// Whether what is compiled has column positions (PEP 657; from Python 3.11 on).
+    /// Whether compiled caches have column positions (PEP 657, since Python 3.11).
     pub debug_ranges: bool,
-    /// Where compiled caches go.
+    /// Where to put compiled caches.
     pub placement: Placement,
-    /// How the result's caches are tied to their sources.
+    /// How Python checks that the result's caches match their sources.
     pub invalidation: InvalidationMode,
     /// Which caches are in scope, by path.
     pub scope: Scope,
-    /// The Python that trees are for.
+    /// The Python versions of trees that the user set.
     pub python: PythonVersions,
 }
 
@@ -66,7 +66,7 @@ impl Profile {
         }
     }
 
-    /// Whether it has anything compiled.
+    /// Whether the profile compiles anything.
     pub fn compiles(&self) -> bool {
         self.missing == Missing::Compile || self.stale == Stale::Compile
     }
@@ -75,9 +75,9 @@ impl Profile {
 /// The levels that a profile keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Levels {
-    /// These.
+    /// These levels.
     Listed(Vec<Level>),
-    /// The one that the image runs Python at.
+    /// The level at which the image runs Python.
     Auto,
 }
 
@@ -93,60 +93,61 @@ impl fmt::Display for Levels {
     }
 }
 
-/// What happens to stale caches.
+/// What to do with stale caches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stale {
-    /// They go.
+    /// Remove them.
     Strip,
-    /// They stay.
+    /// Keep them.
     Keep,
-    /// They are compiled anew.
+    /// Compile them again.
     Compile,
 }
 
-/// Whether a listed level that is absent is compiled.
+/// Whether to compile listed levels that are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Missing {
-    /// It is not.
+    /// Do not compile them.
     Leave,
-    /// It is.
+    /// Compile them.
     Compile,
 }
 
-/// Where compiled caches go.
+/// Where to put compiled caches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Placement {
-    /// To a new layer above all others, which stay as they are.
+    /// In a new layer on top. The other layers stay as they are.
     Append,
-    /// To the layer of their source.
+    /// In the layer of their source.
     Source,
 }
 
-/// How caches are tied to their sources (PEP 552).
+/// How Python checks that a cache matches its source (PEP 552).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InvalidationMode {
-    /// As they are; what is compiled by timestamp.
+    /// Existing caches keep their mode. Compiled caches use timestamps.
     Keep,
-    /// By modification time and size.
+    /// By the modification time and size of the source.
     Timestamp,
-    /// By a hash that every import computes.
+    /// By a hash of the source, which Python computes at every import.
     CheckedHash,
-    /// By a hash that no import looks at.
+    /// By a hash of the source that Python does not check.
     UncheckedHash,
 }
 
 impl InvalidationMode {
-    /// Whether it takes the hashes of sources.
+    /// Whether this mode needs the hashes of sources.
     pub fn is_by_hash(self) -> bool {
         matches!(self, Self::CheckedHash | Self::UncheckedHash)
     }
 
-    /// The header of a cache of a source with that modification time, in seconds and nanoseconds, size in
-    /// bytes, and hash. `None` for [`Self::Keep`], and where there is no hash or no place for it.
+    /// The header of a cache, given its source's modification time in seconds and nanoseconds, size in bytes, and hash.
+    ///
+    /// Returns `None` for [`Self::Keep`], if the hash is missing, or if the header has no place for it.
     pub fn header(
         self,
         magic: Magic,
@@ -174,23 +175,23 @@ impl fmt::Display for InvalidationMode {
     }
 }
 
-/// What happens to each kind of bytecode that Python never uses.
+/// What to do with each kind of bytecode that Python never uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeadKeys {
     /// Caches without a source.
     pub orphan: Dead,
     /// Caches for a Python that the image does not have.
     pub foreign: Dead,
-    /// Caches that are not bytecode.
+    /// Files that have the name of a cache but are not bytecode.
     pub malformed: Dead,
     /// Caches that a later layer overwrites or deletes.
     pub hidden: Dead,
-    /// Bytecode in the place of a source, beside that source.
+    /// Sourceless modules beside a source.
     pub shadowed: Dead,
 }
 
 impl DeadKeys {
-    /// Where a profile says nothing: bytecode outside `__pycache__` stays, for it may be run by its path.
+    /// The default. Bytecode outside `__pycache__` stays, because something may run it by its path.
     pub const DEFAULT: Self = Self {
         shadowed: Dead::Keep,
         ..Self::all(Dead::Strip)
@@ -208,27 +209,27 @@ impl DeadKeys {
     }
 }
 
-/// What happens to a kind of bytecode that Python never uses.
+/// What to do with one kind of bytecode that Python never uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dead {
-    /// They go.
+    /// Remove it.
     Strip,
-    /// They stay.
+    /// Keep it.
     Keep,
 }
 
-/// The Python that trees are for, where the image does not tell or tells it wrong.
+/// Python versions that the user sets for trees, because the image has no version for them or a wrong one.
 #[derive(Debug, Clone, Default)]
 pub struct PythonVersions {
-    /// Of trees of which nothing else tells it.
+    /// The version of trees that have no version otherwise.
     pub otherwise: Option<CpythonVersion>,
-    /// By globs over the trees' paths.
+    /// Versions by globs over the paths of trees.
     each: Vec<(GlobSet, CpythonVersion)>,
 }
 
 impl PythonVersions {
-    /// The version that the first glob gives that matches a tree, or what may lie in it.
+    /// The version of the first glob that matches the tree or a file in it.
     pub fn of_tree(&self, path: &[u8]) -> Option<CpythonVersion> {
         let inside = [path, b"/m.py"].concat();
         let matches = |set: &GlobSet| is_match(set, path) || is_match(set, &inside);
@@ -242,24 +243,24 @@ fn is_match(set: &GlobSet, path: &[u8]) -> bool {
     set.is_match(std::ffi::OsStr::from_bytes(path))
 }
 
-/// Paths that a profile is about: those that an include glob matches and no exclude glob does.
+/// The paths in scope: those that match an include glob and no exclude glob.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
     /// `None`: every path.
     include: Option<GlobSet>,
     exclude: GlobSet,
-    /// Every glob, as it was written.
+    /// Every glob with its original text.
     each: Vec<(String, GlobSet)>,
 }
 
 impl Scope {
-    /// Whether a path, without a leading slash, is in scope.
+    /// Whether a path is in scope. The path has no leading slash.
     pub fn contains(&self, path: &[u8]) -> bool {
         let is_included = self.include.as_ref().is_none_or(|set| is_match(set, path));
         is_included && !is_match(&self.exclude, path)
     }
 
-    /// The globs that match none of these paths, as they were written.
+    /// The original text of the globs that match none of these paths.
     pub fn unmatched(&self, mut paths: impl Iterator<Item = Vec<u8>>) -> Vec<&str> {
         let globs = self.each.iter().filter(|(text, _)| text != "**");
         let mut unmatched: Vec<_> = globs.collect();

@@ -1,4 +1,4 @@
-//! Every key of a profile as TOML has it, and the check of their values.
+//! The TOML keys of a profile, and the checks of their values.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::pyc::{CpythonVersion, Level};
 
-/// Every key, as TOML has it.
+/// All keys of a profile.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Schema {
@@ -65,7 +65,7 @@ impl Default for Schema {
     }
 }
 
-/// Keys at the top and in tables, for the hint on a misspelt one.
+/// All keys, including those in tables, for the hint about a misspelt key.
 pub(super) const KEYS: [&str; 23] = [
     "description",
     "levels",
@@ -159,7 +159,7 @@ pub(super) fn check(name: &str, schema: Schema) -> Result<Profile, ProfileError>
     })
 }
 
-/// `dead` sets all kinds, and the key of a kind overrides it.
+/// `dead` sets all kinds. The key of a kind overrides it.
 fn dead_keys(schema: &Schema) -> DeadKeys {
     let all = schema.dead.map_or(DeadKeys::DEFAULT, DeadKeys::all);
     DeadKeys {
@@ -171,7 +171,7 @@ fn dead_keys(schema: &Schema) -> DeadKeys {
     }
 }
 
-/// Every key is read; what only a later version can do is refused, never passed over.
+/// Refuses keys and values that this version does not support. Ignoring them would mislead the user.
 fn refuse_what_is_not_there_yet(name: &str, schema: &Schema) -> Result<(), ProfileError> {
     const CONFIG: &str = "change the image's config";
     let asked = [
@@ -252,7 +252,7 @@ fn version(text: &str) -> Result<CpythonVersion, String> {
     version.map_err(|_| format!("`python` has `{text}`; it takes a version such as \"3.11\""))
 }
 
-/// Each glob for itself, to tell those that match nothing.
+/// Compiles each glob separately, to find those that match nothing.
 fn each_glob(patterns: &[String]) -> Result<Vec<(String, GlobSet)>, String> {
     let each = patterns.iter().map(|pattern| {
         let set = globs(std::slice::from_ref(pattern))?;
@@ -272,7 +272,7 @@ fn included(patterns: &[String]) -> Result<Option<GlobSet>, String> {
 fn globs(patterns: &[String]) -> Result<GlobSet, String> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
-        // Paths have no leading slash; people write one.
+        // Paths have no leading slash, but people write one.
         let relative = pattern.strip_prefix('/').unwrap_or(pattern);
         let glob = GlobBuilder::new(relative).literal_separator(true).build();
         set.add(glob.map_err(|error| format!("glob `{pattern}`: {}", error.kind()))?);
