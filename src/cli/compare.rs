@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Compare, printer: &Printer) -> anyhow::Result<Outcome> 
     Ok(outcome)
 }
 
-/// The badge of the only image.
+/// The badge of the compared image. Fails unless there is exactly one.
 fn badge(report: &CompareReport) -> anyhow::Result<String> {
     match &*report.images {
         [image] => Ok(figure::badge(image)),
@@ -66,7 +66,7 @@ fn badge(report: &CompareReport) -> anyhow::Result<String> {
     }
 }
 
-/// Says which images do not keep to the gates, and how.
+/// Prints the gates that images fail.
 fn gate(refusals: &[String], printer: &Printer) -> Outcome {
     for refusal in refusals {
         printer.refusal(refusal);

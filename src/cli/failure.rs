@@ -1,4 +1,4 @@
-//! An error as people read it: what, why, and what to do.
+//! Errors for people: what failed, why, and what to do.
 
 use std::error::Error;
 use std::io;
@@ -7,14 +7,14 @@ use pycull::pipeline::PipelineError;
 use pycull::profile::ProfileError;
 use pycull::transport::TransportError;
 
-/// An error's messages.
+/// The messages of an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// What could not be done.
+    /// What failed.
     pub(crate) message: String,
-    /// Why, each caused by the next.
+    /// The causes. Each is the reason for the one before.
     pub(crate) causes: Vec<String>,
-    /// What to do about it.
+    /// How to solve the problem, if there is a way.
     pub(crate) hint: Option<String>,
 }
 
@@ -23,7 +23,7 @@ impl Failure {
         let message = shortened(error.to_string());
         let mut causes: Vec<String> = Vec::new();
         for cause in error.chain().skip(1).map(|it| shortened(it.to_string())) {
-            // Some messages hold their cause's already.
+            // Some messages already contain the message of their cause.
             let said = std::iter::once(&message).chain(&causes);
             if !said.into_iter().any(|text| text.contains(&cause)) {
                 causes.push(cause);
@@ -37,11 +37,11 @@ impl Failure {
     }
 }
 
-/// Characters that are left of a long message: an image can have names without end.
+/// Number of characters to keep at the start and the end of a long message. An image can contain very long names.
 const MOST_FIRST: usize = 1000;
 const MOST_LAST: usize = 200;
 
-/// A message without its middle where it is very long.
+/// Cuts the middle out of a very long message.
 fn shortened(message: String) -> String {
     let count = message.chars().count();
     if count <= MOST_FIRST + MOST_LAST {
@@ -52,7 +52,7 @@ fn shortened(message: String) -> String {
     first.chain([' ', '…', ' ']).chain(last).collect()
 }
 
-/// An error with its causes, as a warning has it.
+/// An error and its causes on one line, for warnings.
 pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let Failure {
         message, causes, ..
@@ -70,7 +70,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     transport.or_else(profile).or_else(pipeline)
 }
 
-/// A report could not be printed.
+/// The report could not be printed.
 #[derive(Debug)]
 pub(crate) struct Print(pub(crate) io::Error);
 

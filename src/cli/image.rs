@@ -1,4 +1,4 @@
-//! What the verbs about images share.
+//! Functions that several commands share.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,7 +12,7 @@ use pycull::transport::{Reference, Source, TransportError};
 use super::printer::Printer;
 use super::settings::Settings;
 
-/// Finds the image that a reference names, on standard input for `-`, and warns of what is odd about it.
+/// Finds the image that a reference names; `-` is standard input. Prints warnings about how the image is stored.
 pub(crate) fn open(reference: &str, printer: &Printer) -> Result<Source, TransportError> {
     let reference: Reference = reference.parse()?;
     let platform = printer.settings.platform.as_ref();
@@ -23,7 +23,7 @@ pub(crate) fn open(reference: &str, printer: &Printer) -> Result<Source, Transpo
     Ok(source)
 }
 
-/// Checks the images that one command reads: standard input holds one.
+/// Fails if several of a command's images are on standard input.
 pub(crate) fn check_references<'a>(
     references: impl IntoIterator<Item = &'a String>,
 ) -> anyhow::Result<()> {
@@ -33,7 +33,7 @@ pub(crate) fn check_references<'a>(
     Ok(())
 }
 
-/// Writes a figure to a file, which is replaced only if it is one too: what is there may be an image.
+/// Writes a figure to a file. Replaces an existing file only if it is a figure, because it could be an image.
 pub(crate) fn write_figure(file: &Path, figure: &str) -> anyhow::Result<()> {
     let name = file.display();
     if file.as_os_str() == "-" {
@@ -51,7 +51,7 @@ fn is_figure(file: &Path) -> io::Result<bool> {
     Ok(start.is_empty() || start == b"<svg")
 }
 
-/// What the recipes are told.
+/// The options for the pipeline.
 pub(crate) fn options<'a>(settings: &Settings, observer: &'a dyn Observer) -> Options<'a> {
     Options {
         platform: settings.platform.clone(),

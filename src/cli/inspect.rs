@@ -44,7 +44,7 @@ fn figures_of(image: &InspectImage) -> Figures<'_> {
     }
 }
 
-/// Says which of the denied kinds there are.
+/// Prints the denied kinds of findings that the image has.
 fn gate(denied: &[FindingKind], report: &InspectReport, printer: &Printer) -> Outcome {
     let count = |kind: FindingKind| {
         let findings = report.images.iter().flat_map(|image| &image.findings);

@@ -7,7 +7,7 @@ use super::Outcome;
 use super::args::Args;
 use super::printer::Printer;
 
-/// One page: the command, then every verb.
+/// Prints one page: the main command, then every subcommand.
 pub(crate) fn run(printer: &Printer) -> anyhow::Result<Outcome> {
     let mut page = Vec::new();
     let mut command = Args::command();
@@ -31,7 +31,7 @@ pub(crate) fn run(printer: &Printer) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// A verb's sections stand one level below its own.
+/// Turns the sections of a subcommand into subsections.
 fn as_subsections(section: &[u8]) -> Vec<u8> {
     String::from_utf8_lossy(section)
         .replace("\n.SH ", "\n.SS ")

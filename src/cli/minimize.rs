@@ -25,7 +25,7 @@ use super::progress::Bars;
 
 pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome> {
     let settings = &printer.settings;
-    // What can fail at once comes before what takes long.
+    // Do quick checks first, before the slow work.
     let profile = pycull::profile::load(&args.profile, &args.set)?;
     let source = image::open(&args.image, printer)?;
     let (cache, cache_warning) = compile_cache(args, &profile);
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
         _ => pipeline::plan_only(input, &minimize, &options),
     };
     bars.clear();
-    // Whatever came of it, the cache is to be no larger than it may.
+    // Shrink the cache to its limit, even if the command failed.
     let kept = cache.map(CompileCache::finish);
     let mut report = done?;
     for warning in cache_warning.into_iter().chain(kept.and_then(Result::err)) {
@@ -94,10 +94,10 @@ fn figures_of(image: &MinimizeImage) -> Figures<'static> {
     Figures::drawn(figure::minimize(image))
 }
 
-/// Most bytes that the compile cache keeps.
+/// Maximum size of the compile cache, in bytes.
 const LARGEST_CACHE: u64 = 2 << 30;
 
-/// The compile cache of this user, where the profile compiles; and why it cannot be used.
+/// Opens the user's compile cache, if the profile compiles. Also returns why the cache cannot be used.
 fn compile_cache(args: &Minimize, profile: &Profile) -> (Option<CompileCache>, Option<CacheError>) {
     let is_wanted = profile.compiles() && !args.no_cache && !args.dry_run;
     let Some(directory) = cache_directory().filter(|_| is_wanted) else {
@@ -109,7 +109,7 @@ fn compile_cache(args: &Minimize, profile: &Profile) -> (Option<CompileCache>, O
     }
 }
 
-/// As the XDG base directory specification has it, unless PYCULL_CACHE_DIR names another.
+/// PYCULL_CACHE_DIR, else the place that the XDG base directory specification defines.
 fn cache_directory() -> Option<PathBuf> {
     let variable = |name| {
         std::env::var_os(name)
@@ -124,7 +124,7 @@ fn cache_directory() -> Option<PathBuf> {
     variable("PYCULL_CACHE_DIR").or_else(|| Some(base()?.join("pycull/compile")))
 }
 
-/// The emulator's command, its program found as a shell finds it.
+/// The emulator's command. Its program is looked up in PATH, as a shell does.
 fn emulator(args: &Minimize) -> anyhow::Result<Vec<OsString>> {
     let Some(command) = &args.emulator else {
         return Ok(Vec::new());
@@ -148,7 +148,7 @@ fn find_program(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Checks the output before any long work.
+/// Chooses the output and checks it before any long work.
 fn prepare<'a>(output: &Reference, source: &Source) -> anyhow::Result<Box<dyn Sink + 'a>> {
     let sink = transport::prepare(output, source, io::stdout())?;
     if output.is_stream() && io::stdout().is_terminal() {

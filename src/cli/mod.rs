@@ -1,5 +1,6 @@
-//! The command line: the only code that prints, reads the environment or draws bars. Arguments as
-//! typed become settings, and a verb turns settings into calls of the library and a report.
+//! The command line. Only this code prints, reads the environment or draws progress bars.
+//!
+//! Arguments become settings. A command turns settings into calls of the library, and prints the report.
 
 mod args;
 mod settings;
@@ -29,12 +30,12 @@ use failure::Failure;
 use printer::Printer;
 use settings::Settings;
 
-/// How a command that was carried out ended.
+/// How a command ended, unless it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
-    /// Done: exit code 0.
+    /// Success. The exit code is 0.
     Done,
-    /// A gate or check said no: exit code 1.
+    /// A gate or check refused. The exit code is 1.
     Refused,
 }
 

@@ -1,4 +1,4 @@
-//! Printing: data to standard output, everything else to standard error.
+//! Prints data to standard output, and everything else to standard error.
 
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -14,16 +14,16 @@ use super::args::Format;
 use super::failure::{Failure, Print};
 use super::settings::Settings;
 
-/// Where a report goes.
+/// The stream for a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stream {
     /// Standard output.
     Out,
-    /// Standard error, where an image goes to standard output.
+    /// Standard error. Used if the image goes to standard output.
     Err,
 }
 
-/// Prints as the settings say.
+/// Prints in the format and colours of the settings.
 pub(crate) struct Printer {
     pub(crate) settings: Settings,
 }
@@ -33,7 +33,7 @@ impl Printer {
         Self { settings }
     }
 
-    /// Prints a report in the format that was asked for; the figures are for a browser.
+    /// Prints a report in the requested format. Only HTML uses the figures.
     pub(crate) fn report<'a>(
         &self,
         stream: Stream,
@@ -53,18 +53,18 @@ impl Printer {
         }
     }
 
-    /// Prints a document as text, whatever the format.
+    /// Prints a document as text, in any format.
     pub(crate) fn text(&self, document: &Document) -> anyhow::Result<()> {
         let text = text::render(document, self.style(Stream::Out));
         self.data(text.as_bytes())
     }
 
-    /// Prints data as it is.
+    /// Prints bytes unchanged.
     pub(crate) fn data(&self, data: &[u8]) -> anyhow::Result<()> {
         Ok(write_all(io::stdout(), data)?)
     }
 
-    /// Says why the command could not be done.
+    /// Prints why the command failed.
     pub(crate) fn failure(&self, failure: &Failure) {
         self.say("error", Some("31"), &failure.message);
         for cause in &failure.causes {
@@ -75,18 +75,19 @@ impl Printer {
         }
     }
 
-    /// Says what does not keep the command from being done.
+    /// Prints a problem that does not stop the command.
     pub(crate) fn warning(&self, message: &str) {
         self.say("warning", Some("33"), message);
     }
 
-    /// Says why a gate or check said no.
+    /// Prints why a gate or check refused.
     pub(crate) fn refusal(&self, message: &str) {
         self.say("error", Some("31"), &printable(message));
     }
 
-    /// Where standard error takes no more there is nothing left to tell. No line begins with what an image may have
-    /// chosen: the logs of CI services obey lines.
+    /// Prints a message to standard error. Ignores write errors, because there is nowhere else to report them.
+    ///
+    /// No line starts with text that an image may have chosen: the logs of CI services obey some lines.
     fn say(&self, label: &str, color: Option<&str>, message: &str) {
         let lines: Vec<_> = message.lines().map(printable).collect();
         let message = lines.join("\n  | ");
@@ -122,7 +123,7 @@ fn terminal_width(stream: &(impl IsTerminal + AsFd)) -> Option<u16> {
     }
 }
 
-/// Nobody reads what a closed pipe would take: that is no failure, and what a gate says is still to be heard.
+/// Writes data. Ignores a closed pipe: it is not a failure, and the result of a gate must still be printed.
 fn write_all(mut stream: impl Write, data: &[u8]) -> Result<(), Print> {
     match stream.write_all(data).and_then(|()| stream.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Print(error)),
@@ -134,7 +135,7 @@ fn write_all(mut stream: impl Write, data: &[u8]) -> Result<(), Print> {
 mod tests {
     use super::*;
 
-    /// Takes nothing.
+    /// A stream that fails every write.
     struct Failing(io::ErrorKind);
 
     impl Write for Failing {

@@ -58,7 +58,7 @@ fn check(file: &str, printer: &Printer) -> anyhow::Result<Outcome> {
             printer.text(&document)?;
             Ok(Outcome::Done)
         }
-        // There was nothing to check.
+        // There was no profile to check.
         Err(
             error @ (ProfileError::Unknown { .. }
             | ProfileError::Read { .. }

@@ -7,29 +7,29 @@ use pycull::progress::{Observer, Phase};
 
 use super::settings::Settings;
 
-/// One bar, for the phase that is going on.
+/// A single bar, for the current phase.
 pub(crate) struct Bars {
     bar: ProgressBar,
     items: std::sync::Mutex<Items>,
 }
 
-/// Layers or sources of a phase.
+/// The items of a phase: layers, sources, runs or archives.
 #[derive(Debug, Clone, Copy, Default)]
 struct Items {
     done: usize,
     all: usize,
     name: &'static str,
-    /// Whether the bar's length is their number, not bytes.
+    /// Whether the bar counts items instead of bytes.
     are_length: bool,
 }
 
-/// For work that is not counted in bytes.
+/// The template for work that is not counted in bytes.
 const TEMPLATE_OF_RUNS: &str = "{prefix} {wide_bar} {msg}  {eta} left";
 const TEMPLATE: &str = "{prefix} {wide_bar} {msg}  {decimal_bytes}/{decimal_total_bytes}  \
                         {decimal_bytes_per_sec}  {eta} left";
 
 impl Bars {
-    /// Bars that draw only where the settings say so.
+    /// Makes a bar that draws only if the settings allow it.
     pub(crate) fn new(settings: &Settings) -> Self {
         let target = match settings.progress {
             true => ProgressDrawTarget::stderr(),
@@ -42,7 +42,7 @@ impl Bars {
         }
     }
 
-    /// Takes the bar off the screen.
+    /// Removes the bar from the screen.
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
     }
@@ -59,7 +59,7 @@ impl Bars {
     }
 }
 
-/// An error leaves no bar behind either.
+/// Removes the bar after an error too.
 impl Drop for Bars {
     fn drop(&mut self) {
         self.clear();

@@ -1,5 +1,5 @@
-//! The verbs with which pycull runs itself, as a process to be confined. They are no part of
-//! [`super::args`]: completions would offer them.
+//! The hidden commands with which pycull runs itself as a process to confine. They are not in [`super::args`], because
+//! shell completions would offer them.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use pycull::compile::sandbox::{self, ENTER, FAILURE, PROBE, SandboxError};
 
 use super::failure::Failure;
 
-/// Becomes another program, or tells of the defences, if the first argument says so.
+/// Runs the hidden command that the first argument names. Returns `None` if it names another command.
 pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let verb = arguments.next()?;
     if verb == ENTER {
@@ -21,7 +21,7 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitC
     }
 }
 
-/// Prints which layers of defence there are.
+/// Prints the available sandbox layers as JSON.
 fn probe() -> ExitCode {
     let answer = serde_json::to_vec(&sandbox::defences()).unwrap_or_default();
     match io::stdout().write_all(&answer) {
@@ -38,7 +38,7 @@ fn report(error: SandboxError) -> ExitCode {
     for cause in causes {
         lines.push_str(&format!("  caused by: {cause}\n"));
     }
-    // Where nobody listens, the exit code is left.
+    // If nothing reads standard error, the exit code still tells.
     let _ = io::stderr().write_all(lines.as_bytes());
     ExitCode::from(FAILURE)
 }

@@ -1,4 +1,4 @@
-//! Settings: what arguments, environment and terminal come to.
+//! Settings from arguments, environment and terminal.
 
 use std::io::IsTerminal;
 
@@ -8,20 +8,20 @@ use pycull::report::Detail;
 
 use super::args::{ColorChoice, Common, Format};
 
-/// What every verb is told.
+/// The settings that all commands share.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// How the report is written.
+    /// The format of the report.
     pub(crate) format: Format,
-    /// How much of it.
+    /// How much the report shows.
     pub(crate) detail: Detail,
-    /// Whether bars are drawn.
+    /// Whether to draw progress bars.
     pub(crate) progress: bool,
-    /// Layers to work on at a time.
+    /// Number of parallel jobs.
     pub(crate) jobs: usize,
-    /// What images may ask for.
+    /// Limits on what an image may ask for.
     pub(crate) limits: Limits,
-    /// The platform that is wanted; `None`: all.
+    /// The platform to choose. `None` means all platforms.
     pub(crate) platform: Option<Platform>,
     color: ColorChoice,
     no_color: bool,
@@ -40,7 +40,7 @@ impl Settings {
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             format: common.format,
-            // A page can be searched.
+            // A page can be searched, so it shows everything.
             detail: match common.verbose || common.format == Format::Html {
                 true => Detail::All,
                 false => Detail::Summary,

@@ -1,4 +1,4 @@
-//! Being told to end.
+//! Signals that end the process.
 
 use std::fs;
 use std::io;
@@ -7,11 +7,11 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-/// Has temporary directories removed before a signal ends this process.
+/// Starts a thread that removes temporary directories before a signal ends this process.
 pub(crate) fn watch() -> io::Result<()> {
     let ignored = ignored();
     let listened = [SIGINT, SIGTERM, SIGHUP];
-    // What ignores them, as nohup has it, goes on to do so.
+    // A process started with a signal ignored, as by nohup, keeps ignoring it.
     let mut signals = Signals::new(
         listened
             .into_iter()
@@ -20,7 +20,7 @@ pub(crate) fn watch() -> io::Result<()> {
     let end = move || {
         for signal in &mut signals {
             pycull::scratch::remove_all();
-            // Does not return for these.
+            // This does not return for these signals.
             let _ = emulate_default_handler(signal);
         }
     };
@@ -30,7 +30,7 @@ pub(crate) fn watch() -> io::Result<()> {
     Ok(())
 }
 
-/// A bit for each signal that this process was started to ignore (proc_pid_status(5)).
+/// A bit mask of the signals that this process was started to ignore (proc_pid_status(5)).
 fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
