@@ -1,4 +1,4 @@
-//! The helper's way into the sandbox, step by step.
+//! The steps by which the helper enters the sandbox.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -13,8 +13,8 @@ use super::{
     supervisor,
 };
 
-/// The layers of defence that this process can put around itself, found out by doing it: it is good
-/// for nothing but saying so afterwards.
+/// Finds the sandbox layers that this process can use, by applying them. Afterwards the process can do little but
+/// report the result.
 pub fn defences() -> Defences {
     let namespaces = namespaces::separate().and_then(|()| namespaces::confine(&[]));
     Defences {
@@ -56,18 +56,19 @@ fn now() -> String {
     )
 }
 
-/// What a process that is confined as far as it needs to be does next.
+/// The next step of a confined process.
 enum Next {
-    /// Runs the helper again, in the namespaces that were made.
+    /// Run the helper again, inside the new namespaces.
     Supervise,
-    /// Becomes the program.
+    /// Execute the program.
     Become,
 }
 
 fn confine(request: &Request) -> Result<Next, SandboxError> {
     if let Some(pipe) = request.supervisor {
         supervisor::die_with_supervisor(pipe)?;
-        // Never in a mount namespace that others use.
+        // Only the first process of a new namespace may go on: the steps below must not change a mount namespace that
+        // other processes use.
         if !getpid().is_init() {
             return Err(SandboxError::Argument {
                 argument: format!("supervisor={pipe}"),
@@ -100,7 +101,7 @@ fn confine(request: &Request) -> Result<Next, SandboxError> {
     if request.supervisor.is_none() {
         supervisor::die_with_caller(request.caller)?;
     }
-    // Last, for it denies all of the above.
+    // seccomp comes last because it denies all of the steps above.
     if request.wants(Layer::Seccomp) {
         applied.seccomp =
             seccomp::apply(request.confinement.threads, request.confinement.forgiving)?;

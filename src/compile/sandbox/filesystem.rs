@@ -1,4 +1,4 @@
-//! The layer Landlock: which files there are to read, and none to write.
+//! The Landlock layer: it allows reading some files, and writing none.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,11 @@ use landlock::{
 
 use super::SandboxError;
 
-/// The newest version that the rights below were checked against. An older kernel handles fewer.
+/// The newest Landlock version that the rights below were checked against. An older kernel handles fewer rights.
 const NEWEST: ABI = ABI::V7;
 
-/// Restricts this process to reading these trees. The version of the kernel's interface; `None` where it
-/// has none.
+/// Restricts this process to reading these trees. Returns the version of the kernel's Landlock interface, or `None` if
+/// the kernel has none.
 pub(super) fn apply(readable: &[PathBuf]) -> Result<Option<u32>, SandboxError> {
     let mut rules = Vec::new();
     for path in readable {

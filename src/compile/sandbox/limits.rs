@@ -1,4 +1,4 @@
-//! What holds in any mode: limits, no capabilities, and no way to new privileges.
+//! Restrictions that apply in every mode: resource limits, no capabilities, and no new privileges.
 
 use rustix::io;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
@@ -6,24 +6,24 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::{Confinement, SandboxError};
 
-/// Limits this process and all that it becomes.
+/// Limits this process and every program that it executes.
 pub(super) fn apply(confinement: &Confinement) -> Result<(), SandboxError> {
     let limits = confinement.limits;
-    // A second after the signal that the program may catch comes the one that it cannot.
+    // SIGXCPU comes first, which the program may catch. SIGKILL follows one second later.
     limit(Resource::Cpu, limits.cpu_seconds, 1)?;
     limit(Resource::As, limits.memory_bytes, 0)?;
     limit(Resource::Nofile, limits.open_files, 0)?;
     limit(Resource::Fsize, 0, 0)?;
     limit(Resource::Core, 0, 0)?;
     if !confinement.threads {
-        // Root is not bound by it.
+        // This limit does not bind root.
         limit(Resource::Nproc, 0, 0)?;
     }
     umask(rustix::fs::Mode::from_raw_mode(0o077));
     Ok(())
 }
 
-/// Where the limit is lower already, it stays.
+/// Sets a resource limit, unless it is already lower.
 fn limit(resource: Resource, value: u64, grace: u64) -> Result<(), SandboxError> {
     let present = getrlimit(resource);
     let at_most =
@@ -35,13 +35,12 @@ fn limit(resource: Resource, value: u64, grace: u64) -> Result<(), SandboxError>
     setrlimit(resource, new).map_err(SandboxError::apply(format!("limit {resource:?}")))
 }
 
-/// No program that this process becomes has more rights than it: nothing set-user-ID, and nothing
-/// with capabilities of its own.
+/// Prevents `exec` from adding rights: set-user-ID bits and file capabilities have no effect.
 pub(super) fn no_new_privileges() -> Result<(), SandboxError> {
     rustix::thread::set_no_new_privs(true).map_err(SandboxError::apply("set no_new_privs"))
 }
 
-/// Gives up what root can do beyond its own files. With [`no_new_privileges`], `exec` gives none back.
+/// Drops all capabilities. With [`no_new_privileges`], `exec` cannot regain them.
 pub(super) fn drop_capabilities() -> Result<(), SandboxError> {
     drop_all().map_err(SandboxError::apply("drop capabilities"))
 }

@@ -1,21 +1,24 @@
-//! Running a hostile program. What confines a process must be set up between `fork` and `exec`, where
-//! hardly any code is safe to run; so pycull runs itself once more, with a hidden verb, and that
-//! process, single-threaded and with nothing in it yet, confines itself and becomes the program.
+//! Runs a hostile program in a sandbox.
 //!
-//! Three layers of defence stand one behind the other: Landlock, seccomp and namespaces. Each alone
-//! keeps the program from writing files and from the network; seccomp alone does not keep it from
-//! reading what its user can read. [`Mode::Required`] refuses where the kernel has none of them.
-//! Whatever the mode, descriptors are closed, capabilities dropped and resources limited.
+//! A process must be confined between `fork` and `exec`, where hardly any code is safe to run. So pycull runs itself
+//! again with a hidden command. That process is single-threaded and holds no data. It confines itself and then executes
+//! the program.
 //!
-//! What a layer alone does not keep the program from: with Landlock alone, changing modes, owners and
-//! times of files that its user owns; without namespaces, learning of a path whether it is there.
+//! There are three sandbox layers: Landlock, seccomp and namespaces. Each alone prevents the program from writing files
+//! and from using the network. seccomp alone does not prevent it from reading the user's files. [`Mode::Required`]
+//! refuses to run if the kernel has none of them. In every mode, descriptors are closed, capabilities dropped and
+//! resources limited.
 //!
-//! How the program's end looks to the caller is the same with namespaces (where the helper waits for the
-//! program) and without (where it becomes it):
+//! Single layers have gaps. Landlock alone does not prevent changes to the mode, owner and times of the user's files.
+//! Without namespaces the program can find out whether a path exists.
 //!
-//! * [`FAILURE`]: it was not run, and standard error says why. The program may say so too: no proof.
-//! * SIGSYS: it made a system call that only an attacker makes.
-//! * SIGXCPU, or SIGKILL where it caught that: it used its CPU time.
+//! With namespaces the helper waits for the program, and without them it becomes the program. The caller sees the same
+//! result:
+//!
+//! * Exit code [`FAILURE`]: the program was not run, and standard error says why. This proves nothing, because the
+//!   program itself can exit so.
+//! * SIGSYS: the program made a system call that only an attacker makes.
+//! * SIGXCPU, or SIGKILL if the program caught SIGXCPU: the program used up its CPU time.
 
 mod calls;
 mod enter;
@@ -39,44 +42,47 @@ use serde::{Deserialize, Serialize};
 pub use enter::defences;
 use request::Request;
 
-/// The verb of the command line, hidden from users, that calls [`enter`].
+/// The hidden command that calls [`enter`].
 pub const ENTER: &str = "sandbox-exec";
-/// The one that prints [`defences`] as JSON.
+/// The hidden command that prints [`defences`] as JSON.
 pub const PROBE: &str = "sandbox-probe";
-/// The environment variable that tells a program when it began, so that it can say how long it took, and the
-/// sandbox does not count: three numbers of seconds with a space between, the monotonic clock's
-/// and the CPU time that this process had used by then, in itself and in the kernel.
+/// The environment variable that tells a program when it started. The program can then measure its own time without
+/// that of the sandbox.
+///
+/// The value is three numbers of seconds, separated by spaces: the monotonic clock, and the CPU time that the process
+/// had used so far in user mode and in the kernel.
 pub const STARTED: &str = "PYCULL_STARTED";
-/// The helper's exit code where the program could not be run.
+/// The helper's exit code if it could not run the program.
 pub const FAILURE: u8 = 125;
 
 /// What the program may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confinement {
-    /// Trees or files that may be read and executed; absolute paths without `..`. All else is out of
-    /// reach. A symlink is followed once, at the start.
+    /// Directories or files that the program may read and execute, as absolute paths without `..`. Everything else is
+    /// out of reach. Symlinks are followed once, at the start.
     pub readable: Vec<PathBuf>,
-    /// Where the program starts, beneath one of them. Python may search it for modules: let it be empty.
+    /// The program's working directory, which must be in one of these. Python may search it for modules, so it should
+    /// be empty.
     pub directory: PathBuf,
-    /// Most that it may use.
+    /// Resource limits.
     pub limits: Limits,
-    /// Whether it may start threads, as emulators do.
+    /// Whether the program may start threads, as emulators do.
     pub threads: bool,
-    /// Whether it is told in [`STARTED`] when it began.
+    /// Whether the program gets [`STARTED`].
     pub timed: bool,
-    /// Whether system calls that a compiler has no use for fail, where else they end it: applications try for
-    /// sockets and processes when they are imported, and do without.
+    /// Whether forbidden system calls fail instead of ending the program. Applications try to create sockets and
+    /// processes when they are imported, and cope with the error.
     pub forgiving: bool,
 }
 
-/// Most that the program may use.
+/// Resource limits of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of address space.
+    /// Maximum address space in bytes.
     pub memory_bytes: u64,
-    /// Seconds of CPU time, of all threads together.
+    /// Maximum CPU time of all threads together, in seconds.
     pub cpu_seconds: u64,
-    /// Descriptors open at a time, the three standard ones included.
+    /// Maximum number of open descriptors, including the three standard ones.
     pub open_files: u64,
 }
 
@@ -90,32 +96,32 @@ impl Default for Limits {
     }
 }
 
-/// How interpreters are confined.
+/// How to confine interpreters.
 #[derive(Debug, Clone, Copy)]
 pub struct Sandbox<'a> {
-    /// pycull's own binary, which confines them.
+    /// Path of pycull's own binary, which does the confining.
     pub helper: &'a Path,
-    /// Whether there must be a layer of defence.
+    /// Whether a sandbox layer is required.
     pub mode: Mode,
 }
 
-/// Whether there must be a layer of defence.
+/// Whether a sandbox layer is required.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Every layer that the machine offers is used, and where there is none, nothing is run.
+    /// Use every layer that the machine offers. If there is none, refuse to run anything.
     Required,
-    /// None is used. Limits hold, descriptors are closed, capabilities are dropped: that is all.
+    /// Use no layer. Resource limits still apply, descriptors are closed and capabilities dropped.
     Off,
 }
 
-/// One layer of defence.
+/// A sandbox layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layer {
-    /// Landlock: files, TCP, signals and abstract sockets.
+    /// Landlock restricts files, TCP, signals and abstract sockets.
     Landlock,
-    /// seccomp: which system calls there are.
+    /// seccomp restricts system calls.
     Seccomp,
-    /// User, mount, process, network, IPC and host name namespaces.
+    /// Namespaces for users, mounts, processes, network, IPC and host name.
     Namespaces,
 }
 
@@ -133,24 +139,24 @@ impl Layer {
     }
 }
 
-/// The layers of defence that a machine offers to this user.
+/// The sandbox layers that a machine offers to this user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Defences {
-    /// The version of Landlock's interface.
+    /// The version of the Landlock interface. `None` if there is none.
     pub landlock: Option<u32>,
     /// Whether system calls can be filtered.
     pub seccomp: bool,
-    /// Whether namespaces can be made, and a root file system in them.
+    /// Whether the user can create namespaces with a root file system in them.
     pub namespaces: bool,
 }
 
 impl Defences {
-    /// Whether there is one that keeps files of the user out of reach; seccomp alone does not.
+    /// Whether a layer hides the user's files. seccomp alone does not.
     pub fn hide_files(&self) -> bool {
         self.landlock.is_some() || self.namespaces
     }
 
-    /// Whether there is one at all, without which [`Mode::Required`] refuses.
+    /// Whether there is at least one layer. [`Mode::Required`] refuses to run without one.
     pub fn any(&self) -> bool {
         self.landlock.is_some() || self.seccomp || self.namespaces
     }
@@ -175,68 +181,68 @@ impl fmt::Display for Defences {
     }
 }
 
-/// Why a program could not be confined, or not be run.
+/// Why a program could not be confined or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SandboxError {
-    /// The helper was called with other arguments than [`command`] gives it.
+    /// The helper got an argument that [`command`] does not use.
     #[error("`{argument}` is not an argument of the sandbox")]
     Argument {
         /// The argument.
         argument: String,
     },
-    /// A path that cannot be the same inside and outside.
+    /// A path is not the same inside and outside the sandbox.
     #[error("`{path}` is not an absolute path without `..`, which the sandbox needs")]
     Path {
         /// The path.
         path: PathBuf,
     },
-    /// The machine has no layer of defence.
+    /// The machine offers no sandbox layer.
     #[error(
         "this machine has neither Landlock nor seccomp nor namespaces to confine `{program}` with; \
          run pycull where the kernel or the container engine allows one of them"
     )]
     Undefended {
-        /// The program.
+        /// Path of the program.
         program: PathBuf,
     },
-    /// The kernel offers a layer, and refused to apply it.
+    /// The kernel offers a layer but refused to apply it.
     #[error("cannot confine the program: {action}")]
     Apply {
-        /// What was to be done.
+        /// The action that failed, as in "cannot …".
         action: String,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The program could not be started.
     #[error("cannot run `{program}` in the sandbox")]
     Run {
-        /// The program.
+        /// Path of the program.
         program: PathBuf,
-        /// Why.
+        /// The I/O error.
         source: io::Error,
     },
-    /// The helper could not be started, or read.
+    /// The helper could not be started, or its output could not be read.
     #[error("cannot run pycull itself, `{helper}`, as a helper")]
     Helper {
-        /// pycull's own binary.
+        /// Path of pycull's own binary.
         helper: PathBuf,
-        /// Why.
+        /// The I/O error.
         source: io::Error,
     },
-    /// The helper ended, or said something else.
+    /// The helper failed, or printed something else.
     #[error("the helper `{helper}` did not say what defences there are: {answer}")]
     Answer {
-        /// pycull's own binary.
+        /// Path of pycull's own binary.
         helper: PathBuf,
-        /// What it said.
+        /// The helper's output, or how it ended.
         answer: String,
     },
 }
 
 impl SandboxError {
-    /// For `map_err`: what was to be done when a call failed.
+    /// For `map_err`: makes the error of a failed `action`.
     fn apply<E>(action: impl Into<String>) -> impl FnOnce(E) -> Self
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -249,11 +255,11 @@ impl SandboxError {
     }
 }
 
-/// A command that runs a program confined; its arguments are those that the caller adds. The
-/// environment is empty but for what the caller adds. `helper` is pycull's own binary.
+/// Makes a command that runs a program in the sandbox. The caller adds arguments and environment variables. The program
+/// gets no other variables. `helper` is pycull's own binary.
 ///
-/// Its standard streams are to be pipes: to a file, nothing can be written in the sandbox. Kill it,
-/// and the program is gone too; so it is once this process ends, or the thread that started it.
+/// The standard streams must be pipes, because the sandbox cannot write to files. Killing the command kills the
+/// program. The program also dies if this process ends, or the thread that started it.
 pub fn command(sandbox: Sandbox<'_>, confinement: &Confinement, program: &Path) -> Command {
     let Sandbox { helper, mode } = sandbox;
     let request = Request {
@@ -265,11 +271,11 @@ pub fn command(sandbox: Sandbox<'_>, confinement: &Confinement, program: &Path) 
     command
 }
 
-/// Asks the helper which layers of defence there are: it tries them all. Takes some milliseconds.
+/// Asks the helper for the available sandbox layers. The helper tries them all, which takes some milliseconds.
 ///
 /// # Errors
 ///
-/// The helper cannot be run, or is another program.
+/// [`SandboxError`] if the helper cannot be run or is another program.
 pub fn probe(helper: &Path) -> Result<Defences, SandboxError> {
     let mut command = Command::new(helper);
     command.arg(PROBE).env_clear().stdin(Stdio::null());
@@ -283,11 +289,10 @@ pub fn probe(helper: &Path) -> Result<Defences, SandboxError> {
     })
 }
 
-/// The helper's side of [`command`]: confines this process and becomes the program, with the
-/// arguments that follow the verb. Does not return if it succeeds.
+/// The helper's side of [`command`]: confines this process and executes the program. `arguments` are those after the
+/// hidden command. Does not return on success.
 ///
-/// To be called by a process with one thread, which owns no descriptor but the standard ones: all
-/// others are closed.
+/// The process must have a single thread, and must own no descriptors but the standard ones: all others are closed.
 pub fn enter(arguments: Vec<OsString>) -> SandboxError {
     match Request::parse(arguments) {
         Ok(request) => enter::enter(request),

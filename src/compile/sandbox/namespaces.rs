@@ -1,5 +1,5 @@
-//! The layer of namespaces: a process sees no other process, no network, and of the file system only
-//! a new root with the readable trees in it, read-only.
+//! The namespace layer. The process sees no other processes and no network. Its file system is a new, read-only root
+//! that has only the readable trees.
 
 use std::fs;
 use std::io;
@@ -17,11 +17,11 @@ use rustix::thread::UnshareFlags;
 
 use super::system_calls::{make_read_only, unshare};
 
-/// Where the new root is put together: a directory that every system has, needed no more by then.
+/// The directory in which to build the new root. Every system has it, and it is not needed at that point.
 const WORKSHOP: &str = "/proc";
 
-/// Moves this process into new namespaces; its children, into one for processes. Where the
-/// kernel or a container engine does not let it, an error, and nothing has changed.
+/// Moves this process into new namespaces, and its children into a new process namespace. If the kernel or a container
+/// engine refuses, returns an error and changes nothing.
 pub(super) fn separate() -> io::Result<()> {
     let (user, group) = (geteuid().as_raw(), getegid().as_raw());
     unshare(
@@ -32,22 +32,22 @@ pub(super) fn separate() -> io::Result<()> {
             | UnshareFlags::NEWIPC
             | UnshareFlags::NEWUTS,
     )?;
-    // As root of the namespace: another user would lose the capabilities that mounting needs when
-    // it runs the helper again. Where the maps are refused, so are the mounts.
+    // Become root in the namespace. Any other user would lose the capabilities for mounting when the helper runs again.
+    // If the kernel refuses these maps, it refuses the mounts too.
     let _ = fs::write("/proc/self/setgroups", "deny")
         .and_then(|()| fs::write("/proc/self/uid_map", format!("0 {user} 1")))
         .and_then(|()| fs::write("/proc/self/gid_map", format!("0 {group} 1")));
     Ok(())
 }
 
-/// Makes the readable trees, at their paths, all that this process sees of the file system. On an
-/// error it sees what it saw before.
+/// Replaces the file system that this process sees by the readable trees, at their original paths. On an error, nothing
+/// changes.
 pub(super) fn confine(readable: &[PathBuf]) -> io::Result<()> {
     mount_change(
         "/",
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
     )?;
-    // Before the workshop hides what is beneath it.
+    // Copy the trees before the mount at the workshop hides what is below it.
     let trees = outermost(readable)
         .into_iter()
         .map(|path| Ok((path, copy(path)?)))
@@ -55,12 +55,12 @@ pub(super) fn confine(readable: &[PathBuf]) -> io::Result<()> {
     let root = new_file_system()?;
     attach(&root, Path::new(WORKSHOP))?;
     furnish(&trees, root).inspect_err(|_| {
-        // The error is the one to tell. The namespace is this process's own, and has no other use.
+        // Report the first error, not this one. The namespace belongs to this process and has no other use.
         let _ = unmount(WORKSHOP, UnmountFlags::DETACH);
     })
 }
 
-/// Trees that are not part of another.
+/// The trees that are not inside another one.
 fn outermost(readable: &[PathBuf]) -> Vec<&Path> {
     let mut sorted: Vec<&Path> = readable.iter().map(PathBuf::as_path).collect();
     sorted.sort_unstable();
@@ -73,9 +73,9 @@ fn outermost(readable: &[PathBuf]) -> Vec<&Path> {
     outermost
 }
 
-/// A mount of a tree, attached nowhere yet.
+/// A mount of a tree that is not attached yet.
 fn copy(path: &Path) -> io::Result<OwnedFd> {
-    // Recursive, for the kernel gives no unprivileged process sight of what a mount hides.
+    // The copy must be recursive: the kernel does not let an unprivileged process see what a mount hides.
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_RECURSIVE;
@@ -105,11 +105,11 @@ fn attach(mount: &OwnedFd, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Mounts the trees in the workshop and makes it the root.
+/// Mounts the trees in the workshop, and makes the workshop the root.
 fn furnish(trees: &[(&Path, OwnedFd)], root: OwnedFd) -> io::Result<()> {
     for (path, tree) in trees {
         let place = Path::new(WORKSHOP).join(path.strip_prefix("/").unwrap_or(path));
-        // What the path is, a symlink's target included, is what is mounted.
+        // A mount follows symlinks, so the mount point must match their target.
         if path.is_dir() {
             fs::create_dir_all(&place)?;
         } else {
@@ -118,11 +118,11 @@ fn furnish(trees: &[(&Path, OwnedFd)], root: OwnedFd) -> io::Result<()> {
         }
         attach(tree, &place)?;
     }
-    // With the trees that are attached to it.
+    // This includes the trees attached to the root.
     make_read_only(&root)?;
     drop(root);
     chdir(WORKSHOP)?;
-    // The old root then lies upon the new one, at the same place (pivot_root(2)).
+    // The old root is then mounted over the new one, at the same place (pivot_root(2)).
     pivot_root(".", ".")?;
     unmount(".", UnmountFlags::DETACH)?;
     chdir("/")?;

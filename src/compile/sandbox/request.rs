@@ -1,4 +1,4 @@
-//! What the helper is to do, as its command line says it.
+//! The helper's task, as its command line states it.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -6,16 +6,16 @@ use std::path::{Component, Path, PathBuf};
 
 use super::{Confinement, Layer, Limits, Mode, SandboxError};
 
-/// A program, and how it is confined.
+/// A program, and how to confine it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) mode: Mode,
     pub(super) confinement: Confinement,
-    /// Layers to leave out, so that tests can show what each is good for.
+    /// Layers to leave out. Tests use this to show what each layer does.
     pub(super) without: Vec<Layer>,
-    /// The process that this one is to go with, its parent.
+    /// The ID of the parent process. This process dies with it.
     pub(super) caller: Option<i32>,
-    /// In the process that a supervisor waits for: the descriptor of a pipe that it holds open.
+    /// Set in the child of a supervisor: the descriptor of a pipe that the supervisor holds open.
     pub(super) supervisor: Option<u32>,
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<OsString>,
@@ -34,12 +34,12 @@ impl Request {
         }
     }
 
-    /// Whether a layer is to be used, if the machine offers it.
+    /// Whether to use a layer if the machine offers it.
     pub(super) fn wants(&self, layer: Layer) -> bool {
         self.mode == Mode::Required && !self.without.contains(&layer)
     }
 
-    /// Settings as `key=value`, `--`, the program and its arguments.
+    /// Formats the request: settings as `key=value`, `--`, the program and its arguments.
     pub(super) fn to_arguments(&self) -> Vec<OsString> {
         let Limits {
             memory_bytes,
@@ -87,7 +87,7 @@ impl Request {
         arguments
     }
 
-    /// The reverse.
+    /// Parses what [`Self::to_arguments`] formats.
     pub(super) fn parse(arguments: Vec<OsString>) -> Result<Self, SandboxError> {
         let confinement = Confinement {
             readable: Vec::new(),
@@ -97,7 +97,7 @@ impl Request {
             timed: false,
             forgiving: false,
         };
-        // Where an argument is missing, nothing is left out.
+        // A missing argument must not leave out a layer.
         let mut request = Self::new(Mode::Required, confinement, PathBuf::new());
         let mut arguments = arguments.into_iter();
         for argument in arguments.by_ref().take_while(|argument| argument != "--") {
@@ -120,7 +120,7 @@ impl Request {
         Ok(request)
     }
 
-    /// Takes one setting over; `None` where there is none of that name, or not with that value.
+    /// Applies one setting. Returns `None` if its name or value is unknown.
     fn set(&mut self, argument: &OsString) -> Option<()> {
         let bytes = argument.as_bytes();
         let equals = bytes.iter().position(|byte| *byte == b'=')?;
@@ -159,7 +159,7 @@ fn setting(name: &str, value: impl Into<OsString>) -> OsString {
     argument
 }
 
-/// A path inside a new root file system is made of its components: they must mean what they say.
+/// Checks that a path has no components such as `..`: the path is rebuilt from its components inside the new root.
 fn check(path: &Path) -> Result<(), SandboxError> {
     let plain = path
         .components()

@@ -1,4 +1,4 @@
-//! The layer seccomp: which system calls there are, and which end the process.
+//! The seccomp layer: which system calls are allowed, and which end the process.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use seccompiler::{
 use super::SandboxError;
 use super::calls::{ALLOWED, DEADLY, Test, UNKNOWN};
 
-/// What a system call's arguments must be for a rule to hold; none: whatever they are.
+/// The conditions on the arguments of each system call. An empty list matches any arguments.
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
-/// Filters this process's system calls; `false` where the kernel cannot.
+/// Filters the system calls of this process. Returns `false` if the kernel cannot.
 pub(super) fn apply(threads: bool, forgiving: bool) -> Result<bool, SandboxError> {
     let filters =
         filters(threads, forgiving).map_err(SandboxError::apply("make seccomp filters"))?;
@@ -28,13 +28,16 @@ pub(super) fn apply(threads: bool, forgiving: bool) -> Result<bool, SandboxError
     Ok(true)
 }
 
-/// Three filters, for each has one action. Of two filters the stricter action counts, of two errors
-/// that of the later filter; so the last, which denies all but what it names, names what is unknown
-/// too. It comes last because it denies applying filters.
+/// Makes three filters, because each filter has one action. If filters disagree, the stricter action wins. If two
+/// filters return an error, the later one wins.
+///
+/// The last filter denies everything that it does not list. It lists the unknown calls too, so that they get their own
+/// error. It comes last because it denies applying filters.
 fn filters(threads: bool, forgiving: bool) -> Result<[BpfProgram; 3], BackendError> {
     let process = std::process::id();
     let mut deadly = rules(DEADLY, process)?;
-    // A program that may not start threads has the error for its own fault: no attack is proven.
+    // `clone` is deadly only if it does not make a thread. A program that may not start threads gets an error if it
+    // tries: this does not prove an attack.
     let not_a_thread = Test::Without(0, libc::CLONE_THREAD.cast_unsigned().into());
     deadly.insert(libc::SYS_clone, vec![rule(&[not_a_thread], process)?]);
     let unknown = rules(UNKNOWN, process)?;
@@ -68,7 +71,7 @@ fn compile(
 fn rules(calls: &[(c_long, &[Test])], process: u32) -> Result<Rules, BackendError> {
     let mut rules = Rules::new();
     for (call, tests) in calls {
-        // Each test for itself: a call holds where one of its tests does.
+        // Each condition becomes a rule. A call matches if one of its rules does.
         let any = tests.iter().map(|test| rule(&[*test], process));
         rules.insert(*call, any.collect::<Result<_, _>>()?);
     }

@@ -1,4 +1,5 @@
-//! A namespace for processes is for children: the helper starts itself once more, and ends as that ends.
+//! Only children of a process enter its new process namespace. So the helper starts itself once more, and ends as that
+//! child ends.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd};
@@ -19,10 +20,10 @@ use super::request::Request;
 use super::system_calls::{self, Whose};
 use super::{ENTER, SandboxError};
 
-/// The helper, whatever its path is in a namespace.
+/// The helper's binary. This path works in any namespace.
 const HELPER: &str = "/proc/self/exe";
 
-/// Runs the request in a child, the first process of its namespace, and ends as it ends.
+/// Runs the request in a child, which is the first process of its namespace. Ends as the child ends.
 pub(super) fn supervise(mut request: Request) -> SandboxError {
     let program = request.program.clone();
     let cpu_limit = Duration::from_secs(request.confinement.limits.cpu_seconds);
@@ -33,7 +34,7 @@ pub(super) fn supervise(mut request: Request) -> SandboxError {
 }
 
 fn run(request: &mut Request) -> io::Result<ExitStatus> {
-    // Nothing is ever written: the child sees by it whether this process is there.
+    // Nothing is written to this pipe. The child uses it to see whether this process is alive.
     let (read, _write) = pipe_with(PipeFlags::CLOEXEC)?;
     fcntl_setfd(&read, FdFlags::empty())?;
     request.supervisor = u32::try_from(read.as_fd().as_raw_fd()).ok();
@@ -44,14 +45,14 @@ fn run(request: &mut Request) -> io::Result<ExitStatus> {
     child.wait()
 }
 
-/// Has this process killed when its caller dies. To be asked for once no more capabilities are gained: that
-/// takes it back (prctl(2)).
+/// Makes the kernel kill this process when its caller dies. Call it after the last change of capabilities, because such
+/// changes reset it (prctl(2)).
 pub(super) fn die_with_caller(caller: Option<i32>) -> Result<(), SandboxError> {
     let Some(caller) = caller else {
         return Ok(());
     };
     die_with_parent()?;
-    // It may have died before that: another process is the parent then.
+    // If the caller died before that, this process now has another parent.
     match getppid().map(Pid::as_raw_pid) {
         Some(parent) if parent == caller => Ok(()),
         _ => Err(SandboxError::apply("look for the caller")("it is gone")),
@@ -63,10 +64,11 @@ fn die_with_parent() -> Result<(), SandboxError> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(SandboxError::apply(action))
 }
 
-/// In the child: has it killed when its supervisor dies, and with it all of the namespace.
+/// Called in the child: makes the kernel kill it when its supervisor dies. All other processes of the namespace die
+/// with it.
 pub(super) fn die_with_supervisor(pipe: u32) -> Result<(), SandboxError> {
     die_with_parent()?;
-    // It may have died before that: the pipe is then at its end, not merely empty.
+    // If the supervisor died before that, the pipe is at its end instead of empty.
     let mut options = std::fs::OpenOptions::new();
     let nonblocking = options
         .read(true)
@@ -82,26 +84,27 @@ pub(super) fn die_with_supervisor(pipe: u32) -> Result<(), SandboxError> {
     }
 }
 
-/// Ends this process with the same exit code or by the same signal.
+/// Ends this process with the same exit code or signal.
 fn end_as(status: ExitStatus, cpu_limit: Duration) -> ! {
     let Some(mut number) = status.signal() else {
         std::process::exit(status.code().unwrap_or_default());
     };
-    // The first process of a namespace gets no signal that it does not handle, SIGXCPU neither:
-    // what ends it is the SIGKILL that comes a second later.
+    // The first process of a namespace does not get signals without a handler, and SIGXCPU is one. The SIGKILL one
+    // second later ends it.
     let used = system_calls::cpu_time(Whose::Children);
     let out_of_time = used.user + used.system >= cpu_limit;
     if number == Signal::KILL.as_raw() && out_of_time {
         number = Signal::XCPU.as_raw();
     }
-    // A core dump of the helper would be of no use, and a handler of core dumps be misled.
+    // A core dump of the helper would be useless, and would mislead handlers of core dumps.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    // Rust's runtime handles SIGSEGV and SIGBUS once, and then no more.
+    // Rust's runtime handles the first SIGSEGV or SIGBUS, so send the signal twice.
     for _ in 0..2 {
         if let Some(signal) = Signal::from_named_raw(number) {
             let _ = kill_process(getpid(), signal);
         }
     }
-    // As shells say it: for SIGPIPE, which Rust ignores, and where the helper itself is a first process.
+    // The process is still alive if the signal was SIGPIPE, which Rust ignores, or if the helper is itself the first
+    // process of a namespace. Use the exit code that shells use.
     std::process::exit(128 + number);
 }

@@ -1,4 +1,4 @@
-//! The system calls that no safe crate wraps: all of pycull's `unsafe`.
+//! System calls that no safe crate wraps. All of pycull's `unsafe` code is here.
 
 #![allow(unsafe_code)]
 
@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use rustix::thread::UnshareFlags;
 
-/// Moves this process into namespaces of its own.
+/// Moves this process into new namespaces.
 pub(super) fn unshare(namespaces: UnshareFlags) -> io::Result<()> {
     assert_no_shared_descriptors(namespaces)?;
-    // SAFETY: what is unsafe of it is a table of descriptors of its own (CLONE_FILES), which was
-    // just refused.
+    // SAFETY: the unsafe case is a separate table of descriptors (CLONE_FILES), which was refused above.
     unsafe { rustix::thread::unshare_unsafe(namespaces) }?;
     Ok(())
 }
@@ -24,8 +23,8 @@ fn assert_no_shared_descriptors(namespaces: UnshareFlags) -> io::Result<()> {
     Ok(())
 }
 
-/// Closes every descriptor above the standard ones; or, on kernels that cannot (before 5.9, or
-/// under an old container engine), has `exec` close them.
+/// Closes all descriptors except the standard ones. Kernels before 5.9 and old container engines lack that call: `exec`
+/// then closes them.
 pub(super) fn close_descriptors() -> io::Result<()> {
     const FIRST: libc::c_uint = 3;
     // SAFETY: no memory is passed. The caller ([`super::enter`]) owns none of these descriptors.
@@ -38,7 +37,7 @@ pub(super) fn close_descriptors() -> io::Result<()> {
         let Some(number) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
-        // SAFETY: no memory is passed; of a descriptor that is gone it says so.
+        // SAFETY: no memory is passed. If the descriptor is gone, the call returns an error.
         if number > 2 && unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
             return Err(io::Error::last_os_error());
         }
@@ -46,7 +45,7 @@ pub(super) fn close_descriptors() -> io::Result<()> {
     Ok(())
 }
 
-/// `struct mount_attr` of linux/mount.h, in its first version.
+/// `struct mount_attr` of linux/mount.h, first version.
 #[repr(C)]
 struct MountAttributes {
     set: u64,
@@ -55,7 +54,7 @@ struct MountAttributes {
     user_namespace: u64,
 }
 
-/// Makes a mount and all beneath it read-only, without devices and without set-user-ID.
+/// Makes a mount and everything below it read-only, without devices and without set-user-ID.
 pub(super) fn make_read_only(mount: impl AsFd) -> io::Result<()> {
     use rustix::mount::MountAttrFlags as Flags;
     let set = Flags::MOUNT_ATTR_RDONLY | Flags::MOUNT_ATTR_NOSUID | Flags::MOUNT_ATTR_NODEV;
@@ -65,8 +64,8 @@ pub(super) fn make_read_only(mount: impl AsFd) -> io::Result<()> {
         propagation: 0,
         user_namespace: 0,
     };
-    // SAFETY: the path is a constant with its NUL; the kernel reads as many bytes of the attributes
-    // as their size says, and keeps no pointer. The descriptor is borrowed for the call.
+    // SAFETY: the path is a constant that ends with NUL. The kernel reads as many bytes of the attributes as their size
+    // says, and keeps no pointer. The descriptor is borrowed for the call.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
@@ -83,27 +82,26 @@ pub(super) fn make_read_only(mount: impl AsFd) -> io::Result<()> {
     Err(io::Error::last_os_error())
 }
 
-/// CPU time, in the program and in the kernel for it.
+/// CPU time in user mode and in the kernel.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CpuTime {
     pub(super) user: Duration,
     pub(super) system: Duration,
 }
 
-/// Whose CPU time.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Whose {
-    /// This process's.
+    /// This process.
     Own = libc::RUSAGE_SELF as isize,
-    /// That of all children that were waited for.
+    /// All children that were waited for.
     Children = libc::RUSAGE_CHILDREN as isize,
 }
 
-/// CPU time that was used until now.
+/// The CPU time used so far.
 pub(super) fn cpu_time(whose: Whose) -> CpuTime {
-    // SAFETY: a structure of integers, for which zeros are a value.
+    // SAFETY: the structure consists of integers, for which zero is a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: the kernel writes one such structure there. It fails on wrong arguments only.
+    // SAFETY: the kernel writes one such structure to this place. The call fails only if its arguments are wrong.
     unsafe { libc::getrusage(whose as libc::c_int, &raw mut usage) };
     let duration = |time: libc::timeval| {
         let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
