@@ -1,4 +1,4 @@
-//! What a candidate needs to start: its loader, its libraries, and the first files of its standard library.
+//! Everything that a candidate needs to start: its loader, its libraries, and the first files of its standard library.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use super::start_files::{StartFile, start_files};
 use crate::path;
 use crate::rootfs::{InodeId, Rootfs};
 
-/// Most rounds of reading: a chain of libraries, each of which alone knows of the next, is as long.
+/// Number of rounds of reading. A chain of libraries that only reveal each other one by one needs as many rounds.
 const MOST_ROUNDS: usize = 40;
 
-/// The beginnings of libraries' names that interpreters need, to read in the first round.
+/// Prefixes of the names of libraries that interpreters usually need, to read in the first round.
 const LIKELY_LIBRARIES: [&str; 14] = [
     "libc.so",
     "libcrypt.so",
@@ -33,47 +33,48 @@ const LIKELY_LIBRARIES: [&str; 14] = [
     "libutil.so",
     "libz.so",
 ];
-/// The beginnings of loaders' names.
+/// Prefixes of the names of loaders.
 const LIKELY_LOADERS: [&str; 4] = ["ld-linux", "ld-musl-", "ld.so", "ld64.so"];
 
-/// What an interpreter turned out to need.
+/// The parts that an interpreter needs.
 struct Parts<'a> {
     start: &'a [StartFile],
     loader: Option<(Loader, InodeId)>,
-    /// The program first.
+    /// The program comes first.
     objects: Vec<Object>,
 }
 
-/// An interpreter and all that it needs to start, in memory.
+/// An interpreter and everything that it needs to start, in memory.
 #[derive(Debug, Clone)]
 pub struct Closure {
-    /// What it is for.
+    /// The architecture that it is for.
     pub architecture: Architecture,
     /// The interpreter's path in the image, without a leading slash.
     pub path: Vec<u8>,
     pub(super) program: Arc<[u8]>,
-    /// The loader; none where the program is static.
+    /// The loader. None if the program is static.
     pub(super) loader: Option<(Loader, Arc<[u8]>)>,
-    /// By the names that the loader asks for.
+    /// Libraries by the name that the loader asks for.
     pub(super) libraries: BTreeMap<Vec<u8>, Arc<[u8]>>,
-    /// Libraries, and whether the program, that name directories that would be searched first.
+    /// Names of libraries with a DT_RPATH, which the loader would search first. The flag is for the program.
     pub(super) with_rpath: BTreeSet<Vec<u8>>,
     pub(super) program_has_rpath: bool,
-    /// `python3.11`.
+    /// Name of the standard library's directory: `python3.11`.
     pub(super) library_name: String,
-    /// By their paths in the standard library.
+    /// Files by their path in the standard library.
     pub(super) library_files: BTreeMap<Vec<u8>, Arc<[u8]>>,
 }
 
 impl Closure {
-    /// Finds out what a candidate needs, and more extension modules than it starts with, which are not
-    /// in the closure themselves. Reads in rounds: first what most interpreters need, then what turns out
-    /// to be missing.
+    /// Finds what a candidate needs to start. Also finds the libraries for `extensions`. These are further extension
+    /// modules that are not in the closure themselves.
+    ///
+    /// Reads files in rounds: first what most interpreters need, then what is still missing. A program for another
+    /// machine is an error unless `may_be_foreign`, which means that there is an emulator.
     ///
     /// # Errors
-    /// [`InterpreterError`]; whether the next candidate may do says
-    /// [`is_about_candidate`](InterpreterError::is_about_candidate). A program for another machine is an
-    /// error unless it `may_be_foreign`, that is, there is an emulator.
+    /// [`InterpreterError`]. [`is_about_candidate`](InterpreterError::is_about_candidate) tells whether to try the next
+    /// candidate.
     pub fn of(
         files: &mut ImageFiles<'_>,
         library: &StandardLibrary,
@@ -91,7 +92,7 @@ impl Closure {
         let needs = program_needs(candidate, &program, may_be_foreign)?;
         let loader = loader(files.rootfs, candidate, &needs)?;
         let mut parsed = HashMap::new();
-        // What is optional may be refused: it is asked for once.
+        // The reader may refuse optional files, so ask for each only once.
         let mut asked_for = BTreeSet::new();
         for _ in 0..MOST_ROUNDS {
             let mut walk = Walk::new(files, &mut parsed, loader.as_ref().map(|it| &it.0));
@@ -168,7 +169,7 @@ fn extensions_to_start(library: &StandardLibrary, start: &[StartFile]) -> Vec<Ex
         .collect()
 }
 
-/// A file that was read: after a round, all that were asked for are there.
+/// A file that was read. After a round, all requested files are in memory.
 fn held(files: &ImageFiles<'_>, inode: InodeId) -> Arc<[u8]> {
     files.get(inode).cloned().unwrap_or_default()
 }
@@ -214,7 +215,7 @@ fn loader(
     Ok(Some((Loader::of(path), inode)))
 }
 
-/// Files that most interpreters need, of whatever architecture.
+/// Files that most interpreters need, for any architecture.
 fn likely_files(rootfs: &Rootfs, library: &StandardLibrary) -> Vec<InodeId> {
     let mut directories = search::default_directories(rootfs);
     directories.push(b"usr/local/lib".to_vec());

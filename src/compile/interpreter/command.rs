@@ -1,4 +1,4 @@
-//! How an interpreter is started.
+//! How to start an interpreter.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -6,29 +6,29 @@ use std::process::Command;
 
 use crate::compile::sandbox::{self, Confinement, Limits, Sandbox};
 
-/// How an interpreter is started, and what it may see.
+/// How to start an interpreter, and what it may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launch {
-    /// The program: the interpreter, its loader, or an emulator.
+    /// The program to execute: the interpreter, its loader, or an emulator.
     pub program: PathBuf,
     /// Arguments before the interpreter's own.
     pub arguments: Vec<OsString>,
-    /// Trees and files that it needs to read.
+    /// Directories and files that it must be able to read.
     pub readable: Vec<PathBuf>,
-    /// An empty directory beneath one of them, to start in.
+    /// An empty directory inside one of these, to start in.
     pub directory: PathBuf,
-    /// Whether it must start threads, as emulators do.
+    /// Whether it must be able to start threads, as emulators do.
     pub threads: bool,
-    /// SHA-256 of what decides what it compiles to.
+    /// SHA-256 of everything that affects its results.
     pub identity: [u8; 32],
 }
 
 impl Launch {
-    /// A command that runs a script in the sandbox, without any configuration of users or packages. With
-    /// `debug_ranges` off, code objects of 3.11 and later know lines and no columns.
+    /// Makes a command that runs a script in the sandbox, without configuration of users or packages. Without
+    /// `debug_ranges`, code objects of Python 3.11 and later have line numbers but no columns.
     ///
-    /// Python's hash seed is fixed: in some versions it decides the order of constants. What else the
-    /// caller adds to the environment, the script sees.
+    /// Python's hash seed is fixed, because it decides the order of constants in some versions. The script sees all
+    /// variables that the caller adds to the environment.
     pub fn command(
         &self,
         sandbox: Sandbox<'_>,
@@ -45,7 +45,7 @@ impl Launch {
         command
     }
 
-    /// What the interpreter needs so that it starts, and no more.
+    /// The least that the interpreter needs to start.
     pub fn confinement(&self, limits: Limits) -> Confinement {
         Confinement {
             readable: self.readable.clone(),
@@ -57,7 +57,7 @@ impl Launch {
         }
     }
 
-    /// A command that runs the interpreter in the sandbox, with the arguments that the caller adds.
+    /// Makes a command that runs the interpreter in the sandbox. The caller adds arguments.
     pub fn confined(&self, sandbox: Sandbox<'_>, confinement: Confinement) -> Command {
         let mut command = sandbox::command(sandbox, &confinement, &self.program);
         command.args(&self.arguments);

@@ -1,5 +1,5 @@
-//! What the dynamic loader reads of an ELF file: its architecture, and what it asks for. The file may
-//! be hostile: every offset is checked, and every list has an end.
+//! Reads what a dynamic loader needs from an ELF file: the architecture, and the names of libraries. The file may be
+//! hostile, so every offset is checked and every list is limited.
 
 use std::fmt;
 
@@ -9,25 +9,25 @@ use goblin::elf::header::{self, Header, machine_to_str};
 use goblin::elf::program_header::{PT_INTERP, PT_LOAD};
 use goblin::elf::{Dynamic, Elf, ProgramHeader};
 
-/// Most entries that a dynamic section may have of those that name something.
+/// Maximum number of dynamic entries that name something.
 const MOST_NAMES: usize = 1000;
-/// Bytes of the longest name or search path.
+/// Maximum length of a name or search path, in bytes.
 const LONGEST_NAME: usize = 64 << 10;
 
-/// What kind of machine an ELF file is for.
+/// The kind of machine that an ELF file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Architecture {
     /// `e_machine`, such as `EM_X86_64` (the psABI supplement of each machine gives its number).
     pub machine: u16,
-    /// Whether addresses have 64 bits, not 32.
+    /// Whether addresses have 64 bits instead of 32.
     pub is_64_bit: bool,
-    /// Whether the low byte comes first.
+    /// Whether the lowest byte comes first.
     pub is_little_endian: bool,
 }
 
 impl Architecture {
-    /// The one that pycull was built for. Its system call filter knows no other, so a 64-bit machine
-    /// does not count as one for the programs of its 32-bit predecessor.
+    /// The architecture that pycull was built for. A 64-bit machine does not count as its 32-bit predecessor, because
+    /// pycull's filter of system calls knows only one architecture.
     pub fn host() -> Self {
         let machine = match std::env::consts::ARCH {
             "x86_64" => header::EM_X86_64,
@@ -49,7 +49,7 @@ impl Architecture {
 }
 
 impl fmt::Display for Architecture {
-    /// As container engines and qemu call it, where they do.
+    /// Writes the name that container engines and qemu use, if they have one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match (self.machine, self.is_64_bit, self.is_little_endian) {
             (header::EM_X86_64, true, true) => "x86_64",
@@ -76,28 +76,28 @@ impl fmt::Display for Architecture {
     }
 }
 
-/// What the dynamic loader reads of a file.
+/// The data that a dynamic loader reads from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Needs {
     pub(super) architecture: Architecture,
-    /// PT_INTERP: the loader's path. None in libraries and static programs.
+    /// PT_INTERP: the loader's path. None for libraries and static programs.
     pub(super) loader: Option<Vec<u8>>,
     /// DT_NEEDED, in order.
     pub(super) libraries: Vec<Vec<u8>>,
-    /// DT_RPATH, as it stands. Not used where there is a DT_RUNPATH.
+    /// DT_RPATH, unexpanded. Not used if there is a DT_RUNPATH.
     pub(super) rpath: Option<Vec<u8>>,
-    /// DT_RUNPATH, as it stands.
+    /// DT_RUNPATH, unexpanded.
     pub(super) runpath: Option<Vec<u8>>,
     /// DT_SONAME.
     pub(super) name: Option<Vec<u8>>,
 }
 
-/// Whether a file says that it is ELF.
+/// Whether a file begins like an ELF file.
 pub(super) fn is_elf(bytes: &[u8]) -> bool {
     bytes.starts_with(header::ELFMAG)
 }
 
-/// Reads what the loader would; an error says what is wrong with the file.
+/// Reads what the loader would read. The error says what is wrong with the file.
 pub(super) fn parse(bytes: &[u8]) -> Result<Needs, String> {
     let header = Elf::parse_header(bytes).map_err(|error| error.to_string())?;
     let (architecture, context) = architecture(&header)?;
@@ -168,7 +168,7 @@ fn read_dynamic(
     Ok(())
 }
 
-/// Where the file has what is to lie at an address.
+/// The offset in the file of the data that is loaded at an address.
 fn file_offset(segments: &[ProgramHeader], address: u64) -> Option<u64> {
     segments
         .iter()
@@ -185,7 +185,7 @@ fn slice(bytes: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
     bytes.get(start..end)
 }
 
-/// The bytes up to the next NUL.
+/// Reads the bytes up to the next NUL.
 fn string(table: &[u8], offset: u64) -> Option<Vec<u8>> {
     let rest = table.get(usize::try_from(offset).ok()?..)?;
     let rest = &rest[..rest.len().min(LONGEST_NAME)];
@@ -244,7 +244,7 @@ mod tests {
         );
     }
 
-    /// A small library, so that its dynamic section too is among what is changed.
+    /// A library so small that the random changes also hit its dynamic section.
     fn small() -> Vec<u8> {
         let strings = b"\0libc.so.6\0/lib/ld.so\0$ORIGIN\0";
         let entries = [

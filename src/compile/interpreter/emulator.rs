@@ -1,4 +1,4 @@
-//! A program of this machine that runs programs for another.
+//! Programs of this machine that run programs for another machine.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::InterpreterError;
 use super::elf::{self, Architecture};
 
-/// Where programs of this machine have their libraries, and the loader its cache of them.
+/// Where programs of this machine have their libraries, and the loader has its cache.
 const SYSTEM: [&str; 7] = [
     "/lib",
     "/lib32",
@@ -20,7 +20,7 @@ const SYSTEM: [&str; 7] = [
     "/etc/ld.so.cache",
 ];
 
-/// A program of this machine that runs programs for another, such as `qemu-aarch64-static`.
+/// A program of this machine that runs programs for another machine, such as `qemu-aarch64-static`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Emulator {
     pub(super) program: PathBuf,
@@ -30,10 +30,10 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// The emulator with that command line: an absolute path, and arguments before the program's path.
+    /// Makes an emulator from its command line: an absolute path, and arguments to put before the path of the program.
     ///
     /// # Errors
-    /// [`InterpreterError::Emulator`] where it is no program of this machine.
+    /// [`InterpreterError::Emulator`] if it is not a program for this machine.
     pub fn new(command: &[OsString]) -> Result<Self, InterpreterError> {
         let (path, arguments) = command.split_first().map_or_else(
             || (Path::new(""), &[][..]),
@@ -75,7 +75,7 @@ impl Emulator {
     }
 }
 
-/// What programs of this machine need to read to start, as far as it is there.
+/// The existing paths that programs of this machine read to start.
 pub(super) fn system_libraries() -> impl Iterator<Item = PathBuf> {
     let paths = SYSTEM.into_iter().map(PathBuf::from);
     paths.filter(|path| path.exists())

@@ -1,4 +1,4 @@
-//! Why an interpreter cannot be had.
+//! Why an interpreter is not available.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,123 +7,123 @@ use super::elf::Architecture;
 use crate::layers::LayerError;
 use crate::pyc::CpythonVersion;
 
-/// Why an interpreter cannot be had.
+/// Why an interpreter is not available.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InterpreterError {
-    /// A standard library where no CPython looks for it.
+    /// CPython does not look for a standard library at this path.
     #[error(
         "`{path}` is not where CPython {version} has its standard library: it ends in `lib/python{version}`"
     )]
     Place {
-        /// The directory.
+        /// Directory of the standard library.
         path: String,
-        /// The version.
+        /// Its Python version.
         version: CpythonVersion,
     },
-    /// The standard library lacks what an interpreter knows it by.
+    /// The standard library lacks a file that every interpreter needs.
     #[error("the standard library `{path}` has no `{name}`, without which no interpreter starts")]
     Incomplete {
-        /// The directory.
+        /// Directory of the standard library.
         path: String,
-        /// What is missing.
+        /// Name of the missing file.
         name: &'static str,
     },
-    /// A candidate that is no ELF file: a script that runs another program.
+    /// A candidate is not an ELF file, but for example a script.
     #[error("`{path}` is not a program, but a script or similar")]
     NoProgram {
-        /// The file in the image.
+        /// Path of the file in the image.
         path: String,
     },
-    /// A file that says it is ELF, and is not.
+    /// A file begins like an ELF file but is malformed.
     #[error("`{path}` is a malformed ELF file: {reason}")]
     Elf {
-        /// The file in the image.
+        /// Path of the file in the image.
         path: String,
-        /// What is wrong.
+        /// What is wrong with it.
         reason: String,
     },
     /// The interpreter is for another machine.
     #[error("`{path}` is a program for {architecture}, and this machine is {host}")]
     Foreign {
-        /// The file in the image.
+        /// Path of the file in the image.
         path: String,
-        /// What it is for.
+        /// The architecture of the program.
         architecture: Architecture,
-        /// What pycull runs on.
+        /// The architecture of this machine.
         host: Architecture,
     },
-    /// The loader that the program asks for is not in the image.
+    /// The image does not have the loader that the program asks for.
     #[error("`{path}` asks for the loader `{loader}`, which the image does not have")]
     Loader {
-        /// The program.
+        /// Path of the program.
         path: String,
-        /// The loader.
+        /// Path of the loader.
         loader: String,
     },
-    /// A library is not in the image, or not where the loader looks.
+    /// The image does not have a library, or not where the loader looks.
     #[error(
         "`{path}` needs the library `{library}`, which the image does not have where its loader looks"
     )]
     Library {
-        /// The file that needs it.
+        /// Path of the file that needs the library.
         path: String,
-        /// Its name.
+        /// Name of the library.
         library: String,
     },
-    /// A file that will not be read.
+    /// pycull refuses to read a file.
     #[error("`{path}` cannot be used: {reason}")]
     File {
-        /// The file in the image.
+        /// Path of the file in the image.
         path: String,
-        /// Why.
+        /// Why pycull does not use it.
         reason: String,
     },
-    /// The image would have more read than any interpreter needs.
+    /// The image makes pycull read more than any interpreter needs.
     #[error("`{path}` is one too many: with it an interpreter needs more than {limit}")]
     TooMuch {
-        /// The file in the image at which it was too much.
+        /// Path of the first file beyond the limit.
         path: String,
-        /// What there is at most.
+        /// The limit, with its unit.
         limit: String,
     },
-    /// A layer could not be read again.
+    /// A layer could not be read.
     #[error(transparent)]
     Read(#[from] LayerError),
-    /// The closure could not be written.
+    /// A file of the closure could not be written.
     #[error("cannot write `{path}`")]
     Write {
-        /// The file or directory.
+        /// Path of the file or directory.
         path: PathBuf,
-        /// Why.
+        /// The I/O error.
         source: io::Error,
     },
-    /// The loader cannot be told of a directory with such a name.
+    /// The name of the directory has characters that the loader cannot handle.
     #[error("`{path}` cannot be a directory of libraries: it has one of `:;$` in it")]
     Directory {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
     },
-    /// What `--emulator` names is no emulator.
+    /// The value of `--emulator` is not a usable emulator.
     #[error("the emulator `{path}` cannot be used: {reason}")]
     Emulator {
-        /// The program.
+        /// Path of the program.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be used.
         reason: String,
     },
-    /// What `--python` names is no interpreter that can be used.
+    /// The value of `--python` is not a usable interpreter.
     #[error("`{path}` cannot be used as Python: {reason}")]
     Host {
-        /// The program.
+        /// Path of the program.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be used.
         reason: String,
     },
 }
 
 impl InterpreterError {
-    /// What to do about it.
+    /// How to solve the problem, if there is a way.
     pub fn hint(&self) -> Option<String> {
         let python = "use `--python PATH` with an interpreter of the same version on this machine";
         match self {
@@ -139,7 +139,7 @@ impl InterpreterError {
         }
     }
 
-    /// Whether another candidate may do where this one does not.
+    /// Whether another candidate may work although this one does not.
     pub fn is_about_candidate(&self) -> bool {
         matches!(
             self,
@@ -153,7 +153,7 @@ impl InterpreterError {
     }
 }
 
-/// A path in a message.
+/// A path as text, for messages.
 pub(super) fn text(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
 }

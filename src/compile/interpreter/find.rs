@@ -1,44 +1,44 @@
-//! Where an image may have the interpreter of a standard library. Names alone: whether it is one, and of
-//! which version, only its bytes and its own word tell.
+//! Finds where an image may have the interpreter of a standard library, by file names only. The file's content, and its
+//! own answer, must then prove that it is an interpreter of the right version.
 
 use super::InterpreterError;
 use crate::path;
 use crate::pyc::CpythonVersion;
 use crate::rootfs::{InodeId, NodeId, Rootfs};
 
-/// Directories that the standard library may lie in, beneath its prefix. What it is for the
-/// interpreter (`sys.platlibdir`) need not be what the image calls it: one may be a symlink to another.
+/// Directories under a prefix that may contain the standard library. The interpreter may use another of these names
+/// (`sys.platlibdir`) than the image: one may be a symlink to another.
 pub(super) const LIBRARY_DIRECTORIES: [&str; 3] = ["lib", "lib64", "lib32"];
 
 /// A file that may be the interpreter of a standard library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Its path, symlinks followed, without a leading slash.
+    /// Its path after following symlinks, without a leading slash.
     pub path: Vec<u8>,
-    /// The file.
+    /// The inode of the file.
     pub inode: InodeId,
     pub(super) node: NodeId,
 }
 
-/// A standard library's place, as its interpreter looks for it.
+/// The place of a standard library, as its interpreter looks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StandardLibrary {
-    /// The version that it is of.
+    /// The Python version of the library.
     pub version: CpythonVersion,
-    /// Its path, without a leading slash.
+    /// Path of its directory, without a leading slash.
     pub path: Vec<u8>,
-    /// Its last part: `python3.11`, or `python3.13t` of a free-threaded build.
+    /// The last part of the path: `python3.11`, or `python3.13t` for a free-threaded build.
     pub(super) name: String,
     /// The part of the path before `lib/python3.11`.
     pub(super) prefix: Vec<u8>,
 }
 
 impl StandardLibrary {
-    /// Takes the path of a standard library apart.
+    /// Splits the path of a standard library into its parts.
     ///
     /// # Errors
-    /// [`InterpreterError::Place`] where the path does not end in `lib/pythonX.Y`, with the version that
-    /// is meant: no CPython for Linux would find it there.
+    /// [`InterpreterError::Place`] if the path does not end in `lib/pythonX.Y` with this version. CPython for Linux
+    /// does not look anywhere else.
     pub fn at(version: CpythonVersion, path: &[u8]) -> Result<Self, InterpreterError> {
         let directory = path::clean(path);
         let plain = format!("python{version}");
@@ -64,8 +64,8 @@ impl StandardLibrary {
     }
 }
 
-/// The files that may be the interpreter of a standard library, the likeliest first, each once.
-/// Whether one is a program at all is found out when it is read.
+/// Returns the files that may be the interpreter of a standard library, each once, most likely first. Whether a file is
+/// a program is only known after reading it.
 pub fn candidates(rootfs: &Rootfs, library: &StandardLibrary) -> Vec<Candidate> {
     let mut found: Vec<Candidate> = Vec::new();
     for place in places(library) {
@@ -98,13 +98,13 @@ fn places(library: &StandardLibrary) -> Vec<Vec<u8>> {
     let mut places = vec![
         inside(prefix, &format!("bin/{name}")),
         inside(prefix, &format!("bin/{plain}")),
-        // The suffix of 3.6 and 3.7 for pymalloc.
+        // Python 3.6 and 3.7 add this suffix for pymalloc.
         inside(prefix, &format!("bin/{plain}m")),
     ];
     for prefix in [b"usr".as_slice(), b"usr/local"] {
         places.push(inside(prefix, &format!("bin/{name}")));
     }
-    // RHEL 8 and its like.
+    // RHEL 8 and its derivatives.
     for prefix in [prefix.as_slice(), b"usr"] {
         for name in [&format!("platform-{plain}"), "platform-python"] {
             places.push(inside(prefix, &format!("libexec/{name}")));

@@ -1,5 +1,5 @@
-//! An interpreter of this machine, which the user names and so trusts: it is asked, unconfined, where its
-//! files are. What it compiles is not trusted, so that it does in the sandbox.
+//! An interpreter of this machine. The user names it and so trusts it: pycull runs it unconfined to ask for its files.
+//! The sources to compile are not trusted, so compiling happens in the sandbox.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -18,7 +18,7 @@ use super::command::Launch;
 use super::emulator::system_libraries;
 use super::unpack::write_error;
 
-/// Asks an interpreter about itself, in words that Python 2 understands too.
+/// Asks an interpreter about itself. Python 2 understands this script too.
 const QUESTIONS: &str = r"
 import json, os, sys
 program = getattr(sys, '_base_executable', None) or sys.executable
@@ -34,26 +34,26 @@ print(json.dumps({
 }))
 ";
 
-/// What it answers.
+/// The answer to [`QUESTIONS`].
 #[derive(Debug, Deserialize)]
 struct Answer {
-    /// The program, symlinks followed; of a virtual environment, that which it was made with.
+    /// Path of the program, without symlinks. For a virtual environment, the program that it was made with.
     program: PathBuf,
     /// `cpython`.
     name: String,
     /// `sys.version`.
     version: String,
-    /// `sys.path`, without packages.
+    /// `sys.path` without packages.
     path: Vec<PathBuf>,
-    /// Libraries in its memory.
+    /// Libraries mapped into its memory.
     mapped: Vec<PathBuf>,
 }
 
-/// How to start an interpreter of this machine: a program of the user's, run once to ask it. In
-/// `directory`, which is empty and the caller's own, it will be started.
+/// Returns how to start an interpreter of this machine. Runs it once to ask for its files. `directory` must be empty
+/// and private. The interpreter will start in a subdirectory of it.
 ///
 /// # Errors
-/// [`InterpreterError::Host`] where it is none, or another than CPython 3.
+/// [`InterpreterError::Host`] if the program is not CPython 3.
 pub fn host(python: &Path, directory: &Path) -> Result<Launch, InterpreterError> {
     let answer = ask(python)?;
     let error = |reason: String| InterpreterError::Host {
@@ -84,7 +84,7 @@ pub fn host(python: &Path, directory: &Path) -> Result<Launch, InterpreterError>
     })
 }
 
-/// Runs it once, with nothing that users or packages set up.
+/// Runs the interpreter once, without configuration of users or packages.
 fn ask(python: &Path) -> Result<Answer, InterpreterError> {
     let error = |reason: String| InterpreterError::Host {
         path: python.to_owned(),
@@ -106,12 +106,12 @@ fn ask(python: &Path) -> Result<Answer, InterpreterError> {
     })
 }
 
-/// What it needs to read to start.
+/// The paths that the interpreter must read to start.
 fn readable(answer: &Answer) -> Vec<PathBuf> {
     let mut readable: BTreeSet<PathBuf> = system_libraries().collect();
     readable.insert(answer.program.clone());
     readable.extend(answer.path.iter().cloned());
-    // Where it was copied, not linked, into a virtual environment.
+    // A virtual environment may contain a copy of the program instead of a link.
     let beside = answer.program.parent();
     let configuration = [beside, beside.and_then(Path::parent)];
     readable.extend(
@@ -123,7 +123,8 @@ fn readable(answer: &Answer) -> Vec<PathBuf> {
     for file in &answer.mapped {
         let directory = file.parent().unwrap_or(file);
         let name = directory.file_name().unwrap_or_default().as_bytes();
-        // A library has other names beside it. But a directory of anything is not the interpreter's.
+        // A directory of libraries may have other names for the same library. Any other directory may hold anything, so
+        // allow only the file.
         let is_for_libraries = name.starts_with(b"lib") || name.ends_with(b".libs");
         readable.insert(if is_for_libraries { directory } else { file }.to_owned());
     }
@@ -133,7 +134,7 @@ fn readable(answer: &Answer) -> Vec<PathBuf> {
         .collect()
 }
 
-/// SHA-256 of the program, of `libpython` where it has one, and of what they say that they are.
+/// SHA-256 of the program, of its `libpython` if there is one, and of its version.
 fn identity(answer: &Answer) -> io::Result<[u8; 32]> {
     let mut hasher = Sha256::new();
     let is_python = |file: &&PathBuf| {

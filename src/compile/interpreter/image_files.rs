@@ -1,4 +1,4 @@
-//! Files of an image, read in rounds and kept.
+//! Files of an image that are read in rounds and kept in memory.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use crate::layers::LayerError;
 use crate::rootfs::{InodeId, MemberId, Rootfs};
 use crate::tar::Member;
 
-/// Reads the data of members: all that are asked for, each whole.
-/// [`read_members`](crate::layers::read_members) is made for it.
+/// A function that reads the whole data of all requested members. [`read_members`](crate::layers::read_members) is made
+/// for this.
 pub type ReadMembers<'a> =
     dyn FnMut(&BTreeSet<MemberId>) -> Result<HashMap<MemberId, Vec<u8>>, LayerError> + 'a;
 
-/// Most files that are held. A standard library has about 125 encodings.
+/// Maximum number of files in memory. A standard library has about 125 encodings.
 const MOST_FILES: usize = 1000;
-/// Most bytes that are held.
+/// Maximum size of all files in memory, in bytes.
 const MOST_BYTES: u64 = 512 << 20;
-/// Bytes of the largest file. A static interpreter with all its modules has a tenth of it.
+/// Maximum size of a file in bytes. A static interpreter with all its modules has a tenth of it.
 const LARGEST_FILE: u64 = 256 << 20;
-/// Most files, and bytes, that are read on suspicion.
+/// Maximum number, and total size in bytes, of files that are read because they may be needed.
 const MOST_GUESSES: (usize, u64) = (500, 256 << 20);
 
-/// Files of an image: what was read stays, for one candidate after the other.
+/// Files of an image. They stay in memory for the next candidates.
 pub struct ImageFiles<'a> {
     pub(super) rootfs: &'a Rootfs,
     layers: Vec<&'a [Member]>,
@@ -33,7 +33,7 @@ pub struct ImageFiles<'a> {
 }
 
 impl<'a> ImageFiles<'a> {
-    /// The files of a merged view, whose layers' members are these, lowest first.
+    /// Files of a merged file system. `layers` are the members of its layers, lowest first.
     pub fn new(
         rootfs: &'a Rootfs,
         layers: impl IntoIterator<Item = &'a [Member]>,
@@ -49,19 +49,19 @@ impl<'a> ImageFiles<'a> {
         }
     }
 
-    /// With the `LD_LIBRARY_PATH` that the image's environment sets.
+    /// Sets the `LD_LIBRARY_PATH` of the image's environment.
     pub fn with_library_path(mut self, list: Option<&str>) -> Self {
         self.library_path = list.unwrap_or_default().replace(';', ":").into_bytes();
         self
     }
 
-    /// What was read of a file.
+    /// The data of a file, if it was read.
     pub(super) fn get(&self, inode: InodeId) -> Option<&Arc<[u8]>> {
         self.held.get(&inode)
     }
 
-    /// Reads files that are not held yet, in one round: those that are needed, and those that may be.
-    /// What may be needed and cannot be read is no error until it is.
+    /// Reads files that are not in memory yet, in one round. `guessed` files may turn out to be needed. If one cannot
+    /// be read, this is an error only once it is needed.
     pub(super) fn read(
         &mut self,
         needed: impl IntoIterator<Item = InodeId>,
@@ -176,7 +176,7 @@ mod tests {
             true => files.read([], inodes()),
             false => files.read(inodes(), []),
         };
-        // Once more: nothing is read twice.
+        // A second call reads nothing twice.
         let again = result.is_ok().then(|| files.read([], inodes()));
         assert!(again.is_none_or(|result| result.is_ok()));
         (result, reads)
@@ -207,7 +207,7 @@ mod tests {
         assert!(result.unwrap_err().to_string().contains("1000 files"));
         let (result, reads) = reading(&many, true);
         assert!(result.is_ok());
-        // And as many again when asked again.
+        // A second call reads as many again.
         assert_eq!(reads, 2 * MOST_GUESSES.0);
         let large: Vec<Member> = (0..3)
             .map(|number| member(Kind::File, &format!("{number}"), "", LARGEST_FILE))

@@ -1,4 +1,4 @@
-//! The libraries that a loader would map.
+//! Finds the libraries that a loader would map.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -10,7 +10,7 @@ use super::search::{self, Loader, expand};
 use crate::path;
 use crate::rootfs::InodeId;
 
-/// Most libraries of one interpreter.
+/// Maximum number of libraries of one interpreter.
 const MOST_LIBRARIES: usize = 200;
 
 /// An extension module: a shared library that Python imports.
@@ -18,15 +18,15 @@ const MOST_LIBRARIES: usize = 200;
 pub struct Extension {
     /// Its path, without a leading slash.
     pub path: Vec<u8>,
-    /// The file.
+    /// The inode of the file.
     pub inode: InodeId,
 }
 
-/// What an ELF file is in the process.
+/// The role of an ELF file in the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Role {
     Program,
-    /// The name that it was asked for by.
+    /// A library, with the name by which it was requested.
     Library(Vec<u8>),
     Extension,
 }
@@ -38,14 +38,14 @@ pub(super) struct Object {
     path: Vec<u8>,
     pub(super) inode: InodeId,
     pub(super) needs: Needs,
-    /// Index of what asked for it first.
+    /// Index of the object that requested it first.
     parent: Option<usize>,
-    /// Whether it is there for an extension module alone, which may as well not load.
+    /// Whether only an extension module needs it. Such a module may fail to load.
     is_optional: bool,
 }
 
 impl Object {
-    /// DT_RPATH, where it counts.
+    /// DT_RPATH, if the loader uses it.
     pub(super) fn rpath(&self) -> Option<&[u8]> {
         self.needs
             .rpath
@@ -54,10 +54,10 @@ impl Object {
     }
 }
 
-/// What was parsed, and what turned out not to be ELF.
+/// The result of parsing each file. `None` if it is not ELF.
 pub(super) type Parsed = HashMap<InodeId, Option<Needs>>;
 
-/// The loader's way through the libraries, breadth first, as far as files were read.
+/// The loader's walk through the libraries, breadth first, as far as the files were read.
 pub(super) struct Walk<'a, 'b> {
     files: &'a ImageFiles<'b>,
     parsed: &'a mut Parsed,
@@ -66,7 +66,7 @@ pub(super) struct Walk<'a, 'b> {
     names: BTreeSet<Vec<u8>>,
     system_directories: Vec<Vec<u8>>,
     pub(super) unread: BTreeSet<InodeId>,
-    /// What extension modules alone need.
+    /// Unread files that only extension modules need.
     pub(super) unread_optional: BTreeSet<InodeId>,
 }
 
@@ -99,7 +99,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         needs: &Needs,
         extensions: &[Extension],
     ) -> Result<(), InterpreterError> {
-        // The loader is there already, under the name that it was asked for by.
+        // The loader is already loaded, under the name in PT_INTERP.
         self.names.extend(
             needs
                 .loader
@@ -115,7 +115,7 @@ impl<'a, 'b> Walk<'a, 'b> {
             is_optional: false,
         });
         self.follow_needs(0)?;
-        // Without a loader, there are no modules to load either.
+        // Without a loader, Python cannot load extension modules.
         let has_loader = self.loader.is_some();
         for extension in extensions.iter().filter(|_| has_loader) {
             let Some(needs) = self.parse(extension.inode) else {
@@ -134,7 +134,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         Ok(())
     }
 
-    /// Adds what an object needs, and what that needs.
+    /// Adds the libraries that an object needs, and recursively those that they need.
     fn follow_needs(&mut self, first: usize) -> Result<(), InterpreterError> {
         let mut pending = VecDeque::from([first]);
         while let Some(parent) = pending.pop_front() {
@@ -163,11 +163,11 @@ impl<'a, 'b> Walk<'a, 'b> {
         Ok(())
     }
 
-    /// The first file of that name that the loader would take; none where that is not known yet.
+    /// Finds the first file of that name that the loader would use. Returns `None` if unread files may decide it.
     fn find(&mut self, parent: usize, name: &[u8]) -> Result<Option<Object>, InterpreterError> {
         let rootfs = self.files.rootfs;
         let architecture = self.objects[0].needs.architecture;
-        // By a path, it would be one of this machine's.
+        // A name with a slash is a path, which would lead to a file of this machine.
         let directories = match name.contains(&b'/') {
             true => Vec::new(),
             false => self.directories(parent),
@@ -204,7 +204,7 @@ impl<'a, 'b> Walk<'a, 'b> {
                 }));
             }
         }
-        // As long as its configuration is not read, nobody knows where the loader looks.
+        // While configuration files are unread, the loader's search path is not known.
         let parent = &self.objects[parent];
         if !is_known || !self.unread.is_empty() || parent.is_optional {
             return Ok(None);
@@ -215,8 +215,9 @@ impl<'a, 'b> Walk<'a, 'b> {
         })
     }
 
-    /// Where the loader looks for what an object needs: glibc's ld.so(8), which takes LD_LIBRARY_PATH after DT_RPATH and
-    /// before DT_RUNPATH; musl takes it first, then either path of the object and of all that led to it.
+    /// The directories in which the loader looks for the libraries of an object. glibc's ld.so(8) searches
+    /// LD_LIBRARY_PATH after DT_RPATH and before DT_RUNPATH. musl searches LD_LIBRARY_PATH first. It then searches
+    /// either path of the object and of all objects that led to it.
     fn directories(&self, object: usize) -> Vec<Vec<u8>> {
         let is_musl = matches!(self.loader, Some(Loader::Musl(_)));
         let mut directories = Vec::new();
@@ -247,7 +248,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         directories
     }
 
-    /// What a file needs; none where it is no ELF file that a loader would take.
+    /// What a file needs. `None` if it is not an ELF file that a loader would accept.
     fn parse(&mut self, inode: InodeId) -> Option<Needs> {
         let data = self.files.get(inode)?;
         self.parsed

@@ -1,13 +1,14 @@
-//! The interpreter that compiles: an image's own CPython, found in the merged view and unpacked to a
-//! private directory with the few files that it needs to start, or one of this machine that the user names.
+//! The interpreter that compiles. It is the image's own CPython, or one of this machine that the user names. The
+//! image's own is found in the merged file system, and unpacked to a private directory with the few files that it needs
+//! to start.
 //!
-//! 1. [`StandardLibrary::at`] and [`candidates`]: which files may be the interpreter? Names alone.
-//! 2. [`Closure::of`]: what does a candidate need to start? Reads files through [`ImageFiles`], in few
-//!    rounds, for each may decompress layers again.
-//! 3. [`Closure::unpack`]: writes that, and gives a [`Launch`].
-//! 4. [`Launch::command`]: the command that runs it in the sandbox.
+//! 1. [`StandardLibrary::at`] and [`candidates`] list the files that may be the interpreter, by name only.
+//! 2. [`Closure::of`] finds what a candidate needs to start. It reads files through [`ImageFiles`] in few rounds,
+//!    because each round may decompress layers again.
+//! 3. [`Closure::unpack`] writes these files and returns a [`Launch`].
+//! 4. [`Launch::command`] makes the command that runs it in the sandbox.
 //!
-//! That a candidate is of the right version, only it can tell: the caller asks it, and tries the next.
+//! Only the candidate itself knows its version. The caller asks it, and tries the next one if the version is wrong.
 
 mod closure;
 mod command;

@@ -1,4 +1,4 @@
-//! Merged views made by hand.
+//! Merged file systems made by hand.
 
 use crate::rootfs::{Rootfs, squash};
 use crate::tar::{Kind, Member};

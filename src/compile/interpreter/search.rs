@@ -1,4 +1,4 @@
-//! Where a dynamic loader looks for libraries: ld.so(8), ldconfig(8), and musl's `ldso/dynlink.c`.
+//! The search path of dynamic loaders for libraries: ld.so(8), ldconfig(8), and musl's `ldso/dynlink.c`.
 
 use std::collections::BTreeSet;
 
@@ -7,22 +7,22 @@ use globset::{GlobBuilder, GlobMatcher};
 use crate::path;
 use crate::rootfs::{InodeId, NodeId, Rootfs};
 
-/// The configuration of glibc's.
+/// The configuration file of glibc's loader.
 const CONFIGURATION: &[u8] = b"etc/ld.so.conf";
-/// Most directories that are searched, and files that are included.
+/// Maximum number of directories to search, and of files to include.
 const MOST: usize = 200;
 
-/// Whose loader it is.
+/// The kind of loader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Loader {
-    /// glibc's, or one that behaves so.
+    /// glibc's loader, or one that behaves like it.
     Glibc,
-    /// musl's, for what it calls this architecture: `x86_64` in `ld-musl-x86_64.so.1`.
+    /// musl's loader, with its name for the architecture: `x86_64` in `ld-musl-x86_64.so.1`.
     Musl(Vec<u8>),
 }
 
 impl Loader {
-    /// Told from the loader's path, as it is in PT_INTERP.
+    /// The kind of a loader, by its path in PT_INTERP.
     pub(super) fn of(path: &[u8]) -> Self {
         let name = path::file_name(path);
         name.strip_prefix(b"ld-musl-")
@@ -30,7 +30,8 @@ impl Loader {
             .map_or(Self::Glibc, |architecture| Self::Musl(architecture.into()))
     }
 
-    /// Whether a name stands for the loader itself: musl's is the C library too, and has its parts' names.
+    /// Whether a library name means the loader itself. musl's loader is also the C library, and has the names of all
+    /// its parts.
     pub(super) fn is_itself(&self, library: &[u8]) -> bool {
         let parts = ["c", "pthread", "rt", "m", "dl", "util", "xnet"];
         let part = library
@@ -42,11 +43,11 @@ impl Loader {
     }
 }
 
-/// Hands out the text of a file, or `None` where it is yet to be read.
+/// Returns the text of a file, or `None` if it is not read yet.
 pub(super) type Text<'a> = &'a dyn Fn(InodeId) -> Option<Vec<u8>>;
 
-/// The directories where any library may be, in order. Files that are yet to be read are put among
-/// `unread`, and the answer is not the last one.
+/// The directories to search for any library, in order. Adds files that must be read first to `unread`: the result is
+/// then preliminary.
 pub(super) fn system_directories(
     rootfs: &Rootfs,
     loader: &Loader,
@@ -87,7 +88,7 @@ pub(super) fn system_directories(
     }
 }
 
-/// glibc's own directories, on any distribution. What is there for another architecture is skipped.
+/// The default directories of glibc on all distributions. The search skips files for other architectures.
 pub(super) fn default_directories(rootfs: &Rootfs) -> Vec<Vec<u8>> {
     let mut directories = Vec::new();
     for parent in [&b"lib"[..], b"usr/lib"] {
@@ -102,7 +103,7 @@ pub(super) fn default_directories(rootfs: &Rootfs) -> Vec<Vec<u8>> {
     directories
 }
 
-/// Files of configuration that are likely to be read.
+/// Configuration files that are probably needed.
 pub(super) fn likely_configuration(rootfs: &Rootfs) -> Vec<InodeId> {
     let included = entries(rootfs, b"etc/ld.so.conf.d").map(|(_, node)| node);
     let musl = entries(rootfs, b"etc")
@@ -115,9 +116,10 @@ pub(super) fn likely_configuration(rootfs: &Rootfs) -> Vec<InodeId> {
         .collect()
 }
 
-/// The directories of a DT_RPATH or DT_RUNPATH in a file in `origin`. Of `$LIB` every meaning that it
-/// has on some distribution; an entry with what nobody knows is left out, and so is a relative one:
-/// it would mean where the program is started.
+/// Expands the directories of a DT_RPATH or DT_RUNPATH. `origin` is the directory of the file that has it.
+///
+/// `$LIB` expands to every value that it has on some distribution. Entries with unknown variables are left out. So are
+/// relative entries: they would depend on the working directory.
 pub(super) fn expand(list: &[u8], origin: &[u8], rootfs: &Rootfs) -> Vec<Vec<u8>> {
     let mut directories = Vec::new();
     for entry in list.split(|byte| *byte == b':').take(MOST) {
@@ -143,13 +145,13 @@ pub(super) fn expand(list: &[u8], origin: &[u8], rootfs: &Rootfs) -> Vec<Vec<u8>
     directories
 }
 
-/// What `$LIB` may stand for.
+/// The possible values of `$LIB`.
 fn library_names(rootfs: &Rootfs) -> Vec<Vec<u8>> {
     let mut names: Vec<Vec<u8>> = default_directories(rootfs)
         .into_iter()
         .filter(|directory| directory.starts_with(b"lib"))
         .collect();
-    // The multiarch directory, which may lie below `usr` alone.
+    // The multiarch directory may exist only under `usr`.
     names.extend(default_directories(rootfs).iter().filter_map(|directory| {
         let name = directory.strip_prefix(b"usr/")?;
         name.contains(&b'/').then(|| name.to_vec())
@@ -173,7 +175,7 @@ fn replace(text: &[u8], part: &[u8], by: &[u8]) -> Vec<u8> {
     result
 }
 
-/// What is in a directory, sorted by name; nothing where it is none.
+/// The entries of a directory, sorted by name. Empty if it is not a directory.
 pub(super) fn entries<'a>(
     rootfs: &'a Rootfs,
     directory: &[u8],
@@ -183,25 +185,26 @@ pub(super) fn entries<'a>(
     children.map(|node| (rootfs.name(node), node))
 }
 
-/// Reading `ld.so.conf` as ldconfig does (`elf/ldconfig.c`, `parse_conf`).
+/// Reads `ld.so.conf` as ldconfig does (`elf/ldconfig.c`, `parse_conf`).
 struct Configuration<'a> {
     rootfs: &'a Rootfs,
     text: Text<'a>,
     unread: &'a mut BTreeSet<InodeId>,
     seen: BTreeSet<InodeId>,
     directories: Vec<Vec<u8>>,
-    /// Names that may yet be held against a pattern.
+    /// Number of names that may still be compared with patterns.
     budget: usize,
 }
 
-/// Names that are held against the patterns of an image at most. Real files of configuration have a pattern or two.
+/// Number of names that are compared with the patterns of one image. Real configuration files have one or two patterns.
 const MOST_NAMES: usize = 1_000_000;
 
-/// Bytes of a file's name (NAME_MAX in linux/limits.h); a longer pattern is none that anyone wrote.
+/// Maximum length of a file name in bytes (NAME_MAX in linux/limits.h). A longer pattern is not from a real
+/// configuration.
 const LONGEST_NAME: usize = 255;
 
 impl Configuration<'_> {
-    /// Reads a file and what it includes, each once.
+    /// Reads a file and the files that it includes, each once.
     fn read(&mut self, file: &[u8]) {
         let Some(inode) = self.rootfs.file_at(file) else {
             return;
@@ -222,7 +225,7 @@ impl Configuration<'_> {
             if let Some(patterns) = patterns {
                 self.include(path::parent(file), patterns);
             } else if line.starts_with(b"/") && self.directories.len() < MOST {
-                // A type may follow, which only the oldest had.
+                // Very old configurations may add a type after `=`.
                 let directory = line.split(|byte| *byte == b'=').next().unwrap_or(line);
                 self.directories.push(path::clean(directory));
             }
@@ -244,7 +247,7 @@ impl Configuration<'_> {
         }
     }
 
-    /// The paths that a pattern of glob(7) means, sorted; none once too many names were looked at.
+    /// The paths that match a pattern (glob(7)). Patterns match nothing after the budget of names is used up.
     fn matching(&mut self, pattern: &[u8]) -> Vec<Vec<u8>> {
         let mut found = vec![Vec::new()];
         for part in path::components(pattern) {
@@ -271,7 +274,8 @@ impl Configuration<'_> {
     }
 }
 
-/// A matcher for a part with wildcards. globset panics where the expression that it makes of one is too large.
+/// A matcher for a path component with wildcards. Long components have none, because globset panics if its regular
+/// expression becomes too large.
 fn wildcard(part: &[u8]) -> Option<GlobMatcher> {
     if !part.iter().any(|byte| b"*?[".contains(byte)) || part.len() > LONGEST_NAME {
         return None;
@@ -300,7 +304,7 @@ mod tests {
             .collect()
     }
 
-    /// Searched directories with these files of configuration, glibc's own left out.
+    /// The directories to search with these configuration files, without glibc's default directories.
     fn configured(texts: &[(&str, &str)], others: Vec<Member>) -> Vec<String> {
         let mut members: Vec<Member> = texts.iter().map(|(path, _)| file(path)).collect();
         members.extend(others);

@@ -1,5 +1,5 @@
-//! What of a standard library an interpreter opens to start with `-S -s -B -c`, and to compile sources
-//! of any encoding. Found with strace on CPython 3.6 to 3.14.
+//! The files of a standard library that an interpreter opens when it starts with `-S -s -B -c` and compiles sources of
+//! any encoding. Found with strace on CPython 3.6 to 3.14.
 
 use super::InterpreterError;
 use super::find::StandardLibrary;
@@ -7,12 +7,12 @@ use super::search::entries;
 use crate::path;
 use crate::rootfs::{InodeId, Rootfs};
 
-/// What the interpreter knows its library by (Modules/getpath.c and getpath.py); never read.
+/// The file by which an interpreter recognizes its library (Modules/getpath.c and getpath.py). It is never read.
 const LANDMARK: &str = "os";
 
-/// Modules that are imported at the start by some version, where they are not frozen: 3.6 has them all in
-/// files; 3.13 and later keep the source of `-c` in `linecache`. (The encoding `idna` would need
-/// `re` and all that it imports; no source is written in it.)
+/// Modules that some version imports at start, unless they are frozen. Python 3.6 has all of them as files. Python 3.13
+/// and later keep the source of `-c` in `linecache`. (The encoding `idna` would also need `re` and its imports, but no
+/// source is written in it.)
 const MODULES: [&str; 12] = [
     "_bootlocale",
     "_collections_abc",
@@ -28,17 +28,17 @@ const MODULES: [&str; 12] = [
     "stat",
 ];
 
-/// Extension modules: encodings of East Asia, and the names of characters, which `\N{…}` in a string and
-/// identifiers beyond ASCII need. Where they are built in, there are no files.
+/// Extension modules: East Asian encodings, and the names of characters, which `\N{…}` and non-ASCII identifiers need.
+/// If they are built into the interpreter, there are no files.
 const EXTENSIONS: [&str; 3] = ["_codecs_", "_multibytecodec.", "unicodedata."];
 
-/// A file of the standard library that is to be unpacked.
+/// A file of the standard library to unpack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StartFile {
-    /// Its path in the standard library.
+    /// Its path relative to the standard library.
     pub(super) path: Vec<u8>,
     pub(super) inode: InodeId,
-    /// Whether it is an extension module, and so has needs of its own.
+    /// Whether it is an extension module, which may need libraries.
     pub(super) is_extension: bool,
 }
 
@@ -78,14 +78,14 @@ pub(super) fn start_files(
     Ok(files)
 }
 
-/// A module's source, or in a standard library without sources its bytecode.
+/// The module's source. If the standard library has no sources, its bytecode.
 fn module(rootfs: &Rootfs, library: &StandardLibrary, name: &str) -> Option<StartFile> {
     ["py", "pyc"]
         .into_iter()
         .find_map(|suffix| start_file(rootfs, library, format!("{name}.{suffix}").into_bytes()))
 }
 
-/// All encodings: a source may be in any. Not the caches, which may be anything.
+/// All encodings, because a source may use any of them. Leaves out caches, which may contain anything.
 fn encodings<'a>(
     rootfs: &'a Rootfs,
     library: &'a StandardLibrary,

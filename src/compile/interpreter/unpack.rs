@@ -1,17 +1,17 @@
-//! Writing a closure to a private directory:
+//! Writes a closure to a private directory:
 //!
 //! ```text
 //! loader                    the image's, which maps what follows
 //! root/bin/python           the program
-//! root/lib/libc.so.6 …      libraries, by the names that they are asked for by
+//! root/lib/libc.so.6 …      libraries, by the names that the loader asks for
 //! root/lib/python3.11/…     the first files of the standard library
-//! root/lib64, root/lib32    links to `lib`: which name it has for the interpreter, only that knows
-//! empty/                    to start in
+//! root/lib64, root/lib32    links to `lib`, because only the interpreter knows which name it uses
+//! empty/                    the working directory
 //! ```
 //!
-//! Where the files lay in the image does not matter: going up from itself, the interpreter finds its library,
-//! and from 3.14 on, going up from `libpython` (Modules/getpath.py). Nothing is beside it that would
-//! mislead it, like `pyvenv.cfg`.
+//! The original paths of the files do not matter. The interpreter finds its library by going up from its own path, or
+//! since 3.14 from that of `libpython` (Modules/getpath.py). The directory has no files that would mislead it, such as
+//! `pyvenv.cfg`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -35,17 +35,18 @@ const LIBRARIES: &str = "root/lib";
 const LOADER: &str = "loader";
 const EMPTY: &str = "empty";
 
-/// Bytes of the longest file name that Linux has (NAME_MAX).
+/// Maximum length of a file name on Linux, in bytes (NAME_MAX).
 const LONGEST_NAME: usize = 255;
 
 impl Closure {
-    /// Writes the closure to an empty directory that nobody else can write to, and says how to start
-    /// it: through the emulator, where it is for another machine. All that is written is readable by
-    /// this user alone, and no file is open afterwards.
+    /// Writes the closure to an empty directory that only this user can write to. Returns how to start it. If the
+    /// closure is for another machine, that is through the emulator. All files are readable by this user only.
     ///
     /// # Errors
-    /// [`InterpreterError`] where a name is not fit for a file or a file cannot be written, or where
-    /// the closure is for another machine and there is no emulator.
+    /// * [`InterpreterError::File`] if a name is not a valid file name.
+    /// * [`InterpreterError::Write`] if a file cannot be written.
+    /// * [`InterpreterError::Foreign`] if the closure is for another machine and there is no emulator.
+    /// * [`InterpreterError::Directory`] if the loader cannot handle the name of the directory.
     pub fn unpack(
         &self,
         directory: &Path,
@@ -66,7 +67,7 @@ impl Closure {
         Ok(self.launch(&directory, &files, emulator))
     }
 
-    /// The one to use, if any.
+    /// The emulator to use, if one is needed.
     fn emulator<'a>(
         &self,
         emulator: Option<&'a Emulator>,
@@ -83,7 +84,7 @@ impl Closure {
         }
     }
 
-    /// What is to be written, by paths in the directory.
+    /// The files to write, by path relative to the directory.
     fn files(&self) -> Result<Files<'_>, InterpreterError> {
         let mut files = Files::new();
         files.insert(PROGRAM.into(), (&self.program, true));
@@ -117,7 +118,7 @@ impl Closure {
             .iter()
             .flat_map(|path| path.ancestors())
             .collect();
-        // Sorted paths put a directory before what lies in it.
+        // In sorted order, a directory comes before its content.
         for path in all.into_iter().filter(|path| !path.as_os_str().is_empty()) {
             let path = directory.join(path);
             DirBuilder::new()
@@ -158,9 +159,10 @@ impl Closure {
         }
     }
 
-    /// glibc's loader looks into DT_RPATH before it looks where it is told to; those are directories of
-    /// this machine now. It takes the files to ignore that of by the paths that it opened them by, the program
-    /// by an empty one.
+    /// Arguments that make glibc's loader ignore DT_RPATH.
+    ///
+    /// It would search DT_RPATH before `--library-path`, and these directories are now those of this machine. The
+    /// loader matches files by the path from which it opened them, and the program by an empty path.
     fn without_rpath(&self, loader: &Loader, directory: &Path) -> Vec<OsString> {
         let is_needed = self.program_has_rpath || !self.with_rpath.is_empty();
         if *loader != Loader::Glibc || !is_needed {
@@ -177,10 +179,10 @@ impl Closure {
     }
 }
 
-/// Bytes, and whether they are a program, by path.
+/// The data of each file and whether it is a program, by path.
 type Files<'a> = BTreeMap<PathBuf, (&'a [u8], bool)>;
 
-/// Over every path with its content, and the emulator with its arguments, each after its length.
+/// Hashes every path with its content, and the emulator with its arguments. Each part follows its length.
 fn identity(files: &Files<'_>, emulator: Option<&Emulator>) -> [u8; 32] {
     let mut hasher = Sha256::new();
     let mut add = |part: &[u8]| {
@@ -200,7 +202,7 @@ fn identity(files: &Files<'_>, emulator: Option<&Emulator>) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-/// A name that an image gave, as that of one file.
+/// Checks that a name from the image is a valid name of a single file.
 fn checked(name: &[u8]) -> Result<&OsStr, InterpreterError> {
     let is_fit = !matches!(name, b"" | b"." | b"..")
         && name.len() <= LONGEST_NAME
@@ -214,7 +216,7 @@ fn checked(name: &[u8]) -> Result<&OsStr, InterpreterError> {
     })
 }
 
-/// A file with two names is one for the loader too, which maps it once.
+/// Writes the files. Two names of one file become hardlinks, so that the loader maps it once.
 fn write_files(directory: &Path, files: &Files<'_>) -> Result<(), InterpreterError> {
     let mut written: HashMap<*const u8, PathBuf> = HashMap::new();
     for (path, (data, is_program)) in files {
@@ -303,7 +305,7 @@ mod tests {
         assert_eq!(launch.arguments, arguments);
         assert_eq!(launch.readable, [place("")]);
         assert_eq!(launch.directory, place("empty"));
-        // What is there is not written over.
+        // Existing files are not overwritten.
         let again = closure().unpack(directory.path(), None).unwrap_err();
         assert!(matches!(again, InterpreterError::Write { .. }), "{again}");
     }
@@ -319,7 +321,7 @@ mod tests {
         let mut other = closure();
         other.library_files = [(b"so.py".to_vec(), b"os".as_slice().into())].into();
         assert_ne!(identity(&other), first);
-        // Where it lay in the image does not matter.
+        // The path in the image does not matter.
         let mut other = closure();
         other.path = b"opt/bin/python3".to_vec();
         assert_eq!(identity(&other), first);
@@ -337,7 +339,7 @@ mod tests {
         let mut bad = closure();
         bad.library_files = [(b"encodings/../../x".to_vec(), b"".as_slice().into())].into();
         assert!(unpacked(&bad).1.is_err());
-        // A library in the place of the standard library.
+        // A library that has the name of the standard library.
         let mut bad = closure();
         bad.libraries = [(b"python3.9".to_vec(), b"".as_slice().into())].into();
         assert!(matches!(
