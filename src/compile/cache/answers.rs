@@ -1,15 +1,15 @@
-//! What the compiler said of one source, and the bytes of a file that holds it.
+//! The compiler's answers for one source, and the format of a file that stores them.
 //!
 //! ```text
 //! 0   8  MAGIC
-//! 8   16 XXH3-128 of all that follows
+//! 8   16 XXH3-128 of everything that follows
 //! 24  32 the key
-//! 56  27 for each level: kind, 1 byte; where its bytes begin, counted from 83, and how many, 4 bytes each
+//! 56  27 for each level: kind, 1 byte; offset of its bytes, counted from 83, and their number, 4 bytes each
 //! 83     the bytes: code bodies and messages; levels with the same bytes share them
 //! ```
 //!
-//! Numbers are little-endian. The checksum tells damage, not malice: that nobody else could write the
-//! file is seen to where it is opened.
+//! Numbers are little-endian. The checksum detects damage, not tampering. The code that opens the file checks that
+//! nobody else could write to it.
 
 use std::sync::Arc;
 
@@ -19,24 +19,25 @@ use super::Key;
 use crate::pyc::Level;
 
 const MAGIC: &[u8; 8] = b"pycullC1";
-/// Where what the checksum covers begins.
+/// Offset of the data that the checksum covers.
 const CHECKED: usize = 24;
 const LEVELS: usize = 56;
 const LEVEL_LENGTH: usize = 9;
 const DATA: usize = LEVELS + LEVEL_LENGTH * Level::ALL.len();
-/// Most bytes of an entry: more than any module, and what a wrong file can make a reader allocate.
+/// Maximum size of an entry in bytes. It is larger than that of any module, and limits what a damaged file makes a
+/// reader allocate.
 pub(super) const LARGEST_ENTRY: u64 = 256 << 20;
 
 const NOT_KNOWN: u8 = 0;
 const BODY: u8 = 1;
 const FAILURE: u8 = 2;
 
-/// What the compiler makes of a source at a level.
+/// The compiler's answer for a source at one level.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// A code object, marshalled and canonical: the bytes after a cache's header.
+    /// A code object in canonical marshalled form: the bytes after a cache's header.
     Body(Arc<[u8]>),
-    /// The source does not compile; the compiler's message.
+    /// The source does not compile. This is the compiler's message.
     Failure(Arc<str>),
 }
 
@@ -56,7 +57,7 @@ impl Answer {
     }
 }
 
-/// The answers for one source, by level; those that are not known are missing.
+/// The answers for one source, by level. Unknown answers are missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answers([Option<Answer>; 3]);
 
@@ -66,17 +67,17 @@ impl Answers {
         self.0[level.index()].as_ref()
     }
 
-    /// Makes `answer` the one at `level`.
+    /// Sets the answer at `level`.
     pub fn set(&mut self, level: Level, answer: Answer) {
         self.0[level.index()] = Some(answer);
     }
 
-    /// Whether no level's answer is known.
+    /// Whether all answers are unknown.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(Option::is_none)
     }
 
-    /// These answers, and where they are missing those of `others`.
+    /// These answers, with missing ones taken from `others`.
     pub(super) fn or(&self, others: &Self) -> Self {
         let mut all = others.clone();
         for (level, answer) in all.0.iter_mut().zip(&self.0) {
@@ -87,7 +88,7 @@ impl Answers {
         all
     }
 
-    /// The entry of `key`; none where it would be larger than [`LARGEST_ENTRY`].
+    /// Encodes an entry for `key`. Returns `None` if it would be larger than [`LARGEST_ENTRY`].
     pub(super) fn encode(&self, key: &Key) -> Option<Vec<u8>> {
         let mut entry = [&MAGIC[..], &[0; 16], key.bytes(), &[0; DATA - LEVELS]].concat();
         for (index, answer) in self.0.iter().enumerate() {
@@ -116,7 +117,7 @@ impl Answers {
         (entry.len() as u64 <= LARGEST_ENTRY).then_some(entry)
     }
 
-    /// The answers in an entry of `key`; none where it is damaged or another key's.
+    /// Decodes an entry for `key`. Returns `None` if it is damaged or belongs to another key.
     pub(super) fn decode(key: &Key, entry: &[u8]) -> Option<Self> {
         let rest = entry.strip_prefix(MAGIC)?;
         let (checksum, checked) = rest.split_first_chunk()?;
@@ -133,8 +134,8 @@ impl Answers {
     }
 }
 
-/// The answer of one level. The outer `None` is for what [`Answers::encode`] does not write. A body
-/// that an earlier level has is shared.
+/// Decodes the answer of one level. The outer `None` is for data that [`Answers::encode`] does not write. A body equal
+/// to that of an earlier level is shared.
 fn decode_level(level: &[u8], data: &[u8], earlier: &[Option<Answer>]) -> Option<Option<Answer>> {
     let (&kind, range) = level.split_first()?;
     let (begin, length) = range.split_first_chunk()?;
@@ -245,7 +246,7 @@ mod tests {
     fn what_is_not_an_answer_is_damage_even_if_the_checksum_is_right() {
         let entry = answers().encode(&key()).unwrap();
         let failure = LEVELS + 2 * LEVEL_LENGTH;
-        // Another kind; a beginning and a length beyond the end; a message that is not UTF-8.
+        // An unknown kind, an offset and a length beyond the end, and a message that is not UTF-8.
         for (at, byte) in [
             (LEVELS, 3),
             (LEVELS + 4, 0xff),

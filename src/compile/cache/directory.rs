@@ -1,5 +1,5 @@
-//! The directory that holds a cache, which nobody but its user may have written to: the bytecode in
-//! it is put in images.
+//! The directory of a cache. Only its user may be able to write to it, because pycull puts bytecode from it into
+//! images.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -11,9 +11,9 @@ use rustix::fs::OFlags;
 
 use super::CacheError;
 
-/// Opens the directory at `path`, made where there is none, with its parents, for its user alone.
+/// Opens the directory at `path`. Creates it and its parents if they do not exist, for this user only.
 ///
-/// What is checked is what is held open, whatever comes to be at the path later.
+/// The checks are made on the open directory, so later changes of the path do not matter.
 pub(super) fn open(path: &Path, user: u32) -> Result<OwnedFd, CacheError> {
     let could_not_open = |source| CacheError::Open {
         path: path.to_owned(),
@@ -39,7 +39,7 @@ fn open_or_create(path: &Path) -> io::Result<File> {
     }
 }
 
-/// An access control list that lets others write shows in the group's bits, as its mask.
+/// Checks the owner and the mode. If an access control list lets others write, its mask shows in the bits of the group.
 fn check(path: &Path, metadata: &Metadata, user: u32) -> Result<(), CacheError> {
     if metadata.uid() != user {
         return Err(CacheError::ForeignOwner {

@@ -1,39 +1,39 @@
-//! What an entry of the compile cache is found by.
+//! The key of an entry in the compile cache.
 
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-/// Goes into every key. Another number for another form of entries, or of code bodies: no entry of
-/// the old form is found then, and trimming removes them in time.
+/// Part of every key. Change it with the format of entries or code bodies: old entries are then never found, and
+/// trimming removes them in time.
 const VERSION: &[u8] = b"pycull compile cache 1\n";
 
-/// The name of a source and of all that decides what is compiled from it, but the level.
+/// Identifies a source and everything that affects its compilation, except the level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key([u8; 32]);
 
 impl Key {
-    /// The key of a source that is at hand; see [`Key::of_digest`].
+    /// The key of a source in memory. See [`Key::of_digest`].
     pub fn new(interpreter: &[u8; 32], debug_ranges: bool, path: &[u8], source: &[u8]) -> Self {
         let digest = Sha256::digest(source).into();
         Self::of_digest(interpreter, debug_ranges, path, &digest)
     }
 
-    /// The key of a source whose SHA-256 is known.
+    /// The key of a source with a known SHA-256.
     ///
-    /// The answers under a key are what one image's interpreter said, and are given to every image
-    /// with the same key. So `interpreter` must be a digest of every byte that an image brings to the
-    /// compilation: were it a version alone, a hostile image could answer for others.
+    /// The answers under a key come from one image's interpreter, and go to every image with the same key. So
+    /// `interpreter` must be a digest of every byte that an image contributes to the compilation. If it were only a
+    /// version, a hostile image could answer for others.
     ///
-    /// `debug_ranges` is whether code has column numbers (`-X no_debug_ranges`), and `path` the
-    /// source's absolute path in the image, which code carries as `co_filename`.
+    /// `debug_ranges` says whether code has column numbers (`-X no_debug_ranges`). `path` is the absolute path of the
+    /// source in the image, which code stores as `co_filename`.
     pub fn of_digest(
         interpreter: &[u8; 32],
         debug_ranges: bool,
         path: &[u8],
         source_sha256: &[u8; 32],
     ) -> Self {
-        // Every part has a fixed length but the last, so no two lists of parts are the same bytes.
+        // All parts but the last have a fixed length, so different parts never give the same bytes.
         let mut hasher = Sha256::new();
         hasher.update(VERSION);
         hasher.update(interpreter);
@@ -48,8 +48,7 @@ impl Key {
         &self.0
     }
 
-    /// The path of the key's entry in the cache: a directory of two hexadecimal digits, and a file of
-    /// the other 62.
+    /// The path of the entry in the cache: a directory of two hexadecimal digits, and a file of the other 62.
     pub(super) fn place(&self) -> String {
         let mut place = String::with_capacity(65);
         for (index, byte) in self.0.iter().enumerate() {
@@ -61,8 +60,8 @@ impl Key {
         place
     }
 
-    /// The key whose entry is this file in the directory of the keys that begin with `first`. None
-    /// for any name that [`Key::place`] does not make.
+    /// The key of a file in the directory of keys that begin with `first`. `None` for a name that [`Key::place`] does
+    /// not make.
     pub(super) fn from_place(first: u8, file_name: &[u8]) -> Option<Self> {
         if file_name.len() != 62 {
             return None;
@@ -117,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_key_stays_the_same_from_run_to_run() {
-        // By Python's hashlib; another key would make everyone's cache useless.
+        // Computed with Python's hashlib. A change of keys would make all existing caches useless.
         let key = Key::new(&[b' '; 32], true, b"/a.py", b"x");
         assert_eq!(
             key.place(),

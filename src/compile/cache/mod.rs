@@ -1,22 +1,21 @@
-//! The compile cache on disk: what interpreters made of sources, kept from one image for the next.
+//! The compile cache on disk. It keeps what interpreters compiled for one image, for use with the next image.
 //!
-//! There is one file for each source, with the answers of all levels that are known, so that an
-//! image's sources take one file each to look up:
+//! Each source has one file with the known answers of all levels, so looking up a source takes one file:
 //!
 //! ```text
 //! DIRECTORY/3f/90…c1                       62 more digits of the key
 //! DIRECTORY/3f/temporary-<random>-<count>  an entry that is being written
 //! ```
 //!
-//! A cache never fails a compilation. What cannot be read is a miss, what cannot be written is not
-//! kept, and [`CompileCache::finish`] tells the first thing that went wrong.
+//! A cache never makes a compilation fail. An entry that cannot be read is a miss, and one that cannot be written is
+//! not kept. [`CompileCache::finish`] returns the first error.
 //!
-//! Any number of threads and processes may use a directory: an entry appears whole, by being renamed,
-//! and one that vanishes is a miss. Nothing is flushed to the medium: what a power failure tears fails
-//! its checksum. An entry is only believed if its user wrote it; see [`CacheError::WritableByOthers`].
+//! Any number of threads and processes may use a directory. An entry appears whole, because it is renamed into place.
+//! An entry that disappears is a miss. Nothing is flushed to disk: an entry that a power failure damages fails its
+//! checksum. An entry counts only if its user wrote it; see [`CacheError::WritableByOthers`].
 //!
-//! The time of a file's modification is when it was last used. A hit renews it only where it is more
-//! than a day off, so most hits write nothing.
+//! The modification time of a file is the time of its last use. A hit updates it only if it is more than a day off, so
+//! most hits write nothing.
 
 mod answers;
 mod directory;
@@ -41,105 +40,105 @@ pub use answers::{Answer, Answers};
 pub use key::Key;
 
 const TEMPORARY_PREFIX: &str = "temporary-";
-/// How far off the time of an entry's last use may be.
+/// Precision of the recorded time of an entry's last use.
 const USE_PRECISION: Duration = Duration::from_secs(24 * 3600);
 
-/// A compile cache could not be opened, or did not keep what it was given.
+/// A compile cache could not be opened, or could not keep what it was given.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CacheError {
-    /// The directory is not there and could not be made, or could not be opened.
+    /// The directory could not be opened or created.
     #[error("cannot open the compile cache `{}`; name a directory that can be made", path.display())]
     Open {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
-        /// Why.
+        /// The I/O error.
         source: io::Error,
     },
-    /// The directory is another user's, who could put any code in images.
+    /// The directory belongs to another user, who could insert code into images.
     #[error(
         "the compile cache `{}` belongs to user {owner}, not to {user} who runs this; name another directory",
         path.display()
     )]
     ForeignOwner {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
-        /// The number of the user that it belongs to.
+        /// ID of the user that it belongs to.
         owner: u32,
-        /// The number of the user that runs this process.
+        /// ID of the user that runs this process.
         user: u32,
     },
-    /// Others may write to the directory, and so could put any code in images.
+    /// Other users can write to the directory, and could insert code into images.
     #[error(
         "others can write to the compile cache `{}` (mode {mode:o}); take that right from them, or name another directory",
         path.display()
     )]
     WritableByOthers {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
-        /// Its permission bits.
+        /// The directory's permission bits.
         mode: u32,
     },
-    /// An entry is there and could not be read.
+    /// An entry exists but could not be read.
     #[error("cannot read `{place}` in the compile cache `{}`", path.display())]
     Read {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
-        /// The entry, a path in it.
+        /// Path of the entry, relative to the directory.
         place: String,
-        /// Why.
+        /// The I/O error.
         source: io::Error,
     },
-    /// An entry could not be written. The same compilations will be made again the next time.
+    /// An entry could not be written. The next run must compile the same sources again.
     #[error("cannot write to the compile cache `{}`, which kept nothing more", path.display())]
     Write {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
-        /// Why.
+        /// The I/O error.
         source: io::Error,
     },
-    /// The cache could not be made smaller, and may be larger than it should be.
+    /// The cache could not be trimmed, and may be larger than its limit.
     #[error("cannot trim the compile cache `{}`", path.display())]
     Trim {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
-        /// Why.
+        /// The I/O error.
         source: io::Error,
     },
 }
 
-/// A compile cache, held open. Threads share it by reference.
+/// An open compile cache. Threads share it by reference.
 #[derive(Debug)]
 pub struct CompileCache {
-    /// For messages alone: what is used is what is held open.
+    /// For messages only: all access goes through the open directory.
     path: PathBuf,
     directory: OwnedFd,
     largest_bytes: u64,
     user: u32,
-    /// What the temporary files of this handle, and of no other, have in their names.
+    /// Part of the names of this handle's temporary files, to tell them from those of other handles.
     random: u64,
     temporary_files: AtomicU64,
-    /// Whether an entry was written, or not for want of space.
+    /// Whether an entry was written, or could not be written for lack of space.
     is_to_be_trimmed: AtomicBool,
     failure: OnceLock<CacheError>,
 }
 
-/// What is at the place of an entry.
+/// The result of looking for an entry.
 enum Found {
     Nothing,
-    /// What this user's pycull has not written, or not whole.
+    /// A file that pycull did not write for this user, or did not write completely.
     Unusable,
     Entry(Vec<u8>),
 }
 
 impl CompileCache {
-    /// Opens the cache in the directory at `path`, which is made where there is none. Its files take
-    /// `largest_bytes` at most once [`CompileCache::finish`] has trimmed it.
+    /// Opens the cache in the directory at `path`, and creates the directory if it does not exist.
+    /// [`CompileCache::finish`] trims its files to `largest_bytes`.
     ///
     /// # Errors
     ///
-    /// Where the directory cannot be opened or made, belongs to another user than the process runs
-    /// as, or lets others write to it.
+    /// [`CacheError`] if the directory cannot be opened or created, belongs to another user than the process, or lets
+    /// other users write to it.
     pub fn open(path: PathBuf, largest_bytes: u64) -> Result<Self, CacheError> {
         let user = rustix::process::geteuid().as_raw();
         Ok(Self {
@@ -154,8 +153,8 @@ impl CompileCache {
         })
     }
 
-    /// The answers that are known for `key`; none where its entry is missing or cannot be read. An
-    /// entry that is damaged, another key's or another user's is removed.
+    /// Returns the known answers for `key`. There are none if the entry is missing or cannot be read. Removes an entry
+    /// that is damaged, or that belongs to another key or user.
     pub fn get(&self, key: &Key) -> Answers {
         let place = key.place();
         match self.find(&place) {
@@ -176,17 +175,16 @@ impl CompileCache {
                 return Answers::default();
             }
         }
-        // Where it cannot be removed, it is a miss the next time too.
+        // If it cannot be removed, it is a miss the next time too.
         let _ = unlinkat(&self.directory, &place, AtFlags::empty());
         Answers::default()
     }
 
-    /// Keeps `answers` for `key`, with those that are known for other levels. Where answers differ
-    /// from those known, the new ones count.
+    /// Stores `answers` for `key`, together with the known answers for other levels. New answers replace known ones.
     ///
-    /// Two that add different levels at once may lose one's: a miss the next time. After the first
-    /// failure, which [`CompileCache::finish`] tells, nothing more is kept; a full disk is not tried
-    /// for each of thousands of entries.
+    /// If two processes add different levels at the same time, one may be lost: a miss the next time. After the first
+    /// failure nothing more is stored, so that a full disk is not tried for thousands of entries.
+    /// [`CompileCache::finish`] returns that failure.
     pub fn put(&self, key: &Key, answers: &Answers) {
         if self.failure.get().is_some() {
             return;
@@ -206,13 +204,13 @@ impl CompileCache {
         }
     }
 
-    /// Ends the work with the cache. Where something was put in it, the entries that were not used for
-    /// longest are removed until the rest is within the bound, and so is what killed processes left.
+    /// Closes the cache. If something was stored in it, removes the least recently used entries until the rest is
+    /// within the limit. Also removes files that killed processes left.
     ///
     /// # Errors
     ///
-    /// The first thing that went wrong since the cache was opened. It is worth a warning and no more:
-    /// every answer that the cache gave was right.
+    /// The first failure since the cache was opened. It deserves only a warning: every answer that the cache gave was
+    /// right.
     pub fn finish(self) -> Result<(), CacheError> {
         if self.is_to_be_trimmed.load(Ordering::Relaxed)
             && let Err(source) = trim::trim(
@@ -228,7 +226,7 @@ impl CompileCache {
     }
 
     fn note(&self, failure: CacheError) {
-        // Where there is one already, the first is kept.
+        // If there is a failure already, it stays.
         let _ = self.failure.set(failure);
     }
 
@@ -242,7 +240,7 @@ impl CompileCache {
             Err(error) => return Err(error.into()),
         };
         let metadata = file.metadata()?;
-        // A directory that was open to others, and is not any more, may hold what they wrote.
+        // A directory that was once writable by others may still hold files that they wrote.
         let is_own = metadata.is_file() && metadata.uid() == self.user;
         let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
         if !is_own || metadata.len() > LARGEST_ENTRY {
@@ -289,7 +287,7 @@ impl CompileCache {
     }
 }
 
-/// Tells trimming that the entry is in use. On a medium that is read-only this fails, and no harm done.
+/// Marks the entry as recently used. Ignores errors, for example of a read-only disk: they do no harm.
 fn renew(file: &File, metadata: &Metadata) {
     let now = SystemTime::now();
     let Ok(used) = metadata.modified() else {

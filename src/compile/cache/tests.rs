@@ -36,7 +36,6 @@ fn set_modified(path: &Path, time: SystemTime) {
     File::open(path).unwrap().set_modified(time).unwrap();
 }
 
-/// Names of all files in the cache.
 fn files(directory: &TempDir) -> Vec<String> {
     let mut names = Vec::new();
     for shard in fs::read_dir(directory.path()).unwrap() {
@@ -94,7 +93,7 @@ fn what_is_known_is_not_written_again() {
     assert_ne!(inode(), before);
 }
 
-/// What `spoil` did to an entry's path makes a miss, leaves nothing at the path, and can be put anew.
+/// Checks that what `spoil` does to an entry's path makes a miss, leaves nothing at the path, and can be stored again.
 fn assert_miss_after(what: &str, spoil: impl FnOnce(&Path)) {
     let directory = tempfile::tempdir().unwrap();
     let cache = open(&directory, u64::MAX);
@@ -223,7 +222,7 @@ fn processes_that_trim_at_once_do_not_mind_each_other() {
     }
 }
 
-/// Puts entries 0, 1, … of `body_bytes` each, used one after another in that order, days ago.
+/// Stores entries 0, 1, … of `body_bytes` each. They were used some days ago, one after another in that order.
 fn put_in_order(directory: &TempDir, cache: &CompileCache, count: usize, body_bytes: usize) {
     for number in 0..count {
         cache.put(&key(number), &answers(Level::Zero, &vec![0; body_bytes]));
@@ -324,7 +323,7 @@ fn what_cannot_be_written_is_told_once_and_fails_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let cache = open(&directory, 0);
     cache.put(&key(1), &answers(Level::Zero, b"body"));
-    // Root may write anywhere, but not below a file.
+    // Root may write anywhere, but not to a path below a file.
     let shard = path(&directory, &key(0)).parent().unwrap().to_owned();
     fs::write(&shard, "").unwrap();
     cache.put(&key(0), &answers(Level::Zero, b"body"));
@@ -334,7 +333,7 @@ fn what_cannot_be_written_is_told_once_and_fails_nothing() {
     assert!(!path(&directory, &key(2)).exists());
     let failure = cache.finish().unwrap_err();
     assert!(matches!(failure, CacheError::Read { .. }), "{failure}");
-    // Trimmed all the same: a disk may be full because of what is in the cache.
+    // The cache is trimmed anyway: its content may be what fills the disk.
     assert!(!path(&directory, &key(1)).exists());
 }
 
@@ -342,7 +341,7 @@ fn what_cannot_be_written_is_told_once_and_fails_nothing() {
 fn a_failed_write_is_told_leaves_no_file_and_is_not_tried_again() {
     let directory = tempfile::tempdir().unwrap();
     let cache = open(&directory, u64::MAX);
-    // No file can be renamed to a directory.
+    // A file cannot be renamed to a directory.
     fs::create_dir_all(path(&directory, &key(0)).join("in")).unwrap();
     cache.write(&key(0).place(), b"entry").unwrap_err();
     fs::remove_dir_all(path(&directory, &key(0))).unwrap();

@@ -1,4 +1,4 @@
-//! Making a cache smaller: what was not used for longest goes first.
+//! Trims a cache: removes the least recently used entries.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -9,22 +9,23 @@ use rustix::io::Errno;
 
 use super::{Key, TEMPORARY_PREFIX};
 
-/// Seconds after which a temporary file is taken for the leftover of a process that was killed.
+/// Age in seconds after which a temporary file is a leftover of a killed process.
 const LEFTOVER_SECONDS: i64 = 3600;
 
-/// An entry on disk. The fields are in the order in which entries are removed.
+/// An entry on disk. Entries are removed in the order of these fields.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Stored {
-    /// When it was last used, to the day, or written: seconds and nanoseconds since 1970.
+    /// The time when it was last used (to the day) or written: seconds and nanoseconds since 1970.
     used: (i64, u32),
     key: Key,
     bytes: u64,
 }
 
-/// Removes the entries that were not used for longest, until the sizes of the rest add up to
-/// `largest_bytes` at most, and leftovers. Files that no cache writes stay, and do not count.
+/// Removes leftovers, and the least recently used entries until the rest has at most `largest_bytes`. Files that a
+/// cache does not write stay, and do not count.
 ///
-/// Others may read, write and trim meanwhile: what they remove first is gone all the same.
+/// Other processes may read, write and trim at the same time. An entry that another process removes first counts as
+/// removed.
 pub(super) fn trim(
     root: BorrowedFd<'_>,
     largest_bytes: u64,
@@ -54,7 +55,7 @@ pub(super) fn trim(
     Ok(())
 }
 
-/// Adds the entries in the directory of the keys that begin with `first`, and removes leftovers.
+/// Adds the entries of the keys that begin with `first`, which are in the directory `shard`. Removes leftovers.
 fn list(first: u8, shard: OwnedFd, now: i64, stored: &mut Vec<Stored>) -> io::Result<()> {
     for file in Dir::read_from(&shard)? {
         let file = file?;
@@ -81,7 +82,7 @@ fn list(first: u8, shard: OwnedFd, now: i64, stored: &mut Vec<Stored>) -> io::Re
     Ok(())
 }
 
-/// Removes a file that may be gone already.
+/// Removes a file. Succeeds if it does not exist.
 fn remove(directory: impl rustix::fd::AsFd, path: impl rustix::path::Arg) -> io::Result<()> {
     match unlinkat(directory, path, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
