@@ -1,4 +1,4 @@
-//! The table of modules in docs/architecture.md, held against the code.
+//! Checks the table of modules in docs/architecture.md against the code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,7 +8,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
-/// The modules that each module uses, by the document's table.
+/// The modules that each module uses, according to the document's table.
 fn documented() -> BTreeMap<String, BTreeSet<String>> {
     let text = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
     let names = |cell: &str| -> BTreeSet<String> {
@@ -28,7 +28,7 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
-/// The modules that a module's files name after `crate::`.
+/// The modules that a module's files mention after `crate::`.
 fn used(module: &str) -> BTreeSet<String> {
     let directory = root().join("src").join(module);
     let files = if directory.is_dir() {
@@ -39,7 +39,7 @@ fn used(module: &str) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     for file in files {
         let text = fs::read_to_string(file).unwrap();
-        // What tests use is their own affair.
+        // Tests may use any module.
         let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
         for line in code
             .lines()
@@ -100,7 +100,7 @@ fn modules_use_only_what_the_architecture_says() {
     }
 }
 
-/// Data flows one way: what a module uses stands above it in the table.
+/// Data flows one way: a module only uses modules above it in the table.
 #[test]
 fn no_module_uses_one_that_comes_after_it() {
     let text = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
@@ -163,7 +163,7 @@ fn pure_modules_do_no_input_or_output() {
     }
 }
 
-/// `tools/figures` says where a figure is over its bound.
+/// `tools/figures` reports figures that exceed their limits.
 #[test]
 fn functions_files_and_circles_are_within_their_bounds() {
     let mut figures = std::process::Command::new(root().join("tools/figures"));

@@ -1,4 +1,4 @@
-//! `bench`: real interpreters measured in their sandbox, and modules that would rather be elsewhere.
+//! `bench`: real interpreters in their sandbox, and modules that try to escape it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::support::real::python_alone;
 use crate::support::tools::{Output, pycull_command, real_image, run, tool_command};
 use crate::support::{ImageBuilder, LayerBuilder};
 
-/// Runs `bench` on an image, and checks that it leaves nothing behind.
+/// Runs `bench` on an image, and checks that it leaves no files.
 fn bench(image: &Path, arguments: &[&str]) -> Output {
     let temporary = tempdir().unwrap();
     let mut command = pycull_command();
@@ -26,8 +26,8 @@ fn cpu_seconds(row: &Value) -> f64 {
     number("user_seconds") + number("sys_seconds")
 }
 
-/// Compiling costs many times what reading does; a machine's load does not change that much. What the ratio is,
-/// benches/run measures.
+/// Checks that caches make imports faster. Compiling costs many times as much as reading a cache, and the load of a
+/// machine does not change that much. benches/run measures the exact ratio.
 #[track_caller]
 fn assert_caches_count(rows: &Value, times: f64) {
     let rows = rows.as_array().unwrap();
@@ -70,7 +70,7 @@ fn a_real_image_imports_many_times_faster_with_caches() {
         assert_caches_count(&tree["rows"], 5.0);
         let imports = &image["imports"][0];
         assert_eq!(imports["modules"][2], "email.message");
-        // The interpreter's own start is in it.
+        // This includes the start of the interpreter itself.
         assert_caches_count(&imports["rows"], 1.5);
         assert_eq!(
             fs::read_to_string(&figure)
@@ -82,7 +82,7 @@ fn a_real_image_imports_many_times_faster_with_caches() {
     }
 }
 
-/// Python with more modules among its packages: `guest0`, `guest1` and so on.
+/// An image of Python with additional modules among its packages: `guest0`, `guest1` and so on.
 fn image_with(sources: &[&str]) -> (TempDir, PathBuf) {
     let directory = tempdir().unwrap();
     let layout = directory.path().join("image");
@@ -111,7 +111,7 @@ fn bench_guest(layout: &Path, index: usize) -> Output {
 
 #[test]
 fn packages_are_found_and_their_output_is_not_an_answer() {
-    // A module may print, may try for a socket as urllib3 does, and may say that it lies elsewhere.
+    // A module may print, may try to open a socket as urllib3 does, and may claim to be at another path.
     let source = "import requests\nprint('1.0 2.0 3.0')\n__spec__.origin = '/etc/passwd.py'\n";
     let (_directory, layout) = image_with(&[source]);
     let report = bench_guest(&layout, 0).success().json();
@@ -151,7 +151,7 @@ fn what_cannot_be_measured_is_an_error_that_says_why() {
         ("--import=nosuch", "No module named 'nosuch'"),
         ("--module=nosuch.at_all", "No module named 'nosuch'"),
         ("--module=sys", "the module sys has no source"),
-        // Frozen: its caches are never opened.
+        // A frozen module: Python never opens its caches.
         ("--module=abc", "the module abc has no source"),
         ("--module=a b", "modules are named by words"),
         ("--rounds=0", "invalid value '0'"),

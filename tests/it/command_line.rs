@@ -1,5 +1,5 @@
-//! The command line as people and pipelines meet it: exit codes, gates, pipes, and that what the
-//! documents show is what the binary prints.
+//! The command line as people and pipelines see it: exit codes, gates and pipes. Also checks that the examples in the
+//! documents are what the binary prints.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ fn fedora() -> String {
     testdata("fedora-shaped.tar").display().to_string()
 }
 
-/// What profile `default` makes of it.
+/// Writes the image that profile `default` makes.
 fn write_small(directory: &Path) -> String {
     let small = directory.join("small.tar").display().to_string();
     pycull(["minimize", &fedora(), "--output", &small]).success();
@@ -77,7 +77,7 @@ fn growth_beyond_the_limit_fails() {
     );
 }
 
-/// What a command prints in a terminal of so many columns, its colours taken out afterwards.
+/// The output of a command in a terminal of this width. Colours are removed afterwards.
 fn in_terminal(columns: u16, arguments: &[&str]) -> String {
     let pycull = env!("CARGO_BIN_EXE_pycull");
     let command = format!("stty cols {columns}; {pycull} {}", arguments.join(" "));
@@ -109,7 +109,7 @@ fn a_narrow_terminal_is_not_exceeded() {
         let text = in_terminal(60, &arguments);
         let is_whole = |line: &&str| line.contains('`') || line.contains("sha256:");
         let lines = text.lines().filter(|line| !is_whole(line));
-        // References to images are not cut in headlines.
+        // Headlines do not shorten image references.
         let lines = lines.filter(|line| !line.contains("linux/") && !line.starts_with('/'));
         let widest = lines.max_by_key(|line| line.chars().count()).unwrap();
         assert!(widest.chars().count() <= 60, "{widest}");
@@ -119,7 +119,7 @@ fn a_narrow_terminal_is_not_exceeded() {
     }
 }
 
-/// The badge in the documentation is the one that pycull makes; UPDATE_EXAMPLES writes it.
+/// The badge in the documentation is one that pycull makes. UPDATE_EXAMPLES rewrites it.
 #[test]
 fn a_badge_is_of_one_image() {
     let directory = tempfile::tempdir().unwrap();
@@ -158,7 +158,7 @@ fn a_gate_is_heard_though_badge_and_figure_fail() {
     }
 }
 
-/// The report and what the gates say come first, and no image is overwritten.
+/// pycull prints the report and the results of gates before the error, and does not overwrite an image.
 #[test]
 fn a_figure_replaces_only_a_figure() {
     let directory = tempfile::tempdir().unwrap();
@@ -176,7 +176,7 @@ fn a_figure_replaces_only_a_figure() {
     draw(&path("none/figure.svg")).refused("cannot write the figure");
 }
 
-/// A line that begins as an image says could be a command to the service that shows the log.
+/// The log of a CI service could take a line that an image controls for a command.
 #[test]
 fn names_of_an_image_begin_no_line_of_an_error() {
     let directory = tempfile::tempdir().unwrap();
@@ -224,7 +224,7 @@ fn a_registry_is_refused_with_the_way_round() {
     );
 }
 
-/// Runs pycull where nobody reads its standard output: its exit code, and standard error.
+/// Runs pycull with a closed pipe as standard output. Returns its exit code and standard error.
 fn without_a_reader(arguments: &[&str]) -> (Option<i32>, String) {
     let mut child = pycull_command()
         .args(arguments)
@@ -246,7 +246,7 @@ fn a_closed_pipe_ends_quietly() {
         without_a_reader(&["inspect", &fedora(), "--format", "json"]),
         (Some(0), String::new())
     );
-    // But an image that nobody takes was not written.
+    // An image that nothing reads was not written.
     let (code, _) = without_a_reader(&["minimize", &fedora(), "--output", "-"]);
     assert_eq!(code, Some(2));
 }
@@ -267,12 +267,12 @@ fn advice_counts_what_is_compiled_at_a_start() {
             .map(|it| it["compiled_at_start"].as_u64().unwrap())
             .collect::<Vec<_>>()
     };
-    // Of five modules three have no cache, and one a stale one.
+    // Three of five modules have no cache, and one has a stale cache.
     image_with_a_stale_cache(&image);
     assert_eq!(compiled(&["--advise"]), [4, 5]);
     let stdlib = LayerBuilder::new().stdlib("usr/lib/python3.9");
     let layer = stdlib.module("usr/lib/python3.9", "fresh", "a = 1\n");
-    // Where Python looks elsewhere, or for caches of a level beyond 2, what is there is not used.
+    // Existing caches are not used if Python looks elsewhere, or for caches of a level above 2.
     for variable in ["PYTHONPYCACHEPREFIX=/var/cache", "PYTHONOPTIMIZE=3"] {
         let config = serde_json::json!([variable]);
         let builder =
@@ -287,7 +287,7 @@ fn advice_counts_what_is_compiled_at_a_start() {
     }
 }
 
-/// Where nobody reads the report, the exit code is still what the gates say.
+/// If nothing reads the report, the exit code still tells the result of the gates.
 #[test]
 fn a_gate_is_heard_where_the_pipe_is_closed() {
     let directory = tempfile::tempdir().unwrap();
@@ -382,7 +382,7 @@ fn profiles_are_listed_shown_and_checked() {
         fs::write(&file, "lvels = []\n").unwrap();
         let wrong = pycull(["profile", "check", file.to_str().unwrap()]);
         assert_eq!(wrong.code, Some(1));
-        // Of a file that is not there, or no file, nothing can be said.
+        // A path that is missing or not a file cannot be checked.
         for other in ["none.toml", "."] {
             let other = directory.path().join(other);
             pycull(["profile", "check", other.to_str().unwrap()]).refused("cannot read");

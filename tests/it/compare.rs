@@ -1,4 +1,4 @@
-//! `pycull compare`: layers lined up, trees, modules and gates, on images made by hand and a real one.
+//! `pycull compare`: pairs of layers, trees, modules and gates, on images made by hand and on a real one.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -8,7 +8,7 @@ use crate::support::pyc::{STDLIB, cache_path};
 use crate::support::tools::{Output, real_image};
 use crate::support::{ImageBuilder, LayerBuilder, Layout, minimized, pycull};
 
-/// Images in a directory that goes with them.
+/// Images in a temporary directory.
 struct Images(TempDir);
 
 impl Images {
@@ -55,7 +55,7 @@ fn app() -> LayerBuilder {
         .module("app", "main", "print('hello')\n")
 }
 
-/// All three in one layer.
+/// All three layers in one.
 fn squashed() -> LayerBuilder {
     base()
         .file("usr/bin/tool", noise(1, 20_000))
@@ -71,7 +71,7 @@ fn compared(images: &[&str]) -> Value {
     report
 }
 
-/// The numbers of the layers that stand side by side, 0 for none.
+/// The numbers of paired layers. Zero means no layer.
 fn rows(image: &Value) -> Vec<(u64, u64)> {
     let number = |layer: &Value| layer["index"].as_u64().unwrap_or(0);
     let layers = image["layers"].as_array().unwrap().iter();
@@ -80,7 +80,7 @@ fn rows(image: &Value) -> Vec<(u64, u64)> {
         .collect()
 }
 
-/// The differences of compressed layers.
+/// The differences in the compressed size of layers.
 fn differences(image: &Value) -> Vec<i64> {
     let layers = image["layers"].as_array().unwrap().iter();
     layers
@@ -176,7 +176,7 @@ fn hidden_caches_count_where_they_are_shipped() {
     assert_sums(image);
 }
 
-/// What the trees hold by level is what the image holds.
+/// Checks that the levels of all trees add up to the levels of the image.
 #[track_caller]
 fn assert_sums(image: &Value) {
     for side in ["before", "after"] {
@@ -236,7 +236,7 @@ fn each_gate_applies_to_each_image_after() {
     assert_eq!(refused.len(), 2, "{refused:?}");
 }
 
-/// What the gates said, without `error: `; the exit code fits that.
+/// The messages of failed gates, without `error: `. Checks that the exit code matches.
 #[track_caller]
 fn gated(images: &[&str], gates: &[&str]) -> Vec<String> {
     let output: Output = pycull(["compare"].iter().chain(images).chain(gates));
@@ -256,7 +256,7 @@ fn passes(images: &[&str], gates: &[&str]) {
     assert_eq!(gated(images, gates), [""; 0], "{gates:?}");
 }
 
-/// A gate refuses the image after and says all of these.
+/// Checks that a gate refuses the image after, with all these parts in the message.
 #[track_caller]
 fn refuses(images: &[&str], gates: &[&str], parts: &[&str]) {
     let said = gated(images, gates);
@@ -382,7 +382,7 @@ fn a_platform_that_one_image_lacks_is_told() {
         }])
     };
     assert_eq!(report["unmatched"], unmatched(&before, &after, "before"));
-    // A gate that cannot be held against an image says so.
+    // If a gate cannot be applied to an image, the message says so.
     let alone = ["cannot apply gates to linux/arm64"];
     refuses(&[&before, &after], &["--max-size", "1MB"], &alone);
     refuses(&[&after, &before], &["--max-size", "1MB"], &alone);
@@ -415,7 +415,7 @@ fn an_image_without_a_partner_is_named() {
     pycull(["compare", "-", &both, "-"]).refused("only one of the images");
 }
 
-/// Bytes of all members named as caches of CPython, by means of the test's own.
+/// The size of all members that are named as CPython caches, by the tests' own code.
 fn cache_bytes(layout: &Layout) -> u64 {
     let is_cache = |path: &str| {
         let (directory, name) = path.rsplit_once('/').unwrap_or_default();
@@ -461,7 +461,7 @@ fn a_real_image_is_compared_with_what_is_left_of_it() {
     assert_eq!(bytecode("after"), cache_bytes(&Layout::new(&after)));
     passes(
         &[input, &after],
-        // How much of it caches are depends on the day's packages.
+        // The share of caches depends on the current versions of the packages.
         &["--require-shrink", "1%", "--max-bytecode", "1%"],
     );
     refuses(

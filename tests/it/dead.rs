@@ -1,4 +1,4 @@
-//! Bytecode that Python never uses: a profile key for each kind, and what counts as one.
+//! Bytecode that Python never uses: the profile key for each kind, and what counts as that kind.
 
 use serde_json::json;
 use tempfile::tempdir;
@@ -10,7 +10,7 @@ use crate::support::{ImageBuilder, LayerBuilder, findings, inspected, minimized,
 const SOURCE: &str = "# m\n";
 const KINDS: [&str; 5] = ["orphan", "foreign", "malformed", "hidden", "shadowed"];
 
-/// Where each kind of dead bytecode is in the image, in the order of [`KINDS`].
+/// Paths of the dead bytecode in the image, in the order of [`KINDS`].
 fn places() -> [String; 5] {
     [
         cache_path("app", "orphan", 0),
@@ -38,7 +38,7 @@ fn image() -> ImageBuilder {
     ImageBuilder::of([lower, upper])
 }
 
-/// Which of the kinds are gone from the layers.
+/// The kinds whose files are gone from the layers.
 fn gone(done: &Minimized) -> Vec<&'static str> {
     let names = done.after.names(0);
     let kinds = KINDS.iter().zip(places());
@@ -134,7 +134,7 @@ fn with_stale_and_unchecked() -> ImageBuilder {
     ImageBuilder::of([layer])
 }
 
-/// Python runs the old code: to strip it changes what the image does, and so takes a key that is about that.
+/// Python runs the old code. Stripping it changes what the image does, so that needs a key of its own.
 #[test]
 fn an_unchecked_cache_of_another_source_is_named_kept_and_mended_where_a_profile_asks_for_it() {
     let image = with_stale_and_unchecked();
@@ -160,10 +160,10 @@ fn an_unchecked_cache_of_another_source_is_named_kept_and_mended_where_a_profile
         assert!(!done.unpacked().has(&cache), "{mode}");
         done.is_verified(&arguments);
         let kept = minimized(&image, &[&arguments[..], &["--set", "stale=keep"]].concat());
-        // A new header would vouch for the old code.
+        // A new header would present the old code as current.
         assert_eq!(kept.unpacked().read(&cache), old_code(), "{mode}");
     }
-    // What `minimize` keeps without being asked, another tool may not strip in its name.
+    // `minimize` keeps such a cache by default, so `verify` does not accept that another tool stripped it.
     let directory = tempdir().unwrap();
     let [old, new] = ["old", "new"].map(|name| directory.path().join(name));
     image.write(&old);
@@ -262,7 +262,7 @@ fn advice_for_an_image_of_stale_caches_compiles_them_and_tells_rewritten_time_st
             &choice["compiled_at_start"],
             &choice["recommended"]
         ),
-        // The three of the standard library have no cache.
+        // The three modules of the standard library have no cache.
         (&json!(true), &json!(3), &json!(true)),
         "{clamped}"
     );

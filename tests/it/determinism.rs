@@ -1,5 +1,5 @@
-//! The same input and profile give the same digests, on any machine, at any number of jobs; and
-//! there is nothing left to do for a second run.
+//! The same input and profile give the same digests, on any machine and with any number of jobs. A second run has
+//! nothing to do.
 
 use std::io::Write;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::support::scene::minimize;
 use crate::support::tools::{real_image, testdata};
 use crate::support::{ImageBuilder, LayerBuilder, Layered, pycull};
 
-/// The manifest of fedora-shaped.tar under the profile `default`.
+/// The manifest digest of fedora-shaped.tar after profile `default`.
 const PINNED: &str = "sha256:ad22c571f65a14481f3569a69557ac81edde29faed7a134fe80d04780e491e79";
 
 /// The names of all built-in profiles, as pycull lists them.
@@ -25,7 +25,7 @@ fn profiles() -> Vec<String> {
     names
 }
 
-/// Those that compile nothing: images made by hand have no interpreter.
+/// The profiles that compile nothing. Images made by hand have no interpreter.
 fn stripping_profiles() -> Vec<String> {
     let compiles = |name: &String| {
         let text = pycull(["profile", "show", name.as_str()]).success().text();
@@ -36,7 +36,7 @@ fn stripping_profiles() -> Vec<String> {
     stripping
 }
 
-/// Several layers of every compression, with links, whiteouts and hidden caches across them.
+/// Several layers with every compression. Links, whiteouts and hidden caches connect them.
 fn layered() -> ImageBuilder {
     let source = "# m\n";
     let directory = format!("{STDLIB}/__pycache__");
@@ -73,7 +73,7 @@ fn digest(layout: &Path) -> String {
     Layout::new(layout).manifest_digest()
 }
 
-/// Minimizes `input` and then the result: the second run changes nothing.
+/// Minimizes `input` and then the result. Checks that the second run changes nothing.
 #[track_caller]
 fn settles(input: &Path, profile: &str) {
     let directory = tempfile::tempdir().unwrap();
@@ -120,7 +120,7 @@ fn a_second_run_on_a_real_image_changes_nothing() {
     }
 }
 
-/// Manifests of several runs with these arguments each.
+/// The manifest digests of several runs, each with its own arguments.
 fn digests(input: &Path, runs: &[&[&str]]) -> Vec<String> {
     let directory = tempfile::tempdir().unwrap();
     let run = |(number, arguments): (usize, &&[&str])| {
@@ -182,7 +182,7 @@ fn the_digest_of_a_known_image_is_the_one_that_every_release_gave() {
     );
 }
 
-/// Blocks that are copied are the builder's.
+/// Compressing whole layers matters here: copied blocks would be those of the builder.
 #[test]
 fn equal_content_from_two_builders_gives_equal_layers_where_they_are_compressed_whole() {
     let text: String = (0..40_000)

@@ -1,4 +1,4 @@
-//! What pycull writes, in the hands of the engines that users have.
+//! The output of pycull in the container engines that users have.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::support::options::{compile_options, options};
 use super::support::scene::{Unpacked, minimize};
 use super::support::tools::{pycull, real_image, testdata};
 
-/// Installed by pip into every real image (`tests/images/build`).
+/// Packages that every real image installs with pip (`tests/images/build`).
 const PACKAGES: [&str; 6] = ["certifi", "flask", "jinja2", "pygments", "requests", "rich"];
 
 #[test]
@@ -53,7 +53,7 @@ fn podman_runs_without_caches(image: &str) {
 #[test]
 fn podman_runs_python_with_its_fresh_caches_under_the_default_profile() {
     let (_podman, before, after) = through_podman("py3.11", "default");
-    // What goes is stale or dead, a small part, and of other levels than 0 there is nothing.
+    // Only a small part, stale or dead, is removed. No caches of levels other than 0 remain.
     assert!(
         after.stdlib_caches[0] > before.stdlib_caches[0] * 9 / 10,
         "{after:?} {before:?}"
@@ -68,7 +68,7 @@ fn podman_runs_python_with_its_fresh_caches_under_the_default_profile() {
     );
 }
 
-/// As a user would: out of podman, through pycull, back into podman, under the same name.
+/// Does what a user would: saves an image from podman, pipes it through pycull, and loads it under the same name.
 fn through_podman(image: &str, profile: &str) -> (Podman, Imports, Imports) {
     let podman = Podman::new();
     podman.take(&real_image(image), "localhost/app:latest");
@@ -168,7 +168,7 @@ fn skopeo_copies_every_form_of_output() {
     }
 }
 
-/// The diff_ids of what `minimize --profile minimal` makes of an image.
+/// The diff_ids after `minimize --profile minimal`.
 fn minimized_diff_ids(input: &Path) -> Value {
     let directory = tempfile::tempdir().unwrap();
     let layout = directory.path().join("layout");
@@ -189,7 +189,7 @@ fn umoci_unpacks_the_same_tree_without_the_caches_that_the_default_profile_strip
     unpacks_without_what_the_plan_drops("default");
 }
 
-/// How many paths are gone from the tree of Python 3.11; the others are as they were.
+/// Number of paths that are missing from the unpacked tree. Checks that all other paths are unchanged.
 fn unpacks_without_what_the_plan_drops(profile: &str) -> usize {
     let directory = tempfile::tempdir().unwrap();
     let (input, output) = (real_image("py3.11"), directory.path().join("layout"));
@@ -214,7 +214,7 @@ fn is_cache_or_its_directory(path: &str) -> bool {
     path.ends_with("/__pycache__") || (path.ends_with(".pyc") && path.contains("/__pycache__/"))
 }
 
-/// Paths that are gone by the plan of a profile: the layers above do not have them again.
+/// Paths that the plan of a profile removes and that no upper layer has again.
 fn dropped(input: &Path, profile: &str) -> BTreeSet<String> {
     let reference = input.to_str().unwrap();
     let source = Source::open(&reference.parse().unwrap(), std::io::empty()).unwrap();
@@ -272,7 +272,7 @@ fn docker_runs_a_real_image_without_caches_from_either_form_of_archive() {
     assert_is_a_whole_python(&expected);
     assert!(expected.stdlib_caches[0] > 100, "{expected:?}");
 
-    // An archive keeps its form; what becomes one has the new form.
+    // A docker archive keeps its form. An image from another medium gets the new form.
     let without_index = format!("docker-archive:{}:localhost/old:1", old.display());
     minimize(
         &before,
@@ -298,7 +298,7 @@ fn docker_runs_a_real_image_without_caches_from_either_form_of_archive() {
     }
 }
 
-/// Loads an archive and runs what is in it.
+/// Loads an archive and runs the image.
 fn docker_runs(docker: &Docker, archive: &Path, name: &str) -> Imports {
     let loaded = docker.load(archive);
     assert!(
@@ -349,7 +349,7 @@ fn docker_loads_both_forms_of_its_own_archives_minimized() {
     }
 }
 
-/// Paths and contents of a container that was never run.
+/// Paths and contents of a container that was created but never run.
 fn exported(docker: &Docker, image: &str) -> BTreeSet<(String, Vec<u8>)> {
     let container = docker
         .docker(&["create", "--network", "none", image, "nothing"])

@@ -1,5 +1,5 @@
-//! The size table of Fedora's proposal, on an image shaped as Fedora's python3-libs is, against
-//! what a script computes from the unpacked tree.
+//! The size table of Fedora's proposal, on an image with the contents of Fedora's python3-libs. A script computes the
+//! same table from the unpacked tree.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +25,7 @@ fn fixture(directory: &Path) -> String {
     layout.display().to_string()
 }
 
-/// `inspect`'s size tables: of the image under `.`, and of its trees.
+/// The size tables of `inspect`: of each tree, and of the whole image under `.`.
 fn inspected(image: &str) -> BTreeMap<String, Situations> {
     let report = pycull(["inspect", image, "--format", "json"])
         .success()
@@ -57,7 +57,7 @@ fn computed(rootfs: &Path, tree: &str, excluded: &[&str]) -> Situations {
     serde_json::from_slice(&output.success().stdout).unwrap()
 }
 
-/// Trees that lie in another one do not count there.
+/// The trees inside another tree. They do not count as part of it.
 fn inside<'a>(tree: &str, all: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
     all.map(String::as_str)
         .filter(|other| tree != "." && other.starts_with(&format!("{tree}/")))
@@ -83,7 +83,7 @@ fn inspect_gives_the_sizes_that_are_computed_from_the_unpacked_tree() {
         assert_eq!(*table, expected, "{tree}");
         assert_eq!(table.len(), 7, "{tree}");
     }
-    // The order of Fedora's table.
+    // In the order of Fedora's table.
     let stdlib = &tables["usr/lib64/python3.9"];
     let sizes = [
         "no-cache",

@@ -1,4 +1,4 @@
-//! Indexes of several platforms, and what of an image's form comes out as it went in.
+//! Indexes of several platforms, and parts of an image's form that do not change.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ fn tagged(mut descriptor: Value, tag: &str) -> Value {
     descriptor
 }
 
-/// An index of two platforms inside another, with fields that nobody knows at every step.
+/// An index of two platforms inside another index, with unknown fields on every level.
 fn nested(layout: &Path) {
     let image = |architecture: &str| {
         let mut image = ImageBuilder::of([other(architecture), python()])
@@ -78,7 +78,7 @@ fn every_index_above_a_rewritten_image_is_rewritten() {
         assert_ne!(old["digest"], new["digest"]);
         assert_eq!(old["platform"], new["platform"]);
     }
-    // Nothing of the old documents is left among the blobs.
+    // None of the old documents remain among the blobs.
     let blobs = std::fs::read_dir(done.after.0.join("blobs/sha256"))
         .unwrap()
         .count();
@@ -161,7 +161,7 @@ fn an_attestation_stays_where_its_subject_was_not_rewritten() {
     assert_eq!(done.report["left_out"], json!([]));
     assert_eq!(done.before.index(), done.after.index());
     let index = done.after.document(&done.after.index()["manifests"][0]);
-    // The blobs came along.
+    // The blobs were copied too.
     let attestation = done.after.document(&manifests(&index)[1]);
     done.after.blob(&attestation["layers"][0]);
 }
@@ -187,7 +187,7 @@ fn an_image_that_is_named_twice_is_rewritten_under_both_names() {
     );
 }
 
-/// What each layer's blob is compressed with, told from its first bytes, and its media type.
+/// The compression of each layer's blob, according to its first bytes, and its media type.
 fn compressions(layout: &Layout) -> Vec<(&'static str, String)> {
     let manifest = layout.manifest();
     let layers = manifest["layers"].as_array().unwrap();
@@ -208,7 +208,7 @@ fn compressions(layout: &Layout) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// Two layers of each compression, the first of each to be rewritten.
+/// Two layers of each compression. The first of each pair is rewritten.
 fn of_every_compression() -> ImageBuilder {
     let mut image = ImageBuilder::new();
     for (name, compression) in [

@@ -1,4 +1,4 @@
-//! Interpreters of images, found, unpacked and run in the sandbox.
+//! Interpreters of images: finding them, unpacking them, and running them in the sandbox.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use crate::support::tools::{real_image, run, tool, tool_command};
 use crate::support::{ImageBuilder, LayerBuilder, pycull};
 
-/// An image, read, and how often its members were read again.
+/// An image, and the number of times that its members were read again.
 struct Opened {
     source: Source,
     layers: Vec<LayerScan>,
@@ -61,7 +61,7 @@ impl Opened {
         (directory, opened)
     }
 
-    /// The closures of all candidates, and in how many rounds they were read.
+    /// The closures of all candidates, and the number of rounds of reading.
     fn closures(
         &self,
         library: &str,
@@ -123,7 +123,7 @@ fn answer(launch: &Launch, mode: Mode, script: &str) -> String {
     ended.stdout
 }
 
-/// Compiles what needs more than the interpreter itself, and says what that imported and mapped.
+/// Compiles sources that need more than the interpreter itself, then prints what it imported and mapped.
 const SCRIPT: &str = r##"
 import sys
 from _frozen_importlib_external import MAGIC_NUMBER
@@ -173,7 +173,7 @@ fn works(image: &str, minor: u8) {
     let magic = Magic::final_for(3, minor).unwrap().0;
     for mode in [Mode::Required, Mode::Off] {
         let expected = expected(&version, magic, &place.join("root"));
-        // What sandboxes this interpreter does not bear on what it finds.
+        // The result does not depend on the sandbox.
         assert_eq!(answer(&launch, mode, SCRIPT), expected);
     }
     let mapped = "files = set(line.split(None, 5)[5].strip() for line in open('/proc/self/maps') if len(line.split(None, 5)) == 6)\n\
@@ -209,7 +209,7 @@ fn debian_s_python_3_14_runs_in_the_sandbox() {
     works("py3.14", 14);
 }
 
-/// A layer with a standard library of 3.9 as far as it is needed, and these files.
+/// A layer with these files and the necessary parts of a 3.9 standard library.
 fn layer(files: &[(&str, &Path)]) -> LayerBuilder {
     let base = LayerBuilder::new().stdlib("opt/x/lib/python3.9");
     files.iter().fold(base, |layer, (path, file)| {
@@ -217,7 +217,7 @@ fn layer(files: &[(&str, &Path)]) -> LayerBuilder {
     })
 }
 
-/// Compiles C, with musl where `compiler` is `musl-gcc`.
+/// Compiles C. `compiler` is `musl-gcc` for musl.
 fn compile(
     compiler: &str,
     directory: &Path,
@@ -233,7 +233,7 @@ fn compile(
     output
 }
 
-/// A program that prints its arguments by way of a library that it has by the option.
+/// A program that prints its arguments by calling a library. `options` say how it finds the library.
 fn program_with_library(compiler: &str, directory: &Path, options: &[&str]) -> (PathBuf, PathBuf) {
     let shared = ["-shared", "-fPIC", "-Wl,-soname,libsay.so.1"];
     let source = "#include <stdio.h>\nvoid say(char *text) { puts(text); }";
@@ -319,7 +319,7 @@ fn libraries_are_where_the_configuration_says_and_of_the_right_kind() {
     let work = tempfile::tempdir().unwrap();
     let (program, library) = program_with_library("gcc", work.path(), &[]);
     let mut other = fs::read(&library).unwrap();
-    // For another machine: the loader goes on.
+    // This file is for another machine, so the loader skips it.
     other[18] = 183;
     let base = layer(&[
         ("opt/x/bin/python3.9", &program),
@@ -341,7 +341,7 @@ fn libraries_are_where_the_configuration_says_and_of_the_right_kind() {
     prints(&opened, 5);
     let lacking = layer.file("etc/more/one", "/opt/first\n");
     let (_image, mut opened) = Opened::crafted(lacking);
-    // Trap 61: what the image's environment says of libraries counts.
+    // Trap 61: `LD_LIBRARY_PATH` in the image's environment counts.
     opened.library_path = Some("/nowhere:/opt/first;/opt/second");
     prints(&opened, 5);
     opened.library_path = None;
@@ -355,7 +355,7 @@ fn libraries_are_where_the_configuration_says_and_of_the_right_kind() {
     );
 }
 
-/// Trap 61: glibc's loader takes the environment's directories after `DT_RPATH` and before `DT_RUNPATH`.
+/// Trap 61: glibc's loader searches the environment's directories after `DT_RPATH` and before `DT_RUNPATH`.
 #[test]
 fn the_library_path_of_the_environment_comes_after_rpath_and_before_runpath() {
     for (kind, right, wrong) in [
@@ -392,7 +392,7 @@ fn the_library_path_of_the_environment_comes_after_rpath_and_before_runpath() {
     }
 }
 
-/// Trap 61: the config's environment reaches the search for libraries.
+/// Trap 61: the environment in the config affects the search for libraries.
 #[test]
 fn an_interpreter_whose_libraries_the_config_names_is_tried() {
     let work = tempfile::tempdir().unwrap();
@@ -501,7 +501,7 @@ fn a_program_for_another_machine_is_told() {
     );
 }
 
-/// The lines of what an interpreter of this machine says, without those about places.
+/// The lines that an interpreter of this machine prints, without those that have paths.
 fn host_answer(launch: &Launch, mode: Mode) -> Vec<String> {
     let said = answer(launch, mode, SCRIPT);
     said.lines().skip(3).map(str::to_owned).collect()
@@ -559,7 +559,7 @@ fn interpreters_of_this_machine_run_in_the_sandbox() {
     assert_eq!(identities[1], identities[2]);
 }
 
-/// A program for aarch64 that prints `arm`: ELF header, one segment, code.
+/// A program for aarch64 that prints `arm`: an ELF header, one segment, and code.
 fn program_for_arm() -> Vec<u8> {
     let code: [u32; 8] = [
         0xd280_0020, // mov x0, #1

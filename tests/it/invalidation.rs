@@ -1,4 +1,4 @@
-//! `invalidation`: caches tied to their sources in another way, without compiling.
+//! `invalidation`: changes how Python checks caches, without compiling.
 
 use pycull::pyc::{Magic, source_hash};
 use serde_json::json;
@@ -24,7 +24,7 @@ fn member(done: &Minimized, path: &str) -> (tar::EntryType, Vec<u8>) {
     (found.kind, found.data.clone())
 }
 
-/// In an image's own interpreter: every cache must carry its source's hash, and be used as it is.
+/// Runs in an image's own interpreter. Checks that every cache has the hash of its source and that Python uses it.
 const CHECK: &str = r#"
 import glob, importlib.util, os, sys, sysconfig
 flags, found = int(sys.argv[1]), 0
@@ -63,7 +63,7 @@ fn real_caches_are_tied_by_hash(image: &str, mode: &str, flags: u32) {
         .unwrap();
     assert!(found > 150, "{found}");
 
-    // A header is all that changed: turned back, every layer has the bytes that it had.
+    // Only headers changed. Changed back, every layer has its original bytes.
     let diff_ids = |path| Layout::new(path).config()["rootfs"]["diff_ids"].clone();
     assert_ne!(diff_ids(&plain), diff_ids(&tied));
     assert_eq!(diff_ids(&plain), diff_ids(&back));
@@ -92,7 +92,7 @@ fn linked_as_rpm_does() -> LayerBuilder {
         .file("etc/after", "after")
 }
 
-/// Trap 5: writing through a link changes all names.
+/// Trap 5: writing to a link changes the file under all its names.
 #[test]
 fn a_link_that_takes_the_data_over_takes_it_with_the_new_header() {
     let image = ImageBuilder::of([linked_as_rpm_does()]);
@@ -100,7 +100,7 @@ fn a_link_that_takes_the_data_over_takes_it_with_the_new_header() {
     let done = minimized(&image, &CHECKED);
     let found = member(&done, &cache_path(STDLIB, "m", 0));
     assert_eq!(found, (tar::EntryType::Regular, tied.clone()));
-    // Counted for both of its reasons, and said so, with the mode.
+    // The change counts for both reasons, and the report names both and the mode.
     let reasons = &done.image()["reasons"];
     assert_eq!(
         (&reasons["invalidation"], &reasons["link target dropped"]),
@@ -118,7 +118,7 @@ fn a_link_that_takes_the_data_over_takes_it_with_the_new_header() {
         reason.contains("went; ") && reason.contains("checked-hash"),
         "{reason}"
     );
-    // With all levels, the data stays where it was.
+    // With all levels, the data stays in its place.
     let done = minimized(
         &image,
         &[&CHECKED[..], &["--set", "levels=[0,1,2]"]].concat(),
@@ -135,7 +135,7 @@ fn data_gets_its_header_at_once_where_the_cache_of_another_module_that_shares_it
     let layer = LayerBuilder::new()
         .stdlib(STDLIB)
         .module(STDLIB, "m", SOURCE)
-        // Stale for its own source.
+        // This cache is stale for its own source.
         .hardlink(&cache_path(STDLIB, "n", 0), &cache_path(STDLIB, "m", 0))
         .file(&format!("{STDLIB}/n.py"), "# another source\n");
     let done = minimized(&ImageBuilder::of([layer]), &CHECKED);
@@ -145,7 +145,7 @@ fn data_gets_its_header_at_once_where_the_cache_of_another_module_that_shares_it
     assert_eq!(done.warnings(), [""; 0]);
 }
 
-/// Trap 5: a file that is more than one module's cache keeps its header.
+/// Trap 5: a file that is a cache of more than one module keeps its header.
 #[test]
 fn data_that_another_file_shares_is_left_alone_and_said_so() {
     let layer = linked_as_rpm_does().hardlink("etc/other", &cache_path(STDLIB, "m", 1));
@@ -178,7 +178,7 @@ fn a_stale_cache_gets_no_header_that_vouches_for_it() {
     assert_eq!(done.unpacked().read(&cache_path(STDLIB, "n", 0)), unchecked);
 }
 
-/// What becomes the same by its new header is linked at once: a second run would find it otherwise.
+/// Caches that become identical through new headers are linked at once. Otherwise a second run would link them.
 #[test]
 fn levels_that_differ_in_their_headers_alone_are_linked() {
     let layer = LayerBuilder::new()

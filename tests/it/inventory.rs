@@ -1,4 +1,4 @@
-//! What `inspect` finds, on images made by hand.
+//! The results of `inspect` on images made by hand.
 
 use serde_json::{Value, json};
 
@@ -9,14 +9,14 @@ use crate::support::{ImageBuilder, LayerBuilder, findings, inspected, minimized}
 
 const MTIME: u32 = 1_600_000_000;
 const SOURCE: &str = "print('hi')\n";
-/// The hash of SOURCE for CPython 3.9 (PEP 552), measured on the interpreter.
+/// The hash of SOURCE for CPython 3.9 (PEP 552), computed by the interpreter.
 const HASH: [u8; 8] = [0x49, 0xc3, 0x9b, 0xf2, 0xa3, 0x72, 0x9d, 0x0a];
 
 fn stdlib() -> LayerBuilder {
     LayerBuilder::new().stdlib(STDLIB)
 }
 
-/// The module `m` with these bytes as its level-0 cache.
+/// An image with module `m`, whose level-0 cache has these bytes.
 fn with_cache(cache: Vec<u8>) -> ImageBuilder {
     let source = format!("{STDLIB}/m.py");
     let path = cache_path(STDLIB, "m", 0);
@@ -27,7 +27,7 @@ fn fresh() -> Vec<u8> {
     cache_39(MTIME, SOURCE.len() as u32, b"m")
 }
 
-/// The only finding: of this kind, about the cache of `m`; and what it says.
+/// Checks that the only finding is of this kind and about the cache of `m`. Returns its detail.
 #[track_caller]
 fn only_finding(image: &ImageBuilder, kind: &str) -> String {
     let mut found = inspected(image)["findings"].as_array().unwrap().clone();
@@ -125,7 +125,7 @@ fn a_sourceless_module_cut_short_is_malformed_too() {
     assert_eq!(findings(&image), [("malformed".to_owned(), path, 1)]);
 }
 
-/// What hides the cache of `m`, in a second layer, and the finding that it makes.
+/// Checks the finding for the cache of `m` if a second layer hides it.
 #[track_caller]
 fn hides(upper: LayerBuilder, by: &str) {
     let lower = stdlib().module(STDLIB, "m", SOURCE);
@@ -180,7 +180,7 @@ fn a_sourceless_module_beside_its_source_is_shadowed() {
         .file(&path, cache_39(0, 0, b"m"));
     let image = ImageBuilder::of([layer]);
     assert_eq!(findings(&image), [("shadowed".to_owned(), path, 1)]);
-    // What Python does not import does not count as a module.
+    // A file that Python cannot import does not count as a module.
     assert_eq!(inspected(&image)["trees"][0]["sourceless"]["files"], 0);
 }
 
@@ -208,7 +208,7 @@ fn an_unchecked_hash_of_another_source_is_run_and_stays() {
     assert_eq!(done.actions(), ["kept"]);
 }
 
-/// Path, kind and Python of each tree.
+/// The path, kind and Python version of each tree.
 #[track_caller]
 fn trees(image: &ImageBuilder) -> Vec<(String, String, String)> {
     let image = inspected(image);
@@ -282,7 +282,7 @@ fn two_interpreters_each_have_their_own_caches() {
         trees(&image),
         [tree(STDLIB, "stdlib", "3.9"), tree(other, "stdlib", "3.8")]
     );
-    // The image has a Python 3.9, but not one that looks there.
+    // The image has a Python 3.9, but that one does not look in this directory.
     assert_eq!(findings(&image), [("foreign".to_owned(), foreign, 1)]);
     let report = inspected(&image);
     assert_eq!(report["trees"][1]["cache_tag"], "cpython-38");
@@ -374,7 +374,7 @@ fn levels_are_counted_by_layer_and_tree_and_a_link_counts_once() {
         json!({"files": 2, "bytes": own + fresh().len()})
     );
     assert_eq!(levels["2"], json!({"files": 1, "bytes": own}));
-    // In the layer the link has no bytes of its own.
+    // In the layer, the link has no bytes.
     assert_eq!(
         report["layers"][0]["levels"]["0"],
         json!({"files": 2, "bytes": own})

@@ -1,4 +1,4 @@
-//! Killed at any moment, pycull leaves what was there before, and what it made whole or not at all.
+//! A kill at any moment leaves what existed before. pycull's own output is whole or absent.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::support::tools::{pycull_command, real_image, run, tool_command};
 use super::support::{ImageBuilder, LayerBuilder, Layout, pycull, tool};
 
-/// System calls that change a file system. Each thread counts its own, each kind for itself.
+/// System calls that change a file system. Each thread has its own counter for each of them.
 const CHANGES: [&str; 16] = [
     "write",
     "pwrite64",
@@ -59,7 +59,8 @@ fn a_layout_survives_a_kill_at_every_call_that_changes_the_file_system() {
     );
 }
 
-/// Kills at the first call of a kind, then at the second, until a run is not killed. How often it was.
+/// Kills a run at the first call of a kind, the next run at the second, until a run ends without a kill. Returns the
+/// number of kills.
 fn kills_at_each(call: &str, image: &Image) -> usize {
     for number in 1.. {
         let work = image.copy();
@@ -85,7 +86,7 @@ fn kills_at_each(call: &str, image: &Image) -> usize {
             assert!(tagged(work.path(), "new").is_some());
             return number - 1;
         }
-        // strace ends as what it traced did: by the same signal.
+        // strace ends by the same signal as the process that it traces.
         assert_eq!(
             output.status.signal(),
             Some(9),
@@ -111,7 +112,7 @@ fn a_new_docker_archive_that_was_killed_is_not_there_or_whole() {
     new_output_is_whole_or_absent("docker-archive", "new.tar");
 }
 
-/// A layout with the tag `old`, into which tests write another image.
+/// A layout with the tag `old`. Tests write another image to it.
 struct Image {
     directory: TempDir,
     manifest_digest: String,
@@ -162,7 +163,7 @@ impl Image {
         copy
     }
 
-    /// The next run leaves nothing of what a kill left.
+    /// Checks that the next run removes everything that a kill left.
     #[track_caller]
     fn assert_swept(&self, layout: &Path, moment: &str) {
         run(pycull_command().args(adding(layout))).success();
@@ -181,7 +182,7 @@ impl Image {
         assert_eq!(names(layout), files.map(str::to_owned).into(), "{moment}");
     }
 
-    /// Whether a new image was written; there is nothing half-way.
+    /// Whether the new image was written. Checks that it is whole or absent.
     #[track_caller]
     fn is_written(&self, output: &Path, transport: &str, moment: &str) -> bool {
         let reference = format!("{transport}:{}:new", output.display());
@@ -197,7 +198,7 @@ impl Image {
             pycull(["inspect", &reference, "--format", "json"]).success();
         }
         let blobs = |layout: &Path| names(&layout.join("blobs/sha256")).len();
-        // Without the tag, there is no blob of it either.
+        // Without the tag, none of the new image's blobs exist either.
         assert!(
             is_new || blobs(output) == blobs(self.directory.path()),
             "{moment}"
@@ -206,7 +207,7 @@ impl Image {
         is_new
     }
 
-    /// The old image is whole and, where it is there, so is the new one.
+    /// Checks that the old image is whole and, if it exists, the new one too.
     #[track_caller]
     fn assert_whole(&self, layout: &Path, moment: &str) {
         let old = tagged(layout, "old").unwrap_or_else(|| panic!("{moment}: the old tag is gone"));
@@ -223,7 +224,7 @@ impl Image {
     }
 }
 
-/// A kill in each of equal parts of a whole run's time.
+/// Kills runs at equally spaced moments of a whole run.
 fn survives(image: &Image, rounds: u32) {
     let duration = whole_run(|| {
         let work = image.copy();
@@ -240,7 +241,7 @@ fn survives(image: &Image, rounds: u32) {
             work.path(),
             &format!("round {round} of {rounds}, {duration:?}"),
         );
-        // And it is no worse a place to write to than before.
+        // The layout can still be written to.
         image.assert_swept(work.path(), &format!("round {round}"));
     }
     assert!(
@@ -295,7 +296,7 @@ fn new_output_is_whole_or_absent(transport: &str, name: &str) {
     );
 }
 
-/// Arguments that put a minimized image beside the old one.
+/// The arguments that add a minimized image to a layout.
 fn adding(layout: &Path) -> Vec<String> {
     let (from, to) = (
         format!("oci:{}:old", layout.display()),
@@ -317,7 +318,7 @@ fn adding(layout: &Path) -> Vec<String> {
     .to_vec()
 }
 
-/// How long a run takes that nobody kills: the shortest of three.
+/// The duration of a run without a kill: the shortest of three.
 fn whole_run(mut prepare: impl FnMut() -> (Vec<String>, TempDir)) -> Duration {
     let mut one = || {
         let (arguments, _work) = prepare();
@@ -328,11 +329,11 @@ fn whole_run(mut prepare: impl FnMut() -> (Vec<String>, TempDir)) -> Duration {
     [one(), one(), one()].into_iter().min().unwrap()
 }
 
-/// Starts pycull and kills it after that time; whether it was still there to be killed.
+/// Starts pycull and kills it after `time`. Returns whether it was still running.
 fn killed_after(arguments: &[String], time: Duration) -> bool {
     let mut command = pycull_command();
     let mut child = silent(command.args(arguments)).spawn().unwrap();
-    // Not to wait for anything: the time is what the test is about.
+    // The moment matters here, so the test does not wait for anything else.
     std::thread::sleep(time);
     child.kill().unwrap();
     child.wait().unwrap().signal() == Some(9)
@@ -359,7 +360,7 @@ fn tagged(layout: &Path, tag: &str) -> Option<Value> {
         .cloned()
 }
 
-/// Reads every blob of an image against its digest and size.
+/// Checks every blob of an image against its digest and size.
 fn blobs_are_whole(layout: &Layout, descriptor: &Value) {
     let manifest = layout.document(descriptor);
     layout.blob(&manifest["config"]);
@@ -373,8 +374,8 @@ fn copy_tree(from: &Path, to: &Path) {
     tool("cp", ["-R".as_ref(), from.as_os_str(), to.as_os_str()]).success();
 }
 
-/// A run that compiles, told something once it has unpacked the interpreter: how it ended, and what it left of
-/// temporary directories and outputs.
+/// Sends a signal to a run that compiles, after it has unpacked the interpreter. Returns how it ended, and the numbers
+/// of temporary directories and outputs that it left.
 fn told_to_end(disposition: &str, signal: &str) -> (ExitStatus, usize, usize) {
     let directory = tempfile::tempdir().unwrap();
     let [temporary, outputs] = ["temporary", "outputs"].map(|name| {
@@ -383,7 +384,8 @@ fn told_to_end(disposition: &str, signal: &str) -> (ExitStatus, usize, usize) {
         path
     });
     let entries = |path: &Path| fs::read_dir(path).unwrap().count();
-    // What runs the tests may ignore signals: a shell without job control has what is in its background ignore INT.
+    // The process that runs the tests may ignore signals: a shell without job control starts background processes with
+    // INT ignored.
     let mut pycull = tool_command("env")
         .args([disposition, env!("CARGO_BIN_EXE_pycull")])
         .args(["minimize", "--profile", "all", "--no-cache", "--output"])
@@ -402,7 +404,7 @@ fn told_to_end(disposition: &str, signal: &str) -> (ExitStatus, usize, usize) {
     (status, entries(&temporary), entries(&outputs))
 }
 
-/// Told to end, and not killed, it takes its temporary directories along.
+/// After a signal other than KILL, pycull removes its temporary directories.
 #[test]
 fn what_is_told_to_end_leaves_nothing() {
     for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
@@ -412,7 +414,7 @@ fn what_is_told_to_end_leaves_nothing() {
     }
 }
 
-/// As `nohup` has it.
+/// As `nohup` does.
 #[test]
 fn a_signal_that_was_ignored_before_is_ignored() {
     let (status, temporary, outputs) = told_to_end("--ignore-signal=HUP", "HUP");
@@ -420,10 +422,11 @@ fn a_signal_that_was_ignored_before_is_ignored() {
     assert_eq!((temporary, outputs), (0, 1));
 }
 
-/// Calls of a kind at which a run is told to end: the first ones are those of different steps.
+/// Number of calls of a kind at which to send a signal. The first calls belong to different steps.
 const MOST_CALLS: usize = 12;
 
-/// At each call that changes the file system it is told to end. The output is whole or not there, and nothing else is.
+/// Sends a signal at each call that changes the file system. The output must be whole or absent, and nothing else may
+/// remain.
 #[test]
 fn a_signal_at_every_call_leaves_all_of_the_output_or_nothing() {
     let image = Image::small();
@@ -453,15 +456,15 @@ fn a_signal_at_every_call_leaves_all_of_the_output_or_nothing() {
     );
 }
 
-/// What became of a run.
+/// The result of a run.
 struct Told {
-    /// Whether it ended as it was told.
+    /// Whether the signal ended it.
     is_told: bool,
-    /// Whether there was such a call.
+    /// Whether the run made that call.
     is_reached: bool,
 }
 
-/// A run that is told to end at the call of that kind with that number.
+/// Runs pycull, and sends it SIGTERM at the call of this kind with this number.
 fn told_at(image: &Image, (call, number): (&str, usize), transport: &str, output: &Path) -> Told {
     let inject = format!("inject={call}:signal=TERM:when={number}");
     let trace = tempfile::NamedTempFile::new().unwrap();

@@ -1,5 +1,5 @@
-//! What an image runs, read from its config and its scripts: a table of forms with known answers, which real
-//! shells and a real Python confirm.
+//! What an image runs, according to its config and scripts. A table lists forms with known answers, which real shells
+//! and a real Python confirm.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,9 +17,9 @@ use serde_json::json;
 use super::support::LayerBuilder;
 use super::support::tools::tool;
 
-/// Prints the level that Python runs at.
+/// Prints the optimization level of Python.
 const PRINT: &str = "import sys; print(sys.flags.optimize)";
-/// Stands for the directory of the files, in words and texts.
+/// A placeholder in words and texts for the directory with the files.
 const ROOT: &str = "ROOT";
 
 /// A way to start Python.
@@ -28,9 +28,9 @@ struct Form {
     command: Vec<&'static str>,
     environment: Vec<&'static str>,
     files: Vec<(&'static str, &'static str)>,
-    /// The level; `None` if the image does not tell.
+    /// The level. `None` if the image does not reveal it.
     level: Option<u32>,
-    /// Whether this machine has the programs to run it.
+    /// Whether this machine has the programs to run the form.
     runs: bool,
 }
 
@@ -49,7 +49,7 @@ fn shell(script: &'static str, level: u32) -> Form {
     form(["/bin/sh", "-c", script], level)
 }
 
-/// A form that pycull must not guess at.
+/// A form whose level pycull must not guess.
 fn unclear<const N: usize>(command: [&'static str; N]) -> Form {
     Form {
         level: None,
@@ -69,7 +69,7 @@ impl Form {
         self
     }
 
-    /// Its programs are not on this machine.
+    /// Marks a form whose programs are not on this machine.
     fn unrun(mut self) -> Self {
         self.runs = false;
         self
@@ -440,8 +440,8 @@ fn unclear_forms() -> Vec<Form> {
     ]
 }
 
-/// Scripts that are made to keep a reader busy, or to have it use up its stack or the memory. The table's texts
-/// live as long as the program.
+/// Scripts that try to keep a reader busy, or to exhaust its stack or memory. The texts leak because the table needs
+/// static strings.
 fn hostile_forms() -> Vec<Form> {
     let script = |text: String| unclear(["/bin/sh", "-c", text.leak()]);
     let file = |text: String| unclear(["/s.sh"]).file("/s.sh", text.leak());
@@ -499,7 +499,7 @@ fn hostile_forms() -> Vec<Form> {
     ]
 }
 
-/// What entry scripts of real images look like.
+/// A typical entry script of real images.
 const USUAL_ENTRY: &str = r#"#!/bin/bash
 set -Eeo pipefail
 # It's for `python`, and doesn't matter.
@@ -545,7 +545,7 @@ n=$(( ($(nproc) + 1) * 2 ))
 exec python -O "$@"
 "#;
 
-/// The reading of a form, whose files lie below `root`.
+/// pycull's reading of a form. `root` is the directory with its files.
 fn reading(form: &Form, root: &Path, python: &str) -> Reading {
     let root = root.to_str().unwrap();
     let at = |path: &str| format!("{root}/{path}").trim_start_matches('/').to_owned();

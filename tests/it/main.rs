@@ -1,7 +1,6 @@
-//! pycull as its users meet it: the binary, on images made by hand and on real ones, its results
-//! judged by other tools.
+//! pycull as its users see it: the binary, on images made by hand and on real ones. Other tools check the results.
 
-// A test binary has no outside: `pub` is for the modules beside it.
+// A test binary has no public interface: `pub` only matters for the other modules.
 #![allow(unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,4 +1,4 @@
-//! Markdown as GitHub shows it: rendered by cmark-gfm, whose dialect it is.
+//! Markdown as GitHub shows it, rendered by cmark-gfm, the parser of this dialect.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use tempfile::TempDir;
 use crate::support::tools::{Output, pycull_command, run, tool};
 use crate::support::{ImageBuilder, LayerBuilder, pycull};
 
-/// What fits in a comment.
+/// Maximum size of a comment in bytes.
 const LIMIT: usize = 60 * 1024;
 
-/// The HTML that GitHub's renderer makes of markdown, before GitHub takes out what is not allowed.
+/// The HTML that GitHub's renderer makes, before GitHub removes forbidden elements.
 fn html_of(markdown: &str) -> String {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("report.md");
@@ -46,7 +46,7 @@ fn cells(row: &str) -> Vec<String> {
     cells.map(content).collect()
 }
 
-/// The text of inline HTML. An element that pycull does not write is left, and will not be what is expected.
+/// The text of inline HTML. Elements that pycull does not write remain, so that a comparison fails.
 fn text_of(html: &str) -> String {
     let mut text = html.to_owned();
     for element in ["code", "span", "strong", "p"] {
@@ -64,7 +64,7 @@ fn text_of(html: &str) -> String {
     text
 }
 
-/// Renders it, and holds it against what can be said of any report.
+/// Renders markdown, and checks what must hold for any report.
 #[track_caller]
 fn assert_renders(markdown: &str) -> String {
     assert!(markdown.len() < LIMIT, "{} bytes", markdown.len());
@@ -80,7 +80,7 @@ fn assert_renders(markdown: &str) -> String {
     let count = |needle: &str| html.matches(needle).count();
     assert_eq!(count("<details>"), count("</details>"));
     assert_eq!(count("<details>"), count("<summary>"));
-    // A table that is none is shown as it was written.
+    // A malformed table would be shown as its source text.
     let rules = markdown.lines().filter(|line| line.starts_with("| ---"));
     assert_eq!(tables(&html).len(), rules.count(), "{html}");
     assert!(!html.contains("---"), "{html}");
@@ -93,7 +93,8 @@ fn assert_renders(markdown: &str) -> String {
     html
 }
 
-/// GitHub and GitLab make links of what cmark-gfm leaves as text: mentions, issues, labels, formulas, emoji.
+/// Checks for text that GitHub and GitLab turn into links although cmark-gfm leaves it: mentions, issues, labels,
+/// formulas and emoji.
 #[track_caller]
 fn assert_refers_to_nothing(html: &str) {
     let (mut code, mut texts) = (false, Vec::new());
@@ -118,7 +119,7 @@ fn assert_refers_to_nothing(html: &str) {
     }
 }
 
-/// Names that mean something in markdown, in HTML or on GitHub.
+/// Names with a meaning in markdown, in HTML or on GitHub.
 const HOSTILE: [&str; 12] = [
     "a|b",
     "c`d|e",
@@ -140,7 +141,7 @@ struct Images {
     after: String,
 }
 
-/// An image of so many layers, and what minimize makes of it.
+/// An image with this many layers, and the output of minimize.
 fn images(layers: usize) -> Images {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
@@ -150,7 +151,7 @@ fn images(layers: usize) -> Images {
         let layer = LayerBuilder::new().stdlib(&stdlib);
         let name = HOSTILE[number % HOSTILE.len()].replace('/', "");
         let layer = layer.module_of_three(&stdlib, &format!("{name}{number}"));
-        // No cache, but named like one.
+        // Not a cache, but it has the name of one.
         layer.file(&format!("{stdlib}/__pycache__/{name}.cpython-39.pyc"), "x")
     };
     let image = ImageBuilder::of((0..layers).map(layer)).platform("/close @a", "1. x");
@@ -187,7 +188,7 @@ fn minimized(before: &str, after: &str) {
 }
 
 impl Images {
-    /// Every command that says something of them.
+    /// All commands whose output mentions the images.
     fn commands(&self) -> Vec<Vec<&str>> {
         let (before, after) = (&*self.before, &*self.after);
         vec![
@@ -221,7 +222,7 @@ fn reports_of_one_layer_and_of_a_hundred_render_as_they_are_meant() {
     }
 }
 
-/// The table whose first heading is this.
+/// The table with this first heading.
 #[track_caller]
 fn table<'a>(tables: &'a [Vec<Vec<String>>], heading: &str) -> &'a [Vec<String>] {
     let table = tables.iter().find(|table| table[0][0] == heading);
@@ -235,7 +236,7 @@ fn a_hundred_layers_are_rows_of_a_folded_table() {
     let html = assert_renders(&report);
     let tables = tables(&html);
     let rows = table(&tables, "layer");
-    // Emptied layers are gone, and stand beside none.
+    // Dropped layers have no counterpart in the image after.
     assert_eq!(rows.len(), 101);
     assert_eq!(rows[100][0], "total");
     let details: Vec<&str> = html.split("<details>").skip(1).collect();
@@ -248,7 +249,7 @@ fn a_hundred_layers_are_rows_of_a_folded_table() {
         102,
         "with the headings: {folded}"
     );
-    // What came of it is said before.
+    // The summary comes first.
     let summary = html.find("<strong>").unwrap();
     assert!(summary < html.find("<table>").unwrap(), "{html}");
 }
@@ -315,7 +316,7 @@ fn what_is_too_long_keeps_what_is_largest() {
     );
 }
 
-/// The documents of all commands that the unit tests keep.
+/// The documents of all commands that the unit tests keep as snapshots.
 #[test]
 fn kept_documents_render() {
     let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/formats/snapshots");

@@ -47,20 +47,20 @@ fn a_layer_of_one_gib_is_inspected_and_minimized_in_200_mib_of_memory() {
     assert_eq!(report["images"][0]["layers"][0]["action"], "rewritten");
     assert_eq!(report["images"][0]["removed"]["files"], 100);
     assert!(peak < LIMIT, "minimize took {peak} bytes");
-    // What was measured did write the layer.
+    // The measured run did write the layer.
     let layer = &Layout::new(&after).manifest()["layers"][0];
     assert!(layer["size"].as_u64().unwrap() > GIB / 2);
 }
 
-/// Runs pycull; its report, and the most memory that it had in bytes.
+/// Runs pycull. Returns its report and its peak memory in bytes.
 fn measured(arguments: &[&str]) -> (serde_json::Value, u64) {
-    // By default there are as many as the machine has processors, each with its buffers.
+    // Four jobs, on any machine: each job has its own buffers.
     let measured = cost::measured(arguments.iter().chain(&["--jobs", "4"]));
     (measured.output.success().json(), measured.memory)
 }
 
-/// A layout with one layer of a GiB, half of which does not compress, and a hundred modules whose
-/// level 0 is a link to level 1. It goes to disk as it is made.
+/// Writes a layout with one layer of 1 GiB. Half of it does not compress, and a hundred of its modules have a level 0
+/// that is a link to level 1. The layer is written directly to disk.
 fn write_image(layout: &Path) {
     fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
     let blob = layout.join("blobs/layer");
@@ -91,7 +91,7 @@ fn write_image(layout: &Path) {
     image.config["rootfs"]["diff_ids"] = json!([diff_id.to_string()]);
     image.config["history"] = json!([{"created_by": "a large layer"}]);
     image.write(layout);
-    // The builder holds its layers in memory, so this one joins the manifest afterwards.
+    // The builder keeps its layers in memory, so this layer is added to the manifest afterwards.
     let mut manifest = Layout::new(layout).manifest();
     manifest["layers"] = json!([{
         "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -157,7 +157,7 @@ fn append<W: Write>(tar: &mut tar::Builder<W>, path: &str, size: u64, data: impl
         .unwrap();
 }
 
-/// Bytes that do not compress, the same each time.
+/// Bytes that do not compress, the same in every run.
 struct Noise(u64);
 
 impl Noise {
@@ -179,7 +179,7 @@ impl Read for Noise {
     }
 }
 
-/// Hashes and counts what goes through.
+/// Hashes and counts the bytes that pass through.
 struct Hashing<W> {
     inner: W,
     hasher: DigestHasher,

@@ -1,4 +1,4 @@
-//! The merged view that pycull computes from a layer's members is the tree that an engine unpacks.
+//! The merged file system that pycull computes from the members of layers equals the tree that an engine unpacks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
@@ -50,7 +50,7 @@ fn the_view_of_a_fedora_shaped_image_is_what_umoci_unpacks() {
     );
     skopeo_copy(&from, &to);
     let tree = agrees(&layout);
-    // Not a tree without what is hard to get right.
+    // The tree must have the difficult cases.
     assert!(tree.0.values().any(|entry| entry.names.len() == 3));
     assert!(tree.0.values().any(|entry| entry.mtime.1 == 750_000_000));
     assert_eq!(
@@ -89,7 +89,7 @@ fn opaque_directories_hide_what_lies_below_and_nothing_of_their_own_layer() {
         .file("a/b/gone", "2")
         .file("a/again", "3")
         .file("c/stays", "4");
-    // umoci gives a directory that it deletes out of the time of now: so its own member comes last.
+    // umoci sets the current time on a directory from which it deletes, so the directory's own member comes last.
     let upper = LayerBuilder::new()
         .file("a/again", "before the marker")
         .opaque("a")
@@ -133,7 +133,7 @@ fn symlinked_directories_are_followed() {
         .whiteout("lib/a")
         .hardlink("usr/lib64/d", "lib/b")
         .file("usr/lib64/e/f", "4")
-        // As above: umoci deletes out of it.
+        // As above, umoci deletes something in this directory.
         .directory("usr/lib");
     let tree = hand_built([lower, upper]);
     assert_eq!(
@@ -247,7 +247,7 @@ fn hand_built(layers: impl IntoIterator<Item = LayerBuilder>) -> HandBuilt {
     }
 }
 
-/// A device's header.
+/// The header of a device.
 fn device(kind: u8, name: &str, major: u32, minor: u32) -> Vec<u8> {
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(tar::EntryType::new(kind));
@@ -263,7 +263,7 @@ fn device(kind: u8, name: &str, major: u32, minor: u32) -> Vec<u8> {
     header.as_bytes().to_vec()
 }
 
-/// Compares the view of a layout's image with what umoci unpacks, path by path, and returns it.
+/// Compares the merged file system of a layout's image with what umoci unpacks, path by path. Returns it.
 #[track_caller]
 fn agrees(layout: &Path) -> Tree {
     let unpacked = Unpacked::by_umoci(layout, "latest").tree();
@@ -273,16 +273,16 @@ fn agrees(layout: &Path) -> Tree {
     view.tree
 }
 
-/// A merged view as a tree.
+/// A merged file system as a tree.
 pub struct View {
     pub tree: Tree,
-    /// Directories that only members' names imply.
+    /// Directories without a member. Only the paths of other members imply them.
     pub implied: Vec<String>,
 }
 
 impl View {
-    /// Gives directories that no member describes what the engine gave them that unpacked a tree. umoci makes none of
-    /// those that only whiteouts imply.
+    /// Copies the attributes of implied directories from a tree that an engine unpacked. umoci does not create
+    /// directories that only whiteouts imply.
     pub fn describe_implied(&mut self, unpacked: &Tree) {
         for path in self.implied.iter().rev() {
             match unpacked.0.get(path) {
@@ -298,7 +298,7 @@ impl View {
     }
 }
 
-/// The view as the library has it, content hashed from the layers.
+/// The merged file system that the library computes. The content is hashed from the layers.
 pub fn view(layout: &Path, manifest: &Value) -> View {
     let reference = format!("oci:{}:@0", layout.display()).parse().unwrap();
     let source = Source::open(&reference, std::io::empty()).unwrap();
@@ -351,7 +351,7 @@ pub fn view(layout: &Path, manifest: &Value) -> View {
     view
 }
 
-/// Gives an entry the attributes that the headers of its links set.
+/// Applies the attributes that the headers of an entry's links set.
 fn describe(entry: &mut Entry, scans: &[LayerScan], headers: impl Iterator<Item = MemberId>) {
     let headers = headers.map(|id| &scans[id.layer].members[id.index]);
     let attributes = Attributes::of(headers).unwrap();
@@ -369,7 +369,7 @@ fn describe(entry: &mut Entry, scans: &[LayerScan], headers: impl Iterator<Item 
         .collect();
 }
 
-/// umoci does not unpack SELinux labels: they are the host's to give.
+/// umoci does not unpack SELinux labels, because the host sets them.
 fn is_unpacked(xattr: &[u8]) -> bool {
     xattr != b"security.selinux"
 }

@@ -9,7 +9,7 @@ const MTIME: u32 = 1_600_000_000;
 const SOURCE: &str = "print('hi')\n";
 const SIZE: u32 = SOURCE.len() as u32;
 
-/// The landmarks of a standard library, each with caches of all levels.
+/// The landmark files of a standard library, each with caches of all levels.
 fn stdlib() -> LayerBuilder {
     let encodings = format!("{STDLIB}/encodings");
     LayerBuilder::new()
@@ -78,7 +78,7 @@ fn caches_are_looked_for_at_the_level_that_the_image_runs_at() {
     assert_eq!(missing(&optimized), [&*m]);
     let without_docstrings = with_environment(image(), "PYTHONOPTIMIZE=2");
     assert_eq!(missing(&without_docstrings), [&*m, &n]);
-    // Its caches would be named `opt-3`.
+    // Caches of this level would be named `opt-3`.
     let beyond = with_environment(image(), "PYTHONOPTIMIZE=3");
     assert_eq!(missing(&beyond), <[String; 0]>::default());
 }
@@ -177,7 +177,7 @@ fn an_image_without_caches_has_a_few_lines_and_a_hint_that_mends_it() {
     let names: Vec<String> = (0..700).map(|n| format!("{STDLIB}/m{n}.py")).collect();
     let add = |layer: LayerBuilder, path: &String| layer.file(path, SOURCE);
     let image = ImageBuilder::of([names.iter().fold(stdlib(), add)]);
-    // So that nothing is to be saved.
+    // Minimize first, so that no saving is suggested.
     let done = minimized(&image, &[]);
     let layout = done.after.0.to_str().unwrap();
     let text = pycull(["inspect", layout]).success().text();

@@ -1,4 +1,4 @@
-//! A test for each bug that was found after the fact, named by what went wrong.
+//! A test for each bug that was found later, named after what went wrong.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -149,7 +149,7 @@ fn a_config_that_its_name_does_not_fit_was_taken_for_another_without_a_word() {
         [&bytes[..at], b"arm64", &bytes[at + 5..]].concat(),
     )
     .unwrap();
-    // Engines read on, and so does pycull; but it says so.
+    // Engines accept such an image, and so does pycull, but with a warning.
     let inspected = pycull(["inspect", damaged.to_str().unwrap()]).success();
     let warning = "is not named by its digest";
     assert!(inspected.stderr.contains(warning), "{}", inspected.stderr);
@@ -199,6 +199,6 @@ fn a_new_layer_can_be_read_by_whoever_can_read_the_other_blobs() {
     let blobs = fs::read_dir(done.after.0.join("blobs/sha256")).unwrap();
     let modes = blobs.map(|blob| blob.unwrap().metadata().unwrap().permissions().mode() & 0o444);
     let modes: BTreeSet<u32> = modes.collect();
-    // Documents are written as the umask lets them be; layers had been for their owner alone.
+    // Documents follow the umask. Layers used to be readable by their owner only.
     assert_eq!(modes.len(), 1, "{modes:?}");
 }

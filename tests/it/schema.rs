@@ -1,5 +1,5 @@
-//! JSON as the published schemas have it. Every other test that reads a report as JSON holds it against its schema
-//! too (`Output::json`).
+//! JSON output follows the published schemas. All other tests that read a report as JSON also check it against its
+//! schema (`Output::json`).
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -28,14 +28,15 @@ fn reports_of_every_image_follow_their_schemas() {
             vec!["verify", image, &target],
         ] {
             let report = pycull(arguments.iter().chain(&["--format", "json"]));
-            // Valid, or this panics.
+            // The document is valid, or this call panics.
             let report = report.success().json();
             assert_eq!(report["schema"], format!("pycull.{}/1", arguments[0]));
         }
     }
 }
 
-/// The commands whose reports are examples, run where `app.tar` is an image that ships and `debian` a real one.
+/// The commands whose reports are examples. They run where `app.tar` is an image of testdata and `debian` is a real
+/// one.
 const EXAMPLES: [(&str, &[&[&str]]); 5] = [
     ("inspect", &[&["app.tar", "--advise"]]),
     (
@@ -67,7 +68,7 @@ fn report(directory: &Path, command: &str, arguments: &[&str]) -> Value {
     report.json()
 }
 
-/// What a clock tells, and this machine's ways to confine a program, are not the same each time.
+/// Masks the parts of a report that differ between runs and machines: times, and the sandbox layers.
 fn without_measurements(value: &Value) -> Value {
     match value {
         Value::Number(number) if number.is_f64() => json!("measured"),
@@ -83,7 +84,7 @@ fn without_measurements(value: &Value) -> Value {
     }
 }
 
-/// With UPDATE_EXAMPLES in the environment they are written instead.
+/// If UPDATE_EXAMPLES is set, writes the examples instead.
 #[test]
 fn examples_in_schemas_are_real_outputs() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Blobs that are not what their descriptors say.
+//! Blobs that do not match their descriptors.
 
 use std::fs;
 use std::path::Path;
@@ -37,7 +37,7 @@ fn a_layer_with_one_wrong_bit_is_refused_wherever_the_bit_is() {
         });
         is_refused(flip, &["layer 2", "is damaged"]);
     }
-    // The last byte of gzip's length: every decoder is done with the data by then.
+    // The last byte of the length in the gzip trailer. Every decoder has all the data before it reads this byte.
     let last = with_layer(|bytes| *bytes.last_mut().unwrap() ^= 1);
     is_refused(last, &["layer 2", "is damaged"]);
 }
@@ -158,7 +158,7 @@ fn a_config_that_means_another_layer_is_refused() {
 
 #[test]
 fn a_zstd_bomb_is_refused_before_it_is_unpacked() {
-    // A tar member of zeros; Zstandard makes 1 byte of about ten thousand.
+    // A tar member of zeros. Zstandard makes one byte of about ten thousand zeros.
     let size = 128 << 20;
     let mut header = tar::Header::new_ustar();
     header.set_path("zeros").unwrap();

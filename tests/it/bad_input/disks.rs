@@ -1,4 +1,4 @@
-//! Full disks and read-only ones: what was there stays, and nothing else does.
+//! Full and read-only disks: the previous content stays, and nothing is added.
 
 use std::fs;
 use std::io::Read;
@@ -11,8 +11,7 @@ use crate::support::disk::{Disk, assert_same, snapshot};
 use crate::support::tools::{pycull_command, run};
 use crate::support::{ImageBuilder, LayerBuilder, Layered, pycull};
 
-/// An image whose layers do not fit on the disk: random bytes beside the bytecode, and a layer
-/// that is not rewritten.
+/// An image whose layers do not fit on the disk. One has random bytes beside the bytecode, and one is not rewritten.
 fn large() -> (TempDir, PathBuf) {
     let mut noise = vec![0; 400 << 10];
     fs::File::open("/dev/urandom")
@@ -43,13 +42,13 @@ const FULL: &str = "No space left";
 #[test]
 fn a_full_disk_gets_no_half_of_a_layout_or_archive() {
     let (_directory, input) = large();
-    // Too small for the new layer; then large enough for that, and not for the rest.
+    // The first disk is too small for the new layer. The second has room for that layer but not for the rest.
     for kibibytes in [128, 600] {
         let disk = Disk::of(kibibytes);
         let path = disk.path().join("out");
         let path = path.to_str().unwrap();
         refused(&input, path, &disk, FULL);
-        // Which disk, where the staging directory is on another than the user thinks.
+        // The error names the disk, because the staging directory may be on a disk that the user does not expect.
         refused(&input, path, &disk, disk.path().to_str().unwrap());
         refused(&input, &format!("oci-archive:{path}.tar"), &disk, FULL);
         refused(&input, &format!("docker-archive:{path}.tar"), &disk, FULL);
@@ -57,7 +56,7 @@ fn a_full_disk_gets_no_half_of_a_layout_or_archive() {
     }
 }
 
-/// All of it fits into a buffer: nothing fails before the last flush.
+/// The whole archive fits into a buffer, so only the last flush fails.
 #[test]
 fn an_archive_to_a_device_that_is_full_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
@@ -149,7 +148,7 @@ fn a_read_only_directory_is_refused_before_anything_is_read() {
     ] {
         refused(&input, output, &disk, "read-only filesystem");
     }
-    // What is read only can still be read.
+    // An image on a read-only disk can still be read.
     pycull(["inspect", layout]).success();
 }
 

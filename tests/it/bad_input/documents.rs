@@ -1,4 +1,4 @@
-//! Indexes, manifests and configs that are no such thing.
+//! Malformed indexes, manifests and configs.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::support::builder::{
     OCI_CONFIG, OCI_MANIFEST, write_index, write_nested_index, write_text,
 };
 
-/// A layout whose only root is this text, said to be a manifest.
+/// A layout whose only root is this text, with the media type of a manifest.
 fn manifest(text: &str) -> impl Fn(&Path) + '_ {
     move |layout| {
         good().write(layout);

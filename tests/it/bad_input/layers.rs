@@ -1,11 +1,11 @@
-//! Layers that are what their digests say and still make no image.
+//! Layers that match their digests but do not form a valid image.
 
 use std::fs;
 
 use super::{is_refused, python};
 use crate::support::{ImageBuilder, LayerBuilder, Layered, tool};
 
-/// The image with this as its second layer.
+/// Checks that pycull refuses the image with this second layer.
 #[track_caller]
 fn layer_is_refused(layer: LayerBuilder, needles: &[&str]) {
     tar_is_refused(layer.build(), needles);

@@ -1,5 +1,5 @@
-//! What cannot be done is refused: a clear error, exit code 2, nothing left behind, and an output
-//! that existed exactly as it was.
+//! Bad input. pycull refuses it with a clear error and exit code 2. It leaves nothing behind, and an existing output
+//! stays exactly as it was.
 
 mod blobs;
 mod disks;
@@ -26,8 +26,8 @@ fn good() -> ImageBuilder {
     ImageBuilder::of([LayerBuilder::new().file("etc/first", "1"), python()])
 }
 
-/// Every command that reads the image is refused with an error that says all of `needles`, whatever
-/// the output is, and the disk stays as it was.
+/// Checks that every command that reads the image refuses it, with any output. The error must contain all `needles`,
+/// and the disk must not change.
 #[track_caller]
 fn is_refused(write: impl FnOnce(&Path), needles: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
@@ -36,7 +36,7 @@ fn is_refused(write: impl FnOnce(&Path), needles: &[&str]) {
     reference_is_refused(directory.path(), input.to_str().unwrap(), needles);
 }
 
-/// The same for an image that a reference names. `directory` holds all that could change.
+/// As [`is_refused`], for an image that a reference names. `directory` contains everything that could change.
 #[track_caller]
 fn reference_is_refused(directory: &Path, reference: &str, needles: &[&str]) {
     let other = |name: &str| directory.join(name).to_str().unwrap().to_owned();
@@ -72,7 +72,7 @@ fn reference_is_refused(directory: &Path, reference: &str, needles: &[&str]) {
     }
 }
 
-/// Changes a blob's file in a layout, by its place in the only manifest.
+/// Changes the file of a blob in a layout. `pointer` is the blob's place in the only manifest.
 fn damage(layout: &Path, pointer: &str, change: impl FnOnce(&mut Vec<u8>)) -> String {
     let index = Layout::new(layout).index();
     let descriptor = match pointer {

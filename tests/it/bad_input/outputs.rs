@@ -1,4 +1,4 @@
-//! Outputs that exist as another kind of thing.
+//! Outputs that exist and are something else.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::good;
 use crate::support::disk::{assert_same, snapshot};
 use crate::support::{Output, pycull};
 
-/// Minimizes a good image into what `make` makes of the path, by way of `reference`.
+/// Minimizes a good image to `reference`, after `make` put something at its path.
 #[track_caller]
 fn refused(
     make: impl FnOnce(&Path),

@@ -53,11 +53,11 @@ fn a_profile_from_a_pipe_is_read() {
     let pipe = directory.path().join("pipe");
     tool("mkfifo", [&pipe]).success();
     for script in [
-        // In two parts, and the first one late.
+        // The text comes in two parts, the first one late.
         "\"$0\" profile check <(sleep 0.2; printf 'stale = '; sleep 0.2; echo '\"keep\"')",
         "echo 'levels = [0]' | \"$0\" profile check /dev/stdin",
         "(sleep 0.2; echo 'levels = [0]' > \"$1\") & \"$0\" profile check \"$1\"",
-        // More than a pipe holds.
+        // More bytes than a pipe holds.
         "\"$0\" profile check <(yes '# comment' | head -n 50000)",
     ] {
         let mut bash = tool_command("bash");

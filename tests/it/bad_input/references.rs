@@ -1,4 +1,4 @@
-//! Names that lead to no image, or to more than one; options that mean nothing.
+//! References to no image or to several, and meaningless options.
 
 use std::fs;
 

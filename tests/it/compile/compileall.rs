@@ -1,5 +1,5 @@
-//! What pycull compiles is what the interpreter's own `compileall` compiles: for every module and level the
-//! same header, and the same code.
+//! pycull compiles the same caches as the interpreter's own `compileall`: the same header and the same code, for every
+//! module and level.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,13 +14,13 @@ use crate::support::layout::TarMember;
 use crate::support::real::bare;
 use crate::support::scene::minimize;
 
-/// Before the body, from CPython 3.7 on.
+/// Size of the header in bytes, since CPython 3.7.
 const HEADER: usize = 16;
 
-/// Cache files, by the path of their source with `.cpython-….pyc` in place of `.py`, without a leading slash.
+/// Cache files. The key is the path of the source, with `.cpython-….pyc` instead of `.py` and without a leading slash.
 type Caches = BTreeMap<String, Vec<u8>>;
 
-/// What compileall makes of an image's sources at these levels, each for the path at which the image has it.
+/// Compiles an image's sources with compileall at these levels, each at the path that it has in the image.
 fn compileall(layout: &Path, levels: &[u8]) -> Caches {
     let podman = Podman::new();
     podman.take(layout, "localhost/bare");
@@ -60,7 +60,7 @@ fn collect(root: &Path, directory: &str, found: &mut Caches) {
     }
 }
 
-/// The caches in the appended layer of an image that had none.
+/// The caches in the layer that pycull appended to an image without caches.
 fn compiled(layout: &Path) -> Caches {
     let layout = Layout::new(layout);
     let members = layout.members(layout.layer_count() - 1);
@@ -81,7 +81,7 @@ fn compiled(layout: &Path) -> Caches {
         .collect()
 }
 
-/// Compiles these levels, and holds every cache against that of compileall.
+/// Compiles these levels, and compares every cache with that of compileall.
 fn equals_compileall(name: &str, minor: u8, levels: &[u8]) {
     let directory = tempdir().unwrap();
     let (bare, full) = (bare(name), directory.path().join("full"));

@@ -1,4 +1,4 @@
-//! Crafted images, compiled by the Python 3.11 of Debian 12.
+//! Images made by hand, compiled with Debian 12's Python 3.11.
 
 use std::path::Path;
 use std::process::Command;
@@ -28,7 +28,7 @@ fn compiled(image: &ImageBuilder, settings: &[&str]) -> Minimized {
     minimized(image, &[&PYTHON[..], &settings].concat())
 }
 
-/// What py_compile makes of a source at this path, tied to it by this time.
+/// The cache that py_compile makes for a source at this path, with this modification time.
 pub fn py_compile(source: &str, path: &str, mtime: u64) -> Vec<u8> {
     let directory = tempdir().unwrap();
     let file = directory.path().join("m.py");
@@ -60,7 +60,7 @@ fn modules_with_dots_in_their_names_are_compiled_as_compileall_compiles_them() {
     let done = compiled(&ImageBuilder::of([layer]), &["missing=compile"]);
     let unpacked = done.unpacked();
     assert!(unpacked.has("app/__pycache__/gunicorn.conf.cpython-311.pyc"));
-    // A file that is named `.py` is not a module.
+    // A file named only `.py` is not a module.
     assert!(!unpacked.has("app/__pycache__/.cpython-311.pyc"));
     assert!(!unpacked.has("app/__pycache__/py.cpython-311.pyc"));
 }
@@ -109,7 +109,7 @@ fn a_source_that_does_not_compile_is_reported_and_with_strict_an_error() {
         (&verified["added"], &verified["missing"]),
         (&json!(4), &json!(1))
     );
-    // Its own output is as it should be.
+    // pycull has nothing to do for its own output.
     let again = tempdir().unwrap();
     let arguments = [&PYTHON[..], &["--set", "missing=compile"]].concat();
     let report = minimize(&done.after.0, &again.path().join("again"), &arguments);
@@ -160,7 +160,7 @@ fn what_is_new_is_owned_and_readable_as_its_source_and_linked_where_levels_are_t
     let stored = done.after.layer_tar(1);
     let stored = String::from_utf8_lossy(&stored);
     assert!(stored.contains(&format!("SCHILY.xattr.security.selinux={label}")));
-    // A signature of the source, say, is not one of its caches.
+    // Attributes of the source, for example a signature, are not copied to its caches.
     assert!(!stored.contains("of the source"), "{stored}");
     let history = done.after.config()["history"].clone();
     let last = history.as_array().map(|list| list.last().cloned());
@@ -234,7 +234,7 @@ fn an_image_with_as_many_layers_as_engines_mount_gets_its_caches_in_the_topmost(
         assert_eq!(layout.layer_count(), after);
         let names = layout.names(after - 1);
         assert!(names.contains(&cache("m", "")), "{names:?}");
-        // Engines take a layer's word for a directory.
+        // Engines take the metadata of a directory from the upper layer.
         assert!(names.contains(&format!("{LIBRARY}/")), "{names:?}");
         let images = [&before, &full].map(|path| path.to_str().unwrap());
         pycull(["verify", images[0], images[1]]).success();
@@ -257,7 +257,7 @@ fn an_image_without_an_interpreter_says_so_and_what_to_do() {
     refused(&older, &PYTHON[..2], "is Python 3.11");
 }
 
-/// pycull is to compile what the image lacks, and fails with this message, and without an output.
+/// Checks that compiling missing caches fails with this message and without an output.
 #[track_caller]
 fn refused(image: &ImageBuilder, arguments: &[&str], message: &str) {
     let directory = tempdir().unwrap();
@@ -293,8 +293,8 @@ fn a_dry_run_compiles_nothing_and_says_what_it_would() {
     assert!(text.contains("would compile: 9 caches"), "{text}");
 }
 
-/// A statically linked program in the place of the image's interpreter, and so many sources for it beside
-/// those that make it a library.
+/// An image with a statically linked program as its interpreter. It has `sources` modules besides the files of a
+/// standard library.
 pub fn with_interpreter(program: &str, sources: usize) -> ImageBuilder {
     let directory = tempdir().unwrap();
     let [source, binary] = ["program.c", "program"].map(|name| directory.path().join(name));

@@ -1,4 +1,4 @@
-//! An image for another architecture: with an interpreter of this machine, or its own in an emulator.
+//! An image for another architecture, compiled by an interpreter of this machine or by its own in an emulator.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,11 +12,11 @@ use crate::support::tools::{pycull, real_image, tool};
 
 const IMAGE: &str = "py3.11-arm64";
 const LIBRARY: &str = "usr/lib/python3.11/";
-/// Debian 12's own, as the image's.
+/// Debian 12's own interpreter, of the same version as the image's.
 const PYTHON: [&str; 2] = ["--python", "/usr/bin/python3.11"];
 const EMULATOR: [&str; 2] = ["--emulator", "qemu-aarch64-static"];
 
-/// Its caches: none.
+/// Checks that the image is for arm64 and has no caches.
 fn assert_is_bare_and_foreign(layout: &Layout) {
     assert_eq!(layout.config()["architecture"], "arm64");
     let names = layout.names(0);
@@ -39,12 +39,12 @@ fn without_an_interpreter_that_runs_here_it_says_so_and_what_to_do() {
     assert!(!output.exists());
 }
 
-/// Paths in the appended layer.
+/// The paths in the appended layer.
 fn appended(layout: &Layout) -> BTreeSet<String> {
     layout.names(layout.layer_count() - 1).into_iter().collect()
 }
 
-/// The caches that a library's sources should have, without those that do not compile.
+/// The caches for all sources of a library that compile.
 fn expected(layout: &Layout, compiled: &Value) -> BTreeSet<String> {
     let failures = compiled["failures"].as_array().unwrap();
     let failing: BTreeSet<&str> = failures
@@ -82,7 +82,7 @@ fn an_interpreter_of_this_machine_compiles_all_of_it() {
     assert!(lacking.is_empty(), "{lacking:?}");
 }
 
-/// One package at all levels: the emulator is slow.
+/// Compiles one package at all levels. One is enough, because the emulator is slow.
 fn compiled_package(output: &Path, with: &[&str]) -> (Value, Value) {
     let settings = [
         "--profile=all",

@@ -1,4 +1,4 @@
-//! Interpreters that are none: each is stopped, told apart, and gone.
+//! Programs that only pretend to be interpreters. pycull stops each one, reports what it did, and leaves no process.
 
 use std::ops::ControlFlow;
 use std::process::Command;
@@ -16,7 +16,7 @@ fn limits() -> TimeLimits {
     }
 }
 
-/// What a worker for Python 3.11 says once it is ready.
+/// The shell command for what a worker for Python 3.11 prints when it is ready.
 const READY: &str = r"printf 'pycull-worker-1\n\247\r\r\n\003\013\003tag'";
 
 fn shell(script: &str) -> impl Fn() -> Command + Sync + use<> {
@@ -45,7 +45,7 @@ fn job(index: usize) -> Job {
     }
 }
 
-/// What becomes of one source, where the worker does this once it is ready.
+/// The failure of one source, if a ready worker then runs this script.
 fn job_failure(script: &str) -> Failure {
     let command = shell(&format!("{READY}; {script}"));
     let service = Service::start(Box::new(command), limits(), None).unwrap();
@@ -96,14 +96,14 @@ fn what_does_not_answer_as_a_worker_does_is_told_apart() {
         worker_end("head -c 5 >/dev/null; exit 7"),
         ProcessEnd::Exit(7)
     ));
-    // Ten GiB are announced, then written.
+    // The answer announces ten GiB, then writes them.
     let announced = r"printf '\000\377\377\377\377'; cat /dev/zero";
     assert!(matches!(worker_end(announced), ProcessEnd::Forged(_)));
     assert!(matches!(
         worker_end("cat /dev/zero | tr '\\0' '\\7'"),
         ProcessEnd::Forged(_)
     ));
-    // A frame as it should be, with no code in it.
+    // A correct frame without code in it.
     let no_code = r"head -c 20 >/dev/null; printf '\000\003\000\000\000abc'; sleep 60";
     assert!(matches!(job_failure(no_code), Failure::Answer(_)));
 }

@@ -1,4 +1,4 @@
-//! Images with interpreters that are none: pycull says what they did, and leaves nothing of them.
+//! Images whose interpreter is a hostile program. pycull reports what it did, and leaves neither files nor processes.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -14,12 +14,12 @@ use crate::support::Output;
 use crate::support::tool;
 use crate::support::tools::{pycull_command, tool_command};
 
-/// More than the workers that may die.
+/// More sources than workers that may die.
 const SOURCES: usize = 24;
-/// Most memory of pycull, in KiB.
+/// Maximum memory of pycull, in KiB.
 const LIMIT: u64 = 100 << 10;
 
-/// What a worker for Python 3.11 does until it has a job.
+/// A C program that acts like a worker for Python 3.11 until it gets a job.
 const READY: &str = r#"
     #include <stdio.h>
     #include <string.h>
@@ -36,25 +36,25 @@ const READY: &str = r#"
     }
 "#;
 
-/// Processes with this in their command lines.
+/// Processes whose command line contains this text.
 fn processes(marker: &str) -> Vec<String> {
     let entries = fs::read_dir("/proc").unwrap();
     entries
-        // Some end meanwhile.
+        // Some processes end meanwhile.
         .filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok())
         .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
         .filter(|line| line.contains(marker))
         .collect()
 }
 
-/// The most memory that a process had by now in KiB, while it runs.
+/// The peak memory of a running process, in KiB.
 fn peak(child: &Child) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Waits for pycull to end, and looks at its memory and that processes with the marker were there.
+/// Waits for pycull to end. Checks its memory, and that processes with the marker existed.
 fn watched(mut child: Child, marker: &str) -> Output {
     let (mut were_there, mut memory) = (false, 0);
     while child.try_wait().unwrap().is_none() {
@@ -77,8 +77,8 @@ fn names(directory: &Path) -> BTreeSet<OsString> {
     entries.map(|entry| entry.unwrap().file_name()).collect()
 }
 
-/// pycull refuses an image with this interpreter with the message, and then there is no output, no
-/// temporary file, and no process.
+/// Checks that pycull refuses an image with this interpreter and message, and leaves no output, temporary file or
+/// process.
 #[track_caller]
 fn leaves_nothing(program: &str, message: &str) {
     let directory = tempdir().unwrap();
@@ -95,7 +95,7 @@ fn leaves_nothing(program: &str, message: &str) {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    // What is unpacked lies there, and is named to the sandbox.
+    // The interpreter is unpacked in this directory, which the sandbox's command line names.
     let marker = temporary.to_str().unwrap();
     watched(command.spawn().unwrap(), marker).refused(message);
     assert_eq!(
@@ -103,7 +103,7 @@ fn leaves_nothing(program: &str, message: &str) {
         ["image", "temporary"].map(OsString::from).into()
     );
     assert_eq!(names(&temporary), BTreeSet::new());
-    // The first process of a namespace ends after who started it.
+    // The first process of a namespace ends later than the process that started it.
     let deadline = Instant::now() + Duration::from_secs(60);
     while !processes(marker).is_empty() {
         assert!(Instant::now() < deadline, "{:?}", processes(marker));
@@ -111,7 +111,7 @@ fn leaves_nothing(program: &str, message: &str) {
     }
 }
 
-/// Takes as long as an interpreter may take to start: 30 s.
+/// This takes 30 s, as long as an interpreter may take to start.
 #[test]
 fn an_interpreter_that_sleeps_for_ever_is_stopped() {
     let sleep = "#include <unistd.h>\nint main(void) { for (;;) sleep(1000); }";
@@ -172,7 +172,7 @@ fn an_interpreter_that_forges_frames_is_told_apart() {
     );
 }
 
-/// Whether pycull is told to end or killed, nothing of what it started is left a second later.
+/// When a signal ends or kills pycull, all processes that it started end soon.
 #[test]
 fn no_process_outlives_pycull() {
     let spinning = format!("{READY}int main(void) {{ begin(\"\"); for (;;); }}");
@@ -186,7 +186,7 @@ fn no_process_outlives_pycull() {
         let [image, temporary] = ["image", "temporary"].map(|name| directory.path().join(name));
         with_interpreter(&spinning, SOURCES).write(&image);
         fs::create_dir(&temporary).unwrap();
-        // A shell without job control has what is in its background ignore INT.
+        // A shell without job control starts background processes with INT ignored.
         let mut pycull = tool_command("env")
             .arg("--default-signal=TERM,INT")
             .arg(env!("CARGO_BIN_EXE_pycull"))
@@ -205,7 +205,7 @@ fn no_process_outlives_pycull() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // What is unpacked lies there, and is named to the sandbox.
+        // The interpreter is unpacked in this directory, which the sandbox's command line names.
         let marker = temporary.to_str().unwrap();
         let is_spinning = || {
             processes(marker)
@@ -215,7 +215,7 @@ fn no_process_outlives_pycull() {
         wait_until(Duration::from_secs(60), is_spinning);
         tool("kill", ["-s", signal, &pycull.id().to_string()]).success();
         pycull.wait().unwrap();
-        // A loaded machine takes its time.
+        // A busy machine is slow.
         wait_until(Duration::from_secs(20), || processes(marker).is_empty());
     }
 }

@@ -1,5 +1,5 @@
-//! One compile cache for images with different interpreters: what one interpreter says is told to no other's image
-//! (SECURITY.md).
+//! One compile cache for images with different interpreters. The answers of one interpreter never go to an image with
+//! another (SECURITY.md).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use super::crafted::{py_compile, with_interpreter};
 use crate::support::Layout;
 use crate::support::tools::{pycull_command, run};
 
-/// Compiled files: those that make the library one, and one module.
+/// Number of compiled files: those that make a directory a standard library, and one module.
 const SOURCES: usize = 4;
 
-/// A program that answers as a worker for Python 3.11 does, but with the same bytecode for every source: of a module
-/// that says this.
+/// A program that answers like a worker for Python 3.11, but with the same bytecode for every source. The bytecode
+/// contains this text.
 fn worker(says: &str) -> String {
     let body = |text: &str| {
         let cache = py_compile(&format!("says = {text:?}\n"), "/m.py", 0);
@@ -64,14 +64,14 @@ impl Scene {
         self.0.path().join(name)
     }
 
-    /// An image whose interpreter says this.
+    /// An image whose interpreter answers with this text.
     fn image(&self, says: &str) -> PathBuf {
         let path = self.path(says);
         with_interpreter(&worker(says), 1).write(&path);
         path
     }
 
-    /// What the module's new cache says, compiled with the one cache directory.
+    /// Compiles the image with the shared cache. Returns the content of the module's new cache.
     fn compiled(&self, image: &Path, more: &[&str]) -> String {
         let output = self.path("out");
         let mut command = pycull_command();
@@ -89,7 +89,7 @@ impl Scene {
         String::from_utf8_lossy(&cache.unwrap().data).into_owned()
     }
 
-    /// How many sources the cache knows answers for.
+    /// Number of sources with known answers in the cache.
     fn known(&self) -> usize {
         let shards = fs::read_dir(self.path("cache")).unwrap();
         shards
@@ -110,7 +110,7 @@ fn interpreters_share_a_cache_but_no_answers() {
         "{body}"
     );
     assert_eq!(scene.known(), 2 * SOURCES);
-    // What each has said is known from now on.
+    // The cache now knows the answers of both.
     assert!(scene.compiled(&hostile, &[]).contains("hostile"));
     assert_eq!(scene.known(), 2 * SOURCES);
 }

@@ -1,4 +1,4 @@
-//! Compiling: real images get the bytecode that they lack, from their own interpreters.
+//! Compiling: real images get their missing bytecode from their own interpreters.
 
 mod compileall;
 mod crafted;
@@ -19,11 +19,11 @@ use crate::support::real::bare;
 use crate::support::scene::{assert_levels_are_as_inspected, minimize};
 use crate::support::tools::{pycull_command, real_image, run};
 
-/// In an image's own interpreter: every source that it compiles has a cache of the level that it runs at,
-/// which it would use, and which is what it compiles itself.
+/// Runs in an image's own interpreter. Checks every source that compiles: its cache at the current level must exist, be
+/// valid, and equal what the interpreter compiles itself.
 const CHECK: &str = include_str!("check.py");
 
-/// What check.py prints.
+/// The output of check.py.
 #[derive(Debug)]
 struct Checked {
     good: u64,
@@ -42,7 +42,7 @@ fn check(podman: &Podman, image: &str, options: &[&str]) -> Checked {
     }
 }
 
-/// Imports under `-v` say where code comes from.
+/// Checks with `python -v`, which prints where code comes from, that imports use caches.
 fn assert_imports_use_caches(podman: &Podman, image: &str, options: &[&str]) {
     let modules = "import argparse, decimal, email.message, http.client, json, logging, unittest, xml.dom.minidom";
     let command = [&["python3", "-v"][..], options, &["-c", modules]].concat();
@@ -73,13 +73,13 @@ fn a_bare_image_gets_its_caches(name: &str) {
     podman.take(&full, "localhost/full");
     let checked = check(&podman, "localhost/full", &[]);
     assert!(checked.good > 150, "{checked:?}");
-    // compileall, too, leaves out what does not compile.
+    // compileall leaves out sources that do not compile, too.
     assert!(checked.failing <= compiled["failed"].as_u64().unwrap());
     assert_imports_use_caches(&podman, "localhost/full", &[]);
     let before = podman.imports("localhost/bare");
     before.assert_same_modules(&podman.imports("localhost/full"));
 
-    // The layers below are shared, and a second run finds nothing to do.
+    // The lower layers are shared, and a second run has nothing to do.
     let layers = |path: &Path| Layout::new(path).manifest()["layers"].clone();
     let (before, after) = (layers(&bare), layers(&full));
     let shared = before.as_array().unwrap();
@@ -134,7 +134,7 @@ fn all_levels_are_used_and_tied_by_hash_in_the_layers_of_their_sources() {
     }
 }
 
-/// Promise 7: not the order, the number of workers, or what was compiled before.
+/// Promise 7: the digest does not depend on the order, the number of workers, or previous compilations.
 #[test]
 fn the_digest_depends_on_neither_workers_nor_the_compile_cache() {
     let directory = tempdir().unwrap();
@@ -158,7 +158,7 @@ fn the_digest_depends_on_neither_workers_nor_the_compile_cache() {
     assert!(digests.iter().all(|it| *it == digests[0]), "{digests:?}");
 }
 
-/// As root and as an ordinary user, with the engine's defaults.
+/// As root and as an ordinary user, with the engine's default settings.
 #[test]
 fn it_compiles_inside_a_container_with_the_same_result() {
     let directory = tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Bodies depend on neither the order of the sources nor what a worker did before.
+//! Compiled bodies do not depend on the order of the sources or on a worker's earlier jobs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,11 +11,10 @@ use crate::support::tools::{pycull_command, run};
 use crate::support::{ImageBuilder, LayerBuilder, Layered, Layout};
 
 const LIBRARY: &str = "usr/lib/python3.9/";
-/// What is compiled: sources enough to keep eight workers busy, which have much text and many numbers in
-/// common.
+/// Compiles enough sources to keep eight workers busy. They share many strings and numbers.
 const INCLUDE: &str =
     "include=[\"usr/lib/python3.9/{asyncio,email,importlib,json,multiprocessing,unittest}/**\"]";
-/// Workers, and the name of the compile cache: those that no run before had are cold.
+/// The number of workers, and the name of the compile cache. A cache is cold in the first run that uses it.
 const RUNS: [(&str, &str); 10] = [
     ("1", "a"),
     ("1", "b"),
@@ -29,7 +28,7 @@ const RUNS: [(&str, &str); 10] = [
     ("8", "b"),
 ];
 
-/// Whether Python 3.9 needs it to start or to be compiled.
+/// Whether Python 3.9 needs the file to start or to be compiled.
 fn is_kept(name: &str) -> bool {
     let trees = [
         LIBRARY,
@@ -45,11 +44,11 @@ fn is_source(name: &str) -> bool {
     name.starts_with(LIBRARY) && name.ends_with(".py")
 }
 
-/// Puts a list in another order, the same for the same seed.
+/// Shuffles a list. The same seed gives the same order.
 fn shuffle<T>(list: &mut [T], seed: usize) {
     let mut state = seed + 1;
     for last in (1..list.len()).rev() {
-        // Knuth's MMIX generator; its low bits are poor.
+        // Knuth's MMIX generator. Its low bits are poor.
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
@@ -57,8 +56,8 @@ fn shuffle<T>(list: &mut [T], seed: usize) {
     }
 }
 
-/// What pycull needs of the layer, and sources whose bodies differ in marshal's form with what was compiled
-/// before: once a character is a name, it is interned as text too.
+/// The required part of the layer, and sources whose marshalled form depends on earlier compilations: once a character
+/// is interned as a name, it is also interned as text.
 fn with_neighbours(layer: &[u8]) -> Vec<u8> {
     let sources = LayerBuilder::new();
     let sources = "\u{e0}\u{e9}\u{ee}\u{f1}\u{f5}\u{fc}"
@@ -81,7 +80,7 @@ fn with_neighbours(layer: &[u8]) -> Vec<u8> {
     kept.chain(sources.build()).collect()
 }
 
-/// The layer with its sources in another order, in the places where there were sources before.
+/// The layer with its sources shuffled among their own places.
 fn shuffled(layer: &[u8], seed: usize) -> Vec<u8> {
     let (members, end) = cut(layer);
     let is_moved = |place: &usize| is_source(&members[*place].0);
@@ -96,7 +95,7 @@ fn shuffled(layer: &[u8], seed: usize) -> Vec<u8> {
     slices.concat()
 }
 
-/// Compiles an image with that layer; the compiled layer, which names its members in an order of its own.
+/// Compiles an image with this layer. Returns the compiled layer, whose order does not depend on that of the sources.
 fn compiled(tar: Vec<u8>, directory: &Path, jobs: &str, cache: &str) -> Vec<u8> {
     let work = tempdir().unwrap();
     let [image, output] = ["image", "out"].map(|name| work.path().join(name));
@@ -113,7 +112,7 @@ fn compiled(tar: Vec<u8>, directory: &Path, jobs: &str, cache: &str) -> Vec<u8> 
     Layout::new(&output).layer_tar(1)
 }
 
-/// Promise 7, where sources come in any order.
+/// Promise 7, for sources in any order.
 #[test]
 fn ten_runs_in_ten_orders_compile_to_the_same_bytes() {
     let directory = tempdir().unwrap();

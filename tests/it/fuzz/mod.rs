@@ -1,4 +1,4 @@
-//! The fuzz targets (fuzz/README.md) on their seeds and on a fixed number of mutations of those.
+//! The fuzz targets (fuzz/README.md) on their seeds and on a fixed number of mutations.
 
 mod mutations;
 
@@ -99,7 +99,7 @@ fn tar_streams_read_back() {
     );
 }
 
-/// cargo-fuzz knows each target by a file, `just fuzz` by the table that has its seeds.
+/// cargo-fuzz finds a target by its file, and `just fuzz` finds its seeds in the table.
 #[test]
 fn every_target_has_a_program_and_seeds() {
     let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
@@ -117,9 +117,8 @@ fn every_target_has_a_program_and_seeds() {
     }
 }
 
-/// Runs a target on its seeds, then on so many mutations of them. The number makes up for a clock: it takes about ten
-/// seconds.
-/// At least one seed must reach what a target asserts.
+/// Runs a target on its seeds, then on mutations of them. A fixed number of mutations replaces a time limit: they take
+/// about ten seconds. At least one seed must reach the assertions of the target.
 #[track_caller]
 fn holds(name: &str, run: impl Fn(&[u8]) -> bool, seeds: Vec<Vec<u8>>, mutations: usize) {
     let mut has_reached = false;
@@ -138,7 +137,7 @@ fn holds(name: &str, run: impl Fn(&[u8]) -> bool, seeds: Vec<Vec<u8>>, mutations
     assert!(has_reached, "{name}: no seed is taken");
 }
 
-/// A target that asserts something of every seed.
+/// A target whose assertions apply to every input.
 fn reaching(run: fn(&[u8])) -> impl Fn(&[u8]) -> bool {
     move |input| {
         run(input);

@@ -1,11 +1,11 @@
-//! Inputs made of others, as a fuzzer without coverage makes them.
+//! Mutations of inputs, like those of a fuzzer without coverage.
 
 use crate::support::random::Random;
 
-/// Bytes of an input at most, unless its seed is longer.
+/// Maximum size of an input in bytes, unless its seed is larger.
 const LONGEST: usize = 64 << 10;
 
-/// Bytes and numbers at the edges of what fields hold.
+/// Bytes and numbers at the limits of what fields hold.
 const EDGES: [&[u8]; 8] = [
     b"\0",
     b"\xff",
@@ -17,7 +17,7 @@ const EDGES: [&[u8]; 8] = [
     b"\0\0\0\0\0\0\0\0",
 ];
 
-/// One of the seeds with a few changes.
+/// A random seed with a few changes.
 pub fn mutated(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut input = seeds[random.below(seeds.len())].clone();
     for _ in 0..*random.pick(&[1, 1, 1, 2, 4]) {
@@ -47,7 +47,7 @@ fn change(input: &mut Vec<u8>, other: &[u8], random: &mut Random) {
             drop(input.splice(to..to, again));
         }
         _ => {
-            // Of another seed, mostly from the same place, in place of what is here.
+            // Replaces a range by one of another seed, often from the same place.
             let from = match random.one_in(2) {
                 true => random.below(other.len() + 1),
                 false => place.min(other.len()),
@@ -64,7 +64,7 @@ fn overwrite(input: &mut [u8], place: usize, bytes: &[u8]) {
     }
 }
 
-/// Short ones are more likely than long ones.
+/// A random length. Short ones are more likely.
 fn length(random: &mut Random) -> usize {
     let most = *random.pick(&[4, 16, 64, 512, 4096]);
     1 + random.below(most)

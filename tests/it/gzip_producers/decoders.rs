@@ -1,4 +1,4 @@
-//! Decoders that share no code with pycull's, each run once for a few streams.
+//! Decoders that share no code with pycull. Each runs once for several streams.
 
 use std::fs;
 use std::io::Read;
@@ -16,13 +16,13 @@ for name in sys.argv[1:]:
     sys.stdout.buffer.write(gzip.open(name).read())
 ";
 
-/// A stream, and what it should decode to.
+/// A stream, and the data that it should decode to.
 pub struct Case {
     pub stream: Vec<u8>,
     pub data: Vec<u8>,
 }
 
-/// zlib-rs, GNU gzip, libdeflate, Python's zlib and Go's reader find what should be there.
+/// Checks that zlib-rs, GNU gzip, libdeflate, Python's zlib and Go decode the streams to the expected data.
 #[track_caller]
 pub fn all_decode(cases: &[Case]) {
     for case in cases {
@@ -53,7 +53,7 @@ pub fn all_decode(cases: &[Case]) {
     go_decodes(cases, directory.path());
 }
 
-/// skopeo unpacks layers that are these streams.
+/// Has skopeo unpack layers that consist of these streams.
 #[track_caller]
 fn go_decodes(cases: &[Case], directory: &Path) {
     let (layout, flat) = (directory.join("layout"), directory.join("flat"));

@@ -1,14 +1,14 @@
-//! A deflate stream that no compressor makes: one block, with matches as far away as can be.
+//! Makes deflate streams that no compressor makes: one block, with matches as far away as possible.
 
 use super::super::support::random::Random;
 
-/// Bytes between a match and what it repeats: the most that deflate has.
+/// Distance from a match to what it repeats, in bytes: the maximum in deflate.
 const FAR: usize = 32 << 10;
 
-/// The length of every match, the longest that deflate has.
+/// Length of every match: the maximum in deflate.
 const LONG: usize = 258;
 
-/// Noise, and stretches that were [`FAR`] before.
+/// Noise, and repetitions of the bytes [`FAR`] before.
 pub fn far_repeats(length: usize) -> Vec<u8> {
     let mut random = Random::new("far");
     let mut data = random.bytes(FAR);
@@ -27,7 +27,7 @@ pub fn far_repeats(length: usize) -> Vec<u8> {
 /// A gzip member of a single block with the fixed code (RFC 1951, 3.2.6).
 pub fn one_block(data: &[u8]) -> Vec<u8> {
     let mut bits = Bits::default();
-    // The last block; fixed codes.
+    // Last block, fixed codes.
     bits.put(0b011, 3);
     let mut at = 0;
     while at < data.len() {
@@ -35,7 +35,7 @@ pub fn one_block(data: &[u8]) -> Vec<u8> {
             && at + LONG <= data.len()
             && data[at..at + LONG] == data[at - FAR..at - FAR + LONG];
         if is_repeated {
-            // Length symbol 285, distance symbol 29 and 13 extra bits.
+            // Length symbol 285, then distance symbol 29 with 13 extra bits.
             bits.put_word(0b1100_0000 + 285 - 280, 8);
             bits.put_word(29, 5);
             bits.put(FAR as u64 - 24577, 13);
@@ -73,7 +73,7 @@ impl Bits {
         }
     }
 
-    /// Code words begin with their highest bit.
+    /// Writes a code word, highest bit first.
     fn put_word(&mut self, word: u64, count: u32) {
         self.put(word.reverse_bits() >> (64 - count), count);
     }

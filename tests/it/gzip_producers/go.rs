@@ -1,4 +1,4 @@
-//! Streams of the programs that containers' layers are made by, which are written in Go.
+//! Streams from the programs written in Go that make the layers of most images.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn plain_image(directory: &Path) -> String {
     format!("oci:{}:latest", layout.display())
 }
 
-/// The first layer of a layout, which is the sample in gzip.
+/// Splices the first layer of a layout, which is the sample in gzip.
 #[track_caller]
 fn assert_is_spliced(layout: &Path) {
     let layout = Layout::new(layout);

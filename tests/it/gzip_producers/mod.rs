@@ -1,4 +1,4 @@
-//! Streams of the gzip writers that there are, spliced with random edits, and read by other decoders.
+//! Streams from all common gzip writers, spliced with random edits and read by other decoders.
 
 mod decoders;
 mod generator;
@@ -18,10 +18,10 @@ use self::sample::{Edited, edited, sample};
 use super::support::random::Random;
 use super::support::tools::{tool, tool_command};
 
-/// The most bytes between blocks from different places (docs/architecture.md).
+/// Maximum number of bytes between blocks from different places (docs/architecture.md).
 const LARGEST_SEAM: usize = 17;
 
-/// Edits at so many places, and the level for what is compressed anew: each makes a stream of its own.
+/// Number of edits, and the level for data that is compressed again. Each makes a stream.
 const ROUNDS: [(usize, u32); 3] = [(0, 6), (3, 6), (20, 1)];
 
 #[test]
@@ -36,7 +36,7 @@ fn streams_of_pigz_are_spliced() {
     for level in ["-0", "-1", "-6", "-9"] {
         splices(&filtered("pigz", &["-c", "-p2", level]), sample());
     }
-    // Pieces without a dictionary, and other sizes.
+    // Pieces without a dictionary, and of another size.
     let independent = ["-c", "-p2", "-i", "-b", "64"];
     splices(&filtered("pigz", &independent), sample());
 }
@@ -78,7 +78,7 @@ fn streams_of_zlib_in_python_are_spliced() {
     for level in ["1", "6", "9"] {
         splices(&by_python(&["gzip", level], sample()), sample());
     }
-    // Level, strategy, memory level, window bits.
+    // Level, strategy, memory level and window bits.
     for options in [
         ["6", "Z_FIXED", "8", "15"],
         ["6", "Z_HUFFMAN_ONLY", "9", "15"],
@@ -116,13 +116,13 @@ fn streams_of_many_members_are_spliced() {
 fn a_stream_of_one_giant_block_is_spliced() {
     let data = generator::far_repeats(1_500_000);
     splices(&generator::one_block(&data), &data);
-    // Its blocks are in two members: cuts in one leave the other alone.
+    // Two members, each with one block: cuts in one leave the other intact.
     let (first, second) = data.split_at(700_000);
     let members = [generator::one_block(first), generator::one_block(second)];
     splices(&members.concat(), &data);
 }
 
-/// Splices a stream that decodes to `data` in several ways, and has all decoders read the results.
+/// Splices a stream that decodes to `data` in several ways. Checks that all decoders can read the results.
 #[track_caller]
 fn splices(stream: &[u8], data: &[u8]) {
     let index = indexed(stream, data);
@@ -136,7 +136,7 @@ fn splices(stream: &[u8], data: &[u8]) {
         assert_are_copied(&untouched, stream, &spliced);
         let allowed = size_with_copies(&untouched, &new, level);
         assert!(spliced.len() <= allowed, "{} > {allowed}", spliced.len());
-        // What was spliced can be spliced.
+        // A spliced stream can be spliced again.
         indexed(&spliced, &new.bytes);
         cases.push(Case {
             stream: spliced,
@@ -146,7 +146,8 @@ fn splices(stream: &[u8], data: &[u8]) {
     all_decode(&cases);
 }
 
-/// The blocks that lie in one kept stretch with all that they refer to, each with its place in the new data.
+/// The blocks that lie in one kept range together with everything that they refer to. Each has its place in the new
+/// data.
 fn untouched<'a>(index: &'a BlockIndex, kept: &[Kept]) -> Vec<(&'a Block, usize)> {
     let mut found = Vec::new();
     for Kept { old, new_start } in kept {
@@ -162,13 +163,13 @@ fn untouched<'a>(index: &'a BlockIndex, kept: &[Kept]) -> Vec<(&'a Block, usize)
     found
 }
 
-/// The blocks are in the new stream, in their order, but for bits that share a byte with other blocks.
+/// Checks that the new stream has the blocks in their order, except for bits that share a byte with other blocks.
 #[track_caller]
 fn assert_are_copied(blocks: &[(&Block, usize)], old: &[u8], new: &[u8]) {
     let mut at = 0;
     for (block, _) in blocks {
         let inside = block.bits.start.div_ceil(8) as usize..(block.bits.end / 8) as usize;
-        // The mark of the last block goes.
+        // The flag of the last block is cleared.
         let inside = match block.last_mark {
             Some(mark) => inside.start.max(mark as usize / 8 + 1)..inside.end,
             None => inside,
@@ -179,7 +180,7 @@ fn assert_are_copied(blocks: &[(&Block, usize)], old: &[u8], new: &[u8]) {
     }
 }
 
-/// The most that a stream takes which has these blocks, and the rest compressed by zlib.
+/// The maximum size of a stream that copies these blocks and compresses the rest with zlib.
 fn size_with_copies(blocks: &[(&Block, usize)], new: &Edited, level: u32) -> usize {
     let mut size = 100;
     let mut position = 0;
@@ -194,7 +195,7 @@ fn size_with_copies(blocks: &[(&Block, usize)], new: &Edited, level: u32) -> usi
         encoder.write_all(&new.bytes[position..start]).unwrap();
         let anew = match start - position {
             0 => 0,
-            // Pieces are compressed by themselves, and each begins with tables of its own.
+            // Pieces are compressed separately, and each starts with its own tables.
             rest => encoder.finish().unwrap().len() * 101 / 100 + 300 * rest.div_ceil(128 << 10),
         };
         size += bytes + anew;
@@ -203,13 +204,13 @@ fn size_with_copies(blocks: &[(&Block, usize)], new: &Edited, level: u32) -> usi
     size
 }
 
-/// Where a stretch that is kept may begin so that it has just enough for a block, or one byte too little.
+/// Positions at which a kept range has just enough for a block, or one byte too little.
 fn edges(block: &Block) -> [u64; 2] {
     let first = block.data.start - u64::from(block.reach);
     [first, (first + 1).min(block.data.end)]
 }
 
-/// The blocks of a stream. Its bytes are what is expected, to pycull and to flate2.
+/// Indexes the blocks of a stream. Checks that pycull decodes the expected data.
 #[track_caller]
 fn indexed(stream: &[u8], data: &[u8]) -> BlockIndex {
     let mut reader = GzipReader::new(stream);
@@ -219,7 +220,7 @@ fn indexed(stream: &[u8], data: &[u8]) -> BlockIndex {
     reader.into_index()
 }
 
-/// The one place that knows how a stream is spliced.
+/// Splices a stream. Only this function uses pycull's writer.
 fn spliced(stream: &[u8], index: &BlockIndex, new: &Edited, level: u32) -> Vec<u8> {
     let old = Old {
         bytes: Arc::new(stream.to_vec()),
@@ -250,7 +251,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     })
 }
 
-/// The sample, compressed by a tool that takes a file and writes to standard output.
+/// Compresses the sample with a tool that takes a file and writes to standard output.
 #[track_caller]
 fn filtered(name: &str, arguments: &[&str]) -> Vec<u8> {
     let file = written(sample());

@@ -1,4 +1,4 @@
-//! What the producers compress, and random edits of it.
+//! The data that all producers compress, and random edits of it.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use pycull::deflate::Kept;
 use super::super::support::builder::LayerBuilder;
 use super::super::support::random::Random;
 
-/// A tar stream of what resembles Python's sources and caches, shared objects, noise and zeros.
+/// A tar stream with files that resemble Python sources, caches and shared objects, and with noise and zeros.
 pub fn sample() -> &'static [u8] {
     static SAMPLE: OnceLock<Vec<u8>> = OnceLock::new();
     SAMPLE.get_or_init(|| {
@@ -28,7 +28,7 @@ pub fn sample() -> &'static [u8] {
 }
 
 impl Random {
-    /// A number below `end`; small ones are much more likely.
+    /// A number below `end`. Small numbers are much more likely.
     fn small(&mut self, end: usize) -> usize {
         let bound = 1 + self.below(end);
         let bound = 1 + self.below(bound);
@@ -64,7 +64,7 @@ impl Random {
         text.into_bytes()
     }
 
-    /// Instructions of few kinds, then names with their lengths.
+    /// A few kinds of instructions, then names with their lengths.
     fn cache(&mut self, names: &[String], length: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(length + 200);
         while bytes.len() < length {
@@ -80,7 +80,7 @@ impl Random {
         bytes
     }
 
-    /// Few instructions with many operands.
+    /// A few instructions with many operands.
     fn machine_code(&mut self, length: usize) -> Vec<u8> {
         let operations = self.bytes(600);
         let mut bytes = Vec::with_capacity(length + 8);
@@ -98,11 +98,11 @@ impl Random {
 pub struct Edited {
     pub bytes: Vec<u8>,
     pub kept: Vec<Kept>,
-    /// Bytes that were put in.
+    /// Number of inserted bytes.
     pub inserted: usize,
 }
 
-/// Cuts, insertions and replacements at so many places of a stream. Some cuts end at one of the `edges`.
+/// Cuts, inserts and replaces data at `places` places of a stream. Some cuts end at one of the `edges`.
 pub fn edited(old: &[u8], places: usize, edges: &[u64], random: &mut Random) -> Edited {
     let mut edits: Vec<(usize, usize, Vec<u8>)> = (0..places)
         .map(|_| {

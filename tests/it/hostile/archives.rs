@@ -1,4 +1,4 @@
-//! Layers that are no good tar archives, and members that no file can be made of.
+//! Layers that are bad tar archives, and members that cannot become files.
 
 use super::bounds::Becomes::{Read, Refused};
 use super::bounds::layer_is_bounded;
@@ -24,7 +24,7 @@ fn edited(offset: usize, by: &[u8]) -> Vec<u8> {
     header.as_bytes().to_vec()
 }
 
-/// A member after a pax record of these bytes.
+/// A member after a pax header with these bytes.
 fn pax(records: &[u8]) -> LayerBuilder {
     let size = format!("{:011o}", records.len());
     let file = header("a", b'0', b"00000000000");
@@ -75,7 +75,7 @@ fn headers_that_lie_are_refused() {
     }
 }
 
-/// An old GNU sparse member whose map goes on and on.
+/// An old GNU sparse member with an endless map.
 fn sparse() -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.set_path("sparse").unwrap();

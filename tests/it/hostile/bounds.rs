@@ -1,5 +1,5 @@
-//! What a small image may cost: less than 300 MiB and ten seconds on the processors, whatever it is, or an error that
-//! says what is wrong.
+//! Limits on what a small image may cost: 300 MiB of memory and ten seconds of CPU time. Every image must stay within
+//! them, or be refused with an error that says what is wrong.
 
 use std::fs;
 use std::path::Path;
@@ -8,23 +8,23 @@ use std::time::Duration;
 use crate::support::cost::measured;
 use crate::support::{ImageBuilder, LayerBuilder, Layered};
 
-/// Bytes of memory and time of each command.
+/// Maximum memory in bytes, and maximum CPU time, of each command.
 const MEMORY: u64 = 300 << 20;
 const TIME: Duration = Duration::from_secs(10);
 
-/// Bytes that an image on disk may have to count as small.
+/// Maximum size on disk of an image that counts as small, in bytes.
 const SMALL: u64 = 5_000_000;
 
-/// What becomes of an image.
+/// The expected result for an image.
 #[derive(Clone, Copy)]
 pub(super) enum Becomes<'a> {
-    /// Every command takes it.
+    /// Every command accepts it.
     Read,
-    /// Every command refuses it, with an error that says so.
+    /// Every command refuses it, with an error that contains this text.
     Refused(&'a str),
 }
 
-/// Checks that every command stays within the bounds on an image, and does as it should.
+/// Checks that every command stays within the limits for an image, and has the expected result.
 #[track_caller]
 pub(super) fn is_bounded(name: &str, becomes: Becomes<'_>, write: impl FnOnce(&Path)) {
     let directory = tempfile::tempdir().unwrap();
@@ -34,7 +34,7 @@ pub(super) fn is_bounded(name: &str, becomes: Becomes<'_>, write: impl FnOnce(&P
     assert!(bytes < SMALL, "{name}: {bytes} bytes are no small image");
     let output = directory.path().join("out");
     let [input, output] = [&input, &output].map(|path| path.to_str().unwrap());
-    // What is refused has no output to be compared with.
+    // A refused image has no output to compare with.
     let after = match becomes {
         Becomes::Read => output,
         Becomes::Refused(_) => input,
@@ -69,7 +69,7 @@ pub(super) fn is_bounded(name: &str, becomes: Becomes<'_>, write: impl FnOnce(&P
         );
         assert!(time < TIME, "{name}: {command:?} takes {time:?}: {start}");
         match becomes {
-            // None of them has an interpreter.
+            // These images have no interpreter.
             Becomes::Read if command[0] == "bench" => {
                 assert_eq!(code, Some(2), "{name}: {command:?}: {start}");
             }
@@ -91,7 +91,7 @@ pub(super) fn is_bounded(name: &str, becomes: Becomes<'_>, write: impl FnOnce(&P
     }
 }
 
-/// The same for an image of one layer.
+/// As [`is_bounded`], for an image of one layer.
 #[track_caller]
 pub(super) fn layer_is_bounded(name: &str, becomes: Becomes<'_>, layer: LayerBuilder) {
     let image = ImageBuilder::new().layer_as(layer, Layered::Zstd);

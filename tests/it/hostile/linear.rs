@@ -1,5 +1,5 @@
-//! Work grows no faster than what there is to do: four times the input takes about four times as long, where a loop
-//! within a loop would take sixteen times.
+//! Work grows linearly with the input. Four times the input takes about four times as long. A loop inside a loop would
+//! take sixteen times as long.
 
 use std::path::Path;
 
@@ -10,17 +10,17 @@ use crate::support::cost::measured;
 use crate::support::pyc::{STDLIB, cache_39, cache_path};
 use crate::support::{ImageBuilder, LayerBuilder, pycull};
 
-/// How much more time four times the input may take: more than four for caches and memory that no longer suffice,
-/// far less than sixteen.
+/// Maximum growth of the time for four times the input. It allows more than four because of caches and memory, but far
+/// less than sixteen.
 const MOST: f64 = 8.0;
 
-/// Below this many seconds starting and luck count more than the input.
+/// Below this many seconds, start-up and noise matter more than the input.
 const LEAST: f64 = 0.2;
 
-/// What images may have in these tests: the time is the point.
+/// Very high limits, because these tests are about time.
 const LIMITS: &str = "members=10000000,names=4000000000";
 
-/// Checks every command on images of a size and of four times that size.
+/// Checks every command on images of this size and of four times this size.
 #[track_caller]
 fn is_linear(size: usize, image: impl Fn(usize) -> ImageBuilder) {
     let directory = tempfile::tempdir().unwrap();
@@ -42,7 +42,7 @@ fn times_grow_with(small: &Path, large: &Path) {
     }
 }
 
-/// How long a command is at work on an image: `verify` compares it with what `minimize` makes of it.
+/// The CPU time of a command on an image, in seconds. `verify` compares the image with the output of `minimize`.
 fn seconds(command: &str, image: &Path) -> f64 {
     let output = image.with_extension("small");
     let [image, output] = [image, &output].map(|path| path.to_str().unwrap());

@@ -1,5 +1,5 @@
-//! Symlinks, pipes and false blobs where an image has its files: nothing of the host gets into an output, nothing of an
-//! output gets anywhere else, and nothing waits.
+//! Symlinks, pipes and false blobs in place of an image's files. No data of the host gets into an output, nothing is
+//! written outside the output, and nothing blocks.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,11 +14,11 @@ use crate::support::{ImageBuilder, LayerBuilder, Layout, pycull};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// A layout with an image and an artifact beside it, in one index.
+/// A layout with an image and an artifact in one index.
 struct Scene {
     directory: TempDir,
     layout: PathBuf,
-    /// Of the artifact's only blob.
+    /// Digest of the artifact's only blob.
     digest: String,
 }
 
@@ -60,7 +60,7 @@ impl Scene {
         self.layout.join("blobs/sha256").join(&self.digest[7..])
     }
 
-    /// Puts the image into the layout `out`.
+    /// Minimizes the image into the layout `out`.
     #[track_caller]
     fn minimize(&self) {
         let [input, output] = [self.layout.clone(), self.path("out")];
@@ -68,7 +68,7 @@ impl Scene {
         pycull(["minimize", input, "--output", output]).success();
     }
 
-    /// minimize fails so, and there is no output.
+    /// Checks that minimize fails with this message and writes no output.
     #[track_caller]
     fn refused(&self, message: &str) {
         for output in [

@@ -1,12 +1,12 @@
-//! Names that could be commands to a CI system, escapes to a terminal, or markup to a browser: no output in any
-//! format lets them be that.
+//! Names that could be commands to a CI service, escape sequences for a terminal, or markup for a browser. Every output
+//! in every format must make them harmless.
 
 use serde_json::json;
 
 use crate::support::pyc::{STDLIB, cache_39};
 use crate::support::{ImageBuilder, LayerBuilder, Output, pycull};
 
-/// What names are made of. None of it has a slash, which would end the name.
+/// Parts of names. None has a slash, because a slash would end the name.
 const NAMES: [&str; 16] = [
     "::add-mask::secret",
     "::set-output name=a::b",
@@ -26,7 +26,7 @@ const NAMES: [&str; 16] = [
     "\u{8}\u{0b}\u{0c}\u{7f}",
 ];
 
-/// An image in which everything that has a name has one of these.
+/// An image in which everything that has a name uses one of these.
 fn image() -> ImageBuilder {
     let stale = cache_39(1, 1, b"stale");
     let layer = NAMES
@@ -88,7 +88,7 @@ fn no_output_is_a_command_an_escape_or_markup() {
         &["minimize", &before, "--dry-run", "--profile", "minimal"],
         &["compare", &before, &after],
         &["verify", &before, &after],
-        // Nothing is the same here, so every path is named.
+        // The other image is entirely different, so every path is named.
         &["verify", &before, &other],
     ];
     for command in commands {
@@ -103,7 +103,7 @@ fn no_output_is_a_command_an_escape_or_markup() {
             let text = String::from_utf8(stdout).unwrap();
             assert!(!text.is_empty());
             is_harmless(&format!("{arguments:?}"), &text);
-            // In markdown they may stand as code; that nothing is markup there, tests/it/markdown.rs sees.
+            // Markdown may show them as code. tests/it/markdown.rs checks that they are not markup there.
             if format == "html" {
                 let is_markup = |tag: &&str| text.contains(*tag);
                 let found = ["<script>alert", "<img src=x"].into_iter().find(is_markup);

@@ -14,14 +14,14 @@ use crate::support::pyc::STDLIB;
 use crate::support::tools::{pycull_command, run, tool_command};
 use crate::support::{ImageBuilder, LayerBuilder, Output, pycull, tool};
 
-/// An archive may unpack to this many times its size, plus this many bytes.
+/// An archive may unpack to this many times its size plus this many bytes.
 const RATIO: u64 = 64;
 const ANY: u64 = 256 << 20;
 
-/// Size of TMPDIR in KiB: less than the archives unpack to.
+/// Size of TMPDIR in KiB. It is smaller than the unpacked archives.
 const ROOM: u64 = 300 << 10;
 
-/// An OCI archive of a small image, with so many MiB of zeros beside it.
+/// Writes an OCI archive of a small image, with an additional file of `zeros` MiB of zeros.
 fn archive(directory: &Path, zeros: u32) {
     let image = ImageBuilder::of([LayerBuilder::new().stdlib(STDLIB)]);
     image.write(&directory.join("layout"));
@@ -34,7 +34,7 @@ fn archive(directory: &Path, zeros: u32) {
     tool("tar", ["-rf", &path("a.tar"), "-C", directory, "zeros"]).success();
 }
 
-/// That archive, compressed.
+/// Writes the same archive, compressed.
 fn packed(directory: &Path, zeros: u32, pack: &[&str]) {
     archive(directory, zeros);
     let path = directory.join("a.tar");
@@ -43,13 +43,13 @@ fn packed(directory: &Path, zeros: u32, pack: &[&str]) {
     assert!(!path.exists());
 }
 
-/// The command that compresses an archive, the archive's name, and the program that unpacks it.
+/// The command that compresses the archive, the archive's name, and the program that unpacks it.
 const KINDS: [(&[&str], &str, &str); 2] = [
     (&["gzip", "-9"], "a.tar.gz", "gzip"),
     (&["zstd", "-q", "--rm"], "a.tar.zst", "zstd"),
 ];
 
-/// Inspects the archive, by name or from a pipe, with a small TMPDIR. pycull must leave nothing there.
+/// Inspects the archive with a small TMPDIR, by name or from a pipe. pycull must leave nothing in TMPDIR.
 fn inspected(archive: &Path, from_pipe: bool) -> Output {
     let disk = Disk::of(ROOM);
     let mut command = match from_pipe {
@@ -70,7 +70,7 @@ fn inspected(archive: &Path, from_pipe: bool) -> Output {
     output
 }
 
-/// The command that a hint gives.
+/// The command in a hint.
 fn hinted(output: &Output) -> &str {
     let hint = output.stderr.split("hint: ").nth(1).unwrap();
     hint.split('`').nth(1).unwrap()
@@ -91,7 +91,7 @@ fn an_archive_that_unpacks_to_more_than_its_size_allows_is_refused() {
         assert!(from_pipe.stderr.contains("`-` unpacks"));
         assert_eq!(hinted(&from_pipe), format!("{tool} -dc"));
         let by_name = inspected(&path, false).refused(&message);
-        // The hint works: the unpacked archive is read in place.
+        // The hint works: pycull can read the unpacked archive in place.
         run(Command::new("sh").args(["-c", hinted(&by_name)])).success();
         inspected(&path.with_extension(""), false).success();
     }

@@ -1,4 +1,4 @@
-//! Little of what a process may have: open files.
+//! A low limit on open files.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use crate::support::pyc::{STDLIB, cache_path};
 use crate::support::tools::run;
 use crate::support::{ImageBuilder, LayerBuilder};
 
-/// Files that may be open, and layers, each a blob that is read and one that is written.
+/// Limit on open files, and number of layers. pycull reads one blob and writes one blob for each layer.
 const FILES: u32 = 64;
 const LAYERS: u32 = 200;
 
@@ -29,7 +29,7 @@ fn an_image_can_have_more_blobs_than_a_process_may_have_open_files() {
     }
 }
 
-/// Runs pycull with few open files.
+/// Runs pycull with a low limit on open files.
 #[track_caller]
 fn limited(arguments: &[&str]) {
     let script = format!("ulimit -n {FILES}; exec \"$0\" \"$@\"");

@@ -1,4 +1,4 @@
-//! Images that unfold to much more than they are.
+//! Images that expand to much more than their size.
 
 use std::io::{Read as _, Write};
 
@@ -230,7 +230,7 @@ fn bombs_are_bounded() {
     });
 }
 
-/// An image whose config has one more field.
+/// An image with an additional field in its config.
 fn with_config(key: &str, value: Value) -> ImageBuilder {
     let layer = LayerBuilder::new().stdlib(STDLIB);
     ImageBuilder::of([layer]).edit_config(|config| config[key] = value)

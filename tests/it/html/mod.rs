@@ -1,4 +1,4 @@
-//! The page that `inspect --format html` writes, opened in a real browser.
+//! The page of `inspect --format html`, opened in a real browser.
 
 use std::fs;
 use std::path::Path;
@@ -23,12 +23,12 @@ fn map_of(page: &Path) -> Value {
     serde_json::from_str(data.split_once("</script>").unwrap().0).unwrap()
 }
 
-/// What drive.py sees of each page.
+/// Runs drive.py on the pages, and returns what it sees.
 fn look(pages: &[&Path]) -> Vec<Value> {
     for tool in ["chromium", "chromedriver"] {
         tool_command(tool);
     }
-    // Debian's, which has its selenium.
+    // Debian's Python, which has Debian's selenium.
     let mut python = tool_command("/usr/bin/python3");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/html/drive.py");
     let seen = run(python.arg(script).args(pages)).success().json();
@@ -76,7 +76,7 @@ fn assert_works(seen: &Value) {
     }
 }
 
-/// Two states, before and after the window's size changed.
+/// Checks the states before and after the window is resized.
 #[track_caller]
 fn assert_keeps_its_focus(seen: &Value) {
     let [before, after] = [&seen[0], &seen[1]];
@@ -86,7 +86,7 @@ fn assert_keeps_its_focus(seen: &Value) {
     assert_eq!(before["label"], after["label"], "{seen:#}");
 }
 
-/// What is seen of the page of an image of one layer, which works.
+/// Explores the page for an image of one layer, and checks that it works.
 #[track_caller]
 fn explored(layer: LayerBuilder) -> Value {
     let directory = tempdir().unwrap();
@@ -191,7 +191,7 @@ fn names_of_an_image_are_no_markup() {
     }
 }
 
-/// What stands between the tags of each element of that name without attributes.
+/// The content of all elements of that name without attributes.
 fn elements<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
     let (start, end) = (format!("<{name}>"), format!("</{name}>"));
     let parts = page.split(&*start).skip(1);
@@ -200,7 +200,7 @@ fn elements<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// The source of a policy for a text, by other code than pycull's.
+/// The hash source of a text in a policy, computed without pycull's code.
 fn hash_source(text: &str) -> String {
     let script = "import base64, hashlib, sys\n\
                   digest = hashlib.sha256(sys.argv[1].encode()).digest()\n\
@@ -234,7 +234,7 @@ fn the_policy_of_a_page_names_its_script_and_styles_alone() {
         let scripts = elements(&page, "script");
         assert_eq!(scripts.len(), 1);
         assert_eq!(sources("script-src"), [hash_source(scripts[0])]);
-        // That of the page, and that of the drawing in it.
+        // The style of the page, and that of the drawing in it.
         let styles = elements(&page, "style");
         let hashes: Vec<String> = styles.into_iter().map(hash_source).collect();
         assert_eq!(sources("style-src-elem"), hashes);
@@ -276,12 +276,12 @@ fn of_a_package_with_very_many_files_the_smallest_are_one_area() {
     let seen = &explored(layer);
     let labels = seen["deepest"]["labels"].as_array().unwrap();
     assert_eq!(number(seen, "/deepest/elements"), 1000.0);
-    // Bytes of 1 to 2001.
+    // The sizes of these files are 1 to 2001 bytes.
     assert_eq!(labels[0], "2001 more, 2.0 MB");
     assert_eq!(labels[1], "package/module2999.py, 3.0 kB");
 }
 
-/// How quick it is, benches/run measures: here other tests run beside it.
+/// benches/run measures the speed. Here other tests run at the same time.
 #[test]
 fn a_page_of_fifty_thousand_files_can_be_explored() {
     let mut layer = LayerBuilder::new();

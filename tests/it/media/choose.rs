@@ -14,7 +14,7 @@ fn image(architecture: &str) -> ImageBuilder {
 fn a_platform_is_that_of_the_index_before_that_of_the_config() {
     let directory = tempfile::tempdir().unwrap();
     let layout = directory.path().join("in");
-    // A builder that leaves its own architecture in every config.
+    // Some builders leave their own architecture in every config.
     let roots = ["amd64", "arm64"].map(|architecture| {
         let mut root = ImageBuilder::of([file(architecture), python()]).write_blobs(&layout);
         root["platform"]["architecture"] = architecture.into();
@@ -98,7 +98,7 @@ fn a_digest_chooses_an_image_or_an_index_at_any_depth() {
             "json",
         ]);
         assert_eq!(both.success().json()["images"].as_array().unwrap().len(), 2);
-        // The name is to lead to it.
+        // The name must lead to the digest.
         pycull(["inspect", &format!("{medium}:v2@{}", of(&index))]).refused("no image");
         let unknown = format!("{medium}@sha256:{}", "0".repeat(64));
         pycull(["inspect", &unknown]).refused("no image");

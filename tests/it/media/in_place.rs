@@ -9,8 +9,8 @@ use super::{archive_files, archive_json, archived, config, digest, file, hex, py
 use crate::support::builder::{write_index, write_nested_index};
 use crate::support::{ImageBuilder, LayerBuilder, Layout, pycull, tool};
 
-/// Two images with a layer in common, as docker before 25 saves them: legacy files, and a symlink
-/// for the layer that is there already.
+/// Two images with a shared layer, as docker before 25 saves them: with legacy files, and a symlink to the shared
+/// layer.
 fn old_archive(path: &Path) {
     let (base, mine, other) = (file("base").build(), python().build(), file("o").build());
     let configs = [config(&[&base, &mine]), config(&[&base, &other])];
@@ -38,7 +38,8 @@ fn old_archive(path: &Path) {
     fs::write(path, tar).unwrap();
 }
 
-/// A layout's archive of two images; with `docker`, as docker from 25 on saves them. Both have the same tag.
+/// An archive of a layout with two images of the same tag. With `docker`, it is in the form that docker 25 and later
+/// save.
 fn oci_archive(path: &Path, docker: bool) {
     let layout = path.with_extension("layout");
     let images = [
@@ -92,7 +93,7 @@ impl Case {
         format!("{transport}:{}:{name}", self.archive.display())
     }
 
-    /// Minimizes an image onto itself; the others are the same afterwards, and skopeo reads it.
+    /// Minimizes an image onto itself. Checks that the other images are unchanged and that skopeo can read the result.
     #[track_caller]
     fn minimize(&self, transport: &str, mine: &str, others: &[&str]) {
         let mine = self.refer(transport, mine);
@@ -104,7 +105,7 @@ impl Case {
         for (other, digest_before) in others.iter().zip(&kept) {
             assert_eq!(digest(other), *digest_before, "{other}");
         }
-        // skopeo 1.9 reads no layers that are links.
+        // skopeo 1.9 cannot read layers that are links.
         let to = format!("dir:{}", self.directory.path().join("copy").display());
         tool("skopeo", ["--insecure-policy", "copy", &mine, &to]).success();
         let once = fs::read(&self.archive).unwrap();
@@ -259,7 +260,7 @@ fn an_image_without_a_name_that_docker_25_saved_is_replaced_and_not_kept_beside(
     }
 }
 
-/// Images of two platforms that differ in one file; the second first.
+/// Images of two platforms that differ in one file. The platforms are not in order.
 fn two_platforms(layout: &Path) -> Vec<Value> {
     let image = |architecture: &str| {
         let image = ImageBuilder::of([file(architecture), python()]);
@@ -270,7 +271,7 @@ fn two_platforms(layout: &Path) -> Vec<Value> {
 
 const AMD64: [&str; 2] = ["--platform", "linux/amd64"];
 
-/// What `--platform` leaves out of an index would be lost where the index itself is replaced.
+/// Replacing an index by one of its platforms would lose the others.
 #[test]
 fn an_index_is_not_replaced_by_one_of_its_platforms() {
     let directory = tempfile::tempdir().unwrap();
@@ -283,7 +284,7 @@ fn an_index_is_not_replaced_by_one_of_its_platforms() {
     for (transport, path) in [("oci", &layout), ("oci-archive", &archive)] {
         let bare = &*format!("{transport}:{}", path.display());
         let own = &*format!("{bare}:app");
-        // The same index under another name would lose them as well.
+        // Replacing the same index under another name would lose them as well.
         let same = &*format!("{bare}:latest");
         let before = manifests(path);
         for (input, output) in [
@@ -308,7 +309,8 @@ fn an_index_is_not_replaced_by_one_of_its_platforms() {
     }
 }
 
-/// What is not there is not lost: of a sparse layout, or what docker saves of an index, one platform is all there is.
+/// If an index has blobs for only one platform, nothing can be lost. This is so in a sparse layout, and in the index
+/// that docker saves.
 #[test]
 fn an_index_of_which_only_one_platform_is_there_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
@@ -323,7 +325,7 @@ fn an_index_of_which_only_one_platform_is_there_is_replaced() {
     pycull(["inspect", &own]).success();
 }
 
-/// What the `index.json` of a layout or archive names.
+/// The entries in the `index.json` of a layout or archive.
 fn manifests(path: &Path) -> Vec<Value> {
     let index = match path.is_dir() {
         true => Layout::new(path).index(),
@@ -332,7 +334,7 @@ fn manifests(path: &Path) -> Vec<Value> {
     index["manifests"].as_array().unwrap().clone()
 }
 
-/// Of images that have one tag, or none, `--platform` chooses one; the others stay in the layout.
+/// `--platform` chooses among images with the same tag or with no tag. The others stay in the layout.
 #[test]
 fn an_image_of_another_platform_under_the_same_tag_stays() {
     let directory = tempfile::tempdir().unwrap();
@@ -359,7 +361,7 @@ fn an_image_of_another_platform_under_the_same_tag_stays() {
     }
 }
 
-/// The same of a docker archive, where two entries have one tag.
+/// The same for a docker archive in which two entries have the same tag.
 #[test]
 fn an_image_of_another_platform_under_the_same_repo_tag_stays() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Another medium than files: an image is read from memory, and written to it.
+//! A medium without files: the image is read from memory and written to memory.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -29,7 +29,7 @@ impl BlobStore for Memory {
     }
 }
 
-/// What was put into memory: blobs in their order, and the root.
+/// The result in memory: the blobs in order, and the root.
 type Written = Arc<Mutex<(Vec<(String, Vec<u8>)>, Value)>>;
 
 struct MemorySink {
@@ -66,7 +66,7 @@ impl Sink for MemorySink {
     }
 }
 
-/// Minimizes an image in memory.
+/// Minimizes an image from one medium to another.
 fn minimize<'a>(source: &'a Source, sink: Box<dyn Sink + 'a>) {
     let minimize = MinimizeOptions {
         profile: &profile::load("default", &[]).unwrap(),
@@ -87,7 +87,7 @@ fn minimize<'a>(source: &'a Source, sink: Box<dyn Sink + 'a>) {
     assert!(report.images[0].removed.files > 0);
 }
 
-/// A store need not be files, nor a sink: nothing else knows what it is. Each blob comes before what names it.
+/// A store and a sink need not use files. Also checks that each blob comes before the documents that name it.
 #[test]
 fn an_image_goes_from_memory_to_memory() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What holds an image: other people's archives, several images in one file, and things that are no images.
+//! Media that hold images: archives of other tools, files with several images, and paths that are not images.
 
 mod choose;
 mod in_place;
@@ -34,7 +34,7 @@ fn tagged(mut descriptor: Value, tag: &str) -> Value {
     descriptor
 }
 
-/// A config of these layers.
+/// A config with these layers.
 fn config(layers: &[&[u8]]) -> Vec<u8> {
     let diff_ids = layers.iter().map(|layer| sha256_digest(layer).to_string());
     json!({
@@ -49,7 +49,7 @@ fn hex(bytes: &[u8]) -> String {
     sha256_digest(bytes).digest().to_owned()
 }
 
-/// The files of an archive by name, links left out.
+/// The files of an archive by name, without links.
 fn archive_files(path: &Path) -> Vec<(String, Vec<u8>)> {
     let tar = decompressed(&fs::read(path).unwrap());
     let members = crate::support::layout::tar_members(&tar);
@@ -65,7 +65,7 @@ fn archive_json(path: &Path, name: &str) -> Value {
     serde_json::from_slice(&found.unwrap_or_else(|| panic!("no {name}")).1).unwrap()
 }
 
-/// The digest of the only image that a reference leads to.
+/// The digest of the only image of a reference.
 #[track_caller]
 fn digest(reference: &str) -> String {
     let report = pycull(["inspect", reference, "--format", "json"])
@@ -78,14 +78,14 @@ fn digest(reference: &str) -> String {
         .to_owned()
 }
 
-/// A layout as a tar file, plain.
+/// Writes a layout as an uncompressed tar file.
 fn archived(layout: &Path, to: &Path) {
     let mut builder = tar::Builder::new(Vec::new());
     builder.append_dir_all("", layout).unwrap();
     fs::write(to, builder.into_inner().unwrap()).unwrap();
 }
 
-/// An image of one layer, in a layout of its own.
+/// Writes an image of one layer to its own layout.
 fn write_image(layout: &Path) -> ImageBuilder {
     let image = ImageBuilder::of([file("below"), python()]).tag("v1");
     image.write(layout);

@@ -1,4 +1,4 @@
-//! Archives as other tools write them.
+//! Archives in the forms that other tools write.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{archive_json, archived, config, digest, file, hex, python, write_image};
 use crate::support::{ImageBuilder, LayerBuilder, Layout, pycull};
 
-/// Writes an image's layout with docker's `manifest.json` in it, changed by `edit`, as an archive.
+/// Writes an image's layout as an archive, with docker's `manifest.json` in it. `edit` may change the layout.
 fn docker_25(path: &Path, edit: impl FnOnce(&Path)) {
     let layout = path.with_extension("layout");
     write_image(&layout);

@@ -1,4 +1,4 @@
-//! The form that an output has.
+//! The form of the output.
 
 use std::fs;
 use std::path::Path;
@@ -79,7 +79,7 @@ fn an_archive_is_compressed_as_its_name_says() {
             let bytes = fs::read(&output).unwrap();
             assert!(bytes.starts_with(start), "{name} of {input}");
             pycull(["verify", &inputs.path(input), &output]).success();
-            // In place it stays compressed.
+            // In place, the archive stays compressed.
             pycull(["minimize", &output, "--output", &output]).success();
             assert!(fs::read(&output).unwrap() == bytes, "{name} of {input}");
         }

@@ -1,4 +1,4 @@
-//! What is no image is called what it is, by every command.
+//! Every command recognizes paths that are not images, and says what they are.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::support::builder::{
 };
 use crate::support::{ImageBuilder, LayerBuilder, pycull, tool};
 
-/// Every command refuses the image with all of `needles` and a hint, and writes nothing.
+/// Checks that every command refuses the image with all of `needles` and a hint, and writes nothing.
 #[track_caller]
 fn refused(directory: &Path, reference: &str, needles: &[&str]) {
     let good = directory.join("good");
@@ -40,7 +40,7 @@ fn refused(directory: &Path, reference: &str, needles: &[&str]) {
     }
 }
 
-/// An artifact's manifest, alone in a layout.
+/// Writes a layout with a single manifest, which is an artifact.
 fn artifact(layout: &Path, edit: impl FnOnce(&Path) -> Value) -> Value {
     ImageBuilder::of([file("x")]).write(layout);
     let mut manifest = json!({"schemaVersion": 2, "mediaType": OCI_MANIFEST});

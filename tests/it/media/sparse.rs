@@ -1,4 +1,4 @@
-//! What is not needed need not be there.
+//! Blobs that are not needed may be missing.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::support::{ImageBuilder, Layout, pycull};
 
 const ARCHITECTURES: [&str; 4] = ["386", "amd64", "arm64", "s390x"];
 
-/// An index of four platforms, each with an attestation, and where each root's blobs are.
+/// Writes an index of four platforms, each with an attestation. Returns the descriptors of each image and attestation.
 fn four(layout: &Path) -> Vec<[Value; 2]> {
     let pairs: Vec<[Value; 2]> = ARCHITECTURES
         .map(|architecture| {
@@ -59,7 +59,7 @@ fn a_platform_needs_nothing_of_the_others_nor_any_attestation() {
         "{left_out:?}"
     );
     assert_eq!(Layout::new(&output).images().len(), 1);
-    // Nothing dangles in what was written.
+    // Everything that the output names exists.
     pycull([
         "verify",
         input,

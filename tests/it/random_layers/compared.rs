@@ -1,10 +1,10 @@
-//! What two unpacked trees may differ in.
+//! The allowed differences between two unpacked trees.
 
 use crate::support::tree::{FileKind, Tree};
 
-/// How the tree after differs from that before, but for caches and the directories that they were in.
+/// The differences between two trees, except for caches and the directories that they were in.
 ///
-/// Each is one line, with what was and what is.
+/// Each difference is one line with the old and the new state.
 pub fn differences(before: &Tree, after: &Tree) -> Vec<String> {
     let (mut before, mut after) = (before.clone(), after.clone());
     for tree in [&mut before, &mut after] {
@@ -19,7 +19,7 @@ pub fn differences(before: &Tree, after: &Tree) -> Vec<String> {
         match after.0.get(path) {
             Some(new) if new == old => {}
             Some(new) => found.push(format!("{path}: {}", old.changes(new))),
-            // What else was in it is missed by its own path.
+            // If the directory had other files, their own paths are reported.
             None if old.kind == FileKind::Directory && name(path) == "__pycache__" => {}
             None => found.push(format!("{path} is gone: {:?}", old.kind)),
         }
@@ -29,7 +29,7 @@ pub fn differences(before: &Tree, after: &Tree) -> Vec<String> {
     found
 }
 
-/// Caches that stayed with other content.
+/// Caches that stayed but have other content.
 fn changed_caches(before: &Tree, after: &Tree) -> Vec<String> {
     let changed = caches(before).into_iter().filter(|path| {
         let new = after.0.get(path);
@@ -49,7 +49,7 @@ fn caches(tree: &Tree) -> Vec<String> {
     caches.map(|(path, _)| path.clone()).collect()
 }
 
-/// Whether a path is that of a cache of the Python that the images have (PEP 3147, PEP 488).
+/// Whether a path is that of a cache for the Python of the images (PEP 3147, PEP 488).
 pub fn is_cache_name(path: &str) -> bool {
     let Some((directory, file)) = path.rsplit_once('/') else {
         return false;
@@ -66,7 +66,8 @@ fn name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// The times of directories are those of the extraction, where it made them or deleted something in them.
+/// Clears the times of directories. They are those of the extraction if it created a directory or deleted something in
+/// it.
 pub fn forget_directory_times(tree: &mut Tree) {
     for entry in tree.0.values_mut() {
         if entry.kind == FileKind::Directory {
@@ -75,7 +76,8 @@ pub fn forget_directory_times(tree: &mut Tree) {
     }
 }
 
-/// Levels that pycull links keep the times of their headers, and engines do not agree which of them counts.
+/// Clears the times of linked caches. Caches that pycull links keep the times in their headers, and engines disagree
+/// about which of these counts.
 pub fn forget_times_of_linked_caches(tree: &mut Tree) {
     for (path, entry) in &mut tree.0 {
         if entry.names.len() > 1 && is_cache_name(path) {

@@ -1,4 +1,4 @@
-//! Images with one thing wrong.
+//! Images with one error.
 
 use crate::support::random::Random;
 use crate::support::stream::cut;
@@ -6,7 +6,7 @@ use crate::support::tree::Tree;
 
 use super::compared::is_cache_name;
 
-/// The layers of an image with something that is not a cache dropped or changed; `None` where there is nothing.
+/// Drops or changes a random member that is not a cache. Returns `None` if there is no such member.
 pub fn damaged(layers: &[Vec<u8>], tree: &Tree, random: &mut Random) -> Option<Vec<Vec<u8>>> {
     let mut victims = Vec::new();
     for (number, layer) in layers.iter().enumerate() {
@@ -34,7 +34,7 @@ pub fn damaged(layers: &[Vec<u8>], tree: &Tree, random: &mut Random) -> Option<V
     Some(all)
 }
 
-/// A member with another mode, time, owner, type or content, or nothing.
+/// Changes the mode, time, owner, type or content of a member, or drops it.
 fn changed(member: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = member.to_vec();
     let mut at = 0;

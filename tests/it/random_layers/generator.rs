@@ -1,4 +1,4 @@
-//! Random images: one to four layers of modules, caches, links, whiteouts and whatever else lies about.
+//! Random images: one to four layers of modules, caches, links, whiteouts and other files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,12 +6,12 @@ use crate::support::LayerBuilder;
 use crate::support::pyc::{STDLIB, cache_39, cache_path};
 use crate::support::random::Random;
 
-/// What the tool that unpacks the images can do.
+/// The abilities of the tool that unpacks the images.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Form {
-    /// Unpacks layers one upon the other, and takes a file's metadata from its first header.
+    /// It unpacks layers one upon the other, and takes the metadata of a file from its first header.
     OneUponTheOther,
-    /// Unpacks each layer alone, and applies the headers of links.
+    /// It unpacks each layer alone, and applies the headers of links.
     EachAlone,
 }
 
@@ -27,12 +27,12 @@ const DIRECTORIES: [&str; 7] = [
 
 const MODULES: [&str; 4] = ["m", "n", "local.settings", "__init__"];
 
-/// The layers of an image.
+/// The random layers for a seed.
 pub fn layers(seed: usize, form: Form) -> Vec<LayerBuilder> {
     drawn(Random::new(format!("layers {seed}")), form)
 }
 
-/// The layers that these random numbers make.
+/// The layers for these random numbers.
 pub fn drawn(mut random: Random, form: Form) -> Vec<LayerBuilder> {
     let mut image = Image {
         form,
@@ -52,11 +52,11 @@ enum What {
     Symlink,
 }
 
-/// What the merged view has, directories that are implied included.
+/// The merged file system, with implied directories.
 struct Image {
     form: Form,
     paths: BTreeMap<String, What>,
-    /// Of the files that links can name, as their first header said it.
+    /// Metadata of the files that links can name, from their first header.
     metadata: BTreeMap<String, Metadata>,
 }
 
@@ -82,7 +82,7 @@ impl Image {
     }
 }
 
-/// What a header says besides names.
+/// Everything in a header except names.
 #[derive(Clone)]
 struct Metadata {
     mode: u32,
@@ -98,9 +98,9 @@ struct Layer<'a> {
     files: BTreeSet<String>,
     /// Paths that have a member in this layer.
     members: BTreeSet<String>,
-    /// All that this layer has, implied directories included.
+    /// Everything in this layer, with implied directories.
     own: BTreeMap<String, What>,
-    /// What this layer deletes, and what is left to be written about that.
+    /// Paths that this layer deletes, and whiteouts that are not written yet.
     deleted: BTreeSet<String>,
     late_whiteouts: Vec<String>,
 }
@@ -137,12 +137,12 @@ impl<'a> Layer<'a> {
         self.builder
     }
 
-    /// Whiteouts and opaque whiteouts, mostly of what is there.
+    /// Adds whiteouts and opaque whiteouts, mostly of existing paths.
     fn delete(&mut self) {
         for _ in 0..self.random.below(4) {
             let paths: Vec<String> = self.image.paths.keys().cloned().collect();
             let path = match self.random.below(8) {
-                // An overlay lists such a whiteout where no lower layer has the directory, though nothing can open it.
+                // If no lower layer has the directory, an overlay lists such a whiteout, although nothing can open it.
                 0 if self.image.form == Form::OneUponTheOther => "no/such/file".to_owned(),
                 _ if paths.is_empty() => continue,
                 _ => self.random.pick(&paths).clone(),
@@ -207,7 +207,7 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// A source with caches: fresh or stale ones, apart, equal or linked.
+    /// A source with caches. They are fresh or stale, and separate, equal or linked.
     fn module(&mut self, directory: &str) {
         let module = *self.random.pick(&MODULES);
         let source = format!("# {module} {}\n", self.random.below(100));
@@ -264,7 +264,7 @@ impl<'a> Layer<'a> {
         let path = format!("{directory}{}", self.random.pick(&names));
         let mode = match self.image.form {
             Form::OneUponTheOther => *self.random.pick(&[0o755, 0o700, 0o1777]),
-            // An implied directory in an upper layer hides the metadata of one below.
+            // An implied directory in an upper layer hides the metadata of the directory below.
             Form::EachAlone => 0o755,
         };
         if self.place(&path, What::Directory) {
@@ -299,7 +299,7 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// A link to any file that there is, caches most often.
+    /// A link to any existing file, most often to a cache.
     fn any_hardlink(&mut self, directory: &str) {
         let mut targets: Vec<String> = self.files.iter().cloned().collect();
         if self.image.form == Form::OneUponTheOther && self.random.one_in(3) {
@@ -329,7 +329,7 @@ impl<'a> Layer<'a> {
         self.file(&path, b"the second one");
     }
 
-    /// A cache with a GNU long name after a pax record for its path, which says something else.
+    /// A cache with a GNU long name after a pax header with another path.
     fn odd_name(&mut self, directory: &str) {
         let name = format!("{}/odd", "n".repeat(110));
         let path = cache_path(&format!("{directory}/{name}"), "m", 1);
@@ -392,7 +392,7 @@ impl<'a> Layer<'a> {
         if path == target || !is_there || !self.place(path, What::File) {
             return;
         }
-        // Engines do not agree what the header of a link means, where it says something else.
+        // Engines disagree about the meaning of a link's header if it differs from the file's.
         let metadata = match self.image.form {
             Form::EachAlone if self.random.one_in(4) => self.metadata(),
             _ => old,
@@ -414,8 +414,8 @@ impl<'a> Layer<'a> {
         records.fold(builder, |builder, (key, value)| builder.pax(key, value))
     }
 
-    /// Whether such a member can be here: nothing else is in its way in this layer, nor in those below where
-    /// layers are unpacked one upon the other.
+    /// Whether a member can have this path. Nothing else may be in its way in this layer. If layers are unpacked one
+    /// upon the other, that includes the layers below.
     fn place(&mut self, path: &str, what: What) -> bool {
         let is_deleted = |deleted: &String| is_at_or_below(path, deleted);
         if self.deleted.iter().any(is_deleted) {
@@ -425,7 +425,7 @@ impl<'a> Layer<'a> {
             let parent = &path[..slash];
             let here = self.own.get(parent).or_else(|| match self.image.form {
                 Form::OneUponTheOther => self.image.paths.get(parent),
-                // A symlink below is followed by nobody, but would be by pycull.
+                // Engines of this form do not follow a symlink in a lower layer, but pycull would.
                 Form::EachAlone => self
                     .image
                     .paths

@@ -1,5 +1,5 @@
-//! Images of random layers: after `minimize`, real tools unpack the same trees but for caches, `verify` says what
-//! the trees say, and a second run changes nothing.
+//! Images of random layers. After `minimize`, real tools unpack the same trees except for caches. `verify` agrees with
+//! the trees, and a second run changes nothing.
 
 mod compared;
 mod damage;
@@ -24,10 +24,10 @@ use super::support::scene::{minimize, validates};
 use super::support::tree::{Entry, Tree};
 use super::support::{ImageBuilder, Layered, Layout, pycull};
 
-/// Images that one run of pycull has.
+/// Number of images in one run of pycull.
 const AT_A_TIME: usize = 25;
 
-/// Images that podman gets with each profile.
+/// Number of images that podman gets with each profile.
 const FOR_PODMAN: usize = 20;
 
 const PROFILES: [&[&str]; 5] = [
@@ -94,7 +94,7 @@ fn verify_refuses_whatever_tells_damaged_random_layers_apart() {
     assert!(seen >= AT_A_TIME, "only {seen} of the damages showed");
 }
 
-/// Some of these seeds make images that umoci refuses; at most one in ten.
+/// umoci may refuse the images of some seeds: at most one in ten.
 #[track_caller]
 fn agree_with_umoci(seeds: Range<usize>) {
     let (mut refused, count) = (0, seeds.len());
@@ -123,13 +123,13 @@ fn agree_with_umoci(seeds: Range<usize>) {
     );
 }
 
-/// Images of some seeds in an index, and what pycull made of them.
+/// The images of some seeds in an index, and pycull's output for them.
 struct Batch {
     directory: TempDir,
     before: Layout,
     after: Layout,
     arguments: &'static [&'static str],
-    /// Of each image, by its name: what `verify` says, and why.
+    /// The verdict of `verify` and its reasons, by the name of the image.
     verdicts: BTreeMap<String, (String, String)>,
 }
 
@@ -177,7 +177,7 @@ impl Batch {
     }
 }
 
-/// What `verify` says of each image of two indexes.
+/// The verdicts of `verify` for the images of two indexes.
 fn verdicts(before: &Path, after: &Path) -> BTreeMap<String, (String, String)> {
     let (before, after) = (before.to_str().unwrap(), after.to_str().unwrap());
     let report = pycull(["verify", before, after, "--format", "json"]).json();
@@ -193,7 +193,7 @@ fn verdicts(before: &Path, after: &Path) -> BTreeMap<String, (String, String)> {
     images.map(verdict).collect()
 }
 
-/// What does not agree, so that one run shows all.
+/// Collects all disagreements, so that one run shows them all.
 #[derive(Default)]
 struct Faults(Vec<String>);
 
@@ -203,7 +203,8 @@ impl Faults {
         self.0.push(format!("{name}, {arguments}: {what}"));
     }
 
-    /// Compares the trees with each other, with the verdict of `verify`, and with the view that pycull has of them.
+    /// Compares the trees with each other, with the verdict of `verify`, and with the merged file systems that pycull
+    /// computes.
     fn compare(&mut self, batch: &Batch, name: &str, before: &Tree, after: &Tree) {
         let found = differences(before, after);
         if !found.is_empty() {
@@ -237,7 +238,7 @@ impl Faults {
     }
 }
 
-/// How the merged view that pycull computes differs from a tree.
+/// The differences between the merged file system that pycull computes and a tree.
 fn differences_of_view(layout: &Layout, name: &str, unpacked: &Tree) -> Vec<String> {
     let mut images = layout.images().into_iter();
     let manifest = images.find(|manifest| name_of(manifest) == name).unwrap();
@@ -265,7 +266,7 @@ fn differences_of_view(layout: &Layout, name: &str, unpacked: &Tree) -> Vec<Stri
     different.map(described).collect()
 }
 
-/// Damages an image, and whether that shows in the tree that umoci unpacks. Then `verify` must see it.
+/// Damages an image. Returns whether the damage shows in the tree that umoci unpacks. If so, `verify` must find it.
 fn is_damage_seen(batch: &Batch, manifest: &Value, faults: &mut Faults, name: &str) -> bool {
     let scratch = batch.directory.path();
     let old = tagged(

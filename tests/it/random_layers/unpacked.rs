@@ -1,4 +1,4 @@
-//! Many images, unpacked by real tools.
+//! Unpacks many images with real tools.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use crate::support::layout::decompressed;
 use crate::support::tree::Tree;
 use crate::support::{Layout, tool};
 
-/// The architecture of an image of an index, which is what tells the images apart.
+/// The architecture of an image in an index. It serves as the image's name.
 pub fn name_of(manifest: &Value) -> String {
     manifest["platform"]["architecture"]
         .as_str()
@@ -20,7 +20,7 @@ pub fn name_of(manifest: &Value) -> String {
         .to_owned()
 }
 
-/// A layout of some images of another one, each under its name as a tag. The blobs are the same files.
+/// A layout with some of the images of another one, with their names as tags. The blobs are hardlinks.
 pub fn tagged(layout: &Layout, manifests: &[Value], directory: &Path) -> PathBuf {
     let blobs = directory.join("blobs/sha256");
     fs::create_dir_all(&blobs).unwrap();
@@ -38,7 +38,7 @@ pub fn tagged(layout: &Layout, manifests: &[Value], directory: &Path) -> PathBuf
     directory.to_owned()
 }
 
-/// What umoci unpacks from an image of such a layout; `None` where it refuses to.
+/// The tree that umoci unpacks from an image of such a layout. `None` if it refuses the image.
 pub fn by_umoci(layout: &Path, name: &str, scratch: &Path) -> Option<Tree> {
     let image = format!("{}:{name}", layout.display());
     let rootfs = scratch.join(format!("rootfs-{name}"));
@@ -52,7 +52,7 @@ pub fn by_umoci(layout: &Path, name: &str, scratch: &Path) -> Option<Tree> {
     tree
 }
 
-/// What podman mounts of each image of some layouts, by the layout's tag and the image's name.
+/// The trees that podman mounts for the images of some layouts. The key is the layout's tag and the image's name.
 pub fn by_podman(layouts: &[(&str, &Layout)], scratch: &Path) -> BTreeMap<(String, String), Tree> {
     let archive = scratch.join("images.tar");
     write_docker_archive(layouts, &archive);
@@ -79,7 +79,7 @@ pub fn by_podman(layouts: &[(&str, &Layout)], scratch: &Path) -> BTreeMap<(Strin
     trees
 }
 
-/// A `docker save` of all images.
+/// Writes all images in the form of `docker save`.
 fn write_docker_archive(layouts: &[(&str, &Layout)], path: &Path) {
     let mut archive = tar::Builder::new(File::create(path).unwrap());
     let mut written = BTreeMap::new();

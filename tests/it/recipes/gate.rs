@@ -35,7 +35,7 @@ fn the_three_answers_come_first() {
     for part in ["same: nothing but bytecode differs", "206.9 kB → 172.5 kB"] {
         assert!(report.contains(part), "{report}");
     }
-    // What was done, for the log.
+    // The log says what was done.
     assert!(
         output.text().contains("removed: 113 caches"),
         "{}",
@@ -48,7 +48,7 @@ fn the_three_answers_come_first() {
 fn a_difference_that_is_none_of_bytecode_refuses() {
     let place = Workplace::new();
     let reports = place.path().join("reports");
-    // A pycull that removes more than it should: its output is another image.
+    // A pycull that removes too much: its output is a different image.
     let other = place.path().join("other.tar");
     fs::copy(testdata("docker-old.tar"), &other).unwrap();
     let bin = place.make("bin");
@@ -106,7 +106,7 @@ fn every_gate_is_heard() {
         assert!(output.stderr.contains(gate), "{}", output.stderr);
         assert!(report.contains(gate), "{report}");
     }
-    // An image that is still allowed to grow by so much passes.
+    // An image passes if it may grow by this much.
     let environment = [("PYCULL_MAX_GROWTH", "1MB"), ("PYCULL_MIN_SHRINK", "10%")];
     gate(&place, &[&image, &small, &reports, &minimal], &environment).success();
 }
@@ -118,7 +118,7 @@ fn what_a_gate_says_is_code_in_the_report() {
     let layer = LayerBuilder::new().file("usr/lib/python3.11/os.py", "x = 1\n");
     ImageBuilder::of([layer]).write(&image);
     let reports = place.path().join("reports");
-    // Nothing to remove: the gate says so, and names of an image in its words are no markup.
+    // There is nothing to remove. The gate says so, and names from the image do not act as markup.
     let output = gate(
         &place,
         &[&image, &place.path().join("small"), &reports],

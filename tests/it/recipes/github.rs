@@ -1,4 +1,4 @@
-//! The workflow for GitHub, its steps run as a runner runs them.
+//! The GitHub workflow, with its steps run as a runner runs them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use super::{document, text};
 use crate::support::engines::Podman;
 use crate::support::tools::{Output, testdata};
 
-/// What stands in for GitHub: jobs in order, artifacts, and the little of its expressions that the recipe has.
+/// Imitates GitHub: jobs in order, artifacts, and the few expressions in the recipe.
 struct Runner {
     workflow: Value,
     place: Workplace,
@@ -19,10 +19,10 @@ struct Runner {
     baseline: Option<&'static str>,
 }
 
-/// What became of a job.
+/// The result of a job.
 #[derive(Default)]
 struct Job {
-    /// The exit code of the step that failed.
+    /// Exit code of the step that failed.
     failed: Option<i32>,
     summary: String,
     log: String,
@@ -60,7 +60,7 @@ impl Runner {
         }
     }
 
-    /// Runs a job in a new workspace; `files` are there before.
+    /// Runs a job in a new workspace that contains `files`.
     fn job(&self, name: &str, files: &[(&str, &Path)]) -> Job {
         let definition = &self.workflow["jobs"][name];
         assert!(definition.is_object(), "no job {name}");
@@ -105,7 +105,7 @@ impl Runner {
             "GITHUB_STEP_SUMMARY".to_owned(),
             summary.display().to_string(),
         );
-        // What `shell: bash` is; in a container the default would be `sh`.
+        // The meaning of `shell: bash`. In a container the default would be `sh`.
         assert!(step["shell"] == "bash", "{step}");
         let bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail"];
         self.place
@@ -139,7 +139,7 @@ impl Runner {
         self.place.path().join("artifacts").join(name)
     }
 
-    /// The artifact of the job before, from an image of testdata.
+    /// Makes the artifact of the previous job from an image.
     fn built(&self, image: &Path) {
         let artifact = self.artifact("image");
         fs::create_dir(&artifact).unwrap();
@@ -159,7 +159,7 @@ fn a_push_builds_an_image_makes_it_smaller_and_pushes_it() {
     let runner = Runner::new("push");
     let podman = Podman::new();
     podman.take(&testdata("fedora-shaped.tar"), "localhost/base:1");
-    // The job `build` is the user's own; here it is run as it stands, with a Containerfile.
+    // The job `build` is the user's own. The test runs it unchanged with a Containerfile.
     let step = &runner.workflow["jobs"]["build"]["steps"][1];
     let directory = runner.place.make("checkout");
     fs::write(
@@ -213,7 +213,7 @@ fn a_pull_request_that_grows_the_image_is_refused_after_its_report() {
     }
     assert!(runner.artifact("pycull").join("report.html").is_file());
     assert!(!runner.artifact("small").exists());
-    // It would be skipped: the job that it needs has failed. By its own condition too.
+    // GitHub would skip this job because the job that it needs failed. Its own condition prevents it too.
     assert_eq!(runner.job("publish", &[]).failed, None);
     assert_eq!(runner.place.digest("app:main"), before);
 }

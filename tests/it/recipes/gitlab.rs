@@ -1,4 +1,4 @@
-//! The job for GitLab, its script run as a runner runs it, with something that answers as GitLab's notes API does.
+//! The GitLab job, with its script run as a runner runs it. A server imitates GitLab's notes API.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,10 +15,10 @@ use super::{document, text};
 use crate::support::tools::Output;
 
 const TOKEN: &str = "glpat-1";
-/// The user that the token is of.
+/// The user of the token.
 const ME: u64 = 7;
 
-/// The notes of a merge request, and who asked for what.
+/// The notes of a merge request, and the requests for them.
 #[derive(Default)]
 struct Notes {
     notes: Vec<Value>,
@@ -32,7 +32,7 @@ struct Api {
 }
 
 impl Api {
-    /// It ends with the tests.
+    /// Starts the server. It ends with the test process.
     fn start(notes: Vec<Value>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = format!("http://{}/api/v4", listener.local_addr().unwrap());
@@ -53,7 +53,7 @@ impl Api {
         std::mem::take(&mut self.notes.lock().unwrap().requests)
     }
 
-    /// The bodies of this token's notes.
+    /// The bodies of the notes of this token's user.
     fn mine(&self) -> Vec<String> {
         let notes = &self.notes.lock().unwrap().notes;
         notes
@@ -163,7 +163,7 @@ fn reply(request: &str, body: &str, notes: &mut Notes) -> (&'static str, String,
     }
 }
 
-/// The field `body` of a form, which is all that it has.
+/// The field `body` of a form. It is the only field.
 fn form(encoded: &str) -> String {
     let mut bytes = encoded.strip_prefix("body=").unwrap().bytes();
     let mut decoded = Vec::new();
@@ -180,7 +180,7 @@ fn form(encoded: &str) -> String {
     String::from_utf8(decoded).unwrap()
 }
 
-/// What stands in for a runner, in a merge request or on the default branch.
+/// Imitates a runner, for a merge request or the default branch.
 struct Runner {
     place: Workplace,
     environment: BTreeMap<String, String>,
@@ -239,7 +239,7 @@ impl Runner {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Runs the job in a new directory, as a runner does it with bash.
+    /// Runs the job in a new directory with bash, as a runner does.
     fn run(&mut self) -> Output {
         let job = &document("gitlab-ci.yml")["small"];
         self.runs += 1;
@@ -250,7 +250,7 @@ impl Runner {
             .script(&["bash"], &script, &directory, &self.environment)
     }
 
-    /// What the last run leaves as an artifact.
+    /// The artifact of the last run.
     fn reports(&self) -> PathBuf {
         let job = &document("gitlab-ci.yml")["small"];
         assert_eq!(job["artifacts"]["when"], "always");
@@ -292,7 +292,7 @@ fn a_merge_request_has_one_note_which_every_push_replaces() {
         assert!(runner.reports().join(report).is_file());
     }
 
-    // The same job after another push, which says no.
+    // The same job after another push, refused by a gate.
     runner.set("PYCULL_MIN_SHRINK", "90%");
     let output = runner.run();
     assert_eq!(output.code, Some(1), "{}", output.stderr);
@@ -335,7 +335,7 @@ fn what_cannot_be_done_is_no_gate() {
     assert_eq!(output.code, Some(2), "{}", output.stderr);
     assert!(output.stderr.contains("unknown"), "{}", output.stderr);
 
-    // pycull itself: the note says so.
+    // pycull fails, and the note says why.
     runner.place.push("fedora-shaped.tar", "app:1ec1f3a9", None);
     runner.set("PYCULL_PROFILE", "nope");
     let output = runner.run();
@@ -347,7 +347,7 @@ fn what_cannot_be_done_is_no_gate() {
     );
     assert!(runner.reports().join("report.md").is_file());
 
-    // A note that may not be written.
+    // The token may not write notes.
     runner.set("PYCULL_PROFILE", "default");
     runner.set("PYCULL_TOKEN", "of somebody else");
     let output = runner.run();
@@ -364,7 +364,7 @@ fn the_default_branch_gets_the_smaller_image_and_no_note() {
     assert_eq!(output.code, Some(0), "{}", output.stderr);
     let pushed = runner.place.digest("app:main").unwrap();
 
-    // It is what the next one is compared with; refused, that one is not pushed.
+    // The pushed image is the baseline of the next run. That run is refused, so its image is not pushed.
     runner.set("BASELINE", &runner.place.name("app:main"));
     runner.set("PYCULL_MIN_SHRINK", "90%");
     runner.set("PYCULL_PROFILE", "minimal");
@@ -379,7 +379,7 @@ fn nothing_that_a_report_says_is_a_command_to_gitlab() {
     let mut runner = Runner::merge_request(&api);
     runner.set("BASELINE", "");
     runner.place.push("fedora-shaped.tar", "app:1ec1f3a9", None);
-    // A gate in place of the real one: what it says is the note.
+    // A fake gate, whose output becomes the note.
     let gate = runner.place.make("bin").join("pycull-gate");
     fs::write(&gate, "#!/bin/sh\nmkdir -p \"$3\" && printf '/merge x\\n  /approve\\nthis /is not\\n' >\"$3/report.md\"\n").unwrap();
     fs::set_permissions(&gate, fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,4 +1,4 @@
-//! What linters say of the recipes.
+//! The recipes pass their linters.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{document, recipe, text};
 use crate::support::tools::{run, tool_command};
 
-/// A file of the packages that `.ci/setup-tests` gets from PyPI.
+/// A file of the packages that `.ci/setup-tests` installs from PyPI.
 fn package_file(path: &str) -> PathBuf {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("target/python")
@@ -21,7 +21,7 @@ fn package_file(path: &str) -> PathBuf {
     file
 }
 
-/// Every script of a recipe.
+/// All scripts of a recipe.
 fn scripts(of: &Value) -> Vec<String> {
     match of {
         Value::Array(parts) => parts.iter().flat_map(scripts).collect(),
@@ -50,7 +50,7 @@ fn shellcheck_finds_nothing_in_the_scripts_of_the_recipes() {
         let scripts = scripts(&document(name));
         assert_eq!(scripts.len(), count, "{name}: {scripts:?}");
         for script in scripts {
-            // Tekton's variables are paths by the time that bash sees them.
+            // Tekton replaces its variables by paths before bash sees them.
             let script = script
                 .replace("$(results.", "/results.")
                 .replace(".path)", ".path");
@@ -64,7 +64,7 @@ fn shellcheck_finds_nothing_in_the_scripts_of_the_recipes() {
     }
 }
 
-/// By the schemas of SchemaStore, which the package check-jsonschema carries.
+/// The schemas are those of SchemaStore, which the package check-jsonschema contains.
 #[test]
 fn recipes_are_as_their_schemas_say() {
     for (name, schema) in [
@@ -82,7 +82,7 @@ fn recipes_are_as_their_schemas_say() {
             .map(|error| error.to_string())
             .collect();
         assert!(errors.is_empty(), "{name}: {errors:#?}");
-        // The schema sees something.
+        // The schema does detect an error.
         let mut wrong = recipe.clone();
         match name {
             "gitlab-ci.yml" => wrong["small"]["artifacts"]["when"] = "seldom".into(),
@@ -102,7 +102,7 @@ fn zizmor_finds_nothing_in_the_workflow() {
     };
     let output = zizmor(&workflow);
     assert_eq!(output.code, Some(0), "{}{}", output.text(), output.stderr);
-    // It sees something: an expression in a script.
+    // The linter does detect an error: an expression in a script.
     let directory = tempfile::tempdir().unwrap();
     let wrong = directory.path().join("wrong.yml");
     let text = fs::read_to_string(workflow).unwrap();

@@ -1,4 +1,4 @@
-//! The recipes of docs/ci, run as the services run them: their scripts, on real images, with a real registry.
+//! The recipes of docs/ci. Their scripts run as the services run them, on real images and with a real registry.
 
 mod gate;
 mod github;
@@ -26,12 +26,12 @@ fn recipe(name: &str) -> PathBuf {
 
 /// A recipe in YAML, as JSON.
 fn document(name: &str) -> Value {
-    // To YAML 1.1 `on` is a boolean.
+    // YAML 1.1 reads `on` as a boolean.
     let convert = "import json, sys, yaml
 document = yaml.safe_load(open(sys.argv[1]))
 if True in document: document['on'] = document.pop(True)
 json.dump(document, sys.stdout)";
-    // Debian's, which has its yaml.
+    // Debian's Python, which has Debian's yaml.
     let mut python = tool_command("/usr/bin/python3");
     run(python.args(["-c", convert]).arg(recipe(name)))
         .success()
@@ -70,7 +70,7 @@ fn containers_and_recipes_name_the_version_of_this_crate() {
     }
 }
 
-/// Building it needs a static C library, which is not here: docs/ci/README.md says so.
+/// The container itself cannot be built here, because that needs a static C library: see docs/ci/README.md.
 #[test]
 fn the_container_is_built_from_all_that_cargo_and_the_sources_ask_for() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -101,7 +101,8 @@ fn the_container_is_built_from_all_that_cargo_and_the_sources_ask_for() {
         "{sources:?}"
     );
     let manifest = directory.path().join("Cargo.toml");
-    // Without a build: it stops where it has read the manifest, and what that asks for is there.
+    // This does not build anything. cargo stops after it has read the manifest and found all files that the manifest
+    // names.
     let mut build = std::process::Command::new(env!("CARGO"));
     build.args([
         "build",

@@ -1,4 +1,4 @@
-//! podman-build-small, with a real podman.
+//! podman-build-small with a real podman.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ struct Builder {
 }
 
 impl Builder {
-    /// With a base and a Containerfile.
+    /// A builder with a base image and a Containerfile.
     fn new(base: &Path, containerfile: &str) -> Self {
         let (podman, directory) = (Podman::new(), tempfile::tempdir().unwrap());
         podman.take(base, "localhost/base:1");
@@ -34,7 +34,7 @@ impl Builder {
         self.build_with("", arguments)
     }
 
-    /// With lines of bash before.
+    /// Builds after running the bash lines `before`.
     fn build_with(&self, before: &str, arguments: &str) -> Output {
         let directory = self.directory.path().display();
         let line = format!(
@@ -42,7 +42,7 @@ impl Builder {
             recipe("podman-build-small").display()
         );
         let output = self.podman.pipeline(&line);
-        // Whatever happens, nothing is left: no file, and no name.
+        // In every case no temporary file and no temporary name remains.
         let left: Vec<PathBuf> = fs::read_dir(self.directory.path().join("temporary"))
             .unwrap()
             .map(|entry| entry.unwrap().path())
@@ -57,7 +57,7 @@ impl Builder {
         output
     }
 
-    /// A line for [`Self::build_with`]: pycull does this first where it minimizes.
+    /// A bash line for [`Self::build_with`]: makes pycull run this command before it minimizes.
     fn with_pycull_that(&self, does: &str) -> String {
         let directory = self.directory.path().join("bin");
         fs::create_dir(&directory).unwrap();
@@ -117,7 +117,7 @@ fn an_image_is_built_under_all_its_names_and_runs_without_the_caches() {
     );
     imports.assert_same_modules(&builder.podman.imports("localhost/base:1"));
 
-    // The build before is the cache of the next one, and its result is the same image.
+    // The previous build is the cache of the next one, which gives the same image.
     let again = builder
         .build_with("export PYCULL_PROFILE=minimal", "-qt again")
         .success();
@@ -141,7 +141,7 @@ fn an_image_of_the_docker_form_keeps_its_health_check() {
         form,
         "application/vnd.docker.distribution.manifest.v2+json [CMD-SHELL true]"
     );
-    // Quiet is quiet.
+    // With `--quiet` there is no output from pycull.
     assert!(
         !output.stderr.contains("pycull") && !output.stderr.contains("layer"),
         "{}",
@@ -175,11 +175,11 @@ fn an_image_that_pycull_cannot_make_smaller_stays_as_it_was_built() {
         &testdata("fedora-shaped.tar"),
         "FROM localhost/base:1\nENV A=1\n",
     );
-    // A pycull whose disk is full.
+    // pycull fails because its disk is full.
     let before = builder.with_pycull_that("trap '' XFSZ; ulimit -f 1");
     let output = builder.build_with(&before, "--tag app --iidfile id");
     assert_eq!(output.code, Some(2), "{}", output.stderr);
-    // The cause first.
+    // The cause comes first.
     let said = [
         "error: cannot spool `-`",
         "Error: ",
@@ -243,7 +243,7 @@ fn a_signal_leaves_nothing_but_the_image_as_it_was_built() {
         &testdata("fedora-shaped.tar"),
         "FROM localhost/base:1\nENV A=1\n",
     );
-    // A pycull that ends the script it is part of, and then does its work.
+    // pycull sends a signal to the script that runs it, then does its work.
     let pid = builder.directory.path().join("pid");
     let pid = pid.display();
     let path = builder.with_pycull_that(&format!("kill -TERM $(cat {pid})"));

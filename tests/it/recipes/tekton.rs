@@ -1,4 +1,4 @@
-//! The task for Tekton, its step run as a cluster runs it.
+//! The Tekton task, with its step run as a cluster runs it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,14 +8,14 @@ use super::workplace::Workplace;
 use super::{document, text};
 use crate::support::tools::Output;
 
-/// What stands in for Tekton: variables and results.
+/// Imitates Tekton: variables and results.
 struct Cluster {
     place: Workplace,
     variables: BTreeMap<String, String>,
 }
 
 impl Cluster {
-    /// With parameters of a run.
+    /// A cluster with the parameters of a run.
     fn new(parameters: &[(&str, &str)]) -> Self {
         let (task, place) = (document("tekton-task.yaml"), Workplace::new());
         let mut variables = BTreeMap::new();
@@ -65,7 +65,7 @@ impl Cluster {
         expanded
     }
 
-    /// Runs the only step; its results are kept whatever its exit code is.
+    /// Runs the only step. Its results are kept for any exit code.
     fn run(&self) -> Output {
         let task = document("tekton-task.yaml");
         let steps = task["spec"]["steps"].as_array().unwrap();
@@ -79,7 +79,7 @@ impl Cluster {
                 self.expand(text(&variable["value"])),
             );
         }
-        // The volume, which is the working directory.
+        // The working directory is the volume.
         assert_eq!(step["workingDir"], step["volumeMounts"][0]["mountPath"]);
         let directory = self.place.make("images");
         let script = text(&step["script"]);

@@ -1,4 +1,4 @@
-//! Where the scripts of a job run: a directory, an environment with nothing of this machine's, and a registry.
+//! The environment for a job's scripts: a directory, variables independent of this machine, and a registry.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,12 +46,12 @@ impl Workplace {
         format!("{}/{image}", self.registry.address)
     }
 
-    /// The registry's own name.
+    /// The address of the registry.
     pub fn registry(&self) -> &str {
         &self.registry.address
     }
 
-    /// A command with the tools that the recipes name, pycull and pycull-gate among them.
+    /// A command with the tools that the recipes use, pycull and pycull-gate among them.
     pub fn command(&self, program: &str) -> Command {
         let mut command = tool_command(program);
         let pycull = Path::new(env!("CARGO_BIN_EXE_pycull")).parent().unwrap();
@@ -68,7 +68,7 @@ impl Workplace {
         command
     }
 
-    /// Runs a script as a file, in a directory, with the interpreter that is given.
+    /// Runs a script as a file in a directory, with the given interpreter.
     pub fn script(
         &self,
         interpreter: &[&str],
@@ -89,7 +89,7 @@ impl Workplace {
             .envs(environment))
     }
 
-    /// Puts an image of testdata into the registry, as it is or made smaller.
+    /// Pushes an image of testdata to the registry, unchanged or minimized.
     pub fn push(&self, image: &str, name: &str, profile: Option<&str>) {
         let mut from = testdata(image).display().to_string();
         if let Some(profile) = profile {
@@ -104,7 +104,7 @@ impl Workplace {
         run(self.command("skopeo").args(["copy", "--quiet", &from, &to])).success();
     }
 
-    /// The digest of an image's manifest in the registry, if it is there.
+    /// The digest of an image's manifest in the registry. `None` if the image is not there.
     pub fn digest(&self, name: &str) -> Option<String> {
         let image = format!("docker://{}", self.name(name));
         let output =

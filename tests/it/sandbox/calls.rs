@@ -1,4 +1,4 @@
-//! System calls that only attackers make, and those that nobody needs.
+//! System calls that only attackers make, and calls that no program needs.
 
 use pycull::compile::sandbox::Layer;
 
@@ -7,7 +7,7 @@ use super::scene::Scene;
 /// Each of these calls ends the process. The list is a copy, so that the test notices a call that pycull's list lost.
 #[rustfmt::skip]
 const DEADLY: &[libc::c_long] = &[
-    // Sockets. (With zeros for arguments, the first is not AF_UNIX.)
+    // Sockets. (The arguments are zero, so the first is not AF_UNIX.)
     libc::SYS_socket, libc::SYS_socketpair, libc::SYS_connect, libc::SYS_bind, libc::SYS_listen, libc::SYS_accept,
     libc::SYS_accept4, libc::SYS_sendto, libc::SYS_sendmsg, libc::SYS_sendmmsg, libc::SYS_recvfrom,
     libc::SYS_recvmsg, libc::SYS_recvmmsg,
@@ -19,7 +19,7 @@ const DEADLY: &[libc::c_long] = &[
     libc::SYS_fsconfig, libc::SYS_fsmount, libc::SYS_fspick, libc::SYS_mount_setattr, libc::SYS_pivot_root,
     libc::SYS_chroot, libc::SYS_setns, libc::SYS_unshare, libc::SYS_name_to_handle_at,
     libc::SYS_open_by_handle_at,
-    // Parts of the kernel.
+    // Risky parts of the kernel.
     libc::SYS_bpf, libc::SYS_perf_event_open, libc::SYS_userfaultfd, libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter, libc::SYS_io_uring_register, libc::SYS_add_key, libc::SYS_request_key,
     libc::SYS_keyctl, libc::SYS_fanotify_init,
@@ -28,7 +28,7 @@ const DEADLY: &[libc::c_long] = &[
     libc::SYS_reboot, libc::SYS_swapon, libc::SYS_swapoff, libc::SYS_syslog, libc::SYS_acct, libc::SYS_quotactl,
     libc::SYS_settimeofday, libc::SYS_clock_settime, libc::SYS_adjtimex, libc::SYS_clock_adjtime,
     libc::SYS_sethostname, libc::SYS_setdomainname, libc::SYS_vhangup,
-    // A process, with zeros for flags.
+    // A new process: its flags are zero.
     libc::SYS_clone,
 ];
 
@@ -58,7 +58,7 @@ fn calls_that_only_attackers_make_are_deadly() {
     }
 }
 
-/// Applications try for some of them when they are imported.
+/// Applications try some of these calls when they are imported.
 #[test]
 fn where_the_sandbox_is_forgiving_they_fail() {
     let mut scene = Scene::new();

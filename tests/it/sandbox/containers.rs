@@ -1,4 +1,4 @@
-//! The sandbox inside containers of an engine's defaults.
+//! The sandbox inside containers with an engine's default settings.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::scene::Scene;
 const IMAGE: &str = "localhost/python:1";
 const USERS: [&str; 2] = ["0:0", "65534:65534"];
 
-/// What Docker's profile for seccomp denies to containers and podman's does not.
+/// System calls that Docker's seccomp profile denies to containers and podman's profile allows.
 const LIKE_DOCKER: &str = r#"{
     "defaultAction": "SCMP_ACT_ALLOW",
     "syscalls": [{
@@ -24,7 +24,7 @@ const LIKE_DOCKER: &str = r#"{
 
 struct Containers {
     podman: Podman,
-    /// More options for `podman run`.
+    /// Additional options for `podman run`.
     options: Vec<String>,
 }
 
@@ -46,18 +46,18 @@ impl Containers {
             .line(program, arguments)
             .into_iter()
             .map(|argument| argument.into_string().unwrap())
-            // Its parent is the shell, not this process.
+            // The parent is the shell, not this process.
             .filter(|argument| !argument.starts_with("caller="))
             .collect();
         let mut options: Vec<&str> = self.options.iter().map(String::as_str).collect();
         options.extend(["--user", user, "--volume", &volume]);
-        // The first process of a container gets no signals: that is not to be the helper.
+        // The first process of a container does not get signals, so the helper must not be the first.
         let mut command = vec!["sh", "-c", "\"$@\"; exit $?", "sh"];
         command.extend(line.iter().map(String::as_str));
         self.podman.run_with(&options, IMAGE, &command)
     }
 
-    /// Hostile programs end as they should, where what is outside is told of by this error.
+    /// Checks how hostile programs end. A path outside the readable trees gives `outside_error`.
     fn stop_programs(&self, outside_error: i32) {
         let mut scene = Scene::new();
         scene.confinement.limits.cpu_seconds = 1;
@@ -79,7 +79,7 @@ impl Containers {
                 let message = output.stderr;
                 assert_eq!(output.code, Some(code), "{user} {arguments:?} {message}");
             }
-            // It would have been there without the sandbox.
+            // Without the sandbox the file can be read.
             scene.mode = Mode::Off;
             let read = self.run(user, &scene, &scene.program(), &["read", outside]);
             read.success();

@@ -1,4 +1,4 @@
-//! pycull uses what each version of Landlock's interface added.
+//! pycull uses what each version of the Landlock interface added.
 
 use std::fs;
 use std::net::TcpListener;
@@ -42,7 +42,7 @@ fn no_layer_lets_a_file_be_emptied() {
 #[test]
 fn no_port_can_be_bound() {
     let mut scene = Scene::new();
-    // One that was free a moment ago.
+    // A port that was free a moment ago.
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port().to_string();
     drop(free);

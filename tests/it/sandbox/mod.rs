@@ -1,4 +1,4 @@
-//! Hostile programs in the sandbox: each layer stops them by itself, and all together.
+//! Hostile programs in the sandbox. Each layer stops them alone, and all layers stop them together.
 
 mod calls;
 mod containers;
@@ -89,7 +89,7 @@ fn nothing_can_be_written_inside_or_outside_the_trees() {
         assert!(!directory.join("new").exists());
         assert_eq!(fs::read(directory.join("file")).unwrap(), b"secret");
     }
-    // The last resort: a file of no bytes.
+    // The last defence: files have a size limit of zero bytes.
     scene.mode = Mode::Off;
     let new = scene.outside.join("new");
     scene.run(&["write", text(&new)]).signal(libc::SIGXFSZ);
@@ -109,7 +109,7 @@ fn there_is_no_network() {
         connect(scene.only(Layer::Landlock)).code(libc::EACCES);
         connect(scene.only(Layer::Namespaces)).code(libc::ENETUNREACH);
     }
-    // As the C library does by itself, for the name service cache: no proof of bad intent.
+    // The C library does this for the name service cache, so it does not prove bad intent.
     scene.with_all().run(&["unix"]).code(libc::EPERM);
     scene.mode = Mode::Off;
     scene.run(&["connect", &port]).code(0);
@@ -125,7 +125,7 @@ fn a_program_that_forks_is_killed() {
         fork(scene.only(Layer::Seccomp)).signal(libc::SIGSYS);
     }
     scene.mode = Mode::Off;
-    // Root is not bound by the limit.
+    // The limit does not bind root.
     if !rustix::process::geteuid().is_root() || scene.user == User::Nobody {
         scene.run(&["fork", "10"]).code(libc::EAGAIN);
     }
@@ -260,7 +260,7 @@ fn there_are_no_privileges() {
         scene.user = user;
         for mode in [Mode::Required, Mode::Off] {
             scene.mode = mode;
-            // Asking is allowed without seccomp alone.
+            // Only seccomp forbids asking for capabilities.
             scene.without(Layer::Seccomp).run(&["capabilities"]).code(0);
             scene.run(&["privileges"]).code(0);
         }
@@ -331,10 +331,10 @@ fn a_child_without_its_supervisor_does_not_go_on() {
     let scene = Scene::new();
     let mut line = scene.line(&scene.program(), &["exit", "0"]);
     line.insert(2, "supervisor=0".into());
-    // Standard input is at its end, as the pipe is when the supervisor is gone.
+    // Standard input is at its end, like the pipe after the supervisor is gone.
     let refused = ended(Command::new(&line[0]).args(&line[1..])).code(125);
     assert!(refused.stderr.contains("it is gone"), "{refused:?}");
-    // And where it seems to be there, but made no namespace.
+    // The supervisor seems to exist, but made no namespace.
     let mut command = tool_command("sleep");
     let mut sleeper = command.arg("100").stdout(Stdio::piped()).spawn().unwrap();
     let pipe = sleeper.stdout.take().unwrap();
@@ -371,7 +371,7 @@ fn python_compiles_in_the_sandbox() {
         scene.user = user;
         for layers in [&[][..], &[Layer::Namespaces], &[Layer::Landlock]] {
             scene.without = layers.to_vec();
-            // Without -I too: `site` then looks the user up.
+            // Also run without -I, because `site` then looks up the user.
             for options in [&["-I", "-S", "-c", script][..], &["-c", script]] {
                 let mut command = scene.command(&python, options);
                 command.stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -1,4 +1,4 @@
-//! A hostile program, what it is given to read, and what it is not.
+//! A hostile program, with files that it may read and files that it may not.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,11 +13,11 @@ use tempfile::TempDir;
 
 use super::super::support::tools::{run, tool, tool_command};
 
-/// Who runs pycull.
+/// The user that runs pycull.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum User {
     Me,
-    /// Root becomes this user for it; to another user it is the same as `Me`.
+    /// Root switches to this user. For another user this is the same as `Me`.
     Nobody,
 }
 
@@ -44,7 +44,8 @@ impl Ended {
     }
 }
 
-/// `readable` has the program, `hostile`, and a file; `outside` has the same, and is not to be seen.
+/// A directory `readable` with the program `hostile` and a file, and a directory `outside` with the same files. The
+/// program must not see `outside`.
 pub struct Scene {
     directory: TempDir,
     pub readable: PathBuf,
@@ -75,7 +76,7 @@ impl Scene {
         compiler.args(["-static", "-pthread", "-o"]);
         run(compiler.arg(&program).arg(source)).success();
         copy(&program, &outside.join("hostile"));
-        // Where the tests' user builds, others may not go.
+        // Copy the binary, because other users may not enter the build directory.
         let helper = Path::new(env!("CARGO_BIN_EXE_pycull"));
         copy(helper, &directory.path().join("pycull"));
         let confinement = Confinement {
@@ -97,19 +98,19 @@ impl Scene {
         }
     }
 
-    /// With no layer but this.
+    /// Uses only this layer.
     pub fn only(&mut self, layer: Layer) -> &mut Self {
         self.without = Layer::ALL.into_iter().filter(|it| *it != layer).collect();
         self
     }
 
-    /// With all layers but this.
+    /// Uses all layers except this.
     pub fn without(&mut self, layer: Layer) -> &mut Self {
         self.without = vec![layer];
         self
     }
 
-    /// With all layers.
+    /// Uses all layers.
     pub fn with_all(&mut self) -> &mut Self {
         self.without.clear();
         self
@@ -140,7 +141,7 @@ impl Scene {
         line
     }
 
-    /// That command, for the user of the scene, with an empty environment.
+    /// The same command for the user of the scene, with an empty environment.
     pub fn command(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut line = self.line(program, arguments);
         let mut command = if self.user == User::Nobody && rustix::process::geteuid().is_root() {
@@ -160,7 +161,7 @@ impl Scene {
     }
 }
 
-/// Waits for a program that may never end by itself: it is then a failure of the test.
+/// Waits for a program. The test fails if the program does not end.
 pub fn ended(command: &mut Command) -> Ended {
     let command = command.stdin(Stdio::null());
     let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -182,8 +183,8 @@ pub fn ended(command: &mut Command) -> Ended {
     }
 }
 
-/// By another process: a program that this one has open to write cannot be run, and children of
-/// other tests' threads would hold it open a moment longer.
+/// Copies with another process. A program that is open for writing cannot be executed, and children of other tests'
+/// threads could keep it open a moment longer.
 fn copy(from: &Path, to: &Path) {
     tool("cp", [from, to]).success();
 }

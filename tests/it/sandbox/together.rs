@@ -1,4 +1,4 @@
-//! The layers together, with one at a time missing: the other two stop what it would.
+//! The layers together, with one of them missing. The other two stop what the missing layer would stop.
 
 use std::fs;
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use super::{USERS, text};
 /// The attempt ends the process.
 const SIGSYS: i32 = -libc::SIGSYS;
 
-/// A missing layer, and how each attempt ends without it: in the order of [`attempts`].
+/// A missing layer, and how each attempt ends without it, in the order of [`attempts`].
 const ENDINGS: [(Layer, [i32; 6]); 3] = [
     (
         Layer::Landlock,
@@ -26,7 +26,7 @@ const ENDINGS: [(Layer, [i32; 6]); 3] = [
     ),
     (
         Layer::Seccomp,
-        // EACCES comes from Landlock. Namespaces alone would say ENETUNREACH.
+        // EACCES comes from Landlock. Namespaces alone would give ENETUNREACH.
         [
             libc::ENOENT,
             libc::EROFS,

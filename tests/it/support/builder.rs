@@ -1,4 +1,4 @@
-//! Images made by hand, member by member, so that a test says just what it is about.
+//! Images made by hand, member by member, so that a test states exactly what it needs.
 
 use std::fs;
 use std::io::Write;
@@ -36,31 +36,31 @@ impl LayerBuilder {
         }
     }
 
-    /// Extended attributes and other pax records of the next member.
+    /// Adds a pax record to the next member, for example an extended attribute.
     pub fn pax(mut self, key: &str, value: impl AsRef<[u8]>) -> Self {
         self.pax.push((key.to_owned(), value.as_ref().to_vec()));
         self
     }
 
-    /// The mtime of members from here on.
+    /// Sets the mtime of the following members.
     pub fn mtime(mut self, seconds: u64) -> Self {
         self.mtime = seconds;
         self
     }
 
-    /// The mode of members from here on.
+    /// Sets the mode of the following members.
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
         self
     }
 
-    /// Major and minor number of devices from here on.
+    /// Sets the major and minor number of the following devices.
     pub fn device(mut self, major: u32, minor: u32) -> Self {
         self.device = (major, minor);
         self
     }
 
-    /// Bytes after the end marker.
+    /// Sets the bytes after the end marker.
     pub fn trailing(mut self, bytes: &[u8]) -> Self {
         self.trailing = bytes.to_vec();
         self
@@ -82,7 +82,7 @@ impl LayerBuilder {
         self.member(path, tar::EntryType::Symlink, 0o777, target, &[])
     }
 
-    /// `.wh.NAME` beside where NAME is.
+    /// Adds `.wh.NAME` in the directory of NAME.
     pub fn whiteout(self, path: &str) -> Self {
         let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
         let separator = if directory.is_empty() { "" } else { "/" };
@@ -93,7 +93,7 @@ impl LayerBuilder {
         self.file(&format!("{directory}/.wh..wh..opq"), b"")
     }
 
-    /// A module with its source and a level-0 cache that is fresh.
+    /// A module: its source and a fresh level-0 cache.
     pub fn module(self, directory: &str, name: &str, source: &str) -> Self {
         let cache = super::pyc::cache_39(self.mtime as u32, source.len() as u32, source.as_bytes());
         self.file(&format!("{directory}/{name}.py"), source).file(
@@ -102,7 +102,7 @@ impl LayerBuilder {
         )
     }
 
-    /// A cache of a module, fresh for `source` at the mtime of now. `payload` is its content.
+    /// A cache of a module. It is fresh for a `source` with the current mtime. `payload` is its content.
     pub fn cache(
         self,
         directory: &str,
@@ -116,7 +116,7 @@ impl LayerBuilder {
         self.file(&super::pyc::cache_path(directory, name, level), cache)
     }
 
-    /// A module with its source and fresh caches of all three levels, no two of them the same.
+    /// A module: its source and fresh, distinct caches of all three levels.
     pub fn module_of_three(self, directory: &str, name: &str) -> Self {
         let source = format!("# {name}\n");
         let with_source = self.file(&format!("{directory}/{name}.py"), &source);
@@ -125,7 +125,7 @@ impl LayerBuilder {
         })
     }
 
-    /// What makes a directory a standard library of CPython 3.9, without caches.
+    /// The files that make a directory a standard library of CPython 3.9, without caches.
     pub fn stdlib(self, directory: &str) -> Self {
         self.file(&format!("{directory}/os.py"), "# os\n")
             .file(&format!("{directory}/site.py"), "# site\n")
@@ -135,7 +135,7 @@ impl LayerBuilder {
             )
     }
 
-    /// Any member. Names and targets that do not fit the header go to pax records.
+    /// Adds any kind of member. Names and targets that do not fit the header go to pax records.
     pub fn member(
         mut self,
         path: &str,
@@ -198,14 +198,14 @@ impl LayerBuilder {
         self.pad();
     }
 
-    /// Bytes as they are, for members that no builder makes.
+    /// Adds these bytes unchanged, for members that a builder does not make.
     pub fn raw_member(mut self, bytes: &[u8]) -> Self {
         self.raw(bytes);
         self.pad();
         self
     }
 
-    /// Bytes as they are, for extension headers, after the pax records that wait.
+    /// Adds these bytes unchanged after the pending pax records, for extension headers.
     pub fn after_pax(mut self, bytes: &[u8]) -> Self {
         self.push_pax();
         self.raw_member(bytes)
@@ -271,13 +271,13 @@ impl ImageBuilder {
         self.layer_tar(layer.build(), compression)
     }
 
-    /// A layer of these bytes, an archive that another program made.
+    /// Adds a layer with the bytes of an archive that another program made.
     pub fn layer_tar(self, tar: Vec<u8>, compression: Layered) -> Self {
         let (blob, suffix) = compress(&tar, compression);
         self.layer_blob(&tar, blob, suffix)
     }
 
-    /// A layer whose blob is this, whatever it is; `suffix` ends its media type.
+    /// Adds a layer with this blob, whatever it is. `suffix` ends its media type.
     pub fn layer_blob(mut self, tar: &[u8], blob: Vec<u8>, suffix: &str) -> Self {
         let descriptor = json!({
             "mediaType": format!("application/vnd.oci.image.layer.v1.tar{suffix}"),
@@ -316,7 +316,7 @@ impl ImageBuilder {
         self
     }
 
-    /// The media types of Docker's schema 2, in the manifest and in all that it names.
+    /// Uses Docker's schema 2 media types for the manifest and everything that it names.
     pub fn docker_media_types(mut self) -> Self {
         self.manifest["mediaType"] = json!(DOCKER_MANIFEST);
         for layer in &mut self.layers {
@@ -412,13 +412,13 @@ fn compress(tar: &[u8], compression: Layered) -> (Vec<u8>, &'static str) {
     }
 }
 
-/// An attestation about an image, as BuildKit writes it.
+/// An attestation about an image, in BuildKit's form.
 pub struct Attestation {
     subject: Value,
 }
 
 impl Attestation {
-    /// About the image with this descriptor.
+    /// An attestation about the image with this descriptor.
     pub fn of(subject: &Value) -> Self {
         let subject = subject["digest"].clone();
         Self { subject }

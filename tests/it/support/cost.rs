@@ -1,13 +1,12 @@
-//! What a run of pycull costs: its time on the processors and its memory.
+//! Measures the CPU time and memory of a pycull run.
 
 use std::fs;
 use std::time::Duration;
 
 use super::tools::{Output, run, tool_command};
 
-/// Runs a command (its arguments after the file that it writes to) and tells its children's time on the
-/// processors in seconds and their largest resident set in KiB. A command that is at work for more seconds than
-/// are given before it is killed.
+/// A Python script that runs a command and writes the CPU time of its children in seconds and their peak memory in KiB.
+/// The first argument is the file to write. The second is the CPU limit in seconds, after which the command is killed.
 const MEASURE: &str = "
 import resource, subprocess, sys
 seconds = int(sys.argv[2])
@@ -19,16 +18,16 @@ with open(sys.argv[1], 'w') as file:
 sys.exit(code)
 ";
 
-/// A run, measured.
+/// A run and its measurements.
 pub struct Measured {
     pub output: Output,
-    /// On all processors together.
+    /// CPU time on all processors together.
     pub processors: Duration,
-    /// Most memory, in bytes.
+    /// Peak memory in bytes.
     pub memory: u64,
 }
 
-/// Runs pycull and measures it. It is killed once it was on the processors for two minutes.
+/// Runs pycull and measures it. Kills it after two minutes of CPU time.
 pub fn measured<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Measured {
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut command = tool_command("python3");

@@ -1,4 +1,4 @@
-//! File systems of a test's own, and what lies in a directory before and after.
+//! Private file systems for tests, and snapshots of directories.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::tool;
 
-/// A small file system in memory. It needs root, as the tests' other tools do.
+/// A small file system in memory. It needs root, as other tools of the tests do.
 pub struct Disk {
     directory: TempDir,
 }
@@ -25,7 +25,7 @@ impl Disk {
         self.directory.path()
     }
 
-    /// From here on nothing can be written, root or not.
+    /// Makes the file system read-only, even for root.
     pub fn read_only(self) -> Self {
         let path = self.path().to_str().unwrap();
         tool("mount", ["-o", "remount,ro", path]).success();
@@ -42,7 +42,7 @@ impl Drop for Disk {
     }
 }
 
-/// What lies at and below a directory: files with their content, directories without.
+/// The paths at and below a directory. Files have their content.
 pub fn snapshot(directory: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();
     let mut pending = vec![directory.to_owned()];
@@ -59,7 +59,7 @@ pub fn snapshot(directory: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     found
 }
 
-/// Fails with the names of what differs, not with its bytes.
+/// Fails with the names of the files that differ, without their bytes.
 #[track_caller]
 pub fn assert_same(
     before: &BTreeMap<PathBuf, Option<Vec<u8>>>,

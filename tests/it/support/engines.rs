@@ -1,4 +1,4 @@
-//! Container engines with stores of their own, and other tools that read images.
+//! Container engines with their own stores, and other tools that read images.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -7,15 +7,15 @@ use std::process::Command;
 
 use super::tools::{Output, run, tool, tool_command};
 
-/// Modules that the interpreter in a container can import, told by itself. Run with `-B`: it counts caches.
+/// Prints the modules that the interpreter in a container can import. Run it with `-B`, because it counts caches.
 const IMPORTS: &str = include_str!("imports.py");
 
-/// A directory in which an engine may leave mounts; they and it go when this is dropped.
+/// A directory in which an engine may leave mounts. Dropping it removes the mounts and the directory.
 pub struct Scratch(tempfile::TempDir);
 
 impl Scratch {
     pub fn new() -> Self {
-        // A docker engine's socket lies in it, and a socket's path is short.
+        // The socket of a docker engine lies in this directory, and the path of a socket must be short.
         Self(
             tempfile::Builder::new()
                 .prefix("pycull-")
@@ -37,7 +37,7 @@ impl Drop for Scratch {
             .filter_map(|line| line.split(' ').nth(1).map(PathBuf::from))
             .filter(|mount| mount.starts_with(self.path()))
             .collect();
-        // Deepest first.
+        // The deepest mounts come first.
         below.sort();
         for mount in below.iter().rev() {
             run(Command::new("umount").arg("--lazy").arg(mount));
@@ -45,8 +45,8 @@ impl Drop for Scratch {
     }
 }
 
-/// Podman with a store of its own. Every command that has its [`Podman::environment`] uses that
-/// store, so that pipelines can be written as users write them.
+/// Podman with its own store. Every command with its [`Podman::environment`] uses that store, so tests can write
+/// pipelines as users do.
 pub struct Podman {
     scratch: Scratch,
 }
@@ -57,7 +57,7 @@ impl Podman {
             scratch: Scratch::new(),
         };
         let directory = podman.scratch.path().display();
-        // File locks: those in shared memory would be one set for all stores, and each new one clears it.
+        // Use file locks. Locks in shared memory are common to all stores, and each new store clears them.
         let containers = format!("[engine]\nlock_type = \"file\"\ntmp_dir = \"{directory}/tmp\"\n");
         let storage = format!(
             "[storage]\ndriver = \"overlay\"\ngraphroot = \"{directory}/root\"\nrunroot = \"{directory}/run\"\n"
@@ -87,7 +87,7 @@ impl Podman {
             .args(arguments))
     }
 
-    /// Puts the image of an OCI layout or archive into the store.
+    /// Copies the image of an OCI layout or archive into the store.
     pub fn take(&self, image: &Path, name: &str) {
         let to = format!("containers-storage:{name}");
         let form = if image.is_file() {
@@ -102,7 +102,7 @@ impl Podman {
         .success();
     }
 
-    /// Runs a pipeline of `podman` and `pycull`, any part of which may fail it.
+    /// Runs a pipeline of `podman` and `pycull`. It fails if any part fails.
     pub fn pipeline(&self, line: &str) -> Output {
         tool_command("podman");
         let directory = Path::new(env!("CARGO_BIN_EXE_pycull"))
@@ -124,9 +124,9 @@ impl Podman {
         self.run_with(&[], image, command)
     }
 
-    /// The same with more options of `podman run`.
+    /// The same with additional options for `podman run`.
     pub fn run_with(&self, options: &[&str], image: &str, command: &[&str]) -> Output {
-        // The limits are below those that a container on a build host may have set for itself.
+        // These limits are below those that a container on a build host may have.
         let arguments = ["run", "--rm", "--runtime", "runc", "--network", "none"];
         let limits = [
             "--ulimit",
@@ -137,7 +137,7 @@ impl Podman {
         self.podman(&[&arguments[..], &limits, options, &[image], command].concat())
     }
 
-    /// Bytes that an image takes in the store.
+    /// Size of an image in the store, in bytes.
     pub fn size(&self, image: &str) -> u64 {
         let text = self
             .podman(&["image", "inspect", "--format", "{{.Size}}", image])
@@ -151,7 +151,7 @@ impl Podman {
     }
 }
 
-/// A docker engine of its own, which `tests/images/dockerd` starts.
+/// A private docker engine, which `tests/images/dockerd` starts.
 pub struct Docker {
     scratch: Scratch,
 }
@@ -179,7 +179,7 @@ impl Docker {
             .args(arguments))
     }
 
-    /// Loads an archive and says what docker said.
+    /// Loads an archive. Returns docker's output.
     pub fn load(&self, archive: &Path) -> String {
         self.docker(&["load", "--input", archive.to_str().unwrap()])
             .success()
@@ -197,33 +197,33 @@ impl Docker {
 
 impl Drop for Docker {
     fn drop(&mut self) {
-        // It also takes the engine's mounts away; what it does not, the scratch directory does.
+        // This also removes the engine's mounts. The scratch directory removes any others.
         self.engine("stop");
     }
 }
 
-/// What an interpreter says about its modules.
+/// The answer of an interpreter about its modules.
 #[derive(Debug, serde::Deserialize)]
 pub struct Imports {
-    /// Modules of the standard library that could be imported.
+    /// Modules of the standard library that can be imported.
     pub stdlib: Vec<String>,
-    /// Top-level modules from elsewhere that could be imported.
+    /// Other top-level modules that can be imported.
     pub packages: Vec<String>,
-    /// Caches by level, of the standard library, before the first import.
+    /// Number of caches by level in the standard library, before the first import.
     pub stdlib_caches: [u64; 3],
-    /// Caches by level, of all else on the interpreter's path.
+    /// Number of caches by level in the rest of the interpreter's path.
     pub package_caches: [u64; 3],
 }
 
 impl Imports {
     fn parse(output: Output) -> Self {
         let text = output.success().text();
-        // Modules print what they like as they are imported; the answer is the last line.
+        // Modules may print when they are imported. The answer is the last line.
         let line = text.lines().last().unwrap_or_default();
         serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
-    /// The same modules can be imported from both.
+    /// Checks that both can import the same modules.
     #[track_caller]
     pub fn assert_same_modules(&self, other: &Self) {
         assert_eq!(self.stdlib, other.stdlib);
@@ -231,7 +231,7 @@ impl Imports {
     }
 }
 
-/// `skopeo copy`, with references as skopeo has them.
+/// Runs `skopeo copy` with references in skopeo's form.
 #[track_caller]
 pub fn skopeo_copy(from: &str, to: &str) {
     tool("skopeo", ["copy", "--quiet", from, to]).success();

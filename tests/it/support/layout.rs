@@ -1,4 +1,4 @@
-//! Reading an OCI layout back, by means of the test's own.
+//! Reads an OCI layout, without pycull's code.
 
 use std::fs;
 use std::io::Read;
@@ -47,7 +47,7 @@ impl Layout {
         serde_json::from_slice(&self.blob(descriptor)).unwrap()
     }
 
-    /// Descriptors of all images at any depth: manifests whose config is an image's, attestations left out.
+    /// Descriptors of all images at any depth: manifests with an image config, without attestations.
     pub fn images(&self) -> Vec<Value> {
         let mut pending: Vec<Value> = self.index()["manifests"].as_array().unwrap().clone();
         let mut images = Vec::new();
@@ -82,7 +82,7 @@ impl Layout {
         self.document(&self.manifest()["config"])
     }
 
-    /// A layer's tar stream, counted from 0, its diff_id checked.
+    /// The tar stream of a layer, counted from 0. Checks its diff_id.
     pub fn layer_tar(&self, index: usize) -> Vec<u8> {
         let descriptor = &self.manifest()["layers"][index];
         let bytes = decompressed(&self.blob(descriptor));

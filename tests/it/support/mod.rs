@@ -1,4 +1,4 @@
-//! What the tests share: images made by hand, the binary, real tools, and reading results back.
+//! Code that tests share: images made by hand, the binary, real tools, and reading results.
 
 pub mod builder;
 pub mod cost;

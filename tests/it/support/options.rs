@@ -1,4 +1,4 @@
-//! Options for calls of the library: the binary under test as helper, and the sandbox always.
+//! Options for calls of the library. The helper is the binary under test, and the sandbox is required.
 
 use pycull::compile::InterpreterOptions;
 use pycull::compile::sandbox::Mode;
@@ -20,7 +20,7 @@ pub fn compile_options() -> CompileOptions<'static> {
     }
 }
 
-/// All platforms, within the limits that users have.
+/// All platforms, with the default limits.
 pub fn options() -> Options<'static> {
     Options {
         platform: None,

@@ -3,7 +3,7 @@
 /// Magic number of CPython 3.9.
 pub const MAGIC_39: u16 = 3425;
 
-/// Where the tests' standard library lies.
+/// Directory of the tests' standard library.
 pub const STDLIB: &str = "usr/lib64/python3.9";
 
 /// The path of a module's cache for CPython 3.9.
@@ -15,13 +15,13 @@ pub fn cache_path(directory: &str, module: &str, level: u8) -> String {
     format!("{directory}/__pycache__/{module}.cpython-39{optimization}.pyc")
 }
 
-/// A timestamp cache for CPython 3.9 of a source with that mtime and size. `payload` is a constant
-/// in its code, so that files can be told apart.
+/// A timestamp cache for CPython 3.9, for a source with that mtime and size. `payload` is a constant in its code and
+/// makes the file unique.
 pub fn cache_39(mtime: u32, size: u32, payload: &[u8]) -> Vec<u8> {
     cache_of(MAGIC_39, mtime, size, payload)
 }
 
-/// The same under another magic number.
+/// The same with another magic number.
 pub fn cache_of(magic: u16, mtime: u32, size: u32, payload: &[u8]) -> Vec<u8> {
     [
         &header(magic, 0)[..],

@@ -1,10 +1,10 @@
-//! Random numbers, the same on every run.
+//! Pseudorandom numbers, the same in every run.
 
 use std::collections::VecDeque;
 
 pub struct Random {
     state: u64,
-    /// Numbers that come first, a byte for each.
+    /// Numbers to return first, one for each byte.
     given: VecDeque<u8>,
 }
 
@@ -16,7 +16,7 @@ impl Random {
         }
     }
 
-    /// Numbers that these bytes say, then the same ones for any bytes: a changed byte changes few of them.
+    /// Numbers made from these bytes, then a fixed sequence. If one byte changes, few numbers change.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         Self {
             given: bytes.iter().copied().collect(),
@@ -38,7 +38,7 @@ impl Random {
         (self.next() >> 8) as usize % end
     }
 
-    /// Whether something happens that does so in one of so many cases.
+    /// True in one of `cases` cases on average.
     pub fn one_in(&mut self, cases: usize) -> bool {
         self.below(cases) == 0
     }

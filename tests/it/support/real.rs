@@ -1,4 +1,4 @@
-//! What several tests make of a real image, made once.
+//! Images that several tests derive from a real image. Each is made once.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,8 +16,8 @@ pub fn bare(name: &str) -> PathBuf {
     })
 }
 
-/// Python 3.11 of the real image and its packages, with what they need to start, in one layer that is not compressed:
-/// a quarter of the image.
+/// Python 3.11 of the real image and its packages, with the files that they need to start. It has one uncompressed
+/// layer of a quarter of the image's size.
 pub fn python_alone() -> PathBuf {
     made("python-alone", |to| {
         let unpacked = Unpacked::by_umoci(&real_image("py3.11"), "latest");
@@ -52,7 +52,7 @@ pub fn python_alone() -> PathBuf {
 
 type Places = Mutex<HashMap<String, Arc<OnceLock<PathBuf>>>>;
 
-/// What `make` puts at a path, once in this run of the tests.
+/// The path of what `make` makes, once in each run of the tests.
 fn made(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     static PLACES: OnceLock<Places> = OnceLock::new();
     let mut places = PLACES.get_or_init(Places::default).lock().unwrap();
@@ -67,7 +67,7 @@ fn made(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
         .clone()
 }
 
-/// A directory of this process. Nothing tells a test that it is the last, so the next run clears it away.
+/// A directory of this process. No test knows that it is the last, so the next run removes the directory.
 fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {

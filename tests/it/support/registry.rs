@@ -1,4 +1,4 @@
-//! A registry, for tools that push and pull.
+//! A registry for tools that push and pull.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::tools::tool_command;
 
-/// A registry, which ends when this is dropped.
+/// A running registry. Dropping it ends the process.
 pub struct Registry {
     process: Child,
     directory: PathBuf,
@@ -17,7 +17,7 @@ pub struct Registry {
 
 impl Registry {
     pub fn start(directory: &Path) -> Self {
-        // Free a moment ago.
+        // A port that was free a moment ago.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = port.local_addr().unwrap().to_string();
         drop(port);

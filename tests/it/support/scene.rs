@@ -1,4 +1,4 @@
-//! An image, what pycull makes of it, and the proof that an engine extracts the result.
+//! An image, pycull's output for it, and the proof that an engine can extract the output.
 
 use std::fs;
 use std::io;
@@ -15,7 +15,7 @@ use super::stream::{Slice, cut};
 use super::tree::Tree;
 use super::{ImageBuilder, Layout, pycull, tool};
 
-/// An image before and after `minimize`, and what pycull said about it.
+/// An image before and after `minimize`, and the report.
 pub struct Minimized {
     pub before: Layout,
     pub after: Layout,
@@ -25,14 +25,14 @@ pub struct Minimized {
 }
 
 impl Minimized {
-    /// What the report says of the only image.
+    /// The report on the only image.
     pub fn image(&self) -> &Value {
         let images = self.report["images"].as_array().unwrap();
         assert_eq!(images.len(), 1, "{images:?}");
         &images[0]
     }
 
-    /// What became of each layer.
+    /// The action on each layer.
     pub fn actions(&self) -> Vec<&str> {
         let layers = self.image()["layers"].as_array().unwrap();
         layers
@@ -49,7 +49,7 @@ impl Minimized {
             .collect()
     }
 
-    /// `verify` with these arguments finds nothing but bytecode that differs.
+    /// Checks that `verify` with these arguments finds only differences in bytecode.
     #[track_caller]
     pub fn is_verified(&self, arguments: &[&str]) {
         let sides = [&self.before.0, &self.after.0].map(|path| path.to_str().unwrap());
@@ -57,19 +57,19 @@ impl Minimized {
         assert_eq!(output.code, Some(0), "{}{}", output.text(), output.stderr);
     }
 
-    /// The rootfs after, unpacked by an engine.
+    /// The root file system after, unpacked by an engine.
     pub fn unpacked(&self) -> Unpacked {
         extracts(&self.after)
     }
 }
 
-/// Writes the image, minimizes it into a new layout, and has every image of that extracted.
+/// Writes the image and minimizes it into a new layout. Checks that every image of the output can be extracted.
 #[track_caller]
 pub fn minimized(image: &ImageBuilder, arguments: &[&str]) -> Minimized {
     minimized_layout(|layout| image.write(layout), arguments)
 }
 
-/// The same for a layout that the test writes.
+/// The same for a layout that `write` writes.
 #[track_caller]
 pub fn minimized_layout(write: impl FnOnce(&Path), arguments: &[&str]) -> Minimized {
     let directory = tempfile::tempdir().unwrap();
@@ -92,7 +92,7 @@ pub fn minimized_layout(write: impl FnOnce(&Path), arguments: &[&str]) -> Minimi
     done
 }
 
-/// The levels that the report of `minimize` gives for each layer after are those that `inspect` finds there.
+/// Checks that the levels of each layer in the report of `minimize` are those that `inspect` finds.
 #[track_caller]
 pub fn assert_levels_are_as_inspected(report: &Value, after: &Path) {
     let inspected = pycull(["inspect", after.to_str().unwrap(), "--format", "json"]);
@@ -110,7 +110,7 @@ pub fn assert_levels_are_as_inspected(report: &Value, after: &Path) {
     );
 }
 
-/// `pycull minimize`, and its report.
+/// Runs `pycull minimize`. Returns its report.
 #[track_caller]
 pub fn minimize(input: &Path, output: &Path, arguments: &[&str]) -> Value {
     let (input, output) = (input.to_str().unwrap(), output.to_str().unwrap());
@@ -126,7 +126,7 @@ pub fn verdict(before: &Path, after: &Path) -> String {
     report["images"][0]["verdict"].as_str().unwrap().to_owned()
 }
 
-/// What `pycull inspect` says about the only image of a layout.
+/// The report of `pycull inspect` on the only image of a layout.
 #[track_caller]
 pub fn inspected_layout(layout: &Path) -> Value {
     let report = pycull(["inspect", layout.to_str().unwrap(), "--format", "json"]);
@@ -137,7 +137,7 @@ pub fn inspected_layout(layout: &Path) -> Value {
     images[0].clone()
 }
 
-/// What `pycull inspect` says about an image.
+/// The report of `pycull inspect` on an image.
 #[track_caller]
 pub fn inspected(image: &ImageBuilder) -> Value {
     let directory = tempfile::tempdir().unwrap();
@@ -145,8 +145,8 @@ pub fn inspected(image: &ImageBuilder) -> Value {
     inspected_layout(directory.path())
 }
 
-/// The findings about an image's bytecode: kind, path and layer. Sources without any are left out, for
-/// made-up standard libraries are bare.
+/// The findings about an image's bytecode: kind, path and layer. Missing caches are left out, because standard
+/// libraries made by hand have none.
 #[track_caller]
 pub fn findings(image: &ImageBuilder) -> Vec<(String, String, u64)> {
     let image = inspected(image);
@@ -165,13 +165,13 @@ pub fn findings(image: &ImageBuilder) -> Vec<(String, String, u64)> {
         .collect()
 }
 
-/// A rootfs that an engine unpacked. It goes with this value.
+/// A root file system that an engine unpacked. Dropping it removes the files.
 pub struct Unpacked {
     directory: TempDir,
 }
 
 impl Unpacked {
-    /// Has umoci unpack `oci:LAYOUT:TAG`, owners and devices as they are.
+    /// Unpacks `oci:LAYOUT:TAG` with umoci, with the original owners and devices.
     #[track_caller]
     pub fn by_umoci(layout: &Path, tag: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -182,7 +182,7 @@ impl Unpacked {
         Self { directory }
     }
 
-    /// All that is in it.
+    /// The whole tree.
     pub fn tree(&self) -> Tree {
         Tree::of(&self.path(""))
     }
@@ -197,7 +197,7 @@ impl Unpacked {
         fs::read(&full).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// Whether anything has that name, a dangling symlink included.
+    /// Whether anything has that name, even a dangling symlink.
     pub fn has(&self, path: &str) -> bool {
         self.path(path).symlink_metadata().is_ok()
     }
@@ -211,10 +211,10 @@ pub fn extracts(layout: &Layout) -> Unpacked {
     extracts_image(layout, &images[0])
 }
 
-/// Unpacks one image of a layout, named by its manifest's descriptor.
+/// Unpacks one image of a layout. `manifest` is its descriptor.
 ///
-/// umoci does it where it can. What has another form goes through skopeo first, which checks every
-/// digest and diff_id on the way; members that umoci refuses are left to GNU tar.
+/// umoci unpacks it if it can. skopeo converts other forms first, and checks every digest and diff_id. GNU tar unpacks
+/// members that umoci refuses.
 #[track_caller]
 pub fn extracts_image(layout: &Layout, manifest: &Value) -> Unpacked {
     validates(layout, manifest);
@@ -235,7 +235,7 @@ pub fn extracts_image(layout: &Layout, manifest: &Value) -> Unpacked {
     Unpacked { directory }
 }
 
-/// What must be true of any image is true of this one.
+/// Checks what must be true of any valid image.
 #[track_caller]
 pub fn validates(layout: &Layout, manifest: &Value) {
     let reference = format!("oci:{}:@0", layout.0.display());
@@ -245,7 +245,7 @@ pub fn validates(layout: &Layout, manifest: &Value) {
     }
 }
 
-/// A layout that names this image alone; its blobs are those of `layout`.
+/// A layout that lists only this image. Its blobs are those of `layout`.
 fn alone(layout: &Layout, manifest: &Value, directory: &Path) -> String {
     let alone = directory.join("alone");
     fs::create_dir(&alone).unwrap();
@@ -258,7 +258,7 @@ fn alone(layout: &Layout, manifest: &Value, directory: &Path) -> String {
     format!("{}:it", alone.display())
 }
 
-/// The image in OCI's form with gzip layers, brought there by skopeo. Its `dir:` takes any form.
+/// Converts the image with skopeo to OCI form with gzip layers. skopeo's `dir:` accepts any form.
 fn converted(layout: &Layout, manifest: &Value, directory: &Path) -> String {
     let flat = directory.join("flat");
     fs::create_dir(&flat).unwrap();

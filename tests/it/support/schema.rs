@@ -1,4 +1,4 @@
-//! The published schemas, and whether a document follows its own.
+//! The published schemas, and checks of documents against them.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,7 +16,7 @@ static VALIDATORS: LazyLock<HashMap<String, Validator>> = LazyLock::new(|| {
     COMMANDS.into_iter().map(named).collect()
 });
 
-/// The schema's file.
+/// Path of a schema file.
 pub fn path(command: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schema/{command}.json"))
 }
@@ -25,7 +25,7 @@ pub fn read(command: &str) -> Value {
     serde_json::from_slice(&fs::read(path(command)).unwrap()).unwrap()
 }
 
-/// If it is a report of pycull, it follows the schema that it names.
+/// If the document is a report of pycull, checks it against the schema that it names.
 #[track_caller]
 pub fn assert_valid(document: &Value) {
     let Some(name) = document["schema"].as_str() else {

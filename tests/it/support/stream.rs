@@ -1,5 +1,5 @@
-//! A tar stream cut at its members, by a reader that shares no code with pycull's: what was
-//! touched and what was not shows byte for byte.
+//! Cuts a tar stream into its members, with a reader that shares no code with pycull. Tests can then compare members
+//! byte for byte.
 
 /// A member's bytes: its extension headers, header, data and padding.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -8,7 +8,7 @@ pub struct Slice<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Cuts a stream into members by name, and what follows the last one.
+/// Cuts a stream into members by name, and the rest after the last one.
 pub fn cut(tar: &[u8]) -> (Vec<(String, Slice<'_>)>, &[u8]) {
     let mut members = Vec::new();
     let mut start = 0;
@@ -61,7 +61,7 @@ pub fn cut(tar: &[u8]) -> (Vec<(String, Slice<'_>)>, &[u8]) {
     (members, &tar[start..])
 }
 
-/// The stream without the members that go, all else as it was.
+/// The stream without some of its members. Everything else is unchanged.
 pub fn without(tar: &[u8], goes: impl Fn(&str) -> bool) -> Vec<u8> {
     let (members, end) = cut(tar);
     let kept = members.iter().filter(|(name, _)| !goes(name));
@@ -70,8 +70,8 @@ pub fn without(tar: &[u8], goes: impl Fn(&str) -> bool) -> Vec<u8> {
     bytes
 }
 
-/// Every member of `before` is in `after` in the same order and with the same bytes, but for
-/// those that went and those that changed; the end is the same, and nothing was added.
+/// Checks that `after` has every member of `before` in the same order and with the same bytes, except for the `gone`
+/// and the `changed` ones. The end must be the same, and nothing may be added.
 #[track_caller]
 pub fn assert_untouched(before: &[u8], after: &[u8], gone: &[&str], changed: &[&str]) {
     for name in changed {
@@ -124,7 +124,7 @@ fn until_nul(bytes: &[u8]) -> String {
 fn header_name(header: &[u8]) -> String {
     let name = until_nul(&header[..100]);
     let prefix = until_nul(&header[345..500]);
-    // In GNU's form the prefix holds times.
+    // In GNU's form these bytes hold times instead of a prefix.
     if &header[257..263] == b"ustar\0" && !prefix.is_empty() {
         format!("{prefix}/{name}")
     } else {

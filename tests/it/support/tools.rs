@@ -1,4 +1,4 @@
-//! Running pycull and the real tools that it is compared with.
+//! Runs pycull and the real tools that it is compared with.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::schema;
 
-/// What a finished command said.
+/// The output of a finished command.
 pub struct Output {
     pub code: Option<i32>,
     pub stdout: Vec<u8>,
@@ -18,7 +18,7 @@ impl Output {
         String::from_utf8(self.stdout.clone()).unwrap()
     }
 
-    /// Standard output as JSON; a report of pycull follows its schema.
+    /// Standard output as JSON. A report of pycull is checked against its schema.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         let document = serde_json::from_slice(&self.stdout)
@@ -39,7 +39,7 @@ impl Output {
         self
     }
 
-    /// The command failed as bad input fails: exit code 2, and an error that says `needle`.
+    /// Checks that the command failed because of bad input: exit code 2, and an error that contains `needle`.
     #[track_caller]
     pub fn refused(self, needle: &str) -> Self {
         assert_eq!(self.code, Some(2), "stderr: {}", self.stderr);
@@ -56,7 +56,7 @@ impl Output {
     }
 }
 
-/// The pycull that was built for this test.
+/// The pycull binary that was built for this test.
 pub fn pycull_command() -> Command {
     Command::new(env!("CARGO_BIN_EXE_pycull"))
 }
@@ -66,7 +66,7 @@ pub fn pycull<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output
     run(pycull_command().args(arguments))
 }
 
-/// Runs a tool that the tests need, or fails with how to install it.
+/// Runs a tool that the tests need. If it is missing, fails with how to install it.
 pub fn tool<S: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = S>) -> Output {
     run(tool_command(name).args(arguments))
 }
@@ -81,7 +81,7 @@ pub fn tool_command(name: &str) -> Command {
         "the test needs `{name}`, which is not installed; run `.ci/setup-tests`"
     );
     let mut command = Command::new(name);
-    // Set on some build hosts; an interpreter would leave no caches.
+    // Some build hosts set this variable. An interpreter would then write no caches.
     command.env_remove("PYTHONDONTWRITEBYTECODE");
     command
 }
@@ -98,14 +98,14 @@ pub fn run(command: &mut Command) -> Output {
     }
 }
 
-/// A file that ships in testdata.
+/// A file of testdata.
 pub fn testdata(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("testdata")
         .join(name)
 }
 
-/// A real image's layout.
+/// The layout of a real image.
 pub fn real_image(name: &str) -> PathBuf {
     let directory = std::env::var_os("PYCULL_IMAGES").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/images"),

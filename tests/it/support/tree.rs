@@ -1,4 +1,4 @@
-//! Trees of files, all that can be told about each path, to hold against each other.
+//! Trees of files with all attributes of each path, to compare with each other.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use pycull::oci::DigestHasher;
 
-/// What a path is.
+/// The kind of file at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     File,
@@ -21,11 +21,11 @@ pub enum FileKind {
     Fifo,
 }
 
-/// All that a path is, apart from its name.
+/// All attributes of a path except its name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     pub kind: FileKind,
-    /// Permission and set-id bits; 0 for symlinks, whose bits mean nothing.
+    /// Permission and set-id bits. Zero for symlinks, where they have no meaning.
     pub mode: u32,
     pub owner: (u64, u64),
     /// Seconds and nanoseconds.
@@ -34,14 +34,14 @@ pub struct Entry {
     pub link: String,
     pub device: (u32, u32),
     pub xattrs: BTreeMap<String, Vec<u8>>,
-    /// Of a file's content.
+    /// SHA-256 of a file's content.
     pub sha256: Option<String>,
-    /// All names of its inode, where it has several.
+    /// All names of the inode, if it has several.
     pub names: Vec<String>,
 }
 
 impl Entry {
-    /// The fields in which another entry differs, of both, in one line.
+    /// The fields that differ from another entry, with both values, in one line.
     pub fn changes(&self, other: &Self) -> String {
         let fields = |entry: &Self| -> Vec<String> {
             let text = format!("{entry:#?}");
@@ -55,12 +55,12 @@ impl Entry {
     }
 }
 
-/// Entries by path without a leading slash; the root's path is empty.
+/// Entries by path without a leading slash. The path of the root is empty.
 #[derive(Debug, Clone, Default)]
 pub struct Tree(pub BTreeMap<String, Entry>);
 
 impl Tree {
-    /// What lies below a directory, itself included.
+    /// The tree at a directory, including the directory.
     pub fn of(root: &Path) -> Self {
         let mut tree = Self::default();
         let mut inodes = HashMap::new();
@@ -69,7 +69,7 @@ impl Tree {
         tree
     }
 
-    /// Fills in each entry's names, from what tells its inode.
+    /// Fills in the names of each entry, given the inode of each path.
     pub fn group<I: std::hash::Hash + Eq>(&mut self, inodes: &HashMap<String, I>) {
         let mut names: HashMap<&I, Vec<String>> = HashMap::new();
         for path in self.0.keys() {
@@ -88,7 +88,7 @@ impl Tree {
         self.0.keys().any(|path| path.starts_with(&below))
     }
 
-    /// Takes paths out, as names of hardlinked files too.
+    /// Removes paths, also from the names of hardlinked files.
     pub fn remove(&mut self, mut gone: impl FnMut(&str) -> bool) {
         self.0.retain(|path, _| !gone(path));
         for entry in self.0.values_mut() {
@@ -225,7 +225,7 @@ fn xattrs(path: &Path) -> io::Result<BTreeMap<String, Vec<u8>>> {
     Ok(found)
 }
 
-/// The digest of all that a reader has, in hexadecimal.
+/// The hexadecimal digest of everything that a reader returns.
 pub fn sha256_of(reader: &mut dyn Read) -> io::Result<String> {
     let mut hasher = DigestHasher::sha256();
     let mut buffer = [0; 64 << 10];

@@ -1,4 +1,4 @@
-//! Trap 15: annotations, labels and index entries that describe bytes which are gone.
+//! Trap 15: annotations, labels and index entries that describe bytes which no longer exist.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::support::pyc::{STDLIB, cache_path};
 use crate::support::scene::minimized_layout;
 use crate::support::{ImageBuilder, LayerBuilder, Layout, minimized, pycull};
 
-/// Annotations of layers that describe their bytes, by who writes them.
+/// Annotations of layers that describe the layer's bytes, by the tool that writes them.
 const OF_BYTES: [&str; 18] = [
     // containers/storage, now and before 2021
     "io.github.containers.zstd-chunked.manifest-checksum",
@@ -160,7 +160,7 @@ fn digests_of_a_layer_and_a_config_follow_them() {
     assert_eq!(verify(&done.before.0, &done.after.0).0, Some(0));
 }
 
-/// SOCI's second version: the image names the table of contents, and an entry beside it in the index names the image.
+/// SOCI's second version: the image names the table of contents, and another index entry names the image.
 #[test]
 fn an_index_entry_about_the_old_manifest_is_left_out() {
     let mut image = ImageBuilder::of([python()]);
@@ -215,7 +215,7 @@ fn an_index_entry_about_the_old_manifest_is_left_out() {
     assert_eq!(verify(&done.before.0, &done.after.0).0, Some(0));
 }
 
-/// A signature of an SBOM of the image, and one of that signature.
+/// A signature of an SBOM of the image, and a signature of that signature.
 #[test]
 fn what_is_about_an_artifact_that_is_left_out_is_left_out_too() {
     let image = ImageBuilder::of([python()]);
@@ -239,7 +239,7 @@ fn what_is_about_an_artifact_that_is_left_out_is_left_out_too() {
             let other = ImageBuilder::of([other()]).platform("linux", "arm64");
             let other = other.write_blobs(layout);
             unrelated = about(layout, &about(layout, &other));
-            // The last comes first: one look at the list does not find all.
+            // The last of the chain comes first, so a single pass over the list does not find all.
             let all = vec![
                 countersignature,
                 signature,
@@ -259,7 +259,7 @@ fn what_is_about_an_artifact_that_is_left_out_is_left_out_too() {
     assert_eq!(done.report["left_out"].as_array().unwrap().len(), 3);
 }
 
-/// BuildKit's inline cache tells layers by their number.
+/// BuildKit's inline cache identifies layers by their number.
 #[test]
 fn an_inline_cache_goes_with_the_first_layer_that_does() {
     let with_cache = |layers: Vec<LayerBuilder>| {

@@ -1,4 +1,4 @@
-//! What a file is to Python: sourceless modules, magic numbers, levels in use.
+//! The role of files for Python: sourceless modules, magic numbers, levels in use.
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ fn sourceless_modules_stay_when_all_caches_go() {
     }
 }
 
-/// Trap 1: only what lies in `__pycache__` is a cache, whatever its name.
+/// Trap 1: only files in `__pycache__` are caches, whatever their names.
 #[test]
 fn bytecode_outside_a_cache_directory_stays_whatever_its_name() {
     let layer = LayerBuilder::new()
@@ -108,7 +108,7 @@ fn caches_of_modules_with_dots_in_their_names_are_caches_like_all_others() {
     assert_untouched(&before, &after, &dropped, &[]);
 }
 
-/// Trap 25: `import` takes a dot for a package's, but `python gunicorn.conf.pyc` runs the file.
+/// Trap 25: `import` takes a dot for that of a package, but `python gunicorn.conf.pyc` runs the file.
 #[test]
 fn bytecode_with_dots_in_its_name_in_place_of_a_source_is_sourceless_and_shadowed_by_nothing() {
     let layer = LayerBuilder::new()
@@ -147,7 +147,7 @@ fn a_cache_of_a_beta_is_foreign_to_the_release_though_its_name_fits() {
     assert_untouched(&before, &after, &[&odd], &[]);
 }
 
-/// Trap 10: the interpreter in the image counts, and not the table of releases.
+/// Trap 10: the interpreter in the image counts, not the table of releases.
 #[test]
 fn a_patched_interpreters_own_magic_number_is_the_right_one() {
     let image = with_magics(3424, MAGIC_39);
@@ -156,7 +156,7 @@ fn a_patched_interpreters_own_magic_number_is_the_right_one() {
     assert_eq!(findings(&image), [("foreign".to_owned(), odd, 1)]);
 }
 
-/// Trap 19: -OO breaks programs: levels are read, never turned on.
+/// Trap 19: -OO breaks programs, so pycull reads the level but never changes it.
 #[test]
 fn the_level_in_use_is_read_from_the_config_and_the_config_is_left_alone() {
     let runs: [(serde_json::Value, u8); 6] = [
@@ -193,7 +193,7 @@ fn the_level_in_use_is_read_from_the_config_and_the_config_is_left_alone() {
     }
 }
 
-/// Trap 60: what starts Python at which level is not guessed at.
+/// Trap 60: pycull does not guess which command starts Python at which level.
 #[test]
 fn auto_refuses_an_image_that_does_not_tell_its_level_and_the_advice_says_so() {
     for (command, reason) in [
@@ -245,7 +245,7 @@ fn auto_refuses_an_image_that_does_not_tell_its_level_and_the_advice_says_so() {
     }
 }
 
-/// Trap 19: no profile gives an image a level that it does not have, or an environment.
+/// Trap 19: no profile gives an image a level that it does not have, or changes its environment.
 #[test]
 fn no_profile_turns_a_level_on() {
     for profile in ["default", "minimal", "levels-0-1", "auto"] {
@@ -262,7 +262,8 @@ fn no_profile_turns_a_level_on() {
     }
 }
 
-/// Trap 62: foreign caches do not say for which Python an application is, so that one run does all there is to do.
+/// Trap 62: foreign caches do not decide the Python version of an application. Otherwise one run would leave work for a
+/// second.
 #[test]
 fn caches_of_a_python_that_is_not_there_do_not_choose_the_version_of_an_application() {
     let layer = LayerBuilder::new()
@@ -291,7 +292,7 @@ fn caches_of_a_python_that_is_not_there_do_not_choose_the_version_of_an_applicat
         "json",
     ];
     let planned = pycull(planned).success().json();
-    // `os`, `site`, `encodings` and `main`: all at once.
+    // `os`, `site`, `encodings` and `main`, all in one run.
     assert_eq!(planned["images"][0]["compiled"]["files"], 4);
     let done = minimized(&image, &[]);
     let copy = |layout: &Path| {
@@ -301,7 +302,7 @@ fn caches_of_a_python_that_is_not_there_do_not_choose_the_version_of_an_applicat
     assert_eq!(again.actions(), ["kept"]);
 }
 
-/// Trap 63: of two Pythons, an application is for the one that the image starts.
+/// Trap 63: if there are two Pythons, an application belongs to the one that the image starts.
 #[test]
 fn an_application_is_for_the_python_that_the_command_starts() {
     let local = "usr/local/lib/python3.13";
@@ -334,7 +335,7 @@ fn an_application_is_for_the_python_that_the_command_starts() {
     }
 }
 
-/// Trap 63: where nothing says for which Python an application is, the profile does.
+/// Trap 63: if nothing reveals the Python version of an application, the profile sets it.
 #[test]
 fn a_profile_says_for_which_python_a_tree_is() {
     let layer = LayerBuilder::new()
@@ -378,7 +379,7 @@ fn notes(image: &ImageBuilder) -> String {
     notes.join("\n")
 }
 
-/// Trap 64: images of other Pythons are not images without anything to do.
+/// Trap 64: images of other Pythons are not images without work.
 #[test]
 fn inspect_and_minimize_say_what_they_do_not_handle() {
     let python2 = [&b"\x03\xf3\r\n"[..], &[0; 4], b"N"].concat();
@@ -406,7 +407,7 @@ fn inspect_and_minimize_say_what_they_do_not_handle() {
     assert_eq!(notes(&ImageBuilder::of([plain])), "");
 }
 
-/// Trap 65: with PYTHONPYCACHEPREFIX Python never reads a cache beside its source.
+/// Trap 65: with PYTHONPYCACHEPREFIX, Python never reads a cache beside its source.
 #[test]
 fn no_cache_is_compiled_where_python_does_not_look_for_it() {
     let layer = LayerBuilder::new()
@@ -439,7 +440,7 @@ fn no_cache_is_compiled_where_python_does_not_look_for_it() {
     assert_eq!(done.warnings(), [told]);
 }
 
-/// Trap 66: a glob with a slip in it keeps or strips nothing.
+/// Trap 66: a glob with a typing error keeps or strips nothing.
 #[test]
 fn globs_that_match_nothing_are_warned_of() {
     let layer = LayerBuilder::new()
@@ -455,12 +456,12 @@ fn globs_that_match_nothing_are_warned_of() {
             "the glob `usr/*/m.cpython-39.pyc` matches no cache of the image"
         ]
     );
-    // A cache that is only to be compiled counts as well.
+    // A cache that will only be compiled counts as a match too.
     let os = format!(r#"include=["**", "{}"]"#, cache_path(STDLIB, "os", 0));
     assert_eq!(minimized(&image, &["--set", &os]).warnings(), [""; 0]);
 }
 
-/// Trap 67: what conda unpacked its packages from is on no search path.
+/// Trap 67: conda's store of unpacked packages is not on any search path.
 #[test]
 fn modules_in_condas_package_store_are_not_missing_a_cache() {
     let (store, site) = ("opt/conda/pkgs/flask-3-py_0", "lib/python3.9/site-packages");

@@ -1,4 +1,4 @@
-//! Documents that speak of bytes which changed: annotations, attestations, history.
+//! Documents that describe bytes which changed: annotations, attestations, history.
 
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ fn what_describes_old_bytes_leaves_a_rewritten_layers_descriptor() {
     );
 }
 
-/// Trap 15: an embedded `data` field of the config's and the manifest's descriptor likewise.
+/// Trap 15: the same for an embedded `data` field in the descriptors of the config and the manifest.
 #[test]
 fn embedded_copies_of_changed_documents_go() {
     let image = ImageBuilder::of([python()]);
@@ -63,7 +63,7 @@ fn embedded_copies_of_changed_documents_go() {
     assert_eq!(index["manifests"][0].get("data"), None);
 }
 
-/// Trap 15: nor may addresses and copies of old bytes stay in what another tool writes.
+/// Trap 15: addresses and copies of old bytes must not stay in the output of another tool either.
 #[test]
 fn verify_refuses_addresses_and_copies_of_bytes_that_are_gone() {
     type Place = fn(&mut Value) -> &mut Value;
@@ -187,7 +187,7 @@ fn history_and_diff_ids_stay_aligned_when_a_layer_goes() {
     assert!(!done.unpacked().has(&cache_path(STDLIB, "m", 1)));
 }
 
-/// Trap 40: a history that is shorter or longer than the layers is about the lowest ones.
+/// Trap 40: if a history has fewer or more entries than there are layers, its entries belong to the lowest layers.
 #[test]
 fn entries_of_a_history_that_does_not_match_stay_with_their_layers() {
     let caches = || LayerBuilder::new().cache(STDLIB, "m", 1, "# m\n", "m 1");
@@ -195,7 +195,7 @@ fn entries_of_a_history_that_does_not_match_stay_with_their_layers() {
         let stdlib = LayerBuilder::new().stdlib(STDLIB);
         stdlib.file(&format!("{STDLIB}/m.py"), "# m\n")
     };
-    // Layers, entries, and which of the entries are marked as empty afterwards.
+    // Layers, number of entries, and the entries that are marked as empty afterwards.
     let cases: [(Vec<LayerBuilder>, usize, &[usize]); 5] = [
         (vec![base(), caches(), other()], 2, &[1]),
         (vec![base(), caches(), other()], 1, &[]),
@@ -219,7 +219,7 @@ fn entries_of_a_history_that_does_not_match_stay_with_their_layers() {
         assert_eq!(after.config()["history"], json!(expected));
         assert_eq!(after.layer_count(), 2);
         assert_eq!(verdict(&paths[0], &paths[1]), "same");
-        // The entry of the dropped layer must not become that of the next.
+        // The entry of the dropped layer must not become the entry of the next layer.
         if !marked.is_empty() {
             let mut shifted = Layout::new(&paths[1]).config();
             shifted["history"] = json!(history);
@@ -232,7 +232,7 @@ fn entries_of_a_history_that_does_not_match_stay_with_their_layers() {
     }
 }
 
-/// Trap 42: `null` is how Go writes an empty list.
+/// Trap 42: Go writes an empty list as `null`.
 #[test]
 fn an_image_whose_layers_are_null_is_an_image_without_layers() {
     for written in [Value::Null, json!([])] {
@@ -270,7 +270,7 @@ fn layers_that_are_not_a_list_are_refused() {
     pycull(["inspect", layout]).refused("layers is not a list");
 }
 
-/// Trap 18: an image whose only layer would be empty keeps it: not every engine runs one without.
+/// Trap 18: an image keeps its only layer even if it is empty, because not every engine runs an image without layers.
 #[test]
 fn the_last_layer_stays_though_nothing_is_in_it() {
     let layer = LayerBuilder::new().cache(".", "m", 0, "# m\n", "m");
@@ -279,7 +279,7 @@ fn the_last_layer_stays_though_nothing_is_in_it() {
     assert_eq!(done.after.names(0), [""; 0]);
 }
 
-/// Trap 17: signatures are over the manifest and die with it.
+/// Trap 17: signatures sign the manifest, and become invalid with it.
 #[test]
 fn the_report_says_that_signatures_do_not_survive_and_only_where_it_is_so() {
     let said = |layer: LayerBuilder| {

@@ -1,4 +1,4 @@
-//! Trap 22: archives by real writers, with all that travels in extension headers.
+//! Trap 22: archives of real writers, with everything that extension headers can carry.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,8 +16,7 @@ fn long_directory() -> String {
     format!("opt/{}/{}", "d".repeat(120), "e".repeat(180))
 }
 
-/// A tree with everything that needs an extension header. `.opt-1.pyc` in the long directory has
-/// links to it.
+/// Fills a tree with everything that needs an extension header. `.opt-1.pyc` in the long directory has links to it.
 fn fill(root: &Path) {
     let long = long_directory();
     let layer = LayerBuilder::new()
@@ -59,7 +58,7 @@ fn fill(root: &Path) {
             .success();
         }
     }
-    // GNU touch sets nanoseconds; the source is that of caches which hold whole seconds.
+    // GNU touch sets nanoseconds. The caches of this source record whole seconds.
     let touch = |path: &Path, time: &str| {
         tool("touch", ["-h", "-d", time, path.to_str().unwrap()]).success()
     };
@@ -115,7 +114,7 @@ fn run(tar: &[u8], arguments: &[&str]) -> Minimized {
     minimized_layout(|layout| image.write(layout), arguments)
 }
 
-/// Every writer's archive, with a word for it.
+/// The archives of all writers, with their names.
 fn archives() -> Vec<(&'static str, Vec<u8>)> {
     let attributes = ["--xattrs", "--xattrs-include=*"];
     vec![
@@ -157,7 +156,7 @@ fn every_member_that_stays_is_copied_byte_for_byte_from_every_writer() {
     }
 }
 
-/// Trap 22, with trap 2: long names and attributes are on the member that inherits the data.
+/// Trap 22, with trap 2: the member that inherits the data has the long name and the attributes.
 #[test]
 fn a_link_with_a_long_name_inherits_data_and_attributes_from_every_writer() {
     let path = |level| cache_path(&long_directory(), MODULE, level);
@@ -173,7 +172,7 @@ fn a_link_with_a_long_name_inherits_data_and_attributes_from_every_writer() {
                 .clone()
         };
         let gone = [full(&path(1)), full(&cache_path(STDLIB, "m", 1))];
-        // Which name has the data depends on the order of the directory; all that stay may change.
+        // The order of the directory decides which name has the data. All remaining names may change.
         let kept = |name: &str| !gone.iter().any(|gone| gone == name);
         let stays = [full(&path(0)), full(&path(2))];
         let same = |name: &str| stays.iter().any(|stays| stays == name);
@@ -192,7 +191,7 @@ fn a_link_with_a_long_name_inherits_data_and_attributes_from_every_writer() {
     }
 }
 
-/// Trap 22: attributes travel with the data to the link that inherits it.
+/// Trap 22: attributes move with the data to the link that inherits it.
 #[test]
 fn attributes_of_a_dropped_data_member_are_on_its_heir() {
     let tar = gnu_tar("--format=posix", &["--xattrs", "--xattrs-include=*"]);
@@ -215,7 +214,7 @@ fn attributes_of_a_dropped_data_member_are_on_its_heir() {
     assert_untouched(&tar, &done.after.layer_tar(0), &gone, &[&path(0)]);
 }
 
-/// Trap 22: an engine finds attributes and fractions of seconds where they were.
+/// Trap 22: an engine restores attributes and fractions of seconds.
 #[test]
 fn an_engine_restores_attributes_and_fractions_of_seconds() {
     use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,4 @@
-//! Hardlinks: whose name carries the data, and where.
+//! Hardlinks: which name has the data, and in which layer.
 
 use crate::support::pyc::{STDLIB, cache_39, cache_path};
 use crate::support::stream::{assert_untouched, find};
@@ -10,7 +10,7 @@ fn path(level: u8) -> String {
     cache_path(STDLIB, "m", level)
 }
 
-/// Three levels that are one file, linked as rpm does: `.opt-1.pyc` sorts first and has the data.
+/// Three levels that are one file, linked as rpm does. `.opt-1.pyc` sorts first and has the data.
 fn linked_as_rpm_does() -> LayerBuilder {
     LayerBuilder::new()
         .stdlib(STDLIB)
@@ -48,7 +48,7 @@ fn the_only_surviving_link_becomes_the_data_member() {
     assert!(!unpacked.has(&path(1)) && !unpacked.has(&path(2)));
 }
 
-/// Trap 2: the data entry of a hardlink, with names left that link to the first survivor.
+/// Trap 2: the data entry of a hardlink. The remaining names link to the first of them.
 #[test]
 fn links_to_a_dropped_name_point_at_the_first_survivor() {
     let done = minimized(
@@ -72,7 +72,7 @@ fn links_to_a_dropped_name_point_at_the_first_survivor() {
     assert_eq!(inode(0), inode(2));
 }
 
-/// Trap 2: a link of a link is a link to the data.
+/// Trap 2: a link to a link is a link to the data.
 #[test]
 fn a_chain_of_links_survives_the_loss_of_any_of_its_names() {
     let layer = || {
@@ -102,7 +102,7 @@ fn a_chain_of_links_survives_the_loss_of_any_of_its_names() {
     }
 }
 
-/// Trap 2, with a name that is no cache among the names.
+/// Trap 2, if one of the names is not a cache.
 #[test]
 fn a_name_outside_the_caches_inherits_the_data() {
     let layer = LayerBuilder::new()
@@ -135,7 +135,7 @@ fn a_target_that_an_upper_layer_links_to_stays_and_is_spoken_of() {
     );
 }
 
-/// Trap 3: an upper layer holds full copies of what is linked below.
+/// Trap 3: an upper layer has full copies of files that are linked in a lower layer.
 #[test]
 fn full_copies_above_linked_ones_are_stripped_for_themselves() {
     let upper = LayerBuilder::new()
@@ -155,7 +155,7 @@ fn full_copies_above_linked_ones_are_stripped_for_themselves() {
     );
 }
 
-/// Trap 3: a link that goes does not hold its target below.
+/// Trap 3: a removed link does not keep its target.
 #[test]
 fn a_link_that_goes_itself_keeps_nothing_alive() {
     let upper = LayerBuilder::new()
@@ -171,7 +171,7 @@ fn a_link_that_goes_itself_keeps_nothing_alive() {
     assert!(!unpacked.has(&path(1)) && !unpacked.has(&path(2)));
 }
 
-/// Trap 4: a hardlink member's size field must be 0.
+/// Trap 4: the size field of a hardlink member must be 0.
 #[test]
 fn a_file_that_becomes_a_hardlink_has_size_zero_in_header_and_records() {
     let cache = data();

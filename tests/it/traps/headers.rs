@@ -1,4 +1,4 @@
-//! Trap 23 and what of trap 22 is made by hand: bytes around members.
+//! Trap 23, and the hand-made part of trap 22: bytes around members.
 
 use crate::support::pyc::{STDLIB, cache_path};
 use crate::support::stream::{assert_untouched, cut};
@@ -12,7 +12,7 @@ fn python() -> LayerBuilder {
 
 const JUNK: &[u8] = b"bytes after the end that belong to the diff_id";
 
-/// Trap 23: bytes after the tar's end belong to the diff_id.
+/// Trap 23: bytes after the end of the tar stream belong to the diff_id.
 #[test]
 fn a_layer_is_read_to_its_last_byte_before_its_diff_id_is_trusted() {
     for compression in [Layered::Plain, Layered::Gzip, Layered::Zstd] {
@@ -30,7 +30,7 @@ fn a_layer_is_read_to_its_last_byte_before_its_diff_id_is_trusted() {
     pycull(["inspect", directory.path().to_str().unwrap()]).refused("diff_id");
 }
 
-/// Trap 23: what follows the end is in the new layer as well.
+/// Trap 23: the new layer also has the bytes after the end.
 #[test]
 fn bytes_after_the_end_survive_a_rewrite() {
     let layer = python().trailing(&[&[0; 8192][..], JUNK].concat());
@@ -53,7 +53,7 @@ fn an_archive_without_an_end_marker_keeps_having_none() {
     assert_untouched(&before, &after, &[&gone[0], &gone[1]], &[]);
 }
 
-/// Trap 22: a pax global header is a member of its own, and stays where it was.
+/// Trap 22: a pax global header is a member, and keeps its place.
 #[test]
 fn a_pax_global_header_stays_before_what_follows_it() {
     let record = b"31 comment=made by a global hea\n";
@@ -77,7 +77,7 @@ fn a_pax_global_header_stays_before_what_follows_it() {
     assert_eq!(flags.iter().filter(|flag| **flag == b'g').count(), 1);
 }
 
-/// Trap 22: padding is copied, whatever is in it.
+/// Trap 22: padding is copied, whatever it contains.
 #[test]
 fn padding_that_is_not_zero_is_copied() {
     let mut tar = python().file("etc/last", "l").build();
@@ -90,7 +90,7 @@ fn padding_that_is_not_zero_is_copied() {
     assert_untouched(&before, &after, &[&gone[0], &gone[1]], &[]);
 }
 
-/// Trap 22: a member of a type that nobody knows passes through.
+/// Trap 22: a member of an unknown type passes through.
 #[test]
 fn a_member_of_unknown_type_passes_through() {
     let layer = python().member(
@@ -103,7 +103,7 @@ fn a_member_of_unknown_type_passes_through() {
     let directory = tempfile::tempdir().unwrap();
     let (input, output) = (directory.path().join("in"), directory.path().join("out"));
     ImageBuilder::of([layer]).write(&input);
-    // No engine extracts it: only the stream can be judged.
+    // No engine extracts this member, so only the stream can be checked.
     crate::support::scene::minimize(&input, &output, &[]);
     let tar = |layout: &std::path::Path| crate::support::Layout::new(layout).layer_tar(0);
     let gone = [1, 2].map(|level| cache_path(STDLIB, "m", level));

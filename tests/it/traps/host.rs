@@ -1,4 +1,4 @@
-//! Trap 21: what the machine that runs the tests brings along.
+//! Trap 21: settings of the machine that runs the tests.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use crate::support::tools::{run, tool_command};
 
 const INNER: &str = "PYCULL_TEST_INNER";
 
-/// Trap 21: PYTHONDONTWRITEBYTECODE may be set on the host. This test runs itself again with it set.
+/// Trap 21: PYTHONDONTWRITEBYTECODE may be set on the host. This test runs itself again with the variable set.
 #[test]
 fn an_interpreter_that_a_test_starts_writes_its_caches() {
     if std::env::var_os(INNER).is_some() {

@@ -11,7 +11,7 @@ fn base() -> LayerBuilder {
     LayerBuilder::new().stdlib(STDLIB)
 }
 
-/// A layer with a cache that goes, and no directories.
+/// A layer with a cache that will be removed, and without directories.
 fn cache_alone() -> LayerBuilder {
     LayerBuilder::new().cache(DIRECTORY, "m", 1, "# m\n", "m 1")
 }

@@ -1,4 +1,4 @@
-//! Trap 71: what an edit does not touch stays as text: digits, escapes, spaces, keys that come twice.
+//! Trap 71: text that an edit does not touch stays the same: digits, escapes, spaces, repeated keys.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ const ODD: &str = r#"
    "x-numbers" : [12345678901234567890123456, -0, 1.0, 1e5, 1E+40, 0.10, 9007199254740993],
    "x-strings":"\ud800 \u003c\/\u00e9é",   "x-twice": 1.0, "x-twice": {"Case":1.50,"case": [ ]},"#;
 
-/// A document on several lines, with odd members at its beginning and a line feed at its end.
+/// A document on several lines, with odd members at the start and a line feed at the end.
 fn odd(document: &Value) -> String {
     let text = serde_json::to_string_pretty(document).unwrap();
     format!("{{{ODD}{}\n", text.strip_prefix('{').unwrap())
@@ -34,7 +34,7 @@ fn write(layout: &Path, image: &ImageBuilder) {
     fs::write(layout.join("index.json"), odd(&index)).unwrap();
 }
 
-/// What changed when the first text became the second, where no line came or went: old and new words.
+/// The changes between two texts with the same number of lines, as pairs of an old and a new word.
 fn changes(before: &str, after: &str) -> Vec<(String, String)> {
     assert_eq!(
         before.lines().count(),

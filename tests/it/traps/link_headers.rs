@@ -1,4 +1,4 @@
-//! Trap 29: engines apply a hardlink's own header to the file that it names.
+//! Trap 29: engines apply the header of a hardlink to the file that it names.
 
 use crate::support::pyc::{STDLIB, cache_path};
 use crate::support::scene::verdict;

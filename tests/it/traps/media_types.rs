@@ -1,4 +1,4 @@
-//! Trap 26: media types follow the medium. Nobody finds a Docker-typed manifest in an OCI layout by its tag.
+//! Trap 26: media types follow the medium. Tools do not find a manifest with a Docker type in an OCI layout by its tag.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn docker() -> ImageBuilder {
     ImageBuilder::of(layers()).docker_media_types()
 }
 
-/// Every media type at and below an image's root.
+/// All media types at and below the root of an image.
 fn types(layout: &Layout, root: &Value) -> Vec<String> {
     let document = layout.document(root);
     let lists = ["manifests", "layers"].map(|key| document[key].as_array().cloned());
@@ -77,13 +77,13 @@ fn skopeo_podman_buildah_and_umoci_find_a_docker_image_by_its_tag_in_the_output(
     let directory = tempfile::tempdir().unwrap();
     let (input, output) = (directory.path().join("in"), directory.path().join("out"));
     docker().tag("v1").write(&input);
-    // So that there is more than one to choose from.
+    // The layout needs a second image, so that there is a choice.
     ImageBuilder::of(layers()).tag("other").write(&output);
     let to = format!("oci:{}:v1", output.display());
     minimize(&input, Path::new(&to), &[]);
     tool("skopeo", ["inspect", &to]).success();
     let podman = Podman::new();
-    // The engines make a name of the path, which then has to be in lower case.
+    // The engines make a name from the path, which must therefore be in lower case.
     for engine in ["podman", "buildah"] {
         let parent = directory.path().display();
         let line = format!("cd {parent} && {engine} pull --quiet oci:out:v1");
@@ -104,7 +104,7 @@ fn a_layout_or_oci_archive_gets_oci_types_and_a_docker_archive_dockers() {
         (|| ImageBuilder::of(layers()), "docker-archive:", "docker"),
     ];
     for (image, transport, family) in cases {
-        // An image whose layers all stay too.
+        // Profile `all` keeps every layer.
         for profile in ["default", "all"] {
             let directory = tempfile::tempdir().unwrap();
             let (input, output) = (directory.path().join("in"), directory.path().join("out"));
@@ -169,7 +169,7 @@ fn indexes_and_foreign_layers_get_oci_types_too_and_a_second_run_changes_nothing
     let report = minimize(&output, &again, &[]);
     assert_eq!(report["images"][0]["warnings"], json!([]));
     assert_eq!(Layout::new(&again).index(), layout.index());
-    // One platform alone: the index of it is converted too.
+    // With one platform, its index is converted too.
     let one = directory.path().join("one");
     minimize(&input, &one, &["--platform", "linux/arm64"]);
     assert_family(&root_types(&one), "oci.image");

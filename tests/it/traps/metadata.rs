@@ -1,4 +1,4 @@
-//! Modification times, and members that are no files.
+//! Modification times, and members that are not files.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -33,7 +33,7 @@ fn a_fraction_of_a_second_is_cut_off_and_not_rounded() {
     }
 }
 
-/// Trap 6: Python's own double rounds the last nanoseconds of a second up.
+/// Trap 6: Python's double rounds the last nanoseconds of a second up.
 #[test]
 fn the_last_nanoseconds_of_a_second_count_as_the_next_as_in_python() {
     assert_eq!(
@@ -46,7 +46,7 @@ fn the_last_nanoseconds_of_a_second_count_as_the_next_as_in_python() {
     );
 }
 
-/// Trap 6: a rewritten layer keeps each fraction.
+/// Trap 6: a rewritten layer keeps the fractions of seconds.
 #[test]
 fn a_rewritten_layer_keeps_fractions_of_seconds() {
     let layer = module("750000001", MTIME).cache(STDLIB, "m", 1, SOURCE, "one");
@@ -67,7 +67,7 @@ fn clamped_sources_leave_every_cache_stale_and_stale_ones_go() {
     let stdlib = LayerBuilder::new()
         .stdlib(STDLIB)
         .module_of_three(STDLIB, "m");
-    // As `buildah --timestamp` does: all mtimes of the layer, and no byte of the caches.
+    // As `buildah --timestamp` does: changes all mtimes of the layer, and no bytes of the caches.
     let clamped = restamped(&stdlib.build(), 1_700_000_000);
     let image = || ImageBuilder::new().layer_tar(clamped.clone(), Layered::Gzip);
     let stale = findings(&image());
@@ -95,7 +95,7 @@ fn restamped(tar: &[u8], mtime: u64) -> Vec<u8> {
     [&bytes, end].concat()
 }
 
-/// Trap 13: duplicate paths in one layer; the last wins.
+/// Trap 13: if a layer has a path twice, the last member wins.
 #[test]
 fn of_two_members_with_one_name_the_last_counts_and_both_go() {
     let path = cache_path(STDLIB, "m", 1);
@@ -111,7 +111,7 @@ fn of_two_members_with_one_name_the_last_counts_and_both_go() {
     assert_untouched(&before, &after, &[&path], &[]);
 }
 
-/// Trap 13: the last of several sources is the one that a cache is held to.
+/// Trap 13: if a source occurs twice, the cache is compared with the last one.
 #[test]
 fn a_source_that_comes_twice_is_judged_by_its_last_member() {
     let source = format!("{STDLIB}/m.py");
@@ -157,7 +157,7 @@ fn links_that_are_absolute_or_lead_upwards_pass_through() {
     assert_eq!(unpacked.read("etc/hard-dotted"), b"t");
 }
 
-/// Trap 14, with traps 2: a link whose target is written another way is a link all the same.
+/// Trap 14, with trap 2: a link whose target is written differently is still a link.
 #[test]
 fn a_link_finds_its_data_however_its_target_is_written() {
     let data = cache_path(STDLIB, "m", 1);
@@ -182,7 +182,7 @@ fn a_link_finds_its_data_however_its_target_is_written() {
     }
 }
 
-/// Trap 14: a member's own name may be written another way too.
+/// Trap 14: a member's own name may be written differently, too.
 #[test]
 fn a_cache_is_found_however_its_name_is_written() {
     let path = cache_path(STDLIB, "m", 1);

@@ -1,4 +1,4 @@
-//! One test or more for each way in which a rewritten image is known to break.
+//! At least one test for each known way in which a rewritten image can break.
 
 mod annotations;
 mod bytecode;

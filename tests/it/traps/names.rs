@@ -27,7 +27,7 @@ fn only_pycache_itself_is_a_cache_directory() {
         let layer = layer.directory(&format!("{STDLIB}/{name}"));
         layer.file(&bytecode(name), &cache)
     });
-    // As hidden as a cache that another one covers.
+    // Hidden, like a cache that another one covers.
     let upper = LIKE.iter().fold(LayerBuilder::new(), |layer, name| {
         layer.file(&bytecode(name), b"another")
     });

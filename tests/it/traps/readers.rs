@@ -1,4 +1,4 @@
-//! Trap 24: caches that more than `import` reads, by their paths.
+//! Trap 24: caches that something other than `import` reads, by their paths.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::support::{ImageBuilder, LayerBuilder, inspected, minimized, pycull};
 
 const MINIMAL: [&str; 2] = ["--profile", "minimal"];
 
-/// A program that was compiled and shipped without its source, and a module with one.
+/// A program that was compiled and shipped without its source, and a module with its source.
 fn application() -> LayerBuilder {
     LayerBuilder::new()
         .stdlib(STDLIB)
@@ -23,7 +23,8 @@ fn bot() -> String {
     cache_path("app", "bot", 0)
 }
 
-/// Minimizes, and wants the program kept, the rest stripped, a word about it from both commands, and `verify` content.
+/// Minimizes an image. Checks that the program is kept and the rest stripped, that both commands report it, and that
+/// `verify` accepts the result.
 #[track_caller]
 fn keeps_the_program(image: &ImageBuilder, word: &str) -> Minimized {
     let done = minimized(image, &MINIMAL);
@@ -180,7 +181,7 @@ fn a_cache_that_a_symlink_leads_to_is_kept() {
         let layer = links.iter().fold(application(), |layer, (link, target)| {
             layer.symlink(link, target)
         });
-        // The same from a layer above the cache's.
+        // The same with the links in a layer above the cache.
         let upper = links
             .iter()
             .fold(LayerBuilder::new(), |layer, (link, target)| {
@@ -208,7 +209,7 @@ fn a_cache_directory_that_a_symlink_leads_to_stays_though_it_is_emptied() {
         .cache("store/lib", "n", 0, "# n\n", "n 0")
         .cache("store/lib", "n", 1, "# n\n", "n 1");
     let image = ImageBuilder::of([layer]);
-    // The source lies beside the symlink: these are its caches, and no orphans.
+    // The source lies beside the symlink, so these are its caches, not orphans.
     assert_eq!(crate::support::findings(&image), []);
     let done = minimized(&image, &[]);
     assert!(done.unpacked().has(&cache_path("store/lib", "n", 0)));
@@ -220,7 +221,7 @@ fn a_cache_directory_that_a_symlink_leads_to_stays_though_it_is_emptied() {
     done.is_verified(&MINIMAL);
 }
 
-/// As ostree's and conda's stores have it.
+/// As in the stores of ostree and conda.
 #[test]
 fn files_that_have_other_names_are_told_of_once() {
     let names: Vec<String> = (0..40).map(|number| format!("n{number}")).collect();
@@ -271,7 +272,7 @@ fn files_that_have_other_names_are_told_of_once() {
     );
 }
 
-/// What another tool made of an image, as a difference of `verify`.
+/// Checks that `verify` reports this difference for the output of another tool.
 #[track_caller]
 fn refused(before: &ImageBuilder, after: &ImageBuilder, path: &str, what: &str) {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Trap 13: sparse members should not exist but do, in three forms of pax records and GNU's old one.
+//! Trap 13: sparse members should not exist but do, in three forms of pax records and GNU's old form.
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
@@ -25,7 +25,7 @@ fn hole(path: &Path, pieces: u64) {
     file.set_len(pieces * 256 * 1024).unwrap();
 }
 
-/// An archive by GNU tar: sparse files, one of them named as a cache, and a module with caches.
+/// An archive by GNU tar: sparse files, one with the name of a cache, and a module with caches.
 fn archive(form: &[&str]) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("root");
@@ -34,7 +34,7 @@ fn archive(form: &[&str]) -> Vec<u8> {
         .module_of_three(STDLIB, "m");
     tar::Archive::new(&plain.build()[..]).unpack(&root).unwrap();
     hole(&root.join("var/few.img"), 2);
-    // More than the four pieces that fit into an old GNU header, and the 21 of one block more.
+    // More than the four pieces that fit into an old GNU header, and the 21 of one more block.
     hole(&root.join("var/many.img"), 60);
     fs::write(root.join(STDLIB).join("holes.py"), "# h\n").unwrap();
     hole(&root.join(cache_path(STDLIB, "holes", 0)), 2);
@@ -71,7 +71,7 @@ fn sparse_members_of_every_form_pass_through_byte_for_byte() {
     }
 }
 
-/// Trap 13: a sparse file comes out of the new layer as it went in.
+/// Trap 13: a sparse file in the new layer equals the original.
 #[test]
 fn sparse_files_come_out_of_the_new_layer_as_they_were() {
     for form in FORMS {

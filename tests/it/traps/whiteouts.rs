@@ -1,4 +1,4 @@
-//! Trap 12: whiteouts and directories that the layers share.
+//! Trap 12: whiteouts, and directories that layers share.
 
 use crate::support::pyc::{STDLIB, cache_path};
 use crate::support::stream::assert_untouched;
@@ -21,7 +21,7 @@ fn base() -> LayerBuilder {
     base_without_directory().directory(&format!("{STDLIB}/__pycache__"))
 }
 
-/// Trap 12: removing a file below leaves a useless `.wh.` above.
+/// Trap 12: removing a file from a lower layer leaves a useless `.wh.` in the layer above.
 #[test]
 fn a_whiteout_of_a_stripped_cache_goes_with_it() {
     let upper = LayerBuilder::new()
@@ -32,7 +32,7 @@ fn a_whiteout_of_a_stripped_cache_goes_with_it() {
     assert!(!done.unpacked().has(&cache()));
 }
 
-/// Trap 12: a whiteout has a cache's name, and is not a cache.
+/// Trap 12: a whiteout may have the name of a cache but is not a cache.
 #[test]
 fn a_useless_whiteout_does_not_count_as_a_removed_cache() {
     let upper = LayerBuilder::new()
@@ -57,7 +57,7 @@ fn a_whiteout_of_a_directory_with_more_than_caches_stays() {
     assert!(!done.unpacked().has(&format!("{STDLIB}/__pycache__")));
 }
 
-/// Trap 12: a whiteout of what never was is not pycull's to judge.
+/// Trap 12: pycull keeps a whiteout of a path that never existed.
 #[test]
 fn a_whiteout_of_nothing_stays() {
     let upper = LayerBuilder::new()
@@ -72,7 +72,7 @@ fn a_whiteout_of_nothing_stays() {
 fn an_opaque_marker_stays_though_nothing_is_left_below() {
     let directory = format!("{STDLIB}/__pycache__");
     let marker = format!("{directory}/.wh..wh..opq");
-    // Whether the lower layer says that the directory is there, or only that something is in it.
+    // The lower layer has a member for the directory, or only implies it.
     for lower in [base(), base_without_directory()] {
         let upper = LayerBuilder::new()
             .directory(&directory)
@@ -107,7 +107,7 @@ fn a_directory_that_holds_something_in_an_upper_layer_stays() {
     assert_eq!(mode & 0o7777, 0o700);
 }
 
-/// Trap 12, the other side: a `__pycache__` that nothing is left in goes.
+/// Trap 12, the other side: a `__pycache__` that becomes empty is removed.
 #[test]
 fn an_emptied_cache_directory_goes_and_its_parent_stays() {
     let done = minimized(&ImageBuilder::of([base()]), &[]);
@@ -134,7 +134,7 @@ fn a_whiteout_without_a_name_is_refused() {
     assert!(!output.exists());
 }
 
-/// Trap 12, and promise 4: a whiteout acts on lower layers alone, wherever it stands.
+/// Trap 12, and promise 4: a whiteout acts only on lower layers, whatever its place.
 #[test]
 fn a_whiteout_leaves_its_own_layer_alone_whatever_the_order() {
     for whiteout_first in [true, false] {
@@ -155,7 +155,7 @@ fn a_whiteout_leaves_its_own_layer_alone_whatever_the_order() {
             names.contains(&cache_path(STDLIB, "m", 0)),
             "whiteout first: {whiteout_first}: {names:?}"
         );
-        // Level 0 below was hidden, and went; with it what the whiteout was for.
+        // Level 0 below was hidden and is removed, and with it the whiteout.
         assert_eq!(
             names.len(),
             1,
@@ -164,7 +164,7 @@ fn a_whiteout_leaves_its_own_layer_alone_whatever_the_order() {
     }
 }
 
-/// Trap 12: a cache that covers another does not let that come back.
+/// Trap 12: removing a cache that covers another one does not bring that one back.
 #[test]
 fn a_stripped_cache_does_not_uncover_the_one_below() {
     let upper = LayerBuilder::new()

@@ -1,4 +1,4 @@
-//! Trap 30: a Zstandard stream does not say its level, and a stripped layer must not become larger than it was.
+//! Trap 30: a Zstandard stream does not reveal its level, but a stripped layer must not become larger than it was.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::support::scene::minimize;
 use crate::support::tools::tool;
 use crate::support::{ImageBuilder, LayerBuilder, Layout, minimized};
 
-/// Numbers that look random, the same every time.
+/// A pseudorandom sequence, the same in every run.
 fn noise() -> impl FnMut(u64) -> u64 {
     let mut state = 1u64;
     move |bound| {
@@ -19,7 +19,7 @@ fn noise() -> impl FnMut(u64) -> u64 {
     }
 }
 
-/// Text that compresses better the more is spent on it.
+/// Text that compresses better at higher levels.
 fn text(bytes: usize) -> Vec<u8> {
     let mut next = noise();
     let words: Vec<String> = (0..4000)
@@ -38,7 +38,7 @@ fn text(bytes: usize) -> Vec<u8> {
     text
 }
 
-/// A layer of which stripping takes next to nothing.
+/// A layer from which stripping removes almost nothing.
 fn layer() -> LayerBuilder {
     let text = text(2_500_000);
     let python = LayerBuilder::new()
@@ -68,7 +68,7 @@ fn a_layer_of_any_level_does_not_grow_when_it_is_stripped() {
         let old = image.blob(0).len() as u64;
         let done = minimized(&image, &[]);
         let new = done.after.manifest()["layers"][0]["size"].as_u64().unwrap();
-        // Above level 19 there is nothing to try: frames of another writer may then be a few bytes smaller.
+        // There is no level to try above 19, so the frames of another writer may be a few bytes smaller.
         assert!(new <= old + 64, "{level}: {old}, then {new}");
         assert!(new > old * 3 / 4, "{level}: {old}, then {new}");
         let is_told = done.warnings().iter().any(|it| it.contains(" grew from "));
@@ -114,7 +114,7 @@ fn what_skopeo_compressed_with_zstandard_does_not_grow() {
     }
 }
 
-/// A window that no level has but the highest: 9 MiB of noise, twice.
+/// 9 MiB of noise, twice: only the highest level has a window that large.
 #[test]
 fn a_layer_that_grew_all_the_same_is_told_of_with_what_to_do() {
     let mut next = noise();

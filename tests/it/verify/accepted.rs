@@ -1,4 +1,4 @@
-//! What `minimize` writes is accepted, with its profile and without.
+//! `verify` accepts the output of `minimize`, with its profile and without.
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ fn is_same(before: &Path, after: &Path, arguments: &[&str]) -> Value {
     image
 }
 
-/// Minimizes with these settings, and has the result verified with them; returns what was found.
+/// Minimizes with these settings, and verifies the result with the same. Returns the report of `verify`.
 #[track_caller]
 fn accepts(image: &Path, settings: &[&str], more: &[&str]) -> Value {
     let directory = tempfile::tempdir().unwrap();
@@ -125,7 +125,7 @@ fn what_is_made_of_the_images_in_testdata_is_accepted() {
     }
 }
 
-/// By hand, so that neither side is pycull's.
+/// Both images are made by hand, so that neither is pycull's.
 #[test]
 fn caches_may_go_come_and_change_their_links_and_headers() {
     type Change = fn(&mut Image);
@@ -200,7 +200,7 @@ fn caches_may_go_come_and_change_their_links_and_headers() {
 #[test]
 fn caches_that_a_profile_compiles_and_are_not_there_are_counted() {
     let mut image = Image::sound();
-    // pycull has nothing compiled for this one.
+    // pycull does not compile for this Python.
     for module in ["os", "site"] {
         let path = format!("usr/lib/python2.7/{module}.py");
         image.add(Entry::file(&path, SOURCE));
@@ -215,7 +215,7 @@ fn caches_that_a_profile_compiles_and_are_not_there_are_counted() {
         report["images"][0]["caches"]["missing"].clone()
     };
     assert_eq!(missing(&[]), Value::Null);
-    // Of six sources two have both levels.
+    // Two of six sources have both levels.
     assert_eq!(missing(&["missing=compile"]), 8);
     let exclude = r#"exclude=["app/**", "**/os.cpython-39.pyc"]"#;
     assert_eq!(missing(&["missing=compile", exclude]), 5);

@@ -1,4 +1,4 @@
-//! What is refused: thirty kinds of damage and more, each done to an image that is accepted without.
+//! More than thirty kinds of damage that `verify` refuses. The image without the damage is accepted.
 
 use pycull::pyc::{Magic, source_hash};
 use serde_json::{Value, json};
@@ -9,11 +9,11 @@ use crate::support::builder::SOURCE_MTIME;
 use crate::support::pyc::{MAGIC_39, STDLIB, cache_39, cache_of, hash_cache_39};
 use crate::support::{ImageBuilder, LayerBuilder, pycull};
 
-/// A kind of damage: its name, what does it, and the difference that must be named.
+/// A kind of damage: its name, the change, and the difference that `verify` must report.
 struct Damage {
     name: &'static str,
     act: fn(&mut Image),
-    /// What the image is held against.
+    /// The profile to verify with.
     profile: &'static [&'static str],
     path: String,
     what: &'static str,
@@ -641,7 +641,7 @@ fn every_damage_to_a_document_is_named() {
     refuses(to_documents());
 }
 
-/// The cache that is there is fresh: the profile did not ask for it, and that is what is said.
+/// The existing cache is fresh. The difference is that the profile did not ask for it.
 #[test]
 fn a_stale_cache_that_a_fresh_one_replaced_is_not_called_stale() {
     let mut before = Image::sound();
@@ -672,7 +672,7 @@ fn a_platform_that_is_lost_is_a_difference() {
     );
 }
 
-/// No engine extracts it: there is no merged view to compare.
+/// Engines do not extract such an image, so there is no merged file system to compare.
 #[test]
 fn a_wrong_diff_id_is_an_error_that_names_the_image() {
     let mut after = Image::without_level_1();
@@ -685,7 +685,7 @@ fn a_wrong_diff_id_is_an_error_that_names_the_image() {
     );
 }
 
-/// Trap 4: docker refuses to push it.
+/// Trap 4: docker refuses to push such a layer.
 #[test]
 fn a_hardlink_that_has_a_size_is_a_difference() {
     let directory = tempfile::tempdir().unwrap();

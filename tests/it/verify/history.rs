@@ -1,4 +1,4 @@
-//! Which layer is which, with a history that tells and without.
+//! How `verify` pairs layers, with a history that helps and without one.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! An image as a list of what is in it, so that a test can damage one thing.
+//! An image as a list of its contents, so that a test can damage one part.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::support::pyc::{STDLIB, cache_39, cache_path};
 use crate::support::tools::Output;
 use crate::support::{ImageBuilder, LayerBuilder, pycull};
 
-/// Sources are of the same size, so that the header of one's cache fits the other's.
+/// All sources have the same size, so that the header of one cache fits every source.
 pub const SOURCE: &str = "# source\n";
 const MTIME: u64 = crate::support::builder::SOURCE_MTIME;
 
@@ -68,7 +68,7 @@ impl Entry {
     }
 }
 
-/// A cache for [`SOURCE`] whose code has `payload` in it.
+/// A cache for [`SOURCE`] with `payload` in its code.
 pub fn cache(payload: &str) -> Vec<u8> {
     cache_39(MTIME as u32, SOURCE.len() as u32, payload.as_bytes())
 }
@@ -78,18 +78,18 @@ pub fn library_cache(module: &str, level: u8) -> String {
     cache_path(STDLIB, module, level)
 }
 
-/// An image for two platforms; all that is told of here is in the first.
+/// An image for two platforms. These fields describe the first.
 #[derive(Clone)]
 pub struct Image {
     pub layers: Vec<Vec<Entry>>,
-    /// The config's `config`.
+    /// The config's object `config`.
     pub config: Value,
     pub history: Value,
     /// Annotations of the manifest.
     pub annotations: Value,
     /// Annotations of the first layer's descriptor.
     pub layer_annotations: Value,
-    /// Whether the config has another diff_id than the first layer's.
+    /// Whether the config has a wrong diff_id for the first layer.
     pub wrong_diff_id: bool,
     pub platforms: Vec<&'static str>,
 }
@@ -122,7 +122,7 @@ impl Image {
         }
     }
 
-    /// The same without level 1, made without pycull.
+    /// The same image without level 1, made without pycull.
     pub fn without_level_1() -> Self {
         let mut image = Self::sound();
         for layer in &mut image.layers {
@@ -242,7 +242,7 @@ fn application() -> Vec<Entry> {
     ]
 }
 
-/// Writes two images and has them verified.
+/// Writes two images and verifies them.
 pub fn verified(before: &Image, after: &Image, arguments: &[&str]) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let (old, new) = (directory.path().join("old"), directory.path().join("new"));

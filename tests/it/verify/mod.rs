@@ -1,4 +1,4 @@
-//! `verify`: what it accepts, and what it refuses.
+//! `verify`: what it accepts and what it refuses.
 
 mod accepted;
 mod damage;
