@@ -1,6 +1,6 @@
-//! What to do next, as an input says it.
+//! Decisions that an input makes.
 
-/// Decisions, a byte for each. After the last byte every decision is the first choice.
+/// Decisions of one byte each. After the last byte, every decision is the first choice.
 pub struct Choices<'a>(&'a [u8]);
 
 impl<'a> Choices<'a> {
@@ -31,7 +31,7 @@ impl<'a> Choices<'a> {
         &choices[self.below(choices.len())]
     }
 
-    /// The next bytes, as many as there are of them.
+    /// The next `length` bytes, or fewer if the input ends.
     pub fn take(&mut self, length: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(length.min(self.0.len()));
         self.0 = rest;

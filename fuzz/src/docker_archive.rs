@@ -1,7 +1,7 @@
-//! A docker archive out of arbitrary bytes: opening it never panics, and what opens can be written as a docker archive
-//! that reads back as the same image, under the same names.
+//! A docker archive from arbitrary bytes. Opening it never panics. An image that opens can be written as a docker
+//! archive, which reads back as the same image under the same names.
 //!
-//! An input is a byte that chooses between an archive as such, with its checksums put right, and a list of files.
+//! The first byte of an input chooses what follows: an archive, in which checksums are corrected, or a list of files.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ const REFERENCES: [&str; 4] = [
     "-",
 ];
 
-/// Runs the target; whether some image was written and read back.
+/// Runs the target. Returns whether an image was written and read back.
 pub fn run(input: &[u8]) -> bool {
     let Some((&control, rest)) = input.split_first() else {
         return false;
@@ -33,7 +33,7 @@ pub fn run(input: &[u8]) -> bool {
     read_back.fold(false, |any, one| any | one)
 }
 
-/// Whether it could be written at all.
+/// Checks that the written image reads back. Returns false if it cannot be written.
 fn assert_reads_back(source: &Source) -> bool {
     let Some(bytes) = written(source) else {
         return false;
@@ -52,7 +52,7 @@ fn assert_reads_back(source: &Source) -> bool {
     true
 }
 
-/// A docker archive of all that an image has, if it has all.
+/// Writes an image as a docker archive. Returns `None` if a part of the image is missing.
 fn written(source: &Source) -> Option<Vec<u8>> {
     let node = load(&*source.store, &source.root, None).ok()?;
     let digests: HashSet<_> = node.blobs().ok()?.into_iter().collect();

@@ -1,4 +1,4 @@
-//! Images in memory: archives of files that an input names, and what pycull makes of them.
+//! Images in memory: archives of the files in an input, and pycull's output for them.
 
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ const OPTIONS: Options<'static> = Options {
     observer: &Unobserved,
 };
 
-/// Files of an archive, by the first byte of each.
+/// Names of files. The first byte of a file in an input is an index into this list.
 const NAMES: [&str; 8] = [
     "index.json",
     "oci-layout",
@@ -37,21 +37,22 @@ const NAMES: [&str; 8] = [
     "again/layer.tar",
 ];
 
-/// Where [`NAMES`] has the file that is a symlink. What it holds is its target.
+/// Index of the symlink in [`NAMES`]. Its content is its target.
 const SYMLINK: usize = 7;
 
-/// Files at most.
+/// Maximum number of files.
 const MOST_FILES: usize = 9;
 
-/// The layer that every archive has, as blob and as file; in documents it is number 9.
+/// A layer that every archive has, as a blob and as a file. Documents refer to it by number 9.
 fn layer() -> Vec<u8> {
     let stdlib = LayerBuilder::new().stdlib(STDLIB);
     stdlib.module_of_three(STDLIB, "m").build()
 }
 
-/// An archive of files: for each a byte that tells its name, two for its length, and what it holds.
+/// Makes an archive of files. In the input, each file has one byte for its name, two for its length, and then its
+/// content.
 ///
-/// In that, `%N` is the digest of the file with that number, `~N` its hexadecimal digits, and `#N` its size.
+/// In the content, `%N` stands for the digest of file number N, `~N` for its hexadecimal digits, and `#N` for its size.
 pub fn archive(input: &[u8]) -> Vec<u8> {
     let mut choices = Choices::new(input);
     let layer = layer();
@@ -86,7 +87,7 @@ fn described(content: &[u8]) -> (String, String) {
     (digest.digest().to_owned(), content.len().to_string())
 }
 
-/// The text with digests and sizes in place of what stands for them.
+/// Replaces these placeholders by digests and sizes.
 fn filled_in(content: &[u8], known: &[(u8, (String, String))]) -> Vec<u8> {
     let mut filled = Vec::new();
     let mut rest = content;
@@ -113,7 +114,7 @@ fn filled_in(content: &[u8], known: &[(u8, (String, String))]) -> Vec<u8> {
     filled
 }
 
-/// An input for [`archive`].
+/// Makes an input for [`archive`].
 pub fn archive_seed(files: &[(&str, &str)]) -> Vec<u8> {
     let file = |(name, content): &(&str, &str)| {
         let kind = NAMES.iter().position(|it| it == name).unwrap() as u8;
@@ -123,18 +124,18 @@ pub fn archive_seed(files: &[(&str, &str)]) -> Vec<u8> {
     files.iter().flat_map(file).collect()
 }
 
-/// The image on standard input that a reference names.
+/// Opens the image on standard input that a reference names.
 pub fn open(reference: &str, archive: &[u8]) -> Result<Source, TransportError> {
     Source::open(&reference.parse()?, archive)
 }
 
-/// What `minimize` makes of an image.
+/// The output of `minimize`.
 pub struct Minimized {
     pub archive: Vec<u8>,
     pub warnings: Vec<String>,
 }
 
-/// Writes the image that a profile asks for to standard output.
+/// Minimizes an image with a profile, and writes it to standard output.
 pub fn minimized(source: &Source, profile: &Profile) -> Result<Minimized, PipelineError> {
     let compile = CompileOptions {
         interpreter: InterpreterOptions {
@@ -167,7 +168,7 @@ pub fn minimized(source: &Source, profile: &Profile) -> Result<Minimized, Pipeli
     Ok(Minimized { archive, warnings })
 }
 
-/// `verify` says that only bytecode differs.
+/// Checks that `verify` finds only differences in bytecode.
 pub fn assert_verified(before: &Source, after: &Source) {
     let input = |source, reference| Input { source, reference };
     let (before, after) = (input(before, "before"), input(after, "after"));

@@ -1,8 +1,8 @@
-//! The files of an image's interpreter out of arbitrary bytes: ELF files, and the configuration of glibc's and musl's
-//! loaders. What the interpreter needs is found in a bounded number of rounds, and it is what the image has.
+//! The files of an image's interpreter from arbitrary bytes: ELF files, and the configuration of the glibc and musl
+//! loaders. pycull finds what the interpreter needs in a limited number of rounds, and finds only files of the image.
 //!
-//! An input is a list of files: for each a byte that tells its path, two for its length, and what it holds. A file
-//! that it does not have is as it is in a sound image.
+//! An input is a list of files. Each has one byte for its path, two for its length, and then its content. Files that
+//! are not in the input have valid content.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,11 +18,12 @@ use pycull::tar::{Kind, Member, Reader};
 use super::choices::Choices;
 use crate::support::LayerBuilder;
 
-/// Rounds of reading at most, and files that are read in them.
+/// Maximum number of rounds of reading, and of files that they read.
 const MOST_ROUNDS: usize = 41;
 const MOST_FILES: usize = 1000;
 
-/// Paths, by the first byte of each file. The last ones are configuration.
+/// Paths of files. The first byte of a file in an input is an index into this list. The last ones are configuration
+/// files.
 const PATHS: [&str; 12] = [
     "usr/bin/python3.11",
     "lib64/ld-linux-x86-64.so.2",
@@ -40,7 +41,7 @@ const PATHS: [&str; 12] = [
 const EXTENSION: &str = PATHS[7];
 const FIRST_CONFIGURATION: usize = 8;
 
-/// Runs the target; whether an interpreter could start, as far as its files say.
+/// Runs the target. Returns whether an interpreter could start, according to its files.
 pub fn run(input: &[u8]) -> bool {
     let mut files: Vec<Vec<u8>> = (0..PATHS.len()).map(sound).collect();
     let mut choices = Choices::new(input);
@@ -61,7 +62,7 @@ pub fn run(input: &[u8]) -> bool {
     found.fold(false, |any, one| any | one)
 }
 
-/// The image with these files and what a standard library has.
+/// An image with these files and the files of a standard library.
 fn archive(files: &[Vec<u8>]) -> Vec<u8> {
     let named = PATHS.iter().zip(files);
     let image = named.fold(LayerBuilder::new(), |image, (path, file)| {
@@ -122,7 +123,7 @@ fn assert_found(
     closure.is_ok()
 }
 
-/// The file at a place of [`PATHS`], as it is in a sound image.
+/// The valid content of the file at an index of [`PATHS`].
 fn sound(file: usize) -> Vec<u8> {
     let loader = "/lib64/ld-linux-x86-64.so.2";
     match file {
@@ -140,7 +141,7 @@ fn sound(file: usize) -> Vec<u8> {
     }
 }
 
-/// A little-endian ELF file of 64 bits with a loader, needed libraries and a DT_RUNPATH.
+/// A 64-bit little-endian ELF file with a loader, needed libraries and a DT_RUNPATH.
 fn elf(loader: Option<&str>, needed: &[&str], runpath: &str) -> Vec<u8> {
     const DT_NEEDED: u64 = 1;
     const DT_STRTAB: u64 = 5;
@@ -196,7 +197,7 @@ fn elf(loader: Option<&str>, needed: &[&str], runpath: &str) -> Vec<u8> {
     bytes
 }
 
-/// Each file alone, and configuration that includes itself, names directories, and has patterns.
+/// Each file alone. Also configuration files that include themselves, name directories, or have patterns.
 pub fn seeds() -> Vec<Vec<u8>> {
     let file = |file: usize, content: &[u8]| {
         let length = (content.len() as u16).to_le_bytes();

@@ -1,8 +1,8 @@
-//! Random valid layers through `minimize` and `verify`: what comes out is valid, `verify` says that only bytecode
-//! differs, and a second run changes nothing, unless the first one left a link for the attributes that its header sets.
+//! Random valid layers through `minimize` and `verify`. The output is valid, and `verify` finds only differences in
+//! bytecode. A second run changes nothing, unless the first one kept a link for the attributes in its header.
 //!
-//! An input is a byte that chooses the profile, one that chooses the form, and the numbers that the generator of
-//! random layers draws.
+//! The first byte of an input chooses the profile, and the second one the form. The others are the numbers that the
+//! generator of random layers draws.
 
 use pycull::layers::check_image;
 use pycull::profile::{Profile, load};
@@ -56,7 +56,7 @@ pub fn run(input: &[u8]) {
     check_image(&*after.store, &after.root).unwrap();
     assert_verified(&before, &after);
     let second = minimized(&after, &profile).unwrap();
-    // A link that stays for its attributes may have become the file, and then hands them on.
+    // A link that stays for its attributes may have become the file. A second run may then pass the attributes on.
     let stays = |warning: &String| warning.contains("whose header");
     if !first.warnings.iter().any(stays) {
         assert!(
@@ -77,7 +77,7 @@ fn members(archive: &[u8]) -> Vec<Member> {
     std::iter::from_fn(|| reader.next_member().unwrap()).collect()
 }
 
-/// Numbers at random, for each profile and form.
+/// Random numbers for each profile and form.
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut random = Random::new("layers");
     let seed = |number: u8| {

@@ -1,4 +1,4 @@
-//! What the fuzz targets run. The integration tests include the same files (tests/it/fuzz).
+//! The code of the fuzz targets. The integration tests include the same files (tests/it/fuzz).
 
 pub mod choices;
 pub mod docker_archive;

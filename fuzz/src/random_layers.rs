@@ -1,4 +1,4 @@
-//! The generator of random layers, from the integration tests.
+//! The generator of random layers from the integration tests.
 
 #[path = "../../tests/it/random_layers/generator.rs"]
 pub mod generator;

@@ -1,9 +1,13 @@
-//! A gzip stream out of arbitrary bytes: pycull's reader agrees with flate2's, and what is spliced
-//! out of the stream decodes to what was written.
+//! A gzip stream from arbitrary bytes. pycull's reader agrees with flate2's, and a spliced stream decodes to the
+//! written data.
 //!
-//! An input is a control byte, a parameter, edits of eight bytes each, and the subject: a gzip stream
-//! as such, raw deflate streams that get the headers and trailers that fit them (the checksums would
-//! stop nearly every mutation otherwise), or data that is compressed.
+//! An input is a control byte, a parameter, edits of eight bytes each, and the subject. The subject is one of three
+//! things:
+//!
+//! * a gzip stream;
+//! * raw deflate streams, which get correct headers and trailers, because wrong checksums would stop nearly every
+//!   mutation;
+//! * data to compress.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -18,7 +22,7 @@ use zlib_rs::{DeflateConfig, Strategy, compress_bound, compress_slice};
 use super::stepwise::Stepwise;
 use crate::support::random::Random;
 
-/// Bytes that are decoded at most.
+/// Maximum number of bytes to decode.
 const LIMIT: usize = 1 << 20;
 
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
@@ -35,7 +39,7 @@ pub fn run(input: &[u8]) {
         2 => compressed(subject, parameter),
         _ => compressed(&stretched(subject), parameter),
     };
-    // Readers give what they have: the edges between two reads are at every place.
+    // The reader returns this many bytes at a time, so that the boundary between two reads is at every place.
     let step = match control >> 6 {
         0 => usize::MAX,
         1 => 1,
@@ -59,8 +63,8 @@ pub fn run(input: &[u8]) {
     }
 }
 
-/// What a stream decodes to and its index, if it decodes, and to no more than the limit. Both
-/// readers must agree.
+/// Decodes a stream. Returns its data and its index, or `None` if it is invalid or larger than the limit. Both readers
+/// must agree.
 fn decoded(stream: &[u8], step: usize) -> Option<(Vec<u8>, BlockIndex)> {
     let mut reader = GzipReader::new(Stepwise(stream, step));
     let (mut own, mut other) = (Vec::new(), Vec::new());
@@ -73,7 +77,7 @@ fn decoded(stream: &[u8], step: usize) -> Option<(Vec<u8>, BlockIndex)> {
         .read_to_end(&mut other)
         .is_ok();
     if own.len() > LIMIT || other.len() > LIMIT {
-        // An error after the limit may come before the bytes before it, or not at all.
+        // If an error follows the limit, one reader may report it before it returns the bytes, or not at all.
         let common = own.len().min(other.len());
         assert!(own[..common] == other[..common], "other bytes");
         assert!(!own_result || !other_result || own.len() == other.len());
@@ -87,7 +91,7 @@ fn decoded(stream: &[u8], step: usize) -> Option<(Vec<u8>, BlockIndex)> {
     Some((own, reader.into_index()))
 }
 
-/// Raw deflate streams one after the other as gzip members, as far as they are valid.
+/// Wraps raw deflate streams as gzip members, as far as they are valid.
 fn with_headers(mut raw: &[u8]) -> Vec<u8> {
     let mut stream = Vec::new();
     while !raw.is_empty() || stream.is_empty() {
@@ -112,7 +116,7 @@ fn with_headers(mut raw: &[u8]) -> Vec<u8> {
     stream
 }
 
-/// Data in a few members, flushed here and there, so that there are several blocks.
+/// Compresses data into a few members. Flushing makes several blocks.
 fn compressed(data: &[u8], parameter: u8) -> Vec<u8> {
     let level = Compression::new(u32::from(parameter % 10));
     let parts = usize::from(parameter / 10).max(1);
@@ -133,7 +137,7 @@ fn compressed(data: &[u8], parameter: u8) -> Vec<u8> {
     stream
 }
 
-/// More of the same with noise in it: a few hundred kilobytes, which are many blocks.
+/// Repeats parts of the data with noise in between. The result has a few hundred kilobytes, which gives many blocks.
 fn stretched(data: &[u8]) -> Vec<u8> {
     let mut state = u64::from(crc32fast::hash(data)) | 1;
     let mut long = data.to_vec();
@@ -149,7 +153,7 @@ fn stretched(data: &[u8]) -> Vec<u8> {
     long
 }
 
-/// The data with edits, and what is left of the old: stretches in any order, none empty by rule.
+/// Edits the data. Returns the result and the kept ranges of the old data, in order. A range may be empty.
 fn edited(data: &[u8], index: &BlockIndex, edits: &[u8]) -> (Vec<u8>, Vec<Kept>) {
     let mut places: Vec<(usize, usize, &[u8])> = edits
         .chunks_exact(8)
@@ -158,11 +162,11 @@ fn edited(data: &[u8], index: &BlockIndex, edits: &[u8]) -> (Vec<u8>, Vec<Kept>)
             let mut start = data.len() * number(0) / 0xffff;
             let mut length = (data.len() - start) * number(2) / 0xffff;
             if edit[4] & 1 != 0 {
-                // Small edits leave more blocks alone.
+                // Small edits keep more blocks.
                 length %= 300;
             }
             if edit[4] & 2 != 0 {
-                // At a block's start, or as many bytes before as it may refer back to.
+                // At the start of a block, or at the earliest byte to which the block may refer.
                 let after = index
                     .blocks()
                     .partition_point(|block| block.data.start < start as u64);
@@ -192,7 +196,7 @@ fn edited(data: &[u8], index: &BlockIndex, edits: &[u8]) -> (Vec<u8>, Vec<Kept>)
     (new, kept)
 }
 
-/// The only place that knows how a stream is spliced.
+/// Splices a stream. Only this function uses pycull's writer.
 fn spliced(old: &[u8], index: &BlockIndex, kept: &[Kept], new: &[u8], parameter: u8) -> Vec<u8> {
     let old = Old {
         bytes: Arc::new(old.to_vec()),
@@ -205,7 +209,7 @@ fn spliced(old: &[u8], index: &BlockIndex, kept: &[Kept], new: &[u8], parameter:
     let step = (1 + usize::from(parameter) * 997).max(new.len() / 1000);
     let mut position = 0;
     while position < new.len() {
-        // Half of the inputs write what they could skip.
+        // Half of the inputs skip what the writer does not need. The others write everything.
         if parameter & 1 != 0 {
             let skipped = writer.unneeded().unwrap();
             writer.skip(skipped).unwrap();
@@ -217,7 +221,7 @@ fn spliced(old: &[u8], index: &BlockIndex, kept: &[Kept], new: &[u8], parameter:
     writer.finish().unwrap()
 }
 
-/// Blocks follow each other, take in all data, and say what is true of it.
+/// Checks that the blocks follow each other without gaps, cover all data, and describe it correctly.
 fn assert_index_is_right(index: &BlockIndex, data: &[u8], stream: &[u8]) {
     let (mut bit, mut byte) = (0, 0);
     for block in index.blocks() {
@@ -236,7 +240,7 @@ fn assert_index_is_right(index: &BlockIndex, data: &[u8], stream: &[u8]) {
     assert!(bit <= stream.len() as u64 * 8);
 }
 
-/// Streams and data of every kind of subject, with no edits and with a few.
+/// Streams and data for every kind of subject, without edits and with a few.
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut random = Random::new("splice");
     let mut seeds = Vec::new();
@@ -252,7 +256,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Kinds of subjects, the first two bits of the control byte.
+/// Kinds of subjects: the two lowest bits of the control byte.
 const STREAM: u8 = 0;
 const RAW: u8 = 1;
 const DATA: u8 = 2;
@@ -293,7 +297,7 @@ fn with_every_header_field(stream: &[u8]) -> Vec<u8> {
     header
 }
 
-/// Words of Python with noise among them.
+/// Python words with noise in between.
 fn text(length: usize) -> Vec<u8> {
     let mut random = Random::new(format!("text {length}"));
     let words: [&[u8]; 6] = [

@@ -1,8 +1,8 @@
-//! A reader that gives a few bytes at a time, so that the edges between two reads are at every place.
+//! A reader that returns a few bytes at a time, so that the boundary between two reads is at every place.
 
 use std::io::{self, Read};
 
-/// Gives so many bytes at a time.
+/// Reads from the slice, at most this many bytes at a time.
 pub struct Stepwise<'a>(pub &'a [u8], pub usize);
 
 impl Read for Stepwise<'_> {

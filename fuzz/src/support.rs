@@ -1,4 +1,4 @@
-//! What the targets share with the integration tests.
+//! Code that the targets share with the integration tests.
 
 #[path = "../../tests/it/support/builder.rs"]
 pub mod builder;

@@ -1,8 +1,8 @@
-//! A tar stream out of arbitrary bytes: what the reader gives of it makes up the stream byte for byte, however it
-//! is read, and headers that are derived from those in it say what they should.
+//! A tar stream from arbitrary bytes. The parts that the reader returns make up the stream byte for byte, for any size
+//! of reads. Headers derived from those of the stream have the correct values.
 //!
-//! An input is a control byte, a parameter and the stream. Checksums are put right first, unless the control byte
-//! says otherwise: they would stop nearly every mutation.
+//! An input is a control byte, a parameter and the stream. Unless the control byte says otherwise, checksums are
+//! corrected first: wrong ones would stop nearly every mutation.
 
 use std::io::Read;
 
@@ -15,7 +15,7 @@ use pycull::tar::{
 use super::stepwise::Stepwise;
 use crate::support::LayerBuilder;
 
-/// Checksums that are put right at most.
+/// Maximum number of checksums to correct.
 const MOST_CHECKSUMS: usize = 100;
 
 pub fn run(input: &[u8]) {
@@ -39,7 +39,7 @@ pub fn run(input: &[u8]) {
     }
 }
 
-/// The stream with the checksums that its headers should have.
+/// Corrects the checksums of the headers in a stream.
 pub fn with_checksums(mut stream: Vec<u8>) -> Vec<u8> {
     for _ in 0..MOST_CHECKSUMS {
         let mut reader = Reader::new(&stream[..]);
@@ -65,11 +65,11 @@ pub fn with_checksums(mut stream: Vec<u8>) -> Vec<u8> {
     stream
 }
 
-/// What a reader gives of a stream.
+/// Everything that a reader returns for a stream.
 #[derive(Debug, PartialEq)]
 struct Found {
     members: Vec<FoundMember>,
-    /// The length of the stream, or what is wrong with it.
+    /// The length of the stream, or its error.
     end: Result<u64, String>,
 }
 
@@ -77,7 +77,7 @@ struct Found {
 struct FoundMember {
     member: Member,
     headers: Vec<u8>,
-    /// As much of it as was read.
+    /// The part of the data that was read.
     data: Vec<u8>,
 }
 
@@ -88,7 +88,7 @@ fn read(stream: &[u8], step: usize, parameter: u8) -> Found {
     Found { members, end }
 }
 
-/// Reads the data of one member, half of that of the next one, and so on.
+/// Reads the data of one member, half the data of the next, none of the one after that, and so on.
 fn read_members(
     stream: &[u8],
     step: usize,
@@ -113,7 +113,7 @@ fn read_members(
     reader.drain()
 }
 
-/// One member follows the other, and nothing is left over.
+/// Checks that one member follows the other and nothing is left over.
 fn assert_makes_up(found: &Found, stream: &[u8]) {
     let mut position = 0;
     for FoundMember {
@@ -139,7 +139,7 @@ fn assert_makes_up(found: &Found, stream: &[u8]) {
     }
 }
 
-/// The member that such headers make.
+/// The member that these headers describe.
 fn parsed(headers: &[u8]) -> Member {
     let mut reader = Reader::new(headers);
     let member = reader.next_member().unwrap().unwrap();
@@ -179,7 +179,7 @@ fn assert_heir(file: &FoundMember, link: &FoundMember) {
     }
 }
 
-/// Headers that are made anew say the same of a member.
+/// Checks that headers made from scratch describe the same member.
 fn assert_new(member: &Member) {
     let (path, link) = (clean(&member.path), member.link().to_vec());
     let is_odd = |name: &[u8]| name.is_empty() || name.contains(&0);
@@ -225,7 +225,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         with_gnu_names().build(),
         sparse().build(),
         with_odd_numbers().build(),
-        // An archive without an end marker.
+        // An archive without its end marker.
         plain().build()[..4096].to_vec(),
         [plain().build(), plain().build()].concat(),
     ];
@@ -271,7 +271,7 @@ fn with_records() -> LayerBuilder {
         .symlink("s", &"target/".repeat(30))
 }
 
-/// GNU's long names, before and after pax records.
+/// GNU long names, before and after pax records.
 fn with_gnu_names() -> LayerBuilder {
     let long = |kind: u8, name: &str| {
         let mut header = tar::Header::new_gnu();
@@ -292,7 +292,7 @@ fn with_gnu_names() -> LayerBuilder {
         .hardlink("short", "t")
 }
 
-/// Sparse files of GNU's two formats.
+/// Sparse files in both GNU formats.
 fn sparse() -> LayerBuilder {
     let mut header = tar::Header::new_gnu();
     header.set_path("old").unwrap();
@@ -317,7 +317,7 @@ fn sparse() -> LayerBuilder {
         .hardlink("link", "new")
 }
 
-/// Numbers in base 256, empty fields, and the format from before POSIX.
+/// Numbers in base 256, empty fields, and the format before POSIX.
 fn with_odd_numbers() -> LayerBuilder {
     let mut large = tar::Header::new_gnu();
     large.set_path("large").unwrap();

@@ -4,7 +4,7 @@ use super::{
     docker_archive, interpreter, json_documents, layers, merged_view, pyc, splice, tar_stream,
 };
 
-/// A target's name, what it runs on an input, and the inputs that it begins with.
+/// A target: its name, the function that it runs on an input, and its seeds.
 pub type Target = (&'static str, fn(&[u8]), fn() -> Vec<Vec<u8>>);
 
 pub const TARGETS: [Target; 8] = [

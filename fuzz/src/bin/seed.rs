@@ -1,4 +1,4 @@
-//! Writes the inputs that a target begins with to a directory: `seed TARGET DIRECTORY`.
+//! Writes the seeds of a target to a directory: `seed TARGET DIRECTORY`.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
-//! JSON documents out of arbitrary bytes: an edit changes what it should and keeps all other text byte for byte, and
-//! images with such documents are loaded, minimized and verified without a panic.
+//! JSON documents from arbitrary bytes. An edit changes only its target and keeps all other text byte for byte. Images
+//! with such documents can be loaded, minimized and verified without a panic.
 //!
-//! An input is a byte that chooses. Either edits and a text follow, or the files of an OCI archive.
+//! The first byte of an input chooses what follows: edits and a text, or the files of an OCI archive.
 
 mod spans;
 
@@ -16,7 +16,7 @@ use self::spans::{Span, spans};
 use super::choices::Choices;
 use super::image::{archive, archive_seed, assert_verified, minimized, open};
 
-/// Runs the target; whether the document was edited, or the image minimized.
+/// Runs the target. Returns whether the document was edited or the image minimized.
 pub fn run(input: &[u8]) -> bool {
     let mut choices = Choices::new(input);
     match choices.byte() & 1 {
@@ -25,7 +25,7 @@ pub fn run(input: &[u8]) -> bool {
     }
 }
 
-/// Decisions for one edit.
+/// Number of bytes that decide one edit.
 const EDIT: usize = 5;
 
 fn assert_edits(mut choices: Choices<'_>) -> bool {
@@ -54,7 +54,7 @@ fn assert_edits(mut choices: Choices<'_>) -> bool {
     true
 }
 
-/// A value in place of another one changes the text there and nowhere else.
+/// Checks that replacing a value changes the text of that value and nothing else.
 fn assert_one_edit(text: &[u8], old: &Value, span: &Span, number: usize) {
     let new_value = format!("a new value, number {number}");
     let new_text = format!("\"{new_value}\"");
@@ -75,7 +75,7 @@ fn assert_one_edit(text: &[u8], old: &Value, span: &Span, number: usize) {
     );
 }
 
-/// Walks down to some value and changes it, or what is in it.
+/// Goes down to some value and changes it or its content.
 fn change(value: &mut Value, mut choices: Choices<'_>) {
     let mut place = value;
     for _ in 0..choices.below(4) {
@@ -149,7 +149,8 @@ fn change_array(list: &mut Vec<Value>, value: Value, choices: &mut Choices<'_>) 
     }
 }
 
-/// What loads has paths and blobs; what can be minimized is the same image and no less valid than before.
+/// Checks that the output of `minimize` is the same image, and valid if the image was valid before. Loading and
+/// minimizing may fail.
 fn assert_loads(files: &[u8]) -> bool {
     let Ok(before) = open("oci-archive:-:@0", &archive(files)) else {
         return false;
@@ -209,7 +210,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let edited = texts
         .iter()
         .flat_map(|text| edits.map(|edits| [edits, text.as_bytes()].concat()));
-    // As many as texts: an archive is what most of the code reads.
+    // As many archives as texts, because archives reach most of the code.
     let archives = archives.iter().cycle().take(texts.len() * edits.len());
     let archives = archives.map(|archive| [&[1][..], archive].concat());
     edited.chain(archives).collect()

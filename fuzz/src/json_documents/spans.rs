@@ -1,4 +1,4 @@
-//! Where the values of a JSON text are, found by reading it from left to right.
+//! Finds the places of values in a JSON text by reading it from left to right.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,13 +8,13 @@ use serde_json::Value;
 
 /// A value in a text.
 pub(super) struct Span {
-    /// Where it is in the document (RFC 6901).
+    /// The JSON pointer of the value (RFC 6901).
     pub(super) pointer: String,
     pub(super) range: Range<usize>,
 }
 
-/// The values of a valid text that nothing else could be taken for: no key on the way to one comes twice, and no
-/// element of an array on the way is equal to another one.
+/// The values of a valid text that their JSON pointer identifies uniquely. On the way to such a value no key occurs
+/// twice in its object, and no array element equals another.
 pub(super) fn spans(text: &[u8]) -> Vec<Span> {
     let mut scanner = Scanner {
         text,
@@ -52,7 +52,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads a value and what is in it.
+    /// Reads a value and its content.
     fn value(&mut self, pointer: String) {
         self.skip(b" \t\r\n");
         let start = self.at;

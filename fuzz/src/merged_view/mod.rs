@@ -1,8 +1,8 @@
-//! Layers of a few members out of arbitrary bytes: the merged view is what a naive model makes of them, and so is the
-//! fate of every member.
+//! Layers of a few members from arbitrary bytes. A naive model computes the same merged file system, and the same fate
+//! of every member.
 //!
-//! An input is a list of decisions: how many layers and members there are, and for each member its kind, its path
-//! and its target, all out of a few names, so that members meet.
+//! An input is a list of decisions: the numbers of layers and members, and the kind, path and target of each member.
+//! All paths consist of a few names, so that members affect each other.
 
 mod model;
 
@@ -17,7 +17,7 @@ use crate::support::random::Random;
 const MOST_LAYERS: usize = 4;
 const MOST_MEMBERS: usize = 16;
 
-/// Parts of paths. Most are plain, and there are few of them.
+/// Parts of paths. Most are plain, and there are few.
 const PARTS: [&str; 16] = [
     "a",
     "b",
@@ -37,7 +37,7 @@ const PARTS: [&str; 16] = [
     ".wh.",
 ];
 
-/// Members that hide, replace, or lead to others more often than devices.
+/// Kinds of members. Those that hide, replace or lead to others are more frequent than devices.
 const KINDS: [Kind; 10] = [
     Kind::File,
     Kind::File,
@@ -65,7 +65,7 @@ fn member(choices: &mut Choices<'_>) -> Member {
     let kind = *choices.pick(&KINDS);
     let path = path(choices, &PARTS);
     let link = match kind {
-        // Targets are plain names: all but the whiteouts.
+        // Targets use only the plain parts, not the whiteouts.
         Kind::Symlink | Kind::Hardlink => self::path(choices, &PARTS[..10]),
         _ => String::new(),
     };
@@ -88,7 +88,7 @@ fn path(choices: &mut Choices<'_>, parts: &[&str]) -> String {
     }
 }
 
-/// The view of these layers is the model's.
+/// Checks that the merged file system of these layers equals the model's.
 pub fn assert_merges(layers: &[Vec<Member>]) {
     let allowances = Limits::NONE.of_layers(0);
     let merged = squash(layers.iter().map(Vec::as_slice), &allowances);
@@ -185,7 +185,7 @@ fn assert_same_node(rootfs: &Rootfs, model: &Model, path: &[u8], node: NodeId) {
     assert_eq!(followed, expected, "{name} leads elsewhere");
 }
 
-/// Decisions at random.
+/// Random decisions.
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut random = Random::new("merged view");
     (0..60).map(|_| random.bytes(200)).collect()

@@ -1,6 +1,6 @@
-//! The merged view as a map from paths to what is there: slow, and plain enough to be checked by reading.
+//! The merged file system as a map from paths to entries. It is slow, but simple enough to check by reading.
 //!
-//! The rules are those of image-spec layer.md and of docs/architecture.md ("Decisions").
+//! The rules are those of image-spec layer.md and docs/architecture.md ("Decisions").
 
 use std::collections::BTreeMap;
 
@@ -16,16 +16,16 @@ pub(super) fn key(path: &[u8]) -> Path {
     components(path).into_iter().map(<[u8]>::to_vec).collect()
 }
 
-/// What is at a path.
+/// The entry at a path.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    /// The member that set it; none for a directory that only others imply.
+    /// The member that set it. None for a directory that only the paths of other members imply.
     pub(super) origin: Option<MemberId>,
-    /// Its place in [`Model::inodes`]; none for a directory.
+    /// Index of its inode in [`Model::inodes`]. None for a directory.
     pub(super) inode: Option<usize>,
 }
 
-/// What a name that is not a directory stands for.
+/// An inode. Every name that is not a directory has one.
 #[derive(Debug)]
 pub(super) struct Inode {
     /// The member with the data, then its hardlinks.
@@ -53,7 +53,7 @@ impl Fate {
     }
 }
 
-/// What no engine extracts, with the layer, counted from 0.
+/// What engines do not extract, with the layer's number, counted from 0.
 #[derive(Debug, PartialEq)]
 pub(super) enum Error {
     LinkTarget(usize),
@@ -62,11 +62,11 @@ pub(super) enum Error {
     Root(usize),
 }
 
-/// Symlinks that one path may lead through, and parts of their targets.
+/// Maximum number of symlinks on the way of a path, and of parts of their targets.
 const MOST_SYMLINKS: usize = 40;
 const MOST_PARTS: usize = 512;
 
-/// Parts that are left of a path, the next one last.
+/// The remaining parts of a path. The next part is the last of the vector.
 #[derive(Default)]
 struct Rest {
     parts: Path,
@@ -82,7 +82,7 @@ impl Rest {
         }
     }
 
-    /// Puts a symlink's target first; whether that is still allowed.
+    /// Puts the target of a symlink first. Returns whether the limits still allow it.
     fn follow(&mut self, target: &[u8]) -> bool {
         let parts = target.split(|byte| *byte == b'/').rev();
         let parts = parts.filter(|part| ![&b""[..], b"."].contains(part));
@@ -99,10 +99,10 @@ pub(super) struct Model {
     pub(super) entries: BTreeMap<Path, Entry>,
     pub(super) inodes: Vec<Inode>,
     pub(super) fates: BTreeMap<MemberId, Fate>,
-    /// Where members lie, also those that are hidden later.
+    /// Paths of all members, even those that a later member hides.
     pub(super) places: BTreeMap<MemberId, Path>,
     pub(super) link_targets: BTreeMap<MemberId, MemberId>,
-    /// Whiteouts, whether they are opaque, and what they delete.
+    /// Whiteouts, whether they are opaque, and the paths that they delete.
     pub(super) markers: Vec<(MemberId, bool, Vec<u8>)>,
 }
 
@@ -195,7 +195,7 @@ impl Model {
         };
         let stays = inode.is_none() && self.is_directory(&place);
         match stays {
-            // What is in a directory stays in it.
+            // The content of the directory stays.
             true => self.hide(&place, id),
             false => self.remove(|path| path.starts_with(&place), id),
         }
@@ -248,7 +248,7 @@ impl Model {
         }
     }
 
-    /// Where a path leads, if something is there.
+    /// The place that a path leads to, if it exists.
     pub(super) fn lookup(&self, path: &[Vec<u8>], follow_last: bool) -> Option<Path> {
         let (mut current, mut rest) = (Path::new(), Rest::of(path));
         while let Some(part) = rest.parts.pop() {
@@ -276,7 +276,8 @@ impl Model {
         Some(current)
     }
 
-    /// Where a directory is once it and all above it are made: symlinks are followed, and files in the way go.
+    /// Creates a directory and its parents, and returns its place. Follows symlinks, and removes files that are in the
+    /// way.
     fn make_directory(&mut self, id: MemberId, path: &[Vec<u8>]) -> Result<Path, Error> {
         let (mut current, mut rest) = (Path::new(), Rest::of(path));
         loop {

@@ -1,7 +1,7 @@
-//! A bytecode file out of arbitrary bytes: its header reads back, the walk over its body ends where the code object
-//! does, and the canonical body is the same object to a naive reader.
+//! A bytecode file from arbitrary bytes. Its header reads back. The walk over its body ends where the code object ends.
+//! For a naive reader, the canonical body is the same object.
 //!
-//! An input is a byte that may choose another version of Python than the header says, and the file.
+//! The first byte of an input may choose another Python version than that of the header. The rest is the file.
 
 #[path = "../../../src/pyc/marshal/fixtures.rs"]
 mod fixtures;
@@ -34,7 +34,7 @@ pub fn run(input: &[u8]) {
     }
 }
 
-/// A name that is a cache's is made of its parts.
+/// Checks that the name of a cache can be made from its parts.
 fn assert_name(name: &[u8]) {
     let Some(parts) = parse_cache_name(name) else {
         return;
@@ -73,7 +73,7 @@ fn assert_body(version: CpythonVersion, body: &[u8]) {
     }
 }
 
-/// Bodies of real interpreters, with every kind of header, and objects that those do not have.
+/// Bodies from real interpreters with every kind of header, and objects that these bodies lack.
 pub fn seeds() -> Vec<Vec<u8>> {
     let real = [
         (3379, 6, fixtures::PYTHON_3_6),
@@ -108,7 +108,7 @@ fn from_hex(digits: &str) -> Vec<u8> {
     pairs.map(byte).collect()
 }
 
-/// Tuples of constants: objects that are shared, equal, hold each other, or are not equal to themselves.
+/// Tuples of constants: objects that are shared, are equal, contain each other, or are not equal to themselves.
 const CONSTS: [&[u8]; 5] = [
     b"\xa9\x04\xe7\0\0\0\0\0\0\xf8\x3fg\0\0\0\0\0\0\xf8\x3fr\x01\0\0\0r\x01\0\0\0",
     b")\x05\xbe\x03\0\0\0i\x01\0\0\0z\x01a\xe9\x02\0\0\0[\x02\0\0\0NT{z\x01aN0r\0\0\0\0<\0\0\0\0",
@@ -117,7 +117,7 @@ const CONSTS: [&[u8]; 5] = [
     b"(\x02\0\0\0\xa9\x02s\x03\0\0\0abcS.r\0\0\0\0",
 ];
 
-/// A code object of a version with these constants.
+/// A code object with these constants, for a Python version.
 fn with_consts(minor: u8, consts: &[u8]) -> Vec<u8> {
     let (numbers, tuples) = match minor {
         ..=7 => (5, 4),

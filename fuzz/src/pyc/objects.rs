@@ -1,23 +1,24 @@
-//! A naive reader of marshal streams: references are copied out, so equal objects are equal however they are shared.
+//! A naive reader of marshal streams. It copies references, so that objects with the same content are equal however
+//! they are shared.
 
-/// What a stream says. What only the history of a process decides is left out: whether text is interned, and the
-/// order of a set.
+/// The content of a stream. Two properties are left out because they depend on the history of a process: whether text
+/// is interned, and the order of a set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Object {
-    /// A type byte and what follows it.
+    /// A type byte and the bytes after it.
     Leaf(u8, Vec<u8>),
-    /// In UTF-8 with surrogates.
+    /// Text in UTF-8 with surrogates.
     Text(Vec<u8>),
-    /// A type byte and what is in it; a code object has its numbers as leaves.
+    /// A type byte and the objects inside. A code object has its numbers as leaves.
     Container(u8, Vec<Object>),
 }
 
-/// Objects that are made of one stream: copies of references grow fast.
+/// Maximum number of objects in a stream. Copies of references multiply quickly.
 const MOST: usize = 20_000;
-/// Objects within each other.
+/// Maximum depth of nested objects.
 const DEEPEST: usize = 100;
 
-/// The object of a stream; `None` if it holds itself, is too large, or is one that this reader does not know.
+/// Reads the object of a stream. Returns `None` if it contains itself, is too large, or is of an unknown kind.
 pub(super) fn loaded(minor: u8, stream: &[u8]) -> Option<Object> {
     let mut loader = Loader {
         minor,
@@ -32,7 +33,7 @@ pub(super) fn loaded(minor: u8, stream: &[u8]) -> Option<Object> {
 struct Loader<'a> {
     minor: u8,
     stream: &'a [u8],
-    /// None while an object is not complete.
+    /// `None` for an object that is not complete yet.
     references: Vec<Option<Object>>,
     left: usize,
     depth: usize,
@@ -57,7 +58,7 @@ impl Loader<'_> {
         usize::try_from(self.number()?).ok()
     }
 
-    /// The next object; within, `None` for the mark that ends a dictionary.
+    /// Reads the next object. The inner `None` is the mark at the end of a dictionary.
     fn object(&mut self) -> Option<Option<Object>> {
         let byte = self.byte()?;
         let (is_flagged, kind) = (byte & 0x80 != 0, byte & 0x7f);
@@ -91,7 +92,7 @@ impl Loader<'_> {
         Some(())
     }
 
-    /// What follows a type byte.
+    /// Reads the data after a type byte.
     fn body(&mut self, kind: u8) -> Option<Object> {
         let leaf = |bytes| Some(Object::Leaf(kind, bytes));
         match kind {
