@@ -85,7 +85,8 @@ impl Scene {
     }
 
     fn start(&self) -> Child {
-        // What runs the tests may ignore signals: a shell without job control has what is in its background ignore INT.
+        // The process that runs the tests may ignore signals: a shell without job control starts background processes
+        // with INT ignored.
         let mut command = tool_command("env");
         command
             .args([
@@ -228,12 +229,12 @@ impl Scene {
     }
 }
 
-/// Processes with this in their command lines, environments or working directories: an interpreter at work has it in
-/// the last alone.
+/// Processes with this in their command lines, environments or working directories. A running interpreter has it only
+/// in its working directory.
 fn processes(marker: &str) -> Vec<String> {
     let entries = fs::read_dir("/proc").unwrap();
     let text = |process: &Path, name: &str| {
-        // Some end meanwhile.
+        // Some processes end meanwhile.
         let bytes = fs::read(process.join(name)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).replace('\0', " ")
     };

@@ -276,7 +276,7 @@ fn level_table(levels: &CompareLevels) -> Table {
     }
 }
 
-/// The name for files that lie in no visible tree.
+/// The name for files outside all visible trees.
 const NO_TREE: &str = "no tree";
 
 fn tree_cell(tree: &CompareTree) -> Cell {
