@@ -1,7 +1,9 @@
 //! Compiling sources to bytecode with an image's own interpreter, which is not to be trusted.
 
 pub mod cache;
+mod caches;
 pub mod interpreter;
+mod members;
 mod process;
 mod protocol;
 pub mod sandbox;

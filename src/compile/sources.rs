@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use super::caches::CompiledCaches;
 use super::protocol::Job;
 use super::service::{Compiled, Failure, ServiceError};
 use super::start::{Interpreter, InterpreterOptions, Interpreters, NoInterpreter, Running};
@@ -17,7 +18,6 @@ use crate::plan::{CompileOutcome, Plan};
 use crate::profile::Profile;
 use crate::progress::Phase;
 use crate::pyc::{CpythonVersion, Header, Level, Magic, canonical_body, source_hash};
-use crate::rewrite::compiled::CompiledCaches;
 use crate::rootfs::MemberId;
 
 /// What was compiled.

@@ -7,7 +7,7 @@ use super::summary;
 use super::warnings::{Written, warnings};
 use crate::compile::{CompileResult, Interpreter};
 use crate::inventory::{Inventory, cache_path, layer_levels};
-use crate::layers::LayerScan;
+use crate::layers::{LayerError, LayerScan, layer_error};
 use crate::oci::Image;
 use crate::oci::layer_writer::WrittenLayer;
 use crate::path;
@@ -19,9 +19,9 @@ use crate::report::model::{
     MinimizeImage, MinimizeLayer, StepAction, StepRow,
 };
 use crate::rewrite::documents::LayerOutcome;
-use crate::rewrite::edits::edits;
+use crate::rewrite::edits::{edits, kept};
 use crate::rootfs::MemberId;
-use crate::tar::Kind;
+use crate::tar::{Kind, TarError};
 
 /// An image, its plan, and what was compiled for it.
 #[derive(Clone, Copy)]
@@ -42,14 +42,17 @@ pub(crate) struct Minimized<'a> {
 
 impl Minimized<'_> {
     /// Makes the report. `written` is `None` in a dry run.
-    pub(crate) fn report(&self, written: Option<Written<'_>>) -> MinimizeImage {
-        let layers = self.layers(written);
+    ///
+    /// # Errors
+    /// [`LayerError`] in a dry run, for a layer that pycull could not write.
+    pub(crate) fn report(&self, written: Option<Written<'_>>) -> Result<MinimizeImage, LayerError> {
+        let layers = self.layers(written)?;
         let before = ImageSize {
             manifest_digest: Some(self.image.manifest_digest().to_owned()),
             compressed_bytes: Some(summary::compressed_bytes(self.image)),
             uncompressed_bytes: summary::uncompressed_bytes(self.inventory),
         };
-        MinimizeImage {
+        Ok(MinimizeImage {
             platform: self.image.platform.to_string(),
             profile: self.policy.profile.name.clone(),
             levels: self
@@ -73,7 +76,7 @@ impl Minimized<'_> {
                 .iter()
                 .map(Warning::kept_against_profile)
                 .sum(),
-        }
+        })
     }
 
     fn size_after(
@@ -101,17 +104,20 @@ impl Minimized<'_> {
         }
     }
 
-    fn layers(&self, written: Option<Written<'_>>) -> Vec<MinimizeLayer> {
+    fn layers(&self, written: Option<Written<'_>>) -> Result<Vec<MinimizeLayer>, LayerError> {
         let outcome = |index: usize| written.map(|written| &written.outcomes[index]);
         let before = layer_levels(self.inventory);
         let levels = before.into_iter().zip(self.levels_after());
         let levels = levels.map(|(before, after)| [before, after].map(summary::levels));
         let layers = self.inventory.layers.iter().zip(&self.plan.layers);
-        let mut rows: Vec<MinimizeLayer> = layers
+        let mut rows = layers
             .zip(levels)
             .enumerate()
-            .map(|(index, ((scan, plan), levels))| layer_row(scan, plan, levels, outcome(index)))
-            .collect();
+            .map(|(index, ((scan, plan), levels))| {
+                let row = layer_row(scan, plan, levels, outcome(index));
+                row.map_err(|cause| layer_error(index, &scan.layer, cause.into()))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
         if !self.plan.appended.is_empty() {
             let layer = written.and_then(|written| written.appended);
             let levels = summary::levels(self.compiled_sizes(&self.plan.appended));
@@ -121,7 +127,7 @@ impl Minimized<'_> {
                 action: LayerAction::Appended,
             });
         }
-        rows
+        Ok(rows)
     }
 
     fn warnings(&self, written: Option<Written<'_>>) -> Vec<String> {
@@ -293,7 +299,7 @@ fn layer_row(
     plan: &LayerPlan,
     [levels, levels_after]: [Levels; 2],
     outcome: Option<&LayerOutcome>,
-) -> MinimizeLayer {
+) -> Result<MinimizeLayer, TarError> {
     let before = LayerSize {
         digest: Some(scan.layer.descriptor.digest().to_string()),
         compressed_bytes: Some(scan.layer.descriptor.size()),
@@ -308,7 +314,7 @@ fn layer_row(
             Some(written_size(layer, levels_after)),
         ),
         _ => {
-            let uncompressed_bytes = planned_bytes(scan, plan);
+            let uncompressed_bytes = planned_bytes(scan, plan)?;
             (
                 LayerAction::Rewritten,
                 Some(LayerSize {
@@ -320,17 +326,15 @@ fn layer_row(
             )
         }
     };
-    MinimizeLayer {
+    Ok(MinimizeLayer {
         before: Some(before),
         after,
         action,
-    }
+    })
 }
 
 /// Size in bytes of a layer's tar archive after the plan.
-fn planned_bytes(scan: &LayerScan, plan: &LayerPlan) -> u64 {
-    let edits = edits(scan, plan, Vec::new()).unwrap_or_default();
-    edits.iter().fold(scan.uncompressed_bytes, |bytes, edit| {
-        bytes + edit.added_bytes() - (edit.range.end - edit.range.start)
-    })
+fn planned_bytes(scan: &LayerScan, plan: &LayerPlan) -> Result<u64, TarError> {
+    let edits = edits(scan, plan, &[])?;
+    Ok(kept(&edits, scan.uncompressed_bytes).1)
 }

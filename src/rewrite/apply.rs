@@ -76,15 +76,15 @@ pub(crate) enum ApplyError {
 }
 
 /// Copies a stream of `length` bytes with edits applied. What neither the output nor a later edit
-/// needs is not read. `compiled` has what [`Piece::Compiled`] speaks of.
+/// needs is not read. `spool` has what [`Piece::Spooled`] speaks of.
 ///
 /// # Errors
 /// I/O errors of either side; [`io::ErrorKind::UnexpectedEof`] where the input is shorter.
 pub(crate) fn apply(
     input: &mut dyn Input,
     length: u64,
-    edits: &[Edit],
-    compiled: &dyn ReadAt,
+    edits: &[Edit<'_>],
+    spool: &dyn ReadAt,
     output: &mut dyn Output,
 ) -> Result<(), ApplyError> {
     let mut stream = Stream {
@@ -96,11 +96,11 @@ pub(crate) fn apply(
     for edit in edits {
         stream.copy(edit.range.start, output)?;
         stream.leave_out(edit.range.end)?;
-        for piece in &edit.replacement {
+        for piece in edit.replacement.iter() {
             match piece {
                 Piece::Bytes(bytes) => output.write_all(bytes),
                 Piece::Earlier(range) => stream.captures.replay(range, output),
-                Piece::Compiled(range) => copy_stretch(compiled, range, output),
+                Piece::Spooled(range) => copy_stretch(spool, range, output),
             }
             .map_err(ApplyError::Output)?;
         }
@@ -201,8 +201,8 @@ struct Captures {
 }
 
 impl Captures {
-    fn new(edits: &[Edit]) -> Self {
-        let pieces = edits.iter().flat_map(|edit| &edit.replacement);
+    fn new(edits: &[Edit<'_>]) -> Self {
+        let pieces = edits.iter().flat_map(|edit| edit.replacement.iter());
         let mut wanted: Vec<_> = pieces
             .filter_map(|piece| match piece {
                 Piece::Earlier(range) if !range.is_empty() => Some((range.clone(), 0)),
@@ -304,11 +304,11 @@ mod tests {
         }
     }
 
-    fn try_apply(input: &[u8], length: u64, edits: &[Edit], output: &mut Sparse) -> bool {
+    fn try_apply(input: &[u8], length: u64, edits: &[Edit<'_>], output: &mut Sparse) -> bool {
         apply(&mut Whole(input), length, edits, &Vec::new(), output).is_ok()
     }
 
-    fn applied(input: &[u8], edits: &[Edit]) -> Vec<u8> {
+    fn applied(input: &[u8], edits: &[Edit<'_>]) -> Vec<u8> {
         let mut output = Sparse {
             bytes: Vec::new(),
             period: 1,
@@ -323,15 +323,15 @@ mod tests {
         let edits = [
             Edit {
                 range: 2..4,
-                replacement: vec![],
+                replacement: vec![].into(),
             },
             Edit {
                 range: 6..6,
-                replacement: vec![Piece::Bytes(b"--".to_vec()), Piece::Earlier(2..4)],
+                replacement: vec![Piece::Bytes(b"--".to_vec()), Piece::Earlier(2..4)].into(),
             },
             Edit {
                 range: 8..9,
-                replacement: vec![Piece::Earlier(2..4), Piece::Earlier(0..1)],
+                replacement: vec![Piece::Earlier(2..4), Piece::Earlier(0..1)].into(),
             },
         ];
         assert_eq!(applied(b"0123456789", &edits), b"0145--23672309");
@@ -341,7 +341,7 @@ mod tests {
     fn a_stream_that_ends_before_an_edit_is_an_error() {
         let edits = [Edit {
             range: 8..12,
-            replacement: vec![],
+            replacement: vec![].into(),
         }];
         let mut output = Sparse {
             bytes: Vec::new(),
@@ -376,7 +376,7 @@ mod tests {
                     expected.extend_from_slice(&input[earlier.start as usize..earlier.end as usize]);
                     replacement.push(Piece::Earlier(earlier));
                 }
-                edits.push(Edit { range: start as u64..end as u64, replacement });
+                edits.push(Edit { range: start as u64..end as u64, replacement: replacement.into() });
                 position = end;
             }
             expected.extend_from_slice(&input[position..]);

@@ -1,67 +1,60 @@
 //! What a plan changes in a layer, as edits to its tar stream.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::deflate::Kept;
 use crate::layers::LayerScan;
 use crate::plan::{Action, LayerPlan, NewHeader, Patch};
-use crate::tar::{self, HeaderError, NewMember};
+use crate::tar::{self, HeaderError, NewMember, TarError};
 
 /// A change to a stretch of the uncompressed stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Edit {
+pub(crate) struct Edit<'a> {
     /// The bytes that go.
     pub range: Range<u64>,
     /// What comes in their place.
-    pub replacement: Vec<Piece>,
-}
-
-impl Edit {
-    /// Bytes that come in.
-    pub(crate) fn added_bytes(&self) -> u64 {
-        let length = |piece: &Piece| match piece {
-            Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::Earlier(range) | Piece::Compiled(range) => range.end - range.start,
-        };
-        self.replacement.iter().map(length).sum()
-    }
+    pub replacement: Cow<'a, [Piece]>,
 }
 
 /// Bytes that an edit puts in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// These.
     Bytes(Vec<u8>),
     /// Those of an earlier stretch of the same stream. No two that edits want may overlap, unless they
     /// are the same.
     Earlier(Range<u64>),
-    /// Those of a stretch of the compiled bodies.
-    Compiled(Range<u64>),
+    /// Those of a stretch of a [`Spool`](super::spool::Spool).
+    Spooled(Range<u64>),
 }
 
 /// The edits that a plan means, in order, adjacent cuts joined; `added` comes after the last member.
 ///
 /// # Errors
-/// [`HeaderError`] where the headers of a member to be changed cannot be taken apart.
-pub(crate) fn edits(
+/// [`TarError::Header`] if the headers of a member to be changed cannot be taken apart.
+pub(crate) fn edits<'a>(
     scan: &LayerScan,
     plan: &LayerPlan,
-    added: Vec<Piece>,
-) -> Result<Vec<Edit>, HeaderError> {
-    let mut edits: Vec<Edit> = Vec::with_capacity(plan.steps.len());
+    added: &'a [Piece],
+) -> Result<Vec<Edit<'a>>, TarError> {
+    let mut edits: Vec<Edit<'_>> = Vec::with_capacity(plan.steps.len());
     for (index, step) in &plan.steps {
         let member = &scan.members[*index];
+        let header_error = |source| TarError::Header {
+            offset: member.offset,
+            source,
+        };
         let replacement = match &step.action {
             Action::Patch(patches) => {
-                edits.extend(patched(scan, *index, patches)?);
+                edits.extend(patched(scan, *index, patches).map_err(header_error)?);
                 continue;
             }
             Action::Drop => implied_directories(plan, *index),
-            Action::Promote { data, header } => promoted(scan, (*data, *index), header.as_ref())?,
-            Action::Link { target } => {
-                let headers = tar::hardlink_to(raw_headers(scan, *index)?, target)?;
-                vec![Piece::Bytes(headers)]
+            Action::Promote { data, header } => {
+                promoted(scan, (*data, *index), header.as_ref()).map_err(header_error)?
             }
+            Action::Link { target } => linked(scan, *index, target).map_err(header_error)?,
         };
         let range = member.offset..member.end();
         match edits.last_mut() {
@@ -72,17 +65,26 @@ pub(crate) fn edits(
             {
                 last.range.end = range.end;
             }
-            _ => edits.push(Edit { range, replacement }),
+            _ => edits.push(Edit {
+                range,
+                replacement: replacement.into(),
+            }),
         }
     }
     if !added.is_empty() {
         let end = scan.members.last().map_or(0, tar::Member::end);
         edits.push(Edit {
             range: end..end,
-            replacement: added,
+            replacement: added.into(),
         });
     }
     Ok(edits)
+}
+
+/// A member as a hardlink.
+fn linked(scan: &LayerScan, index: usize, target: &[u8]) -> Result<Vec<Piece>, HeaderError> {
+    let headers = tar::hardlink_to(raw_headers(scan, index)?, target)?;
+    Ok(vec![Piece::Bytes(headers)])
 }
 
 /// A hardlink as the file with the data of a member that goes.
@@ -103,12 +105,16 @@ fn promoted(
 }
 
 /// A member with other data: its headers and padding change with its size.
-fn patched(scan: &LayerScan, index: usize, patches: &[Patch]) -> Result<Vec<Edit>, HeaderError> {
+fn patched(
+    scan: &LayerScan,
+    index: usize,
+    patches: &[Patch],
+) -> Result<Vec<Edit<'static>>, HeaderError> {
     let member = &scan.members[index];
     let start = member.data_offset();
     let edit = |range: Range<u64>, bytes: Vec<u8>| Edit {
         range,
-        replacement: vec![Piece::Bytes(bytes)],
+        replacement: vec![Piece::Bytes(bytes)].into(),
     };
     let in_place = patches.iter().map(|patch| {
         let range = start + patch.range.start..start + patch.range.end;
@@ -140,7 +146,7 @@ fn implied_directories(plan: &LayerPlan, index: usize) -> Vec<Piece> {
 }
 
 /// What a stream of `length` bytes keeps in its order after the edits, and its length then.
-pub(crate) fn kept(edits: &[Edit], length: u64) -> (Vec<Kept>, u64) {
+pub(crate) fn kept(edits: &[Edit<'_>], length: u64) -> (Vec<Kept>, u64) {
     let mut kept = Vec::with_capacity(edits.len() + 1);
     let (mut old, mut new) = (0, 0);
     let mut keep = |range: Range<u64>, new: &mut u64| {
@@ -155,10 +161,10 @@ pub(crate) fn kept(edits: &[Edit], length: u64) -> (Vec<Kept>, u64) {
     };
     for edit in edits {
         keep(old..edit.range.start, &mut new);
-        for piece in &edit.replacement {
+        for piece in edit.replacement.iter() {
             match piece {
                 Piece::Bytes(bytes) => new += bytes.len() as u64,
-                Piece::Compiled(range) => new += range.end - range.start,
+                Piece::Spooled(range) => new += range.end - range.start,
                 Piece::Earlier(range) => keep(range.clone(), &mut new),
             }
         }
@@ -251,7 +257,7 @@ mod tests {
             steps: BTreeMap::from([(1, step)]),
             ..LayerPlan::default()
         };
-        let edits = edits(&scan(archive), &plan, Vec::new()).unwrap();
+        let edits = edits(&scan(archive), &plan, &[]).unwrap();
         let length = archive.len() as u64;
         let mut output = Vec::new();
         apply(

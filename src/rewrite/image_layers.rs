@@ -2,18 +2,16 @@
 
 use std::path::Path;
 
-use super::compiled::CompiledCaches;
+use super::additions::Additions;
 use super::documents::LayerOutcome;
-use super::edits::Piece;
 use super::new_layer::{NewLayer, keeps_zstd, nearest_zstd_level, write_new_layer};
 use crate::inventory::Inventory;
 use crate::layers::{Access, LayerError, LayerErrorCause, layer_error};
 use crate::oci::layer_writer::WrittenLayer;
 use crate::oci::{Compression, CompressionSetting, Encoding};
 use crate::parallel::try_map;
-use crate::plan::{Compilation, LayerPlan, Plan};
+use crate::plan::{LayerPlan, Plan};
 use crate::progress::Phase;
-use crate::read_at::ReadAt;
 
 /// What is to be written of an image.
 pub(crate) struct ImageLayers<'a> {
@@ -23,10 +21,8 @@ pub(crate) struct ImageLayers<'a> {
     pub inventory: &'a Inventory,
     /// What is to be done to it.
     pub plan: &'a Plan,
-    /// What was compiled, where something was.
-    pub compiled: Option<&'a CompiledCaches>,
-    /// Whether levels that are the same share one copy.
-    pub hardlink: bool,
+    /// What layers get beside what they have.
+    pub additions: Additions<'a>,
     /// How layers are compressed.
     pub compression: CompressionSetting,
     /// Where their files are to be.
@@ -74,8 +70,8 @@ impl ImageLayers<'_> {
             store: self.access.store,
             scan: &self.inventory.layers[index],
             plan,
-            added: self.members(&plan.compiled, Some(index)),
-            compiled: self.bodies(),
+            added: self.additions.of_layer(index),
+            spool: self.additions.spool(),
             compression: self.compression,
             observer: self.access.observer,
             directory: self.directory,
@@ -91,7 +87,6 @@ impl ImageLayers<'_> {
         if self.plan.appended.is_empty() {
             return Ok(None);
         }
-        let members = self.members(&self.plan.appended, None);
         let encoding = match self.inventory.layers.last() {
             Some(scan) if keeps_zstd(self.compression, scan) => {
                 Encoding::Zstd(nearest_zstd_level(self.access.store, scan))
@@ -101,29 +96,14 @@ impl ImageLayers<'_> {
         };
         self.access.observer.begin(Phase::Writing, 1, 0);
         let written = write_new_layer(
-            members,
-            self.bodies(),
+            &self.additions.appended,
+            self.additions.spool(),
             encoding,
             self.directory,
             self.access.jobs,
         );
         self.access.observer.end();
         written.map(Some)
-    }
-
-    /// The compiled caches that a list names, as members of the layer with that index; of a new one for `None`.
-    fn members(&self, list: &[Compilation], layer: Option<usize>) -> Vec<Piece> {
-        self.compiled.map_or_else(Vec::new, |compiled| {
-            compiled.members(self.inventory, list, self.hardlink, layer)
-        })
-    }
-
-    /// Where the bodies of compiled caches are.
-    fn bodies(&self) -> &dyn ReadAt {
-        match self.compiled {
-            Some(compiled) => compiled,
-            None => const { &Vec::new() },
-        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::oci::{BlobStore, open_verified};
 use crate::plan::LayerPlan;
 use crate::progress::{Observer, Unobserved};
 use crate::read_at::ReadAt;
-use crate::tar::{BLOCK, TarError};
+use crate::tar::BLOCK;
 
 /// A layer, and what is to be done to it.
 pub(super) struct NewLayer<'a> {
@@ -26,9 +26,9 @@ pub(super) struct NewLayer<'a> {
     pub(super) scan: &'a LayerScan,
     pub(super) plan: &'a LayerPlan,
     /// Members that come after its own.
-    pub(super) added: Vec<Piece>,
-    /// What these are made of.
-    pub(super) compiled: &'a dyn ReadAt,
+    pub(super) added: &'a [Piece],
+    /// What [`Piece::Spooled`] speaks of.
+    pub(super) spool: &'a dyn ReadAt,
     pub(super) compression: CompressionSetting,
     pub(super) observer: &'a dyn Observer,
     /// Where its file is to be.
@@ -42,10 +42,8 @@ impl NewLayer<'_> {
     ///
     /// # Errors
     /// [`LayerErrorCause`]; the file is then of no use.
-    pub(super) fn write(mut self) -> Result<WrittenLayer, LayerErrorCause> {
-        let added = std::mem::take(&mut self.added);
-        let edits = edits(self.scan, self.plan, added)
-            .map_err(|source| LayerErrorCause::Tar(TarError::Header { offset: 0, source }))?;
+    pub(super) fn write(self) -> Result<WrittenLayer, LayerErrorCause> {
+        let edits = edits(self.scan, self.plan, self.added)?;
         if keeps_zstd(self.compression, self.scan) {
             return self.keep_zstd(&edits);
         }
@@ -64,7 +62,7 @@ impl NewLayer<'_> {
 
     /// Compresses the layer at the level that it had, as far as its beginning shows it; at a higher one where it
     /// became larger than it was, though less is in it.
-    fn keep_zstd(&self, edits: &[Edit]) -> Result<WrittenLayer, LayerErrorCause> {
+    fn keep_zstd(&self, edits: &[Edit<'_>]) -> Result<WrittenLayer, LayerErrorCause> {
         let level = nearest_zstd_level(self.store, self.scan);
         let first = Encoding::Zstd(level);
         let mut best = self.encode(edits, first, self.new_file()?, self.observer)?;
@@ -95,7 +93,7 @@ impl NewLayer<'_> {
     /// Takes over the blocks of the old layer.
     fn splice(
         &self,
-        edits: &[Edit],
+        edits: &[Edit<'_>],
         level: u32,
         (file, path): (File, PathBuf),
     ) -> Result<WrittenLayer, LayerErrorCause> {
@@ -125,7 +123,7 @@ impl NewLayer<'_> {
             },
         };
         let mut input = SparseReader::new(bytes, &self.scan.blocks);
-        apply(&mut input, length, edits, self.compiled, &mut output)
+        apply(&mut input, length, edits, self.spool, &mut output)
             .map_err(|error| self.cause(error))?;
         input.finish().map_err(LayerErrorCause::Decode)?;
         output.finish().map_err(|error| self.write_error(error))
@@ -144,7 +142,7 @@ impl NewLayer<'_> {
     /// Compresses the whole layer.
     fn encode(
         &self,
-        edits: &[Edit],
+        edits: &[Edit<'_>],
         encoding: Encoding<'static>,
         (file, path): (File, PathBuf),
         observer: &dyn Observer,
@@ -154,13 +152,7 @@ impl NewLayer<'_> {
         let length = self.scan.uncompressed_bytes;
         reread_layer(self.store, &self.scan.layer, observer, |stream| {
             // What the output refuses is told apart from what the input lacks.
-            match apply(
-                &mut Whole(stream),
-                length,
-                edits,
-                self.compiled,
-                &mut writer,
-            ) {
+            match apply(&mut Whole(stream), length, edits, self.spool, &mut writer) {
                 Err(ApplyError::Input(error)) => Err(error.into()),
                 result => Ok(result),
             }
@@ -225,22 +217,22 @@ fn new_file(directory: &Path) -> io::Result<(File, PathBuf)> {
 /// # Errors
 /// I/O errors, as [`LayerErrorCause::Write`].
 pub(super) fn write_new_layer(
-    members: Vec<Piece>,
-    compiled: &dyn ReadAt,
+    members: &[Piece],
+    spool: &dyn ReadAt,
     encoding: Encoding<'static>,
     directory: &Path,
     threads: usize,
 ) -> Result<WrittenLayer, LayerErrorCause> {
     // Two blocks of zeros end an archive.
-    let end = Piece::Bytes(vec![0; 2 * BLOCK as usize]);
-    let all = Edit {
+    let end = [Piece::Bytes(vec![0; 2 * BLOCK as usize])];
+    let all = [members, &end].map(|pieces| Edit {
         range: 0..0,
-        replacement: members.into_iter().chain([end]).collect(),
-    };
+        replacement: pieces.into(),
+    });
     let written = new_file(directory).and_then(|(file, path)| {
         let mut writer = LayerWriter::new(file, &path, encoding, threads)?;
         let nothing = &mut Whole(io::empty());
-        match apply(nothing, 0, &[all], compiled, &mut writer) {
+        match apply(nothing, 0, &all, spool, &mut writer) {
             Ok(()) => writer.finish(&mut |_| {}),
             Err(ApplyError::Input(error) | ApplyError::Output(error)) => Err(error),
         }

@@ -56,7 +56,7 @@ pub fn plan_only(
     let mut images = Vec::new();
     for image in root.images() {
         let planned = plan_image(input.source, image, minimize, options)?;
-        images.push(planned.minimized(minimize).report(None));
+        images.push(planned.report(minimize, None)?);
     }
     Ok(MinimizeReport {
         schema: "pycull.minimize/1",

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::MinimizeOptions;
 use crate::compile::{CompileResult, Compiler};
 use crate::deflate::BlockIndex;
-use crate::describe::Minimized;
+use crate::describe::{Minimized, Written};
 use crate::inventory::Inventory;
 use crate::oci::Image;
 use crate::path;
@@ -13,6 +13,8 @@ use crate::pipeline::{Options, PipelineError, levels, survey_for};
 use crate::plan::{CompileOutcome, Plan, plan};
 use crate::profile::Policy;
 use crate::pyc::Level;
+use crate::report::model::MinimizeImage;
+use crate::rewrite::additions::Additions;
 use crate::rewrite::image_layers::ImageLayers;
 use crate::transport::Source;
 
@@ -114,16 +116,34 @@ impl Planned<'_> {
         }
     }
 
-    /// What the report is about.
-    pub(super) fn minimized<'b>(&'b self, minimize: &MinimizeOptions<'b>) -> Minimized<'b> {
-        Minimized {
+    /// The report on the plan, and on what was written by it.
+    pub(super) fn report(
+        &self,
+        minimize: &MinimizeOptions<'_>,
+        written: Option<Written<'_>>,
+    ) -> Result<MinimizeImage, PipelineError> {
+        let minimized = Minimized {
             image: self.image,
             inventory: &self.inventory,
             plan: &self.plan,
             compiled: self.compiled.as_ref(),
             policy: self.policy(minimize),
             steps: minimize.steps,
-        }
+        };
+        minimized
+            .report(written)
+            .map_err(|source| PipelineError::Layer {
+                platform: self.image.platform.to_string(),
+                source,
+            })
+    }
+
+    fn additions(&self, hardlink: bool) -> Additions<'_> {
+        let compiled = self.compiled.as_ref();
+        compiled.map_or_else(Additions::default, |compiled| {
+            let caches = &compiled.caches;
+            caches.additions(&self.inventory, &self.plan, hardlink)
+        })
     }
 
     /// The layers that are to be written, to files in a directory.
@@ -138,8 +158,7 @@ impl Planned<'_> {
             access: options.access(&*source.store),
             inventory: &self.inventory,
             plan: &self.plan,
-            compiled: self.compiled.as_ref().map(|compiled| &compiled.caches),
-            hardlink: minimize.profile.hardlink,
+            additions: self.additions(minimize.profile.hardlink),
             compression: minimize.compression,
             directory,
         }

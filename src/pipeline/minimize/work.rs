@@ -39,9 +39,8 @@ impl Work<'_> {
         planned.compile(self.source, minimize, options, directory)?;
         planned.forget_kept_layers();
         let new_types = self.family.filter(|family| !is_of_family(image, *family));
-        let minimized = planned.minimized(minimize);
         if planned.plan.is_empty() && new_types.is_none() {
-            return Ok(minimized.report(None));
+            return planned.report(minimize, None);
         }
         let layers = planned.layers(self.source, directory, minimize, options);
         let outcomes = layers.write().map_err(|source| PipelineError::Layer {
@@ -61,13 +60,14 @@ impl Work<'_> {
                 has_zstd: has_zstd(&planned, &outcomes, appended.as_ref()),
             },
         );
-        Ok(minimized.report(Some(Written {
+        let written = Written {
             outcomes: &outcomes,
             appended: appended.as_ref(),
             documents: &documents,
             new_types,
             compression: minimize.compression,
-        })))
+        };
+        planned.report(minimize, Some(written))
     }
 
     /// Stages what was written of an image, and its new documents.

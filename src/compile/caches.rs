@@ -1,0 +1,129 @@
+//! The caches that were compiled for an image. Their bodies wait in a spool until layers are written.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::inventory::Sizes;
+use crate::plan::Compilation;
+use crate::pyc::Level;
+use crate::rewrite::spool::Spool;
+
+/// The compiled caches of an image.
+pub struct CompiledCaches {
+    pub(super) bodies: Spool,
+    sources: BTreeMap<usize, CompiledSource>,
+}
+
+/// The caches of one source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct CompiledSource {
+    header: Vec<u8>,
+    /// By level, where the bodies lie in the spool. Equal bodies lie in the same place.
+    bodies: [Option<Range<u64>>; 3],
+}
+
+impl CompiledCaches {
+    /// No caches yet. Their bodies will wait in `directory`.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn new(directory: &Path) -> io::Result<Self> {
+        Ok(Self {
+            bodies: Spool::new(directory)?,
+            sources: BTreeMap::new(),
+        })
+    }
+
+    /// Adds what a source was compiled to, with the header of all its caches.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn add(
+        &mut self,
+        source: usize,
+        header: Vec<u8>,
+        levels: &[(Level, Arc<[u8]>)],
+    ) -> io::Result<()> {
+        let mut bodies: [Option<Range<u64>>; 3] = [None, None, None];
+        for (position, (level, body)) in levels.iter().enumerate() {
+            let same = levels[..position].iter().find(|(_, other)| other == body);
+            let place = match same.and_then(|(level, _)| bodies[level.index()].clone()) {
+                Some(place) => place,
+                None => self.bodies.add(body)?,
+            };
+            bodies[level.index()] = Some(place);
+        }
+        self.sources
+            .insert(source, CompiledSource { header, bodies });
+        Ok(())
+    }
+
+    /// A cache's body.
+    ///
+    /// # Errors
+    /// I/O errors, and where the cache was not compiled.
+    pub fn body(&self, source: usize, level: Level) -> io::Result<Vec<u8>> {
+        let compiled = self.sources.get(&source);
+        let place = compiled.and_then(|compiled| compiled.bodies[level.index()].clone());
+        self.bodies.read(place.ok_or(io::ErrorKind::NotFound)?)
+    }
+
+    /// Sizes of the caches on a list by level. A link is a file without bytes.
+    pub fn sizes(&self, list: &[Compilation], hardlink: bool) -> [Sizes; 3] {
+        let mut sizes = [Sizes::default(); 3];
+        for new in self.files(list, hardlink) {
+            let bytes = if new.link.is_none() { new.bytes() } else { 0 };
+            sizes[new.cache.level.index()].add(bytes);
+        }
+        sizes
+    }
+
+    /// The caches on a list that were compiled. Where `hardlink` says so, a level that is the same as one
+    /// before it of the same source is a link to that.
+    pub(super) fn files<'a>(
+        &'a self,
+        list: &'a [Compilation],
+        hardlink: bool,
+    ) -> impl Iterator<Item = NewFile<'a>> {
+        list.iter()
+            .enumerate()
+            .filter_map(move |(position, cache)| {
+                let compiled = self.sources.get(&cache.source)?;
+                let body = |level: Level| compiled.bodies[level.index()].as_ref();
+                let own = body(cache.level)?;
+                let earlier = list[..position].iter().rev();
+                let levels = earlier.take_while(|other| other.source == cache.source);
+                let first = levels.filter(|other| body(other.level) == Some(own)).last();
+                Some(NewFile {
+                    cache,
+                    compiled,
+                    body: own,
+                    link: first.filter(|_| hardlink).map(|first| &*first.path),
+                })
+            })
+    }
+}
+
+/// A cache as a file.
+pub(super) struct NewFile<'a> {
+    pub(super) cache: &'a Compilation,
+    compiled: &'a CompiledSource,
+    pub(super) body: &'a Range<u64>,
+    /// The cache that it is a link to.
+    pub(super) link: Option<&'a [u8]>,
+}
+
+impl NewFile<'_> {
+    /// What the body comes after.
+    pub(super) fn header(&self) -> &[u8] {
+        &self.compiled.header
+    }
+
+    /// Its size.
+    pub(super) fn bytes(&self) -> u64 {
+        self.compiled.header.len() as u64 + (self.body.end - self.body.start)
+    }
+}

@@ -1,0 +1,202 @@
+//! Compiled caches as members of layers.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+
+use super::caches::CompiledCaches;
+use crate::inventory::{Inventory, Source};
+use crate::path;
+use crate::plan::{Compilation, Plan, is_full};
+use crate::rewrite::additions::Additions;
+use crate::rewrite::edits::Piece;
+use crate::tar::{BLOCK, Kind, Member, NewKind, NewMember, Xattr, new_headers};
+
+impl CompiledCaches {
+    /// The caches that a plan lists and that were compiled, as members of the layers that the plan puts them in. If
+    /// `hardlink`, equal levels of a source share one file.
+    pub(crate) fn additions(
+        &self,
+        inventory: &Inventory,
+        plan: &Plan,
+        hardlink: bool,
+    ) -> Additions<'_> {
+        let lists = plan.layers.iter().map(|layer| &*layer.compiled);
+        let lists = lists.enumerate().filter(|(_, list)| !list.is_empty());
+        let layers = lists.map(|(layer, list)| {
+            let members = Members::new(inventory, Some(layer));
+            (layer, members.of(self, list, hardlink))
+        });
+        Additions {
+            layers: layers.collect::<BTreeMap<_, _>>(),
+            appended: Members::new(inventory, None).of(self, &plan.appended, hardlink),
+            spool: Some(&self.bodies),
+        }
+    }
+}
+
+/// New members as pieces of a tar stream.
+struct Members<'a> {
+    inventory: &'a Inventory,
+    directories: Directories<'a>,
+    stream: Stream,
+}
+
+impl<'a> Members<'a> {
+    /// None yet. `layer` is the index of the layer that gets them; `None` stands for a new one above all others. That
+    /// one, and the topmost layer where it takes its place, repeats the directories above the caches: engines give a
+    /// directory the metadata that the highest layer with a file in it says.
+    fn new(inventory: &'a Inventory, layer: Option<usize>) -> Self {
+        Self {
+            inventory,
+            directories: Directories::new(inventory, layer),
+            stream: Stream::default(),
+        }
+    }
+
+    /// The members for the caches on a list, in its order. Directories come before what is in them, each once.
+    fn of(mut self, caches: &CompiledCaches, list: &[Compilation], hardlink: bool) -> Vec<Piece> {
+        for new in caches.files(list, hardlink) {
+            let source = &self.inventory.sources[new.cache.source];
+            self.directories
+                .announce(source, &new.cache.path, &mut self.stream);
+            let kind = match new.link {
+                Some(target) => NewKind::Hardlink(target.to_vec()),
+                None => NewKind::File(new.bytes()),
+            };
+            let member = cache_member(self.inventory, source, &new.cache.path, kind);
+            self.stream.push(&member);
+            if new.link.is_none() {
+                self.stream
+                    .push_data(new.header(), new.body.clone(), new.bytes());
+            }
+        }
+        self.stream.0
+    }
+}
+
+/// A tar stream that grows: headers and data, padded to whole blocks.
+#[derive(Default)]
+struct Stream(Vec<Piece>);
+
+impl Stream {
+    fn push(&mut self, member: &NewMember) {
+        self.extend(&new_headers(member));
+    }
+
+    fn push_data(&mut self, header: &[u8], body: Range<u64>, bytes: u64) {
+        self.extend(header);
+        self.0.push(Piece::Spooled(body));
+        let padding = bytes.next_multiple_of(BLOCK) - bytes;
+        self.extend(&vec![0; padding as usize]);
+    }
+
+    /// Adds bytes, to the last piece where that is some too.
+    fn extend(&mut self, bytes: &[u8]) {
+        match self.0.last_mut() {
+            Some(Piece::Bytes(last)) => last.extend_from_slice(bytes),
+            _ => self.0.push(Piece::Bytes(bytes.to_vec())),
+        }
+    }
+}
+
+/// Which directories a layer has.
+struct Directories<'a> {
+    inventory: &'a Inventory,
+    /// Whether the layer need not have the directories of the sources.
+    repeats: bool,
+    there: HashSet<Vec<u8>>,
+}
+
+impl<'a> Directories<'a> {
+    fn new(inventory: &'a Inventory, layer: Option<usize>) -> Self {
+        let mut there = HashSet::from([Vec::new()]);
+        if let Some(layer) = layer {
+            let members = inventory.layers[layer].members.iter();
+            let directories = members.filter(|member| member.kind == Kind::Directory);
+            there.extend(directories.map(|member| path::clean(&member.path)));
+        }
+        let top = inventory.layers.len().checked_sub(1);
+        Self {
+            inventory,
+            repeats: layer.is_none() || (layer == top && is_full(inventory)),
+            there,
+        }
+    }
+
+    /// Adds the directory of a cache, and in a layer that lacks them those above it.
+    fn announce(&mut self, source: &Source, cache: &[u8], members: &mut Stream) {
+        let source_path = self.inventory.source_path(source);
+        let parent = path::parent(&source_path);
+        if self.repeats {
+            self.repeat(parent, members);
+        }
+        let directory = path::parent(cache);
+        if self.there.insert(directory.to_vec()) {
+            members.push(&match (self.member_at(directory), self.member_at(parent)) {
+                (Some(member), _) => directory_member(directory, member, member.xattrs()),
+                (None, Some(member)) => directory_member(directory, member, &label(member)),
+                (None, None) => NewMember::implied_directory(directory),
+            });
+        }
+    }
+
+    /// Adds a directory and those above it, as they are. What only others' paths imply stays so.
+    fn repeat(&mut self, directory: &[u8], members: &mut Stream) {
+        let mut missing = Vec::new();
+        let mut current = directory;
+        while self.there.insert(current.to_vec()) {
+            missing.push(current);
+            current = path::parent(current);
+        }
+        for directory in missing.into_iter().rev() {
+            if let Some(member) = self.member_at(directory) {
+                members.push(&directory_member(directory, member, member.xattrs()));
+            }
+        }
+    }
+
+    /// The member that set a name in the merged view.
+    fn member_at(&self, path: &[u8]) -> Option<&'a Member> {
+        let node = self.inventory.rootfs.lookup(path)?;
+        let origin = self.inventory.rootfs.origin(node)?;
+        Some(self.inventory.member(origin))
+    }
+}
+
+fn directory_member(directory: &[u8], like: &Member, xattrs: &[Xattr]) -> NewMember {
+    let (uid, gid) = like.owner();
+    NewMember {
+        path: directory.to_vec(),
+        kind: NewKind::Directory,
+        mode: like.mode.into(),
+        uid,
+        gid,
+        mtime: like.mtime(),
+        xattrs: xattrs.to_vec(),
+    }
+}
+
+/// A cache is owned, readable and labelled as its source; it is never executable.
+fn cache_member(inventory: &Inventory, source: &Source, path: &[u8], kind: NewKind) -> NewMember {
+    let like = inventory.member(inventory.rootfs.described_by(source.inode));
+    let (uid, gid) = like.owner();
+    NewMember {
+        path: path.to_vec(),
+        kind,
+        mode: u32::from(like.mode) & 0o666,
+        uid,
+        gid,
+        mtime: like.mtime(),
+        xattrs: label(like),
+    }
+}
+
+/// The SELinux label, where there is one. Other attributes say something of the source alone, such as
+/// its signature.
+fn label(member: &Member) -> Vec<Xattr> {
+    let xattrs = member.xattrs().iter();
+    xattrs
+        .filter(|xattr| &*xattr.name == b"security.selinux")
+        .cloned()
+        .collect()
+}
