@@ -11,7 +11,7 @@ use pycull::compile::interpreter::{
 };
 use pycull::layers::LayerError;
 use pycull::limits::Limits;
-use pycull::pyc::CpythonVersion;
+use pycull::pyc::Runtime;
 use pycull::rootfs::{MemberId, Rootfs, squash};
 use pycull::tar::{Kind, Member, Reader};
 
@@ -54,7 +54,7 @@ pub fn run(input: &[u8]) -> bool {
     let (members, contents) = read(&archive);
     let allowances = Limits::NONE.of_layers(0);
     let rootfs = squash([&*members], &allowances).unwrap();
-    let version = CpythonVersion::new(3, 11);
+    let version = Runtime::cpython(3, 11);
     let library = StandardLibrary::at(version, b"usr/lib/python3.11").unwrap();
     let found = candidates(&rootfs, &library)
         .into_iter()

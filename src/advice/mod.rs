@@ -43,7 +43,7 @@ pub(crate) struct Choice {
 }
 
 /// How Python runs according to the config.
-struct Runtime {
+struct RunSettings {
     /// The level. `None` if it is above 2: caches of such levels have other names.
     level: Option<Level>,
     /// Why the image does not tell the level. `level` is then the one that its environment sets.
@@ -54,7 +54,7 @@ struct Runtime {
     starts_python: bool,
 }
 
-impl Runtime {
+impl RunSettings {
     fn of(config: &Value, launch: &Reading) -> Self {
         let text = |pointer| {
             config
@@ -99,7 +99,7 @@ pub(crate) fn advise(
     if inventory.trees.is_empty() {
         return None;
     }
-    let runtime = Runtime::of(&image.config, &inventory.launch);
+    let runtime = RunSettings::of(&image.config, &inventory.launch);
     // Above level 2, the caches of level 0 stand for all modules. Python uses neither, unless caches of its own level
     // exist.
     let level = runtime.level.unwrap_or(Level::Zero);
@@ -147,7 +147,7 @@ pub(crate) fn advise(
 
 /// The profile that keeps only this level, which is the level at which the image runs Python. `auto` refuses an image
 /// whose level is unclear.
-fn profile(level: Level, runtime: &Runtime) -> String {
+fn profile(level: Level, runtime: &RunSettings) -> String {
     match (level, &runtime.unclear) {
         (Level::Zero, _) => "default".to_owned(),
         (_, None) => "auto".to_owned(),
@@ -229,7 +229,7 @@ fn rewritten(inventory: &Inventory, caches: &[&Cache]) -> Option<String> {
     })
 }
 
-fn reasons(runtime: &Runtime, missing: usize, many: usize) -> Vec<String> {
+fn reasons(runtime: &RunSettings, missing: usize, many: usize) -> Vec<String> {
     let mut reasons = vec![match (runtime.level, &runtime.unclear) {
         (Some(level), Some(reason)) => format!(
             "the image does not tell at which level it runs Python ({reason}): profile `auto` refuses it, and this advice assumes level {level}"
@@ -264,7 +264,7 @@ fn reasons(runtime: &Runtime, missing: usize, many: usize) -> Vec<String> {
 }
 
 /// `beyond` is the number of caches of levels above 2.
-fn unknown(runtime: &Runtime, compiles: bool, beyond: usize) -> Vec<String> {
+fn unknown(runtime: &RunSettings, compiles: bool, beyond: usize) -> Vec<String> {
     let mut unknown = Vec::new();
     if runtime.level.is_none() && beyond > 0 {
         unknown.push(format!(
@@ -297,11 +297,11 @@ mod tests {
     use super::*;
     use crate::rootfs::squash;
 
-    fn runtime(config: Value) -> Runtime {
+    fn runtime(config: Value) -> RunSettings {
         let config = json!({ "config": config });
         let rootfs = squash([], &crate::limits::Limits::NONE.of_layers(0)).unwrap();
         let launch = crate::entrypoint::read(&config, &rootfs, &|_| None);
-        Runtime::of(&config, &launch)
+        RunSettings::of(&config, &launch)
     }
 
     #[test]

@@ -101,7 +101,7 @@ fn keep(source: &Path, compiled: &Compiled, service: &Service<'_>) -> Result<(),
     let header = header(source, service).map_err(file_error(source))?;
     let directory = source.with_file_name("__pycache__");
     // The interpreter reports a tag too, but that could be any text.
-    let tag = service.ready().version.tag().to_string();
+    let tag = service.ready().version.cache_tag();
     create_directories(&directory)?;
     for (level, body) in &compiled.levels {
         let body = body.as_ref().map_err(|failure| BenchError::Compile {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Both;
 use crate::inventory::{Inventory, Sizes, innermost_tree};
 use crate::path;
-use crate::pyc::{CpythonVersion, Level, parse_cache_name};
+use crate::pyc::{Level, Runtime, parse_cache_name};
 use crate::rootfs::MemberId;
 use crate::tar::Kind;
 
@@ -92,7 +92,7 @@ pub struct TreeDifference {
     /// The tree's directory. None for files that a later layer hides and that lie outside every tree.
     pub path: Option<Vec<u8>>,
     /// The Python version after, or else before. None if it is unknown.
-    pub version: Option<CpythonVersion>,
+    pub version: Option<Runtime>,
     /// The sizes of the tree's files.
     pub sizes: Both<TreeSizes>,
 }

@@ -8,7 +8,7 @@
 
 use std::io::{self, Read};
 
-use crate::pyc::{CpythonVersion, Level, Magic};
+use crate::pyc::{Level, Magic, Runtime};
 
 /// A source to be compiled.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub struct Ready {
     /// The magic number of its bytecode.
     pub magic: Magic,
     /// Its version.
-    pub version: CpythonVersion,
+    pub version: Runtime,
     /// `sys.implementation.cache_tag`; empty where it has none.
     pub cache_tag: Vec<u8>,
 }
@@ -75,7 +75,7 @@ pub(super) fn read_ready(stream: &mut impl Read) -> io::Result<Ready> {
     stream.read_exact(&mut cache_tag)?;
     Ok(Ready {
         magic,
-        version: CpythonVersion::new(rest[4], rest[5]),
+        version: Runtime::cpython(rest[4], rest[5]),
         cache_tag,
     })
 }
@@ -132,7 +132,7 @@ mod tests {
         let found = read_ready(&mut &ready[..]).unwrap();
         assert_eq!(
             (found.magic, found.version),
-            (Magic(3495), CpythonVersion::new(3, 11))
+            (Magic(3495), Runtime::cpython(3, 11))
         );
         assert_eq!(found.cache_tag, b"tag");
         for wrong in [&b"Python 3.11.2 ready for anything"[..], &ready[..20], b""] {

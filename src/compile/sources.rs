@@ -17,7 +17,7 @@ use crate::parallel::lock;
 use crate::plan::{CompileOutcome, Plan};
 use crate::profile::Profile;
 use crate::progress::Phase;
-use crate::pyc::{CpythonVersion, Header, Level, Magic, canonical_body, source_hash};
+use crate::pyc::{Header, Level, Magic, Runtime, canonical_body, source_hash};
 use crate::rootfs::MemberId;
 
 /// What was compiled.
@@ -51,7 +51,7 @@ pub enum CompileError {
     #[error("cannot compile for Python {version}: {reason}")]
     Service {
         /// The Python.
-        version: CpythonVersion,
+        version: Runtime,
         /// Why.
         reason: String,
     },
@@ -127,8 +127,8 @@ impl Compiler<'_> {
         Ok(result)
     }
 
-    fn by_version(&self, plan: &Plan) -> BTreeMap<CpythonVersion, Wanted> {
-        let mut versions: BTreeMap<CpythonVersion, Wanted> = BTreeMap::new();
+    fn by_version(&self, plan: &Plan) -> BTreeMap<Runtime, Wanted> {
+        let mut versions: BTreeMap<Runtime, Wanted> = BTreeMap::new();
         for cache in plan.compilations() {
             let source = &self.inventory.sources[cache.source];
             if let Some(version) = self.inventory.tree_of(source).version {
@@ -141,7 +141,7 @@ impl Compiler<'_> {
 
     fn compile_version(
         &self,
-        version: CpythonVersion,
+        version: Runtime,
         wanted: &Wanted,
         result: &mut CompileResult,
     ) -> Result<(), CompileError> {
@@ -156,7 +156,7 @@ impl Compiler<'_> {
         };
         let running = interpreters.start(version)?;
         result.warnings.extend(running.interpreter.warning());
-        if version < CpythonVersion::new(3, 7) && self.profile.invalidation.is_by_hash() {
+        if version < Runtime::cpython(3, 7) && self.profile.invalidation.is_by_hash() {
             result.warnings.push(format!(
                 "tied what was compiled for Python {version} by timestamp: it knows no other way (PEP 552)"
             ));
@@ -287,7 +287,7 @@ impl Compiler<'_> {
     }
 }
 
-fn service_error(version: CpythonVersion, error: ServiceError<LayerError>) -> CompileError {
+fn service_error(version: Runtime, error: ServiceError<LayerError>) -> CompileError {
     match error {
         ServiceError::Feed(source) => source.into(),
         ServiceError::Time(source) => CompileError::Time(source),

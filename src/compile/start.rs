@@ -19,7 +19,7 @@ use crate::layers::{LayerError, read_members};
 use crate::limits::TimeLimit;
 use crate::oci::BlobStore;
 use crate::path;
-use crate::pyc::{CpythonVersion, Magic};
+use crate::pyc::{Magic, Runtime};
 use crate::rootfs::MemberId;
 use crate::scratch::Scratch;
 
@@ -31,7 +31,7 @@ pub enum NoInterpreter {
     #[error("the image has no interpreter of Python {version}")]
     Missing {
         /// The version.
-        version: CpythonVersion,
+        version: Runtime,
     },
     /// It cannot be taken out of the image, or used.
     #[error(transparent)]
@@ -53,13 +53,13 @@ pub enum NoInterpreter {
         /// Its path.
         path: String,
         /// Its version.
-        found: CpythonVersion,
+        found: Runtime,
         /// Its magic number.
         found_magic: Magic,
         /// What its caches are named by.
         found_tag: String,
         /// The version that is wanted.
-        version: CpythonVersion,
+        version: Runtime,
     },
     /// Nothing confines it.
     #[error(
@@ -147,7 +147,7 @@ pub struct Interpreters<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interpreter {
     /// Its version.
-    pub version: CpythonVersion,
+    pub version: Runtime,
     /// Its path, in the image or on this machine.
     pub path: String,
     /// Whether it is the image's own.
@@ -187,7 +187,7 @@ impl<'a> Interpreters<'a> {
     ///
     /// # Errors
     /// [`NoInterpreter`]: why the first of them cannot be used.
-    pub fn start(&self, version: CpythonVersion) -> Result<Running<'a>, NoInterpreter> {
+    pub fn start(&self, version: Runtime) -> Result<Running<'a>, NoInterpreter> {
         let defences = sandbox::probe(&self.options.helper)?;
         if self.options.sandbox == Mode::Required && !defences.any() {
             return Err(NoInterpreter::Undefended);
@@ -220,7 +220,7 @@ impl<'a> Interpreters<'a> {
     /// Starts the first of the image's own.
     fn start_own(
         &self,
-        version: CpythonVersion,
+        version: Runtime,
         interpreter: &dyn Fn(String, bool) -> Interpreter,
     ) -> Result<Running<'a>, NoInterpreter> {
         let mut read = |members: &BTreeSet<MemberId>| self.read(members);
@@ -262,7 +262,7 @@ impl<'a> Interpreters<'a> {
     /// The files that may be the interpreter, the likeliest first.
     fn candidates(
         &self,
-        version: CpythonVersion,
+        version: Runtime,
     ) -> Result<Vec<(StandardLibrary, Candidate)>, NoInterpreter> {
         let trees = self.inventory.trees.iter().enumerate();
         let libraries = trees.filter(|(index, tree)| {
@@ -309,8 +309,8 @@ impl<'a> Interpreters<'a> {
             failure,
         })?;
         let (ready, version) = (service.ready(), interpreter.version);
-        let expected = Magic::final_for(version.major, version.minor);
-        let is_tagged = ready.cache_tag == version.tag().to_string().as_bytes();
+        let expected = Magic::final_for(version);
+        let is_tagged = ready.cache_tag == version.cache_tag().as_bytes();
         if ready.version != version || Some(ready.magic) != expected || !is_tagged {
             return Err(NoInterpreter::Other {
                 path: path(),

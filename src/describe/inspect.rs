@@ -8,6 +8,7 @@ use crate::inventory::{Inventory, MissingCache, Reader, Status, Tree, TreeKind, 
 use crate::oci::Image;
 use crate::path;
 use crate::plan::situations::{self, Situation, SituationKind};
+use crate::pyc::Runtime;
 use crate::report::model::{
     self, AdviceChoice, Finding, FindingKind, InspectImage, InspectLayer, InspectTree,
     SituationName, SituationRow,
@@ -103,7 +104,7 @@ fn describe_tree(tree: &Tree, situations: &[Situation]) -> InspectTree {
     InspectTree {
         path: path::text(&tree.path),
         python: tree.version.map(|version| version.to_string()),
-        cache_tag: tree.version.map(|version| version.tag().to_string()),
+        cache_tag: tree.version.map(Runtime::cache_tag),
         magic: tree.magic.map(|magic| magic.0),
         kind: match tree.kind {
             TreeKind::Stdlib => model::TreeKind::Stdlib,

@@ -6,14 +6,14 @@ use super::notes::notes;
 use super::summary;
 use super::warnings::{Written, warnings};
 use crate::compile::{CompileResult, Interpreter};
-use crate::inventory::{Inventory, cache_path, layer_levels};
+use crate::inventory::{Inventory, cache_from_source, layer_levels};
 use crate::layers::{LayerError, LayerScan, layer_error};
 use crate::oci::Image;
 use crate::oci::layer_writer::WrittenLayer;
 use crate::path;
 use crate::plan::{Action, LayerPlan, Plan, Reason, Step, Warning};
 use crate::profile::Policy;
-use crate::pyc::{CpythonVersion, Level};
+use crate::pyc::Level;
 use crate::report::model::{
     CompileFailure, Compiled, Count, ImageSize, InterpreterRow, LayerAction, LayerSize, Levels,
     MinimizeImage, MinimizeLayer, StepAction, StepRow,
@@ -154,9 +154,9 @@ impl Minimized<'_> {
         let hidden = inventory.hidden.iter().map(|cache| cache.path.clone());
         let sourceless = inventory.sourceless.iter().map(|it| it.path.clone());
         let missing = inventory.sources.iter().flat_map(move |source| {
-            let tag = inventory.tree_of(source).version.map(CpythonVersion::tag);
+            let runtime = inventory.tree_of(source).version;
             let path = inventory.source_path(source);
-            let of_level = move |level: &Level| Some(cache_path(&path, tag?, *level));
+            let of_level = move |level: &Level| Some(cache_from_source(&path, runtime?, *level));
             self.policy.levels.iter().filter_map(of_level)
         });
         caches.chain(hidden).chain(sourceless).chain(missing)

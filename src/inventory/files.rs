@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::trees::PythonDirectory;
 use crate::layers::{Bytecode, LayerScan};
 use crate::path;
-use crate::pyc::{CacheName, CpythonTag, Level, cache_file_name, parse_cache_name};
+use crate::pyc::{CacheName, Implementation, Level, Runtime, cache_file_name, parse_cache_name};
 use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
 
 /// A regular file with its path, name and inode.
@@ -24,7 +24,7 @@ pub(super) struct CacheFile {
     pub(super) data: MemberId,
     pub(super) source: Vec<u8>,
     pub(super) source_inode: Option<InodeId>,
-    pub(super) tag: CpythonTag,
+    pub(super) runtime: Runtime,
     pub(super) level: Option<Level>,
 }
 
@@ -73,7 +73,7 @@ impl<'a> SourceIndex<'a> {
             }
             return;
         }
-        let Some((name, tag)) = cpython_cache(path) else {
+        let Some((name, runtime)) = cpython_cache(path) else {
             return;
         };
         let source = self.source(directory, &name.source_name());
@@ -84,7 +84,7 @@ impl<'a> SourceIndex<'a> {
             data: self.rootfs.inode(inode).data(),
             source_inode: self.rootfs.file_at(&source),
             source,
-            tag,
+            runtime,
             level: name.level(),
         });
     }
@@ -127,7 +127,7 @@ impl<'a> SourceIndex<'a> {
             let directory = directories
                 .entry(path::parent(&cache.source).to_vec())
                 .or_default();
-            let magics = directory.tags.entry(cache.tag).or_default();
+            let magics = directory.tags.entry(cache.runtime).or_default();
             if let Some(Ok(header)) = bytecode(layers, cache.data).map(|bytecode| &bytecode.header)
             {
                 *magics.entry(header.magic).or_default() += 1;
@@ -173,18 +173,19 @@ pub(super) fn has_stem(file: &[u8]) -> bool {
         .is_some_and(|dot| dot > 0)
 }
 
-/// The name and tag of a CPython cache; `None` for other files. pycull does not touch caches of other interpreters.
-pub(super) fn cpython_cache(path: &[u8]) -> Option<(CacheName<'_>, CpythonTag)> {
+/// The name of a CPython cache and the CPython in its tag. `None` for other files: pycull does not touch caches of
+/// other interpreters.
+pub(super) fn cpython_cache(path: &[u8]) -> Option<(CacheName<'_>, Runtime)> {
     let name = parse_cache_name(path::file_name(path))?;
-    let tag = CpythonTag::parse(name.cache_tag)?;
-    Some((name, tag))
+    let runtime = Runtime::from_cache_tag(name.cache_tag)?;
+    (runtime.implementation == Implementation::CPython).then_some((name, runtime))
 }
 
 /// The path of a source's cache, as in `importlib.util.cache_from_source` (PEP 3147, PEP 488).
-pub(crate) fn cache_path(source: &[u8], tag: CpythonTag, level: Level) -> Vec<u8> {
+pub(crate) fn cache_from_source(source: &[u8], runtime: Runtime, level: Level) -> Vec<u8> {
     let name = path::file_name(source);
     let module = name.strip_suffix(b".py").unwrap_or(name);
-    let file = cache_file_name(module, tag.to_string().as_bytes(), level);
+    let file = cache_file_name(module, runtime.cache_tag().as_bytes(), level);
     let directory = path::join(path::parent(source), b"__pycache__");
     path::join(&directory, &file)
 }

@@ -8,9 +8,7 @@ use super::trees::{FoundTree, TreeLocator};
 use super::{Cache, Sourceless, Status, TreeKind};
 use crate::layers::{Bytecode, LayerScan, SourceHashes};
 use crate::path;
-use crate::pyc::{
-    CpythonTag, CpythonVersion, Freshness, Header, HeaderError, Invalidation, Magic, freshness,
-};
+use crate::pyc::{Freshness, Header, HeaderError, Invalidation, Magic, Runtime, freshness};
 use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
 use crate::tar::Timestamp;
 
@@ -18,9 +16,9 @@ use crate::tar::Timestamp;
 /// application.
 pub(super) struct Interpreters {
     /// Versions of standard libraries. A version that is newer than the table has no known magic number.
-    magics: BTreeMap<CpythonVersion, Option<Magic>>,
+    magics: BTreeMap<Runtime, Option<Magic>>,
     /// Other versions of which the image has some file.
-    embedded: BTreeSet<CpythonVersion>,
+    embedded: BTreeSet<Runtime>,
     known: bool,
 }
 
@@ -38,33 +36,26 @@ impl Interpreters {
         }
     }
 
-    /// The reason why no interpreter of the image has this cache tag. `None` if the image has no known interpreter,
+    /// The reason why the image has no such interpreter. `None` if the image has no known interpreter,
     /// for example one that only adds to a base.
-    fn foreign_tag(&self, tag: CpythonTag) -> Option<String> {
-        let version = CpythonVersion::new(tag.major, tag.minor);
-        (self.known && !self.has(version))
-            .then(|| format!("the image has no Python {}", tag.version()))
+    fn foreign_runtime(&self, runtime: Runtime) -> Option<String> {
+        (self.known && !self.has(runtime)).then(|| format!("the image has no Python {runtime}"))
     }
 
-    fn has(&self, version: CpythonVersion) -> bool {
-        self.magics.contains_key(&version) || self.embedded.contains(&version)
+    fn has(&self, runtime: Runtime) -> bool {
+        self.magics.contains_key(&runtime) || self.embedded.contains(&runtime)
     }
 
-    /// The reason why no Python looks for a cache with this tag in a tree, although the image has that Python.
-    fn foreign_tree(&self, tag: CpythonTag, tree: &FoundTree) -> Option<String> {
+    /// The reason why a Python does not look for its caches in a tree, although the image has that Python.
+    fn foreign_tree(&self, runtime: Runtime, tree: &FoundTree) -> Option<String> {
         let version = tree.version.filter(|_| tree.is_of_one_version())?;
-        let is_foreign = version.tag() != tag && self.magics.contains_key(&version);
+        let is_foreign = version != runtime && self.magics.contains_key(&version);
         is_foreign.then(|| format!("it lies in a directory of Python {version}"))
     }
 
-    fn foreign_magic(&self, tag: CpythonTag, magic: Magic) -> Option<String> {
-        let version = CpythonVersion::new(tag.major, tag.minor);
-        let expected = self
-            .magics
-            .get(&version)
-            .copied()
-            .flatten()
-            .or_else(|| Magic::final_for(tag.major, tag.minor))?;
+    fn foreign_magic(&self, runtime: Runtime, magic: Magic) -> Option<String> {
+        let of_image = self.magics.get(&runtime).copied().flatten();
+        let expected = of_image.or_else(|| Magic::final_for(runtime))?;
         (magic != expected).then(|| {
             format!(
                 "its magic number is {}, the interpreter's is {}",
@@ -96,7 +87,7 @@ impl Judge<'_> {
             source: file.source.clone(),
             source_inode: file.source_inode,
             tree,
-            tag: file.tag,
+            runtime: file.runtime,
             level: file.level,
             status: self.status(file, bytecode, tree.map(|tree| &self.trees[tree])),
             contents: bytecode.map(|bytecode| bytecode.contents.clone()),
@@ -118,8 +109,8 @@ impl Judge<'_> {
         let Some(source) = file.source_inode else {
             return Status::Orphan;
         };
-        let in_tree = tree.and_then(|tree| self.interpreters.foreign_tree(file.tag, tree));
-        if let Some(reason) = self.interpreters.foreign_tag(file.tag).or(in_tree) {
+        let in_tree = tree.and_then(|tree| self.interpreters.foreign_tree(file.runtime, tree));
+        if let Some(reason) = self.interpreters.foreign_runtime(file.runtime).or(in_tree) {
             return Status::Foreign(reason);
         }
         let Some(bytecode) = bytecode else {
@@ -130,7 +121,7 @@ impl Judge<'_> {
             Err(error @ HeaderError::UnknownMagic(_)) => return Status::Unknown(error.to_string()),
             Err(error) => return Status::Malformed(error.to_string()),
         };
-        if let Some(reason) = self.interpreters.foreign_magic(file.tag, header.magic) {
+        if let Some(reason) = self.interpreters.foreign_magic(file.runtime, header.magic) {
             return Status::Foreign(reason);
         }
         let status = self.freshness(header, source);
@@ -187,7 +178,7 @@ impl Judge<'_> {
 
 /// The version of a Python that an application links with or starts from an archive. File names show it:
 /// `libpython3.9.so.1.0`, `libpython3.6m.so`, `python39.zip`, `python39.dll`.
-fn embedded_version(name: &[u8]) -> Option<CpythonVersion> {
+fn embedded_version(name: &[u8]) -> Option<Runtime> {
     let name = std::str::from_utf8(name).ok()?;
     if let Some(rest) = name.strip_prefix("libpython") {
         let (version, suffix) =
@@ -201,8 +192,7 @@ fn embedded_version(name: &[u8]) -> Option<CpythonVersion> {
     let digits = digits
         .strip_suffix(".zip")
         .or_else(|| digits.strip_suffix(".dll"))?;
-    let tag = CpythonTag::parse(format!("cpython-{digits}").as_bytes())?;
-    Some(CpythonVersion::new(tag.major, tag.minor))
+    Runtime::from_cache_tag(format!("cpython-{digits}").as_bytes())
 }
 
 /// Whether a file's only dot is the one before its suffix. An import takes another dot for a package separator.
@@ -242,7 +232,7 @@ mod tests {
             let found = embedded_version(name.as_bytes());
             assert_eq!(
                 found,
-                expected.map(|(a, b)| CpythonVersion::new(a, b)),
+                expected.map(|(a, b)| Runtime::cpython(a, b)),
                 "{name}"
             );
         }

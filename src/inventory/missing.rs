@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::{Inventory, Source, Tree, TreeKind, cache_path};
+use super::{Inventory, Source, Tree, TreeKind, cache_from_source};
 use crate::path;
-use crate::pyc::{CpythonVersion, Level};
+use crate::pyc::{Level, Runtime};
 use crate::rootfs::Rootfs;
 
 /// A source without a cache.
@@ -16,14 +16,14 @@ pub(crate) struct MissingCache<'a> {
 }
 
 /// The first version with `__pycache__` (PEP 3147).
-const FIRST_WITH_PYCACHE: CpythonVersion = CpythonVersion::new(3, 2);
+const FIRST_WITH_PYCACHE: Runtime = Runtime::cpython(3, 2);
 
 /// The sources that should have a cache at `level` and have none, sorted by path. These are modules on the search
 /// path of an interpreter in the image.
 ///
 /// A source with a cache that Python would not use is not among them, because that cache has a finding of its own.
 pub(crate) fn missing_caches(inventory: &Inventory, level: Level) -> Vec<MissingCache<'_>> {
-    let interpreters: BTreeSet<CpythonVersion> = inventory
+    let interpreters: BTreeSet<Runtime> = inventory
         .trees
         .iter()
         .filter(|tree| tree.kind == TreeKind::Stdlib)
@@ -53,7 +53,7 @@ pub(crate) fn missing_caches(inventory: &Inventory, level: Level) -> Vec<Missing
         if !is_module(tree, &source_path) || told.contains(&*source_path) {
             return None;
         }
-        let path = cache_path(&source_path, version.tag(), level);
+        let path = cache_from_source(&source_path, version, level);
         let is_free = inventory.rootfs.lookup(&path).is_none();
         is_free.then_some(MissingCache { source, path })
     });

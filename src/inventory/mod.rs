@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub(crate) use build::{Known, build};
-pub(crate) use files::cache_path;
+pub(crate) use files::cache_from_source;
 pub(crate) use hashes::wanted_hashes;
 pub(crate) use layers::{layer_levels, leveled_members};
 pub(crate) use missing::{MissingCache, missing_caches};
@@ -25,16 +25,16 @@ pub(crate) use trees::innermost_tree;
 
 use crate::entrypoint::Reading;
 use crate::layers::{Contents, LayerScan, SourceHashes};
-use crate::pyc::{CpythonTag, CpythonVersion, Level, Magic, StaleReason};
+use crate::pyc::{Level, Magic, Runtime, StaleReason};
 use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
 
 /// The versions that the user chose for trees.
 #[derive(Clone, Copy)]
 pub(crate) struct ChosenVersions<'a> {
     /// The version of a tree, by its path. It has precedence over the tree's caches, except in a standard library.
-    pub of_tree: &'a dyn Fn(&[u8]) -> Option<CpythonVersion>,
+    pub of_tree: &'a dyn Fn(&[u8]) -> Option<Runtime>,
     /// The version of trees whose version nothing else determines.
-    pub otherwise: Option<CpythonVersion>,
+    pub otherwise: Option<Runtime>,
 }
 
 /// The Python in an image.
@@ -125,7 +125,7 @@ pub struct Tree {
     /// The kind of the tree.
     pub kind: TreeKind,
     /// The version of CPython that uses the tree, if known.
-    pub version: Option<CpythonVersion>,
+    pub version: Option<Runtime>,
     /// The magic number that the caches should have.
     pub magic: Option<Magic>,
     /// The sources: files named `*.py`.
@@ -174,8 +174,8 @@ pub struct Cache {
     pub source_inode: Option<InodeId>,
     /// The index of the cache's tree.
     pub tree: Option<usize>,
-    /// The cache tag in the name.
-    pub tag: CpythonTag,
+    /// The interpreter of the cache tag in the name.
+    pub runtime: Runtime,
     /// The level; `None` for an optimization above 2, which only an interpreter started with it reads.
     pub level: Option<Level>,
     /// Whether Python would use it.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Inventory, Sizes, TreeKind};
 use crate::path;
+use crate::pyc::{Runtime, parse_cache_name};
 
 /// The files of another Python in an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,10 @@ pub(crate) fn other_pythons(inventory: &Inventory) -> Vec<OtherPython> {
         let name = std::str::from_utf8(path::file_name(&tree.path)).unwrap_or_default();
         match tree.version {
             Some(version) if version.major == 2 => drop(found.entry(python2()).or_default()),
-            None if name.starts_with("pypy") => drop(found.entry(pypy(&name[4..])).or_default()),
+            None if name.starts_with("pypy") => {
+                let version = name.strip_prefix("pypy").and_then(|it| it.parse().ok());
+                found.entry(pypy(version)).or_default();
+            }
             _ => {}
         }
     }
@@ -41,8 +45,8 @@ pub(crate) fn other_pythons(inventory: &Inventory) -> Vec<OtherPython> {
             let header = bytecode.and_then(|it| it.header.as_ref().ok());
             header.is_some_and(|header| header.magic.is_python2())
         };
-        let name = match pypy_tag(&path) {
-            Some(tag) => pypy(tag),
+        let name = match pypy_of_cache(&path) {
+            Some(version) => pypy(version),
             None if path.ends_with(b".pyc") && is_python2() => python2(),
             None => continue,
         };
@@ -58,23 +62,17 @@ fn python2() -> String {
     "Python 2".to_owned()
 }
 
-/// Returns `PyPy 3.11` for `311` or `3.11`.
-fn pypy(version: &str) -> String {
-    match version.split_at_checked(1) {
-        Some((major, minor)) if !minor.is_empty() => {
-            format!("PyPy {major}.{}", minor.trim_start_matches('.'))
-        }
-        _ => "PyPy".to_owned(),
-    }
+/// The name of a PyPy, without a version if that is not known.
+fn pypy(version: Option<Runtime>) -> String {
+    version.map_or_else(|| "PyPy".to_owned(), |version| format!("PyPy {version}"))
 }
 
-/// The version in the tag of a PyPy cache: `311` in `__pycache__/m.pypy311.pyc`.
-fn pypy_tag(file: &[u8]) -> Option<&str> {
+/// The PyPy that has this cache, such as `__pycache__/m.pypy311.pyc`. The inner `None` is a PyPy of unknown version.
+fn pypy_of_cache(file: &[u8]) -> Option<Option<Runtime>> {
     if path::file_name(path::parent(file)) != b"__pycache__" {
         return None;
     }
-    let name = std::str::from_utf8(path::file_name(file)).ok()?;
-    let mut parts = name.strip_suffix(".pyc")?.rsplit('.');
-    let tag = parts.find(|part| !part.starts_with("opt-"))?;
-    tag.strip_prefix("pypy")
+    let tag = parse_cache_name(path::file_name(file))?.cache_tag;
+    tag.starts_with(b"pypy")
+        .then(|| Runtime::from_cache_tag(tag))
 }

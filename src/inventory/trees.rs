@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{ChosenVersions, TreeKind};
 use crate::path;
-use crate::pyc::{CpythonTag, CpythonVersion, Magic};
+use crate::pyc::{Magic, Runtime};
 
 /// The Python files in one directory.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(super) struct PythonDirectory {
     /// The number of names that end in `.pyc`, outside `__pycache__`.
     pub(super) sourceless: usize,
     /// The caches of its modules by the tag in their names, with the number of caches for each magic number.
-    pub(super) tags: BTreeMap<CpythonTag, BTreeMap<Magic, usize>>,
+    pub(super) tags: BTreeMap<Runtime, BTreeMap<Magic, usize>>,
     /// Whether the directory has the landmarks of a standard library.
     pub(super) is_stdlib: bool,
 }
@@ -24,7 +24,7 @@ pub(super) struct PythonDirectory {
 pub(super) struct FoundTree {
     pub(super) path: Vec<u8>,
     pub(super) kind: TreeKind,
-    pub(super) version: Option<CpythonVersion>,
+    pub(super) version: Option<Runtime>,
     pub(super) magic: Option<Magic>,
 }
 
@@ -101,14 +101,14 @@ fn enclosing<'a>(roots: &BTreeMap<&'a [u8], TreeKind>, directory: &[u8]) -> Opti
 }
 
 /// The version in the last `pythonX.Y` of a path. Free-threaded builds add a `t`.
-fn version_in_path(directory: &[u8]) -> Option<CpythonVersion> {
+fn version_in_path(directory: &[u8]) -> Option<Runtime> {
     directory.rsplit(|byte| *byte == b'/').find_map(|part| {
         let version = std::str::from_utf8(part.strip_prefix(b"python")?).ok()?;
         version.strip_suffix('t').unwrap_or(version).parse().ok()
     })
 }
 
-type Tags = BTreeMap<CpythonTag, BTreeMap<Magic, usize>>;
+type Tags = BTreeMap<Runtime, BTreeMap<Magic, usize>>;
 
 fn tags_by_tree(
     directories: &BTreeMap<Vec<u8>, PythonDirectory>,
@@ -163,7 +163,7 @@ fn set_versions(
         .iter()
         .map(|tree| version_beside(trees, &tree.path))
         .collect();
-    let only = <[CpythonVersion; 1]>::try_from(stdlibs.iter().copied().collect::<Vec<_>>());
+    let only = <[Runtime; 1]>::try_from(stdlibs.iter().copied().collect::<Vec<_>>());
     let fallback = match only {
         Ok([only]) => Some(only),
         Err(_) => started_version(trees, programs).filter(|version| stdlibs.contains(version)),
@@ -186,23 +186,21 @@ fn set_versions(
     }
 }
 
-fn stdlib_versions(trees: &[FoundTree]) -> BTreeSet<CpythonVersion> {
+fn stdlib_versions(trees: &[FoundTree]) -> BTreeSet<Runtime> {
     let stdlibs = trees.iter().filter(|tree| tree.kind == TreeKind::Stdlib);
     stdlibs.filter_map(|tree| tree.version).collect()
 }
 
 /// The version of most caches, among the versions that count.
-fn most_cached(tags: &Tags, counts: &dyn Fn(CpythonVersion) -> bool) -> Option<CpythonVersion> {
-    let versions = tags.iter().map(|(tag, magics)| {
-        let version = CpythonVersion::new(tag.major, tag.minor);
-        (version, magics.values().sum::<usize>())
-    });
+fn most_cached(tags: &Tags, counts: &dyn Fn(Runtime) -> bool) -> Option<Runtime> {
+    let versions = tags.iter();
+    let versions = versions.map(|(version, magics)| (*version, magics.values().sum::<usize>()));
     let counted = versions.filter(|(version, _)| counts(*version));
     counted.max_by_key(|(_, caches)| *caches).map(|most| most.0)
 }
 
 /// The version of the only standard library in a `lib` directory whose `python3` has packages for all versions.
-fn version_beside(trees: &[FoundTree], tree: &[u8]) -> Option<CpythonVersion> {
+fn version_beside(trees: &[FoundTree], tree: &[u8]) -> Option<Runtime> {
     let python3 = path::parent(tree);
     if path::file_name(python3) != b"python3" {
         return None;
@@ -211,7 +209,7 @@ fn version_beside(trees: &[FoundTree], tree: &[u8]) -> Option<CpythonVersion> {
 }
 
 /// The version in the paths of all trees at and below a directory, if they name only one.
-fn only_version_below(trees: &[FoundTree], directory: &[u8]) -> Option<CpythonVersion> {
+fn only_version_below(trees: &[FoundTree], directory: &[u8]) -> Option<Runtime> {
     if directory.is_empty() {
         return None;
     }
@@ -229,7 +227,7 @@ fn only_version_below(trees: &[FoundTree], directory: &[u8]) -> Option<CpythonVe
 }
 
 /// The version that the image starts, from the interpreter's name or from the trees below its prefix.
-fn started_version(trees: &[FoundTree], programs: &[&[u8]]) -> Option<CpythonVersion> {
+fn started_version(trees: &[FoundTree], programs: &[&[u8]]) -> Option<Runtime> {
     let of_program = |program: &&[u8]| {
         let by_name = version_in_path(path::file_name(program));
         let prefix = path::parent(path::parent(program));
@@ -244,7 +242,7 @@ fn started_version(trees: &[FoundTree], programs: &[&[u8]]) -> Option<CpythonVer
 /// Sets the magic number of each tree to that of most caches in the standard library, or else to the released number.
 /// A pre-release or patched interpreter has another number than the table.
 fn set_magics(trees: &mut [FoundTree], tags: &[Tags]) {
-    let mut known: HashMap<CpythonVersion, Magic> = HashMap::new();
+    let mut known: HashMap<Runtime, Magic> = HashMap::new();
     for (tree, tags) in trees
         .iter()
         .zip(tags)
@@ -253,11 +251,7 @@ fn set_magics(trees: &mut [FoundTree], tags: &[Tags]) {
         let Some(version) = tree.version else {
             continue;
         };
-        let magics = tags
-            .iter()
-            .find(|(tag, _)| (tag.major, tag.minor) == (version.major, version.minor))
-            .map(|(_, magics)| magics);
-        let most = magics.and_then(|magics| {
+        let most = tags.get(&version).and_then(|magics| {
             magics
                 .iter()
                 .filter(|(magic, _)| magic.version() == Some(version))
@@ -274,7 +268,7 @@ fn set_magics(trees: &mut [FoundTree], tags: &[Tags]) {
         tree.magic = known
             .get(&version)
             .copied()
-            .or_else(|| Magic::final_for(version.major, version.minor));
+            .or_else(|| Magic::final_for(version));
     }
 }
 
@@ -360,7 +354,7 @@ mod tests {
     fn version_of(paths: &[(&str, &[&str])], programs: &[&str], wanted: &str) -> Option<String> {
         let mut directories = BTreeMap::new();
         for (path, tags) in paths {
-            let tag = |tag: &&str| CpythonTag::parse(tag.as_bytes()).unwrap();
+            let tag = |tag: &&str| Runtime::from_cache_tag(tag.as_bytes()).unwrap();
             let magics = BTreeMap::from([(Magic(1), 5)]);
             let directory = PythonDirectory {
                 sources: 1,

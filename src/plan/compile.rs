@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::convert::is_plain_file;
 use super::warning::Cause;
 use super::{Compilation, CompileOutcome, Drops, Warning};
-use crate::inventory::{Cache, Inventory, Source, Status, cache_path};
+use crate::inventory::{Cache, Inventory, Source, Status, cache_from_source};
 use crate::path;
 use crate::profile::{Missing, Placement, Policy, Stale};
-use crate::pyc::CpythonVersion;
+use crate::pyc::{Runtime, can_be_compiled};
 use crate::rootfs::MemberId;
 use crate::tar::Kind;
 
@@ -36,7 +36,7 @@ pub(super) fn choose(
         if wanted.is_empty() {
             continue;
         }
-        if !version.is_some_and(CpythonVersion::can_be_compiled) {
+        if !version.is_some_and(can_be_compiled) {
             *versionless.entry(source.tree as usize).or_default() += 1;
         } else if !fits(inventory, source) || !has_place(inventory, &wanted[0].path) {
             warnings.push(Warning::new(
@@ -69,9 +69,9 @@ fn wanted_levels(
 ) -> Vec<Compilation> {
     let source_path = inventory.source_path(&inventory.sources[source]);
     let version = inventory.tree_of(&inventory.sources[source]).version;
-    let tag = version.unwrap_or(CpythonVersion::new(3, 0)).tag();
+    let runtime = version.unwrap_or(Runtime::cpython(3, 0));
     let wanted = policy.levels.iter().filter_map(|level| {
-        let path = cache_path(&source_path, tag, *level);
+        let path = cache_from_source(&source_path, runtime, *level);
         let cache = caches.get(&*path).copied();
         let is_wanted =
             policy.is_in_scope(&path) && is_wanted(inventory, policy, drops, cache, &path);

@@ -278,7 +278,7 @@ fn by_module<'a>(
             && !drops.contains_key(&cache.member)
         {
             modules
-                .entry((&cache.source, cache.tag))
+                .entry((&cache.source, cache.runtime))
                 .or_default()
                 .push(cache);
         }

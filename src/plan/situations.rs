@@ -143,7 +143,7 @@ impl<'a> Table<'a> {
         for cache in kept {
             let is_new = inodes.insert(cache.inode);
             if let (true, Some(content)) = (is_new, &cache.contents)
-                && !contents.insert((&cache.source, cache.tag, content))
+                && !contents.insert((&cache.source, cache.runtime, content))
             {
                 shared += cache.bytes;
             }

@@ -15,7 +15,7 @@ use crate::oci::Compression;
 use crate::oci::digest::sha256_digest;
 use crate::oci::image::Layer;
 use crate::profile::{Levels, Policy, Profile};
-use crate::pyc::{Header, Magic};
+use crate::pyc::{Header, Magic, Runtime};
 use crate::rootfs::squash;
 use crate::tar::{Kind, Member, Xattr};
 
@@ -66,7 +66,11 @@ impl LayerMembers {
 
     fn bytecode(self, path: &str, source_mtime: (i64, u32), code: &str) -> Self {
         let mut layer = self.file(path).but(|member| member.size = 100);
-        let header = Header::by_time(Magic::final_for(3, 9).unwrap(), source_mtime, 0);
+        let header = Header::by_time(
+            Magic::final_for(Runtime::cpython(3, 9)).unwrap(),
+            source_mtime,
+            0,
+        );
         let contents = Contents {
             header: header.to_bytes().into(),
             body_sha256: Sha256::digest(code).into(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::pyc::CpythonVersion;
+use crate::pyc::Runtime;
 
 /// Files that were left alone though the profile might have meant them, all for the same cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub enum Cause {
     /// A source that is too large or sparse, or whose caches have no directory to lie in.
     CannotCompile,
     /// A source for a Python that pycull cannot compile for, or does not know.
-    NoVersion(Option<CpythonVersion>),
+    NoVersion(Option<Runtime>),
     /// A cache whose header cannot be written anew.
     CannotConvert,
 }

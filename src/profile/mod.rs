@@ -16,7 +16,7 @@ pub use error::ProfileError;
 pub use load::load;
 pub(crate) use policy::Policy;
 
-use crate::pyc::{CpythonVersion, Header, Invalidation, Level, Magic};
+use crate::pyc::{Header, Invalidation, Level, Magic, Runtime};
 
 /// A valid profile.
 #[derive(Debug, Clone)]
@@ -223,14 +223,14 @@ pub enum Dead {
 #[derive(Debug, Clone, Default)]
 pub struct PythonVersions {
     /// The version of trees that have no version otherwise.
-    pub otherwise: Option<CpythonVersion>,
+    pub otherwise: Option<Runtime>,
     /// Versions by globs over the paths of trees.
-    each: Vec<(GlobSet, CpythonVersion)>,
+    each: Vec<(GlobSet, Runtime)>,
 }
 
 impl PythonVersions {
     /// The version of the first glob that matches the tree or a file in it.
-    pub fn of_tree(&self, path: &[u8]) -> Option<CpythonVersion> {
+    pub fn of_tree(&self, path: &[u8]) -> Option<Runtime> {
         let inside = [path, b"/m.py"].concat();
         let matches = |set: &GlobSet| is_match(set, path) || is_match(set, &inside);
         let found = self.each.iter().find(|(set, _)| matches(set));

@@ -8,7 +8,7 @@ use super::{
     Dead, DeadKeys, InvalidationMode, Levels, Missing, Placement, Profile, PythonVersions, Scope,
     Stale,
 };
-use crate::pyc::{CpythonVersion, Level};
+use crate::pyc::{Level, Runtime};
 
 /// All keys of a profile.
 #[derive(Debug, Deserialize)]
@@ -32,7 +32,7 @@ pub(super) struct Schema {
     exclude: Vec<String>,
     sourceless: Vec<String>,
     python: RawPython,
-    runtime: Runtime,
+    runtime: RawRuntime,
     packages: Packages,
 }
 
@@ -57,7 +57,7 @@ impl Default for Schema {
             exclude: Vec::new(),
             sourceless: Vec::new(),
             python: RawPython::Globs(toml::Table::new()),
-            runtime: Runtime::default(),
+            runtime: RawRuntime::default(),
             packages: Packages {
                 rpmdb: Rpmdb::Leave,
             },
@@ -114,7 +114,7 @@ enum RawPython {
 
 #[derive(Debug, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Runtime {
+struct RawRuntime {
     dont_write_bytecode: bool,
     pycache_prefix: String,
 }
@@ -247,8 +247,8 @@ fn python(raw: &RawPython) -> Result<PythonVersions, String> {
     }
 }
 
-fn version(text: &str) -> Result<CpythonVersion, String> {
-    let version: Result<CpythonVersion, _> = text.parse();
+fn version(text: &str) -> Result<Runtime, String> {
+    let version: Result<Runtime, _> = text.parse();
     version.map_err(|_| format!("`python` has `{text}`; it takes a version such as \"3.11\""))
 }
 

@@ -1,55 +1,8 @@
 //! The magic number: the first four bytes of a cache, which identify the version of the bytecode.
 
 use std::fmt;
-use std::num::ParseIntError;
-use std::str::FromStr;
 
-use super::name::CpythonTag;
-
-/// A minor version of CPython, such as 3.11.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CpythonVersion {
-    /// The major version.
-    pub major: u8,
-    /// The minor version.
-    pub minor: u8,
-}
-
-impl CpythonVersion {
-    /// The version `major.minor`.
-    pub const fn new(major: u8, minor: u8) -> CpythonVersion {
-        CpythonVersion { major, minor }
-    }
-
-    /// The cache tag of this version.
-    pub const fn tag(self) -> CpythonTag {
-        CpythonTag {
-            major: self.major,
-            minor: self.minor,
-        }
-    }
-
-    /// Whether pycull knows the compiler and bytecode of this version. It knows releases from 3.6 on.
-    pub fn can_be_compiled(self) -> bool {
-        self >= Self::new(3, 6) && Magic::final_for(self.major, self.minor).is_some()
-    }
-}
-
-impl fmt::Display for CpythonVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)
-    }
-}
-
-impl FromStr for CpythonVersion {
-    type Err = ParseIntError;
-
-    /// Parses a version such as `3.11`.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (major, minor) = text.split_once('.').unwrap_or((text, ""));
-        Ok(Self::new(major.parse()?, minor.parse()?))
-    }
-}
+use super::runtime::Runtime;
 
 /// A magic number: the little-endian number before its final `\r\n`.
 ///
@@ -116,8 +69,8 @@ impl Magic {
 
     /// The minor version of CPython 3 with this number, including pre-releases. `None` for Python 2, for other
     /// interpreters, and for versions after 3.15.
-    pub fn version(self) -> Option<CpythonVersion> {
-        self.row().map(|row| CpythonVersion::new(3, row.minor))
+    pub fn version(self) -> Option<Runtime> {
+        self.row().map(|row| Runtime::cpython(3, row.minor))
     }
 
     /// Whether a final release has this number. No release reads caches of alphas and betas.
@@ -126,8 +79,9 @@ impl Magic {
     }
 
     /// The number of the newest release of a minor version, from 3.0 to 3.15.
-    pub fn final_for(major: u8, minor: u8) -> Option<Magic> {
-        let row = TABLE.iter().find(|row| major == 3 && row.minor == minor)?;
+    pub fn final_for(runtime: Runtime) -> Option<Magic> {
+        let is_its = |row: &&Row| Runtime::cpython(3, row.minor) == runtime;
+        let row = TABLE.iter().find(is_its)?;
         row.released.last().copied().map(Magic)
     }
 
@@ -147,6 +101,11 @@ impl fmt::Display for Magic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// Whether pycull knows the compiler and the bytecode: those of CPython's releases from 3.6 on.
+pub fn can_be_compiled(runtime: Runtime) -> bool {
+    runtime >= Runtime::cpython(3, 6) && Magic::final_for(runtime).is_some()
 }
 
 #[cfg(test)]
@@ -175,12 +134,15 @@ mod tests {
             (15, 3666),
         ];
         for (minor, number) in table {
-            assert_eq!(Magic::final_for(3, minor), Some(Magic(number)));
-            assert_eq!(Magic(number).version(), Some(CpythonVersion::new(3, minor)));
+            assert_eq!(
+                Magic::final_for(Runtime::cpython(3, minor)),
+                Some(Magic(number))
+            );
+            assert_eq!(Magic(number).version(), Some(Runtime::cpython(3, minor)));
             assert!(Magic(number).is_final() && !Magic(number).is_python2());
         }
-        assert_eq!(Magic::final_for(3, 16), None);
-        assert_eq!(Magic::final_for(2, 7), None);
+        assert_eq!(Magic::final_for(Runtime::cpython(3, 16)), None);
+        assert_eq!(Magic::final_for(Runtime::cpython(2, 7)), None);
         assert_eq!(Magic(3351).version().unwrap().to_string(), "3.5");
     }
 
@@ -210,7 +172,7 @@ mod tests {
         ] {
             assert_eq!(
                 Magic(number).version(),
-                Some(CpythonVersion::new(3, minor)),
+                Some(Runtime::cpython(3, minor)),
                 "{number}"
             );
             assert!(!Magic(number).is_final(), "{number}");
@@ -248,5 +210,14 @@ mod tests {
         fn a_number_survives_its_bytes(number: u16) {
             prop_assert_eq!(Magic::parse(&Magic(number).raw()), Some(Magic(number)));
         }
+    }
+
+    #[test]
+    fn only_known_versions_of_cpython_can_be_compiled() {
+        assert!(can_be_compiled(Runtime::cpython(3, 6)));
+        assert!(!can_be_compiled(Runtime::cpython(3, 5)));
+        assert!(!can_be_compiled(Runtime::cpython(3, 99)));
+        let pypy = Runtime::from_cache_tag(b"pypy311").unwrap();
+        assert!(!can_be_compiled(pypy));
     }
 }

@@ -27,7 +27,7 @@ use thiserror::Error;
 
 pub use canonical::canonical_body;
 
-use super::CpythonVersion;
+use super::Runtime;
 
 /// Where and why a body cannot be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
@@ -44,7 +44,7 @@ pub struct MarshalError {
 pub enum MarshalErrorKind {
     /// The version is not one of 3.3 to 3.15, so nothing was checked.
     #[error("the marshal format of Python {0} is not known")]
-    UnknownVersion(CpythonVersion),
+    UnknownVersion(Runtime),
     /// The body ends before the object does.
     #[error("cut short")]
     Truncated,
@@ -100,7 +100,7 @@ const MOST_OBJECTS: usize = 2_000_000;
 /// # Errors
 /// [`MarshalError`] with the place of the first error. Its kind is [`MarshalErrorKind::UnknownVersion`] if the check
 /// does not know the version.
-pub fn check_body(version: CpythonVersion, body: &[u8]) -> Result<(), MarshalError> {
+pub fn check_body(version: Runtime, body: &[u8]) -> Result<(), MarshalError> {
     body_length(version, body).map(drop)
 }
 
@@ -109,7 +109,7 @@ pub fn check_body(version: CpythonVersion, body: &[u8]) -> Result<(), MarshalErr
 ///
 /// # Errors
 /// The same as for [`check_body`].
-pub fn body_length(version: CpythonVersion, body: &[u8]) -> Result<usize, MarshalError> {
+pub fn body_length(version: Runtime, body: &[u8]) -> Result<usize, MarshalError> {
     if version.major != 3 || !(3..=15).contains(&version.minor) {
         let kind = MarshalErrorKind::UnknownVersion(version);
         return Err(MarshalError { offset: 0, kind });

@@ -19,12 +19,14 @@ pub mod level_one;
 pub mod magic;
 pub mod marshal;
 pub mod name;
+pub mod runtime;
 pub mod source_hash;
 
 pub use freshness::{Freshness, StaleReason, freshness, python_mtime};
 pub use header::{Header, HeaderError, Invalidation};
 pub use level_one::level_one_is_level_zero;
-pub use magic::{CpythonVersion, Magic};
+pub use magic::{Magic, can_be_compiled};
 pub use marshal::{MarshalError, MarshalErrorKind, body_length, canonical_body, check_body};
-pub use name::{CacheName, CpythonTag, Level, cache_file_name, parse_cache_name};
+pub use name::{CacheName, Level, cache_file_name, parse_cache_name};
+pub use runtime::{Implementation, Runtime};
 pub use source_hash::{SourceHasher, source_hash};

@@ -54,7 +54,7 @@ impl fmt::Display for Level {
 pub struct CacheName<'a> {
     /// The module's name without its package. It may contain dots if the file is not imported by name.
     pub module: &'a [u8],
-    /// The cache tag, for example `cpython-311`; see [`CpythonTag::parse`].
+    /// The cache tag, for example `cpython-311`; see [`Runtime::from_cache_tag`](super::Runtime::from_cache_tag).
     pub cache_tag: &'a [u8],
     /// The text after `opt-`; empty if the name has no such part.
     pub optimization: &'a [u8],
@@ -127,49 +127,6 @@ pub fn cache_file_name(module: &[u8], tag: &[u8], level: Level) -> Vec<u8> {
     [module, b".", tag, level.suffix().as_bytes(), b".pyc"].concat()
 }
 
-/// The cache tag of a CPython release (`sys.implementation.cache_tag`).
-///
-/// Pre-releases and free-threaded builds have the plain tag of their minor version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CpythonTag {
-    /// The major version, 3 in every existing tag.
-    pub major: u8,
-    /// The minor version, 11 in `cpython-311`.
-    pub minor: u8,
-}
-
-impl CpythonTag {
-    /// Parses `cpython-39` or `cpython-311`: one digit of major version, and the minor version without leading zeros.
-    /// `None` for other tags (`pypy311`, `graalpy240-311`, `cpython-39-pytest-7`), which other interpreters and tools
-    /// use.
-    pub fn parse(tag: &[u8]) -> Option<CpythonTag> {
-        let digits = tag.strip_prefix(b"cpython-")?;
-        let (&major, minor) = digits.split_first()?;
-        if !(b'1'..=b'9').contains(&major) || !minor.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        if minor.is_empty() || (minor[0] == b'0' && minor.len() > 1) {
-            return None;
-        }
-        let minor = std::str::from_utf8(minor).ok()?.parse().ok()?;
-        Some(CpythonTag {
-            major: major - b'0',
-            minor,
-        })
-    }
-
-    /// The version, for example `3.11`.
-    pub fn version(self) -> String {
-        format!("{}.{}", self.major, self.minor)
-    }
-}
-
-impl fmt::Display for CpythonTag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cpython-{}{}", self.major, self.minor)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -215,7 +172,7 @@ mod tests {
                 "foo.opt-1.cpython-39.opt-2.pyc",
                 ("foo.opt-1", "cpython-39", "2"),
             ),
-            // No CPython has these tags, so `CpythonTag::parse` refuses them.
+            // No CPython has these tags, so `Runtime::from_cache_tag` refuses them.
             (
                 "a.cpython-39-pytest-7.1.pyc",
                 ("a.cpython-39-pytest-7", "1", ""),
@@ -295,46 +252,12 @@ mod tests {
         );
     }
 
-    #[test]
-    fn only_plain_cpython_tags_are_cpythons() {
-        for (tag, version) in [
-            ("cpython-32", "3.2"),
-            ("cpython-39", "3.9"),
-            ("cpython-310", "3.10"),
-            ("cpython-315", "3.15"),
-            ("cpython-30", "3.0"),
-        ] {
-            let parsed = CpythonTag::parse(tag.as_bytes()).unwrap();
-            assert_eq!(parsed.version(), version);
-            assert_eq!(parsed.to_string(), tag);
-        }
-        for tag in [
-            "",
-            "cpython-",
-            "cpython-3",
-            "cpython-311t",
-            "cpython-039",
-            "cpython-301",
-            "cpython-3 9",
-            "cpython-39-pytest-7",
-            "cpython-39-PYTEST",
-            "pypy311",
-            "graalpy240-311",
-            "CPYTHON-39",
-            "cpython-3999",
-            "cpython-3+9",
-            "jython-27",
-        ] {
-            assert_eq!(CpythonTag::parse(tag.as_bytes()), None, "{tag}");
-        }
-    }
-
     proptest! {
         #[test]
         fn any_bytes_are_taken_as_a_name_without_a_panic(name: Vec<u8>) {
             if let Some(parsed) = parse_cache_name(&name) {
                 parsed.source_name();
-                CpythonTag::parse(parsed.cache_tag);
+                crate::pyc::Runtime::from_cache_tag(parsed.cache_tag);
             }
         }
 

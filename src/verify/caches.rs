@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use super::files::{has_same_content, metadata};
 use super::view::View;
 use super::{CacheCounts, ContentHashes, Difference};
-use crate::inventory::{Cache, Status, cache_path};
+use crate::inventory::{Cache, Status, cache_from_source};
 use crate::profile::Missing;
 use crate::profile::Policy;
+use crate::pyc::can_be_compiled;
 use crate::tar::Kind;
 
 /// Whether a cache's content is known without hashing it.
@@ -72,12 +73,12 @@ pub(super) fn missing(after: &View<'_>, expected: &Policy<'_>) -> Option<u64> {
     let mut missing = 0;
     for source in &after.inventory.sources {
         let version = after.inventory.tree_of(source).version;
-        let Some(version) = version.filter(|version| version.can_be_compiled()) else {
+        let Some(version) = version.filter(|version| can_be_compiled(*version)) else {
             continue;
         };
         let path = after.inventory.source_path(source);
         let levels = expected.levels.iter();
-        let paths = levels.map(|level| cache_path(&path, version.tag(), *level));
+        let paths = levels.map(|level| cache_from_source(&path, version, *level));
         missing += paths.filter(is_missing).count() as u64;
     }
     Some(missing)

@@ -15,7 +15,7 @@ use pycull::layers::{Access, LayerScan, read_members, scan_layers};
 use pycull::limits;
 use pycull::oci::{BlobStore, Image, load};
 use pycull::progress::Unobserved;
-use pycull::pyc::{CpythonVersion, Magic};
+use pycull::pyc::{Magic, Runtime};
 use pycull::rootfs::{MemberId, Rootfs, squash};
 use pycull::transport::{Reference, Source};
 use serde_json::json;
@@ -68,8 +68,7 @@ impl Opened {
         minor: u8,
         may_be_foreign: bool,
     ) -> (Vec<Result<Closure, InterpreterError>>, usize) {
-        let library =
-            StandardLibrary::at(CpythonVersion::new(3, minor), library.as_bytes()).unwrap();
+        let library = StandardLibrary::at(Runtime::cpython(3, minor), library.as_bytes()).unwrap();
         let mut rounds = 0;
         let store: &dyn BlobStore = &*self.source.store;
         let mut read = |wanted: &BTreeSet<MemberId>| {
@@ -170,7 +169,7 @@ fn works(image: &str, minor: u8) {
     let place = directory.path().canonicalize().unwrap();
     let closure = closures.remove(0).unwrap();
     let launch = closure.unpack(&place, None).unwrap();
-    let magic = Magic::final_for(3, minor).unwrap().0;
+    let magic = Magic::final_for(Runtime::cpython(3, minor)).unwrap().0;
     for mode in [Mode::Required, Mode::Off] {
         let expected = expected(&version, magic, &place.join("root"));
         // The result does not depend on the sandbox.

@@ -8,7 +8,7 @@ mod fixtures;
 mod objects;
 
 use pycull::pyc::{
-    CpythonVersion, Header, Magic, body_length, cache_file_name, canonical_body, check_body,
+    Header, Magic, Runtime, body_length, cache_file_name, canonical_body, check_body,
     level_one_is_level_zero, parse_cache_name,
 };
 
@@ -21,7 +21,7 @@ pub fn run(input: &[u8]) {
     assert_name(file);
     level_one_is_level_zero(file);
     let Ok(header) = Header::parse(file) else {
-        assert_body(CpythonVersion::new(3, control % 20), file);
+        assert_body(Runtime::cpython(3, control % 20), file);
         return;
     };
     let bytes = header.to_bytes();
@@ -30,7 +30,7 @@ pub fn run(input: &[u8]) {
     let body = &file[header.length..];
     match header.magic.version().filter(|_| control < 128) {
         Some(version) => assert_body(version, body),
-        None => assert_body(CpythonVersion::new(3, control % 20), body),
+        None => assert_body(Runtime::cpython(3, control % 20), body),
     }
 }
 
@@ -44,7 +44,7 @@ fn assert_name(name: &[u8]) {
     }
 }
 
-fn assert_body(version: CpythonVersion, body: &[u8]) {
+fn assert_body(version: Runtime, body: &[u8]) {
     let Ok(length) = body_length(version, body) else {
         assert!(check_body(version, body).is_err());
         assert!(canonical_body(version, body).is_err());

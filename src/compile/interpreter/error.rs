@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::elf::Architecture;
 use crate::layers::LayerError;
-use crate::pyc::CpythonVersion;
+use crate::pyc::Runtime;
 
 /// Why an interpreter is not available.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum InterpreterError {
         /// Directory of the standard library.
         path: String,
         /// Its Python version.
-        version: CpythonVersion,
+        version: Runtime,
     },
     /// The standard library lacks a file that every interpreter needs.
     #[error("the standard library `{path}` has no `{name}`, without which no interpreter starts")]

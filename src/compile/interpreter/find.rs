@@ -3,7 +3,7 @@
 
 use super::InterpreterError;
 use crate::path;
-use crate::pyc::CpythonVersion;
+use crate::pyc::Runtime;
 use crate::rootfs::{InodeId, NodeId, Rootfs};
 
 /// Directories under a prefix that may contain the standard library. The interpreter may use another of these names
@@ -24,7 +24,7 @@ pub struct Candidate {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StandardLibrary {
     /// The Python version of the library.
-    pub version: CpythonVersion,
+    pub version: Runtime,
     /// Path of its directory, without a leading slash.
     pub path: Vec<u8>,
     /// The last part of the path: `python3.11`, or `python3.13t` for a free-threaded build.
@@ -39,7 +39,7 @@ impl StandardLibrary {
     /// # Errors
     /// [`InterpreterError::Place`] if the path does not end in `lib/pythonX.Y` with this version. CPython for Linux
     /// does not look anywhere else.
-    pub fn at(version: CpythonVersion, path: &[u8]) -> Result<Self, InterpreterError> {
+    pub fn at(version: Runtime, path: &[u8]) -> Result<Self, InterpreterError> {
         let directory = path::clean(path);
         let plain = format!("python{version}");
         let parent = path::parent(&directory);
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     fn library(path: &str, minor: u8) -> StandardLibrary {
-        StandardLibrary::at(CpythonVersion::new(3, minor), path.as_bytes()).unwrap()
+        StandardLibrary::at(Runtime::cpython(3, minor), path.as_bytes()).unwrap()
     }
 
     fn found(members: Vec<crate::tar::Member>, path: &str, minor: u8) -> Vec<String> {
@@ -212,7 +212,7 @@ mod tests {
             "usr/share/python3.9",
             "usr/lib/python3.9d",
         ] {
-            let error = StandardLibrary::at(CpythonVersion::new(3, 9), path.as_bytes());
+            let error = StandardLibrary::at(Runtime::cpython(3, 9), path.as_bytes());
             let text = error.unwrap_err().to_string();
             assert!(text.contains("lib/python3.9"), "{text}");
         }

@@ -118,12 +118,11 @@ fn start_file(rootfs: &Rootfs, library: &StandardLibrary, path: Vec<u8>) -> Opti
 mod tests {
     use super::super::samples::{file, merged, symlink};
     use super::*;
-    use crate::pyc::CpythonVersion;
+    use crate::pyc::Runtime;
     use crate::tar::Member;
 
     fn found(members: &[Member]) -> Result<Vec<String>, InterpreterError> {
-        let library =
-            StandardLibrary::at(CpythonVersion::new(3, 9), b"usr/lib64/python3.9").unwrap();
+        let library = StandardLibrary::at(Runtime::cpython(3, 9), b"usr/lib64/python3.9").unwrap();
         let files = start_files(&merged(members), &library)?;
         Ok(files
             .into_iter()

@@ -20,7 +20,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use super::{CpythonVersion, MarshalError, MarshalErrorKind, body_length};
+use super::{MarshalError, MarshalErrorKind, Runtime, body_length};
 
 /// The canonical form of a body of CPython 3.6 to 3.15. Code objects that are equal, field by field and constant by
 /// constant, have equal forms. The form loads as a code object that is equal to the original.
@@ -38,7 +38,7 @@ use super::{CpythonVersion, MarshalError, MarshalErrorKind, body_length};
 /// * A form that is nested deeper than Python reads.
 ///
 /// Versions 3.3 to 3.5 give [`MarshalErrorKind::UnknownVersion`] too.
-pub fn canonical_body(version: CpythonVersion, body: &[u8]) -> Result<Vec<u8>, MarshalError> {
+pub fn canonical_body(version: Runtime, body: &[u8]) -> Result<Vec<u8>, MarshalError> {
     if version.minor < 6 {
         let kind = MarshalErrorKind::UnknownVersion(version);
         return Err(MarshalError { offset: 0, kind });

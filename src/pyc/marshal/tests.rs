@@ -26,7 +26,7 @@ fn unhex(digits: &str) -> Vec<u8> {
 }
 
 fn check(minor: u8, body: &[u8]) -> Result<(), MarshalErrorKind> {
-    check_body(CpythonVersion::new(3, minor), body).map_err(|error| error.kind)
+    check_body(Runtime::cpython(3, minor), body).map_err(|error| error.kind)
 }
 
 /// The fields of a 3.13 code object; `None` means the usual value.
@@ -107,7 +107,7 @@ fn versions_with_the_same_layout_read_the_same_body() {
 fn a_body_cut_at_any_place_is_refused() {
     for (minor, body) in bodies() {
         for cut in 0..body.len() {
-            let error = check_body(CpythonVersion::new(3, minor), &body[..cut]).unwrap_err();
+            let error = check_body(Runtime::cpython(3, minor), &body[..cut]).unwrap_err();
             assert_eq!(
                 error.kind,
                 MarshalErrorKind::Truncated,
@@ -123,19 +123,16 @@ fn bytes_after_the_code_object_are_accepted_and_counted() {
     for (minor, mut body) in bodies() {
         let length = body.len();
         body.extend(b"anything");
-        assert_eq!(
-            body_length(CpythonVersion::new(3, minor), &body),
-            Ok(length)
-        );
+        assert_eq!(body_length(Runtime::cpython(3, minor), &body), Ok(length));
     }
 }
 
 #[test]
 fn an_unknown_version_is_not_called_malformed() {
     for version in [
-        CpythonVersion::new(2, 7),
-        CpythonVersion::new(3, 2),
-        CpythonVersion::new(3, 16),
+        Runtime::cpython(2, 7),
+        Runtime::cpython(3, 2),
+        Runtime::cpython(3, 16),
     ] {
         let error = check_body(version, &[]).unwrap_err();
         assert_eq!(error.kind, MarshalErrorKind::UnknownVersion(version));
@@ -411,7 +408,7 @@ fn shared_tables_of_kinds_are_counted_once() {
 
 #[test]
 fn an_error_says_where_and_what() {
-    let error = check_body(CpythonVersion::new(3, 13), b"c\0\0\0\0").unwrap_err();
+    let error = check_body(Runtime::cpython(3, 13), b"c\0\0\0\0").unwrap_err();
     assert_eq!(
         error,
         MarshalError {
@@ -440,7 +437,7 @@ proptest! {
             body[at] = byte;
         }
         let _ = check(minor, &body);
-        if let Ok(length) = body_length(CpythonVersion::new(3, made_by), &body) {
+        if let Ok(length) = body_length(Runtime::cpython(3, made_by), &body) {
             prop_assert!(length <= body.len());
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use pycull::pyc::{CpythonVersion, canonical_body};
+use pycull::pyc::{Runtime, canonical_body};
 use tempfile::tempdir;
 
 use crate::support::Layout;
@@ -89,7 +89,7 @@ fn equals_compileall(name: &str, minor: u8, levels: &[u8]) {
     minimize(&bare, &full, &["--profile=all", &setting, "--no-cache"]);
     let (ours, theirs) = (compiled(&full), compileall(&bare, levels));
 
-    let version = CpythonVersion::new(3, minor);
+    let version = Runtime::cpython(3, minor);
     let mut counts = [0; 3];
     for (path, cache) in &ours {
         let (header, body) = cache.split_at(HEADER);

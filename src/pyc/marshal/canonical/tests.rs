@@ -7,7 +7,7 @@ use super::super::tests::{Fields, bodies};
 use super::*;
 
 fn canonical(minor: u8, body: &[u8]) -> Result<Vec<u8>, MarshalErrorKind> {
-    canonical_body(CpythonVersion::new(3, minor), body).map_err(|error| error.kind)
+    canonical_body(Runtime::cpython(3, minor), body).map_err(|error| error.kind)
 }
 
 /// A code object with these constants, given as the stream of one tuple.
@@ -204,7 +204,7 @@ fn what_holds_itself_has_no_canonical_form() {
     ] {
         let within = [b")\x01", object].concat();
         let body = with_consts(&within);
-        assert_eq!(check_body(CpythonVersion::new(3, 13), &body), Ok(()));
+        assert_eq!(check_body(Runtime::cpython(3, 13), &body), Ok(()));
         assert_eq!(
             canonical_consts(13, &within),
             Err(MarshalErrorKind::BadReference(0))
@@ -222,7 +222,7 @@ fn what_holds_itself_has_no_canonical_form() {
 fn bytes_after_the_code_object_are_dropped() {
     for (minor, body) in bodies() {
         let form = canonical(minor, &body).unwrap();
-        assert_eq!(check_body(CpythonVersion::new(3, minor), &form), Ok(()));
+        assert_eq!(check_body(Runtime::cpython(3, minor), &form), Ok(()));
         assert_eq!(canonical(minor, &[&body, &b"rest"[..]].concat()), Ok(form));
     }
 }
@@ -230,9 +230,9 @@ fn bytes_after_the_code_object_are_dropped() {
 #[test]
 fn versions_before_3_6_have_no_canonical_form() {
     for version in [
-        CpythonVersion::new(3, 5),
-        CpythonVersion::new(3, 16),
-        CpythonVersion::new(2, 7),
+        Runtime::cpython(3, 5),
+        Runtime::cpython(3, 16),
+        Runtime::cpython(2, 7),
     ] {
         let error = canonical_body(version, b"").unwrap_err();
         assert_eq!(error.kind, MarshalErrorKind::UnknownVersion(version));
@@ -415,7 +415,7 @@ proptest! {
     ) {
         let form = canonical(13, &written(&model, &left)).unwrap();
         prop_assert_eq!(canonical(13, &written(&model, &right)), Ok(form.clone()));
-        prop_assert_eq!(check_body(CpythonVersion::new(3, 13), &form), Ok(()));
+        prop_assert_eq!(check_body(Runtime::cpython(3, 13), &form), Ok(()));
         prop_assert_eq!(canonical(13, &form), Ok(form));
     }
 
@@ -436,7 +436,7 @@ proptest! {
         }
         if let Ok(form) = canonical(minor, &body) {
             prop_assert!(form.len() <= body.len());
-            prop_assert_eq!(check_body(CpythonVersion::new(3, minor), &form), Ok(()));
+            prop_assert_eq!(check_body(Runtime::cpython(3, minor), &form), Ok(()));
             prop_assert_eq!(canonical(minor, &form), Ok(form));
         }
     }
