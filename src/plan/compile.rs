@@ -1,4 +1,4 @@
-//! Which caches are to be compiled, and which layer each goes to.
+//! Decides which caches to compile, and into which layer each goes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use crate::pyc::{Runtime, can_be_compiled};
 use crate::rootfs::MemberId;
 use crate::tar::Kind;
 
-/// The caches that a policy wants and the image has not, or not fresh, by source and level.
+/// The caches to compile, by source and level. The policy wants them, and the image lacks them or has stale ones.
 pub(super) fn choose(
     inventory: &Inventory,
     policy: &Policy<'_>,
@@ -59,7 +59,7 @@ pub(super) fn choose(
     chosen
 }
 
-/// The levels of a source that are to be compiled. `source` is its index.
+/// The caches to compile for one source. `source` is its index in the inventory.
 fn wanted_levels(
     inventory: &Inventory,
     policy: &Policy<'_>,
@@ -86,7 +86,7 @@ fn wanted_levels(
     wanted.collect()
 }
 
-/// Whether a cache is of another source than the one that is there.
+/// Whether a cache was compiled from another version of its source.
 fn is_stale(cache: &Cache) -> bool {
     matches!(
         cache.status,
@@ -94,7 +94,7 @@ fn is_stale(cache: &Cache) -> bool {
     )
 }
 
-/// Whether nothing is at a cache's path once `drops` are gone, and the policy wants something there.
+/// Whether to compile a cache at `path`: nothing remains there after `drops`, and the policy wants a cache.
 fn is_wanted(
     inventory: &Inventory,
     policy: &Policy<'_>,
@@ -108,12 +108,12 @@ fn is_wanted(
             drops.contains_key(&cache.member)
                 && (missing || (is_stale(cache) && policy.profile.stale == Stale::Compile))
         }
-        // A link or a directory there is somebody else's.
+        // pycull does not replace a symlink or a directory at this path.
         None => missing && inventory.rootfs.lookup(path).is_none(),
     }
 }
 
-/// Sources larger than this are not compiled: the largest known is a tenth of it.
+/// Largest source that pycull compiles, in bytes. The largest known source is a tenth of it.
 const LARGEST_SOURCE: u64 = 16 << 20;
 
 fn fits(inventory: &Inventory, source: &Source) -> bool {
@@ -121,7 +121,7 @@ fn fits(inventory: &Inventory, source: &Source) -> bool {
     inode.size <= LARGEST_SOURCE && !inventory.member(inode.data()).is_sparse()
 }
 
-/// Whether the directory of a cache is one, or can be made.
+/// Whether the directory of a cache exists or can be created.
 fn has_place(inventory: &Inventory, cache: &[u8]) -> bool {
     match inventory.rootfs.lookup(path::parent(cache)) {
         Some(node) => inventory.rootfs.is_directory(node),
@@ -129,17 +129,17 @@ fn has_place(inventory: &Inventory, cache: &[u8]) -> bool {
     }
 }
 
-/// Most layers that an image may have after one was appended. docker refuses more than 125; overlayfs, which other
-/// engines mount layers with, ends at 128 or below.
+/// Largest number of layers after pycull appends one. Docker refuses more than 125. Other engines mount layers with
+/// overlayfs, which allows 128 or fewer.
 const MOST_LAYERS: usize = 125;
 
-/// Whether one more layer would give an image that an engine cannot mount.
+/// Whether an engine could not mount the image if it had one more layer.
 pub(crate) fn is_full(inventory: &Inventory) -> bool {
     inventory.layers.len() >= MOST_LAYERS
 }
 
-/// The layer that each compilation goes to; `None` for a new one above all others. Of an image that is full the
-/// topmost layer stands for that.
+/// The layer for each compilation; `None` for a new one above all others. If the image is full, the topmost layer takes
+/// the place of a new one.
 pub(super) fn place(
     inventory: &Inventory,
     policy: &Policy<'_>,
@@ -151,7 +151,7 @@ pub(super) fn place(
     if policy.profile.placement == Placement::Append {
         return vec![new; chosen.len()];
     }
-    // The highest layer with a whiteout of a path, or of all that lower layers have in it.
+    // For each path, the highest layer with a whiteout of it, or with an opaque whiteout in it.
     let mut whiteouts: HashMap<&[u8], usize> = HashMap::new();
     for marker in inventory.rootfs.markers() {
         if !drops.contains_key(&marker.member) {
@@ -171,8 +171,8 @@ pub(super) fn place(
     chosen.iter().map(|it| layer(it).or(new)).collect()
 }
 
-/// Paths of `__pycache__` at which some layer has something else than a directory: what is put into
-/// them in that layer would lie elsewhere.
+/// Paths of `__pycache__` at which some layer has something other than a directory. A cache written there would end up
+/// elsewhere.
 fn blocked_directories(inventory: &Inventory) -> HashSet<Vec<u8>> {
     let mut blocked = HashSet::new();
     for (layer, scan) in inventory.layers.iter().enumerate() {
@@ -187,8 +187,8 @@ fn blocked_directories(inventory: &Inventory) -> HashSet<Vec<u8>> {
     blocked
 }
 
-/// Stale caches that stay, with another header: they hold what their source compiles to, and nothing
-/// else has a share in their data.
+/// Stale caches that can stay with a new header. They contain what their source compiles to, and nothing outside the
+/// module shares their data.
 pub(super) fn mended(
     inventory: &Inventory,
     policy: &Policy<'_>,

@@ -1,4 +1,4 @@
-//! Tying caches to their sources in another way: which headers are written anew (PEP 552).
+//! Decides which caches get a new header, to change their invalidation mode (PEP 552) or to match a changed source.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,12 +11,13 @@ use crate::pyc::{Header, Invalidation};
 use crate::rootfs::{InodeId, MemberId};
 use crate::tar::{Kind, Timestamp};
 
-/// New headers by the member with a cache's data.
+/// New headers, by the member with the cache's data.
 pub(super) type Headers = BTreeMap<MemberId, NewHeader>;
 
-/// The headers of fresh caches that stay and are tied to their sources in another way than `policy`
-/// says, and of stale ones that are known to hold what their source compiles to (`mended`). Others are
-/// left alone: a new header would vouch for what was compiled from another source.
+/// Returns new headers for fresh caches that stay, if `policy` requires another invalidation mode.
+///
+/// The `mended` caches get new headers too: they are stale, but contain what their source compiles to. All other caches
+/// keep their header, because a new one would vouch for code from another source.
 pub(super) fn headers(
     inventory: &Inventory,
     policy: &Policy<'_>,
@@ -67,7 +68,8 @@ fn reason(cache: &Cache, policy: &Policy<'_>) -> Reason {
     }
 }
 
-/// A cache's header, and what it should be; `None` where that cannot be said.
+/// Returns the header of a cache and its new header. The new one is `None` if it cannot be determined. The result is
+/// `None` if the header or the source is unknown.
 fn old_and_new(
     inventory: &Inventory,
     policy: &Policy<'_>,
@@ -106,7 +108,7 @@ pub(super) fn is_plain_file(inventory: &Inventory, data: MemberId) -> bool {
     member.kind == Kind::File && !member.is_sparse()
 }
 
-/// Whether every name of a file that stays is a level of one module: writing to the file changes them all.
+/// Whether every remaining name of a file is a level of one module. Writing to the file changes all of its names.
 fn are_one_module(
     inventory: &Inventory,
     drops: &Drops,
@@ -120,7 +122,7 @@ fn are_one_module(
             .all(|cache| drops.contains_key(&cache.member) || is_level(cache))
 }
 
-/// What a file begins with once headers were written anew.
+/// The header of a cache after the changes in `headers`.
 pub(super) fn header_after<'a>(
     contents: &'a Contents,
     data: MemberId,

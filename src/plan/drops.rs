@@ -1,4 +1,4 @@
-//! Which members go.
+//! Decides which members a plan drops.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,10 +9,10 @@ use crate::path;
 use crate::profile::Policy;
 use crate::rootfs::{Fate, MemberId};
 
-/// What goes, and why.
+/// The members to drop, each with the reason.
 pub(super) type Drops = BTreeMap<MemberId, Reason>;
 
-/// The caches that go by what `policy` says of each; those that are `mended` stay.
+/// Returns the caches that `policy` drops. The `mended` caches stay.
 pub(super) fn choose(
     inventory: &Inventory,
     policy: &Policy<'_>,
@@ -53,7 +53,8 @@ pub(super) fn choose(
     drops
 }
 
-/// Paths in `__pycache__` where something lies hidden that is not a cache which would go too.
+/// Paths of entries of `__pycache__` directories that hide something other than a cache. A hidden cache does not count,
+/// because it goes together with the cache that hides it.
 fn covered_paths(inventory: &Inventory) -> BTreeSet<Vec<u8>> {
     let caches: BTreeSet<MemberId> = inventory
         .hidden
@@ -73,7 +74,7 @@ fn covered_paths(inventory: &Inventory) -> BTreeSet<Vec<u8>> {
     paths
 }
 
-/// The path of what lies in a `__pycache__`, for it and for all below it.
+/// For a path in or below a `__pycache__`, the path of the entry of that `__pycache__`.
 fn entry_of_cache_directory(path: &[u8]) -> Option<Vec<u8>> {
     let parts = path::components(path);
     let directory = parts.iter().position(|part| *part == b"__pycache__")?;
@@ -95,7 +96,7 @@ mod tests {
         LayerMembers::default().cache("m", 0, "above")
     }
 
-    /// The cache of the module `m` in the upper of two layers stays, with a warning.
+    /// Checks that the cache of module `m` in the upper layer stays, with a warning.
     #[track_caller]
     fn stays(lower: LayerMembers) {
         let plan = planned([lower, above()], &no_levels());

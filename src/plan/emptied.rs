@@ -1,5 +1,5 @@
-//! What has no use left once caches are gone: `__pycache__` directories with nothing in them, and
-//! whiteouts of what no lower layer has any more.
+//! Finds what becomes useless when caches go: `__pycache__` directories without content, and whiteouts of files that no
+//! lower layer has.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -9,33 +9,35 @@ use crate::path;
 use crate::rootfs::{Fate, Marker, MemberId};
 use crate::tar::Kind;
 
-/// Adds to `drops` what they leave without use. Opaque whiteouts always stay, and so does the
-/// directory of one, one that receives other caches, and one that a symlink or the config names.
+/// Adds to `drops` the members that become useless because of them.
+///
+/// Opaque whiteouts always stay. A `__pycache__` stays if it has a whiteout that stays, if it receives compiled caches,
+/// or if a symlink or the config names it.
 pub(super) fn extend(inventory: &Inventory, receiving: &HashSet<&[u8]>, drops: &mut Drops) {
     if drops.is_empty() {
         return;
     }
     let mut places = Places::new(inventory, drops);
-    // Whiteouts in a `__pycache__` first, then the directory, then the whiteouts of the directory.
+    // The order matters: whiteouts in a `__pycache__`, then the directory, then the whiteouts of the directory.
     drop_whiteouts(inventory, &places, drops);
     drop_directories(inventory, receiving, &mut places, drops);
     drop_whiteouts(inventory, &places, drops);
 }
 
-/// What lies at one path, over all layers.
+/// The members at one path, in all layers.
 #[derive(Default)]
 struct Place {
-    /// The lowest layer in which something stays.
+    /// The lowest layer with a member that stays.
     kept: Option<usize>,
-    /// The lowest layer in which something goes.
+    /// The lowest layer with a member that goes.
     dropped: Option<usize>,
-    /// Its members that are directories.
+    /// The members that are directories.
     directories: Vec<MemberId>,
-    /// Whether it has members of other types that stay.
+    /// Whether members of other types stay.
     has_other: bool,
 }
 
-/// What lies at and below the paths that may lose their use, by path.
+/// The members at and below the paths that may become useless, by path.
 struct Places(BTreeMap<Vec<u8>, Place>);
 
 impl Places {
@@ -55,7 +57,7 @@ impl Places {
                 }
                 let place = places.entry(path).or_default();
                 let goes = drops.contains_key(&id);
-                // Layers come in order: the first to be noted is the lowest.
+                // Layers come in order, so the first layer recorded is the lowest.
                 if goes {
                     place.dropped.get_or_insert(layer)
                 } else {
@@ -78,7 +80,7 @@ impl Places {
         self.0.range(start..end).map(|(_, place)| place)
     }
 
-    /// The lowest layers in which something stays, and in which something goes, at or below a path.
+    /// At or below a path, the lowest layer with something that stays, and the lowest with something that goes.
     fn lowest(&self, target: &[u8]) -> (Option<usize>, Option<usize>) {
         let places = || self.0.get(target).into_iter().chain(self.below(target));
         (
@@ -88,7 +90,7 @@ impl Places {
     }
 }
 
-/// What whiteouts delete, and each `__pycache__` in which something goes.
+/// The paths that whiteouts delete, and every `__pycache__` from which something goes.
 fn in_question(inventory: &Inventory, drops: &Drops) -> BTreeSet<Vec<u8>> {
     let markers = inventory.rootfs.markers().iter();
     let deleted = markers.filter(|marker| !marker.opaque);
@@ -105,9 +107,10 @@ fn in_question(inventory: &Inventory, drops: &Drops) -> BTreeSet<Vec<u8>> {
 }
 
 fn drop_whiteouts(inventory: &Inventory, places: &Places, drops: &mut Drops) {
-    // Directories that whiteouts which stay imply, with the lowest layer that has one. Markers come in order of layers.
+    // Directories that exist because a remaining whiteout lies in them, each with the lowest such layer. Markers come
+    // in the order of layers.
     let mut implied: HashMap<&[u8], usize> = HashMap::new();
-    // One path can have many whiteouts.
+    // A cache for `Places::lowest`, because one path can have many whiteouts.
     let mut lowest: HashMap<&[u8], _> = HashMap::new();
     for marker in inventory.rootfs.markers() {
         let Marker { member, target, .. } = marker;
@@ -128,7 +131,7 @@ fn drop_whiteouts(inventory: &Inventory, places: &Places, drops: &mut Drops) {
             continue;
         }
         for directory in path::ancestors(marker.directory()) {
-            // Those above it are known then, too.
+            // Then its ancestors are in the map too.
             if implied.contains_key(directory) {
                 break;
             }

@@ -1,5 +1,7 @@
-//! Directories that no member describes, only the paths of members that go. Engines make them; without
-//! those members they would be gone, or a file of a lower layer would come back in their place.
+//! Directories that have no member of their own, and exist only in the paths of members that go.
+//!
+//! Engines create such directories. Without these members, the directory would disappear, or a file of a lower layer
+//! would come back in its place.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -9,13 +11,14 @@ use crate::path;
 use crate::rootfs::{Fate, MemberId, NodeId};
 use crate::tar::Kind;
 
-/// For members that go, the directories that are written in their place, each after the one that it lies in.
+/// For members that go, the directories to write in their place. Each comes after its parent.
 pub(super) fn directories(
     inventory: &Inventory,
     drops: &Drops,
 ) -> BTreeMap<MemberId, Vec<Vec<u8>>> {
     let mut lost = lost(inventory, drops);
-    // A `__pycache__` has no use without caches, unless a symlink names it or something else would come back.
+    // A `__pycache__` is useless without caches, unless a symlink or the config names it. It must also stay if
+    // something else would come back in its place.
     let may_go = |directory: &[u8]| {
         path::file_name(directory) == b"__pycache__"
             && !inventory.named_directories.contains(directory)
@@ -31,8 +34,8 @@ pub(super) fn directories(
     by_member
 }
 
-/// The directories of the merged view that only members that go imply, each with the first such member of the
-/// highest layer that has one.
+/// The directories of the merged view that only members to drop imply. Each comes with the first of these members in
+/// the highest layer that has one.
 fn lost(inventory: &Inventory, drops: &Drops) -> BTreeMap<Vec<u8>, MemberId> {
     let mut parents: BTreeMap<Vec<u8>, MemberId> = BTreeMap::new();
     for id in drops.keys() {
@@ -44,7 +47,7 @@ fn lost(inventory: &Inventory, drops: &Drops) -> BTreeMap<Vec<u8>, MemberId> {
     let mut directories = BTreeMap::new();
     for (parent, id) in &parents {
         for directory in path::ancestors(parent).filter(|path| !path.is_empty()) {
-            // What is known of it is then known of those above it, too.
+            // If the entry did not change, those of the ancestors do not change either.
             if !note(&mut directories, directory, *id) {
                 break;
             }
@@ -61,7 +64,8 @@ fn lost(inventory: &Inventory, drops: &Drops) -> BTreeMap<Vec<u8>, MemberId> {
     directories
 }
 
-/// Whether that says more than was known.
+/// Records that `id` implies `directory`. Members of higher layers win, and in one layer the first. Returns whether the
+/// entry changed.
 fn note(places: &mut BTreeMap<Vec<u8>, MemberId>, directory: &[u8], id: MemberId) -> bool {
     let is_better = |known: &MemberId| {
         (id.layer, known.index) > (known.layer, id.index) || id.layer > known.layer
@@ -74,7 +78,7 @@ fn note(places: &mut BTreeMap<Vec<u8>, MemberId>, directory: &[u8], id: MemberId
     true
 }
 
-/// The directories in which something stays, at any depth, which then implies them.
+/// The directories that something remaining implies, at any depth.
 fn implied_by_others(inventory: &Inventory, drops: &Drops) -> HashSet<NodeId> {
     let rootfs = &inventory.rootfs;
     let mut implied = HashSet::new();
@@ -91,7 +95,7 @@ fn implied_by_others(inventory: &Inventory, drops: &Drops) -> HashSet<NodeId> {
     implied
 }
 
-/// Those of the directories in whose place a lower layer has something else that stays.
+/// The `directories` in whose place a lower layer has something else that stays.
 fn covered_files(
     inventory: &Inventory,
     drops: &Drops,

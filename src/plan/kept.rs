@@ -1,4 +1,4 @@
-//! What stays though the policy would have it go, since more than `import` reads it.
+//! Warnings about caches that the policy would drop, but that stay because more than `import` reads them.
 
 use super::Warning;
 use super::verdict::wish;

@@ -1,7 +1,7 @@
-//! Hardlinks: what becomes of the names whose data member goes, and linking identical levels.
+//! Hardlinks: what happens to the names of a file when the member with its data goes, and linking of identical levels.
 //!
-//! In an archive one name of a file carries the data, and names that come later link to it. When
-//! the data goes, the first name that stays takes it, in its own place.
+//! In an archive, one name of a file has the data, and later names link to it. When the data goes, the first remaining
+//! name takes it, in its own place.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,7 +14,7 @@ use crate::tar::{Kind, Member};
 
 type Changes = BTreeMap<MemberId, (Action, Reason)>;
 
-/// The steps that links need once `drops` are gone. Drops themselves are not among them.
+/// Returns the changes to hardlinks that `drops` and linking require. The drops themselves are not in the result.
 pub(super) fn resolve(
     inventory: &Inventory,
     policy: &Policy<'_>,
@@ -53,13 +53,13 @@ pub(super) fn resolve(
     changes
 }
 
-/// The names of files within one layer, by the member that carries the data.
+/// The names of files within one layer, grouped by the member with the data (the root).
 struct Groups {
-    /// For each hardlink, the first member of its chain in its own layer.
+    /// For each hardlink, the first member of its chain of links in its own layer.
     roots: HashMap<MemberId, MemberId>,
-    /// The names of each root that has several.
+    /// The names of each root that has more than one.
     names: HashMap<MemberId, Vec<MemberId>>,
-    /// Roots that were joined to another since their content is the same.
+    /// Roots that were joined to another root because their content is identical.
     joined: HashMap<MemberId, MemberId>,
     /// The reverse of `joined`.
     followers: HashMap<MemberId, Vec<MemberId>>,
@@ -109,7 +109,7 @@ impl Groups {
         self.followers.entry(leader).or_default().push(root);
     }
 
-    /// All names of a leader's file and of those joined to it, in the archive's order.
+    /// All names of a leader's file and of the files joined to it, in the order of the archive.
     fn members(&self, leader: MemberId) -> Vec<MemberId> {
         let mut members = self.names(leader);
         for follower in self.followers.get(&leader).into_iter().flatten() {
@@ -120,7 +120,7 @@ impl Groups {
     }
 }
 
-/// What becomes of the names of a file that stay, of which the first has the data, or gets it.
+/// Adds the changes for the remaining names of a file. The first of them has the data, or receives it.
 fn resolve_group(
     inventory: &Inventory,
     drops: &Drops,
@@ -155,8 +155,8 @@ fn resolve_group(
     }
 }
 
-/// The file lies in a lower layer: its data stays there, and links to a name that goes are
-/// pointed at the name that this one pointed at.
+/// Handles a file that lies in a lower layer. Its data stays there. Links to a name that goes get the target of that
+/// name.
 fn relink_across_layers(
     inventory: &Inventory,
     drops: &Drops,
@@ -181,7 +181,7 @@ fn relink_across_layers(
     }
 }
 
-/// Joins the files of one module's levels that are the same, and returns the leaders.
+/// Joins identical files among the levels of one module. Returns the leaders.
 fn link_identical(
     inventory: &Inventory,
     policy: &Policy<'_>,
@@ -206,7 +206,7 @@ fn link_identical(
                 .or_insert_with(|| owner(inventory, drops, &sources, cache.inode));
             let is_own =
                 |name| drops.contains_key(name) || sources.get(name) == Some(&&*cache.source);
-            // Linking changes nothing else.
+            // Files with names outside the module are left alone, so linking affects this module only.
             if !known && owner.is(&cache.source) && is_own(&root) {
                 candidates.push((cache, root));
             }
@@ -226,13 +226,13 @@ fn link_identical(
     leaders
 }
 
-/// The module that the names of a file belong to, in its layer and above, but for those that go.
+/// The module that owns the remaining names of a file, in its own layer and above.
 enum Owner<'a> {
-    /// All of them go.
+    /// No name remains.
     Nobody,
     /// The module with this source.
     Module(&'a [u8]),
-    /// More than one, or something that is no cache.
+    /// Several modules, or something that is not a cache.
     Several,
 }
 
@@ -265,7 +265,7 @@ fn owner<'a>(
     owner
 }
 
-/// The surviving caches in scope, the levels of one module together.
+/// The remaining caches in scope, grouped by module. Modules with only one cache are left out.
 fn by_module<'a>(
     inventory: &'a Inventory,
     policy: &Policy<'_>,
@@ -289,8 +289,8 @@ fn by_module<'a>(
         .collect()
 }
 
-/// Whether two files in one layer are the same but for their names and modification times, which
-/// Python does not look at in caches.
+/// Whether two files in one layer differ in nothing but names and modification times. Python ignores the modification
+/// time of a cache.
 fn is_same_file(
     inventory: &Inventory,
     headers: &Headers,
@@ -306,7 +306,7 @@ fn is_same_file(
         && first.xattrs() == second.xattrs()
 }
 
-/// Whether two files hold the same once headers were written anew.
+/// Whether two files have the same bytes after the changes in `headers`.
 fn has_same_bytes(headers: &Headers, a: (&Cache, MemberId), b: (&Cache, MemberId)) -> bool {
     let (Some(first), Some(second)) = (&a.0.contents, &b.0.contents) else {
         return false;
@@ -332,7 +332,7 @@ mod tests {
         one_file().cache("m", 1, "the same")
     }
 
-    /// What becomes a link in any layer, where all levels but 2 stay.
+    /// The paths that become links in any layer under a profile with levels 0 and 1.
     fn links_of(layers: impl IntoIterator<Item = LayerMembers>) -> Vec<String> {
         let levels = [Level::Zero, Level::One];
         let plan = planned(layers, &Profile::keeping(&levels));
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn levels_that_are_the_same_become_one_file() {
         assert_eq!(links_of([two_files()]), [cache_path("m", 1)]);
-        // Python does not look at the time.
+        // Python ignores the modification time of a cache.
         let later = two_files().but(|cache| cache.set_seconds(9));
         assert_eq!(links_of([later]), [cache_path("m", 1)]);
         let labelled = |layer: LayerMembers| {
@@ -394,7 +394,7 @@ mod tests {
                 assert_eq!(links_of([two_files(), above]), [""; 0], "{name} above");
             }
         }
-        // One that goes has no say, and neither has another level of the module.
+        // A name that goes does not count, and neither does another level of the module.
         let goes = two_files().hardlink(&cache_path("m", 2), &one);
         assert_eq!(links_of([goes]), [cache_path("m", 1)]);
     }

@@ -1,5 +1,7 @@
-//! What is to be done to each member of each layer, and why: plain data, made from the inventory
-//! and a profile by a pure function. Nothing goes without a step that gives its reason.
+//! The plan: what happens to each member of each layer, and why.
+//!
+//! A plan is plain data. A pure function makes it from the inventory and a profile. Every member that goes has a step
+//! with a reason.
 
 mod compile;
 mod convert;
@@ -32,40 +34,41 @@ use crate::pyc::Level;
 use crate::rootfs::MemberId;
 use drops::Drops;
 
-/// What is to be done to an image's layers.
+/// The changes to the layers of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// One for each layer, lowest first.
+    /// The changes to each layer, lowest first.
     pub layers: Vec<LayerPlan>,
-    /// Caches that are to be compiled into a new layer above all others, by source and level.
+    /// Caches to compile into a new layer above all others, by source and level.
     pub appended: Vec<Compilation>,
-    /// What was left alone though the profile might have meant it.
+    /// Files that the plan leaves alone although the profile may apply to them.
     pub warnings: Vec<Warning>,
 }
 
 impl Plan {
-    /// Whether nothing is to be done.
+    /// Whether the plan changes nothing.
     pub fn is_empty(&self) -> bool {
         self.layers.iter().all(LayerPlan::is_empty) && self.appended.is_empty()
     }
 
-    /// All caches that are to be compiled.
+    /// All caches to compile.
     pub fn compilations(&self) -> impl Iterator<Item = &Compilation> {
         let layers = self.layers.iter().flat_map(|layer| &layer.compiled);
         layers.chain(&self.appended)
     }
 }
 
-/// What is to be done to one layer.
+/// The changes to one layer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LayerPlan {
     /// Steps by the index of the member that they change. All other members stay as they are.
     pub steps: BTreeMap<usize, Step>,
-    /// Directories that come in the place of a member that goes, by its index: without it they would be gone too.
+    /// Directories to write in place of a member that goes, by the index of that member. Without it, nothing would
+    /// create them.
     pub implied: BTreeMap<usize, Vec<Vec<u8>>>,
-    /// Caches that are to be compiled into this layer, by source and level.
+    /// Caches to compile into this layer, by source and level.
     pub compiled: Vec<Compilation>,
-    /// Whether no member is left.
+    /// Whether the layer ends up without members.
     pub becomes_empty: bool,
 }
 
@@ -76,42 +79,40 @@ impl LayerPlan {
     }
 }
 
-/// A cache that is to be compiled: the image has none there, or one that goes by a step of its own.
+/// A cache to compile. Either the image has nothing at its path, or a step drops what is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compilation {
-    /// Index of its source in the inventory.
+    /// Index of the source in the inventory.
     pub source: usize,
-    /// Its level.
     pub level: Level,
-    /// Its path.
+    /// Path of the cache in the image.
     pub path: Vec<u8>,
-    /// The member with the data of the stale cache in its place: if that turns out to hold the same
-    /// code, it can stay with another header.
+    /// The member with the data of the stale cache at this path, if there is one. If it contains the code that the
+    /// source compiles to, it can stay with a new header.
     pub stale: Option<MemberId>,
 }
 
-/// What compiling showed, and nothing else could.
+/// Facts that only compiling reveals.
 #[derive(Debug, Clone, Default)]
 pub struct CompileOutcome {
-    /// Sources that do not compile, by index in the inventory, with the level.
+    /// Sources that do not compile, by index in the inventory and level.
     pub failed: BTreeSet<(usize, Level)>,
-    /// Members with the data of stale caches that hold the very code that their source compiles to.
+    /// Members with the data of stale caches that contain exactly the code that their source compiles to.
     pub current: BTreeSet<MemberId>,
 }
 
-/// What is to be done to one member.
+/// The change to one member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// Where the member lies in the merged view.
+    /// Path of the member in the merged view.
     pub path: Vec<u8>,
-    /// What is done.
     pub action: Action,
-    /// Why.
     pub reason: Reason,
 }
 
 impl Step {
-    /// All reasons: data that moves to another name may get another bytecode header as well.
+    /// All reasons of the step. Data that moves to another name may also get a new bytecode header, which has its own
+    /// reason.
     pub fn reasons(&self) -> impl Iterator<Item = &Reason> {
         let also = match &self.action {
             Action::Promote { header, .. } => header.as_ref().map(|header| &header.reason),
@@ -121,26 +122,25 @@ impl Step {
     }
 }
 
-/// What bytecode begins with instead of its header.
+/// A new header for a bytecode file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewHeader {
-    /// As many bytes as the old one has.
+    /// The header, as long as the old one.
     pub bytes: Vec<u8>,
-    /// Why.
     pub reason: Reason,
 }
 
-/// A stretch of a member's data that becomes other bytes.
+/// A range of a member's data and the bytes that replace it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patch {
-    /// The bytes that go, counted from the start of the data.
+    /// The bytes to replace, counted from the start of the data.
     pub range: Range<u64>,
-    /// The bytes that come instead, as many or not.
+    /// The new bytes. Their number may differ from that of the old ones.
     pub bytes: Vec<u8>,
 }
 
 impl Patch {
-    /// Bytecode with another header, as long as the old one.
+    /// Replaces the header of a bytecode file by one of the same length.
     fn of_header(header: Vec<u8>) -> Self {
         Self {
             range: 0..header.len() as u64,
@@ -148,7 +148,7 @@ impl Patch {
         }
     }
 
-    /// The size of data of `size` bytes after these patches.
+    /// The size of a member's data after `patches`, in bytes. `size` is the size before.
     pub(crate) fn size_after(patches: &[Self], size: u64) -> u64 {
         let length = |patch: &Self| patch.range.end - patch.range.start;
         let gone: u64 = patches.iter().map(length).sum();
@@ -157,29 +157,31 @@ impl Patch {
     }
 }
 
-/// What is done to a member.
+/// What a step does to its member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// It goes.
+    /// Removes the member.
     Drop,
-    /// A hardlink becomes the file, with the metadata and data of a member that goes.
+    /// Turns a hardlink into a file, with the metadata and data of a member that goes.
     Promote {
-        /// Index of that member, in the same layer and before this one.
+        /// Index of that member. It is in the same layer and before this one.
         data: usize,
-        /// What the data begins with instead, where that is changed.
+        /// The new header of the data, if the plan changes that.
         header: Option<NewHeader>,
     },
-    /// Parts of its data, or all of it, become other bytes. In order, and none overlaps another.
+    /// Replaces parts of the data, or all of it. The patches are sorted and do not overlap.
     Patch(Vec<Patch>),
-    /// It becomes, or stays, a hardlink, to this target.
+    /// Makes the member a hardlink to this target. It may be a hardlink already.
     Link {
-        /// The target's name as its member writes it.
+        /// The target's name, byte for byte as a member of the same layer writes it.
         target: Vec<u8>,
     },
 }
 
-/// Makes the plan that brings an image to what `policy` says. Where that compiles, it is a plan of what
-/// to try at first; with the `outcome` of that, it is one of what to write.
+/// Makes the plan that changes an image as `policy` says.
+///
+/// If the policy compiles, pycull calls this twice. With an empty `outcome`, the plan says what to compile. With the
+/// outcome of compiling, it says what to write.
 pub(crate) fn plan(inventory: &Inventory, policy: &Policy<'_>, outcome: &CompileOutcome) -> Plan {
     let mut warnings = Vec::new();
     let mended = compile::mended(inventory, policy, outcome);
@@ -194,7 +196,7 @@ pub(crate) fn plan(inventory: &Inventory, policy: &Policy<'_>, outcome: &Compile
     let headers = convert::headers(inventory, policy, &drops, &mended, &mut warnings);
     let mut changes = links::resolve(inventory, policy, &drops, &headers);
     for (member, header) in headers {
-        // Where the data moves to another name, or is shared with another level, that is done already.
+        // If the data moves to another name, or another level shares it, the change exists already.
         if !drops.contains_key(&member) {
             changes.entry(member).or_insert((
                 Action::Patch(vec![Patch::of_header(header.bytes)]),
@@ -268,7 +270,7 @@ mod tests {
         Profile::keeping(&[])
     }
 
-    /// Whether the only layer is left without members.
+    /// Whether `layer` ends up without members.
     fn becomes_empty(layer: LayerMembers) -> bool {
         let source = LayerMembers::source("m");
         planned([source, layer], &no_levels()).layers[1].becomes_empty
@@ -353,13 +355,13 @@ mod tests {
 
     #[test]
     fn a_layer_that_gets_something_in_place_of_its_members_stays() {
-        // The cache alone implies the directory that it lies in.
+        // No other member implies the cache's directory.
         let other = LayerMembers::default().file("opt/__pycache__/m.cpython-39.pyc");
         let plan = planned([LayerMembers::source("m"), other], &no_levels());
         assert_eq!(dropped(&plan, 1).len(), 1);
         assert!(!plan.layers[1].becomes_empty);
 
-        // The topmost layer of an image that can have no more gets what is compiled.
+        // If the image cannot have another layer, the topmost one receives the compiled caches.
         let policy = Profile {
             stale: Stale::Compile,
             ..Profile::keeping(&[Level::Zero])

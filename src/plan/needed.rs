@@ -1,4 +1,4 @@
-//! Caches that stay after all, since what stays needs them.
+//! Keeps caches that something remaining needs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,9 +9,10 @@ use crate::inventory::Inventory;
 use crate::rootfs::{Fate, InodeId, MemberId};
 use crate::tar::{Member, Timestamp};
 
-/// A hardlink whose target lies in a lower layer keeps that target: not every engine could
-/// extract it otherwise, and its content is nowhere else. What covers the target then stays too,
-/// for else the target would come back.
+/// Keeps the target of a hardlink if the target lies in a lower layer.
+///
+/// Not every engine could extract the link otherwise, and no other member has the content. The cache that covers the
+/// target stays too, because the target would come back without it.
 pub(super) fn keep_what_upper_layers_need(
     inventory: &Inventory,
     drops: &mut Drops,
@@ -22,7 +23,7 @@ pub(super) fn keep_what_upper_layers_need(
     let visible = visible(inventory);
     let mut first: Option<(Vec<u8>, usize)> = None;
     let mut files = 0;
-    // From the top down. What stays may itself be a link that needs something further down.
+    // Works from the top layer down. A member that stays may itself be a link to a still lower layer.
     let stays = |link: &&MemberId| !drops.contains_key(link);
     let mut pending: Vec<MemberId> = needed_below.keys().filter(stays).copied().collect();
     while let Some(link) = pending.pop() {
@@ -49,16 +50,16 @@ pub(super) fn keep_what_upper_layers_need(
     }));
 }
 
-/// The caches of the merged view by their paths.
+/// The members of the caches in the merged view, by path.
 fn visible(inventory: &Inventory) -> HashMap<&[u8], MemberId> {
     let caches = inventory.caches.iter();
     caches.map(|cache| (&*cache.path, cache.member)).collect()
 }
 
-/// For each link the member in a lower layer that it leads to, through links of its own layer that go.
+/// For each link, the member in a lower layer that it leads to, directly or through links of its own layer that go.
 fn needed_below(inventory: &Inventory, drops: &Drops) -> BTreeMap<MemberId, MemberId> {
     let mut links: Vec<(MemberId, MemberId)> = inventory.rootfs.links().collect();
-    // A target comes before its link.
+    // A target comes before its link, so its own end is known.
     links.sort_unstable();
     let mut ends = BTreeMap::new();
     for (link, target) in links {
@@ -72,9 +73,10 @@ fn needed_below(inventory: &Inventory, drops: &Drops) -> BTreeMap<MemberId, Memb
     ends
 }
 
-/// Engines apply a hardlink's header to the file that it names. A cache whose header sets the mode, owner, time or
-/// extended attributes of a file that stays under another name stays too, and so does what covers it. Whether that keeps
-/// more than before.
+/// Keeps hardlinks whose headers set the attributes of another file. Returns whether it kept any.
+///
+/// Engines apply the header of a hardlink to the file that the link names. So a cache stays if its header sets mode,
+/// owner, time or extended attributes of a file that stays under another name. The cache that covers it stays too.
 pub(super) fn keep_what_describes_others(
     inventory: &Inventory,
     drops: &mut Drops,
@@ -97,7 +99,7 @@ pub(super) fn keep_what_describes_others(
     changed
 }
 
-/// The links of a file that go, but without which it would have other attributes.
+/// The links to a file that go, but without which its attributes would change.
 fn describers_that_go(inventory: &Inventory, drops: &Drops, inode: InodeId) -> Vec<MemberId> {
     let rootfs = &inventory.rootfs;
     let names: Vec<MemberId> = rootfs.headers(inode).collect();
@@ -111,7 +113,8 @@ fn describers_that_go(inventory: &Inventory, drops: &Drops, inode: InodeId) -> V
         .enumerate()
         .map(|(place, name)| Header {
             member: inventory.member(*name),
-            // The name that takes the data over has the extended attributes of the first name too.
+            // The first header is never lost: the name that takes over the data also gets the extended attributes of
+            // the first name.
             goes: place > 0 && goes(name),
         })
         .collect();
@@ -125,11 +128,13 @@ struct Header<'a> {
     goes: bool,
 }
 
-/// Extended attributes by name: the place of the last header with it, and the value there.
+/// For each name of an extended attribute, the index of the last header that sets it, and the value.
 type Setters<'a> = BTreeMap<&'a [u8], (usize, &'a [u8])>;
 
-/// The places of headers that must stay for the file to keep its attributes: of those that go as many, from the last
-/// one on, as it takes. The last header sets mode, owner and time, and the last one with an extended attribute that.
+/// Returns the indexes of dropped headers that must stay so that the file keeps its attributes.
+///
+/// The last header sets mode, owner and time. The last header with an extended attribute sets that attribute. The
+/// result starts with the last dropped header, and ends with the first one that sets an attribute that would change.
 fn needed_headers(headers: &[Header<'_>]) -> Vec<usize> {
     let mut basics = [None, None];
     let mut xattrs: [Setters<'_>; 2] = Default::default();
@@ -146,7 +151,7 @@ fn needed_headers(headers: &[Header<'_>]) -> Vec<usize> {
     let value = |(_, value): (usize, _)| value;
     let [all, kept] = &xattrs;
     let changes = |name: &&&[u8]| kept.get(**name).map(|it| it.1) != all.get(**name).map(|it| it.1);
-    // The header that sets each attribute which would change.
+    // For each attribute that would change, the header that sets it.
     let mut setters: BTreeSet<usize> = all.keys().filter(changes).map(|name| all[name].0).collect();
     if basics[0].map(value) != basics[1].map(value) {
         setters.extend(basics[0].map(|(place, _)| place));

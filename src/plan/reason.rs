@@ -1,48 +1,48 @@
-//! Why something is done.
+//! The reasons for the steps of a plan.
 
 use std::fmt;
 
 use crate::profile::InvalidationMode;
 use crate::pyc::{Level, StaleReason};
 
-/// Why a step is in a plan.
+/// Why a plan has a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// The profile does not list the level.
     Level(Level),
-    /// The source changed.
+    /// The size or modification time of the source changed.
     Stale(StaleReason),
-    /// The source's hash is another.
+    /// The hash of the source differs from the one in the cache.
     HashMismatch,
-    /// There is no source.
+    /// The source does not exist.
     Orphan,
-    /// No interpreter of the image reads it.
+    /// No interpreter of the image reads the file, for this reason.
     Foreign(String),
-    /// It is no bytecode.
+    /// The file is not valid bytecode, for this reason.
     Malformed(String),
-    /// A later member overwrites or deletes it.
+    /// A later member overwrites or deletes the file.
     Hidden {
         /// The layer of that member, counted from 1.
         layer: usize,
     },
-    /// A source lies beside it, which Python takes instead.
+    /// A source lies beside the file, and Python imports that.
     Shadowed,
-    /// The cache that hides it goes, and it would come back.
+    /// The cache that hides the file goes, so the file would come back.
     Uncovered,
-    /// All caches in the directory went.
+    /// All caches in the directory go.
     EmptiedDirectory,
-    /// All that the whiteout deleted from the layers below went.
+    /// Everything that the whiteout deletes from the layers below goes.
     UselessWhiteout,
-    /// The file that it links to went.
+    /// The target of the hardlink goes.
     TargetDropped,
-    /// It is the same as another level of its module, at this path.
+    /// The file is identical to another level of its module, which has this path.
     Identical(Vec<u8>),
-    /// It is to be tied to its source in this way.
+    /// The profile requires this invalidation mode.
     Invalidation(InvalidationMode),
 }
 
 impl Reason {
-    /// A word for the kind of reason, for counting.
+    /// The kind of the reason in a word or two. Reports count steps by it.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Level(Level::Zero) => "level 0",

@@ -1,4 +1,4 @@
-//! Bytecode in the place of a source, with that source beside it: Python imports the source.
+//! Drops sourceless bytecode beside a source of the same name: Python imports the source.
 
 use std::collections::HashSet;
 
@@ -8,8 +8,8 @@ use crate::inventory::Inventory;
 use crate::profile::{Dead, Policy};
 use crate::rootfs::{Fate, MemberId};
 
-/// Adds what goes by the key `shadowed`. What something reads by its path stays, and so does what would
-/// uncover another file.
+/// Adds the modules that the profile key `shadowed` drops. A module stays if something reads it by its path, or if
+/// it covers another file.
 pub(super) fn choose(
     inventory: &Inventory,
     policy: &Policy<'_>,

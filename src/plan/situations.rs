@@ -1,9 +1,9 @@
-//! The size table: how large a tree, or the whole image, is and would be in each situation of
-//! Fedora's proposal "Python: Optional Bytecode Cache".
+//! The size table of Fedora's proposal "Python: Optional Bytecode Cache". It gives the size of a tree, or of the whole
+//! image, in each situation.
 //!
-//! A size is the sum of regular files in the merged view, one inode counted once. Every row but
-//! the first leaves out caches that Python would not use, as the built-in profiles do: the row of
-//! a profile's levels is what that profile makes.
+//! A size is the sum of the regular files in the merged view, and counts each inode once. Like the built-in profiles,
+//! every row except the first leaves out caches that Python would not use. So the row with a profile's levels is the
+//! size that this profile gives.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,32 +16,31 @@ use crate::rootfs::{InodeId, InodeKind};
 /// A row of the size table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Situation {
-    /// What it is.
     pub kind: SituationKind,
-    /// Bytes in that situation.
+    /// The size in this situation, in bytes.
     pub bytes: u64,
 }
 
-/// What is kept of an image's caches.
+/// The caches that an image keeps in a situation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SituationKind {
-    /// All.
+    /// All caches, as they are.
     StatusQuo,
-    /// Level 0.
+    /// Only level 0.
     LevelZero,
-    /// None.
+    /// No caches.
     NoCache,
-    /// Levels 0 and 1, identical ones linked.
+    /// Levels 0 and 1. Identical levels of a module are hardlinks.
     LevelsZeroOne,
-    /// Levels 0 and 1, each a file of its own.
+    /// Levels 0 and 1. Each cache is a separate file.
     LevelsZeroOneUnlinked,
-    /// All levels, each a file of its own.
+    /// All levels. Each cache is a separate file.
     AllUnlinked,
-    /// Level 0, in place of sources.
+    /// Level 0 in place of the sources.
     Sourceless,
 }
 
-/// All rows for the whole image, the status quo first.
+/// All rows for the whole image. The status quo comes first.
 pub(crate) fn of_image(inventory: &Inventory) -> Vec<Situation> {
     let rootfs = &inventory.rootfs;
     let names = |inode| rootfs.inode(inode).names();
@@ -78,7 +77,7 @@ pub(crate) fn of_trees(inventory: &Inventory) -> Vec<Vec<Situation>> {
         .collect()
 }
 
-/// How many names a file has in a tree.
+/// The number of names that a file has in a tree.
 fn names_in(tree: &Tree, inode: InodeId) -> usize {
     let place = tree.files.binary_search_by_key(&inode, |(inode, _)| *inode);
     place.map_or(0, |place| tree.files[place].1 as usize)
@@ -99,18 +98,18 @@ fn rows(table: &Table<'_>) -> Vec<Situation> {
     ]
 }
 
-/// What the size table is about: a tree, or the whole image.
+/// The subject of a size table: a tree, or the whole image.
 struct Table<'a> {
     inventory: &'a Inventory,
-    /// Of its regular files.
+    /// Size of all its regular files.
     bytes: u64,
-    /// How many names a regular file has there.
+    /// The number of names that a regular file has in it.
     names: &'a dyn Fn(InodeId) -> usize,
     caches: Vec<&'a Cache>,
 }
 
 impl<'a> Table<'a> {
-    /// Bytes once these names are gone: a file goes with the last of its names.
+    /// The size without these names. A file goes with the last of its names.
     fn without(&self, names: impl Iterator<Item = InodeId>) -> u64 {
         let mut gone: HashMap<InodeId, usize> = HashMap::new();
         for inode in names {
@@ -133,7 +132,7 @@ impl<'a> Table<'a> {
             .partition(|cache| verdict(cache, &policy).is_none())
     }
 
-    /// With identical levels of a module sharing one copy.
+    /// The size if identical levels of a module share one copy.
     fn linked(&self, levels: &[Level]) -> u64 {
         let (kept, dropped) = self.kept(levels);
         let bytes = self.without(dropped.iter().map(|cache| cache.inode));
@@ -151,14 +150,14 @@ impl<'a> Table<'a> {
         bytes.saturating_sub(shared)
     }
 
-    /// With every cache a file of its own.
+    /// The size if every cache is a separate file.
     fn unlinked(&self, levels: &[Level]) -> u64 {
         let others = self.without(self.caches.iter().map(|cache| cache.inode));
         let (kept, _) = self.kept(levels);
         others + kept.iter().map(|cache| cache.bytes).sum::<u64>()
     }
 
-    /// With the level-0 cache of each module that has one in the place of its source, and no other cache.
+    /// The size if level-0 caches replace their sources and all other caches go. Sources without such a cache stay.
     fn sourceless(&self) -> u64 {
         let (kept, dropped) = self.kept(&[Level::Zero]);
         let rootfs = &self.inventory.rootfs;

@@ -19,16 +19,15 @@ use crate::pyc::{Header, Magic, Runtime};
 use crate::rootfs::squash;
 use crate::tar::{Kind, Member, Xattr};
 
-/// The directory with the modules.
+/// The directory of the modules.
 pub(super) const LIBRARY: &str = "lib/python3.9";
 
-/// The path of a module's cache.
 pub(super) fn cache_path(module: &str, level: u8) -> String {
     let suffix = ["", ".opt-1", ".opt-2"][usize::from(level)];
     format!("{LIBRARY}/__pycache__/{module}.cpython-39{suffix}.pyc")
 }
 
-/// One layer.
+/// The members of one layer.
 #[derive(Default)]
 pub(super) struct LayerMembers {
     members: Vec<Member>,
@@ -54,12 +53,12 @@ impl LayerMembers {
         self.member(Kind::Hardlink, path, target)
     }
 
-    /// A cache that is fresh for a source without bytes of 1970.
+    /// A cache that is fresh for an empty source with modification time 0.
     pub(super) fn cache(self, module: &str, level: u8, code: &str) -> Self {
         self.bytecode(&cache_path(module, level), (0, 0), code)
     }
 
-    /// A cache for a source without bytes of another time.
+    /// A cache for an empty source with another modification time.
     pub(super) fn stale_cache(self, module: &str, level: u8) -> Self {
         self.bytecode(&cache_path(module, level), (5, 0), "stale")
     }
@@ -110,7 +109,6 @@ impl LayerMembers {
     }
 }
 
-/// An extended attribute.
 pub(super) fn xattr(name: &str, value: &str) -> Xattr {
     Xattr {
         name: name.as_bytes().into(),
@@ -139,7 +137,7 @@ pub(super) fn inventory(layers: impl IntoIterator<Item = LayerMembers>) -> Inven
     build(known, chosen)
 }
 
-/// The plan for these layers by a profile that lists its levels.
+/// The plan for these layers. The profile must list its levels.
 pub(super) fn planned(layers: impl IntoIterator<Item = LayerMembers>, profile: &Profile) -> Plan {
     let Levels::Listed(levels) = &profile.levels else {
         panic!("the levels of `auto` are known for an image alone")
@@ -148,12 +146,12 @@ pub(super) fn planned(layers: impl IntoIterator<Item = LayerMembers>, profile: &
     plan(&inventory(layers), &policy, &CompileOutcome::default())
 }
 
-/// The paths of what goes from a layer, in the archive's order.
+/// The paths that the plan drops from a layer, in the order of the archive.
 pub(super) fn dropped(plan: &Plan, layer: usize) -> Vec<String> {
     steps(plan, layer, |action| *action == Action::Drop)
 }
 
-/// The paths of what becomes a hardlink in a layer, in the archive's order.
+/// The paths that become hardlinks in a layer, in the order of the archive.
 pub(super) fn linked(plan: &Plan, layer: usize) -> Vec<String> {
     steps(plan, layer, |action| matches!(action, Action::Link { .. }))
 }

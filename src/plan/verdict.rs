@@ -1,4 +1,4 @@
-//! Whether a cache stays, and why not. The size table and the plan ask the same question here.
+//! Decides whether a cache stays, and why not. The size table and the plan both use this module.
 
 use super::warning::Cause;
 use super::{Reason, Warning};
@@ -10,8 +10,10 @@ impl Policy<'_> {
         self.profile.scope.contains(path)
     }
 
-    /// Whether an unchecked cache of another source goes. Python runs its old code, so that merely stripping
-    /// it would change what the image does: that takes a key that is about caches telling the truth.
+    /// Whether the policy replaces or drops unchecked caches whose source changed.
+    ///
+    /// Python runs their old code, so dropping them changes what the image does. pycull does this only if the profile
+    /// asks for caches that match their sources.
     pub(super) fn mends_unchecked(&self) -> bool {
         match self.profile.stale {
             Stale::Compile => true,
@@ -25,12 +27,12 @@ impl Policy<'_> {
     }
 }
 
-/// Why a cache goes; `None` where it stays. One that something reads by its path stays.
+/// Why a cache goes; `None` if it stays. A cache that something reads by its path stays.
 pub(crate) fn verdict(cache: &Cache, policy: &Policy<'_>) -> Option<Reason> {
     wish(cache, policy).filter(|_| cache.reader.is_none())
 }
 
-/// Why a policy would have a cache go, if nothing but `import` read it.
+/// Why a policy drops a cache that only `import` reads; `None` if the policy keeps it.
 pub(super) fn wish(cache: &Cache, policy: &Policy<'_>) -> Option<Reason> {
     if !policy.is_in_scope(&cache.path) {
         return None;
@@ -45,7 +47,7 @@ pub(super) fn wish(cache: &Cache, policy: &Policy<'_>) -> Option<Reason> {
         Status::Malformed(reason) if dead.malformed == Dead::Strip => {
             Some(Reason::Malformed(reason.clone()))
         }
-        // Where it is to be compiled, the new one comes in its place.
+        // This includes `Stale::Compile`, because the new cache takes the place of the old one.
         Status::Stale(reason) if policy.profile.stale != Stale::Keep => {
             Some(Reason::Stale(*reason))
         }
@@ -58,7 +60,7 @@ pub(super) fn wish(cache: &Cache, policy: &Policy<'_>) -> Option<Reason> {
     }
 }
 
-/// What to say of a cache that stays only since it was not understood.
+/// A warning if a cache stays only because pycull does not understand it.
 pub(super) fn reservation(cache: &Cache, policy: &Policy<'_>) -> Option<Warning> {
     if !policy.is_in_scope(&cache.path) {
         return None;

@@ -1,49 +1,48 @@
-//! What to say of what is left alone.
+//! Warnings about files that a plan leaves alone.
 
 use std::fmt;
 
 use crate::pyc::Runtime;
 
-/// Files that were left alone though the profile might have meant them, all for the same cause.
+/// Files that a plan leaves alone for one cause, although the profile may apply to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// Why.
     pub cause: Cause,
-    /// The first of the files; of [`Cause::NoVersion`] their tree.
+    /// The first of the files. For [`Cause::NoVersion`], their tree.
     pub path: Vec<u8>,
-    /// How many there are.
+    /// The number of files.
     pub files: usize,
 }
 
-/// Why files were left alone.
+/// Why a plan leaves files alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
-    /// A hardlink in this upper layer, counted from 1, needs it.
+    /// A hardlink in this upper layer, counted from 1, needs the file.
     NeededAbove(usize),
-    /// A command of the config, or a script that one starts, names it.
+    /// The config, or a script that the image runs, names the file.
     NamedByConfig,
-    /// The symlink with this path leads to it.
+    /// The symlink with this path leads to the file.
     NamedBySymlink(Vec<u8>),
-    /// An unchecked cache of another source than the one that is there.
+    /// The cache has an unchecked hash, and its source changed.
     HidesEdit,
-    /// A hardlink whose header sets the attributes of a file that stays.
+    /// The file is a hardlink whose header sets the attributes of a file that stays.
     Describes,
-    /// Something else than a file lies below it and would come back.
+    /// A lower layer has something that is not a cache at this path. It would come back.
     WouldUncover,
-    /// What it is could not be told, for this reason.
+    /// pycull could not examine the file, for this reason.
     Unexamined(String),
-    /// An optimization beyond level 2.
+    /// The cache has an optimization other than levels 0, 1 and 2.
     OtherOptimization,
-    /// A source that is too large or sparse, or whose caches have no directory to lie in.
+    /// The source is too large or sparse, or its caches have no directory.
     CannotCompile,
-    /// A source for a Python that pycull cannot compile for, or does not know.
+    /// The sources are for a Python that is unknown, or that pycull cannot compile for.
     NoVersion(Option<Runtime>),
-    /// A cache whose header cannot be written anew.
+    /// The header of the cache cannot be replaced.
     CannotConvert,
 }
 
 impl Warning {
-    /// One about a single file.
+    /// A warning about one file.
     pub(super) fn new(cause: Cause, path: &[u8]) -> Self {
         Self {
             cause,
@@ -52,7 +51,7 @@ impl Warning {
         }
     }
 
-    /// One warning for all files of a kind, with the first for an example.
+    /// Merges warnings with the same cause into one. It names the first file as an example.
     pub(super) fn merged(warnings: Vec<Self>) -> Vec<Self> {
         let mut merged: Vec<Self> = Vec::new();
         for warning in warnings {
@@ -72,7 +71,7 @@ impl Warning {
         }
     }
 
-    /// How many files stay that the profile would have removed.
+    /// The number of files that stay although the profile drops them.
     pub fn kept_against_profile(&self) -> usize {
         match self.cause {
             Cause::NeededAbove(_)
