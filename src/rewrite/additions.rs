@@ -1,4 +1,4 @@
-//! What layers get beside what they have.
+//! Members that pycull adds to layers.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use super::edits::Piece;
 use super::spool::Spool;
 use crate::read_at::ReadAt;
 
-/// Members that layers get beside their own.
+/// Members to add to the layers of an image.
 #[derive(Default)]
 pub(crate) struct Additions<'a> {
-    /// By the index of the layer.
+    /// Additions to existing layers, by the index of the layer.
     pub layers: BTreeMap<usize, Vec<Piece>>,
-    /// Those of a new layer above all others.
+    /// The members of a new layer above all others.
     pub appended: Vec<Piece>,
-    /// What [`Piece::Spooled`] speaks of; `None` if no piece does.
+    /// The bytes of every [`Piece::Spooled`]; `None` if there is no such piece.
     pub spool: Option<&'a Spool>,
 }
 

@@ -1,35 +1,37 @@
-//! What annotations and labels say of bytes that are gone: table of contents of a layer, digests of documents. A reader
-//! that trusted one would fail, or fetch the wrong bytes.
+//! Annotations that describe bytes that pycull replaced: the table of contents of a layer, or the digest of a document.
+//! A reader that trusts such an annotation fails, or fetches the wrong bytes.
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-/// Digests of blobs and tar streams that changed, each with the new one.
+/// Maps the digests of blobs and tar streams that changed to the new digests.
 pub(crate) type Renamed = HashMap<String, String>;
 
-/// Beginnings of annotations that describe a blob's bytes for a reader that fetches parts of it, with that format's name.
+/// Prefixes of annotations that describe a blob's bytes to a reader that fetches parts of it, with the names of the
+/// formats.
 const OF_PARTS: [(&str, &str); 8] = [
     ("io.github.containers.zstd-chunked.", "zstd:chunked"),
-    // As containers/storage and stargz-snapshotter wrote them before 2021.
+    // From before 2021, by containers/storage and stargz-snapshotter.
     ("io.containers.zstd-chunked.", "zstd:chunked"),
     ("containerd.io/snapshot/stargz/", "eStargz"),
     ("io.containers.estargz.", "eStargz"),
     ("containerd.io/snapshot/nydus-", "Nydus"),
     ("containerd.io/snapshot/overlaybd/", "overlaybd"),
     ("com.amazon.soci.", "SOCI"),
-    // A client's own notes for its snapshotter: addresses and digests of the layer.
+    // A client writes these for its own snapshotter: the addresses and digests of the layer.
     ("containerd.io/snapshot/remote/", "a remote snapshotter"),
 ];
 
-/// Annotations whose value is a digest that has a successor: of the config (BuildKit), of the tar stream (containerd).
+/// Annotations with a digest that pycull updates: that of the config (BuildKit) or of the tar stream (containerd).
 const DIGESTS: [&str; 3] = [
     "config.digest",
     "containerimage.config.digest",
     "containerd.io/uncompressed",
 ];
 
-/// The formats for lazy pulling that a document's or descriptor's annotations belong to, each once.
+/// The formats for lazy pulling that the annotations of a document or descriptor belong to, sorted and without
+/// duplicates.
 pub(crate) fn lazy_formats(annotated: &Value) -> Vec<&'static str> {
     let annotations = annotated.get("annotations").and_then(Value::as_object);
     let names = annotations.into_iter().flat_map(Map::keys);
@@ -45,7 +47,7 @@ fn format_of(name: &str) -> Option<&'static str> {
     Some(format)
 }
 
-/// Removes the annotations that describe what changed, and brings those up to date that only name it.
+/// Updates the digests in annotations of [`DIGESTS`], and removes all other annotations that describe old bytes.
 pub(crate) fn refresh(annotated: &mut Value, renamed: &Renamed) {
     let Some(annotations) = annotated
         .get_mut("annotations")
@@ -79,10 +81,10 @@ pub(crate) fn refresh(annotated: &mut Value, renamed: &Renamed) {
     }
 }
 
-/// Says of an index entry that its image has zstd layers (containers/image). Engines choose by it.
+/// Annotation of an index entry: its image has zstd layers (containers/image). Engines choose an entry by it.
 const HAS_ZSTD: &str = "io.github.containers.compression.zstd";
 
-/// Removes the note that an image has zstd layers.
+/// Removes the annotation [`HAS_ZSTD`].
 pub(crate) fn forget_zstd(descriptor: &mut Value) {
     if let Some(annotations) = descriptor
         .get_mut("annotations")
@@ -97,7 +99,7 @@ pub(crate) fn forget_zstd(descriptor: &mut Value) {
     }
 }
 
-/// Whether any annotation's value is one of these digests.
+/// Whether the value of an annotation is one of these digests.
 pub(crate) fn names_any(annotated: &Value, digests: &std::collections::HashSet<String>) -> bool {
     let annotations = annotated.get("annotations").and_then(Value::as_object);
     let values = annotations.into_iter().flat_map(Map::values);

@@ -1,5 +1,5 @@
-//! Pass 2: a layer's tar stream with edits applied. Every byte that no edit covers is copied as it
-//! is, extension headers, padding and what follows the end marker included.
+//! Pass 2: applies edits to the tar stream of a layer. It copies every byte that no edit covers, including extension
+//! headers, padding, and the bytes after the end marker.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -11,12 +11,12 @@ use crate::deflate::{SparseReader, discard};
 use crate::oci::layer_writer::LayerWriter;
 use crate::read_at::{ReadAt, ReadFrom};
 
-/// A stream that edits are made to.
+/// A stream to edit.
 pub(crate) trait Input: Read {
-    /// Goes on so many bytes later.
+    /// Skips this many bytes.
     ///
     /// # Errors
-    /// I/O errors, and [`io::ErrorKind::UnexpectedEof`] where there are not so many.
+    /// I/O errors, and [`io::ErrorKind::UnexpectedEof`] if the stream has fewer bytes.
     fn skip(&mut self, bytes: u64) -> io::Result<()>;
 }
 
@@ -26,7 +26,7 @@ impl Input for SparseReader<'_> {
     }
 }
 
-/// A stream that can only be read.
+/// A stream without random access. It reads and discards the bytes that it skips.
 pub(crate) struct Whole<R>(pub R);
 
 impl<R: Read> Read for Whole<R> {
@@ -41,15 +41,15 @@ impl<R: Read> Input for Whole<R> {
     }
 }
 
-/// Where the edited stream goes.
+/// The destination of the edited stream.
 pub(crate) trait Output: Write {
-    /// How many of the next bytes may be skipped.
+    /// How many of the next bytes the caller may [skip](Self::skip).
     ///
     /// # Errors
     /// I/O errors.
     fn unneeded(&mut self) -> io::Result<u64>;
 
-    /// Goes on after bytes that are not needed.
+    /// Continues after bytes that are [not needed](Self::unneeded).
     ///
     /// # Errors
     /// I/O errors.
@@ -69,17 +69,17 @@ impl Output for LayerWriter {
 /// Why [`apply`] failed.
 #[derive(Debug)]
 pub(crate) enum ApplyError {
-    /// The input did.
+    /// Reading the input failed.
     Input(io::Error),
-    /// The output did.
+    /// Writing the output failed.
     Output(io::Error),
 }
 
-/// Copies a stream of `length` bytes with edits applied. What neither the output nor a later edit
-/// needs is not read. `spool` has what [`Piece::Spooled`] speaks of.
+/// Copies a stream of `length` bytes and applies the edits. It skips the bytes that neither the output nor a later edit
+/// needs. `spool` has the bytes of every [`Piece::Spooled`].
 ///
 /// # Errors
-/// I/O errors of either side; [`io::ErrorKind::UnexpectedEof`] where the input is shorter.
+/// I/O errors of either side, and [`io::ErrorKind::UnexpectedEof`] if the input is shorter.
 pub(crate) fn apply(
     input: &mut dyn Input,
     length: u64,
@@ -129,7 +129,7 @@ struct Stream<'a> {
 }
 
 impl Stream<'_> {
-    /// Copies up to `end`.
+    /// Copies the input up to `end`.
     fn copy(&mut self, end: u64, output: &mut dyn Output) -> Result<(), ApplyError> {
         while self.position < end {
             let unneeded = output.unneeded().map_err(ApplyError::Output)?;
@@ -147,7 +147,7 @@ impl Stream<'_> {
         Ok(())
     }
 
-    /// Leaves out what is before `end`.
+    /// Moves the input to `end` without copying.
     fn leave_out(&mut self, end: u64) -> Result<(), ApplyError> {
         while self.position < end {
             let unneeded = self.captures.unneeded(self.position);
@@ -161,7 +161,7 @@ impl Stream<'_> {
         Ok(())
     }
 
-    /// Reads into the buffer, not beyond `end`.
+    /// Reads into the buffer, at most up to `end`.
     fn read(&mut self, end: u64) -> Result<usize, ApplyError> {
         let wanted = usize::try_from(end - self.position)
             .unwrap_or(usize::MAX)
@@ -187,14 +187,14 @@ impl Stream<'_> {
     }
 }
 
-/// Bytes held in memory for later edits before they go to an unlinked temporary file.
+/// Bytes to hold in memory for later edits. More bytes go to an unlinked temporary file.
 const CAPTURES_IN_MEMORY: usize = 4 << 20;
 
-/// Keeps the stretches that later edits want again.
+/// Keeps the stretches of the input that later edits repeat.
 struct Captures {
-    /// Wanted stretches in order, each with its place in the spool once it was seen.
+    /// The wanted stretches, sorted, each with its offset in the spool once it was read.
     wanted: Vec<(Range<u64>, u64)>,
-    /// The first stretch that is not seen to its end.
+    /// Index of the first stretch that was not read completely.
     next: usize,
     spool: SpooledTempFile,
     spooled: u64,
@@ -219,7 +219,7 @@ impl Captures {
         }
     }
 
-    /// How many of the bytes from `position` on no later edit wants.
+    /// How many bytes from `position` on no later edit wants.
     fn unneeded(&self, position: u64) -> u64 {
         let next = self.wanted.get(self.next);
         next.map_or(u64::MAX, |(range, _)| range.start.saturating_sub(position))
@@ -274,7 +274,7 @@ mod tests {
     use super::*;
     use crate::rewrite::edits::kept;
 
-    /// Takes what it needs, and notes where it skipped: of every `period` bytes, `unneeded` are not needed.
+    /// An output that records where it skipped. Of every `period` bytes, it does not need the first `unneeded`.
     struct Sparse {
         bytes: Vec<Option<u8>>,
         period: u64,
@@ -371,7 +371,7 @@ mod tests {
                 }
                 expected.extend_from_slice(&input[position..start]);
                 let mut replacement = Vec::new();
-                // The last cut's bytes come back here.
+                // The bytes of the last cut come back here.
                 if let (true, Some(earlier)) = (moves, edits.last().map(|edit: &Edit| edit.range.clone())) {
                     expected.extend_from_slice(&input[earlier.start as usize..earlier.end as usize]);
                     replacement.push(Piece::Earlier(earlier));

@@ -1,5 +1,5 @@
-//! Config and manifest of an image whose layers changed. They are edited as JSON: what pycull
-//! does not know stays.
+//! Edits the config and manifest of an image whose layers changed. Edits work on JSON values, so fields that pycull
+//! does not know stay.
 
 use serde_json::{Value, json};
 
@@ -11,53 +11,50 @@ use crate::oci::json_text::edited;
 use crate::oci::layer_writer::WrittenLayer;
 use crate::oci::media_type::{DOCKER_LAYER, DOCKER_MANIFEST, Family, OCI_LAYER, layer_media_type};
 
-/// An image's documents as they are written.
+/// The original texts of an image's documents.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Texts {
-    /// The config.
     pub config: Vec<u8>,
-    /// The manifest.
     pub manifest: Vec<u8>,
 }
 
-/// What became of a layer.
+/// What happened to a layer.
 #[derive(Debug, Clone)]
 pub(crate) enum LayerOutcome {
-    /// It keeps its blob.
+    /// The layer keeps its blob.
     Kept,
-    /// It has a new blob.
+    /// The layer has a new blob.
     Rewritten(WrittenLayer),
-    /// It became empty and is gone.
+    /// The layer became empty, so the image no longer has it.
     Dropped,
 }
 
-/// A document's new text with the descriptor that names it.
+/// The new text of a document, and the descriptor that names it.
 #[derive(Debug, Clone)]
 pub(crate) struct NewDocument {
-    /// The descriptor, with the fields of the old one.
+    /// The descriptor. It keeps the other fields of the old one.
     pub descriptor: Value,
-    /// The SHA-256 digest of the document, which the descriptor names.
+    /// SHA-256 digest of the document, as in the descriptor.
     pub digest: Digest,
-    /// The document.
+    /// The text of the document.
     pub bytes: Vec<u8>,
 }
 
-/// New config and manifest.
+/// The new config and manifest of an image.
 #[derive(Debug, Clone)]
 pub(crate) struct NewDocuments {
-    /// The config.
     pub config: NewDocument,
-    /// The manifest.
     pub manifest: NewDocument,
-    /// What has another digest now: layers with their diff_ids, config and manifest.
+    /// Changed digests: those of layers, their diff_ids, the config and the manifest.
     pub renamed: Renamed,
-    /// Whether the config's history has not as many entries about layers as there are layers.
+    /// Whether the number of history entries with a layer differs from the number of layers.
     pub history_is_misaligned: bool,
 }
 
-/// The config and manifest of `image` after its layers became `outcomes`, one for each, and `appended`
-/// came above them. They get the media types of `family`; without one they keep their own. What does not change keeps
-/// the text that it has in `texts`.
+/// Makes the config and manifest of `image` after its layers changed.
+///
+/// There is one outcome for each layer. `appended` is a new layer above them. The documents get the media types of
+/// `family`; without a family, they keep their own. Unchanged parts keep their text from `texts`.
 pub(crate) fn rewrite_documents(
     image: &Image,
     texts: &Texts,
@@ -96,7 +93,7 @@ pub(crate) fn rewrite_documents(
     }
 }
 
-/// Adds what a descriptor was renamed to, if it was.
+/// Records the new digest of a descriptor, if it changed.
 pub(crate) fn rename(renamed: &mut Renamed, old: &Value, new: &Value) {
     let digest = |descriptor: &Value| Some(descriptor.get("digest")?.as_str()?.to_owned());
     if let (Some(old), Some(new)) = (digest(old), digest(new))
@@ -106,7 +103,7 @@ pub(crate) fn rename(renamed: &mut Renamed, old: &Value, new: &Value) {
     }
 }
 
-/// Whether any layer was written anew or dropped.
+/// Whether any layer was rewritten or dropped.
 pub(crate) fn are_layers_changed(outcomes: &[LayerOutcome]) -> bool {
     let is_kept = |outcome: &LayerOutcome| matches!(outcome, LayerOutcome::Kept);
     !outcomes.iter().all(is_kept)
@@ -124,12 +121,14 @@ fn renamed_layers(image: &Image, outcomes: &[LayerOutcome]) -> Renamed {
     renamed
 }
 
-/// BuildKit's inline cache counts layers: with one of them gone it would point at others.
+/// BuildKit's inline cache, which refers to layers by their number. Without one of the layers, it would refer to
+/// others.
 const INLINE_CACHE: &str = "moby.buildkit.cache.v0";
 
-/// What else in a config speaks of layers.
+/// Updates the other parts of a config that refer to layers.
 fn edit_layer_notes(config: &mut Value, outcomes: &[LayerOutcome], renamed: &Renamed) {
-    // `ostree.final-diffid` names the last layer that came from an ostree commit: bootc starts nothing without it.
+    // The label `ostree.final-diffid` names the last layer that came from an ostree commit. bootc does not start an
+    // image with a wrong one.
     let labels = config
         .pointer_mut("/config/Labels")
         .and_then(Value::as_object_mut);
@@ -144,8 +143,8 @@ fn edit_layer_notes(config: &mut Value, outcomes: &[LayerOutcome], renamed: &Ren
     }
 }
 
-/// The text of `document`, which was `old_text`, and `descriptor` made to name it. Its annotations follow what was
-/// `renamed`.
+/// Makes the text of `document` from `old_text`, and a descriptor that names it. The annotations of the descriptor
+/// follow `renamed`.
 pub(crate) fn replace_document(
     descriptor: &Value,
     old_text: &[u8],
@@ -164,7 +163,7 @@ pub(crate) fn replace_document(
     }
 }
 
-/// Points a descriptor at other content: what it embeds, or says about the old bytes, goes.
+/// Points a descriptor to new content. Removes embedded data, and whatever describes the old bytes.
 pub(super) fn set_content(descriptor: &mut Value, digest: &str, size: u64, renamed: &Renamed) {
     let Some(fields) = descriptor.as_object_mut() else {
         return;
@@ -179,7 +178,7 @@ pub(super) fn set_content(descriptor: &mut Value, digest: &str, size: u64, renam
     refresh(descriptor, renamed);
 }
 
-/// The list with rewritten entries edited and those of dropped layers gone.
+/// Edits the entries of rewritten layers, and removes those of dropped layers.
 fn edit_list(
     list: &mut Vec<Value>,
     outcomes: &[LayerOutcome],
@@ -228,9 +227,11 @@ fn edit_diff_ids(config: &mut Value, outcomes: &[LayerOutcome]) {
     });
 }
 
-/// Marks the entries of dropped layers as empty, so that each other entry stays with its layer (image-spec
-/// config.md, "history"). Readers count from the lowest layer: a history that is too short or too long is about the
-/// first layers. `false` where there are not as many entries as layers.
+/// Marks the history entries of dropped layers as empty, so that every other entry stays with its layer (image-spec
+/// config.md, "history").
+///
+/// Readers count from the lowest layer, so a history that is too short or too long describes the first layers. Returns
+/// `false` if the number of entries with a layer differs from the number of layers.
 fn edit_history(config: &mut Value, outcomes: &[LayerOutcome]) -> bool {
     let Some(history) = config.get_mut("history").and_then(Value::as_array_mut) else {
         return true;
@@ -248,7 +249,7 @@ fn edit_history(config: &mut Value, outcomes: &[LayerOutcome]) -> bool {
     is_aligned
 }
 
-/// Names one more layer in the manifest, the config, and where that is about layers the history.
+/// Adds a layer to the manifest and the config. Adds a history entry only if the history matches the layers.
 fn append_layer(
     manifest: &mut Value,
     config: &mut Value,
@@ -281,7 +282,8 @@ fn append_layer(
     }
 }
 
-/// The image's time: what pycull adds has none of its own, for the clock must not show in digests.
+/// The time of the last history entry, or else of the config. A new layer gets it too, because digests must not depend
+/// on the clock.
 fn creation_time(config: &Value) -> Option<Value> {
     let history = config.get("history").and_then(Value::as_array);
     let last = history.and_then(|history| history.last()?.get("created"));

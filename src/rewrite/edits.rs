@@ -1,4 +1,4 @@
-//! What a plan changes in a layer, as edits to its tar stream.
+//! Turns the plan for a layer into edits to its tar stream.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -8,31 +8,30 @@ use crate::layers::LayerScan;
 use crate::plan::{Action, LayerPlan, NewHeader, Patch};
 use crate::tar::{self, HeaderError, NewMember, TarError};
 
-/// A change to a stretch of the uncompressed stream.
+/// Replaces a stretch of the uncompressed stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Edit<'a> {
-    /// The bytes that go.
+    /// The bytes to remove.
     pub range: Range<u64>,
-    /// What comes in their place.
+    /// The bytes to insert in their place.
     pub replacement: Cow<'a, [Piece]>,
 }
 
-/// Bytes that an edit puts in.
+/// Bytes that an edit inserts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Piece {
-    /// These.
+    /// New bytes.
     Bytes(Vec<u8>),
-    /// Those of an earlier stretch of the same stream. No two that edits want may overlap, unless they
-    /// are the same.
+    /// An earlier stretch of the same stream. Two such stretches must not overlap, unless they are equal.
     Earlier(Range<u64>),
-    /// Those of a stretch of a [`Spool`](super::spool::Spool).
+    /// A stretch of a [`Spool`](super::spool::Spool).
     Spooled(Range<u64>),
 }
 
-/// The edits that a plan means, in order, adjacent cuts joined; `added` comes after the last member.
+/// Returns the edits for a plan, sorted, with adjacent cuts joined. `added` comes after the last member.
 ///
 /// # Errors
-/// [`TarError::Header`] if the headers of a member to be changed cannot be taken apart.
+/// [`TarError::Header`] if the headers of a member to change cannot be parsed.
 pub(crate) fn edits<'a>(
     scan: &LayerScan,
     plan: &LayerPlan,
@@ -81,13 +80,13 @@ pub(crate) fn edits<'a>(
     Ok(edits)
 }
 
-/// A member as a hardlink.
+/// Turns a member into a hardlink.
 fn linked(scan: &LayerScan, index: usize, target: &[u8]) -> Result<Vec<Piece>, HeaderError> {
     let headers = tar::hardlink_to(raw_headers(scan, index)?, target)?;
     Ok(vec![Piece::Bytes(headers)])
 }
 
-/// A hardlink as the file with the data of a member that goes.
+/// Turns a hardlink into a file with the data of a member that goes.
 fn promoted(
     scan: &LayerScan,
     (data, index): (usize, usize),
@@ -104,7 +103,7 @@ fn promoted(
     ])
 }
 
-/// A member with other data: its headers and padding change with its size.
+/// Changes the data of a member. If the size changes, its headers and padding change too.
 fn patched(
     scan: &LayerScan,
     index: usize,
@@ -133,7 +132,7 @@ fn patched(
     Ok(edits)
 }
 
-/// The directories that come in the place of a member which goes.
+/// The directories to write in place of a member that goes.
 fn implied_directories(plan: &LayerPlan, index: usize) -> Vec<Piece> {
     let paths = plan.implied.get(&index).into_iter().flatten();
     let headers: Vec<u8> = paths
@@ -145,7 +144,7 @@ fn implied_directories(plan: &LayerPlan, index: usize) -> Vec<Piece> {
     }
 }
 
-/// What a stream of `length` bytes keeps in its order after the edits, and its length then.
+/// Returns the stretches that a stream of `length` bytes keeps after the edits, in their new order, and the new length.
 pub(crate) fn kept(edits: &[Edit<'_>], length: u64) -> (Vec<Kept>, u64) {
     let mut kept = Vec::with_capacity(edits.len() + 1);
     let (mut old, mut new) = (0, 0);
@@ -193,7 +192,7 @@ mod tests {
     use crate::rewrite::apply::{Output, Whole, apply};
     use crate::tar::Reader;
 
-    /// An archive of three files, the second with this data.
+    /// An archive of three files. `data` is the data of the second one.
     fn archive(data: &[u8]) -> Vec<u8> {
         let mut archive = ::tar::Builder::new(Vec::new());
         for (name, data) in [("a", &b"first"[..]), ("b", data), ("c", b"last")] {
@@ -242,7 +241,7 @@ mod tests {
         }
     }
 
-    /// The archive with patches to the second file.
+    /// The archive after patches to its second file.
     fn patched(archive: &[u8], patches: &[(Range<u64>, &[u8])]) -> Vec<u8> {
         let patches = patches.iter().map(|(range, bytes)| Patch {
             range: range.clone(),

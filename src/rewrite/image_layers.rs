@@ -1,4 +1,4 @@
-//! The layers of an image that a plan changes, written side by side.
+//! Writes the layers of an image that a plan changes, in parallel.
 
 use std::path::Path;
 
@@ -13,27 +13,27 @@ use crate::parallel::try_map;
 use crate::plan::{LayerPlan, Plan};
 use crate::progress::Phase;
 
-/// What is to be written of an image.
+/// The layers of an image, and everything needed to write new ones.
 pub(crate) struct ImageLayers<'a> {
-    /// The image's layers.
+    /// Access to the old layers.
     pub access: Access<'a>,
-    /// What is in it.
+    /// The content of the image.
     pub inventory: &'a Inventory,
-    /// What is to be done to it.
+    /// The changes to the image.
     pub plan: &'a Plan,
-    /// What layers get beside what they have.
+    /// Members to add to layers.
     pub additions: Additions<'a>,
-    /// How layers are compressed.
+    /// The compression of new layers.
     pub compression: CompressionSetting,
-    /// Where their files are to be.
+    /// The directory for the files of new layers.
     pub directory: &'a Path,
 }
 
 impl ImageLayers<'_> {
-    /// Writes the layers that the plan changes, and says of each what became of it.
+    /// Writes the layers that the plan changes. Returns the outcome of every layer.
     ///
     /// # Errors
-    /// [`LayerError`] for a layer that cannot be read or written.
+    /// [`LayerError`] if a layer cannot be read or written.
     pub(crate) fn write(&self) -> Result<Vec<LayerOutcome>, LayerError> {
         let scans = &self.inventory.layers;
         let changed = scans.iter().zip(&self.plan.layers);
@@ -79,10 +79,10 @@ impl ImageLayers<'_> {
         }
     }
 
-    /// Writes the layer above all others, compressed as the one below it, where the plan wants one.
+    /// Writes a new layer above all others, if the plan has one. It is compressed like the layer below it.
     ///
     /// # Errors
-    /// [`LayerErrorCause`] where it cannot be written.
+    /// [`LayerErrorCause`] if it cannot be written.
     pub(crate) fn write_appended(&self) -> Result<Option<WrittenLayer>, LayerErrorCause> {
         if self.plan.appended.is_empty() {
             return Ok(None);

@@ -1,5 +1,5 @@
-//! Walking up from rewritten manifests to the root: every index that names one is written anew
-//! (after umoci: replace a leaf, then each of its parents).
+//! Rewrites every index between the root and a rewritten manifest. It goes from the manifests up to the root, as umoci
+//! does: replace a leaf, then each of its parents.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,48 +12,48 @@ use crate::oci::Node;
 use crate::oci::image::{Index, Other};
 use crate::oci::media_type::Family;
 
-/// What walking up gave.
+/// The changes to the indexes of an image.
 #[derive(Debug, Default)]
 pub(crate) struct Rebuilt {
-    /// Indexes that were written anew.
+    /// Rewritten indexes.
     pub indexes: Vec<NewDocument>,
-    /// Artifacts that are left out since they speak of a manifest that is gone.
+    /// Artifacts that are left out because they refer to a manifest that is gone, or because one of their blobs is
+    /// missing.
     pub left_out: Vec<LeftOutArtifact>,
 }
 
-/// An artifact that is left out.
 #[derive(Debug)]
 pub(crate) struct LeftOutArtifact {
-    /// Its descriptor.
+    /// The descriptor of the artifact.
     pub descriptor: Value,
-    /// The manifest that it speaks of, if it says so.
+    /// The digest of the manifest that the artifact refers to, if it names one.
     pub subject: Option<String>,
 }
 
-/// What became of images.
+/// The changes to images.
 #[derive(Debug, Default)]
 pub(crate) struct Replacements {
-    /// New descriptors by the digest of the manifest that they replace.
+    /// The new manifests, by the digest of the manifest that they replace.
     pub manifests: HashMap<String, NewManifest>,
-    /// All that has another digest now.
+    /// All changed digests.
     pub renamed: Renamed,
 }
 
 /// A manifest that replaces another.
 #[derive(Debug)]
 pub(crate) struct NewManifest {
-    /// Its descriptor.
+    /// The descriptor of the new manifest.
     pub descriptor: Value,
-    /// Whether it has a layer that is compressed with Zstandard.
+    /// Whether the image has a layer compressed with Zstandard.
     pub has_zstd: bool,
 }
 
-/// The descriptor of the root after images were rewritten.
+/// Returns the descriptor of the root after images were rewritten, and the changes to indexes.
 ///
-/// Attestations and other artifacts about a manifest that is gone are left out. Indexes get the media types of
-/// `family`; without one they keep their own.
+/// Attestations and other artifacts that refer to a manifest that is gone are left out. Indexes get the media types of
+/// `family`; without a family, they keep their own.
 ///
-/// `texts` are the indexes as they are written, by digest: what does not change stays so.
+/// `texts` has the original texts of the indexes, by digest. Unchanged parts keep their text.
 pub(crate) fn rebuild(
     root: &Node,
     replaced: &Replacements,
@@ -74,8 +74,8 @@ pub(crate) fn rebuild(
     (descriptor, rebuilt)
 }
 
-/// Digests of manifests that the new root does not lead to any more: rewritten ones, those that
-/// the platform filter left out, and artifacts about one of these.
+/// Digests of manifests that the new root no longer leads to. These are rewritten manifests, manifests that the
+/// platform filter left out, and artifacts that refer to one of these.
 fn gone(root: &Node, replaced: &HashMap<String, NewManifest>) -> HashSet<String> {
     let mut gone: HashSet<String> = replaced.keys().cloned().collect();
     let mut artifacts = Vec::new();
@@ -106,8 +106,8 @@ fn gone(root: &Node, replaced: &HashMap<String, NewManifest>) -> HashSet<String>
     }
 }
 
-/// Whether an artifact is about one of these manifests: its subject, or one that its descriptor's annotations name
-/// (SOCI's do).
+/// Whether an artifact refers to one of these manifests, by its subject or by an annotation of its descriptor (as in
+/// SOCI).
 fn speaks_of(other: &Other, manifests: &HashSet<String>) -> bool {
     let subject = other.subject.as_ref();
     subject.is_some_and(|subject| manifests.contains(subject))
@@ -131,7 +131,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// The node's descriptor after the walk; `None` where the node is left out.
+    /// The node's new descriptor; `None` if the node is left out.
     fn node(&mut self, node: &Node) -> Option<Value> {
         match node {
             Node::Image(image) => {
@@ -157,7 +157,7 @@ impl Walk<'_> {
         Some(other.descriptor.clone())
     }
 
-    /// An index all of whose manifests are left out is left out too.
+    /// The new descriptor of an index; `None` if all of its manifests are left out.
     fn index(&mut self, index: &Index) -> Option<Value> {
         let manifests: Vec<Value> = index
             .children
@@ -185,7 +185,8 @@ impl Walk<'_> {
         Some(descriptor)
     }
 
-    /// One manifest may be named several times, with other platforms or annotations.
+    /// The new descriptor of a manifest. Indexes may name one manifest several times, with different platforms or
+    /// annotations, so this changes the old descriptor.
     fn entry(&self, old: &Value, new: &NewManifest) -> Value {
         let mut descriptor = old.clone();
         descriptor["mediaType"] = new.descriptor["mediaType"].clone();

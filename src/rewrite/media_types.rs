@@ -1,4 +1,5 @@
-//! Media types follow the medium: engines look for OCI types in an OCI layout, and for Docker's in a docker archive.
+//! Converts media types for the output medium. Engines look for OCI types in an OCI layout, and for Docker types in a
+//! docker archive.
 
 use serde_json::{Value, json};
 
@@ -6,18 +7,18 @@ use crate::oci::Image;
 use crate::oci::load::is_set;
 use crate::oci::media_type::{DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, Family, in_family};
 
-/// Fields that Docker's manifests lack: an image with one of them keeps OCI types.
+/// Fields that Docker manifests do not have. An image with one of them keeps OCI types.
 const OCI_ONLY: [&str; 2] = ["subject", "artifactType"];
 
-/// Whether an image has the media types of `family`, as far as there are such.
+/// Whether an image already has the media types of `family`, as far as they exist.
 pub(crate) fn is_of_family(image: &Image, family: Family) -> bool {
     let (mut descriptor, mut manifest) = (image.descriptor.clone(), image.manifest.clone());
     convert_manifest(&mut descriptor, &mut manifest, family);
     descriptor == image.descriptor && manifest == image.manifest
 }
 
-/// Gives a manifest, and the descriptor that names it, the media types of `family`. Both stay as they are if one of
-/// them has no equivalent in Docker's family: a mixture would suit no reader.
+/// Converts a manifest, and the descriptor that names it, to the media types of `family`. Both stay as they are if
+/// Docker has no type for a part of the image, because no reader expects mixed types.
 pub(crate) fn convert_manifest(descriptor: &mut Value, manifest: &mut Value, family: Family) {
     let parts = manifest.get("config").into_iter().chain(
         manifest
@@ -42,7 +43,7 @@ pub(crate) fn convert_manifest(descriptor: &mut Value, manifest: &mut Value, fam
         .for_each(|layer| convert(layer, family));
 }
 
-/// The same for an index whose children are converted already. Artifacts in it keep their types.
+/// Converts an index in the same way. Its children must be converted already. Artifacts in it keep their types.
 pub(crate) fn convert_index(descriptor: &mut Value, index: &mut Value, family: Family) {
     let mut children = index
         .get("manifests")
@@ -68,7 +69,7 @@ fn has_docker_type(descriptor: &Value) -> bool {
     media_type.is_some_and(|it| in_family(it, Family::Docker).is_some())
 }
 
-/// Docker's documents must say their type; OCI's may leave it out.
+/// Sets the media type of a document. Docker documents must have one, and OCI documents may omit it.
 fn set_document_type(descriptor: &mut Value, document: &mut Value, family: Family, docker: &str) {
     convert(descriptor, family);
     convert(document, family);

@@ -1,5 +1,4 @@
-//! Everything that makes new bytes: layers by edits to their tar streams, and the documents that
-//! name them.
+//! Makes new bytes: layers, by edits to their tar streams, and the documents that name them.
 
 pub(crate) mod additions;
 pub(crate) mod annotations;

@@ -1,4 +1,4 @@
-//! One layer written anew.
+//! Writes one new layer.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -20,20 +20,20 @@ use crate::progress::{Observer, Unobserved};
 use crate::read_at::ReadAt;
 use crate::tar::BLOCK;
 
-/// A layer, and what is to be done to it.
+/// A layer and the changes to it.
 pub(super) struct NewLayer<'a> {
     pub(super) store: &'a dyn BlobStore,
     pub(super) scan: &'a LayerScan,
     pub(super) plan: &'a LayerPlan,
-    /// Members that come after its own.
+    /// Members to add after the layer's own.
     pub(super) added: &'a [Piece],
-    /// What [`Piece::Spooled`] speaks of.
+    /// The bytes of every [`Piece::Spooled`].
     pub(super) spool: &'a dyn ReadAt,
     pub(super) compression: CompressionSetting,
     pub(super) observer: &'a dyn Observer,
-    /// Where its file is to be.
+    /// The directory for the new file.
     pub(super) directory: &'a Path,
-    /// Threads that compress.
+    /// Number of threads that compress.
     pub(super) threads: usize,
 }
 
@@ -41,7 +41,7 @@ impl NewLayer<'_> {
     /// Writes the layer into a new file.
     ///
     /// # Errors
-    /// [`LayerErrorCause`]; the file is then of no use.
+    /// [`LayerErrorCause`]. The file is then useless.
     pub(super) fn write(self) -> Result<WrittenLayer, LayerErrorCause> {
         let edits = edits(self.scan, self.plan, self.added)?;
         if keeps_zstd(self.compression, self.scan) {
@@ -60,8 +60,8 @@ impl NewLayer<'_> {
         new_file(self.directory).map_err(|error| self.write_error(error))
     }
 
-    /// Compresses the layer at the level that it had, as far as its beginning shows it; at a higher one where it
-    /// became larger than it was, though less is in it.
+    /// Compresses the layer at its old level, as far as the start of the old blob shows it. Tries higher levels if the
+    /// layer became larger although it has less content.
     fn keep_zstd(&self, edits: &[Edit<'_>]) -> Result<WrittenLayer, LayerErrorCause> {
         let level = nearest_zstd_level(self.store, self.scan);
         let first = Encoding::Zstd(level);
@@ -85,12 +85,12 @@ impl NewLayer<'_> {
         self.compression.encoding(self.scan.compression)
     }
 
-    /// A level that the user asked for is for the whole layer.
+    /// Whether compressed blocks can be copied. If the user chose a level, that applies to the whole layer.
     fn can_be_spliced(&self) -> bool {
         self.compression == CompressionSetting::Keep && !self.scan.blocks.is_empty()
     }
 
-    /// Takes over the blocks of the old layer.
+    /// Copies the compressed blocks of the old layer that did not change.
     fn splice(
         &self,
         edits: &[Edit<'_>],
@@ -111,7 +111,7 @@ impl NewLayer<'_> {
             level,
             old: Some(old),
         };
-        // Little is compressed: reading back is the longest, and must not wait for a processor.
+        // Few bytes are compressed. Reading back takes longest, and must not wait for a processor.
         let threads = self.threads.div_ceil(2);
         let writer = LayerWriter::new(file, &path, encoding, threads)
             .map_err(|error| self.write_error(error))?;
@@ -129,7 +129,7 @@ impl NewLayer<'_> {
         output.finish().map_err(|error| self.write_error(error))
     }
 
-    /// What is wrong with the old blob by now, if anything: then that is why the new one failed.
+    /// Checks the old blob again. If it is damaged, that explains why the new layer failed.
     fn damage(&self) -> Option<LayerErrorCause> {
         let descriptor = &self.scan.layer.descriptor;
         let read = open_verified(self.store, descriptor).and_then(|mut blob| {
@@ -151,7 +151,7 @@ impl NewLayer<'_> {
             .map_err(|error| self.write_error(error))?;
         let length = self.scan.uncompressed_bytes;
         reread_layer(self.store, &self.scan.layer, observer, |stream| {
-            // What the output refuses is told apart from what the input lacks.
+            // Errors of the output stay separate from errors of the input.
             match apply(&mut Whole(stream), length, edits, self.spool, &mut writer) {
                 Err(ApplyError::Input(error)) => Err(error.into()),
                 result => Ok(result),
@@ -170,27 +170,28 @@ impl NewLayer<'_> {
         }
     }
 
-    /// A full disk is known by the directory: the file's name was chosen at random.
+    /// The error names the directory, because the file has a random name. The directory shows which disk is full.
     fn write_error(&self, source: io::Error) -> LayerErrorCause {
         write_error(self.directory, source)
     }
 }
 
-/// Times that a layer is compressed again at a higher level.
+/// Number of higher levels to try for a layer that became larger.
 const MOST_ATTEMPTS: usize = 2;
 
-/// Whether a layer became larger than it was, though there is no more in it.
+/// Whether the compressed size of a layer grew although its content did not.
 pub(crate) fn grew(scan: &LayerScan, written: &WrittenLayer) -> bool {
     written.uncompressed_bytes <= scan.uncompressed_bytes
         && written.compressed_bytes > scan.layer.descriptor.size()
 }
 
-/// Whether a layer is compressed with Zstandard as it was.
+/// Whether a layer keeps its Zstandard compression.
 pub(super) fn keeps_zstd(setting: CompressionSetting, scan: &LayerScan) -> bool {
     setting == CompressionSetting::Keep && scan.compression == Compression::Zstd
 }
 
-/// The level nearest to that of a layer. One that cannot be read fails soon enough: it is read whole next.
+/// The compression level nearest to that of a layer. A blob that cannot be read gives the default level. If the layer
+/// is rewritten, reading it reports the error.
 pub(super) fn nearest_zstd_level(store: &dyn BlobStore, scan: &LayerScan) -> i32 {
     let blob = open_verified(store, &scan.layer.descriptor);
     let level = blob.ok().and_then(|blob| nearest_level(blob).ok());
@@ -204,7 +205,7 @@ fn write_error(directory: &Path, source: io::Error) -> LayerErrorCause {
     }
 }
 
-/// As all other files of the output: a layout takes it over as it is.
+/// Creates a file with the mode of all files in the output, because a layout may take over the file as it is.
 fn new_file(directory: &Path) -> io::Result<(File, PathBuf)> {
     tempfile::Builder::new()
         .permissions(Permissions::from_mode(0o644))
@@ -212,7 +213,7 @@ fn new_file(directory: &Path) -> io::Result<(File, PathBuf)> {
         .and_then(|file| file.keep().map_err(|error| error.error))
 }
 
-/// Writes a layer of these members alone into a new file.
+/// Writes a layer with only these members into a new file.
 ///
 /// # Errors
 /// I/O errors, as [`LayerErrorCause::Write`].
@@ -240,13 +241,13 @@ pub(super) fn write_new_layer(
     written.map_err(|error| write_error(directory, error))
 }
 
-/// A layer that is written, while an observer is told how much of it was read back: that takes longest.
+/// A layer that reports its progress to an observer. Progress counts the bytes read back, because that takes longest.
 struct ToldOutput<'a> {
     writer: LayerWriter,
     told: Told<'a>,
 }
 
-/// An observer, and the bytes that it still expects.
+/// An observer, and the number of bytes that it still expects.
 struct Told<'a> {
     observer: &'a dyn Observer,
     left: u64,

@@ -1,4 +1,4 @@
-//! Bytes that wait for the layers that will have them.
+//! Holds bytes until the layers that contain them are written.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -8,14 +8,14 @@ use std::path::Path;
 
 use crate::read_at::ReadAt;
 
-/// Bytes in a file without a name, until layers are written.
+/// Bytes in a file without a name.
 pub(crate) struct Spool {
     file: File,
     length: u64,
 }
 
 impl Spool {
-    /// An empty spool on the file system of `directory`.
+    /// Creates an empty spool on the file system of `directory`.
     ///
     /// # Errors
     /// I/O errors.
@@ -26,7 +26,7 @@ impl Spool {
         })
     }
 
-    /// Adds bytes, and returns where they are.
+    /// Appends bytes, and returns their range in the spool.
     ///
     /// # Errors
     /// I/O errors.
@@ -37,7 +37,7 @@ impl Spool {
         Ok(start..self.length)
     }
 
-    /// The bytes of a stretch.
+    /// Reads the bytes in a range.
     ///
     /// # Errors
     /// I/O errors.

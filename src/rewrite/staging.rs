@@ -1,4 +1,4 @@
-//! New blobs beside the output, until it is committed.
+//! Keeps new blobs beside the output until pycull commits it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -16,25 +16,24 @@ use crate::transport::OutputBlob;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write a document of the new image to {}", path.display())]
 pub struct StagingError {
-    /// The file.
     path: PathBuf,
-    /// The cause.
     #[source]
     cause: io::Error,
 }
 
-/// The blobs of an output while it grows.
+/// The blobs of an output that is not complete yet.
 pub(crate) struct Staging<'a> {
     store: &'a dyn BlobStore,
     directory: &'a Path,
-    /// By digest.
+    /// The new blobs, by digest.
     staged: BTreeMap<String, OutputBlob>,
-    /// Layers that were read, and held against their digests, as images were.
+    /// Layers that pycull read and checked against their digests as part of an image.
     read: HashSet<Digest>,
 }
 
 impl<'a> Staging<'a> {
-    /// None yet, in a directory on the output's file system. What is not staged is in `store`.
+    /// Creates an empty staging area. `directory` is on the file system of the output. `store` has the blobs that are
+    /// not staged.
     pub(crate) fn new(store: &'a dyn BlobStore, directory: &'a Path) -> Self {
         Self {
             store,
@@ -44,18 +43,18 @@ impl<'a> Staging<'a> {
         }
     }
 
-    /// Where new blobs are written.
+    /// The directory for new blobs.
     pub(crate) fn directory(&self) -> &'a Path {
         self.directory
     }
 
-    /// Notes that an image's layers were read.
+    /// Records that the layers of an image were read.
     pub(crate) fn note_read(&mut self, image: &Image) {
         let layers = image.layers.iter().map(|layer| layer.descriptor.digest());
         self.read.extend(layers.cloned());
     }
 
-    /// Adds a layer that was written to the directory.
+    /// Adds a layer whose file is in the directory.
     pub(crate) fn add_layer(&mut self, layer: &WrittenLayer) {
         self.add(
             layer.digest.clone(),
@@ -64,10 +63,10 @@ impl<'a> Staging<'a> {
         );
     }
 
-    /// Writes a document to the directory.
+    /// Writes a document to the directory, and adds it.
     ///
     /// # Errors
-    /// [`StagingError`].
+    /// [`StagingError`] if the file cannot be written.
     pub(crate) fn add_document(&mut self, document: &NewDocument) -> Result<(), StagingError> {
         let path = self.directory.join(document.digest.digest());
         let written = File::create(&path).and_then(|mut file| {
@@ -95,10 +94,11 @@ impl<'a> Staging<'a> {
         self.staged.insert(blob.digest.to_string(), blob);
     }
 
-    /// Every blob that a new root reaches, staged or of the source, each once: what a document names comes before it.
+    /// Returns every blob that a new root reaches, staged or from the source, each once. Every blob comes before the
+    /// documents that name it.
     ///
     /// # Errors
-    /// [`ImageError`] where one is missing, or a document is malformed.
+    /// [`ImageError`] if a blob is missing or a document is malformed.
     pub(crate) fn blobs_of(&self, root: &Value) -> Result<Vec<OutputBlob>, ImageError> {
         let store = Overlay {
             staged: &self.staged,
@@ -107,7 +107,7 @@ impl<'a> Staging<'a> {
         let new_root = load(&store, root, None)?;
         let mut reached = Vec::new();
         let mut known = HashSet::new();
-        // A document comes before what it names here.
+        // `blobs` returns documents before the blobs that they name.
         for digest in new_root.blobs()?.into_iter().rev() {
             if !known.insert(digest.clone()) {
                 continue;
@@ -123,7 +123,7 @@ impl<'a> Staging<'a> {
     }
 }
 
-/// Staged blobs before those of the source.
+/// A store that looks up staged blobs first, and then those of the source.
 struct Overlay<'a> {
     staged: &'a BTreeMap<String, OutputBlob>,
     source: &'a dyn BlobStore,
