@@ -1,4 +1,4 @@
-//! Annotations and labels that speak of bytes: such a one must not outlive them.
+//! Annotations and labels that describe bytes. They must change or go together with the bytes.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::oci::Image;
 
-/// Digests that only one of two images has: of manifest, config, layers and their tar streams.
+/// Digests that only one of two images has: those of the manifest, the config, the layers and their tar streams.
 pub(super) struct Digests {
     gone: HashSet<String>,
     come: HashSet<String>,
@@ -21,7 +21,7 @@ impl Digests {
         }
     }
 
-    /// Whether `old` names what is gone, and `new` what came.
+    /// Whether `old` is a digest that is gone, and `new` is one that came.
     pub(super) fn is_followed(&self, old: &Value, new: &Value) -> bool {
         self.is_gone(old) && new.as_str().is_some_and(|it| self.come.contains(it))
     }
@@ -30,8 +30,8 @@ impl Digests {
         value.as_str().is_some_and(|it| self.gone.contains(it))
     }
 
-    /// Takes out the annotations of two descriptors or documents that may differ since what they speak of does;
-    /// returns the names of those that stayed, though what they speak of is gone.
+    /// Removes from two descriptors or documents the annotations that may differ, because what they describe differs.
+    /// Returns the names of annotations that stayed although what they describe is gone.
     pub(super) fn settle(&self, before: &mut Value, after: &mut Value) -> Vec<String> {
         let (old, new) = (annotations(before), annotations(after));
         let is_about = |name: &str, value: &Value| is_of_content(name) || self.is_gone(value);
@@ -46,7 +46,7 @@ impl Digests {
             }
             settled.insert(name.clone());
         }
-        // A layer that was made for lazy pulling anew has its own.
+        // A new layer made for lazy pulling has annotations of its own.
         settled.extend(
             new.into_iter()
                 .map(|(name, _)| name)
@@ -70,7 +70,7 @@ fn digests(image: &Image) -> HashSet<String> {
         .collect()
 }
 
-/// Whether a reader takes an annotation of that name for a description of a layer's bytes: of where files lie in it.
+/// Whether readers take an annotation with this name as a description of where files lie in a layer's bytes.
 fn is_of_content(name: &str) -> bool {
     const FORMATS: [&str; 6] = [
         "zstd-chunked",

@@ -1,18 +1,20 @@
 //! Parses cache names for `verify`, independently of `inventory`.
 
-/// Whose cache a path names, whatever its level.
+/// The module and interpreter that a cache belongs to, at any level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CacheName<'a> {
-    /// The `__pycache__` that it lies in.
+    /// The `__pycache__` directory.
     directory: &'a [u8],
     module: Vec<u8>,
     tag: &'a [u8],
 }
 
 impl<'a> CacheName<'a> {
-    /// Reads the path of a cache: `__pycache__/MODULE.cpython-NUMBER.pyc`, or `.opt-LEVEL` before the suffix (PEP 3147,
-    /// PEP 488). `None` for every other path. The inventory is not asked: if it took another file for a cache, that
-    /// file could be removed without a difference.
+    /// Parses the path of a cache: `__pycache__/MODULE.cpython-NUMBER.pyc`, optionally with `.opt-LEVEL` before the
+    /// suffix (PEP 3147, PEP 488). Returns `None` for every other path.
+    ///
+    /// This does not use the inventory. If the inventory mistook another file for a cache, that file could go without a
+    /// difference.
     pub(super) fn of(path: &'a [u8]) -> Option<Self> {
         let slash = path.iter().rposition(|byte| *byte == b'/')?;
         let (directory, name) = (&path[..slash], &path[slash + 1..]);

@@ -1,4 +1,4 @@
-//! What became of the caches.
+//! Compares the caches of two images.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ pub(super) fn has_contents(view: &View<'_>, path: &[u8]) -> bool {
     cache.is_some_and(|cache| cache.contents.is_some())
 }
 
-/// Compares the caches of both sides, and counts what became of them.
+/// Compares the caches of both images, and counts the changes.
 pub(super) fn compare(
     before: &View<'_>,
     after: &View<'_>,
@@ -53,7 +53,7 @@ pub(super) fn compare(
             }
             (None, None) => {}
         }
-        // What is named is kept as it is, and its loss is told of elsewhere.
+        // A named cache may stay whatever the profile says. `named::compare` reports it if it is gone.
         let is_named = named.contains(path) && (is_same || sides.1.is_none());
         if let Some(expected) = expected.filter(|_| whats.is_empty() && !is_named) {
             whats.extend(expected.fault(sides.0, sides.1, is_same));
@@ -63,7 +63,8 @@ pub(super) fn compare(
     counts
 }
 
-/// How many caches a profile asks for and are not there, of the sources whose Python pycull can have compiled.
+/// The number of caches that a profile asks for and that are missing. Counts only sources for a Python that pycull can
+/// compile for. `None` if the profile does not compile missing caches.
 pub(super) fn missing(after: &View<'_>, expected: &Policy<'_>) -> Option<u64> {
     if expected.profile.missing != Missing::Compile {
         return None;
@@ -84,7 +85,7 @@ pub(super) fn missing(after: &View<'_>, expected: &Policy<'_>) -> Option<u64> {
     Some(missing)
 }
 
-/// Why Python would not use a cache, or could not be known to.
+/// Why Python would not use a cache, or why that is unknown; `None` for a fresh cache.
 fn fault(cache: &Cache) -> Option<String> {
     Some(match &cache.status {
         Status::Fresh => return None,
@@ -100,7 +101,7 @@ fn fault(cache: &Cache) -> Option<String> {
     })
 }
 
-/// What is wrong with a cache that both sides have.
+/// The forbidden change of a cache that both images have, if any.
 fn change(before: &Cache, after: &Cache, is_same: bool) -> Option<String> {
     match (&before.status, is_same) {
         (Status::Fresh, _) => match fault(after) {
@@ -110,7 +111,7 @@ fn change(before: &Cache, after: &Cache, is_same: bool) -> Option<String> {
             }
         },
         (_, true) => None,
-        // Python might have used it: it cannot be replaced by what came of compiling its source.
+        // Python might have used the old cache, so a newly compiled one must not replace it.
         (Status::Unknown(_), false) => {
             Some("has other bytes, though Python used it or might have".to_owned())
         }
@@ -141,7 +142,8 @@ fn has_same_bytes(
     has_same_content(old, new, contents)
 }
 
-/// Linking may change a cache's mtime, and nothing changes the rest; one that is compiled anew is as its source.
+/// Changes to the metadata of a useful cache. Linking may change its mtime, but nothing may change mode, owner or
+/// extended attributes. Other caches may be compiled again, with the metadata of their source.
 fn metadata_of_useful(before: Placed<'_>, after: Placed<'_>) -> Vec<String> {
     let attributes = (
         before.0.attributes(before.1.node),

@@ -1,4 +1,4 @@
-//! Config, manifest and descriptors, field by field.
+//! Compares config, manifest and descriptors, field by field.
 
 use serde_json::Value;
 
@@ -7,10 +7,10 @@ use super::media_types::{agree, meaning, meaning_of_layer, of_manifest};
 use super::{Difference, Part};
 use crate::oci::Image;
 
-/// What a descriptor says of bytes, which may be others.
+/// Fields of a descriptor that depend on the content, which may differ.
 const OF_CONTENT: [&str; 4] = ["digest", "size", "data", "urls"];
 
-/// Compares all but the history and what follows from the layers' bytes.
+/// Compares the documents, except the history and the fields that depend on the layers' bytes.
 pub(super) fn compare(before: &Image, after: &Image, differences: &mut Vec<Difference>) {
     let config = |image: &Image| {
         let mut config = image.config.clone();
@@ -58,7 +58,7 @@ pub(super) fn compare(before: &Image, after: &Image, differences: &mut Vec<Diffe
     }
     found.part = Part::Index;
     let platform = |image: &Image| image.descriptor.get("platform").cloned();
-    // A manifest that no index names has none.
+    // A manifest outside an index has no platform.
     if let (Some(old), Some(new)) = (platform(before), platform(after)) {
         found.compare("/platform", Some(&old), Some(&new));
     }
@@ -69,7 +69,8 @@ pub(super) fn compare(before: &Image, after: &Image, differences: &mut Vec<Diffe
     }
 }
 
-/// Labels that name a layer by digest name the one that took its place.
+/// A label with the digest of a layer must follow that layer. Replaces such new digests by the old ones, so that they
+/// do not count as differences.
 fn follow_labels(before: &Value, after: &mut Value, digests: &Digests) {
     let old = before.pointer("/config/Labels").and_then(Value::as_object);
     let new = after
@@ -85,7 +86,8 @@ fn follow_labels(before: &Value, after: &mut Value, digests: &Digests) {
     }
 }
 
-/// BuildKit's inline cache tells layers by their number. It may go where layers changed, and must where one is gone.
+/// BuildKit's inline cache refers to layers by their number. It may go if layers changed, and must go if a layer is
+/// gone.
 fn compare_inline_cache(
     mut before: Value,
     mut after: Value,
@@ -112,7 +114,7 @@ fn compare_inline_cache(
     (before, after)
 }
 
-/// Compares the descriptors of a layer before and after, given their places.
+/// Compares the descriptors of a layer in both images, given its indexes.
 pub(super) fn compare_layer(
     before: (&Image, usize),
     after: (&Image, usize),
@@ -160,7 +162,7 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// Compares two values at a place, down to the fields that differ.
+    /// Compares two values at a JSON pointer, down to the fields that differ.
     fn compare(&mut self, pointer: &str, before: Option<&Value>, after: Option<&Value>) {
         match (before, after) {
             (Some(Value::Object(old)), Some(Value::Object(new))) => {
@@ -185,7 +187,7 @@ impl Found<'_> {
         }
     }
 
-    /// Annotations that stayed, though the bytes that they describe did not: readers that trust them fail.
+    /// Reports annotations that stayed although the bytes that they describe changed. Readers that trust them fail.
     fn left_behind(&mut self, pointer: &str, names: Vec<String>) {
         for name in names {
             let pointer = format!("{pointer}/annotations/{}", escaped(&name));
@@ -193,7 +195,7 @@ impl Found<'_> {
         }
     }
 
-    /// A copy of a descriptor's bytes, and addresses of them, that stayed though the bytes did not.
+    /// Reports embedded data and URLs that stayed in a descriptor although the digest changed.
     fn stale_fields(&mut self, pointer: &str, before: &Value, after: &Value) {
         if before.get("digest") == after.get("digest") {
             return;
@@ -215,12 +217,12 @@ impl Found<'_> {
     }
 }
 
-/// A key as a part of a JSON pointer (RFC 6901).
+/// Escapes a key for a JSON pointer (RFC 6901).
 fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-/// Most characters of a value that a difference shows.
+/// Number of characters of a value to show in a difference.
 const LONGEST_VALUE: usize = 200;
 
 fn short(value: &Value) -> String {

@@ -1,22 +1,23 @@
-//! What a profile says of caches: which must be there, which must not, and how they are tied.
+//! What a profile requires of caches: which must exist, which must not, and their invalidation mode.
 
 use crate::inventory::{Cache, Status};
 use crate::profile::{Dead, InvalidationMode, Missing, Policy, Profile, Stale};
 use crate::pyc::{Header, Invalidation};
 
-/// What a profile says of a cache.
+/// What a profile requires of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
-    /// It stays.
+    /// The cache stays.
     Kept,
-    /// It goes.
+    /// The cache goes, for this reason.
     Gone(&'static str),
-    /// It goes; a fresh one may come in its place.
+    /// The cache goes, and a fresh one may take its place.
     Replaced,
 }
 
 impl Policy<'_> {
-    /// What is wrong with what became of a cache; `is_same`: both sides have it, with the same bytes.
+    /// How the change of a cache contradicts the profile, if it does. `is_same` says that both images have the cache,
+    /// with the same bytes.
     pub(super) fn fault(
         &self,
         before: Option<&Cache>,
@@ -55,7 +56,7 @@ impl Policy<'_> {
     fn wanted(&self, cache: &Cache) -> Wanted {
         let profile = self.profile;
         let compiles = profile.missing == Missing::Compile;
-        // What goes gives way to a new one where the profile compiles, if it lists the level.
+        // A new cache may replace one that goes, if the profile compiles and lists the level.
         let gone = |is_replaced: bool, why| match self.lists(cache.level) && is_replaced {
             true => Wanted::Replaced,
             false => Wanted::Gone(why),
@@ -84,7 +85,7 @@ impl Policy<'_> {
         }
     }
 
-    /// Whether the profile leaves no unchecked cache of another source: Python would run its old code.
+    /// Whether the profile keeps no unchecked cache whose source changed, because Python would run its old code.
     fn is_about_truth(&self) -> bool {
         let Profile {
             stale,
@@ -95,7 +96,8 @@ impl Policy<'_> {
         *stale == Stale::Compile || ties_anew
     }
 
-    /// A header may be as it was, where others share it, or as the profile has it.
+    /// Checks the header of a cache that stays. It must be unchanged, which sharing with other files may require, or
+    /// have the invalidation mode of the profile.
     fn fault_of_header(&self, before: &Cache, after: &Cache, is_same: bool) -> Option<String> {
         let mode = self.profile.invalidation;
         let header = || Header::parse(&after.contents.as_ref()?.header).ok();

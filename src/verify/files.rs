@@ -1,4 +1,4 @@
-//! What is no cache, path by path.
+//! Compares everything that is not a cache, path by path.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -9,13 +9,13 @@ use crate::path;
 use crate::rootfs::{Attributes, MemberId, NodeId};
 use crate::tar::{Kind, Member, Timestamp};
 
-/// What was compared.
+/// The number of compared paths and of equal bytes.
 pub(super) struct Checked {
     pub(super) paths: u64,
     pub(super) bytes: u64,
 }
 
-/// Compares all that is a cache on neither side, or on one alone.
+/// Compares all paths, except those of caches that both images have.
 pub(super) fn compare(
     before: &View<'_>,
     after: &View<'_>,
@@ -53,7 +53,7 @@ pub(super) fn compare(
     Checked { paths, bytes }
 }
 
-/// What else was in such a directory is missed by its own path.
+/// Whether a cache or a `__pycache__` may go. Other lost files in such a directory are differences at their own paths.
 fn may_go(before: &View<'_>, path: &[u8], node: NodeId) -> bool {
     before.is_cache(path) || is_cache_directory(before, path, node)
 }
@@ -90,7 +90,7 @@ fn entry(
         (Some(_), None) => {
             return vec!["its own entry is gone: only others' paths imply it".to_owned()];
         }
-        // A layer with new caches brings the directory along that they lie in.
+        // A layer with new caches also has their directory as a member.
         (None, Some(_)) if is_cache_directory(after.0, path, after.1) => return Vec::new(),
         (None, Some(new)) if is_as_implied(new) => return Vec::new(),
         (None, Some(_)) => return vec!["has an entry of its own, had none".to_owned()],
@@ -122,7 +122,8 @@ fn entry(
     whats
 }
 
-/// Whether a directory is as engines make those that only others' paths imply. They give it the time of extraction.
+/// Whether a directory has the metadata that engines give to directories without a member. They set its time to that of
+/// extraction, so the time does not count.
 fn is_as_implied(directory: &Member) -> bool {
     (directory.mode, directory.owner()) == (0o755, (0, 0)) && directory.xattrs().is_empty()
 }
@@ -130,7 +131,7 @@ fn is_as_implied(directory: &Member) -> bool {
 /// Differences in mode, owner and extended attributes.
 pub(super) fn metadata(kind: Kind, before: &Attributes<'_>, after: &Attributes<'_>) -> Vec<String> {
     let mut whats = Vec::new();
-    // Linux has no modes of symlinks; what archives say there depends on who wrote them.
+    // Linux has no modes of symlinks. The modes in archives depend on the program that wrote them.
     if before.mode != after.mode && kind != Kind::Symlink {
         whats.push(format!(
             "mode was {:04o}, is {:04o}",
@@ -165,8 +166,8 @@ fn mtime(old: Timestamp, new: Timestamp) -> Option<String> {
     (old != new).then(|| format!("mtime was {}, is {}", text(old), text(new)))
 }
 
-/// Differences that the headers of other names of the file hide from some readers: engines apply every hardlink's
-/// header, umoci and GNU tar that of the first name alone.
+/// Differences in the header of this name. The headers of other names may hide them: engines apply the header of every
+/// hardlink, but umoci and GNU tar apply only that of the first name.
 fn own_header(before: Place<'_>, after: Place<'_>) -> Vec<String> {
     let names = (before.0.name_member(before.1), after.0.name_member(after.1));
     let (Some(old), Some(new)) = names else {
@@ -178,7 +179,7 @@ fn own_header(before: Place<'_>, after: Place<'_>) -> Vec<String> {
         return Vec::new();
     };
     let mut whats = metadata(Kind::Hardlink, &old, &new);
-    // Some archivers write a file's attributes at its first name alone.
+    // Some archivers write extended attributes only at the first name of a file.
     whats.retain(|what| are_alike || !what.starts_with("xattr "));
     whats.extend(mtime(old.mtime, new.mtime));
     whats
@@ -204,7 +205,7 @@ fn content(
 
 type File<'a> = (&'a Inventory, MemberId);
 
-/// Whether two members have the same data. What was not hashed on both sides has not.
+/// Whether two members have the same data. Without hashes of both, only members at the same place count as equal.
 pub(super) fn has_same_content(
     before: File<'_>,
     after: File<'_>,
@@ -218,8 +219,8 @@ pub(super) fn has_same_content(
     is_same_place(before, after) || (hashes.0.is_some() && hashes.0 == hashes.1)
 }
 
-/// Whether two members are the same bytes, for they stand in the same place of the same archive: both
-/// archives were held against their diff_ids.
+/// Whether two members are at the same place of the same archive, and so have the same bytes. Both archives were
+/// checked against their diff_ids.
 pub(super) fn is_same_place(before: File<'_>, after: File<'_>) -> bool {
     let diff_id =
         |(inventory, member): File<'_>| inventory.layers[member.layer].layer.diff_id.clone();

@@ -1,4 +1,4 @@
-//! Layers and the history's entries about them.
+//! Compares layers and the history entries about them.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use super::{Difference, Part};
 use crate::oci::Image;
 use crate::oci::image::is_empty_layer;
 
-/// Compares the histories, and the descriptors of the layers that both images have.
+/// Compares the histories, and the descriptors of layers that both images have.
 ///
-/// A layer that was dropped leaves its entry, marked as empty; one that was added above all others adds
-/// one. A history that was not about layers stays as it was.
+/// A dropped layer leaves its entry, marked as empty. A layer added above all others adds an entry. A history that does
+/// not match the layers must stay as it is.
 pub(super) fn compare(before: &Image, after: &Image, differences: &mut Vec<Difference>) {
     let (old, new) = (history(before), history(after));
     let were_aligned = layers_of(&old).count() == before.layers.len();
@@ -29,7 +29,7 @@ pub(super) fn compare(before: &Image, after: &Image, differences: &mut Vec<Diffe
             compare_counts(after, &new, differences);
         }
     }
-    // Where the histories differ, which layer is which is not known.
+    // If the histories differ, it is unknown which layers correspond.
     if differences.len() > found {
         return;
     }
@@ -53,7 +53,7 @@ fn history(image: &Image) -> Vec<&Value> {
     history.into_iter().flatten().collect()
 }
 
-/// Places of the entries that are about layers.
+/// Indexes of the entries with a layer.
 fn layers_of(history: &[&Value]) -> impl Iterator<Item = usize> {
     let places = history.iter().enumerate();
     places
@@ -99,11 +99,12 @@ fn compare_counts(after: &Image, history: &[&Value], differences: &mut Vec<Diffe
     }
 }
 
-/// An image with its history.
 type WithHistory<'a> = (&'a Image, &'a [&'a Value]);
 
-/// Layers before and after that are the same layer. Entries are about the lowest layers. The layers above follow each
-/// other; if some of those were dropped, only the ones that did not change are known.
+/// Pairs of indexes of the same layer in both images.
+///
+/// History entries describe the lowest layers. The layers above them keep their order. If some of those were dropped,
+/// only unchanged ones can be paired.
 fn pairs(before: WithHistory<'_>, after: WithHistory<'_>) -> Vec<(usize, usize)> {
     let new: Vec<usize> = layers_of(after.1).collect();
     let old: Vec<usize> = layers_of(before.1).take(before.0.layers.len()).collect();
@@ -132,7 +133,7 @@ fn pairs(before: WithHistory<'_>, after: WithHistory<'_>) -> Vec<(usize, usize)>
     pairs
 }
 
-/// A layer that stayed must be where the history says.
+/// Checks that every unchanged layer is where the history places it.
 fn compare_order(
     before: &Image,
     after: &Image,

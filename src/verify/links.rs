@@ -1,12 +1,12 @@
-//! Which names share a file.
+//! Compares which names share a file.
 
 use super::Difference;
 use super::cache_name::CacheName;
 use super::files::lossy;
 use super::view::View;
 
-/// Compares which names are hardlinks of each other. Caches of one module may be linked with each
-/// other, and any cache may be no more.
+/// Compares which names are hardlinks of each other. Caches of one module may become hardlinks of each other, and any
+/// cache may stop being a hardlink.
 pub(super) fn compare(before: &View<'_>, after: &View<'_>, differences: &mut Vec<Difference>) {
     for names in before.linked().values() {
         let stay = |name: &&Vec<u8>| !before.is_cache(name) && after.node(name).is_some();

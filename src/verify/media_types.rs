@@ -1,12 +1,14 @@
-//! Media types of an image's documents and layers. Only a type that means the same in Docker's words or in OCI's may
-//! take another's place, and that of a layer may say another compression if the layer has it.
+//! Compares the media types of an image's documents and layers.
+//!
+//! A media type may change only between the equivalent types of Docker and OCI. The type of a layer may also change its
+//! compression, if it matches the layer.
 
 use serde_json::Value;
 
 use super::{Difference, Part, Side};
 use crate::oci::{Compression, Image};
 
-/// What a media type means, in OCI's words; itself where it is not one of Docker's.
+/// The OCI equivalent of a Docker media type. Other types stay as they are.
 pub(super) fn meaning(media_type: &str) -> String {
     let Some(name) = media_type.strip_prefix("application/vnd.docker.") else {
         return media_type.to_owned();
@@ -31,7 +33,7 @@ pub(super) fn meaning(media_type: &str) -> String {
     }
 }
 
-/// What a layer's media type means but for its compression.
+/// The OCI equivalent of a layer's media type, without the compression.
 pub(super) fn meaning_of_layer(media_type: &str) -> String {
     let meaning = meaning(media_type);
     match meaning.rsplit_once('+') {
@@ -40,7 +42,7 @@ pub(super) fn meaning_of_layer(media_type: &str) -> String {
     }
 }
 
-/// Makes the second descriptor's media type the first's, where both mean the same.
+/// Sets the second descriptor's media type to that of the first, if both are equivalent.
 pub(super) fn agree(old: &Value, new: &mut Value, meaning: fn(&str) -> String) {
     if let (Some(before), Some(after)) = (media_type(old), media_type(new))
         && meaning(before) == meaning(after)
@@ -49,7 +51,7 @@ pub(super) fn agree(old: &Value, new: &mut Value, meaning: fn(&str) -> String) {
     }
 }
 
-/// The type of an image's manifest: what names it says it too.
+/// The media type of an image's manifest. If the manifest has none, its descriptor has one.
 pub(super) fn of_manifest(image: &Image) -> Option<&str> {
     media_type(&image.manifest).or_else(|| media_type(&image.descriptor))
 }
@@ -58,7 +60,8 @@ fn media_type(value: &Value) -> Option<&str> {
     value.get("mediaType")?.as_str()
 }
 
-/// Compares what no single descriptor shows.
+/// Compares media types that no single descriptor decides: of the manifest, and of mixtures. Also checks that the media
+/// types of new layers match their compression.
 pub(super) fn compare(before: &Side<'_>, after: &Side<'_>, differences: &mut Vec<Difference>) {
     let mut push = |path: String, what: String| {
         differences.push(Difference {
@@ -97,7 +100,7 @@ pub(super) fn compare(before: &Side<'_>, after: &Side<'_>, differences: &mut Vec
     }
 }
 
-/// The compression that a layer's media type says.
+/// The compression that the media type of a layer names.
 fn compression(media_type: &str) -> Option<Compression> {
     match meaning(media_type).rsplit_once('+') {
         None => Some(Compression::None),

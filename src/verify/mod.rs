@@ -1,27 +1,28 @@
-//! Whether two images differ in nothing but their caches: the merged views path by path, and the
-//! documents field by field.
+//! Checks that two images differ in nothing but their caches. Compares merged views path by path, and documents field
+//! by field.
 //!
-//! It shares with what writes images only what reads them. What it compares, and what it allows:
+//! This room shares code with the rooms that read images, but not with those that write them. Its rules:
 //!
-//! * Of every path that is no cache: type, mode, owner, mtime to the nanosecond, extended attributes,
-//!   link target, device number, size, SHA-256 of the content, and the names that share its inode. The
-//!   mode of a symlink means nothing.
-//! * A `__pycache__` directory may go, and may come where a cache lies in it. One that stays is as it was.
-//! * A cache is a regular file in `__pycache__` with a name of CPython's (PEP 3147, PEP 488). Caches may go.
-//!   One that comes must be fresh: for an interpreter that the image has, whole, and tied to its source.
-//!   One that was fresh must still be, with the code that it had; its header and its links may change. One
-//!   that was not may stay as it was, or give way to a fresh one, also if nothing checked its hash.
-//! * Bytecode in the place of a source that is there beside it may go: Python imports the source.
-//! * A symlink that led somewhere still does, and what the config's commands name is there, with the code that
-//!   it had. Whatever a profile says, a cache that one of them names may stay.
-//! * With a profile, just the caches that it keeps must be there.
-//! * A media type may give way to the one that means the same among Docker's or OCI's types; no image mixes them that
-//!   did not.
-//! * Annotations that describe a layer's bytes, and values that are the digest of what is gone, must go or name what
-//!   came instead.
-//! * Layers may be dropped, changed, and added above all others, with the history's entries to match.
+//! * Every path that is not a cache must keep its type, mode, owner, mtime (in nanoseconds), extended attributes, link
+//!   target, and device number. It must also keep its size, the SHA-256 of its content, and the names that share its
+//!   inode. The mode of a symlink does not count.
+//! * A `__pycache__` directory may go. It may be new if it has a cache in it. A directory in both images must be the
+//!   same.
+//! * A cache is a regular file in `__pycache__` with a CPython cache name (PEP 3147, PEP 488). Any cache may go.
+//! * A new cache must be fresh: for an interpreter of the image, complete, and valid for its source.
+//! * A cache that was fresh must stay fresh and keep its code. Its header and links may change.
+//! * A cache that was not fresh, or has an unchecked hash of another source, may stay as it is. A fresh one may replace
+//!   it. A cache that pycull cannot judge must not change.
+//! * Bytecode in place of a source may go if the source is beside it, because Python imports the source.
+//! * A symlink that led somewhere must still do so. A file that the config or a script names must exist. A cache at
+//!   such a path must keep its code, and may stay whatever a profile says.
+//! * With a profile, exactly the caches that it keeps must exist.
+//! * A media type may become the equivalent one of Docker or OCI. An image must not mix them if it did not before.
+//! * Annotations that describe changed bytes of a layer must go or change. Values that are a changed digest must go or
+//!   become the new digest.
+//! * Layers may be dropped, changed, and added above all others. The history must match.
 //!
-//! Whether the code of a new cache is what its source compiles to, only compiling could tell.
+//! Only compiling could show whether a new cache contains what its source compiles to.
 
 mod annotations;
 mod cache_name;
@@ -44,20 +45,20 @@ use crate::profile::Policy;
 use crate::rootfs::MemberId;
 use view::View;
 
-/// SHA-256 of members' data, in the order of members.
+/// SHA-256 of the data of members, sorted by member.
 pub(crate) type ContentHashes = [(MemberId, [u8; 32])];
 
-/// One of the two images, read.
+/// One of the two images.
 pub(crate) struct Side<'a> {
-    /// Its documents.
+    /// The documents of the image.
     pub image: &'a Image,
     view: View<'a>,
-    /// Hashes of what [`wanted_contents`] asked for.
+    /// The hashes that [`wanted_contents`] asks for.
     pub contents: Vec<(MemberId, [u8; 32])>,
 }
 
 impl<'a> Side<'a> {
-    /// An image with its layers and merged view, and no content hashed yet.
+    /// An image before its content is hashed.
     pub(crate) fn new(image: &'a Image, inventory: &'a Inventory) -> Self {
         Self {
             image,
@@ -66,20 +67,19 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// Its layers and merged view.
+    /// The layers and merged view of the image.
     pub(crate) fn inventory(&self) -> &'a Inventory {
         self.view.inventory
     }
 }
 
-/// What part of an image a difference is in.
+/// The part of an image that has a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     /// The merged view.
     Rootfs,
-    /// The config, its history included.
+    /// The config, including its history.
     Config,
-    /// The manifest.
     Manifest,
     /// The index that names the image.
     Index,
@@ -96,14 +96,13 @@ impl fmt::Display for Part {
     }
 }
 
-/// A difference that is not allowed.
+/// A difference that `verify` does not allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
-    /// Where it is.
     pub part: Part,
-    /// In the merged view a path without a leading slash; in a document a JSON pointer (RFC 6901).
+    /// In the merged view, a path without a leading slash. In a document, a JSON pointer (RFC 6901).
     pub path: Vec<u8>,
-    /// What differs.
+    /// The difference, in words.
     pub what: String,
 }
 
@@ -117,35 +116,37 @@ impl Difference {
     }
 }
 
-/// What came of comparing two images.
+/// The result of comparing two images.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Verification {
-    /// Paths that either image has, caches included.
+    /// Number of paths in either image, including caches.
     pub paths: u64,
-    /// Bytes of the files that are no caches and have the same content in both, an inode counted once.
+    /// Bytes of files that are not caches and are equal in both images. Counts an inode once.
     pub bytes: u64,
-    /// What became of the caches.
+    /// The changes to caches.
     pub caches: CacheCounts,
-    /// Every difference that is not allowed: those of files by path, then those of documents.
+    /// All differences that are not allowed: those of files, sorted by path, and then those of documents.
     pub differences: Vec<Difference>,
 }
 
-/// What became of caches, allowed or not.
+/// Numbers of changed caches, allowed or not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct CacheCounts {
-    /// Only the image before has them.
+    /// Caches that only the first image has.
     pub removed: u64,
-    /// Only the image after has them.
+    /// Caches that only the second image has.
     pub added: u64,
-    /// Both have them, with other bytes.
+    /// Caches with different bytes in the two images.
     pub changed: u64,
-    /// A profile asks for them, and the image after has them not: their sources need not compile. `None` without a
-    /// profile that compiles what is missing.
+    /// Caches that the profile asks for but the second image lacks. Their sources may not compile. `None` without a
+    /// profile that compiles missing caches.
     pub missing: Option<u64>,
 }
 
-/// The members of each image whose content must be hashed for [`verify`]: regular files of equal size
-/// that do not come from the same place of the same layer. In the order of members.
+/// The members of each image that the caller must hash for [`verify`], sorted.
+///
+/// These are the regular files at the same path with equal size, if they do not come from the same place of the same
+/// layer. Caches with known content are left out.
 pub(crate) fn wanted_contents(before: &Side<'_>, after: &Side<'_>) -> [Vec<MemberId>; 2] {
     let views = (&before.view, &after.view);
     let (before, after) = (before.inventory(), after.inventory());
@@ -169,7 +170,7 @@ pub(crate) fn wanted_contents(before: &Side<'_>, after: &Side<'_>) -> [Vec<Membe
     wanted
 }
 
-/// Compares two images. `expected` is what a profile says of caches; without it any may go.
+/// Compares two images. `expected` says which caches must exist; without it, any cache may go.
 pub(crate) fn verify(
     before: &Side<'_>,
     after: &Side<'_>,

@@ -1,4 +1,4 @@
-//! What paths lead to: where a symlink leads somewhere, or the config names something, that must stay.
+//! Paths that must still lead somewhere: symlinks, and paths that the config or a script names.
 
 use std::collections::BTreeSet;
 
@@ -7,16 +7,16 @@ use super::view::View;
 use super::{Difference, Side};
 use crate::oci::commands::named_paths;
 
-/// A way to a file or directory of the image before.
+/// A path in the first image that leads to a file or directory.
 pub(super) struct Way {
-    /// The symlink, or what the config or a script names.
+    /// The path of a symlink, or a path that the config or a script names.
     path: Vec<u8>,
-    /// Where it leads.
+    /// The path that it leads to.
     end: Vec<u8>,
     is_symlink: bool,
 }
 
-/// Every way of the image before that leads somewhere.
+/// All paths of the first image that lead somewhere.
 pub(super) fn ways(side: &Side<'_>) -> Vec<Way> {
     let rootfs = &side.inventory().rootfs;
     let end = |path: &[u8]| Some(rootfs.path(*rootfs.trail(path)?.last()?));
@@ -28,7 +28,7 @@ pub(super) fn ways(side: &Side<'_>) -> Vec<Way> {
     named.extend(side.inventory().launch.named.iter().cloned());
     let named = named.iter().flat_map(|pattern| {
         let paths = rootfs.matching(pattern.as_bytes()).into_iter();
-        // Wildcards name files: what directories they fit is chance.
+        // Wildcards name only files. A directory that matches one does so by chance.
         paths.filter(|path| path == pattern.as_bytes() || rootfs.file_at(path).is_some())
     });
     symlinks
@@ -43,13 +43,12 @@ pub(super) fn ways(side: &Side<'_>) -> Vec<Way> {
         .collect()
 }
 
-/// The paths that ways lead to. Whatever a profile says of a cache there, it may stay.
+/// The paths that the ways lead to. A cache at such a path may stay, whatever a profile says.
 pub(super) fn ends(ways: &[Way]) -> BTreeSet<Vec<u8>> {
     ways.iter().map(|way| way.end.clone()).collect()
 }
 
-/// Finds what leads nowhere any more. What led nowhere before may go on doing so; a symlink that is gone
-/// itself is a difference of its own.
+/// Reports paths that lead nowhere now, but did before. A symlink that is gone is reported elsewhere.
 pub(super) fn compare(
     (ways, ends): (&[Way], &BTreeSet<Vec<u8>>),
     before: &View<'_>,

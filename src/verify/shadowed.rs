@@ -1,4 +1,4 @@
-//! Bytecode beside its source: Python imports the source, whether the bytecode is there or not.
+//! Bytecode beside its source. Python imports the source, whether the bytecode exists or not.
 
 use std::collections::BTreeSet;
 
@@ -8,15 +8,15 @@ use crate::path;
 use crate::profile::Dead;
 use crate::profile::Policy;
 
-/// Whether something in place of a source may go: its source is beside it before and after, a name that an
-/// import can have, and the bytecode is that of a Python that takes the source.
+/// Whether bytecode in place of a source may go. Its source must be beside it in both images, with a name that an
+/// import can have. The Python of the bytecode must import that source.
 pub(super) fn may_go(before: &View<'_>, after: &View<'_>, file: &[u8]) -> bool {
     let Some(source) = file.strip_suffix(b"c") else {
         return false;
     };
     let has_source = |view: &View<'_>| view.inventory.rootfs.file_at(source).is_some();
     let modules = &before.inventory.sourceless;
-    // Sorted by path.
+    // The modules are sorted by path.
     let place = modules.binary_search_by(|module| module.path[..].cmp(file));
     place.is_ok_and(|place| modules[place].shadowed)
         && path::file_name(path::parent(file)) != b"__pycache__"
@@ -24,7 +24,7 @@ pub(super) fn may_go(before: &View<'_>, after: &View<'_>, file: &[u8]) -> bool {
         && has_source(after)
 }
 
-/// Holds such bytecode against a profile.
+/// Compares shadowed bytecode with what a profile requires.
 pub(super) fn compare(
     before: &View<'_>,
     after: &View<'_>,

@@ -1,4 +1,4 @@
-//! The merged view, with what the comparison asks of each path.
+//! The merged view of an image, with the questions that the comparison asks about each path.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,18 +7,17 @@ use crate::inventory::{Cache, Inventory};
 use crate::rootfs::{Attributes, Content, InodeId, MemberId, NodeId};
 use crate::tar::{Kind, Member};
 
-/// An image's merged view.
 pub(super) struct View<'a> {
     pub(super) inventory: &'a Inventory,
-    /// Its caches by path.
+    /// The caches of the image by path.
     pub(super) caches: HashMap<&'a [u8], &'a Cache>,
-    /// What the headers of files that have hardlinks make of them, looked at once for all their names.
+    /// Attributes of files with hardlinks, computed once for all names of a file.
     linked: HashMap<InodeId, Option<Attributes<'a>>>,
 }
 
 impl<'a> View<'a> {
     pub(super) fn new(inventory: &'a Inventory) -> Self {
-        // What a cache is, the inventory does not decide alone.
+        // The inventory alone does not decide what is a cache.
         let is_cache = |cache: &&Cache| {
             CacheName::of(&cache.path).is_some()
                 && inventory.rootfs.regular_file(cache.node).is_some()
@@ -39,7 +38,6 @@ impl<'a> View<'a> {
         self.caches.contains_key(path)
     }
 
-    /// The node that has a path.
     pub(super) fn node(&self, path: &[u8]) -> Option<NodeId> {
         self.inventory.rootfs.named(path)
     }
@@ -48,13 +46,13 @@ impl<'a> View<'a> {
         self.inventory.rootfs.leaf(self.node(path)?)
     }
 
-    /// The member with the data of a regular file.
+    /// The member with the data of a regular file; `None` for other nodes.
     pub(super) fn file(&self, node: NodeId) -> Option<MemberId> {
         let inode = self.inventory.rootfs.regular_file(node)?;
         Some(self.inventory.rootfs.inode(inode).data())
     }
 
-    /// What a node is.
+    /// The type of a node.
     pub(super) fn kind(&self, node: NodeId) -> Kind {
         match self.inventory.rootfs.content(node) {
             Content::Directory => Kind::Directory,
@@ -62,7 +60,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The member that says what a node is; `None` for a directory that only others' paths imply.
+    /// The member that describes a node; `None` for a directory that exists only in the paths of others.
     pub(super) fn metadata(&self, node: NodeId) -> Option<&'a Member> {
         let member = match self.inventory.rootfs.content(node) {
             Content::Directory => self.inventory.rootfs.origin(node)?,
@@ -71,7 +69,7 @@ impl<'a> View<'a> {
         Some(self.inventory.member(member))
     }
 
-    /// The attributes of what is not a directory or only implied: those that engines give it.
+    /// The attributes that engines give a node; `None` for a directory that exists only in the paths of others.
     pub(super) fn attributes(&self, node: NodeId) -> Option<Attributes<'a>> {
         let rootfs = &self.inventory.rootfs;
         match rootfs.content(node) {
@@ -83,13 +81,13 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The member that set a name: of a hardlink it is another than that with the data.
+    /// The member that set a name. For a hardlink, this is not the member with the data.
     pub(super) fn name_member(&self, node: NodeId) -> Option<&'a Member> {
         let origin = self.inventory.rootfs.origin(node)?;
         Some(self.inventory.member(origin))
     }
 
-    /// Paths of files that have several names, by file.
+    /// For each file with several names, the paths of all its names, sorted.
     pub(super) fn linked(&self) -> BTreeMap<InodeId, Vec<Vec<u8>>> {
         let rootfs = &self.inventory.rootfs;
         let mut groups: BTreeMap<InodeId, Vec<Vec<u8>>> = BTreeMap::new();
@@ -110,14 +108,14 @@ impl<'a> View<'a> {
     }
 }
 
-/// A path that either of two views has, and its nodes there.
+/// A path of either view, with its node in each.
 pub(super) struct Pair {
     pub(super) path: Vec<u8>,
     pub(super) before: Option<NodeId>,
     pub(super) after: Option<NodeId>,
 }
 
-/// All paths that either of two views has, the first one's first.
+/// All paths of either view: those of the first, and then those that only the second has.
 pub(super) fn pairs<'a>(
     before: &'a View<'_>,
     after: &'a View<'_>,
@@ -136,7 +134,7 @@ pub(super) fn pairs<'a>(
     }))
 }
 
-/// The attributes that all headers of a file give it.
+/// The attributes that the headers of all names give a file.
 fn attributes(inventory: &Inventory, inode: InodeId) -> Option<Attributes<'_>> {
     let headers = inventory.rootfs.headers(inode);
     Attributes::of(headers.map(|id| inventory.member(id)))
