@@ -1,15 +1,15 @@
-//! `bench`: how fast the image's own interpreters import, with caches and without.
+//! `bench` measures how fast the interpreters of an image import modules, with and without caches.
 
 use super::{Input, Options, PipelineError, open, survey};
 use crate::bench::{BenchOptions, Libraries};
 use crate::describe;
 use crate::report::model::BenchReport;
 
-/// Measures every standard library of every image that the source holds.
+/// Measures every standard library of every image in the source.
 ///
 /// # Errors
-/// [`PipelineError`] where an image cannot be read, or nothing in it can be measured. Where something can,
-/// what cannot is a warning.
+/// [`PipelineError`] if an image cannot be read, or if nothing in any image can be measured. If something can be
+/// measured, the report has a warning for each failure.
 pub fn bench(
     input: Input<'_>,
     bench: &BenchOptions,

@@ -1,4 +1,4 @@
-//! `compare`: how images differ in size from one before.
+//! `compare` shows how images differ in size from an earlier image.
 
 use super::pairs::{self, Pair};
 use super::{Input, Options, PipelineError, open, survey};
@@ -7,19 +7,19 @@ use crate::describe;
 use crate::oci::{Image, Node};
 use crate::report::model::{CompareReport, CompareSide, UnmatchedPlatform};
 
-/// What `compare` found.
+/// The result of [`compare`].
 #[derive(Debug)]
 pub struct Compared {
-    /// How the images differ.
+    /// The differences between the images.
     pub report: CompareReport,
-    /// What they do not keep to of the gates, and those against which no gate can be held.
+    /// Violated gates, and platforms to which no gate can be applied.
     pub refusals: Vec<String>,
 }
 
-/// Compares the images of the source before with those of each source after, platform by platform.
+/// Compares the images in `before` with those in each of `afters`, platform by platform.
 ///
 /// # Errors
-/// [`PipelineError`] where an image cannot be read, or a source after has none to compare.
+/// [`PipelineError`] if an image cannot be read, or if a source has no platform in common with `before`.
 pub fn compare(
     before: Input<'_>,
     afters: &[Input<'_>],
@@ -32,7 +32,7 @@ pub fn compare(
         roots.push(open(after.source, options)?);
     }
     let paired = pair_up(&before_root, &roots, afters)?;
-    // By platform, so that the image before is read once and not kept.
+    // The outer loop is over platforms, so that each image of `before` is read only once and not kept in memory.
     let (mut images, mut refusals) = (Vec::new(), Vec::new());
     for old in before_root.images() {
         let partners: Vec<_> = paired
@@ -72,7 +72,7 @@ pub fn compare(
     Ok(Compared { report, refusals })
 }
 
-/// The pairs that each source after makes with the one before.
+/// The pairs of images of `before` and each other source.
 fn pair_up<'a>(
     before: &'a Node,
     roots: &'a [Node],
@@ -88,7 +88,7 @@ fn partner<'a>(pairs: &[Pair<'a>], image: &Image) -> Option<&'a Image> {
     found.map(|(_, new)| *new)
 }
 
-/// Platforms that the image before or one after has and the other lacks, each once.
+/// For each of the other sources, the platforms that only it or only `before` has.
 fn unmatched(
     before: (&Node, &str),
     afters: &[(&Node, &str)],

@@ -1,4 +1,4 @@
-//! Reading what an image runs, with the scripts that it starts.
+//! Reads what an image runs, including the scripts that it starts.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
@@ -8,10 +8,11 @@ use crate::layers::{LayerError, LayerScan, read_members};
 use crate::oci::{BlobStore, Image};
 use crate::rootfs::{InodeId, MemberId, Rootfs};
 
-/// Most rounds of reading: a chain of scripts, each of which alone names the next, is as long.
+/// Largest number of rounds of reading. A chain of scripts can be as long, if each script is named only by the one
+/// before.
 const MOST_ROUNDS: usize = 16;
 
-/// What an image runs.
+/// Returns what an image runs.
 pub(super) fn read_entrypoint(
     store: &dyn BlobStore,
     image: &Image,
@@ -26,7 +27,7 @@ pub(super) fn read_entrypoint(
         }
         let mut members: BTreeSet<MemberId> = BTreeSet::new();
         for inode in &reading.unread {
-            // What cannot be read counts as a program.
+            // A file that cannot be read counts as a program, not as a script.
             texts.insert(*inode, vec![0]);
             let data = rootfs.inode(*inode).data();
             if !scans[data.layer].members[data.index].is_sparse() {

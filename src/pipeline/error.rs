@@ -1,4 +1,4 @@
-//! What can go wrong in a recipe.
+//! The errors of commands.
 
 use crate::bench::CannotMeasure;
 use crate::compile::CompileError;
@@ -9,45 +9,45 @@ use crate::rewrite::staging::StagingError;
 use crate::rootfs::RootfsError;
 use crate::transport::TransportError;
 
-/// What can go wrong in a recipe.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PipelineError {
-    /// An index, manifest or config cannot be used.
+    /// An index, manifest or config is invalid or cannot be read.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// A layer cannot be used.
+    /// A layer is invalid or cannot be read.
     #[error("image {platform}: {source}")]
     Layer {
-        /// The image's platform.
+        /// The platform of the image.
         platform: String,
-        /// What is wrong with it.
+        /// The cause.
         source: LayerError,
     },
-    /// The layers cannot be applied one upon the other.
+    /// The layers cannot be merged.
     #[error("image {platform}: {source}")]
     Rootfs {
-        /// The image's platform.
+        /// The platform of the image.
         platform: String,
-        /// What is wrong.
+        /// The cause.
         source: RootfsError,
     },
-    /// The level that the image runs Python at cannot be told, or is one without caches of its own here.
+    /// The profile `auto` cannot determine the level at which the image runs Python, or the level is above 2.
     #[error("image {platform}: profile `auto` cannot tell which level the image uses: {reason}")]
     RuntimeLevel {
-        /// The image's platform.
+        /// The platform of the image.
         platform: String,
-        /// Why.
+        /// Why the level is unknown.
         reason: String,
     },
-    /// The image's Python would not read what is to be compiled.
+    /// The profile compiles, but the image's Python would not read the caches.
     #[error(
         "image {platform}: cannot compile: Python reads caches only below {prefix} (PYTHONPYCACHEPREFIX), and pycull writes none there"
     )]
     CachePrefix {
-        /// The image's platform.
+        /// The platform of the image.
         platform: String,
-        /// The directory.
+        /// The directory from which Python reads caches instead.
         prefix: String,
     },
     /// The images have no platform in common.
@@ -55,11 +55,11 @@ pub enum PipelineError {
         "the image before and {reference} have no platform in common: before {before}; after {after}"
     )]
     NothingToCompare {
-        /// The image after, as it was given.
+        /// The second source, as the user wrote it.
         reference: String,
-        /// Platforms of the image before.
+        /// The platforms of the first source.
         before: String,
-        /// Platforms of the image after.
+        /// The platforms of the second source.
         after: String,
     },
     /// One of two images cannot be used.
@@ -67,46 +67,46 @@ pub enum PipelineError {
     OneOfTwo {
         /// The image, as the user wrote it.
         reference: String,
-        /// Why.
+        /// The cause.
         source: Box<PipelineError>,
     },
-    /// Nothing in any image can be measured; this is the first.
+    /// Nothing in any image can be measured. This is the first failure.
     #[error("image {platform}: cannot measure: {source}")]
     Bench {
-        /// The image's platform.
+        /// The platform of the image.
         platform: String,
-        /// Why.
+        /// The cause.
         source: Box<CannotMeasure>,
     },
-    /// Nothing could be compiled.
+    /// Compiling failed as a whole.
     #[error("image {platform}: {source}")]
     Compile {
-        /// The image's platform.
+        /// The platform of the image.
         platform: String,
-        /// Why.
+        /// The cause.
         source: Box<CompileError>,
     },
-    /// Sources do not compile, and all were to.
+    /// Some sources do not compile, and [`CompileOptions::strict`](super::CompileOptions::strict) is set.
     #[error("image {platform}: {sources} source(s) do not compile; the first is {path}: {reason}")]
     Strict {
-        /// The image's platform.
+        /// The platform of the image.
         platform: String,
-        /// Their number.
+        /// The number of these sources.
         sources: usize,
-        /// The first.
+        /// The path of the first one.
         path: String,
-        /// Why that does not compile.
+        /// Why the first one does not compile.
         reason: String,
     },
-    /// The layer with compiled bytecode could not be written.
+    /// The new layer with compiled bytecode could not be written.
     #[error("image {platform}: the layer with compiled bytecode")]
     NewLayer {
-        /// The image's platform.
+        /// The platform of the image.
         platform: String,
-        /// Why.
+        /// The cause.
         source: Box<LayerErrorCause>,
     },
-    /// The image would be replaced by one without some of its platforms.
+    /// The output would replace the input, and lose platforms that were not chosen.
     #[error(
         "cannot replace `{output}`: `--platform` would remove {} from it",
         listed(platforms)
@@ -114,19 +114,19 @@ pub enum PipelineError {
     PlatformsLost {
         /// The output, as the user wrote it.
         output: String,
-        /// The platforms.
+        /// The platforms that would be lost.
         platforms: Vec<String>,
     },
     /// The output could not be written.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// A document could not be written beside the output.
+    /// A new document could not be written beside the output.
     #[error(transparent)]
     Stage(#[from] StagingError),
 }
 
 impl PipelineError {
-    /// What to do about it.
+    /// What the user can do about the error, if pycull knows.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Transport(error) => error.hint(),

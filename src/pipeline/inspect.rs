@@ -1,4 +1,4 @@
-//! `inspect`: what bytecode is in an image, and what is wrong with it.
+//! `inspect` shows the bytecode of an image, and what is wrong with it.
 
 use super::{Input, Options, PipelineError, open, survey};
 use crate::advice::advise;
@@ -7,19 +7,19 @@ use crate::inventory::missing_caches;
 use crate::pyc::Level;
 use crate::report::model::{InspectReport, MANY_MISSING};
 
-/// What `inspect` is to say beside the facts.
+/// What `inspect` reports in addition to facts.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct InspectOptions {
-    /// A map of the bytes.
+    /// Whether to report a map of the image's bytes.
     pub map: bool,
-    /// Advice.
+    /// Whether to report advice.
     pub advice: bool,
 }
 
-/// Reads every image that the source holds and reports on it.
+/// Reports on every image in the source, including images without Python.
 ///
 /// # Errors
-/// [`PipelineError`] where an image cannot be read. One without Python is a report.
+/// [`PipelineError`] if an image cannot be read.
 pub fn inspect(
     input: Input<'_>,
     inspect: InspectOptions,
@@ -29,7 +29,8 @@ pub fn inspect(
     let mut images = Vec::new();
     for image in root.images() {
         let inventory = survey(&*input.source.store, image, false, options)?;
-        // Above level 2 caches have names of their own, and nobody ships them: level 0 stands for all modules.
+        // Caches above level 2 have other names, and no image ships them. At such a level, the report lists no missing
+        // caches, and the advice uses level 0.
         let level = inventory.launch.assumed_level();
         let missing = missing_caches(&inventory, level.unwrap_or(Level::Zero));
         let told = level.map_or(&[][..], |_| &missing);

@@ -1,5 +1,5 @@
-//! The recipes: what each command does, step by step, from a reference to a report. The only
-//! place where the other modules are wired together.
+//! The recipes: what each command does, step by step, from a reference to a report. Only this room wires the other
+//! rooms together.
 
 mod bench;
 mod compare;
@@ -25,16 +25,16 @@ pub use inspect::{InspectOptions, inspect};
 pub use minimize::{CompileOptions, MinimizeOptions, Output, minimize, plan_only};
 pub use verify::verify;
 
-/// What every recipe can be told.
+/// Options that all commands have.
 #[derive(Clone)]
 pub struct Options<'a> {
-    /// The platform that is wanted; `None`: all of them.
+    /// The platform to use; `None` for all platforms.
     pub platform: Option<Platform>,
-    /// Layers that are worked on at a time.
+    /// Number of parallel jobs.
     pub jobs: usize,
-    /// What an image may ask for.
+    /// Limits on what an image may ask for.
     pub limits: Limits,
-    /// Is told how far the work is.
+    /// Receives progress reports.
     pub observer: &'a dyn Observer,
 }
 
@@ -48,11 +48,11 @@ impl<'a> Options<'a> {
     }
 }
 
-/// An image that was found.
+/// The image that a command reads.
 #[derive(Clone, Copy)]
 pub struct Input<'a> {
-    /// Where it is.
+    /// The source of the image.
     pub source: &'a Source,
-    /// What the user wrote.
+    /// The reference that the user wrote.
     pub reference: &'a str,
 }

@@ -1,17 +1,17 @@
-//! Which image of one source is held against which of another.
+//! Pairs the images of two sources by platform.
 
 use super::PipelineError;
 use crate::oci::listing::listed;
 use crate::oci::{Image, Node};
 
-/// An image before and the image after.
+/// An image of the first source and the corresponding image of the second.
 pub(super) type Pair<'a> = (&'a Image, &'a Image);
 
-/// Images of the same platform; two images alone are a pair whatever they are for. `reference` is that of the
-/// one after.
+/// Pairs images of the same platform. If both sources have only one image, these are a pair whatever their platforms.
+/// `reference` is that of `after`.
 ///
 /// # Errors
-/// [`PipelineError::NothingToCompare`] where there is no pair.
+/// [`PipelineError::NothingToCompare`] if there is no pair.
 pub(super) fn pairs<'a>(
     before: &'a Node,
     after: &'a Node,

@@ -1,4 +1,4 @@
-//! Reading an image whole, and taking stock of it: what every recipe begins with.
+//! Reads a whole image and builds its inventory. Every command starts with this.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::pyc::Level;
 use crate::rootfs::squash;
 use crate::transport::Source;
 
-/// What the layers of an image may ask for. A blob that several of them are counts once.
+/// What the layers of an image may ask for. A blob that several layers share counts once.
 fn allowances(image: &Image, options: &Options<'_>) -> LayerAllowances {
     let blobs = image.layers.iter().map(|layer| &layer.descriptor);
     let sizes: BTreeMap<&str, u64> = blobs
@@ -38,7 +38,7 @@ pub(super) fn open(source: &Source, options: &Options<'_>) -> Result<Node, Image
     Ok(node)
 }
 
-/// Layers that are not distributed with their image are not in it either, as a rule.
+/// Checks for missing layers with URLs. Such layers are not distributed, so an image usually does not contain them.
 fn check_foreign_layers(store: &dyn BlobStore, image: &Image) -> Result<(), ImageError> {
     for (index, layer) in image.layers.iter().enumerate() {
         let urls = layer.descriptor.urls().clone().unwrap_or_default();
@@ -55,7 +55,7 @@ fn check_foreign_layers(store: &dyn BlobStore, image: &Image) -> Result<(), Imag
     Ok(())
 }
 
-/// The levels that a profile keeps of an image.
+/// The levels that a profile keeps in an image.
 pub(super) fn levels(
     profile: &Profile,
     image: &Image,
@@ -78,7 +78,7 @@ pub(super) fn levels(
     }
 }
 
-/// Reads an image whole and takes stock of it. `hash_all`: with the hash of every source that has a cache.
+/// Reads a whole image and builds its inventory. With `hash_all`, this hashes every source that has a cache.
 pub(super) fn survey(
     store: &dyn BlobStore,
     image: &Image,
@@ -88,7 +88,7 @@ pub(super) fn survey(
     survey_for(store, image, None, hash_all, options)
 }
 
-/// The same, with the versions of trees that a profile chooses.
+/// Like [`survey`], with the Python versions that a profile chooses for trees.
 pub(super) fn survey_for(
     store: &dyn BlobStore,
     image: &Image,

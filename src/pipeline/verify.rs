@@ -1,4 +1,4 @@
-//! `verify`: a proof that nothing but bytecode differs between two images.
+//! `verify` proves that two images differ in nothing but bytecode.
 
 use super::pairs::{Pair, pairs, unpaired};
 use super::{Input, Options, PipelineError, levels, open, survey_for};
@@ -10,12 +10,11 @@ use crate::profile::Profile;
 use crate::report::model::{VerifyImage, VerifyReport};
 use crate::verify::{Difference, Part, Side, verify as verify_sides, wanted_contents};
 
-/// Compares the images of each platform that both sources have, and with a profile holds the image
-/// after against it.
+/// Compares the images of each platform that both sources have. With a profile, also checks that `after` matches it.
 ///
 /// # Errors
-/// [`PipelineError`] where an image cannot be read, is none that an engine could extract, or there is no
-/// pair. A difference is no error.
+/// [`PipelineError`] if an image cannot be read, if an engine could not extract it, or if there is no pair. A
+/// difference is not an error.
 pub fn verify(
     before: Input<'_>,
     after: Input<'_>,
@@ -43,7 +42,7 @@ pub fn verify(
     })
 }
 
-/// An error with the image that it is about.
+/// Adds the reference of the image to an error.
 fn of(side: Input<'_>, source: PipelineError) -> PipelineError {
     PipelineError::OneOfTwo {
         reference: side.reference.to_owned(),
@@ -87,7 +86,7 @@ fn verify_pair(
     Ok(describe::verify(new_image, verification))
 }
 
-/// What is true of any sound image, and of the image after no more.
+/// A rule for valid images that `after` violates and `before` does not.
 fn new_violation(before: &Side<'_>, after: &Side<'_>) -> Option<Difference> {
     let check = |side: &Side<'_>| check_read(side.image, &side.inventory().layers).err();
     let violation = check(after).filter(|_| check(before).is_none())?;

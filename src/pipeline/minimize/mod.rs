@@ -1,4 +1,4 @@
-//! `minimize`: the plan, and an image with new layers by it.
+//! `minimize` plans the changes to an image, and writes an image with new layers.
 
 mod planned;
 mod work;
@@ -21,32 +21,32 @@ use crate::transport::{Medium, OutputImage, Sink, Source};
 use planned::plan_image;
 use work::Work;
 
-/// What `minimize` is to do.
+/// Options of [`minimize`].
 #[derive(Debug, Clone, Copy)]
 pub struct MinimizeOptions<'a> {
-    /// The profile.
+    /// The bytecode that the new image has.
     pub profile: &'a Profile,
-    /// How rewritten layers are compressed.
+    /// Compression of rewritten layers.
     pub compression: CompressionSetting,
     /// Whether the report lists every step of the plan.
     pub steps: bool,
-    /// How bytecode is compiled.
+    /// Options for profiles that compile bytecode.
     pub compile: &'a CompileOptions<'a>,
 }
 
-/// How bytecode is compiled, where a profile does.
+/// Options for compiling bytecode.
 #[derive(Debug, Clone)]
 pub struct CompileOptions<'a> {
-    /// Where interpreters come from.
+    /// How to find and run interpreters.
     pub interpreter: InterpreterOptions<'a>,
     /// Whether a source that does not compile is an error.
     pub strict: bool,
 }
 
-/// Reports what [`minimize`] would do, and writes nothing.
+/// Reports what [`minimize`] would do. Compiles nothing and writes nothing.
 ///
 /// # Errors
-/// [`PipelineError`] where the image cannot be read.
+/// [`PipelineError`] if the image cannot be read, or does not fit the profile.
 pub fn plan_only(
     input: Input<'_>,
     minimize: &MinimizeOptions<'_>,
@@ -69,18 +69,18 @@ pub fn plan_only(
     })
 }
 
-/// Where the new image goes.
+/// The destination of the new image.
 pub struct Output<'a> {
-    /// What takes it.
+    /// Receives the new image.
     pub sink: Box<dyn Sink + 'a>,
-    /// What the user wrote.
+    /// The reference that the user wrote.
     pub reference: &'a str,
 }
 
-/// Writes the image that the profile asks for.
+/// Writes an image with the bytecode that the profile asks for.
 ///
 /// # Errors
-/// [`PipelineError`]; nothing is written then.
+/// [`PipelineError`]. The output is then unchanged.
 pub fn minimize(
     input: Input<'_>,
     output: Output<'_>,
@@ -136,8 +136,8 @@ pub fn minimize(
     })
 }
 
-/// The media types that the output's medium wants. An image that goes from one docker archive to another keeps its
-/// own: docker writes both kinds. Directories of skopeo are read only.
+/// The family of media types for the output; `None` if images keep their own. Docker writes both families, so an image
+/// that goes from one docker archive to another keeps its own. pycull does not write skopeo's directories.
 fn family_of(output: Medium, input: Medium) -> Option<Family> {
     match (output, input) {
         (Medium::OciLayout | Medium::OciArchive, _) => Some(Family::Oci),
@@ -146,7 +146,7 @@ fn family_of(output: Medium, input: Medium) -> Option<Family> {
     }
 }
 
-/// The indexes at and below a node as they are written, by digest.
+/// The original texts of the indexes at and below a node, by digest.
 fn index_texts(source: &Source, root: &Node) -> Result<HashMap<String, Vec<u8>>, ImageError> {
     let mut texts = HashMap::new();
     let mut pending = vec![root];

@@ -1,4 +1,4 @@
-//! An image with what is to be done to it.
+//! An image and the changes to it.
 
 use std::path::Path;
 
@@ -18,17 +18,17 @@ use crate::rewrite::additions::Additions;
 use crate::rewrite::image_layers::ImageLayers;
 use crate::transport::Source;
 
-/// An image with what is to be done to it.
+/// An image and the changes to it.
 pub(super) struct Planned<'a> {
     pub(super) image: &'a Image,
     pub(super) inventory: Inventory,
     pub(super) plan: Plan,
     pub(super) levels: Vec<Level>,
-    /// What was compiled, where something was.
+    /// The compiled caches, if there are any.
     pub(super) compiled: Option<CompileResult>,
 }
 
-/// Reads an image and plans what is to be done to it; what is compiled is only planned to be tried.
+/// Reads an image and plans the changes to it. Caches to compile are planned, but not compiled yet.
 pub(super) fn plan_image<'a>(
     source: &Source,
     image: &'a Image,
@@ -69,7 +69,7 @@ impl Planned<'_> {
         }
     }
 
-    /// Compiles what the plan lists, and plans again with what came of it.
+    /// Compiles the caches in the plan, and plans again with the result.
     pub(super) fn compile(
         &mut self,
         source: &Source,
@@ -107,7 +107,7 @@ impl Planned<'_> {
         Ok(())
     }
 
-    /// Lets go of what is known of layers from which nothing will be taken over.
+    /// Frees the block indexes of unchanged layers, because nothing is copied out of their blobs.
     pub(super) fn forget_kept_layers(&mut self) {
         for (scan, plan) in self.inventory.layers.iter_mut().zip(&self.plan.layers) {
             if plan.is_empty() {
@@ -116,7 +116,7 @@ impl Planned<'_> {
         }
     }
 
-    /// The report on the plan, and on what was written by it.
+    /// The report on the plan, and on the new image if there is one.
     pub(super) fn report(
         &self,
         minimize: &MinimizeOptions<'_>,
@@ -146,7 +146,7 @@ impl Planned<'_> {
         })
     }
 
-    /// The layers that are to be written, to files in a directory.
+    /// The layers to write, as files in a directory.
     pub(super) fn layers<'b>(
         &'b self,
         source: &'b Source,
@@ -165,7 +165,7 @@ impl Planned<'_> {
     }
 }
 
-/// An image has at least one layer, empty if need be: not every engine runs one without.
+/// Keeps one layer, even if it is empty, because not every engine runs an image without layers.
 fn keep_one_layer(mut plan: Plan) -> Plan {
     if plan.layers.iter().all(|layer| layer.becomes_empty)
         && let Some(first) = plan.layers.first_mut()

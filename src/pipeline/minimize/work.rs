@@ -1,4 +1,4 @@
-//! Carrying plans out, image by image.
+//! Carries out plans, image by image.
 
 use super::MinimizeOptions;
 use super::planned::{Planned, plan_image};
@@ -15,14 +15,12 @@ use crate::rewrite::media_types::is_of_family;
 use crate::rewrite::staging::Staging;
 use crate::transport::Source;
 
-/// The output while it grows: new blobs, and which manifests they replace.
+/// The unfinished output: new blobs, and the manifests that they replace.
 pub(super) struct Work<'a> {
     pub(super) source: &'a Source,
-    /// The media types that the output's medium wants.
+    /// The family of media types for the output; `None` if images keep their own.
     pub(super) family: Option<Family>,
-    /// New blobs.
     pub(super) staging: Staging<'a>,
-    /// What became of images and their parts.
     pub(super) replaced: Replacements,
 }
 
@@ -70,7 +68,7 @@ impl Work<'_> {
         planned.report(minimize, Some(written))
     }
 
-    /// Stages what was written of an image, and its new documents.
+    /// Stages the new layers of an image, and its new documents.
     fn stage(
         &mut self,
         image: &Image,
