@@ -1,4 +1,4 @@
-//! The caches that were compiled for an image. Their bodies wait in a spool until layers are written.
+//! The caches compiled for an image. A spool holds their bodies until the layers are written.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,12 +21,12 @@ pub struct CompiledCaches {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct CompiledSource {
     header: Vec<u8>,
-    /// By level, where the bodies lie in the spool. Equal bodies lie in the same place.
+    /// Ranges of the bodies in the spool, by level. Equal bodies share a range.
     bodies: [Option<Range<u64>>; 3],
 }
 
 impl CompiledCaches {
-    /// No caches yet. Their bodies will wait in `directory`.
+    /// Creates an empty set of caches, with a spool in `directory`.
     ///
     /// # Errors
     /// I/O errors.
@@ -37,7 +37,8 @@ impl CompiledCaches {
         })
     }
 
-    /// Adds what a source was compiled to, with the header of all its caches.
+    /// Adds the compiled bodies of a source, and the header that all its caches have. `source` is its index in the
+    /// inventory.
     ///
     /// # Errors
     /// I/O errors.
@@ -61,17 +62,17 @@ impl CompiledCaches {
         Ok(())
     }
 
-    /// A cache's body.
+    /// Reads the body of a cache.
     ///
     /// # Errors
-    /// I/O errors, and where the cache was not compiled.
+    /// I/O errors, and [`io::ErrorKind::NotFound`] if the cache was not compiled.
     pub fn body(&self, source: usize, level: Level) -> io::Result<Vec<u8>> {
         let compiled = self.sources.get(&source);
         let place = compiled.and_then(|compiled| compiled.bodies[level.index()].clone());
         self.bodies.read(place.ok_or(io::ErrorKind::NotFound)?)
     }
 
-    /// Sizes of the caches on a list by level. A link is a file without bytes.
+    /// The sizes of the compiled caches in a list, by level. A hardlink counts as a file of 0 bytes.
     pub fn sizes(&self, list: &[Compilation], hardlink: bool) -> [Sizes; 3] {
         let mut sizes = [Sizes::default(); 3];
         for new in self.files(list, hardlink) {
@@ -81,8 +82,8 @@ impl CompiledCaches {
         sizes
     }
 
-    /// The caches on a list that were compiled. Where `hardlink` says so, a level that is the same as one
-    /// before it of the same source is a link to that.
+    /// The caches in a list that were compiled. With `hardlink`, a level equal to an earlier level of the same source
+    /// is a hardlink to that.
     pub(super) fn files<'a>(
         &'a self,
         list: &'a [Compilation],
@@ -107,22 +108,22 @@ impl CompiledCaches {
     }
 }
 
-/// A cache as a file.
+/// A compiled cache as a file.
 pub(super) struct NewFile<'a> {
     pub(super) cache: &'a Compilation,
     compiled: &'a CompiledSource,
     pub(super) body: &'a Range<u64>,
-    /// The cache that it is a link to.
+    /// The path of the cache that this one is a hardlink to.
     pub(super) link: Option<&'a [u8]>,
 }
 
 impl NewFile<'_> {
-    /// What the body comes after.
+    /// The bytes before the body.
     pub(super) fn header(&self) -> &[u8] {
         &self.compiled.header
     }
 
-    /// Its size.
+    /// The size of the file in bytes, even for a hardlink.
     pub(super) fn bytes(&self) -> u64 {
         self.compiled.header.len() as u64 + (self.body.end - self.body.start)
     }

@@ -1,4 +1,4 @@
-//! Compiled caches as members of layers.
+//! Turns compiled caches into members of layers.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
@@ -12,8 +12,8 @@ use crate::rewrite::edits::Piece;
 use crate::tar::{BLOCK, Kind, Member, NewKind, NewMember, Xattr, new_headers};
 
 impl CompiledCaches {
-    /// The caches that a plan lists and that were compiled, as members of the layers that the plan puts them in. If
-    /// `hardlink`, equal levels of a source share one file.
+    /// The compiled caches in a plan, as members of the layers that the plan names. With `hardlink`, equal levels of a
+    /// source share one file.
     pub(crate) fn additions(
         &self,
         inventory: &Inventory,
@@ -42,9 +42,11 @@ struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    /// None yet. `layer` is the index of the layer that gets them; `None` stands for a new one above all others. That
-    /// one, and the topmost layer where it takes its place, repeats the directories above the caches: engines give a
-    /// directory the metadata that the highest layer with a file in it says.
+    /// Starts without members. `layer` is the index of the layer that gets them; `None` is a new layer above all
+    /// others.
+    ///
+    /// A new layer repeats the directories above the caches, and so does the topmost layer if it takes the place of a
+    /// new one. Engines give a directory the metadata from the highest layer with a file in it.
     fn new(inventory: &'a Inventory, layer: Option<usize>) -> Self {
         Self {
             inventory,
@@ -53,7 +55,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// The members for the caches on a list, in its order. Directories come before what is in them, each once.
+    /// The members for the caches in a list, in its order. Each directory comes once, before its content.
     fn of(mut self, caches: &CompiledCaches, list: &[Compilation], hardlink: bool) -> Vec<Piece> {
         for new in caches.files(list, hardlink) {
             let source = &self.inventory.sources[new.cache.source];
@@ -74,7 +76,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// A tar stream that grows: headers and data, padded to whole blocks.
+/// A growing tar stream: headers and data, padded to whole blocks.
 #[derive(Default)]
 struct Stream(Vec<Piece>);
 
@@ -90,7 +92,7 @@ impl Stream {
         self.extend(&vec![0; padding as usize]);
     }
 
-    /// Adds bytes, to the last piece where that is some too.
+    /// Appends bytes, to the last piece if possible.
     fn extend(&mut self, bytes: &[u8]) {
         match self.0.last_mut() {
             Some(Piece::Bytes(last)) => last.extend_from_slice(bytes),
@@ -99,10 +101,10 @@ impl Stream {
     }
 }
 
-/// Which directories a layer has.
+/// The directories that a layer has.
 struct Directories<'a> {
     inventory: &'a Inventory,
-    /// Whether the layer need not have the directories of the sources.
+    /// Whether the layer may lack the directories of the sources, and repeats them.
     repeats: bool,
     there: HashSet<Vec<u8>>,
 }
@@ -123,7 +125,7 @@ impl<'a> Directories<'a> {
         }
     }
 
-    /// Adds the directory of a cache, and in a layer that lacks them those above it.
+    /// Adds the directory of a cache, and the directories above it if this layer repeats them.
     fn announce(&mut self, source: &Source, cache: &[u8], members: &mut Stream) {
         let source_path = self.inventory.source_path(source);
         let parent = path::parent(&source_path);
@@ -140,7 +142,8 @@ impl<'a> Directories<'a> {
         }
     }
 
-    /// Adds a directory and those above it, as they are. What only others' paths imply stays so.
+    /// Adds a directory and those above it, with their metadata. Directories without a member of their own stay without
+    /// one.
     fn repeat(&mut self, directory: &[u8], members: &mut Stream) {
         let mut missing = Vec::new();
         let mut current = directory;
@@ -155,7 +158,7 @@ impl<'a> Directories<'a> {
         }
     }
 
-    /// The member that set a name in the merged view.
+    /// The member that set the name at a path in the merged view.
     fn member_at(&self, path: &[u8]) -> Option<&'a Member> {
         let node = self.inventory.rootfs.lookup(path)?;
         let origin = self.inventory.rootfs.origin(node)?;
@@ -176,7 +179,7 @@ fn directory_member(directory: &[u8], like: &Member, xattrs: &[Xattr]) -> NewMem
     }
 }
 
-/// A cache is owned, readable and labelled as its source; it is never executable.
+/// A cache has the owner, read and write permissions, time and SELinux label of its source. It is never executable.
 fn cache_member(inventory: &Inventory, source: &Source, path: &[u8], kind: NewKind) -> NewMember {
     let like = inventory.member(inventory.rootfs.described_by(source.inode));
     let (uid, gid) = like.owner();
@@ -191,8 +194,7 @@ fn cache_member(inventory: &Inventory, source: &Source, path: &[u8], kind: NewKi
     }
 }
 
-/// The SELinux label, where there is one. Other attributes say something of the source alone, such as
-/// its signature.
+/// The SELinux label, if there is one. Other attributes, such as a signature, apply only to the source.
 fn label(member: &Member) -> Vec<Xattr> {
     let xattrs = member.xattrs().iter();
     xattrs

@@ -1,4 +1,4 @@
-//! Compiling sources to bytecode with an image's own interpreter, which is not to be trusted.
+//! Compiles sources to bytecode with an image's own interpreter, which pycull does not trust.
 
 pub mod cache;
 mod caches;

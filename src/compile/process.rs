@@ -1,4 +1,4 @@
-//! A confined process: how it ends, and what it says when it fails.
+//! A confined process: how it ends, and its output if it fails.
 
 use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
@@ -18,9 +18,9 @@ use crate::parallel::lock;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{end}{}", said(.stderr))]
 pub struct ProcessFailure {
-    /// What it did.
+    /// How the process ended.
     pub end: ProcessEnd,
-    /// The end of what it wrote to standard error, on one line.
+    /// The end of its standard error, on one line.
     pub stderr: String,
 }
 
@@ -31,52 +31,53 @@ fn said(stderr: &str) -> String {
     }
 }
 
-/// What a process did instead of its work.
+/// How a process ended without doing its work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProcessEnd {
-    /// pycull itself could not be started to confine it.
+    /// pycull could not start itself to confine the process.
     #[error("it could not be started: {0}")]
     Start(String),
-    /// The sandbox did not run it.
+    /// The sandbox did not run the program.
     #[error("it could not be run in the sandbox")]
     NotRun,
-    /// It was stopped: it gave no answer in time.
+    /// The process gave no answer in time, and pycull stopped it.
     #[error("it gave no answer within {} s", .0.as_secs_f32())]
     Time(Duration),
-    /// It was stopped: what it answered is no answer.
+    /// The process gave an invalid answer, and pycull stopped it.
     #[error("it was stopped: {0}")]
     Forged(String),
-    /// It ended with this code.
+    /// The process ended with this exit code.
     #[error("it ended with code {0}")]
     Exit(i32),
-    /// It was stopped by the sandbox: it made a system call that a compiler has no use for.
+    /// The sandbox stopped the process because of a system call that a compiler does not need.
     #[error("it was stopped: it made a system call that a compiler has no use for")]
     ForbiddenCall,
-    /// It was stopped by the sandbox, or by the machine.
+    /// The sandbox or the machine killed the process.
     #[error("it was killed: its CPU time or the machine's memory was used up")]
     Killed,
-    /// It died of a signal.
+    /// Another signal ended the process.
     #[error("it died of signal {0}")]
     Signal(i32),
 }
 
-/// A running process with pipes to it. It is gone, and reaped, once this is dropped.
+/// A running process with pipes. Dropping it kills and reaps the process.
 pub(super) struct Process {
     child: Child,
     stderr: Tail,
 }
 
-/// The pipes to a process, and from it.
+/// The pipes to and from a process.
 pub(super) type Pipes = (TimedPipe<ChildStdin>, TimedPipe<ChildStdout>);
 
-/// How long a process that closed its pipe has to end by itself, so that it can be told why it did.
+/// How long a process that closed its pipe may take to end. Its exit status then shows the reason.
 const TIME_TO_END: Duration = Duration::from_secs(2);
 
-/// Runs a command to its end, and returns what it wrote to standard output.
+/// Runs a command to its end, and returns its standard output.
 ///
 /// # Errors
-/// It did not end in that time, or not with exit code 0, or it wrote more bytes than these.
+/// [`ProcessFailure`] if the command takes longer than `time`, does not exit with code 0, or writes more than `most`
+/// bytes.
 pub fn output(command: Command, time: Duration, most: u64) -> Result<Vec<u8>, ProcessFailure> {
     let (mut process, (stdin, mut stdout)) = Process::start(command)?;
     drop(stdin);
@@ -124,7 +125,8 @@ impl Process {
         Ok((process, (TimedPipe::new(stdin)?, TimedPipe::new(stdout)?)))
     }
 
-    /// Ends the process, and says how it failed: with this error on one of its pipes, which had so much time.
+    /// Kills the process, and describes how it failed. `error` occurred on one of its pipes, and `time` was the time
+    /// limit of that pipe.
     pub(super) fn failure(&mut self, error: &io::Error, time: Duration) -> ProcessFailure {
         let end = match error.kind() {
             io::ErrorKind::TimedOut => ProcessEnd::Time(time),
@@ -140,7 +142,7 @@ impl Process {
         }
     }
 
-    /// How it ended, if it does so soon.
+    /// The exit status, if the process ends within [`TIME_TO_END`].
     fn wait(&mut self) -> Option<ExitStatus> {
         let deadline = Instant::now() + TIME_TO_END;
         loop {
@@ -154,9 +156,9 @@ impl Process {
         }
     }
 
-    /// Kills and reaps the process, and returns the end of what it said.
+    /// Kills and reaps the process, and returns the end of its standard error.
     fn stop(&mut self) -> Vec<u8> {
-        // Both fail only where it is gone already.
+        // Both calls fail only if the process is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.stderr.take()
@@ -182,17 +184,17 @@ fn describe(status: ExitStatus) -> ProcessEnd {
     }
 }
 
-/// The end of what a process writes to standard error.
+/// The end of a process's standard error.
 struct Tail {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,
 }
 
-/// Bytes of standard error that are kept: the last ones say what went wrong.
+/// Bytes of standard error to keep. The last ones show what went wrong.
 const TAIL: usize = 1 << 10;
 
 impl Tail {
-    /// Reads to the end on a thread, and keeps the end.
+    /// Reads standard error to its end on a thread, and keeps the last bytes.
     fn follow(mut stderr: ChildStderr) -> io::Result<Self> {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&bytes);
@@ -208,8 +210,8 @@ impl Tail {
         Ok(Self { bytes, reader })
     }
 
-    /// What there is once the process is gone. Without the sandbox it may have left a child that holds
-    /// the pipe open: that is not waited for.
+    /// The last bytes, after the process is gone. Without the sandbox, a child of the process may hold the pipe open.
+    /// This does not wait for such a child.
     fn take(&mut self) -> Vec<u8> {
         let deadline = Instant::now() + TIME_TO_END;
         while !self.reader.is_finished() && Instant::now() < deadline {

@@ -10,45 +10,46 @@ use std::io::{self, Read};
 
 use crate::pyc::{Level, Magic, Runtime};
 
-/// A source to be compiled.
+/// A source to compile.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// The caller's number for it.
+    /// A number that the caller chooses, and gets back with the result.
     pub index: usize,
-    /// The absolute path that tracebacks name: that in the image.
+    /// The absolute path of the source in the image. Tracebacks name it.
     pub path: Vec<u8>,
-    /// The source.
+    /// The text of the source.
     pub source: Vec<u8>,
-    /// The levels that are wanted, each once.
+    /// The wanted levels, without duplicates.
     pub levels: Vec<Level>,
 }
 
-/// What a worker says of its interpreter.
+/// What a worker reports about its interpreter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
     /// The magic number of its bytecode.
     pub magic: Magic,
-    /// Its version.
+    /// The version of the interpreter.
     pub version: Runtime,
-    /// `sys.implementation.cache_tag`; empty where it has none.
+    /// `sys.implementation.cache_tag`; empty if it is `None`.
     pub cache_tag: Vec<u8>,
 }
 
-/// Marshalled code, or why a source does not compile.
+/// Marshalled code, or why the source does not compile.
 pub(super) type Answer = Result<Vec<u8>, String>;
 
 const GREETING: &[u8; 16] = b"pycull-worker-1\n";
 
-/// Longest message of a source that does not compile: the worker cuts it at 1000 characters.
+/// Maximum size in bytes of a message about a source that does not compile. The worker cuts messages at 1000
+/// characters.
 const LARGEST_MESSAGE: u32 = 16 << 10;
 
-/// Most bytes of marshalled code for a source of so many: generously more than any real one has, and no more than
-/// bytecode files are examined of.
+/// Maximum size in bytes of the marshalled code of a source. It is well above real sizes. Like pass 1, pycull accepts
+/// at most 64 MiB.
 fn largest_code(source_bytes: usize) -> u64 {
     ((1 << 20) + 64 * source_bytes as u64).min(64 << 20)
 }
 
-/// A job as the worker reads it.
+/// Encodes a job as a frame.
 pub(super) fn encode(job: &Job, levels: &[Level]) -> Vec<u8> {
     let mask = levels
         .iter()
@@ -62,7 +63,7 @@ pub(super) fn encode(job: &Job, levels: &[Level]) -> Vec<u8> {
     frame
 }
 
-/// Reads what a worker says once it is ready.
+/// Reads the frame of a worker that is ready.
 pub(super) fn read_ready(stream: &mut impl Read) -> io::Result<Ready> {
     let mut head = [0; 23];
     stream.read_exact(&mut head)?;
@@ -80,7 +81,7 @@ pub(super) fn read_ready(stream: &mut impl Read) -> io::Result<Ready> {
     })
 }
 
-/// Reads a worker's answer about one level of a source of so many bytes.
+/// Reads a worker's answer for one level of a source of `source_bytes` bytes.
 pub(super) fn read_answer(stream: &mut impl Read, source_bytes: usize) -> io::Result<Answer> {
     let mut head = [0; 5];
     stream.read_exact(&mut head)?;
@@ -100,7 +101,7 @@ pub(super) fn read_answer(stream: &mut impl Read, source_bytes: usize) -> io::Re
 }
 
 fn read_payload(stream: &mut impl Read, length: u32) -> io::Result<Vec<u8>> {
-    // Memory grows with what comes, not with what is announced.
+    // Memory grows with the bytes that arrive, not with the announced length.
     let mut payload = Vec::with_capacity(length.min(1 << 16) as usize);
     stream.take(u64::from(length)).read_to_end(&mut payload)?;
     match payload.len() == length as usize {
@@ -109,7 +110,7 @@ fn read_payload(stream: &mut impl Read, length: u32) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Text from an image on one line, without what would steer a terminal.
+/// Text from an image on one line, without control characters that could affect a terminal.
 pub(super) fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.trim()

@@ -1,5 +1,4 @@
-//! The compile service: workers that compile sources side by side, one process each, and are replaced
-//! when they die.
+//! The compile service: workers that compile sources in parallel. Each is a process, and is replaced if it dies.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -20,22 +19,22 @@ use crate::limits::LimitError;
 use crate::parallel::lock;
 use crate::pyc::{Level, MarshalError, canonical_body, level_one_is_level_zero};
 
-/// The worker's program, for `python -c`.
+/// The worker's program for `python -c`.
 pub const SCRIPT: &str = include_str!("worker.py");
 
-/// Workers that may die of their work before it is given up: a source can crash an interpreter,
-/// all of them cannot.
+/// Number of dead workers after which a run stops. A few sources may crash an interpreter, but so many deaths mean that
+/// the interpreter does not work.
 const MOST_DEATHS: usize = 20;
 
-/// A body in canonical form, or why there is none.
+/// A code object in canonical marshalled form, or why there is none.
 pub type Body = Result<Arc<[u8]>, Failure>;
 
-/// A source, compiled.
+/// The result for one source.
 #[derive(Debug, Clone)]
 pub struct Compiled {
-    /// The job's number.
+    /// The number of the job.
     pub index: usize,
-    /// One for each level that was asked for.
+    /// The body for each level of the job.
     pub levels: Vec<(Level, Body)>,
 }
 
@@ -43,18 +42,18 @@ pub struct Compiled {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// It does not compile: the interpreter's exception.
+    /// The source does not compile. This is the interpreter's exception.
     #[error("{0}")]
     Source(String),
-    /// The worker failed when it compiled the source.
+    /// The worker died while it compiled the source, or pycull stopped it.
     #[error("the interpreter failed: {0}")]
     Worker(ProcessFailure),
-    /// What the worker answered is no code object.
+    /// The worker's answer is not a code object.
     #[error("the interpreter's answer is not bytecode: {0}")]
     Answer(MarshalError),
 }
 
-/// Why sources cannot be compiled at all.
+/// Why compiling stopped for all sources.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServiceError<E> {
@@ -64,30 +63,30 @@ pub enum ServiceError<E> {
     /// A worker did not become ready.
     #[error("the interpreter does not start: {0}")]
     Start(ProcessFailure),
-    /// Workers died one after the other.
+    /// Too many workers died. This is the last failure.
     #[error("the interpreter failed {MOST_DEATHS} times; the last time: {0}")]
     Deaths(ProcessFailure),
-    /// There can be no more threads.
+    /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
-    /// It took too long.
+    /// Compiling exceeded the time limit.
     #[error(transparent)]
     Time(LimitError),
 }
 
-/// What was compiled before, for whom.
+/// A compile cache, and the part of its keys that all sources share.
 pub struct Memory<'a> {
     cache: &'a CompileCache,
-    /// A digest of all that compiles.
+    /// A digest of everything that compiles: the interpreter and the worker's program.
     compiler: [u8; 32],
     debug_ranges: bool,
 }
 
 impl<'a> Memory<'a> {
-    /// What a cache keeps for an interpreter, of which this is a digest of all that it consists of, and with
-    /// column positions in code or without.
+    /// Uses a cache for one interpreter. `interpreter` is a digest of everything that the interpreter consists of.
+    /// `debug_ranges` says whether code has column numbers.
     pub fn new(cache: &'a CompileCache, interpreter: &[u8; 32], debug_ranges: bool) -> Self {
-        // Another program of ours may compile otherwise.
+        // Another version of the worker's program may compile differently.
         let compiler = Sha256::new().chain_update(interpreter).chain_update(SCRIPT);
         Self {
             cache,
@@ -101,10 +100,10 @@ impl<'a> Memory<'a> {
     }
 }
 
-/// Makes the command that starts a worker.
+/// Creates the command that starts a worker.
 pub(super) type NewCommand<'a> = Box<dyn Fn() -> Command + Send + Sync + 'a>;
 
-/// Starts workers, each by the same command.
+/// Starts workers, all with the same command.
 pub struct Service<'a> {
     command: NewCommand<'a>,
     memory: Option<Memory<'a>>,
@@ -115,11 +114,10 @@ pub struct Service<'a> {
 }
 
 impl<'a> Service<'a> {
-    /// Starts the first worker and asks what its interpreter is. What is in `memory` is not compiled
-    /// again.
+    /// Starts the first worker, and reads what its interpreter is. Later runs do not compile what is in `memory`.
     ///
     /// # Errors
-    /// It does not become ready.
+    /// [`ProcessFailure`] if the worker does not become ready.
     pub fn start(
         command: NewCommand<'a>,
         limits: TimeLimits,
@@ -136,17 +134,17 @@ impl<'a> Service<'a> {
         })
     }
 
-    /// What the interpreter says that it is.
+    /// What the interpreter reports about itself.
     pub fn ready(&self) -> &Ready {
         &self.ready
     }
 
-    /// Compiles what `feed` hands over, with so many workers at a time, and hands the results to `take`
-    /// as they come: in no order. `feed` is told to stop when all is lost.
+    /// Compiles the jobs from `feed` in `workers` parallel processes. Gives results to `take` as they arrive, in no
+    /// particular order. If compiling stops early, the function that `feed` calls returns `Break`.
     ///
     /// # Errors
-    /// `feed` failed, or the interpreter does again and again. That one source does not compile is a
-    /// result.
+    /// [`ServiceError`] if `feed` failed, or if compiling stopped for all sources. A source that does not compile is
+    /// not an error, but a result.
     pub fn run<E: Send>(
         &self,
         workers: usize,
@@ -166,7 +164,7 @@ impl<'a> Service<'a> {
                 let work = move || self.work(&jobs, &results, deaths);
                 match Builder::new().spawn_scoped(scope, work) {
                     Ok(thread) => threads.push(thread),
-                    // Where there can be no more threads, there are fewer.
+                    // If the machine allows no more threads, fewer workers do the work.
                     Err(_) if !threads.is_empty() => break,
                     Err(error) => return Err(ServiceError::Thread(error)),
                 }
@@ -180,7 +178,7 @@ impl<'a> Service<'a> {
             let feeder = Builder::new()
                 .spawn_scoped(scope, feed)
                 .map_err(ServiceError::Thread)?;
-            // The queue is closed once the last worker is gone.
+            // Then the queues close when the last worker is gone.
             drop((jobs, result_sender));
             results.iter().for_each(take);
             let mut outcome = Ok(());
@@ -197,7 +195,7 @@ impl<'a> Service<'a> {
         })
     }
 
-    /// One thread with a worker of its own, until there is no more to do.
+    /// A thread with its own worker, which runs until there are no more jobs.
     fn work(
         &self,
         jobs: &Mutex<Receiver<Job>>,
@@ -213,7 +211,7 @@ impl<'a> Service<'a> {
                 return Ok(());
             }
             let (answers, death) = self.answers(&mut worker, &job)?;
-            // Nobody takes results once all is lost.
+            // This fails only if nobody takes results any more.
             let _ = results.send(compiled(&job, &answers, death.as_ref()));
             let Some(failure) = death else { continue };
             worker = None;
@@ -223,7 +221,7 @@ impl<'a> Service<'a> {
         }
     }
 
-    /// What is remembered of a source, and else what a worker says; and how that failed, if it did.
+    /// The bodies for a source, from the cache or else from a worker. If the worker failed, also returns how.
     fn answers(
         &self,
         worker: &mut Option<Worker>,
@@ -263,7 +261,7 @@ impl<'a> Service<'a> {
         Ok((bodies, None))
     }
 
-    /// Has a source compiled, by a new worker where there is none.
+    /// Asks the worker to compile a source. Starts a worker if there is none.
     fn ask(
         &self,
         worker: &mut Option<Worker>,
@@ -295,7 +293,7 @@ impl<'a> Service<'a> {
     }
 }
 
-/// What is known of a job's levels: a level that was not compiled is level 0.
+/// The result of a job. A level that was not compiled is equal to level 0.
 fn compiled(job: &Job, bodies: &BTreeMap<Level, Body>, death: Option<&ProcessFailure>) -> Compiled {
     let body = |level: &Level| match death {
         Some(failure) => Some(Err(Failure::Worker(failure.clone()))),
@@ -311,11 +309,11 @@ fn compiled(job: &Job, bodies: &BTreeMap<Level, Body>, death: Option<&ProcessFai
     }
 }
 
-/// Notes what depends on the source alone.
+/// Adds an answer to `known`, if it depends only on the source.
 fn remember(known: &mut Answers, level: Level, body: &Body) {
     match body {
         Ok(body) => known.set(level, Answer::Body(Arc::clone(body))),
-        // It may have been this machine's memory that was short.
+        // A `MemoryError` may mean only that this machine was short of memory.
         Err(Failure::Source(message)) if !message.starts_with("MemoryError") => {
             known.set(level, Answer::Failure(message.as_str().into()));
         }
@@ -330,7 +328,7 @@ fn recalled(answer: &Answer) -> Body {
     }
 }
 
-/// Without level 1 where it is certainly level 0, and that is wanted too.
+/// The levels to compile, sorted. Leaves out level 1 if it is certainly equal to level 0, and level 0 is wanted too.
 fn levels_to_compile(job: &Job) -> Vec<Level> {
     let mut levels = job.levels.clone();
     levels.sort_unstable();
@@ -346,7 +344,7 @@ enum Fatal {
     Time(LimitError),
 }
 
-/// What a thread returned, or its panic.
+/// The result of a thread. If the thread panicked, this panics too.
 fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread
         .join()
@@ -373,7 +371,8 @@ mod tests {
         assert_eq!(key(1, true), key(1, true));
         assert_ne!(key(1, true), key(2, true));
         assert_ne!(key(1, true), key(1, false));
-        // The program's text decides too: another pycull may have another one.
+        // The text of the worker's program is part of the key, because another version of pycull may have another
+        // program.
         let compiler = Sha256::digest([&[1; 32], SCRIPT.as_bytes()].concat()).into();
         let expected = Key::new(&compiler, true, &job.path, &job.source);
         assert_eq!(key(1, true), expected);

@@ -1,4 +1,4 @@
-//! Compiling the sources that a plan lists, with the image's own interpreters.
+//! Compiles the sources that a plan lists, with the image's own interpreters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -20,48 +20,48 @@ use crate::progress::Phase;
 use crate::pyc::{Header, Level, Magic, Runtime, canonical_body, source_hash};
 use crate::rootfs::MemberId;
 
-/// What was compiled.
+/// The result of compiling for an image.
 pub struct CompileResult {
-    /// What the plan is made with again.
+    /// The facts that the new plan needs.
     pub outcome: CompileOutcome,
     /// The new caches.
     pub caches: CompiledCaches,
-    /// Why sources did not compile, in their order.
+    /// Why sources did not compile, by their index in the inventory.
     pub failures: BTreeMap<usize, Failure>,
-    /// What compiled them.
+    /// The interpreters that compiled.
     pub interpreters: Vec<Interpreter>,
-    /// What the user should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 
-/// Why nothing could be compiled.
+/// Why compiling failed as a whole.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {
-    /// There is no interpreter.
+    /// There is no usable interpreter.
     #[error(transparent)]
     Interpreter(#[from] NoInterpreter),
     /// A layer cannot be read.
     #[error(transparent)]
     Layer(#[from] LayerError),
-    /// The interpreter ran longer than the time limit.
+    /// An interpreter ran longer than the time limit.
     #[error("cannot compile: {0}")]
     Time(#[source] LimitError),
-    /// The interpreter fails again and again.
+    /// The interpreter does not work.
     #[error("cannot compile for Python {version}: {reason}")]
     Service {
-        /// The Python.
+        /// The version of Python.
         version: Runtime,
-        /// Why.
+        /// The cause.
         reason: String,
     },
-    /// What was compiled could not be put aside.
+    /// The compiled bytecode could not be stored in the output's directory.
     #[error("cannot put compiled bytecode aside in the output's directory")]
     Spool(#[source] std::io::Error),
 }
 
 impl CompileError {
-    /// What to do about it.
+    /// What the user can do about the error, if pycull knows.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Interpreter(error) => error.hint(),
@@ -72,29 +72,29 @@ impl CompileError {
     }
 }
 
-/// What compiles, and what for.
+/// Compiles for one image.
 pub struct Compiler<'a> {
-    /// The image's layers.
+    /// Access to the image's layers.
     pub access: Access<'a>,
-    /// What is in it.
+    /// The content of the image.
     pub inventory: &'a Inventory,
-    /// What is wanted.
+    /// The profile: the invalidation mode of new caches, and whether code has column numbers.
     pub profile: &'a Profile,
-    /// Where interpreters come from.
+    /// How to find and run interpreters.
     pub interpreter: &'a InterpreterOptions<'a>,
-    /// How long interpreters may be at work.
+    /// How long each interpreter may run.
     pub time: TimeLimit,
 }
 
-/// The levels that are wanted of each source, by its index.
+/// The wanted levels of each source, by its index in the inventory.
 type Wanted = BTreeMap<usize, Vec<Level>>;
 
 impl Compiler<'_> {
-    /// Compiles all that the plan lists. What is compiled goes to `directory`, without a name.
+    /// Compiles all caches in a plan. Stores their bodies in `directory`, in a file without a name.
     ///
     /// # Errors
-    /// [`CompileError`]. That a source does not compile is a result, and so is that some of an image's interpreters
-    /// cannot be had.
+    /// [`CompileError`]. A source that does not compile is not an error, but a result. If the image lacks some of its
+    /// interpreters, that is a warning.
     pub fn run(&self, plan: &Plan, directory: &Path) -> Result<CompileResult, CompileError> {
         let caches = CompiledCaches::new(directory).map_err(CompileError::Spool)?;
         let mut result = CompileResult {
@@ -119,7 +119,7 @@ impl Compiler<'_> {
                 other => other?,
             }
         }
-        // Where some can be compiled, the others are no worse off than before.
+        // If other versions compiled, the caches of this version stay missing, as before.
         if let Some(error) = lacking.filter(|_| result.interpreters.is_empty()) {
             return Err(error);
         }
@@ -202,7 +202,7 @@ impl Compiler<'_> {
         written.map_err(CompileError::Spool)
     }
 
-    /// Reads the sources again and hands them over.
+    /// Reads the sources again, and passes them on as jobs.
     fn feed(
         &self,
         wanted: &Wanted,
@@ -210,7 +210,7 @@ impl Compiler<'_> {
         hashes: &Mutex<BTreeMap<usize, [u8; 8]>>,
         hand_over: &mut dyn FnMut(Job) -> ControlFlow<()>,
     ) -> Result<(), LayerError> {
-        // A file may have several names, each a source with bytecode of its own.
+        // A file may have several names. Each is a source with its own bytecode.
         let mut names: BTreeMap<MemberId, Vec<usize>> = BTreeMap::new();
         for source in wanted.keys() {
             let inode = self.inventory.sources[*source].inode;
@@ -240,7 +240,8 @@ impl Compiler<'_> {
         })
     }
 
-    /// What the caches of a source begin with (PEP 552).
+    /// The header for the caches of a source (PEP 552). If the interpreter does not know the profile's invalidation
+    /// mode, the header has a timestamp.
     fn header(&self, magic: Magic, source: usize, hash: Option<[u8; 8]>) -> Vec<u8> {
         let inode = self.inventory.sources[source].inode;
         let described_by = self.inventory.rootfs.described_by(inode);
@@ -254,7 +255,7 @@ impl Compiler<'_> {
         header.to_bytes()
     }
 
-    /// Finds the stale caches that hold what their source compiles to: they can stay.
+    /// Finds stale caches that contain what their source compiles to. They can stay.
     fn find_current(&self, plan: &Plan, result: &mut CompileResult) -> Result<(), LayerError> {
         let mut stale: BTreeMap<MemberId, Vec<(usize, Level)>> = BTreeMap::new();
         for cache in plan.compilations() {
@@ -298,18 +299,18 @@ fn service_error(version: Runtime, error: ServiceError<LayerError>) -> CompileEr
     }
 }
 
-/// Whether an interpreter is lacking because of the image: everywhere, then, and not only on this machine.
+/// Whether the image is the reason why an interpreter is missing. It is then missing on every machine.
 fn is_about_image(error: &CompileError) -> bool {
     matches!(error, CompileError::Interpreter(error) if error.is_about_image())
 }
 
-/// A bytecode file's body in canonical form.
+/// The body of a bytecode file in canonical form.
 fn canonical(file: &[u8]) -> Option<Vec<u8>> {
     let header = Header::parse(file).ok()?;
     canonical_body(header.magic.version()?, file.get(header.length..)?).ok()
 }
 
-/// Files what came of a source.
+/// Stores the result for a source.
 fn keep(compiled: Compiled, header: Vec<u8>, result: &mut CompileResult) -> std::io::Result<()> {
     let mut bodies: Vec<(Level, Arc<[u8]>)> = Vec::new();
     for (level, body) in compiled.levels {

@@ -1,4 +1,4 @@
-//! The interpreters of an image: found, unpacked and started, or in their place those of this machine.
+//! Finds, unpacks and starts the interpreters of an image, or uses one of this machine instead.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -27,55 +27,55 @@ use crate::scratch::Scratch;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoInterpreter {
-    /// The image has no standard library of that version, or none with an executable.
+    /// The image has no standard library of this version, or no executable for it.
     #[error("the image has no interpreter of Python {version}")]
     Missing {
-        /// The version.
+        /// The wanted version.
         version: Runtime,
     },
-    /// It cannot be taken out of the image, or used.
+    /// The interpreter cannot be unpacked or used.
     #[error(transparent)]
     Unusable(#[from] InterpreterError),
-    /// It does not start.
+    /// The interpreter does not start.
     #[error("the interpreter {path} does not start: {failure}")]
     Start {
-        /// Its path.
+        /// The path of the interpreter.
         path: String,
         /// How it failed.
         failure: ProcessFailure,
     },
-    /// It is another than it should be.
+    /// The interpreter is not the wanted one.
     #[error(
         "the interpreter {path} is Python {found} with magic number {} and cache tag `{found_tag}`, not Python {version} as released",
         found_magic.0
     )]
     Other {
-        /// Its path.
+        /// The path of the interpreter.
         path: String,
-        /// Its version.
+        /// The version that it reports.
         found: Runtime,
-        /// Its magic number.
+        /// The magic number that it reports.
         found_magic: Magic,
-        /// What its caches are named by.
+        /// The cache tag that it reports.
         found_tag: String,
-        /// The version that is wanted.
+        /// The wanted version.
         version: Runtime,
     },
-    /// Nothing confines it.
+    /// This machine allows no sandbox layer to confine the interpreter.
     #[error(
         "this machine has neither Landlock nor seccomp nor namespaces to confine the interpreter with"
     )]
     Undefended,
-    /// pycull itself cannot be run to confine it.
+    /// pycull cannot run itself to confine the interpreter.
     #[error(transparent)]
     Sandbox(#[from] sandbox::SandboxError),
-    /// There is no directory to unpack it to.
+    /// The temporary directory for the interpreter could not be created.
     #[error("cannot make a temporary directory to unpack the interpreter to")]
     Directory(#[source] std::io::Error),
 }
 
 impl NoInterpreter {
-    /// What to do about it.
+    /// What the user can do about the error, if pycull knows.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unusable(error) => error.hint(),
@@ -95,12 +95,12 @@ impl NoInterpreter {
         }
     }
 
-    /// Whether it is a property of the image, and not of the machine at this moment.
+    /// Whether the image causes the error, and not the current state of the machine.
     pub fn is_about_image(&self) -> bool {
         self.is_about_candidate() || matches!(self, Self::Missing { .. })
     }
 
-    /// Whether another candidate may do where this one does not.
+    /// Whether another candidate may work.
     fn is_about_candidate(&self) -> bool {
         match self {
             Self::Unusable(error) => error.is_about_candidate(),
@@ -110,56 +110,57 @@ impl NoInterpreter {
     }
 }
 
-/// Where interpreters come from, and how they are run.
+/// How to find and run interpreters.
 #[derive(Debug, Clone)]
 pub struct InterpreterOptions<'a> {
-    /// pycull's own binary, which confines the interpreter.
+    /// The path of pycull's own binary, which confines the interpreter.
     pub helper: PathBuf,
     /// Whether the interpreter must be confined.
     pub sandbox: Mode,
-    /// An interpreter of this machine, to be used in place of the image's.
+    /// An interpreter of this machine to use instead of the image's own.
     pub python: Option<PathBuf>,
-    /// A command that runs programs of the image's architecture: an absolute path, and its arguments.
+    /// A command that runs programs of the image's architecture: an absolute path, and its arguments. Empty without an
+    /// emulator.
     pub emulator: Vec<OsString>,
-    /// What was compiled before.
+    /// The compile cache, if there is one.
     pub cache: Option<&'a CompileCache>,
 }
 
-/// The interpreters of an image.
+/// Starts the interpreters of an image.
 pub struct Interpreters<'a> {
-    /// The image's blobs.
+    /// The store with the image's blobs.
     pub store: &'a dyn BlobStore,
-    /// What is in it.
+    /// The content of the image.
     pub inventory: &'a Inventory,
-    /// Where interpreters come from.
+    /// How to find and run interpreters.
     pub options: &'a InterpreterOptions<'a>,
-    /// Whether code objects know columns.
+    /// Whether code objects have column numbers.
     pub debug_ranges: bool,
-    /// How long it may be at work.
+    /// How long the interpreter may run.
     pub time: TimeLimit,
-    /// The index of the only standard library whose interpreter will do.
+    /// The index of the tree of the only standard library to use; `None` for any.
     pub library: Option<usize>,
-    /// Extension modules that it is to be able to import, beyond those that it starts with.
+    /// Extension modules that the interpreter must be able to import, in addition to those that it needs to start.
     pub extensions: &'a [Extension],
 }
 
-/// Which interpreter is used, and how it is confined.
+/// The interpreter that is used, and how it is confined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interpreter {
-    /// Its version.
+    /// The version of the interpreter.
     pub version: Runtime,
-    /// Its path, in the image or on this machine.
+    /// The path of the interpreter, in the image or on this machine.
     pub path: String,
-    /// Whether it is the image's own.
+    /// Whether the interpreter comes from the image.
     pub from_image: bool,
-    /// Whether it could read what this user can read.
+    /// Whether the interpreter can read the user's files.
     pub sees_files: bool,
-    /// The layers of defence around it.
+    /// Description of the sandbox layers around the interpreter.
     pub sandbox: String,
 }
 
 impl Interpreter {
-    /// The warning that it is not kept from this machine's files, if it is not.
+    /// A warning if the interpreter can read this machine's files.
     pub fn warning(&self) -> Option<String> {
         self.sees_files.then(|| {
             format!(
@@ -170,23 +171,24 @@ impl Interpreter {
     }
 }
 
-/// An interpreter that runs. What was unpacked of it goes with it.
+/// A running interpreter. Dropping it removes the unpacked files.
 pub struct Running<'a> {
-    /// Which one.
+    /// The interpreter.
     pub interpreter: Interpreter,
-    /// Its workers.
+    /// The workers of the interpreter.
     pub service: Service<'a>,
-    /// What was unpacked; none of an interpreter of this machine.
+    /// The unpacked files; `None` for an interpreter of this machine.
     pub closure: Option<Closure>,
-    /// Where it was unpacked to. It goes last.
+    /// The directory of the unpacked files. It is the last field, so that it is dropped after the processes that use
+    /// it.
     _directory: Scratch,
 }
 
 impl<'a> Interpreters<'a> {
-    /// Starts the first interpreter of a version that does start and is the one that is meant.
+    /// Starts the first working interpreter of a version.
     ///
     /// # Errors
-    /// [`NoInterpreter`]: why the first of them cannot be used.
+    /// [`NoInterpreter`]. If there are several candidates, this is why the first cannot be used.
     pub fn start(&self, version: Runtime) -> Result<Running<'a>, NoInterpreter> {
         let defences = sandbox::probe(&self.options.helper)?;
         if self.options.sandbox == Mode::Required && !defences.any() {
@@ -217,7 +219,7 @@ impl<'a> Interpreters<'a> {
         self.start_own(version, &interpreter)
     }
 
-    /// Starts the first of the image's own.
+    /// Starts the first working interpreter of the image.
     fn start_own(
         &self,
         version: Runtime,
@@ -259,7 +261,7 @@ impl<'a> Interpreters<'a> {
         Err(first_failure.unwrap_or(NoInterpreter::Missing { version }))
     }
 
-    /// The files that may be the interpreter, the likeliest first.
+    /// The files that may be the interpreter, the most likely first.
     fn candidates(
         &self,
         version: Runtime,
@@ -288,7 +290,7 @@ impl<'a> Interpreters<'a> {
         Ok(data)
     }
 
-    /// The workers of an interpreter, if it is the one that is meant.
+    /// Starts the workers of an interpreter, and checks that it is the wanted one.
     fn service(
         &self,
         interpreter: &Interpreter,
@@ -324,10 +326,10 @@ impl<'a> Interpreters<'a> {
     }
 }
 
-/// A directory of this process.
+/// Creates a temporary directory that is removed at the end.
 ///
 /// # Errors
-/// [`NoInterpreter::Directory`].
+/// [`NoInterpreter::Directory`] if it cannot be created.
 pub fn temporary_directory() -> Result<Scratch, NoInterpreter> {
     Scratch::new().map_err(NoInterpreter::Directory)
 }

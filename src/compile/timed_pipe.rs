@@ -1,4 +1,4 @@
-//! The pipes to a worker, with a time by which it must have read or answered.
+//! Pipes to a worker with a deadline for reading and writing.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
-/// A pipe that fails with [`io::ErrorKind::TimedOut`] once its time is over.
+/// A pipe that fails with [`io::ErrorKind::TimedOut`] after its deadline.
 pub(super) struct TimedPipe<P> {
     pipe: P,
     deadline: Instant,
 }
 
 impl<P: AsFd> TimedPipe<P> {
-    /// Takes over a pipe. Its time is over until [`Self::allow`] gives it some.
+    /// Wraps a pipe. Its deadline has passed already, until [`Self::allow`] sets another.
     pub(super) fn new(pipe: P) -> io::Result<Self> {
         let flags = fcntl_getfl(&pipe)?;
-        // Else a write of more than the pipe has room for would wait without end.
+        // Otherwise, writing more than fits in the pipe would block without a limit.
         fcntl_setfl(&pipe, flags | OFlags::NONBLOCK)?;
         Ok(Self {
             pipe,
@@ -25,12 +25,12 @@ impl<P: AsFd> TimedPipe<P> {
         })
     }
 
-    /// Gives the pipe so much time from now on.
+    /// Sets the deadline to this time from now.
     pub(super) fn allow(&mut self, time: Duration) {
         self.deadline = Instant::now() + time;
     }
 
-    /// Waits until something can be read or written, or the other end is gone.
+    /// Waits until the pipe is ready, or the other end is closed.
     fn wait(&self, flags: PollFlags) -> io::Result<()> {
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
@@ -91,7 +91,7 @@ mod tests {
         reader.allow(Duration::from_millis(50));
         writer.write_all(b"x").unwrap();
         assert_eq!(reader.read(&mut [0; 9]).unwrap(), 1);
-        // Nobody reads: the pipe fills up.
+        // Nobody reads, so the pipe fills up.
         assert!(over(writer.write_all(&[0; 1 << 20]).unwrap_err()));
         drop(writer);
         reader.allow(Duration::from_secs(9));

@@ -1,4 +1,4 @@
-//! One worker: a confined process that compiles what it is handed, and may do anything else instead.
+//! A worker: a confined process that compiles the sources it gets. It may be hostile, and do anything else instead.
 
 use std::io::{self, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout, Command};
@@ -10,19 +10,19 @@ use super::timed_pipe::TimedPipe;
 use crate::limits::TimeLimit;
 use crate::pyc::Level;
 
-/// How long a worker may take.
+/// Time limits of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeLimits {
-    /// From its start until it is ready.
+    /// Time from the start until the worker is ready.
     pub start_up: Duration,
-    /// For one source, at all its levels.
+    /// Time for one source at all its levels.
     pub source: Duration,
-    /// For all sources.
+    /// Time for all sources together.
     pub whole: TimeLimit,
 }
 
 impl TimeLimits {
-    /// The usual ones, with this for all sources.
+    /// The usual limits, with `whole` for all sources together.
     pub fn of(whole: TimeLimit) -> Self {
         Self {
             start_up: Duration::from_secs(30),
@@ -32,7 +32,7 @@ impl TimeLimits {
     }
 }
 
-/// A running worker. It is gone, and reaped, once this is dropped.
+/// A running worker. Dropping it kills and reaps the process.
 pub(super) struct Worker {
     process: Process,
     jobs: TimedPipe<ChildStdin>,
@@ -41,7 +41,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker and waits until it is ready.
+    /// Starts a worker, and waits until it is ready.
     pub(super) fn start(
         command: Command,
         limits: TimeLimits,
@@ -60,7 +60,7 @@ impl Worker {
         }
     }
 
-    /// Compiles a source at these levels. After an error the worker is gone.
+    /// Compiles a source at these levels. After an error, the worker is gone.
     pub(super) fn compile(
         &mut self,
         job: &Job,
