@@ -421,28 +421,3 @@ fn names_from_an_image_do_not_reach_the_terminal_raw() {
         assert!(!output.stdout.contains(&0x1b), "{}", output.text());
     }
 }
-
-#[test]
-fn the_readme_shows_what_inspect_prints() {
-    let readme =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let block = readme
-        .split("```text\n")
-        .nth(1)
-        .and_then(|rest| rest.split("\n```").next())
-        .unwrap();
-    let (command, shown) = block.split_once('\n').unwrap();
-    let arguments = command.strip_prefix("$ pycull ").unwrap().split(' ');
-    let printed = crate::support::tools::run(
-        pycull_command()
-            .args(arguments)
-            .current_dir(env!("CARGO_MANIFEST_DIR")),
-    )
-    .success()
-    .text();
-    let shown = shown.strip_suffix("\n…").unwrap();
-    assert!(
-        printed.starts_with(shown),
-        "README shows:\n{shown}\nbut pycull prints:\n{printed}"
-    );
-}

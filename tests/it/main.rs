@@ -35,6 +35,7 @@ mod random_layers;
 mod recipes;
 mod sandbox;
 mod schema;
+mod shown_commands;
 mod signals;
 mod support;
 mod traps;
