@@ -137,12 +137,11 @@ fn tags_by_tree(
 
 /// Sets the version of each tree whose path does not name one. These determine it, in this order:
 ///
-/// 1. In a standard library, most of its caches.
-/// 2. The user's choice for the tree.
-/// 3. Most of the tree's caches.
-/// 4. For packages in `lib/python3`, the standard library beside it.
-/// 5. The user's choice for other trees.
-/// 6. The only standard library of the image, or else the interpreter that the image starts.
+/// 1. The user's choice for the tree.
+/// 2. Most of the tree's caches.
+/// 3. For packages in `lib/python3`, the standard library beside it.
+/// 4. The user's choice for other trees.
+/// 5. The only standard library of the image, or else the interpreter that the image starts.
 ///
 /// Caches of a Python that the image does not have do not count, because they are foreign. A standard library of
 /// unknown version belongs to another implementation such as PyPy, and so do the packages in it.
@@ -154,7 +153,10 @@ fn set_versions(
 ) {
     for (tree, tags) in trees.iter_mut().zip(tags) {
         if tree.kind == TreeKind::Stdlib {
-            tree.version = tree.version.or_else(|| most_cached(tags, &|_| true));
+            tree.version = tree
+                .version
+                .or_else(|| (chosen.of_tree)(&tree.path))
+                .or_else(|| most_cached(tags, &|_| true));
         }
     }
     let stdlibs = stdlib_versions(trees);
@@ -352,20 +354,29 @@ mod tests {
     }
 
     fn version_of(paths: &[(&str, &[&str])], programs: &[&str], wanted: &str) -> Option<String> {
+        version_by_choice(paths, programs, wanted, NOTHING)
+    }
+
+    fn version_by_choice(
+        paths: &[(&str, &[&str])],
+        programs: &[&str],
+        wanted: &str,
+        chosen: ChosenVersions<'_>,
+    ) -> Option<String> {
         let mut directories = BTreeMap::new();
         for (path, tags) in paths {
             let tag = |tag: &&str| Runtime::from_cache_tag(tag.as_bytes()).unwrap();
             let magics = BTreeMap::from([(Magic(1), 5)]);
             let directory = PythonDirectory {
                 sources: 1,
-                is_stdlib: path.contains("lib/python3."),
+                is_stdlib: path.contains("lib/python3.") || path.starts_with("bundle"),
                 tags: tags.iter().map(|it| (tag(it), magics.clone())).collect(),
                 ..Default::default()
             };
             directories.insert(path.as_bytes().to_vec(), directory);
         }
         let programs: Vec<&[u8]> = programs.iter().map(|it| it.as_bytes()).collect();
-        let found = find(&directories, &programs, NOTHING);
+        let found = find(&directories, &programs, chosen);
         let tree = found.iter().find(|tree| tree.path == wanted.as_bytes());
         Some(tree.unwrap().version?.to_string())
     }
@@ -381,6 +392,28 @@ mod tests {
         assert_eq!(version(&[one, two, app], &[]), None);
         let old = ("app", &["cpython-311", "cpython-312"][..]);
         assert_eq!(version(&[one, two, old], &[]).unwrap(), "3.11");
+    }
+
+    #[test]
+    fn the_users_choice_counts_more_than_caches_also_in_a_standard_library() {
+        let chosen = ChosenVersions {
+            of_tree: &|path| {
+                let is_chosen = [&b"bundle"[..], b"app"].contains(&path);
+                is_chosen.then_some(Runtime::cpython(3, 9))
+            },
+            otherwise: None,
+        };
+        let paths = [
+            ("bundle", &["cpython-312"][..]),
+            ("app", &["cpython-312"]),
+            ("srv", &["cpython-312"]),
+        ];
+        let version = |wanted, chosen| version_by_choice(&paths, &[], wanted, chosen).unwrap();
+        assert_eq!(version("bundle", NOTHING), "3.12");
+        assert_eq!(version("bundle", chosen), "3.9");
+        assert_eq!(version("app", chosen), "3.9");
+        // The image then has a 3.9 alone, and caches of another Python do not count.
+        assert_eq!(version("srv", chosen), "3.9");
     }
 
     #[test]
