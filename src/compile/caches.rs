@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::inventory::Sizes;
 use crate::plan::Compilation;
 use crate::pyc::Level;
@@ -21,8 +23,15 @@ pub struct CompiledCaches {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct CompiledSource {
     header: Vec<u8>,
-    /// Ranges of the bodies in the spool, by level. Equal bodies share a range.
-    bodies: [Option<Range<u64>>; 3],
+    /// By level. Equal bodies are in the same place.
+    bodies: [Option<Body>; 3],
+}
+
+/// The body of a cache, in the spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Body {
+    range: Range<u64>,
+    sha256: [u8; 32],
 }
 
 impl CompiledCaches {
@@ -48,12 +57,15 @@ impl CompiledCaches {
         header: Vec<u8>,
         levels: &[(Level, Arc<[u8]>)],
     ) -> io::Result<()> {
-        let mut bodies: [Option<Range<u64>>; 3] = [None, None, None];
+        let mut bodies: [Option<Body>; 3] = [None, None, None];
         for (position, (level, body)) in levels.iter().enumerate() {
             let same = levels[..position].iter().find(|(_, other)| other == body);
             let place = match same.and_then(|(level, _)| bodies[level.index()].clone()) {
                 Some(place) => place,
-                None => self.bodies.add(body)?,
+                None => Body {
+                    range: self.bodies.add(body)?,
+                    sha256: Sha256::digest(body).into(),
+                },
             };
             bodies[level.index()] = Some(place);
         }
@@ -62,14 +74,11 @@ impl CompiledCaches {
         Ok(())
     }
 
-    /// Reads the body of a cache.
-    ///
-    /// # Errors
-    /// I/O errors, and [`io::ErrorKind::NotFound`] if the cache was not compiled.
-    pub fn body(&self, source: usize, level: Level) -> io::Result<Vec<u8>> {
+    /// Whether a cache was compiled to this body.
+    pub(super) fn has_body(&self, source: usize, level: Level, body: &[u8]) -> bool {
         let compiled = self.sources.get(&source);
-        let place = compiled.and_then(|compiled| compiled.bodies[level.index()].clone());
-        self.bodies.read(place.ok_or(io::ErrorKind::NotFound)?)
+        let compiled = compiled.and_then(|compiled| compiled.bodies[level.index()].as_ref());
+        compiled.is_some_and(|compiled| compiled.sha256 == *Sha256::digest(body))
     }
 
     /// The sizes of the compiled caches in a list, by level. A hardlink counts as a file of 0 bytes.
@@ -101,7 +110,7 @@ impl CompiledCaches {
                 Some(NewFile {
                     cache,
                     compiled,
-                    body: own,
+                    body: &own.range,
                     link: first.filter(|_| hardlink).map(|first| &*first.path),
                 })
             })

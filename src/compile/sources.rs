@@ -276,11 +276,11 @@ impl Compiler<'_> {
         } = result;
         let layers = &self.inventory.layers;
         read_members(self.access.store, layers, &members, &mut |member, data| {
-            let is_current = stale[&member].iter().all(|(source, level)| {
-                let compiled = caches.body(*source, *level).ok();
-                compiled.is_some() && compiled == canonical(&data)
-            });
-            if is_current {
+            let is_current = |body: Vec<u8>| {
+                let mut caches_of_it = stale[&member].iter();
+                caches_of_it.all(|(source, level)| caches.has_body(*source, *level, &body))
+            };
+            if canonical(&data).is_some_and(is_current) {
                 outcome.current.insert(member);
             }
             ControlFlow::Continue(())
