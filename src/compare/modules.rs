@@ -60,19 +60,12 @@ fn source_of(cache: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn sources(inventory: &Inventory) -> impl Iterator<Item = (Vec<u8>, Class, MemberId)> + '_ {
-    let layers = inventory.layers.iter().enumerate();
-    let members = layers.flat_map(|(layer, scan)| {
-        let members = scan.members.iter().enumerate();
-        members.map(move |(index, member)| (MemberId { layer, index }, member))
-    });
-    members
+    inventory
+        .members()
         .filter(|(_, member)| {
             matches!(member.kind, Kind::File | Kind::Hardlink) && member.path.ends_with(b".py")
         })
-        .map(|(id, member)| {
-            let path = inventory.rootfs.member_path(id, &member.path);
-            (path, Class::Source, id)
-        })
+        .map(|(id, _)| (inventory.path_of(id), Class::Source, id))
 }
 
 /// The files of one tree in one image. Counts every file in every layer, hidden or not. A hardlink has no bytes.

@@ -21,19 +21,16 @@ pub(super) fn treemap(inventory: &Inventory) -> Area {
     let classes = classes(inventory);
     let trees: BTreeSet<&[u8]> = inventory.trees.iter().map(|tree| &*tree.path).collect();
     let mut root = Node::default();
-    for (layer, scan) in inventory.layers.iter().enumerate() {
-        for (index, member) in scan.members.iter().enumerate() {
-            if member.stored_bytes() == 0 {
-                continue;
-            }
-            let id = MemberId { layer, index };
-            let file = inventory.rootfs.member_path(id, &member.path);
-            let class = classes.get(&id).copied();
-            let class = class.unwrap_or_else(|| class_by_name(&file, &trees));
-            let mut place = vec![format!("layer {}", layer + 1)];
-            place.extend(place_of(&file, &trees, class));
-            root.add(&place, member.stored_bytes(), class);
+    for (id, member) in inventory.members() {
+        if member.stored_bytes() == 0 {
+            continue;
         }
+        let file = inventory.path_of(id);
+        let class = classes.get(&id).copied();
+        let class = class.unwrap_or_else(|| class_by_name(&file, &trees));
+        let mut place = vec![format!("layer {}", id.layer + 1)];
+        place.extend(place_of(&file, &trees, class));
+        root.add(&place, member.stored_bytes(), class);
     }
     root.area("image".to_owned())
 }

@@ -26,7 +26,7 @@ pub(crate) use trees::innermost_tree;
 use crate::entrypoint::Reading;
 use crate::layers::{Contents, LayerScan, SourceHashes};
 use crate::pyc::{Level, Magic, Runtime, StaleReason};
-use crate::rootfs::{InodeId, MemberId, NodeId, Rootfs};
+use crate::rootfs::{Fate, InodeId, MemberId, NodeId, Rootfs};
 
 /// The versions that the user chose for trees.
 #[derive(Clone, Copy)]
@@ -66,6 +66,26 @@ impl Inventory {
     /// The member with this ID.
     pub fn member(&self, id: MemberId) -> &crate::tar::Member {
         &self.layers[id.layer].members[id.index]
+    }
+
+    /// Every member of every layer, in order.
+    pub fn members(&self) -> impl Iterator<Item = (MemberId, &crate::tar::Member)> {
+        let layers = self.layers.iter().enumerate();
+        layers.flat_map(|(layer, scan)| {
+            let members = scan.members.iter().enumerate();
+            members.map(move |(index, member)| (MemberId { layer, index }, member))
+        })
+    }
+
+    /// The members that a later member hides, in order.
+    pub fn hidden_members(&self) -> impl Iterator<Item = (MemberId, &crate::tar::Member)> {
+        let is_hidden = |id| matches!(self.rootfs.fate(id), Fate::Hidden { .. });
+        self.members().filter(move |(id, _)| is_hidden(*id))
+    }
+
+    /// The path of a member in the merged view.
+    pub fn path_of(&self, member: MemberId) -> Vec<u8> {
+        self.rootfs.member_path(member, &self.member(member).path)
     }
 
     /// The tree of a source.

@@ -174,17 +174,11 @@ pub(super) fn place(
 /// Paths of `__pycache__` at which some layer has something other than a directory. A cache written there would end up
 /// elsewhere.
 fn blocked_directories(inventory: &Inventory) -> HashSet<Vec<u8>> {
-    let mut blocked = HashSet::new();
-    for (layer, scan) in inventory.layers.iter().enumerate() {
-        for (index, member) in scan.members.iter().enumerate() {
-            let name = path::file_name(&member.path);
-            if name == b"__pycache__" && member.kind != Kind::Directory {
-                let id = MemberId { layer, index };
-                blocked.insert(inventory.rootfs.member_path(id, &member.path));
-            }
-        }
-    }
-    blocked
+    let members = inventory.members();
+    let blocking = members.filter(|(_, member)| {
+        path::file_name(&member.path) == b"__pycache__" && member.kind != Kind::Directory
+    });
+    blocking.map(|(id, _)| inventory.path_of(id)).collect()
 }
 
 /// Stale caches that can stay with a new header. They contain what their source compiles to, and nothing outside the

@@ -7,7 +7,7 @@ use super::{Reason, Warning, kept, shadowed, verdict};
 use crate::inventory::Inventory;
 use crate::path;
 use crate::profile::Policy;
-use crate::rootfs::{Fate, MemberId};
+use crate::rootfs::MemberId;
 
 /// The members to drop, each with the reason.
 pub(super) type Drops = BTreeMap<MemberId, Reason>;
@@ -62,13 +62,9 @@ fn covered_paths(inventory: &Inventory) -> BTreeSet<Vec<u8>> {
         .map(|hidden| hidden.member)
         .collect();
     let mut paths = BTreeSet::new();
-    for (layer, scan) in inventory.layers.iter().enumerate() {
-        for (index, member) in scan.members.iter().enumerate() {
-            let id = MemberId { layer, index };
-            if matches!(inventory.rootfs.fate(id), Fate::Hidden { .. }) && !caches.contains(&id) {
-                let path = inventory.rootfs.member_path(id, &member.path);
-                paths.extend(entry_of_cache_directory(&path));
-            }
+    for (id, _) in inventory.hidden_members() {
+        if !caches.contains(&id) {
+            paths.extend(entry_of_cache_directory(&inventory.path_of(id)));
         }
     }
     paths

@@ -45,29 +45,26 @@ impl Places {
         let roots = in_question(inventory, drops);
         let is_in_question = |it: &Vec<u8>| path::ancestors(it).any(|it| roots.contains(it));
         let mut places: BTreeMap<Vec<u8>, Place> = BTreeMap::new();
-        for (layer, scan) in inventory.layers.iter().enumerate() {
-            for (index, member) in scan.members.iter().enumerate() {
-                let id = MemberId { layer, index };
-                if matches!(inventory.rootfs.fate(id), Fate::Marker | Fate::Ignored) {
-                    continue;
-                }
-                let path = inventory.rootfs.member_path(id, &member.path);
-                if !is_in_question(&path) {
-                    continue;
-                }
-                let place = places.entry(path).or_default();
-                let goes = drops.contains_key(&id);
-                // Layers come in order, so the first layer recorded is the lowest.
-                if goes {
-                    place.dropped.get_or_insert(layer)
-                } else {
-                    place.kept.get_or_insert(layer)
-                };
-                if member.kind == Kind::Directory {
-                    place.directories.push(id);
-                } else if !goes {
-                    place.has_other = true;
-                }
+        for (id, member) in inventory.members() {
+            if matches!(inventory.rootfs.fate(id), Fate::Marker | Fate::Ignored) {
+                continue;
+            }
+            let path = inventory.path_of(id);
+            if !is_in_question(&path) {
+                continue;
+            }
+            let place = places.entry(path).or_default();
+            let goes = drops.contains_key(&id);
+            // Layers come in order, so the first layer recorded is the lowest.
+            if goes {
+                place.dropped.get_or_insert(id.layer)
+            } else {
+                place.kept.get_or_insert(id.layer)
+            };
+            if member.kind == Kind::Directory {
+                place.directories.push(id);
+            } else if !goes {
+                place.has_other = true;
             }
         }
         Self(places)
@@ -96,9 +93,7 @@ fn in_question(inventory: &Inventory, drops: &Drops) -> BTreeSet<Vec<u8>> {
     let deleted = markers.filter(|marker| !marker.opaque);
     let mut paths: BTreeSet<Vec<u8>> = deleted.map(|marker| marker.target.clone()).collect();
     for id in drops.keys() {
-        let dropped = inventory
-            .rootfs
-            .member_path(*id, &inventory.member(*id).path);
+        let dropped = inventory.path_of(*id);
         let directories = path::ancestors(&dropped).skip(1);
         let caches = directories.filter(|it| path::file_name(it) == b"__pycache__");
         paths.extend(caches.map(<[u8]>::to_vec));

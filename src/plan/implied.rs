@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::Drops;
 use crate::inventory::Inventory;
 use crate::path;
-use crate::rootfs::{Fate, MemberId, NodeId};
+use crate::rootfs::{MemberId, NodeId};
 use crate::tar::Kind;
 
 /// For members that go, the directories to write in their place. Each comes after its parent.
@@ -39,9 +39,7 @@ pub(super) fn directories(
 fn lost(inventory: &Inventory, drops: &Drops) -> BTreeMap<Vec<u8>, MemberId> {
     let mut parents: BTreeMap<Vec<u8>, MemberId> = BTreeMap::new();
     for id in drops.keys() {
-        let path = inventory
-            .rootfs
-            .member_path(*id, &inventory.member(*id).path);
+        let path = inventory.path_of(*id);
         note(&mut parents, path::parent(&path), *id);
     }
     let mut directories = BTreeMap::new();
@@ -102,17 +100,13 @@ fn covered_files(
     directories: &BTreeMap<Vec<u8>, MemberId>,
 ) -> BTreeSet<Vec<u8>> {
     let mut covered = BTreeSet::new();
-    for (layer, scan) in inventory.layers.iter().enumerate() {
-        for (index, member) in scan.members.iter().enumerate() {
-            let id = MemberId { layer, index };
-            let is_hidden = matches!(inventory.rootfs.fate(id), Fate::Hidden { .. });
-            if !is_hidden || member.kind == Kind::Directory || drops.contains_key(&id) {
-                continue;
-            }
-            let path = inventory.rootfs.member_path(id, &member.path);
-            if directories.contains_key(&path) {
-                covered.insert(path);
-            }
+    for (id, member) in inventory.hidden_members() {
+        if member.kind == Kind::Directory || drops.contains_key(&id) {
+            continue;
+        }
+        let path = inventory.path_of(id);
+        if directories.contains_key(&path) {
+            covered.insert(path);
         }
     }
     covered

@@ -248,7 +248,7 @@ fn steps_by_layer(
 ) -> Vec<LayerPlan> {
     let mut layers = vec![LayerPlan::default(); inventory.layers.len()];
     for (id, (action, reason)) in changes {
-        let path = inventory.rootfs.member_path(id, &inventory.member(id).path);
+        let path = inventory.path_of(id);
         let step = Step {
             path,
             action,

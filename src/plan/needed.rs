@@ -18,7 +18,6 @@ pub(super) fn keep_what_upper_layers_need(
     drops: &mut Drops,
     warnings: &mut Vec<Warning>,
 ) {
-    let rootfs = &inventory.rootfs;
     let needed_below = needed_below(inventory, drops);
     let visible = visible(inventory);
     let mut first: Option<(Vec<u8>, usize)> = None;
@@ -34,7 +33,7 @@ pub(super) fn keep_what_upper_layers_need(
             continue;
         }
         pending.push(*target);
-        let path = rootfs.member_path(*target, &inventory.member(*target).path);
+        let path = inventory.path_of(*target);
         if let Some(cover) = visible.get(&*path)
             && drops.remove(cover).is_some()
         {
@@ -88,8 +87,7 @@ pub(super) fn keep_what_describes_others(
         for link in describers_that_go(inventory, drops, inode) {
             drops.remove(&link);
             changed = true;
-            let member = inventory.member(link);
-            let path = inventory.rootfs.member_path(link, &member.path);
+            let path = inventory.path_of(link);
             if let Some(cover) = visible.get(&*path) {
                 drops.remove(cover);
             }

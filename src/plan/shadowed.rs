@@ -6,7 +6,6 @@ use super::warning::Cause;
 use super::{Drops, Reason, Warning};
 use crate::inventory::Inventory;
 use crate::profile::{Dead, Policy};
-use crate::rootfs::{Fate, MemberId};
 
 /// Adds the modules that the profile key `shadowed` drops. A module stays if something reads it by its path, or if
 /// it covers another file.
@@ -35,15 +34,7 @@ pub(super) fn choose(
 
 /// Paths of bytecode that a later member overwrites or deletes.
 fn covered_bytecode(inventory: &Inventory) -> HashSet<Vec<u8>> {
-    let mut paths = HashSet::new();
-    for (layer, scan) in inventory.layers.iter().enumerate() {
-        for (index, member) in scan.members.iter().enumerate() {
-            let id = MemberId { layer, index };
-            let is_hidden = matches!(inventory.rootfs.fate(id), Fate::Hidden { .. });
-            if is_hidden && member.path.ends_with(b".pyc") {
-                paths.insert(inventory.rootfs.member_path(id, &member.path));
-            }
-        }
-    }
-    paths
+    let hidden = inventory.hidden_members();
+    let bytecode = hidden.filter(|(_, member)| member.path.ends_with(b".pyc"));
+    bytecode.map(|(id, _)| inventory.path_of(id)).collect()
 }
