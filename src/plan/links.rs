@@ -42,9 +42,13 @@ pub(super) fn resolve(
             };
             let root = groups.root(*holder);
             if holder != &root && inventory.member(root).kind != Kind::Hardlink {
-                let header = headers.get(&root).cloned();
-                let data = root.index;
-                let promoted = Action::Promote { data, header };
+                let names = groups.names(root).into_iter();
+                let between = names.filter(|name| (root..*holder).contains(name) && *name != root);
+                let promoted = Action::Promote {
+                    data: root.index,
+                    between: between.map(|name| name.index).collect(),
+                    header: headers.get(&root).cloned(),
+                };
                 changes.insert(*holder, (promoted, Reason::TargetDropped));
             }
             resolve_group(inventory, drops, root, &survivors, &mut changes);

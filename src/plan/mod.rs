@@ -166,6 +166,9 @@ pub enum Action {
     Promote {
         /// Index of that member. It is in the same layer and before this one.
         data: usize,
+        /// Indexes of the hardlinks to it between the two, which go as well, in order. Engines apply their headers to
+        /// the file, so the file gets their extended attributes.
+        between: Vec<usize>,
         /// The new header of the data, if the plan changes that.
         header: Option<NewHeader>,
     },
@@ -325,7 +328,13 @@ mod tests {
             bytes: Vec::new(),
             reason,
         };
-        let promoted = |header| step(Action::Promote { data: 0, header });
+        let promoted = |header| {
+            step(Action::Promote {
+                data: 0,
+                between: Vec::new(),
+                header,
+            })
+        };
         let reasons = |step: Step| step.reasons().cloned().collect::<Vec<_>>();
         assert_eq!(reasons(step(Action::Drop)), [Reason::TargetDropped]);
         assert_eq!(reasons(promoted(None)), [Reason::TargetDropped]);

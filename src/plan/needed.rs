@@ -106,14 +106,16 @@ fn describers_that_go(inventory: &Inventory, drops: &Drops, inode: InodeId) -> V
     if !names[1..].iter().any(goes) || !names.iter().any(is_left) {
         return Vec::new();
     }
+    // If the data goes, the first name that stays in its layer becomes the file. It gets the extended attributes of all
+    // names before it, so their headers are not lost.
+    let becomes_file = |name: &MemberId| !goes(name) && name.layer == names[0].layer;
+    let not_lost = names.iter().position(becomes_file).unwrap_or(1);
     let headers: Vec<Header<'_>> = names
         .iter()
         .enumerate()
         .map(|(place, name)| Header {
             member: inventory.member(*name),
-            // The first header is never lost: the name that takes over the data also gets the extended attributes of
-            // the first name.
-            goes: place > 0 && goes(name),
+            goes: place >= not_lost && goes(name),
         })
         .collect();
     let needed = needed_headers(&headers);
@@ -167,10 +169,11 @@ fn basics_of(member: &Member) -> (u16, (u64, u64), Timestamp) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Warning;
-    use super::super::testing::{LayerMembers, cache_path, dropped, planned};
+    use super::super::testing::{LayerMembers, cache_path, dropped, planned, xattr};
+    use super::super::{Action, Warning};
     use super::*;
     use crate::profile::Profile;
+    use crate::pyc::Level;
 
     #[test]
     fn a_cache_stays_that_covers_a_link_whose_header_sets_the_mode_of_another_file() {
@@ -186,5 +189,29 @@ mod tests {
             let warned = plan.warnings == [Warning::new(Cause::Describes, path.as_bytes())];
             assert_eq!(warned, mode == 0o600, "{:?}", plan.warnings);
         }
+    }
+    #[test]
+    fn a_link_goes_with_the_data_before_it_and_leaves_its_attributes() {
+        let first = || LayerMembers::source("m").cache("m", 1, "one");
+        let link = |layer: LayerMembers, level, value| {
+            let layer = layer.hardlink(&cache_path("m", level), &cache_path("m", 1));
+            layer.but(|link| link.rare_mut().xattrs = vec![xattr("user.a", value)])
+        };
+        // Levels 1 and 2 go. The link of level 0 becomes the file, with the attribute of level 2.
+        let layer = link(first(), 2, "two").hardlink(&cache_path("m", 0), &cache_path("m", 1));
+        let plan = planned([layer], &Profile::keeping(&[Level::Zero]));
+        assert_eq!(dropped(&plan, 0), [cache_path("m", 1), cache_path("m", 2)]);
+        assert_eq!(plan.warnings, []);
+        let steps: Vec<_> = plan.layers[0].steps.values().collect();
+        let Action::Promote { between, .. } = &steps[2].action else {
+            panic!("{steps:?}");
+        };
+        assert_eq!(between.len(), 1);
+
+        // The data of level 1 stays, so the header of level 2 would be lost with its link.
+        let layer = link(first(), 2, "two");
+        let plan = planned([layer], &Profile::keeping(&[Level::One]));
+        assert_eq!(dropped(&plan, 0), [""; 0]);
+        assert_eq!(plan.warnings.len(), 1);
     }
 }

@@ -50,8 +50,13 @@ pub(crate) fn edits<'a>(
                 continue;
             }
             Action::Drop => implied_directories(plan, *index),
-            Action::Promote { data, header } => {
-                promoted(scan, (*data, *index), header.as_ref()).map_err(header_error)?
+            Action::Promote {
+                data,
+                between,
+                header,
+            } => {
+                let names = [&[*data], &**between, &[*index]].concat();
+                promoted(scan, &names, header.as_ref()).map_err(header_error)?
             }
             Action::Link { target } => linked(scan, *index, target).map_err(header_error)?,
         };
@@ -86,17 +91,23 @@ fn linked(scan: &LayerScan, index: usize, target: &[u8]) -> Result<Vec<Piece>, H
     Ok(vec![Piece::Bytes(headers)])
 }
 
-/// Turns a hardlink into a file with the data of a member that goes.
+/// A hardlink that becomes the file of a member that goes. `names` are indexes of members: the one with the data, the
+/// links that go too, and the link that stays.
 fn promoted(
     scan: &LayerScan,
-    (data, index): (usize, usize),
+    names: &[usize],
     header: Option<&NewHeader>,
 ) -> Result<Vec<Piece>, HeaderError> {
-    let source = &scan.members[data];
-    let (file, link) = (raw_headers(scan, data)?, raw_headers(scan, index)?);
-    let mut bytes = tar::heir(file, link, &scan.members[index].path)?;
+    let [data, links @ ..] = names else {
+        return Err(HeaderError::Extensions);
+    };
+    let mut bytes = raw_headers(scan, *data)?.to_vec();
+    for link in links {
+        bytes = tar::heir(&bytes, raw_headers(scan, *link)?, &scan.members[*link].path)?;
+    }
     let changed = header.map_or(&[][..], |header| &header.bytes);
     bytes.extend_from_slice(changed);
+    let source = &scan.members[*data];
     Ok(vec![
         Piece::Bytes(bytes),
         Piece::Earlier(source.data_offset() + changed.len() as u64..source.end()),

@@ -58,6 +58,25 @@ fn a_link_to_the_heir_still_has_the_last_word() {
 }
 
 #[test]
+fn a_link_that_goes_with_the_data_leaves_its_attributes_to_the_heir() {
+    let name = |level| cache_path(STDLIB, "m", level);
+    let layer = with_data()
+        .mode(0o600)
+        .pax("SCHILY.xattr.user.b", "between")
+        .pax("SCHILY.xattr.user.d", "between")
+        .hardlink(&name(2), &name(1))
+        .pax("SCHILY.xattr.user.c", "link")
+        .hardlink(&name(0), &name(1));
+    let done = minimized(&ImageBuilder::of([layer]), &[]);
+    assert_eq!(done.warnings(), Vec::<String>::new());
+    let entry = done.unpacked().tree().0[&name(0)].clone();
+    let text = |value: &Vec<u8>| String::from_utf8(value.clone()).unwrap();
+    let xattrs: Vec<_> = entry.xattrs.values().map(text).collect();
+    assert_eq!(xattrs, ["data", "between", "link", "between"]);
+    assert_eq!(verdict(&done.before.0, &done.after.0), "same");
+}
+
+#[test]
 fn a_cache_whose_header_sets_the_mode_of_another_file_stays() {
     for (mode, actions) in [(0o755, "kept"), (0o644, "rewritten")] {
         let layer = base()
