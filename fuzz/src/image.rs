@@ -129,14 +129,8 @@ pub fn open(reference: &str, archive: &[u8]) -> Result<Source, TransportError> {
     Source::open(&reference.parse()?, archive)
 }
 
-/// The output of `minimize`.
-pub struct Minimized {
-    pub archive: Vec<u8>,
-    pub warnings: Vec<String>,
-}
-
-/// Minimizes an image with a profile, and writes it to standard output.
-pub fn minimized(source: &Source, profile: &Profile) -> Result<Minimized, PipelineError> {
+/// Minimizes an image with a profile. The output is an OCI archive.
+pub fn minimized(source: &Source, profile: &Profile) -> Result<Vec<u8>, PipelineError> {
     let compile = CompileOptions {
         interpreter: InterpreterOptions {
             helper: PathBuf::new(),
@@ -162,10 +156,8 @@ pub fn minimized(source: &Source, profile: &Profile) -> Result<Minimized, Pipeli
         sink: prepare(&"oci-archive:-".parse()?, source, &mut archive)?,
         reference: "after",
     };
-    let report = pipeline::minimize(input, output, &minimize, &OPTIONS)?;
-    let images = report.images.into_iter();
-    let warnings = images.flat_map(|image| image.warnings).collect();
-    Ok(Minimized { archive, warnings })
+    pipeline::minimize(input, output, &minimize, &OPTIONS)?;
+    Ok(archive)
 }
 
 /// Checks that `verify` finds only differences in bytecode.

@@ -9,8 +9,10 @@ mod program;
 mod python;
 mod shell;
 mod shell_command;
+mod switch_user;
 mod variables;
 mod word;
+mod wrapped;
 mod wrappers;
 
 use std::collections::BTreeSet;

@@ -1,10 +1,9 @@
-//! Header blocks: reading their fields, and deriving the header of a changed member from the old bytes. What pycull
-//! does not change stays as it was.
+//! Header blocks and their fields, as bytes.
 
 use tar::Header;
 
 use super::BLOCK;
-use super::extension::{records, write_record};
+use super::extension::write_record;
 use super::member::Kind;
 
 /// What is wrong with a header block.
@@ -144,215 +143,19 @@ pub fn size_field(raw: &[u8]) -> u64 {
         .unwrap_or(0)
 }
 
-/// Derives the headers of a hardlink to `target` from `raw`, the headers that [`super::Reader::raw_headers`] returns.
-/// The new size field is 0, because engines refuse to push a layer with another value.
-///
-/// # Errors
-/// [`HeaderError`] if `raw` is not whole headers.
-pub fn hardlink_to(raw: &[u8], target: &[u8]) -> Result<Vec<u8>, HeaderError> {
-    derive(
-        raw,
-        &Change {
-            link: Some(target),
-            ..Change::default()
-        },
-    )
-}
-
-/// Derives the headers of a regular file at `path` with the data of `file` and the metadata of the hardlink `link`.
-/// The metadata is mode, owner and times. The extended attributes are those of both, and those of `link` win. Go's
-/// readers apply the header of a link to the file that it names, so the file keeps this metadata.
-///
-/// # Errors
-/// [`HeaderError`] if either is not whole headers.
-pub fn heir(file: &[u8], link: &[u8], path: &[u8]) -> Result<Vec<u8>, HeaderError> {
-    let (extensions, main) = split_headers(link)?;
-    let block = main.first_chunk().ok_or(HeaderError::Extensions)?;
-    let mut own = Vec::new();
-    for (header, payload) in extensions {
-        if header[TYPE_FIELD] == b'x' {
-            for record in records(payload) {
-                own.push(record.map_err(|_| HeaderError::Extensions)?);
-            }
-        }
-    }
-    let metadata = Metadata {
-        block,
-        records: own,
-    };
-    derive(
-        file,
-        &Change {
-            path: Some(path),
-            metadata: Some(metadata),
-            ..Change::default()
-        },
-    )
-}
-
-/// The headers of a regular file with `size` bytes of data, otherwise as `raw` says.
-///
-/// # Errors
-/// [`HeaderError::Extensions`] where `raw` is not whole headers, [`HeaderError::Sparse`] for a sparse file.
-pub fn resized(raw: &[u8], size: u64) -> Result<Vec<u8>, HeaderError> {
-    let (extensions, main) = split_headers(raw)?;
-    let is_sparse_record = |record: Result<(&[u8], &[u8]), _>| {
-        record.is_ok_and(|(key, _)| key.starts_with(b"GNU.sparse."))
-    };
-    let is_sparse = main.get(TYPE_FIELD) == Some(&b'S')
-        || extensions
-            .iter()
-            .any(|(_, payload)| records(payload).any(is_sparse_record));
-    if is_sparse {
-        return Err(HeaderError::Sparse);
-    }
-    let change = Change {
-        size: Some(size),
-        ..Change::default()
-    };
-    derive(raw, &change)
-}
-
-#[derive(Default)]
-struct Change<'a> {
-    path: Option<&'a [u8]>,
-    link: Option<&'a [u8]>,
-    size: Option<u64>,
-    metadata: Option<Metadata<'a>>,
-}
-
-/// The header and the pax records of another member.
-struct Metadata<'a> {
-    block: &'a [u8; 512],
-    records: Vec<(&'a [u8], &'a [u8])>,
-}
-
-impl Metadata<'_> {
-    /// Records that override header fields. Without a record the field counts.
-    const OF_FIELDS: [&'static [u8]; 7] = [
-        b"mtime", b"atime", b"ctime", b"uid", b"gid", b"uname", b"gname",
-    ];
-
-    /// Header bytes with mode, owner and group; with the time; with the names of owner and group.
-    const FIELDS: [std::ops::Range<usize>; 3] = [100..124, 136..148, 265..329];
-
-    /// Whether a record describes the file rather than how an archive stores it.
-    fn is_metadata(key: &[u8]) -> bool {
-        let is_stored = matches!(key, b"path" | b"linkpath" | b"size" | b"hdrcharset");
-        !is_stored && !key.starts_with(b"GNU.sparse.")
-    }
-
-    fn get(&self, key: &[u8]) -> Option<&[u8]> {
-        let mut last_first = self.records.iter().rev();
-        let found = last_first.find(|(own, _)| *own == key)?;
-        Some(found.1)
-    }
-
-    /// The value that replaces a record of the changed member; `None` drops the record.
-    fn instead_of<'a>(&'a self, key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
-        if !Self::is_metadata(key) {
-            return Some(value);
-        }
-        let other = (!Self::OF_FIELDS.contains(&key)).then_some(value);
-        self.get(key).or(other)
-    }
-
-    /// Adds the metadata records whose keys `pax` lacks.
-    fn add_records(&self, pax: &mut Vec<u8>) -> Result<(), HeaderError> {
-        let old = std::mem::take(pax);
-        let mut keys = Vec::new();
-        for record in records(&old) {
-            keys.push(record.map_err(|_| HeaderError::Extensions)?.0);
-        }
-        pax.extend_from_slice(&old);
-        for (key, _) in &self.records {
-            if Self::is_metadata(key) && !keys.contains(key) {
-                keys.push(key);
-                write_record(pax, key, self.get(key).unwrap_or_default());
-            }
-        }
-        Ok(())
-    }
-
-    fn set_fields(&self, block: &mut [u8; 512]) {
-        let has_names = |block: &[u8; 512]| block[257..].starts_with(b"ustar");
-        let fields = match has_names(self.block) && has_names(block) {
-            true => &Self::FIELDS[..],
-            false => &Self::FIELDS[..2],
-        };
-        for field in fields {
-            block[field.clone()].copy_from_slice(&self.block[field.clone()]);
-        }
-    }
-}
-
 /// Header bytes of a name and of a link target.
 pub(super) const NAME_FIELD: std::ops::Range<usize> = 0..100;
 pub(super) const LINK_FIELD: std::ops::Range<usize> = 157..257;
-const PREFIX_FIELD: std::ops::Range<usize> = 345..500;
-const SIZE_FIELD: std::ops::Range<usize> = 124..136;
-const TYPE_FIELD: usize = 156;
+pub(super) const PREFIX_FIELD: std::ops::Range<usize> = 345..500;
+pub(super) const SIZE_FIELD: std::ops::Range<usize> = 124..136;
+pub(super) const TYPE_FIELD: usize = 156;
 /// The largest size that eleven octal digits can say.
-const LARGEST_OCTAL_SIZE: u64 = (1 << 33) - 1;
-
-fn derive(raw: &[u8], change: &Change<'_>) -> Result<Vec<u8>, HeaderError> {
-    let (extensions, main) = split_headers(raw)?;
-    let (main, map) = main
-        .split_first_chunk::<512>()
-        .ok_or(HeaderError::Extensions)?;
-    let mut block = *main;
-    let mut pax = Vec::new();
-    let mut output = Vec::new();
-    let mut pax_header = None;
-    for (header, payload) in extensions {
-        match header[TYPE_FIELD] {
-            b'x' => {
-                pax_header = pax_header.or(Some(header));
-                copy_records(payload, change, &mut pax)?;
-            }
-            b'L' if change.path.is_some() => {}
-            b'K' if change.link.is_some() => {}
-            _ => {
-                output.extend_from_slice(header);
-                output.extend_from_slice(payload);
-                output.resize(output.len().next_multiple_of(BLOCK as usize), 0);
-            }
-        }
-    }
-    if let Some(metadata) = &change.metadata {
-        metadata.add_records(&mut pax)?;
-        metadata.set_fields(&mut block);
-    }
-    if let Some(path) = change.path {
-        set_name(&mut block, NAME_FIELD, path, b"path", &mut pax);
-        // The prefix belongs to the old name. GNU headers hold times in the same bytes.
-        if Header::from_byte_slice(&block).as_gnu().is_none() {
-            block[PREFIX_FIELD].fill(0);
-        }
-    }
-    if let Some(link) = change.link {
-        set_name(&mut block, LINK_FIELD, link, b"linkpath", &mut pax);
-        block[TYPE_FIELD] = b'1';
-        block[SIZE_FIELD].copy_from_slice(b"00000000000\0");
-    }
-    if let Some(size) = change.size {
-        set_size(&mut block, size, &mut pax);
-    }
-    if !pax.is_empty() {
-        push_pax(&mut output, pax_header.unwrap_or(main), &pax);
-    }
-    output.extend_from_slice(&sealed(block));
-    if change.link.is_none() {
-        // The map of an old GNU sparse file continues after its header.
-        output.extend_from_slice(map);
-    }
-    Ok(output)
-}
+pub(super) const LARGEST_OCTAL_SIZE: u64 = (1 << 33) - 1;
 
 /// Extension headers with their payloads (without padding), and the member's own header.
-type Headers<'a> = (Vec<(&'a [u8; 512], &'a [u8])>, &'a [u8]);
+pub(super) type Headers<'a> = (Vec<(&'a [u8; 512], &'a [u8])>, &'a [u8]);
 
-fn split_headers(raw: &[u8]) -> Result<Headers<'_>, HeaderError> {
+pub(super) fn split_headers(raw: &[u8]) -> Result<Headers<'_>, HeaderError> {
     let mut extensions = Vec::new();
     let mut rest = raw;
     loop {
@@ -370,27 +173,6 @@ fn split_headers(raw: &[u8]) -> Result<Headers<'_>, HeaderError> {
             .get(size.next_multiple_of(BLOCK as usize)..)
             .ok_or(HeaderError::Extensions)?;
     }
-}
-
-/// Copies the records that the change does not replace or remove.
-fn copy_records(payload: &[u8], change: &Change<'_>, pax: &mut Vec<u8>) -> Result<(), HeaderError> {
-    for record in records(payload) {
-        let (key, value) = record.map_err(|_| HeaderError::Extensions)?;
-        let gone = match key {
-            b"path" | b"GNU.sparse.name" => change.path.is_some(),
-            b"linkpath" => change.link.is_some(),
-            b"size" => change.link.is_some() || change.size.is_some(),
-            _ => false,
-        };
-        let value = match &change.metadata {
-            Some(metadata) => metadata.instead_of(key, value),
-            None => Some(value),
-        };
-        if let Some(value) = value.filter(|_| !gone) {
-            write_record(pax, key, value);
-        }
-    }
-    Ok(())
 }
 
 /// Puts a name into its field, and into a pax record if it is too long or not ASCII. The field then holds the part
@@ -412,7 +194,7 @@ pub(super) fn set_name(
 }
 
 /// Puts a size into its field, or into a pax record where it is too large for octal digits.
-fn set_size(block: &mut [u8; 512], size: u64, pax: &mut Vec<u8>) {
+pub(super) fn set_size(block: &mut [u8; 512], size: u64, pax: &mut Vec<u8>) {
     let mut header = Header::from_byte_slice(block).clone();
     if size > LARGEST_OCTAL_SIZE {
         write_record(pax, b"size", size.to_string().as_bytes());
@@ -435,6 +217,3 @@ pub(super) fn sealed(block: [u8; 512]) -> [u8; 512] {
     header.set_cksum();
     *header.as_bytes()
 }
-
-#[cfg(test)]
-mod tests;

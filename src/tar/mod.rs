@@ -1,13 +1,15 @@
 //! A byte-exact stream of tar members in the formats that layers use: POSIX pax, ustar, GNU and the old format. A
 //! member includes its extension headers. The reader decodes data only on request.
 
+pub mod derived;
 mod extension;
 pub mod header;
 pub mod member;
 pub mod new_member;
 pub mod reader;
 
-pub use header::{HeaderError, hardlink_to, has_valid_checksum, heir, resized, size_field};
+pub use derived::{hardlink_to, heir, resized};
+pub use header::{HeaderError, has_valid_checksum, size_field};
 pub use member::{Kind, Member, MemberPath, Timestamp, Xattr, share_paths};
 pub use new_member::{NewKind, NewMember, new_headers};
 pub use reader::{Reader, TarError};

@@ -162,10 +162,10 @@ fn assert_loads(files: &[u8]) -> bool {
         named_paths(&image.config);
     }
     let profile = load_profile("minimal", &[]).unwrap();
-    let Ok(done) = minimized(&before, &profile) else {
+    let Ok(archive) = minimized(&before, &profile) else {
         return false;
     };
-    let after = open("-", &done.archive).unwrap();
+    let after = open("-", &archive).unwrap();
     if check_image(&*before.store, &before.root).is_ok() {
         check_image(&*after.store, &after.root).unwrap();
     }

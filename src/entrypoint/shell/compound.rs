@@ -1,7 +1,8 @@
 //! Compound commands: branches, loops, and functions.
 
-use super::lexer::{Lexer, Part, RawWord, Token};
+use super::lexer::Lexer;
 use super::place::{Frame, Place};
+use super::token::{Part, RawWord, Token};
 use super::{Host, Shell, is_literal};
 use crate::entrypoint::word::Word;
 

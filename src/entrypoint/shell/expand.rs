@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::lexer::{Part, RawWord};
+use super::token::{Part, RawWord};
 use crate::entrypoint::variables::Variables;
 use crate::entrypoint::word::{MOST_WORDS, Word};
 

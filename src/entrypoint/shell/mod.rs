@@ -7,6 +7,7 @@ mod expand;
 mod host;
 mod lexer;
 mod place;
+mod token;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +15,9 @@ use super::variables::{Variables, assignment, is_name};
 use super::word::Word;
 use expand::Expansion;
 pub(super) use host::{Host, Input, Sourced};
-use lexer::{Body, Lexer, Part, RawWord, Token};
+use lexer::{Body, Lexer};
 use place::{Frame, Place};
+use token::{Part, RawWord, Token};
 
 /// Maximum number of alternatives for the positional parameters, and of functions that call one another.
 const MOST: usize = 8;

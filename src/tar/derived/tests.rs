@@ -1,4 +1,5 @@
 use super::*;
+use crate::tar::header::LARGEST_OCTAL_SIZE;
 use crate::tar::{Member, Reader};
 
 fn sealed_header(mut header: Header) -> Vec<u8> {
