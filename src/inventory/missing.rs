@@ -30,7 +30,7 @@ pub(crate) fn missing_caches(inventory: &Inventory, level: Level) -> Vec<Missing
         .filter_map(|tree| tree.version)
         .filter(|version| *version >= FIRST_WITH_PYCACHE)
         .collect();
-    let told: HashSet<&[u8]> = inventory
+    let useless: HashSet<&[u8]> = inventory
         .caches
         .iter()
         .filter(|cache| cache.level == Some(level) && !cache.status.is_useful())
@@ -50,7 +50,7 @@ pub(crate) fn missing_caches(inventory: &Inventory, level: Level) -> Vec<Missing
             .version
             .filter(|version| interpreters.contains(version))?;
         let source_path = inventory.source_path(source);
-        if !is_module(tree, &source_path) || told.contains(&*source_path) {
+        if !is_module(tree, &source_path) || useless.contains(&*source_path) {
             return None;
         }
         let path = cache_from_source(&source_path, version, level);

@@ -32,12 +32,12 @@ pub fn hash_sources(
     layers: &[Layer],
     wanted: &WantedHashes,
 ) -> Result<SourceHashes, LayerError> {
-    let again = Again {
+    let second_pass = SecondPass {
         access,
         layers: layers.iter().collect(),
     };
     let wanted = wanted.iter().map(|(id, magics)| (*id, &**magics));
-    let hashes = again.each(Phase::HashingSources, wanted, |reader, _, magics| {
+    let hashes = second_pass.hash_each(Phase::HashingSources, wanted, |reader, _, magics| {
         Ok(hash_source(reader, magics)?)
     })?;
     let hashes = hashes.into_iter().flat_map(|(id, hashes)| {
@@ -79,13 +79,13 @@ pub fn hash_members(
     layers: &[LayerScan],
     wanted: &[MemberId],
 ) -> Result<Vec<(MemberId, [u8; 32])>, LayerError> {
-    let again = Again {
+    let second_pass = SecondPass {
         access,
         layers: layers.iter().map(|scan| &scan.layer).collect(),
     };
     debug_assert!(wanted.is_sorted());
     let wanted = wanted.iter().map(|id| (*id, ()));
-    again.each(Phase::HashingContent, wanted, |reader, member, ()| {
+    second_pass.hash_each(Phase::HashingContent, wanted, |reader, member, ()| {
         let mut hasher = Sha256::new();
         if member.is_sparse() {
             hasher.update(reader.raw_headers());
@@ -101,7 +101,7 @@ pub fn hash_members(
 }
 
 /// Layers to read again.
-struct Again<'a> {
+struct SecondPass<'a> {
     access: Access<'a>,
     layers: Vec<&'a Layer>,
 }
@@ -109,10 +109,10 @@ struct Again<'a> {
 /// The stream of a layer's members.
 type Members<'a> = Reader<&'a mut dyn Read>;
 
-impl Again<'_> {
+impl SecondPass<'_> {
     /// Calls `hash` with each wanted member and its value in `wanted`. Input and output are in the order of layers
     /// and members.
-    fn each<W: Copy + Sync, T: Send>(
+    fn hash_each<W: Copy + Sync, T: Send>(
         &self,
         phase: Phase,
         wanted: impl Iterator<Item = (MemberId, W)>,

@@ -33,12 +33,12 @@ pub fn inspect(
         // caches, and the advice uses level 0.
         let level = inventory.launch.assumed_level();
         let missing = missing_caches(&inventory, level.unwrap_or(Level::Zero));
-        let told = level.map_or(&[][..], |_| &missing);
+        let listed = level.map_or(&[][..], |_| &missing);
         let advice = || advise(image, &inventory, missing.len(), MANY_MISSING);
         images.push(describe::inspect(Inspected {
             image,
             inventory: &inventory,
-            missing: told,
+            missing: listed,
             advice: inspect.advice.then(advice).flatten(),
             map: inspect.map,
         }));

@@ -21,7 +21,9 @@ pub fn verify(
     profile: Option<&Profile>,
     options: &Options<'_>,
 ) -> Result<VerifyReport, PipelineError> {
-    let root = |side: Input<'_>| open(side.source, options).map_err(|error| of(side, error.into()));
+    let root = |side: Input<'_>| {
+        open(side.source, options).map_err(|error| with_reference(side, error.into()))
+    };
     let (before_root, after_root) = (root(before)?, root(after)?);
     let pairs = pairs(&before_root, &after_root, after.reference)?;
     let mut images = Vec::new();
@@ -43,7 +45,7 @@ pub fn verify(
 }
 
 /// Adds the reference of the image to an error.
-fn of(side: Input<'_>, source: PipelineError) -> PipelineError {
+fn with_reference(side: Input<'_>, source: PipelineError) -> PipelineError {
     PipelineError::OneOfTwo {
         reference: side.reference.to_owned(),
         source: Box::new(source),
@@ -59,13 +61,13 @@ fn verify_pair(
 ) -> Result<VerifyImage, PipelineError> {
     let read = |side: Input<'_>, image| {
         survey_for(&*side.source.store, image, profile, false, options)
-            .map_err(|error| of(side, error))
+            .map_err(|error| with_reference(side, error))
     };
     let (old, new) = (read(before, old_image)?, read(after, new_image)?);
     let levels = profile
         .map(|profile| levels(profile, old_image, &old))
         .transpose();
-    let levels = levels.map_err(|error| of(before, error))?;
+    let levels = levels.map_err(|error| with_reference(before, error))?;
     let policy = profile.zip(levels.as_deref());
     let policy = policy.map(|(profile, levels)| Policy { profile, levels });
     let mut old = Side::new(old_image, &old);
@@ -76,7 +78,7 @@ fn verify_pair(
         let hashes = hash_members(access, &side.inventory().layers, wanted);
         hashes.map_err(|source| {
             let platform = side.image.platform.to_string();
-            of(input, PipelineError::Layer { platform, source })
+            with_reference(input, PipelineError::Layer { platform, source })
         })
     };
     old.contents = hash(before, &old, &old_wanted)?;

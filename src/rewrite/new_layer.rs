@@ -115,9 +115,9 @@ impl NewLayer<'_> {
         let threads = self.threads.div_ceil(2);
         let writer = LayerWriter::new(file, &path, encoding, threads)
             .map_err(|error| self.write_error(error))?;
-        let mut output = ToldOutput {
+        let mut output = ObservedOutput {
             writer,
-            told: Told {
+            progress: RemainingProgress {
                 observer: self.observer,
                 left: descriptor.size(),
             },
@@ -242,18 +242,18 @@ pub(super) fn write_new_layer(
 }
 
 /// A layer that reports its progress to an observer. Progress counts the bytes read back, because that takes longest.
-struct ToldOutput<'a> {
+struct ObservedOutput<'a> {
     writer: LayerWriter,
-    told: Told<'a>,
+    progress: RemainingProgress<'a>,
 }
 
 /// An observer, and the number of bytes that it still expects.
-struct Told<'a> {
+struct RemainingProgress<'a> {
     observer: &'a dyn Observer,
     left: u64,
 }
 
-impl Told<'_> {
+impl RemainingProgress<'_> {
     fn advance(&mut self, bytes: u64) {
         let bytes = bytes.min(self.left);
         self.left -= bytes;
@@ -261,21 +261,23 @@ impl Told<'_> {
     }
 }
 
-impl ToldOutput<'_> {
-    fn tell(&mut self) {
-        self.told.advance(self.writer.take_read_back());
+impl ObservedOutput<'_> {
+    fn report(&mut self) {
+        self.progress.advance(self.writer.take_read_back());
     }
 
     fn finish(mut self) -> io::Result<WrittenLayer> {
-        let written = self.writer.finish(&mut |bytes| self.told.advance(bytes));
-        self.told.advance(u64::MAX);
+        let written = self
+            .writer
+            .finish(&mut |bytes| self.progress.advance(bytes));
+        self.progress.advance(u64::MAX);
         written
     }
 }
 
-impl Write for ToldOutput<'_> {
+impl Write for ObservedOutput<'_> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.tell();
+        self.report();
         self.writer.write(buffer)
     }
 
@@ -284,13 +286,13 @@ impl Write for ToldOutput<'_> {
     }
 }
 
-impl Output for ToldOutput<'_> {
+impl Output for ObservedOutput<'_> {
     fn unneeded(&mut self) -> io::Result<u64> {
         self.writer.unneeded()
     }
 
     fn skip(&mut self, bytes: u64) -> io::Result<()> {
-        self.tell();
+        self.report();
         self.writer.skip(bytes)
     }
 }

@@ -55,7 +55,7 @@ pub(super) fn compare(
     after: &View<'_>,
     differences: &mut Vec<Difference>,
 ) {
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     for Way {
         path,
         end,
@@ -73,7 +73,7 @@ pub(super) fn compare(
                 "is gone, but a command of the image names it".to_owned(),
             ),
         };
-        if told.insert((path, what.clone())) {
+        if reported.insert((path, what.clone())) {
             differences.push(Difference::file(path, what));
         }
     }

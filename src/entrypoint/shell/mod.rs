@@ -1,6 +1,7 @@
 //! Finds the commands that a shell script runs. It reads every branch, because no one knows which branch a container
 //! takes. So a variable that only one branch sets is unknown after it.
 
+mod assign;
 mod builtins;
 mod compound;
 mod expand;
@@ -13,7 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::variables::{Variables, assignment, is_name};
 use super::word::Word;
-use expand::Expansion;
 pub(super) use host::{Host, Input, Sourced};
 use lexer::{Body, Lexer};
 use place::{Frame, Place};
@@ -313,98 +313,6 @@ impl Shell {
             flow = self.simple(&command, place, host);
         }
         flow
-    }
-
-    /// The possible expansions of words, one for each list of positional parameters.
-    fn variants(&self, raw: &[RawWord]) -> Vec<Vec<Word>> {
-        let mut variants: Vec<Vec<Word>> = Vec::new();
-        for arguments in &self.arguments {
-            let words = self.expand(raw, arguments);
-            if !variants.contains(&words) {
-                variants.push(words);
-            }
-        }
-        variants
-    }
-
-    /// The variables with those that a command sets for itself, if it sets any.
-    fn own(&self, assigned: &[RawWord]) -> Option<Variables> {
-        if assigned.is_empty() {
-            return None;
-        }
-        let mut own = self.variables.clone();
-        for word in assigned {
-            let word = self.expansion(&self.arguments[0]).word(word);
-            if let Some((name, value)) = assignment(word.text()) {
-                own.assign_exported(name, Word::new(value));
-            }
-        }
-        Some(own)
-    }
-
-    /// The cost of expanding words. Each of their parts may go over all positional parameters.
-    fn cost(&self, raw: &[RawWord]) -> usize {
-        let parts: usize = raw.iter().map(Vec::len).sum();
-        let arguments: usize = self.arguments.iter().map(Vec::len).sum();
-        COMMAND_COST + parts * arguments
-    }
-
-    fn expansion<'a>(&'a self, arguments: &'a [Word]) -> Expansion<'a> {
-        Expansion {
-            variables: &self.variables,
-            zero: &self.zero,
-            arguments,
-        }
-    }
-
-    fn expand(&self, raw: &[RawWord], arguments: &[Word]) -> Vec<Word> {
-        let expansion = self.expansion(arguments);
-        expansion.list(raw)
-    }
-
-    /// Assigns `NAME=value`. If only some runs assign it, the value is unknown.
-    fn assign(&mut self, word: &Word, place: &mut Place, export: bool) {
-        let Some((name, value)) = assignment(word.text()) else {
-            return;
-        };
-        let value = Word::new(value);
-        let is_same = self.variables.get(name) == Some(&value);
-        let value = match place.is_in_branch() && !is_same {
-            true => Word::unknown(),
-            false => value,
-        };
-        place.assigned.extend((!is_same).then(|| name.to_owned()));
-        match export {
-            true => self.variables.assign_exported(name, value),
-            false => self.variables.assign(name, value),
-        }
-    }
-
-    /// Performs the assignment of `${NAME:=value}`.
-    fn defaults(&mut self, raw: &RawWord, place: &mut Place) {
-        for part in raw {
-            let Part::Variable {
-                name,
-                operator,
-                operand,
-                ..
-            } = part
-            else {
-                continue;
-            };
-            self.defaults(operand, place);
-            let value = self.variables.get(name).map(Word::text);
-            let assigns = match &**operator {
-                "=" => value.is_none(),
-                ":=" => value.is_none_or(str::is_empty),
-                _ => false,
-            };
-            if assigns && is_name(name) {
-                let mut word = Word::new(format!("{name}="));
-                word.push(&self.expansion(&self.arguments[0]).word(operand));
-                self.assign(&word, place, false);
-            }
-        }
     }
 
     /// Reads the scripts in a word's command substitutions.

@@ -1,7 +1,7 @@
 //! `minimize` plans the changes to an image, and writes an image with new layers.
 
+mod new_output;
 mod planned;
-mod work;
 
 use std::collections::HashMap;
 
@@ -18,8 +18,8 @@ use crate::report::model::{LeftOut, LeftOutKind, MinimizeReport};
 use crate::rewrite::index::{LeftOutArtifact, Replacements, rebuild};
 use crate::rewrite::staging::Staging;
 use crate::transport::{Medium, OutputImage, Sink, Source};
+use new_output::NewOutput;
 use planned::plan_image;
-use work::Work;
 
 /// Options of [`minimize`].
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +97,7 @@ pub fn minimize(
         });
     }
     let family = family_of(sink.medium(), source.medium);
-    let mut work = Work {
+    let mut new = NewOutput {
         source,
         family,
         staging: Staging::new(&*source.store, sink.staging()),
@@ -105,14 +105,13 @@ pub fn minimize(
     };
     let mut images = Vec::new();
     for image in root.images() {
-        images.push(work.image(image, minimize, options)?);
+        images.push(new.image(image, minimize, options)?);
     }
-    let (descriptor, rebuilt) =
-        rebuild(&root, &work.replaced, family, &index_texts(source, &root)?);
+    let (descriptor, rebuilt) = rebuild(&root, &new.replaced, family, &index_texts(source, &root)?);
     for index in &rebuilt.indexes {
-        work.staging.add_document(index)?;
+        new.staging.add_document(index)?;
     }
-    let blobs = work.staging.blobs_of(&descriptor)?;
+    let blobs = new.staging.blobs_of(&descriptor)?;
     let form = sink.medium().to_string();
     sink.commit(
         OutputImage {

@@ -16,7 +16,7 @@ use crate::rewrite::staging::Staging;
 use crate::transport::Source;
 
 /// The unfinished output: new blobs, and the manifests that they replace.
-pub(super) struct Work<'a> {
+pub(super) struct NewOutput<'a> {
     pub(super) source: &'a Source,
     /// The family of media types for the output; `None` if images keep their own.
     pub(super) family: Option<Family>,
@@ -24,7 +24,7 @@ pub(super) struct Work<'a> {
     pub(super) replaced: Replacements,
 }
 
-impl Work<'_> {
+impl NewOutput<'_> {
     pub(super) fn image(
         &mut self,
         image: &Image,
