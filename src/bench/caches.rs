@@ -40,21 +40,16 @@ impl Workspace {
         let mut sources: Vec<PathBuf> = imported.iter().filter_map(|it| self.source(it)).collect();
         sources.sort_unstable();
         sources.dedup();
-        let mut written = Ok(());
-        let mut take = |compiled: Compiled| {
-            if written.is_ok() {
-                written = keep(&sources[compiled.index], &compiled, service);
-            }
-        };
+        let mut take =
+            |compiled: Compiled| keep(&sources[compiled.index as usize], &compiled, service);
         let run = service.run(workers, |hand_over| feed(&sources, hand_over), &mut take);
         run.map_err(|error| match error {
-            ServiceError::Feed(error) => error,
+            ServiceError::Caller(error) => error,
             error => BenchError::Compile {
                 path: task.to_string(),
                 reason: error.to_string(),
             },
-        })?;
-        written
+        })
     }
 
     /// Maps a path that the interpreter reported from the bare copy to the source in the copy that gets caches. The
@@ -82,7 +77,7 @@ fn feed(
     sources: &[PathBuf],
     hand_over: &mut dyn FnMut(Job) -> ControlFlow<()>,
 ) -> Result<(), BenchError> {
-    for (index, path) in sources.iter().enumerate() {
+    for (index, path) in (0..).zip(sources) {
         let job = Job {
             index,
             // With any other path, Python would replace the path in each code object that it reads.

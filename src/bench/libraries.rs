@@ -10,7 +10,7 @@ use crate::compile::sandbox::{Mode, Sandbox};
 use crate::compile::{
     Interpreter, InterpreterOptions, Interpreters, NoInterpreter, Running, temporary_directory,
 };
-use crate::inventory::{Inventory, Tree, TreeKind};
+use crate::inventory::{Inventory, Tree, TreeId, TreeKind};
 use crate::layers::Access;
 use crate::limits::TimeLimit;
 use crate::path;
@@ -137,10 +137,10 @@ impl Libraries<'_> {
     /// every library.
     pub fn measure(&self) -> (Measurements, Result<(), CannotMeasure>) {
         let mut measurements = Measurements::default();
-        let trees = self.inventory.trees.iter().enumerate();
+        let trees = self.inventory.numbered_trees();
         let mut first_failure = None;
-        for (index, tree) in trees.filter(|(_, tree)| tree.kind == TreeKind::Stdlib) {
-            if let Err(failure) = self.library(index, tree, &mut measurements) {
+        for (id, tree) in trees.filter(|(_, tree)| tree.kind == TreeKind::Stdlib) {
+            if let Err(failure) = self.library(id, tree, &mut measurements) {
                 let path = path::text(&tree.path);
                 let why = with_causes(&failure);
                 measurements
@@ -160,13 +160,13 @@ impl Libraries<'_> {
 
     fn library(
         &self,
-        index: usize,
+        id: TreeId,
         tree: &Tree,
         measurements: &mut Measurements,
     ) -> Result<(), CannotMeasure> {
         let version = tree.version.ok_or(CannotMeasure::NoLibrary)?;
         let is_enough = self.bench.imports.is_empty() && self.has(tree, &self.bench.module);
-        let trees = Trees::of(self.inventory, index, !is_enough)?;
+        let trees = Trees::of(self.inventory, id, !is_enough)?;
         let interpreter = InterpreterOptions {
             helper: self.bench.helper.clone(),
             sandbox: self.bench.sandbox,
@@ -180,7 +180,7 @@ impl Libraries<'_> {
             options: &interpreter,
             debug_ranges: true,
             time: self.time,
-            library: Some(index),
+            library: Some(id),
             extensions: &trees.extensions,
         };
         let running = interpreters.start(version)?;

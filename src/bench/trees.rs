@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::BenchError;
 use crate::compile::interpreter::Extension;
-use crate::inventory::{Inventory, Tree, TreeKind};
+use crate::inventory::{Inventory, Tree, TreeId, TreeKind};
 use crate::path;
 use crate::rootfs::MemberId;
 
@@ -34,17 +34,17 @@ pub struct Trees {
 type Places = BTreeMap<Vec<u8>, PathBuf>;
 
 impl Trees {
-    /// Returns the files of a standard library, given its index. If `with_packages` is true, adds all packages for the
+    /// Returns the files of a standard library, given its ID. If `with_packages` is true, adds all packages for the
     /// same Python version. Leaves out caches and files larger than 512 MiB.
     ///
     /// # Errors
     /// [`BenchError::TooMuch`] if there are too many files or bytes.
     pub fn of(
         inventory: &Inventory,
-        library: usize,
+        library: TreeId,
         with_packages: bool,
     ) -> Result<Self, BenchError> {
-        let library = &inventory.trees[library];
+        let library = inventory.tree(library);
         let place = Path::new("root/lib").join(name(path::file_name(&library.path)));
         let mut places: Places = [(library.path.clone(), place)].into();
         let mut trees = Self::default();

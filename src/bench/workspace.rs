@@ -49,18 +49,18 @@ impl Workspace {
             cached: copy("cached")?,
             bare: copy("bare")?,
         };
-        let mut written = Ok(());
         let members = trees.files.keys().copied().collect();
-        read_members(store, &inventory.layers, &members, &mut |id, data| {
+        let written = read_members(store, &inventory.layers, &members, &mut |id, data| {
             let mtime = inventory.member(id).mtime();
-            written = workspace.write(&trees.files[&id], &data, mtime);
-            match written {
+            match workspace.write(&trees.files[&id], &data, mtime) {
                 Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
+                Err(error) => ControlFlow::Break(error),
             }
         })?;
-        written?;
-        Ok(workspace)
+        match written {
+            ControlFlow::Continue(()) => Ok(workspace),
+            ControlFlow::Break(error) => Err(error),
+        }
     }
 
     /// Writes a file under all its names in both copies. All names are hardlinks to one file.

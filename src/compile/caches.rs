@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::inventory::Sizes;
+use crate::inventory::{Sizes, SourceId};
 use crate::plan::Compilation;
 use crate::pyc::Level;
 use crate::rewrite::spool::Spool;
@@ -16,7 +16,7 @@ use crate::rewrite::spool::Spool;
 /// The compiled caches of an image.
 pub struct CompiledCaches {
     pub(super) bodies: Spool,
-    sources: BTreeMap<usize, CompiledSource>,
+    sources: BTreeMap<SourceId, CompiledSource>,
 }
 
 /// The caches of one source.
@@ -53,7 +53,7 @@ impl CompiledCaches {
     /// I/O errors.
     pub fn add(
         &mut self,
-        source: usize,
+        source: SourceId,
         header: Vec<u8>,
         levels: &[(Level, Arc<[u8]>)],
     ) -> io::Result<()> {
@@ -75,7 +75,7 @@ impl CompiledCaches {
     }
 
     /// Whether a cache was compiled to this body.
-    pub(super) fn has_body(&self, source: usize, level: Level, body: &[u8]) -> bool {
+    pub(super) fn has_body(&self, source: SourceId, level: Level, body: &[u8]) -> bool {
         let compiled = self.sources.get(&source);
         let compiled = compiled.and_then(|compiled| compiled.bodies[level.index()].as_ref());
         compiled.is_some_and(|compiled| compiled.sha256 == *Sha256::digest(body))

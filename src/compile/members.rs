@@ -58,7 +58,7 @@ impl<'a> Members<'a> {
     /// The members for the caches in a list, in its order. Each directory comes once, before its content.
     fn of(mut self, caches: &CompiledCaches, list: &[Compilation], hardlink: bool) -> Vec<Piece> {
         for new in caches.files(list, hardlink) {
-            let source = &self.inventory.sources[new.cache.source];
+            let source = self.inventory.source(new.cache.source);
             self.directories
                 .announce(source, &new.cache.path, &mut self.stream);
             let kind = match new.link {

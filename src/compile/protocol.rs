@@ -14,7 +14,7 @@ use crate::pyc::{Level, Magic, Runtime};
 #[derive(Debug, Clone)]
 pub struct Job {
     /// A number that the caller chooses, and gets back with the result.
-    pub index: usize,
+    pub index: u32,
     /// The absolute path of the source in the image. Tracebacks name it.
     pub path: Vec<u8>,
     /// The text of the source.

@@ -33,7 +33,7 @@ pub type Body = Result<Arc<[u8]>, Failure>;
 #[derive(Debug, Clone)]
 pub struct Compiled {
     /// The number of the job.
-    pub index: usize,
+    pub index: u32,
     /// The body for each level of the job.
     pub levels: Vec<(Level, Body)>,
 }
@@ -57,9 +57,9 @@ pub enum Failure {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServiceError<E> {
-    /// The sources could not be read.
+    /// The caller could not give a job, or take a result.
     #[error(transparent)]
-    Feed(E),
+    Caller(E),
     /// A worker did not become ready.
     #[error("the interpreter does not start: {0}")]
     Start(ProcessFailure),
@@ -143,13 +143,13 @@ impl<'a> Service<'a> {
     /// particular order. If compiling stops early, the function that `feed` calls returns `Break`.
     ///
     /// # Errors
-    /// [`ServiceError`] if `feed` failed, or if compiling stopped for all sources. A source that does not compile is
+    /// [`ServiceError`] if `feed` or `take` failed, or if compiling stopped for all sources. A source that does not compile is
     /// not an error, but a result.
     pub fn run<E: Send>(
         &self,
         workers: usize,
         feed: impl FnOnce(&mut dyn FnMut(Job) -> ControlFlow<()>) -> Result<(), E> + Send,
-        take: &mut dyn FnMut(Compiled),
+        take: &mut dyn FnMut(Compiled) -> Result<(), E>,
     ) -> Result<(), ServiceError<E>> {
         let workers = workers.max(1);
         let (job_sender, jobs) = sync_channel(2 * workers);
@@ -180,18 +180,19 @@ impl<'a> Service<'a> {
                 .map_err(ServiceError::Thread)?;
             // Then the queues close when the last worker is gone.
             drop((jobs, result_sender));
-            results.iter().for_each(take);
-            let mut outcome = Ok(());
-            for thread in threads {
-                outcome = outcome.and(joined(thread));
-            }
+            let taken = results.iter().try_for_each(take);
+            // Without results, the workers stop as well.
+            drop(results);
+            let outcomes: Vec<_> = threads.into_iter().map(joined).collect();
             let fed = joined(feeder);
+            taken.map_err(ServiceError::Caller)?;
+            let outcome: Result<(), Fatal> = outcomes.into_iter().collect();
             outcome.map_err(|fatal| match fatal {
                 Fatal::Start(failure) => ServiceError::Start(failure),
                 Fatal::Deaths(failure) => ServiceError::Deaths(failure),
                 Fatal::Time(error) => ServiceError::Time(error),
             })?;
-            fed.map_err(ServiceError::Feed)
+            fed.map_err(ServiceError::Caller)
         })
     }
 
@@ -211,8 +212,10 @@ impl<'a> Service<'a> {
                 return Ok(());
             }
             let (answers, death) = self.answers(&mut worker, &job)?;
-            // This fails only if nobody takes results any more.
-            let _ = results.send(compiled(&job, &answers, death.as_ref()));
+            let result = compiled(&job, &answers, death.as_ref());
+            if results.send(result).is_err() {
+                return Ok(());
+            }
             let Some(failure) = death else { continue };
             worker = None;
             if deaths.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_DEATHS {

@@ -1,6 +1,7 @@
 //! Compiles the sources that a plan lists, with the image's own interpreters.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -10,7 +11,7 @@ use super::protocol::Job;
 use super::service::{Compiled, Failure, ServiceError};
 use super::start::{Interpreter, InterpreterOptions, Interpreters, NoInterpreter, Running};
 use crate::causes::with_causes;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, SourceId};
 use crate::layers::{Access, LayerError, read_members};
 use crate::limits::{LimitError, TimeLimit};
 use crate::parallel::lock;
@@ -27,7 +28,7 @@ pub struct CompileResult {
     /// The new caches.
     pub caches: CompiledCaches,
     /// Why sources did not compile, by their index in the inventory.
-    pub failures: BTreeMap<usize, Failure>,
+    pub failures: BTreeMap<SourceId, Failure>,
     /// The interpreters that compiled.
     pub interpreters: Vec<Interpreter>,
     /// Warnings for the user.
@@ -87,7 +88,7 @@ pub struct Compiler<'a> {
 }
 
 /// The wanted levels of each source, by its index in the inventory.
-type Wanted = BTreeMap<usize, Vec<Level>>;
+type Wanted = BTreeMap<SourceId, Vec<Level>>;
 
 impl Compiler<'_> {
     /// Compiles all caches in a plan. Stores their bodies in `directory`, in a file without a name.
@@ -130,7 +131,7 @@ impl Compiler<'_> {
     fn by_version(&self, plan: &Plan) -> BTreeMap<Runtime, Wanted> {
         let mut versions: BTreeMap<Runtime, Wanted> = BTreeMap::new();
         for cache in plan.compilations() {
-            let source = &self.inventory.sources[cache.source];
+            let source = self.inventory.source(cache.source);
             if let Some(version) = self.inventory.tree_of(source).version {
                 let wanted = versions.entry(version).or_default();
                 wanted.entry(cache.source).or_default().push(cache.level);
@@ -174,8 +175,8 @@ impl Compiler<'_> {
     ) -> Result<(), CompileError> {
         let service = &running.service;
         let magic = service.ready().magic;
-        let size = |source: &usize| {
-            let inode = self.inventory.sources[*source].inode;
+        let size = |source: &SourceId| {
+            let inode = self.inventory.source(*source).inode;
             self.inventory.rootfs.inode(inode).size
         };
         let bytes = wanted.keys().map(size).sum();
@@ -183,23 +184,20 @@ impl Compiler<'_> {
             .observer
             .begin(Phase::Compiling, wanted.len(), bytes);
         let hashes = Mutex::new(BTreeMap::new());
-        let mut written = Ok(());
         let compiled = service.run(
             self.access.jobs,
-            |hand_over| self.feed(wanted, magic, &hashes, hand_over),
+            |hand_over| Ok(self.feed(wanted, magic, &hashes, hand_over)?),
             &mut |compiled| {
-                self.access.observer.advance(size(&compiled.index));
+                let source = SourceId(compiled.index);
+                self.access.observer.advance(size(&source));
                 self.access.observer.item_done();
-                let hash = lock(&hashes).remove(&compiled.index);
-                let header = self.header(magic, compiled.index, hash);
-                if written.is_ok() {
-                    written = keep(compiled, header, result);
-                }
+                let hash = lock(&hashes).remove(&source);
+                let header = self.header(magic, source, hash);
+                keep(compiled, header, result).map_err(CompileError::Spool)
             },
         );
         self.access.observer.end();
-        compiled.map_err(|error| service_error(running.interpreter.version, error))?;
-        written.map_err(CompileError::Spool)
+        compiled.map_err(|error| service_error(running.interpreter.version, error))
     }
 
     /// Reads the sources again, and passes them on as jobs.
@@ -207,43 +205,46 @@ impl Compiler<'_> {
         &self,
         wanted: &Wanted,
         magic: Magic,
-        hashes: &Mutex<BTreeMap<usize, [u8; 8]>>,
+        hashes: &Mutex<BTreeMap<SourceId, [u8; 8]>>,
         hand_over: &mut dyn FnMut(Job) -> ControlFlow<()>,
     ) -> Result<(), LayerError> {
         // A file may have several names. Each is a source with its own bytecode.
-        let mut names: BTreeMap<MemberId, Vec<usize>> = BTreeMap::new();
+        let mut names: BTreeMap<MemberId, Vec<SourceId>> = BTreeMap::new();
         for source in wanted.keys() {
-            let inode = self.inventory.sources[*source].inode;
+            let inode = self.inventory.source(*source).inode;
             let data = self.inventory.rootfs.inode(inode).data();
             names.entry(data).or_default().push(*source);
         }
         let members: BTreeSet<MemberId> = names.keys().copied().collect();
         let wants_hashes = self.profile.invalidation.is_by_hash();
         let layers = &self.inventory.layers;
-        read_members(self.access.store, layers, &members, &mut |member, data| {
-            for index in names.get(&member).into_iter().flatten() {
-                if wants_hashes {
-                    lock(hashes).insert(*index, source_hash(magic, &data));
+        // A break is not an error: the service knows why it takes no more jobs.
+        let _: ControlFlow<()> =
+            read_members(self.access.store, layers, &members, &mut |member, data| {
+                for index in names.get(&member).into_iter().flatten() {
+                    if wants_hashes {
+                        lock(hashes).insert(*index, source_hash(magic, &data));
+                    }
+                    hand_over(Job {
+                        index: index.0,
+                        path: [
+                            &b"/"[..],
+                            &self.inventory.source_path(self.inventory.source(*index)),
+                        ]
+                        .concat(),
+                        source: data.clone(),
+                        levels: wanted[index].clone(),
+                    })?;
                 }
-                hand_over(Job {
-                    index: *index,
-                    path: [
-                        &b"/"[..],
-                        &self.inventory.source_path(&self.inventory.sources[*index]),
-                    ]
-                    .concat(),
-                    source: data.clone(),
-                    levels: wanted[index].clone(),
-                })?;
-            }
-            ControlFlow::Continue(())
-        })
+                ControlFlow::Continue(())
+            })?;
+        Ok(())
     }
 
     /// The header for the caches of a source (PEP 552). If the interpreter does not know the profile's invalidation
     /// mode, the header has a timestamp.
-    fn header(&self, magic: Magic, source: usize, hash: Option<[u8; 8]>) -> Vec<u8> {
-        let inode = self.inventory.sources[source].inode;
+    fn header(&self, magic: Magic, source: SourceId, hash: Option<[u8; 8]>) -> Vec<u8> {
+        let inode = self.inventory.source(source).inode;
         let described_by = self.inventory.rootfs.described_by(inode);
         let inode = self.inventory.rootfs.inode(inode);
         let mtime = self.inventory.member(described_by).mtime();
@@ -257,7 +258,7 @@ impl Compiler<'_> {
 
     /// Finds stale caches that contain what their source compiles to. They can stay.
     fn find_current(&self, plan: &Plan, result: &mut CompileResult) -> Result<(), LayerError> {
-        let mut stale: BTreeMap<MemberId, Vec<(usize, Level)>> = BTreeMap::new();
+        let mut stale: BTreeMap<MemberId, Vec<(SourceId, Level)>> = BTreeMap::new();
         for cache in plan.compilations() {
             if let Some(member) = cache.stale {
                 stale
@@ -275,22 +276,24 @@ impl Compiler<'_> {
             caches, outcome, ..
         } = result;
         let layers = &self.inventory.layers;
-        read_members(self.access.store, layers, &members, &mut |member, data| {
-            let is_current = |body: Vec<u8>| {
-                let mut caches_of_it = stale[&member].iter();
-                caches_of_it.all(|(source, level)| caches.has_body(*source, *level, &body))
-            };
-            if canonical(&data).is_some_and(is_current) {
-                outcome.current.insert(member);
-            }
-            ControlFlow::Continue(())
-        })
+        let _: ControlFlow<Infallible> =
+            read_members(self.access.store, layers, &members, &mut |member, data| {
+                let is_current = |body: Vec<u8>| {
+                    let mut caches_of_it = stale[&member].iter();
+                    caches_of_it.all(|(source, level)| caches.has_body(*source, *level, &body))
+                };
+                if canonical(&data).is_some_and(is_current) {
+                    outcome.current.insert(member);
+                }
+                ControlFlow::Continue(())
+            })?;
+        Ok(())
     }
 }
 
-fn service_error(version: Runtime, error: ServiceError<LayerError>) -> CompileError {
+fn service_error(version: Runtime, error: ServiceError<CompileError>) -> CompileError {
     match error {
-        ServiceError::Feed(source) => source.into(),
+        ServiceError::Caller(error) => error,
         ServiceError::Time(source) => CompileError::Time(source),
         error => CompileError::Service {
             version,
@@ -312,20 +315,21 @@ fn canonical(file: &[u8]) -> Option<Vec<u8>> {
 
 /// Stores the result for a source.
 fn keep(compiled: Compiled, header: Vec<u8>, result: &mut CompileResult) -> std::io::Result<()> {
+    let source = SourceId(compiled.index);
     let mut bodies: Vec<(Level, Arc<[u8]>)> = Vec::new();
     for (level, body) in compiled.levels {
         match body {
             Ok(body) => bodies.push((level, body)),
             Err(failure) => {
-                result.outcome.failed.insert((compiled.index, level));
-                result.failures.entry(compiled.index).or_insert(failure);
+                result.outcome.failed.insert((source, level));
+                result.failures.entry(source).or_insert(failure);
             }
         }
     }
-    result.caches.add(compiled.index, header, &bodies)
+    result.caches.add(source, header, &bodies)
 }
 
-fn pairs(wanted: &Wanted) -> impl Iterator<Item = (usize, Level)> + '_ {
+fn pairs(wanted: &Wanted) -> impl Iterator<Item = (SourceId, Level)> + '_ {
     let levels = wanted.iter();
     levels.flat_map(|(source, levels)| levels.iter().map(|level| (*source, *level)))
 }

@@ -1,6 +1,7 @@
 //! Finds, unpacks and starts the interpreters of an image, or uses one of this machine instead.
 
 use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use super::process::ProcessFailure;
 use super::sandbox::{self, Limits, Mode, Sandbox};
 use super::service::{Memory, SCRIPT, Service};
 use super::worker::TimeLimits;
-use crate::inventory::{Inventory, TreeKind};
+use crate::inventory::{Inventory, TreeId, TreeKind};
 use crate::layers::{LayerError, read_members};
 use crate::limits::TimeLimit;
 use crate::oci::BlobStore;
@@ -138,8 +139,8 @@ pub struct Interpreters<'a> {
     pub debug_ranges: bool,
     /// How long the interpreter may run.
     pub time: TimeLimit,
-    /// The index of the tree of the only standard library to use; `None` for any.
-    pub library: Option<usize>,
+    /// The tree of the only standard library to use; `None` for any.
+    pub library: Option<TreeId>,
     /// Extension modules that the interpreter must be able to import, in addition to those that it needs to start.
     pub extensions: &'a [Extension],
 }
@@ -266,10 +267,10 @@ impl<'a> Interpreters<'a> {
         &self,
         version: Runtime,
     ) -> Result<Vec<(StandardLibrary, Candidate)>, NoInterpreter> {
-        let trees = self.inventory.trees.iter().enumerate();
-        let libraries = trees.filter(|(index, tree)| {
+        let trees = self.inventory.numbered_trees();
+        let libraries = trees.filter(|(id, tree)| {
             let is_of_version = tree.kind == TreeKind::Stdlib && tree.version == Some(version);
-            is_of_version && self.library.is_none_or(|library| library == *index)
+            is_of_version && self.library.is_none_or(|library| library == *id)
         });
         let mut found = Vec::new();
         for (_, tree) in libraries {
@@ -283,10 +284,11 @@ impl<'a> Interpreters<'a> {
     fn read(&self, members: &BTreeSet<MemberId>) -> Result<HashMap<MemberId, Vec<u8>>, LayerError> {
         let mut data = HashMap::new();
         let layers = &self.inventory.layers;
-        read_members(self.store, layers, members, &mut |id, bytes| {
-            data.insert(id, bytes);
-            ControlFlow::Continue(())
-        })?;
+        let _: ControlFlow<Infallible> =
+            read_members(self.store, layers, members, &mut |id, bytes| {
+                data.insert(id, bytes);
+                ControlFlow::Continue(())
+            })?;
         Ok(data)
     }
 

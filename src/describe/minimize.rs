@@ -173,7 +173,7 @@ impl Minimized<'_> {
             .into_iter()
             .flat_map(|result| &result.failures)
             .map(|(source, failure)| CompileFailure {
-                path: path::text(&self.inventory.source_path(&self.inventory.sources[*source])),
+                path: path::text(&self.inventory.source_path(self.inventory.source(*source))),
                 detail: failure.to_string(),
             })
             .collect();

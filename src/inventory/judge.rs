@@ -89,7 +89,11 @@ impl Judge<'_> {
             tree,
             runtime: file.runtime,
             level: file.level,
-            status: self.status(file, bytecode, tree.map(|tree| &self.trees[tree])),
+            status: self.status(
+                file,
+                bytecode,
+                tree.map(|tree| &self.trees[tree.0 as usize]),
+            ),
             contents: bytecode.map(|bytecode| bytecode.contents.clone()),
             reader: self.readers.files.get(&file.node).cloned(),
         }

@@ -88,9 +88,31 @@ impl Inventory {
         self.rootfs.member_path(member, &self.member(member).path)
     }
 
+    /// The source with this ID.
+    pub fn source(&self, id: SourceId) -> &Source {
+        &self.sources[id.0 as usize]
+    }
+
+    /// Every source with its ID, in order.
+    pub fn numbered_sources(&self) -> impl Iterator<Item = (SourceId, &Source)> {
+        let ids = (0..).map(SourceId);
+        ids.zip(&self.sources)
+    }
+
+    /// The tree with this ID.
+    pub fn tree(&self, id: TreeId) -> &Tree {
+        &self.trees[id.0 as usize]
+    }
+
+    /// Every tree with its ID, in order.
+    pub fn numbered_trees(&self) -> impl Iterator<Item = (TreeId, &Tree)> {
+        let ids = (0..).map(TreeId);
+        ids.zip(&self.trees)
+    }
+
     /// The tree of a source.
     pub fn tree_of(&self, source: &Source) -> &Tree {
-        &self.trees[source.tree as usize]
+        self.tree(source.tree)
     }
 
     /// The path of a source.
@@ -136,6 +158,14 @@ impl fmt::Display for TreeKind {
         })
     }
 }
+
+/// A tree of an [`Inventory`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TreeId(pub(crate) u32);
+
+/// A source of an [`Inventory`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(pub(crate) u32);
 
 /// A directory with Python modules in and below it. A file belongs to the innermost tree.
 #[derive(Debug, Clone)]
@@ -192,8 +222,8 @@ pub struct Cache {
     pub source: Vec<u8>,
     /// The inode of the source, if it exists.
     pub source_inode: Option<InodeId>,
-    /// The index of the cache's tree.
-    pub tree: Option<usize>,
+    /// The tree of the cache.
+    pub tree: Option<TreeId>,
     /// The interpreter of the cache tag in the name.
     pub runtime: Runtime,
     /// The level; `None` for an optimization above 2, which only an interpreter started with it reads.
@@ -244,8 +274,8 @@ pub struct Source {
     pub node: NodeId,
     /// The file, after following a symlink.
     pub inode: InodeId,
-    /// The index of the source's tree.
-    pub tree: u32,
+    /// The tree of the source.
+    pub tree: TreeId,
 }
 
 /// A cache in a layer that no container sees.
@@ -272,8 +302,8 @@ pub struct Sourceless {
     pub member: MemberId,
     /// The size of the file in bytes.
     pub bytes: u64,
-    /// The index of the module's tree.
-    pub tree: Option<usize>,
+    /// The tree of the module.
+    pub tree: Option<TreeId>,
     /// Whether a source with the same name is beside it, which Python uses instead.
     pub shadowed: bool,
     /// The reason why the file is malformed, if it is.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::{ChosenVersions, TreeKind};
+use super::{ChosenVersions, TreeId, TreeKind};
 use crate::path;
 use crate::pyc::{Magic, Runtime};
 
@@ -277,7 +277,7 @@ fn set_magics(trees: &mut [FoundTree], tags: &[Tags]) {
 /// Finds the innermost tree of a path.
 pub(super) struct TreeLocator {
     /// Sorted, because comparing long paths is faster than hashing them.
-    trees: BTreeMap<Vec<u8>, usize>,
+    trees: BTreeMap<Vec<u8>, TreeId>,
 }
 
 impl TreeLocator {
@@ -285,13 +285,13 @@ impl TreeLocator {
         Self {
             trees: trees
                 .iter()
-                .enumerate()
-                .map(|(index, tree)| (tree.path.clone(), index))
+                .zip((0..).map(TreeId))
+                .map(|(tree, id)| (tree.path.clone(), id))
                 .collect(),
         }
     }
 
-    pub(super) fn tree(&self, file: &[u8]) -> Option<usize> {
+    pub(super) fn tree(&self, file: &[u8]) -> Option<TreeId> {
         let mut directories = path::ancestors(file).skip(1);
         directories.find_map(|directory| self.trees.get(directory).copied())
     }

@@ -16,19 +16,19 @@ use crate::read_at::{ReadAt, ReadFrom};
 use crate::rootfs::MemberId;
 use crate::tar::{Member, TarError};
 
-/// Calls `take` with the data of each wanted member, in the order of layers and members, until it returns a break. Of
-/// gzip layers, only the parts around these members are decompressed.
+/// Calls `take` with the data of each wanted member, in the order of layers and members, until it breaks. Returns
+/// what it broke with. Of gzip layers, only the parts around these members are decompressed.
 ///
 /// The members must be regular files that are not sparse. Each one is in memory as a whole.
 ///
 /// # Errors
 /// [`LayerError`] if a layer cannot be read, or if a change of a compressed layer is noticed.
-pub fn read_members(
+pub fn read_members<B>(
     store: &dyn BlobStore,
     layers: &[LayerScan],
     wanted: &BTreeSet<MemberId>,
-    take: &mut dyn FnMut(MemberId, Vec<u8>) -> ControlFlow<()>,
-) -> Result<(), LayerError> {
+    take: Take<'_, B>,
+) -> Result<ControlFlow<B>, LayerError> {
     for (layer, scan) in layers.iter().enumerate() {
         let ids = wanted.range(MemberId { layer, index: 0 }..);
         let members: Vec<(MemberId, &Member)> = ids
@@ -41,20 +41,21 @@ pub fn read_members(
         let flow = read_layer(store, scan, &members, take)
             .map_err(|cause| layer_error(layer, &scan.layer, cause))?;
         if flow.is_break() {
-            break;
+            return Ok(flow);
         }
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
-type Take<'a> = &'a mut dyn FnMut(MemberId, Vec<u8>) -> ControlFlow<()>;
+/// Takes the data of a member.
+type Take<'a, B> = &'a mut dyn FnMut(MemberId, Vec<u8>) -> ControlFlow<B>;
 
-fn read_layer(
+fn read_layer<B>(
     store: &dyn BlobStore,
     scan: &LayerScan,
     members: &[(MemberId, &Member)],
-    take: Take<'_>,
-) -> Result<ControlFlow<()>, LayerErrorCause> {
+    take: Take<'_, B>,
+) -> Result<ControlFlow<B>, LayerErrorCause> {
     let digest = scan.layer.descriptor.digest();
     if !scan.blocks.is_empty() {
         let bytes: Arc<dyn ReadAt> = Arc::new(store.open(digest)?);
@@ -64,16 +65,15 @@ fn read_layer(
     }
     if scan.compression == Compression::None {
         let blob = store.open(digest)?;
-        let mut flow = ControlFlow::Continue(());
         for (id, member) in members {
             let mut data = ReadFrom::new(blob.clone(), member.data_offset());
             let data = read_exactly(&mut data, member.size).map_err(LayerErrorCause::Decode)?;
-            flow = take(*id, data);
+            let flow = take(*id, data);
             if flow.is_break() {
-                break;
+                return Ok(flow);
             }
         }
-        return Ok(flow);
+        return Ok(ControlFlow::Continue(()));
     }
     reread_layer(store, &scan.layer, &Unobserved, |mut stream| {
         let flow = each(&mut stream, discard, members, take);
@@ -84,19 +84,20 @@ fn read_layer(
     })
 }
 
-fn each<R: Read>(
+fn each<R: Read, B>(
     reader: &mut R,
     skip: impl Fn(&mut R, u64) -> io::Result<()>,
     members: &[(MemberId, &Member)],
-    take: Take<'_>,
-) -> io::Result<ControlFlow<()>> {
+    take: Take<'_, B>,
+) -> io::Result<ControlFlow<B>> {
     let mut position = 0;
     for (id, member) in members {
         skip(reader, member.data_offset() - position)?;
         let data = read_exactly(reader, member.size)?;
         position = member.data_offset() + member.size;
-        if take(*id, data).is_break() {
-            return Ok(ControlFlow::Break(()));
+        let flow = take(*id, data);
+        if flow.is_break() {
+            return Ok(flow);
         }
     }
     Ok(ControlFlow::Continue(()))

@@ -1,6 +1,7 @@
 //! Reads what an image runs, including the scripts that it starts.
 
 use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use crate::entrypoint::{self, Reading};
@@ -39,10 +40,11 @@ pub(super) fn read_entrypoint(
             .iter()
             .map(|inode| (rootfs.inode(*inode).data(), *inode))
             .collect();
-        read_members(store, scans, &members, &mut |member, bytes| {
-            texts.extend(by_member.get(&member).map(|inode| (*inode, bytes)));
-            ControlFlow::Continue(())
-        })?;
+        let _: ControlFlow<Infallible> =
+            read_members(store, scans, &members, &mut |member, bytes| {
+                texts.extend(by_member.get(&member).map(|inode| (*inode, bytes)));
+                ControlFlow::Continue(())
+            })?;
     }
     Ok(entrypoint::read(&image.config, rootfs, &|_| Some(vec![0])))
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::convert::is_plain_file;
 use super::warning::Cause;
 use super::{Compilation, CompileOutcome, Drops, Warning};
-use crate::inventory::{Cache, Inventory, Source, Status, cache_from_source};
+use crate::inventory::{Cache, Inventory, Source, SourceId, Status, TreeId, cache_from_source};
 use crate::path;
 use crate::profile::{Missing, Placement, Policy, Stale};
 use crate::pyc::{Runtime, can_be_compiled};
@@ -29,27 +29,27 @@ pub(super) fn choose(
         .map(|cache| (&*cache.path, cache))
         .collect();
     let mut chosen = Vec::new();
-    let mut versionless: BTreeMap<usize, usize> = BTreeMap::new();
-    for (index, source) in inventory.sources.iter().enumerate() {
+    let mut versionless: BTreeMap<TreeId, usize> = BTreeMap::new();
+    for (id, source) in inventory.numbered_sources() {
         let version = inventory.tree_of(source).version;
-        let wanted = wanted_levels(inventory, policy, drops, &caches, index);
+        let wanted = wanted_levels(inventory, policy, drops, &caches, id);
         if wanted.is_empty() {
             continue;
         }
         if !version.is_some_and(can_be_compiled) {
-            *versionless.entry(source.tree as usize).or_default() += 1;
+            *versionless.entry(source.tree).or_default() += 1;
         } else if !fits(inventory, source) || !has_place(inventory, &wanted[0].path) {
             warnings.push(Warning::new(
                 Cause::CannotCompile,
                 &inventory.source_path(source),
             ));
         } else {
-            let has_failed = |level| outcome.failed.contains(&(index, level));
+            let has_failed = |level| outcome.failed.contains(&(id, level));
             chosen.extend(wanted.into_iter().filter(|it| !has_failed(it.level)));
         }
     }
     warnings.extend(versionless.into_iter().map(|(tree, sources)| {
-        let tree = &inventory.trees[tree];
+        let tree = inventory.tree(tree);
         Warning {
             cause: Cause::NoVersion(tree.version),
             path: tree.path.clone(),
@@ -65,10 +65,11 @@ fn wanted_levels(
     policy: &Policy<'_>,
     drops: &Drops,
     caches: &HashMap<&[u8], &Cache>,
-    source: usize,
+    id: SourceId,
 ) -> Vec<Compilation> {
-    let source_path = inventory.source_path(&inventory.sources[source]);
-    let version = inventory.tree_of(&inventory.sources[source]).version;
+    let source = inventory.source(id);
+    let source_path = inventory.source_path(source);
+    let version = inventory.tree_of(source).version;
     let runtime = version.unwrap_or(Runtime::cpython(3, 0));
     let wanted = policy.levels.iter().filter_map(|level| {
         let path = cache_from_source(&source_path, runtime, *level);
@@ -77,7 +78,7 @@ fn wanted_levels(
             policy.is_in_scope(&path) && is_wanted(inventory, policy, drops, cache, &path);
         let stale = cache.filter(|cache| is_stale(cache));
         is_wanted.then(|| Compilation {
-            source,
+            source: id,
             level: *level,
             stale: stale.map(|cache| inventory.rootfs.inode(cache.inode).data()),
             path,
@@ -160,7 +161,7 @@ pub(super) fn place(
     }
     let blocked = blocked_directories(inventory);
     let layer = |compilation: &Compilation| {
-        let source = &inventory.sources[compilation.source];
+        let source = inventory.source(compilation.source);
         let layer = inventory.rootfs.origin(source.node)?.layer;
         let directory = path::parent(&compilation.path);
         let is_covered = [&*compilation.path, directory]

@@ -27,7 +27,7 @@ pub(crate) use reason::Reason;
 pub(crate) use verdict::verdict;
 pub(crate) use warning::Warning;
 
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, SourceId};
 use crate::path;
 use crate::profile::Policy;
 use crate::pyc::Level;
@@ -83,7 +83,7 @@ impl LayerPlan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compilation {
     /// Index of the source in the inventory.
-    pub source: usize,
+    pub source: SourceId,
     pub level: Level,
     /// Path of the cache in the image.
     pub path: Vec<u8>,
@@ -96,7 +96,7 @@ pub struct Compilation {
 #[derive(Debug, Clone, Default)]
 pub struct CompileOutcome {
     /// Sources that do not compile, by index in the inventory and level.
-    pub failed: BTreeSet<(usize, Level)>,
+    pub failed: BTreeSet<(SourceId, Level)>,
     /// Members with the data of stale caches that contain exactly the code that their source compiles to.
     pub current: BTreeSet<MemberId>,
 }
@@ -289,7 +289,7 @@ mod tests {
 
     fn compilation() -> Compilation {
         Compilation {
-            source: 0,
+            source: SourceId(0),
             level: Level::Zero,
             path: b"a".to_vec(),
             stale: None,

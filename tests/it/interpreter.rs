@@ -76,7 +76,7 @@ impl Opened {
             let mut found = HashMap::new();
             read_members(store, &self.layers, wanted, &mut |id, data| {
                 found.insert(id, data);
-                ControlFlow::Continue(())
+                ControlFlow::<()>::Continue(())
             })?;
             Ok(found)
         };

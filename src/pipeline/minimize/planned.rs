@@ -98,7 +98,7 @@ impl Planned<'_> {
             return Err(PipelineError::Strict {
                 platform: self.image.platform.to_string(),
                 sources: result.failures.len(),
-                path: path::text(&self.inventory.source_path(&self.inventory.sources[*first])),
+                path: path::text(&self.inventory.source_path(self.inventory.source(*first))),
                 reason: failure.to_string(),
             });
         }

@@ -36,7 +36,7 @@ fn start_failure(script: &str) -> ProcessEnd {
     }
 }
 
-fn job(index: usize) -> Job {
+fn job(index: u32) -> Job {
     Job {
         index,
         path: b"/m.py".to_vec(),
@@ -55,7 +55,10 @@ fn job_failure(script: &str) -> Failure {
         Ok::<(), std::io::Error>(())
     };
     service
-        .run(1, feed, &mut |compiled| failures.extend(compiled.levels))
+        .run(1, feed, &mut |compiled| {
+            failures.extend(compiled.levels);
+            Ok(())
+        })
         .unwrap();
     assert_eq!(failures.len(), 1, "{script}");
     failures.remove(0).1.unwrap_err()
@@ -119,6 +122,29 @@ fn what_it_says_last_is_kept_and_cannot_steer_a_terminal() {
 }
 
 #[test]
+fn a_result_that_cannot_be_stored_ends_the_run() {
+    let command = shell(&format!("{READY}; exit 1"));
+    let service = Service::start(Box::new(command), limits(), None).unwrap();
+    let (mut fed, mut taken) = (0, 0);
+    let feed = |hand_over: &mut dyn FnMut(Job) -> ControlFlow<()>| {
+        for index in 0..10_000 {
+            fed = index;
+            if hand_over(job(index)).is_break() {
+                break;
+            }
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    let mut take = |_| {
+        taken += 1;
+        Err(std::io::ErrorKind::StorageFull.into())
+    };
+    let error = service.run(2, feed, &mut take).unwrap_err();
+    assert!(matches!(error, ServiceError::Caller(_)), "{error}");
+    assert!(fed < 100 && taken == 1, "{fed} {taken}");
+}
+
+#[test]
 fn an_interpreter_that_always_dies_is_given_up() {
     let command = shell(&format!("{READY}; exit 1"));
     let service = Service::start(Box::new(command), limits(), None).unwrap();
@@ -132,7 +158,7 @@ fn an_interpreter_that_always_dies_is_given_up() {
         }
         Ok::<(), std::io::Error>(())
     };
-    let error = service.run(2, feed, &mut |_| {}).unwrap_err();
+    let error = service.run(2, feed, &mut |_| Ok(())).unwrap_err();
     assert!(matches!(error, ServiceError::Deaths(_)), "{error}");
     assert!(fed < 1000, "{fed}");
 }
