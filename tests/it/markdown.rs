@@ -311,7 +311,7 @@ fn what_is_too_long_keeps_what_is_largest() {
         assert_eq!(row[3], path);
     }
     assert!(
-        html.contains("the largest 300 of 2003 rows; JSON has all"),
+        html.contains("this table shows the largest 300 of 2003 rows; JSON has all"),
         "{html}"
     );
 }

@@ -370,7 +370,7 @@ fn module_table(modules: &[CompareModule], detail: Detail) -> Table {
 
 fn push_pull(document: &mut Document, image: &CompareImage) {
     document.push(Block::Line(format!(
-        "pull size: {}, or {} on a host that has the image before",
+        "pull size: {}, or {} on a host that has the old image",
         size::bytes(image.pull.cold_bytes),
         size::bytes(image.pull.warm_bytes)
     )));

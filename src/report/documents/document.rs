@@ -289,7 +289,7 @@ impl Table {
         } else {
             "first"
         };
-        let left_out = format!("the {which} {most} of {all} rows; JSON has all");
+        let left_out = format!("this table shows the {which} {most} of {all} rows; JSON has all");
         (rows, Some(left_out))
     }
 }

@@ -42,8 +42,8 @@ fn push_image(
     }
     if report.dry_run {
         let note = match image.compiled.files {
-            0 => "a dry run: nothing was written",
-            _ => "a dry run: nothing was compiled or written; what caches would add is not counted",
+            0 => "dry run: pycull wrote nothing",
+            _ => "dry run: pycull compiled and wrote nothing; the sizes do not include new caches",
         };
         document.push(Block::Note(note.to_owned()));
     }
@@ -213,9 +213,9 @@ fn push_counts(document: &mut Document, image: &MinimizeImage, dry_run: bool) {
     }
     if is_idle && image.reasons.is_empty() {
         document.line(match image.kept {
-            0 => "nothing to do: the image is as the profile wants it".to_owned(),
+            0 => "nothing to do: the image already matches the profile".to_owned(),
             kept => format!(
-                "nothing can be removed: something else needs all {kept} {} that the profile would remove",
+                "nothing to remove: something else needs all {kept} {} that the profile would remove",
                 plural(kept as u64, "file")
             ),
         });
@@ -288,12 +288,12 @@ fn push_listed(document: &mut Document, warnings: &[String], name: &str, detail:
 fn push_left_out(document: &mut Document, left_out: &[LeftOut]) {
     for manifest in left_out {
         let subject = manifest.subject.as_deref().map_or_else(
-            || "an image that changed".to_owned(),
-            |subject| format!("{} before it changed", short_digest(subject)),
+            || "an image that changes".to_owned(),
+            |subject| format!("manifest {}, which changes", short_digest(subject)),
         );
         let digest = short_digest(&manifest.manifest_digest);
         document.push(Block::Warning(format!(
-            "left out {} {digest}: it speaks of {subject}",
+            "left out {} {digest}: it is about {subject}",
             manifest.kind.name()
         )));
     }
@@ -313,7 +313,8 @@ fn push_identity(document: &mut Document, image: &MinimizeImage) {
     });
     if before != after && after.is_some() {
         document.push(Block::Note(
-            "signatures of the manifest before do not apply to the one after".to_owned(),
+            "signatures of the old manifest do not match the new one; sign the new image"
+                .to_owned(),
         ));
     }
 }

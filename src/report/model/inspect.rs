@@ -217,14 +217,16 @@ impl FindingKind {
     /// The meaning of the finding in a few words.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Stale => "source changed since; Python compiles it at every start",
+            Self::Stale => "its source changed; Python compiles it at every start",
             Self::Orphan => "no source; Python does not import it",
             Self::Foreign => "for a Python that the image does not have, or not in that directory",
-            Self::Malformed => "no bytecode to its end; importing it can fail",
+            Self::Malformed => "not valid bytecode; importing it can fail",
             Self::Hidden => "overwritten or deleted by a later layer, and still shipped",
-            Self::Shadowed => "a source beside it wins",
-            Self::Missing => "no cache at the level that the image runs at; importing compiles it",
-            Self::HashMismatch => "its source has another hash",
+            Self::Shadowed => "Python imports the source beside it instead",
+            Self::Missing => {
+                "no cache at the level that the image runs at; Python compiles it at import"
+            }
+            Self::HashMismatch => "its source has a different hash",
         }
     }
 }

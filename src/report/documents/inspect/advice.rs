@@ -26,7 +26,7 @@ pub(super) fn push(document: &mut Document, advice: &Advice) {
         title: Title::shown("advice"),
         columns: vec![
             Column::left("profile"),
-            Column::right("takes out").dispensable(1),
+            Column::right("removes").dispensable(1),
             Column::right("compressed"),
             Column::right("compiled at start"),
             Column::left(""),
@@ -49,13 +49,13 @@ pub(super) fn hint(report: &InspectReport) -> Option<Block> {
     let advised: Vec<&AdviceChoice> = advised.collect();
     let first = advised.first()?;
     if advised.iter().any(|other| options(other) != options(first)) {
-        let note = "what is advised differs by platform; `--platform` chooses one";
+        let note = "the advice differs by platform; choose one with `--platform`";
         return Some(Block::Note(note.to_owned()));
     }
     let compiles = first.compiles || first.recompiles;
     if !compiles && advised.iter().all(|it| it.removed_bytes == 0) {
         let note = format!(
-            "nothing to do: the image is as profile {} wants it",
+            "nothing to do: the image already matches profile {}",
             first.profile
         );
         return Some(Block::Note(note));
@@ -66,10 +66,14 @@ pub(super) fn hint(report: &InspectReport) -> Option<Block> {
     Some(Block::Hint {
         command: hint::minimize(&report.reference, word, &profile),
         effect: match (most.unwrap_or(0), compiles) {
-            (0, true) => "leaves to a start only what does not compile".to_owned(),
-            (0, false) => "leaves nothing to be compiled at a start".to_owned(),
-            (1, _) => "leaves 1 module to be compiled when it is imported".to_owned(),
-            (count, _) => format!("leaves {count} modules to be compiled when they are imported"),
+            (0, true) => {
+                "leaves nothing to compile at start, except sources that do not compile".to_owned()
+            }
+            (0, false) => "leaves nothing to compile at start".to_owned(),
+            (1, _) => "leaves 1 module for Python to compile when it imports it".to_owned(),
+            (count, _) => {
+                format!("leaves {count} modules for Python to compile when it imports them")
+            }
         },
     })
 }

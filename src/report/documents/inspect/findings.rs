@@ -41,7 +41,7 @@ fn by_kind(findings: &[Finding]) -> Table {
             Column::left("kind"),
             Column::right("files"),
             Column::right("size"),
-            Column::left("meaning, and where most of them are"),
+            Column::left("meaning, and the main directories"),
         ],
         rows,
         ..Table::default()

@@ -18,7 +18,9 @@ pub(super) fn block(report: &InspectReport) -> Option<Block> {
                 "quick",
                 "--profile auto --set missing=compile",
             ),
-            effect: format!("compiles what {missing} sources lack; importing them is quicker"),
+            effect: format!(
+                "compiles {missing} sources without a cache; Python imports them faster"
+            ),
         }),
         (saved, _) => Some(Block::Hint {
             command: minimize(&report.reference, "small", "--profile default"),
@@ -46,7 +48,7 @@ fn cost(report: &InspectReport) -> &'static str {
         .any(|(level, count)| level != "0" && count.files > 0);
     match has_optimized {
         true => "only Python with -O would start slower",
-        false => "Python starts as before",
+        false => "Python starts as fast as before",
     }
 }
 

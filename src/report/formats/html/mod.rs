@@ -266,7 +266,7 @@ mod tests {
         let folded = "<details>\n<summary>&lt;every&gt; file (6000)</summary>";
         assert!(page.contains(folded), "{page}");
         assert!(page.contains("file 1000<") && !page.contains("file 999<"));
-        assert!(page.contains("the largest 5000 of 6000 rows; JSON has all"));
+        assert!(page.contains("this table shows the largest 5000 of 6000 rows; JSON has all"));
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn join(blocks: impl Iterator<Item = String>) -> String {
 /// Keeps the blocks that fit, and adds a note about the others.
 fn cut(blocks: &[&Block]) -> String {
     let left_out =
-        |count: usize| format!("> **note:** left out here: {count} parts; JSON has all\n");
+        |count: usize| format!("> **note:** this report leaves out {count} parts; JSON has all\n");
     let mut room = LIMIT - left_out(blocks.len()).len();
     let mut kept = Vec::new();
     for it in blocks {
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!((rows(&short), rows(&long), rows(&longer)), (25, 26, 300));
         assert!(longer.len() <= LIMIT && longer.contains("| **total** | **all** |"));
         assert!(
-            longer.contains("\nthe largest 300 of 10000 rows; JSON has all\n"),
+            longer.contains("\nthis table shows the largest 300 of 10000 rows; JSON has all\n"),
             "{longer}"
         );
         let first = longer.lines().find(|line| line.starts_with("| `"));
@@ -178,7 +178,7 @@ mod tests {
         );
         let shown = text.matches("**warning:**").count() + text.matches("<details>").count();
         let note = format!(
-            "> **note:** left out here: {} parts; JSON has all\n",
+            "> **note:** this report leaves out {} parts; JSON has all\n",
             4000 - shown
         );
         assert!(text.ends_with(&note), "{note}");

@@ -39,7 +39,11 @@ pub(super) fn push(text: &mut String, table: &Table, style: Style) {
         .collect();
     if !hidden.is_empty() {
         let hidden = hidden.join(", ");
-        push_lines(text, &format!("(in a wider terminal: {hidden})"), style);
+        push_lines(
+            text,
+            &format!("(a wider terminal also shows: {hidden})"),
+            style,
+        );
     }
     if let Some(more) = &table.more {
         push_lines(text, &printable(more), style);
