@@ -183,7 +183,7 @@ fn an_image_that_pycull_cannot_make_smaller_stays_as_it_was_built() {
     let said = [
         "error: cannot spool `-`",
         "Error: ",
-        "podman-build-small: app is built, but was not made smaller",
+        "podman-build-small: app is built, but could not be made smaller",
     ];
     let places = said.map(|said| output.stderr.find(said));
     assert!(
@@ -211,7 +211,7 @@ fn without_its_profile_nothing_is_built() {
         "{}",
         output.stderr
     );
-    assert!(output.stderr.ends_with("nothing was built\n"));
+    assert!(output.stderr.ends_with("built nothing\n"));
     builder.lacks("app");
 }
 
