@@ -13,7 +13,7 @@ use pycull::oci::compression::CompressionSetting;
 use pycull::report::model::FindingKind;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 success; 1 a gate or check said no; 2 the command failed, and the output is unchanged.
+Exit codes: 0 success; 1 a gate or check failed; 2 the command failed, and the output is unchanged.
 
 Images: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIR (read only), a
 path, or `-` for an archive on standard input or output.";
@@ -55,7 +55,7 @@ pub(crate) struct Common {
     /// List everything: each tree, finding, step and warning
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
-    /// Whether to use colours; `auto` honours NO_COLOR
+    /// When to use colours; `auto` honours NO_COLOR
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: ColorChoice,
     /// Disable progress bars
@@ -125,7 +125,7 @@ pub(crate) enum Verb {
 Example:
   pycull completions bash > ~/.local/share/bash-completion/completions/pycull")]
     Completions {
-        /// The shell
+        /// Shell to complete for
         shell: Shell,
     },
     /// Print the manual page
@@ -149,10 +149,10 @@ pub(crate) struct Inspect {
     /// The image to read
     #[arg(value_name = "IMAGE", value_hint = ValueHint::AnyPath)]
     pub(crate) image: String,
-    /// Kinds of findings that make the exit code 1, separated by commas
+    /// Fail if the image has findings of these kinds, separated by commas
     #[arg(long, value_name = "KIND,…", value_delimiter = ',', value_parser = finding_kind)]
     pub(crate) deny: Vec<FindingKind>,
-    /// Say which profile fits, why, what it saves and what it costs
+    /// Recommend a profile, with its reasons, savings and costs
     #[arg(long)]
     pub(crate) advise: bool,
 }
@@ -198,7 +198,7 @@ pub(crate) struct Minimize {
     /// Disable the compile cache
     #[arg(long, help_heading = "Compiling")]
     pub(crate) no_cache: bool,
-    /// Whether to require a sandbox. `off` trusts the image
+    /// Require a sandbox, or trust the image with `off`
     #[arg(
         long,
         value_name = "WHETHER",
@@ -211,7 +211,7 @@ pub(crate) struct Minimize {
 /// Whether interpreters must be confined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SandboxChoice {
-    /// Use every layer of defence that this machine offers. Fail if there is none
+    /// Use every sandbox layer that this machine offers. Fail if there is none
     Required,
     /// Use resource limits only. For images that you trust
     Off,
@@ -329,7 +329,7 @@ pub(crate) struct Bench {
     /// Write the tables as bars to an SVG file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) figure: Option<PathBuf>,
-    /// Whether to require a sandbox. `off` trusts the image
+    /// Require a sandbox, or trust the image with `off`
     #[arg(long, value_name = "WHETHER", default_value = "required")]
     pub(crate) sandbox: SandboxChoice,
 }
@@ -341,7 +341,7 @@ pub(crate) enum ProfileAction {
     List,
     /// Print the text of a built-in profile
     Show {
-        /// Its name
+        /// Name of the profile
         name: String,
     },
     /// Check a profile. The exit code is 1 if it is not valid
@@ -358,7 +358,7 @@ fn finding_kind(name: &str) -> Result<FindingKind, String> {
         .find(|kind| kind.name() == name);
     kind.ok_or_else(|| {
         let names = FindingKind::ALL.map(FindingKind::name);
-        format!("there is no such kind; kinds are {}", names.join(", "))
+        format!("unknown kind; kinds are {}", names.join(", "))
     })
 }
 
@@ -366,7 +366,9 @@ fn finding_kind(name: &str) -> Result<FindingKind, String> {
 fn size(text: &str) -> Result<u64, String> {
     match text.parse::<Limit>()? {
         Limit::Bytes(bytes) => Ok(bytes),
-        Limit::Percent(_) => Err(format!("`{text}` is a share; this option takes a size")),
+        Limit::Percent(_) => Err(format!(
+            "`{text}` is a percentage; this option takes a size, for example 150MB"
+        )),
     }
 }
 
@@ -380,9 +382,7 @@ fn module(name: &str) -> Result<String, String> {
     };
     match name.split('.').all(is_word) {
         true => Ok(name.to_owned()),
-        false => {
-            Err("modules are named by words with points between, like `json.decoder`".to_owned())
-        }
+        false => Err("not a module name; write it like `json.decoder`".to_owned()),
     }
 }
 
