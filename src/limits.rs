@@ -56,7 +56,7 @@ impl Limit {
 
 /// An image exceeds a limit.
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
-#[error("the image {} than {most} {}, the most that is allowed", verb(*limit), described(*limit))]
+#[error("the image {} than {most} {}, which is the limit", verb(*limit), described(*limit))]
 pub struct LimitError {
     /// The limit that the image exceeds.
     pub limit: Limit,
@@ -78,13 +78,13 @@ impl LimitError {
             limit,
             most: most.saturating_mul(4).max(usual),
         };
-        (most < MOST).then(|| format!("if you trust the image, allow more: `--limit {more}`"))
+        (most < MOST).then(|| format!("if you trust the image, raise the limit: `--limit {more}`"))
     }
 }
 
 fn verb(limit: Limit) -> &'static str {
     match limit {
-        Limit::Seconds => "keeps its interpreter at work for more",
+        Limit::Seconds => "keeps its interpreter running for more",
         _ => "has more",
     }
 }
@@ -166,9 +166,10 @@ impl FromStr for Setting {
         let known = Limit::ALL.map(Limit::name).join(", ");
         let (name, most) = text
             .split_once('=')
-            .ok_or_else(|| format!("write it as NAME=NUMBER, NAME one of {known}"))?;
+            .ok_or_else(|| format!("write it as NAME=NUMBER; NAME is one of {known}"))?;
         let limit = Limit::ALL.into_iter().find(|limit| limit.name() == name);
-        let limit = limit.ok_or_else(|| format!("there is no limit `{name}`, but {known}"))?;
+        let limit =
+            limit.ok_or_else(|| format!("there is no limit `{name}`; limits are {known}"))?;
         let most = most
             .parse()
             .map_err(|_| format!("`{most}` is not a whole number"))?;

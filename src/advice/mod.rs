@@ -134,7 +134,7 @@ pub(crate) fn advise(
     let mut reasons = reasons(&runtime, missing, many);
     if recompiles || (compiles && stale > 0) {
         reasons.push(format!(
-            "Python ignores {stale} stale caches: to strip them saves bytes, to compile them anew saves time at every start"
+            "Python ignores {stale} stale caches: removing them saves bytes, and compiling them again saves time at every start"
         ));
     }
     reasons.extend(rewritten(inventory, &useless));
@@ -224,7 +224,7 @@ fn rewritten(inventory: &Inventory, caches: &[&Cache]) -> Option<String> {
     }
     (files > 1 && times.len() == 1).then(|| {
         format!(
-            "time stamps were rewritten: {files} stale caches record their sources' sizes, and those sources all have one time"
+            "timestamps were rewritten: {files} stale caches record the current sizes of their sources, and all those sources have the same mtime"
         )
     })
 }
@@ -232,28 +232,28 @@ fn rewritten(inventory: &Inventory, caches: &[&Cache]) -> Option<String> {
 fn reasons(runtime: &RunSettings, missing: usize, many: usize) -> Vec<String> {
     let mut reasons = vec![match (runtime.level, &runtime.unclear) {
         (Some(level), Some(reason)) => format!(
-            "the image does not tell at which level it runs Python ({reason}): profile `auto` refuses it, and this advice assumes level {level}"
+            "pycull cannot find the level at which the image runs Python ({reason}): profile `auto` refuses the image, and this advice assumes level {level}"
         ),
         (Some(Level::Zero), None) => {
-            "Python runs at level 0: nothing in the config says PYTHONOPTIMIZE or -O".to_owned()
+            "Python runs at level 0: the config uses neither PYTHONOPTIMIZE nor -O".to_owned()
         }
         (Some(level), None) => {
-            format!("Python runs at level {level}: the config says so (PYTHONOPTIMIZE or -O)")
+            format!("Python runs at level {level}: the config uses PYTHONOPTIMIZE or -O")
         }
-        (None, _) => "Python runs at a level above 2, as the config says (PYTHONOPTIMIZE or -O): caches of levels 0 to 2 are never used"
+        (None, _) => "Python runs at a level above 2, because the config uses PYTHONOPTIMIZE or -O: Python never reads caches of levels 0 to 2"
             .to_owned(),
     }];
     if !runtime.pycache_prefix.is_empty() {
         reasons.push(format!(
-            "Python looks for caches below {} alone (PYTHONPYCACHEPREFIX): those beside sources are never used",
+            "Python reads caches only below {} (PYTHONPYCACHEPREFIX), and never those beside sources",
             runtime.pycache_prefix
         ));
     }
     reasons.push(match (runtime.writes_caches(), runtime.dont_write_bytecode) {
-        (true, _) => "it runs as root, who can write caches: what is missing is compiled once in each container".to_owned(),
-        (false, true) => "it writes no caches (PYTHONDONTWRITEBYTECODE): what is missing is compiled at every start".to_owned(),
+        (true, _) => "the image runs as root and can write caches: Python compiles a missing cache once in each container".to_owned(),
+        (false, true) => "Python may not write caches (PYTHONDONTWRITEBYTECODE): it compiles a module without a cache at every start".to_owned(),
         (false, false) => format!(
-            "it runs as user {}, who can hardly write caches beside sources: what is missing is compiled at every start",
+            "the image runs as user {}, who usually cannot write caches beside sources: Python compiles a module without a cache at every start",
             runtime.user
         ),
     });
@@ -268,24 +268,25 @@ fn unknown(runtime: &RunSettings, compiles: bool, beyond: usize) -> Vec<String> 
     let mut unknown = Vec::new();
     if runtime.level.is_none() && beyond > 0 {
         unknown.push(format!(
-            "which of the {beyond} caches above level 2 Python uses: they are kept, and their modules counted as compiled at start"
+            "which of the {beyond} caches above level 2 Python uses: pycull keeps them, and counts their modules as compiled at start"
         ));
     }
     if !runtime.starts_python {
         unknown.push(
-            "what the entrypoint starts: it is not Python, and may run it with other options"
+            "what the entrypoint starts: it is not Python, and may start Python with other options"
                 .to_owned(),
         );
     }
     unknown.push(
         "whether containers run with a read-only root file system, or as another user".to_owned(),
     );
-    unknown.push("which modules are imported, and so how long compiling takes: `pycull bench --import` measures it".to_owned());
+    unknown.push("which modules the image imports, and how long Python takes to compile them: `pycull bench IMAGE --import MODULE` measures it".to_owned());
     unknown.push(
-        "how well what goes is compressed: `about` takes each layer's mean for it".to_owned(),
+        "the exact compressed saving: pycull estimates it from the compression ratio of each layer"
+            .to_owned(),
     );
     if compiles {
-        unknown.push("whether this machine runs the image's interpreter: for another architecture compiling needs `--python` or `--emulator`".to_owned());
+        unknown.push("whether this machine can run the image's interpreter: compiling for another architecture needs `--python` or `--emulator`".to_owned());
     }
     unknown
 }
@@ -340,7 +341,7 @@ mod tests {
         assert!(plain.contains("30 modules have no cache"));
         let unclear = said(json!({"Entrypoint": ["/start"]}));
         assert!(
-            unclear.contains("(`/start` is not in the image): profile `auto` refuses it"),
+            unclear.contains("(`/start` is not in the image): profile `auto` refuses the image"),
             "{unclear}"
         );
         let other =

@@ -39,7 +39,7 @@ pub struct BenchOptions {
 #[non_exhaustive]
 pub enum CannotMeasure {
     /// The image has no standard library of a known version.
-    #[error("it has no Python standard library of a known version")]
+    #[error("the image has no Python standard library of a known version")]
     NoLibrary,
     /// The interpreter is not available.
     #[error(transparent)]
@@ -54,12 +54,12 @@ impl CannotMeasure {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Interpreter(NoInterpreter::Unusable(InterpreterError::Foreign { .. })) => Some(
-                "measure on a machine of that architecture, or choose an image with `--platform`"
+                "run `pycull bench` on a machine of that architecture, or choose another platform with `--platform`"
                     .to_owned(),
             ),
             // The user cannot choose another interpreter here.
             Self::Interpreter(NoInterpreter::Start { .. }) => {
-                Some("programs must be able to run from TMPDIR (no noexec)".to_owned())
+                Some("set TMPDIR to a directory where programs can run (not mounted noexec)".to_owned())
             }
             Self::Interpreter(error @ (NoInterpreter::Undefended | NoInterpreter::Directory(_))) => {
                 error.hint()
@@ -73,13 +73,13 @@ impl CannotMeasure {
             Self::Bench(BenchError::Run { failure, .. })
                 if failure.stderr.contains("No module named") =>
             {
-                Some("`pycull inspect` lists the trees of modules that the image has".to_owned())
+                Some("`pycull inspect IMAGE` lists the directories with modules that the image has".to_owned())
             }
             Self::Bench(BenchError::NoSource { .. }) => {
-                Some("name another module with `--module`".to_owned())
+                Some("choose another module, for example `--module json.decoder`".to_owned())
             }
             Self::Bench(BenchError::Run { .. }) => Some(
-                "it runs without network, home directory and the image's environment, and sees the modules alone"
+                "the sandbox has no network, no home directory and none of the image's environment variables, and only the image's modules"
                     .to_owned(),
             ),
             _ => None,

@@ -91,7 +91,7 @@ impl Unpacked {
         sample(&answer).ok_or_else(|| BenchError::Run {
             task: task.to_string(),
             failure: ProcessFailure {
-                end: ProcessEnd::Forged("it answered no times".to_owned()),
+                end: ProcessEnd::Forged("its output has no times".to_owned()),
                 stderr: String::new(),
             },
         })

@@ -38,7 +38,7 @@ pub enum BenchError {
     #[error(transparent)]
     Interpreter(#[from] InterpreterError),
     /// A file cannot be unpacked, or a cache cannot be written.
-    #[error("cannot write or read {path}: {source}")]
+    #[error("cannot read or write `{path}`: {source}")]
     File {
         /// Path of the file on this machine.
         path: PathBuf,
@@ -46,7 +46,7 @@ pub enum BenchError {
         source: io::Error,
     },
     /// The image's modules exceed the limit.
-    #[error("the image's modules are more than {limit}")]
+    #[error("the image's modules exceed the limit of {limit}")]
     TooMuch {
         /// The limit, with its unit.
         limit: String,
@@ -63,13 +63,13 @@ pub enum BenchError {
         failure: ProcessFailure,
     },
     /// The module has no source, so caches make no difference.
-    #[error("the module {module} has no source in a file, so a cache makes no difference")]
+    #[error("module `{module}` has no source file, so a cache makes no difference")]
     NoSource {
         /// The name of the module.
         module: String,
     },
     /// An imported source does not compile.
-    #[error("cannot compile {path}: {reason}")]
+    #[error("cannot compile `{path}`: {reason}")]
     Compile {
         /// Path of the source.
         path: String,

@@ -60,7 +60,7 @@ fn badge(report: &CompareReport) -> anyhow::Result<String> {
     match &*report.images {
         [image] => Ok(figure::badge(image)),
         images => bail!(
-            "a badge is of one image, and this compares {}; name one image after, and choose one with `--platform`",
+            "a badge shows one image, and this command compares {}; compare with one image only, and choose a platform with `--platform`",
             images.len()
         ),
     }

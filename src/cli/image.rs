@@ -37,12 +37,12 @@ pub(crate) fn check_references<'a>(
 pub(crate) fn write_figure(file: &Path, figure: &str) -> anyhow::Result<()> {
     let name = file.display();
     if file.as_os_str() == "-" {
-        bail!("a figure goes to a file, not to standard output");
+        bail!("cannot write a figure to standard output; name a file");
     }
-    if file.is_file() && !is_figure(file).with_context(|| format!("cannot read {name}"))? {
-        bail!("{name} is not an SVG file; pycull does not replace it");
+    if file.is_file() && !is_figure(file).with_context(|| format!("cannot read `{name}`"))? {
+        bail!("`{name}` is not an SVG file; pycull does not replace it");
     }
-    std::fs::write(file, figure).with_context(|| format!("cannot write the figure to {name}"))
+    std::fs::write(file, figure).with_context(|| format!("cannot write the figure to `{name}`"))
 }
 
 fn is_figure(file: &Path) -> io::Result<bool> {

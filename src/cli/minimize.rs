@@ -130,9 +130,11 @@ fn emulator(args: &Minimize) -> anyhow::Result<Vec<OsString>> {
         return Ok(Vec::new());
     };
     let mut words = command.split_whitespace();
-    let program = words.next().context("`--emulator` names no program")?;
+    let program = words
+        .next()
+        .context("`--emulator` needs a command, for example `--emulator qemu-aarch64-static`")?;
     let found = find_program(program)
-        .with_context(|| format!("the emulator `{program}` is not on this machine"))?;
+        .with_context(|| format!("cannot find the emulator `{program}` in PATH"))?;
     Ok(std::iter::once(found.into())
         .chain(words.map(OsString::from))
         .collect())
@@ -152,7 +154,9 @@ fn find_program(program: &str) -> Option<PathBuf> {
 fn prepare<'a>(output: &Reference, source: &Source) -> anyhow::Result<Box<dyn Sink + 'a>> {
     let sink = transport::prepare(output, source, io::stdout())?;
     if output.is_stream() && io::stdout().is_terminal() {
-        bail!("standard output is a terminal; an image is written to a file or pipe");
+        bail!(
+            "cannot write an image to a terminal; write it to a file with `--output FILE`, or to a pipe"
+        );
     }
     Ok(sink)
 }

@@ -115,7 +115,7 @@ fn shrink(limit: Limit, comparison: &Comparison) -> Option<String> {
         ),
     };
     let where_from = match layers.is_empty() {
-        true => "no layer has another size".to_owned(),
+        true => "no layer changed its size".to_owned(),
         false => layers,
     };
     let wanted = match limit {
@@ -366,7 +366,7 @@ mod tests {
         fails(
             gates,
             &image,
-            "stayed at 90.3 MB compressed, 1 B short of --require-shrink: no layer has another size",
+            "stayed at 90.3 MB compressed, 1 B short of --require-shrink: no layer changed its size",
         );
     }
 

@@ -27,7 +27,7 @@ pub struct ProcessFailure {
 fn said(stderr: &str) -> String {
     match stderr {
         "" => String::new(),
-        text => format!("; it said: {text}"),
+        text => format!("; its error output: {text}"),
     }
 }
 
@@ -39,25 +39,25 @@ pub enum ProcessEnd {
     #[error("it could not be started: {0}")]
     Start(String),
     /// The sandbox did not run the program.
-    #[error("it could not be run in the sandbox")]
+    #[error("the sandbox could not run it")]
     NotRun,
     /// The process gave no answer in time, and pycull stopped it.
-    #[error("it gave no answer within {} s", .0.as_secs_f32())]
+    #[error("it did not answer within {} s", .0.as_secs_f32())]
     Time(Duration),
     /// The process gave an invalid answer, and pycull stopped it.
-    #[error("it was stopped: {0}")]
+    #[error("pycull stopped it: {0}")]
     Forged(String),
     /// The process ended with this exit code.
-    #[error("it ended with code {0}")]
+    #[error("it exited with code {0}")]
     Exit(i32),
     /// The sandbox stopped the process because of a system call that a compiler does not need.
-    #[error("it was stopped: it made a system call that a compiler has no use for")]
+    #[error("the sandbox stopped it: it made a system call that a compiler does not need")]
     ForbiddenCall,
     /// The sandbox or the machine killed the process.
-    #[error("it was killed: its CPU time or the machine's memory was used up")]
+    #[error("it was killed: it reached its limit of CPU time, or the machine ran out of memory")]
     Killed,
     /// Another signal ended the process.
-    #[error("it died of signal {0}")]
+    #[error("signal {0} killed it")]
     Signal(i32),
 }
 
@@ -85,7 +85,7 @@ pub fn output(command: Command, time: Duration, most: u64) -> Result<Vec<u8>, Pr
     let mut bytes = Vec::new();
     let read = (&mut stdout).take(most + 1).read_to_end(&mut bytes);
     let read = match read {
-        Ok(count) if count as u64 > most => Err(protocol::forged("it answered too much")),
+        Ok(count) if count as u64 > most => Err(protocol::forged("its answer is too long")),
         Ok(_) if process.wait().is_some_and(|status| status.success()) => return Ok(bytes),
         Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
         Err(error) => Err(error),
@@ -132,7 +132,7 @@ impl Process {
             io::ErrorKind::TimedOut => ProcessEnd::Time(time),
             io::ErrorKind::InvalidData => ProcessEnd::Forged(error.to_string()),
             _ => self.wait().map_or(
-                ProcessEnd::Forged("it closed its pipe and went on".to_owned()),
+                ProcessEnd::Forged("it closed its pipe and kept running".to_owned()),
                 describe,
             ),
         };

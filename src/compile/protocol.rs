@@ -69,9 +69,9 @@ pub(super) fn read_ready(stream: &mut impl Read) -> io::Result<Ready> {
     stream.read_exact(&mut head)?;
     let (greeting, rest) = head.split_at(GREETING.len());
     if greeting != GREETING {
-        return Err(forged("it does not begin as a worker does"));
+        return Err(forged("it does not speak the protocol of a worker"));
     }
-    let magic = Magic::parse(rest).ok_or_else(|| forged("its magic number is none"))?;
+    let magic = Magic::parse(rest).ok_or_else(|| forged("its magic number is not valid"))?;
     let mut cache_tag = vec![0; usize::from(rest[6])];
     stream.read_exact(&mut cache_tag)?;
     Ok(Ready {
@@ -95,8 +95,8 @@ pub(super) fn read_answer(stream: &mut impl Read, source_bytes: usize) -> io::Re
             let message = read_payload(stream, length)?;
             Ok(Err(printable(&message)))
         }
-        0 | 1 => Err(forged("its answer is larger than any honest one")),
-        _ => Err(forged("its answer is not a frame")),
+        0 | 1 => Err(forged("its answer is larger than any valid one")),
+        _ => Err(forged("its answer is malformed")),
     }
 }
 

@@ -283,7 +283,10 @@ impl<'a> Service<'a> {
         match ready == self.ready {
             true => Ok(worker),
             false => Err(ProcessFailure {
-                end: ProcessEnd::Forged("it is another interpreter than before".to_owned()),
+                end: ProcessEnd::Forged(
+                    "its version, magic number or cache tag changed since the first start"
+                        .to_owned(),
+                ),
                 stderr: String::new(),
             }),
         }

@@ -57,7 +57,7 @@ pub enum CompileError {
         reason: String,
     },
     /// The compiled bytecode could not be stored in the output's directory.
-    #[error("cannot put compiled bytecode aside in the output's directory")]
+    #[error("cannot store compiled bytecode in the output's directory")]
     Spool(#[source] std::io::Error),
 }
 
@@ -159,7 +159,7 @@ impl Compiler<'_> {
         result.warnings.extend(running.interpreter.warning());
         if version < Runtime::cpython(3, 7) && self.profile.invalidation.is_by_hash() {
             result.warnings.push(format!(
-                "tied what was compiled for Python {version} by timestamp: it knows no other way (PEP 552)"
+                "used timestamps in the caches for Python {version}, because it does not support hashes (PEP 552)"
             ));
         }
         let compiled = self.compile(&running, wanted, result);

@@ -29,7 +29,7 @@ use crate::scratch::Scratch;
 #[non_exhaustive]
 pub enum NoInterpreter {
     /// The image has no standard library of this version, or no executable for it.
-    #[error("the image has no interpreter of Python {version}")]
+    #[error("the image has no interpreter for Python {version}")]
     Missing {
         /// The wanted version.
         version: Runtime,
@@ -38,7 +38,7 @@ pub enum NoInterpreter {
     #[error(transparent)]
     Unusable(#[from] InterpreterError),
     /// The interpreter does not start.
-    #[error("the interpreter {path} does not start: {failure}")]
+    #[error("the interpreter `{path}` does not start: {failure}")]
     Start {
         /// The path of the interpreter.
         path: String,
@@ -47,7 +47,7 @@ pub enum NoInterpreter {
     },
     /// The interpreter is not the wanted one.
     #[error(
-        "the interpreter {path} is Python {found} with magic number {} and cache tag `{found_tag}`, not Python {version} as released",
+        "the interpreter `{path}` is Python {found} with magic number {} and cache tag `{found_tag}`, not a released Python {version}",
         found_magic.0
     )]
     Other {
@@ -64,14 +64,14 @@ pub enum NoInterpreter {
     },
     /// This machine allows no sandbox layer to confine the interpreter.
     #[error(
-        "this machine has neither Landlock nor seccomp nor namespaces to confine the interpreter with"
+        "cannot confine the interpreter: this machine offers neither Landlock nor seccomp nor namespaces"
     )]
     Undefended,
     /// pycull cannot run itself to confine the interpreter.
     #[error(transparent)]
     Sandbox(#[from] sandbox::SandboxError),
     /// The temporary directory for the interpreter could not be created.
-    #[error("cannot make a temporary directory to unpack the interpreter to")]
+    #[error("cannot create a temporary directory for the interpreter")]
     Directory(#[source] std::io::Error),
 }
 
@@ -81,15 +81,15 @@ impl NoInterpreter {
         match self {
             Self::Unusable(error) => error.hint(),
             Self::Missing { version } | Self::Other { version, .. } => Some(format!(
-                "name one of this machine with `--python`, for example `--python /usr/bin/python{version}`"
+                "use an interpreter on this machine, for example `--python /usr/bin/python{version}`"
             )),
             Self::Undefended => Some(
-                "run pycull where the kernel or the container engine allows one of them, or trust the image with `--sandbox off`"
+                "run pycull on a machine whose kernel and container engine allow one of them, or trust the image with `--sandbox off`"
                     .to_owned(),
             ),
-            Self::Directory(_) => Some("set TMPDIR to a directory that can be written to".to_owned()),
+            Self::Directory(_) => Some("set TMPDIR to a writable directory".to_owned()),
             Self::Start { .. } => Some(
-                "programs must be able to run from TMPDIR (no noexec); or name an interpreter with `--python`"
+                "set TMPDIR to a directory where programs can run (not mounted noexec), or use an interpreter on this machine with `--python`"
                     .to_owned(),
             ),
             _ => None,
@@ -165,7 +165,7 @@ impl Interpreter {
     pub fn warning(&self) -> Option<String> {
         self.sees_files.then(|| {
             format!(
-                "nothing kept {} from reading what this user can read: neither Landlock nor namespaces, or the sandbox was off",
+                "{} could read every file that this user can read: the sandbox was off, or this machine offers neither Landlock nor namespaces",
                 self.path
             )
         })

@@ -73,7 +73,7 @@ impl Worker {
 
     fn exchange(&mut self, job: &Job, levels: &[Level]) -> io::Result<Vec<Answer>> {
         if !self.answers.buffer().is_empty() {
-            return Err(protocol::forged("it answered before it was asked"));
+            return Err(protocol::forged("it answered before pycull sent a source"));
         }
         let time = self.limits.source;
         self.jobs.allow(time);

@@ -309,6 +309,6 @@ fn lost<E>(_: E) -> io::Error {
 fn wrong_length() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,
-        "the stream has another length than expected",
+        "the length of the stream is not the expected one",
     )
 }

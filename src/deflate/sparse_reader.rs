@@ -102,6 +102,6 @@ impl Read for SparseReader<'_> {
 fn changed() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        "it is not what it was when it was first read",
+        "it changed after pycull first read it",
     )
 }

@@ -158,7 +158,7 @@ fn shared_caches(inventory: &Inventory) -> Vec<String> {
         let path = path::text(&first.path);
         notes.push(match read_by_path.count() {
             0 => format!("{by} to the cache {path}: `minimize` keeps it"),
-            more => format!("{by} to the cache {path}, and {more} more are read by their paths: `minimize` keeps them"),
+            more => format!("{by} to the cache {path}, and something reads {more} more caches by path: `minimize` keeps them"),
         });
     }
     let shared = inventory.other_names();
@@ -204,7 +204,7 @@ fn cache_findings(inventory: &Inventory) -> impl Iterator<Item = Finding> + '_ {
             ),
             Status::UncheckedMismatch => (
                 FindingKind::HashMismatch,
-                "unchecked hash: Python runs this old code, not the source that is there"
+                "unchecked hash: Python runs this old code instead of the current source"
                     .to_owned(),
             ),
             // Whatever reads the cache by path does not need a source.
@@ -242,7 +242,7 @@ fn sourceless_findings(inventory: &Inventory) -> impl Iterator<Item = Finding> +
         let shadowed = module.shadowed.then(|| {
             finding(
                 FindingKind::Shadowed,
-                "the source beside it is imported instead".to_owned(),
+                "Python imports the source beside it instead".to_owned(),
             )
         });
         malformed.into_iter().chain(shadowed)

@@ -11,7 +11,7 @@ pub(super) fn notes(inventory: &Inventory) -> Vec<String> {
             other.name,
             files(other.bytecode.files, other.bytecode.bytes),
         );
-        format!("pycull does not handle {name}: it leaves {files} of it as they are")
+        format!("pycull does not handle {name}: it leaves its {files} unchanged")
     });
     others.chain(cache_prefix(inventory)).collect()
 }
@@ -30,7 +30,7 @@ fn cache_prefix(inventory: &Inventory) -> Option<String> {
         }
     }
     Some(format!(
-        "Python reads caches only below /{} (PYTHONPYCACHEPREFIX), where pycull leaves {} as they are; it never reads those beside sources",
+        "Python reads caches only below /{} (PYTHONPYCACHEPREFIX), and never those beside sources; pycull leaves {} there unchanged",
         path::text(&directory),
         files(count, bytes)
     ))

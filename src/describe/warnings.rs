@@ -37,7 +37,7 @@ pub(super) fn warnings(image: &Image, inventory: &Inventory, written: Written<'_
     warnings.extend(new_types.map(str::to_owned));
     if written.documents.history_is_misaligned {
         warnings.push(
-            "the config's history does not have one entry for each layer; entries stay with the layers that they are about".to_owned(),
+            "the config's history does not have one entry for each layer; pycull keeps each entry with its layer".to_owned(),
         );
     }
     warnings
@@ -57,7 +57,7 @@ fn grown_layers(inventory: &Inventory, outcomes: &[LayerOutcome]) -> Vec<String>
         };
         grew(scan, written).then(|| {
             format!(
-                "layer {} grew from {} to {} compressed, though less is in it; `--compression {setting}` writes it smaller",
+                "layer {} grew from {} to {} compressed, although it has less content; `--compression {setting}` makes it smaller",
                 index + 1,
                 size::bytes(scan.layer.descriptor.size()),
                 size::bytes(written.compressed_bytes),
@@ -78,7 +78,7 @@ fn lost_lazy_pulling(image: &Image, outcomes: &[LayerOutcome]) -> Vec<String> {
             let formats = lazy_formats(descriptor).into_iter();
             formats.map(move |format| {
                 format!(
-                    "layer {} can no longer be pulled lazily: its {format} annotations described the old bytes and are gone",
+                    "layer {} can no longer be pulled lazily: pycull removed its {format} annotations, which described the old bytes",
                     index + 1
                 )
             })
@@ -87,7 +87,7 @@ fn lost_lazy_pulling(image: &Image, outcomes: &[LayerOutcome]) -> Vec<String> {
     if are_layers_changed(outcomes) {
         lost.extend(lazy_formats(&image.manifest).into_iter().map(|format| {
             format!(
-                "the image can no longer be pulled lazily: the manifest's {format} annotations described the old layers and are gone"
+                "the image can no longer be pulled lazily: pycull removed the manifest's {format} annotations, which described the old layers"
             )
         }));
     }
@@ -98,10 +98,10 @@ fn lost_lazy_pulling(image: &Image, outcomes: &[LayerOutcome]) -> Vec<String> {
 fn types_changed(family: Family) -> &'static str {
     match family {
         Family::Oci => {
-            "the manifest digest changes: the image had Docker media types, and an OCI layout or archive has OCI's"
+            "the manifest digest changes: the image had Docker media types, and an OCI layout or archive needs OCI's"
         }
         Family::Docker => {
-            "the manifest digest changes: the image had OCI media types, and a docker archive has Docker's"
+            "the manifest digest changes: the image had OCI media types, and a docker archive needs Docker's"
         }
     }
 }

@@ -76,7 +76,7 @@ impl Reading {
             _ => {
                 let texts: Vec<String> = levels.iter().map(u32::to_string).collect();
                 Err(format!(
-                    "it starts Python at levels {}",
+                    "it starts Python at more than one level: {}",
                     texts.join(" and ")
                 ))
             }

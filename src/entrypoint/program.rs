@@ -108,10 +108,10 @@ impl<'a> Reader<'a> {
             return;
         }
         if words.len() > MOST_WORDS {
-            return self.note("it runs a program with too many words".to_owned());
+            return self.note("it runs a program with too many arguments".to_owned());
         }
         if self.depth >= MOST_DEEP || self.runs > MOST {
-            return self.note("its programs run one another too often".to_owned());
+            return self.note("its programs start each other too many times".to_owned());
         }
         self.depth += 1;
         self.program(words, environment, directory);
@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
         };
         let Some(name) = first.file_name() else {
             return self.note(format!(
-                "the name of a program (`{}`) is known only to a running container",
+                "the name of a program (`{}`) is known only when the container runs",
                 first.shown()
             ));
         };
@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
         match self.contents(found) {
             Program::Unread => {}
             Program::Binary => self.note(format!(
-                "`{}` is a program that may start Python in ways that the image does not tell",
+                "`{}` may start Python, and the image does not show with which options",
                 name.shown()
             )),
             Program::Script(script) => self.script(&script, call),
@@ -221,7 +221,7 @@ impl<'a> Reader<'a> {
         };
         let real = Word::new(absolute(&found.path));
         if real.file_name().is_some_and(is_python) {
-            return self.note(format!("`{}` is Python by another name", name.shown()));
+            return self.note(format!("`{}` is Python under another name", name.shown()));
         }
         // In some distributions, some of these are scripts in other languages.
         if let Program::Script(script) = self.contents(found)
@@ -246,7 +246,7 @@ impl<'a> Reader<'a> {
         let is_python_word = |word: &Word| word.file_name().is_some_and(is_python);
         if line.contains("python") && call.arguments.iter().any(is_python_word) {
             return self.note(format!(
-                "`{path}` is given Python as an argument and may start it"
+                "`{path}` gets Python as an argument and may start it"
             ));
         }
         let mut command = vec![Word::new(program)];

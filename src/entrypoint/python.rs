@@ -34,7 +34,7 @@ pub(super) fn options(words: &[Word], environment: &Variables) -> Options {
         if word.may_be_option() {
             let shown = word.shown();
             return Options::Unclear(format!(
-                "an argument of Python (`{shown}`) is known only to a running container and may be an option"
+                "an argument of Python (`{shown}`) is known only when the container runs and may be an option"
             ));
         }
         let text = word.text();

@@ -83,7 +83,7 @@ impl Reader<'_> {
         }
         let Some(script) = first.known() else {
             return self
-                .note("the command of a shell is known only to a running container".to_owned());
+                .note("the command of a shell is known only when the container runs".to_owned());
         };
         self.mention(script, None, call.directory);
         let (zero, arguments) = match arguments.split_first() {
@@ -162,7 +162,7 @@ impl Host for Reader<'_> {
             Some(left) => self.budget = left,
             None => {
                 self.budget = 0;
-                self.note("its scripts are too much to read".to_owned());
+                self.note("its scripts are too long".to_owned());
             }
         }
         self.budget > 0

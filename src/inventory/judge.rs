@@ -118,7 +118,7 @@ impl Judge<'_> {
             return Status::Foreign(reason);
         }
         let Some(bytecode) = bytecode else {
-            return Status::Unknown("it was not examined: it is sparse, larger than 64 MiB, or a link to a file of another kind".to_owned());
+            return Status::Unknown("pycull did not examine it: it is sparse, larger than 64 MiB, or a link to a file of another kind".to_owned());
         };
         let header = match &bytecode.header {
             Ok(header) => header,
@@ -149,7 +149,7 @@ impl Judge<'_> {
             Freshness::Unchecked => unchecked(header, hash),
             Freshness::Stale(reason) => Status::Stale(reason),
             Freshness::HashMismatch => Status::HashMismatch,
-            Freshness::HashNeeded => Status::Unknown("its source was not hashed".to_owned()),
+            Freshness::HashNeeded => Status::Unknown("pycull did not hash its source".to_owned()),
         }
     }
 

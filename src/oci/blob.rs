@@ -48,7 +48,7 @@ pub enum BlobError {
         digest: Digest,
     },
     /// A document is larger than any honest one.
-    #[error("{what} {digest} is {size} bytes; at most {limit} are accepted")]
+    #[error("{what} {digest} has {size} bytes; the limit is {limit} bytes")]
     TooLarge {
         /// "manifest", "config" or "index".
         what: &'static str,

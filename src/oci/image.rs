@@ -301,7 +301,7 @@ pub fn typed_descriptor(value: &Value) -> Result<Descriptor, ImageError> {
         serde_json::from_value(value.clone()).map_err(|error| malformed(error.to_string()))?;
     if descriptor.size() > LARGEST_BLOB {
         let reason = format!(
-            "its size is {} bytes; at most {LARGEST_BLOB} are accepted",
+            "its size is {} bytes; the limit is {LARGEST_BLOB} bytes",
             descriptor.size()
         );
         return Err(malformed(reason));

@@ -39,7 +39,7 @@ pub enum ImageError {
         limit: usize,
     },
     /// An index leads to more descriptors than any honest index.
-    #[error("the index leads to more than {limit} descriptors")]
+    #[error("the index and its nested indexes have more than {limit} descriptors")]
     TooMany {
         /// The most descriptors that pycull accepts.
         limit: usize,
@@ -69,7 +69,7 @@ pub enum ImageError {
     },
     /// A layer is not distributed with the image.
     #[error(
-        "layer {layer} {digest} is not in the image; its manifest says where it is: {}",
+        "layer {layer} {digest} is not in the image; the manifest lists where to download it: {}",
         listed(urls)
     )]
     Foreign {
@@ -81,7 +81,7 @@ pub enum ImageError {
         urls: Vec<String>,
     },
     /// No image matches `--platform`.
-    #[error("no image for platform {wanted}; there is: {available}")]
+    #[error("no image for platform {wanted}; available: {available}")]
     NoPlatform {
         /// The platform that the user asked for.
         wanted: Platform,
@@ -96,7 +96,7 @@ impl ImageError {
         match self {
             Self::NoPlatform { .. } => Some("choose one of them with `--platform`".to_owned()),
             Self::Blob(BlobError::Missing { .. }) => Some(
-                "if the image holds one platform of several, choose it with `--platform`"
+                "if only one platform of the image is here, choose it with `--platform`"
                     .to_owned(),
             ),
             Self::Limit(error) => error.hint(),
@@ -114,7 +114,7 @@ impl ImageError {
                 // The user may paste this URL into a shell, so take only one without special characters.
                 let url = urls.iter().find(|url| is_plain_url(url))?;
                 Some(format!(
-                    "in the image layout, `curl -L -o blobs/{}/{} '{url}'` fetches it",
+                    "download the layer in the directory of the image layout: `curl -L -o blobs/{}/{} '{url}'`",
                     digest.algorithm(),
                     digest.digest(),
                 ))
@@ -137,10 +137,10 @@ fn artifact_hint(artifact_type: &str) -> String {
         .any(|word| artifact_type.contains(word));
     let is_schema_1 = artifact_type.contains("docker.distribution.manifest.v1");
     if is_schema_1 {
-        "`skopeo copy --format oci docker://NAME oci:DIR:TAG` converts an image of Docker's schema 1"
+        "convert the image from Docker's schema 1 first: `skopeo copy --format oci docker://NAME oci:DIR:TAG`"
             .to_owned()
     } else if is_signature {
-        "name the image that it is about".to_owned()
+        "this is a signature; name the image that it signs".to_owned()
     } else {
         format!(
             "the config of a container image has the media type `{}`",

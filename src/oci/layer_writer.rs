@@ -272,7 +272,7 @@ fn compare(stream: &mut impl Read, meant: &Receiver<Stretch>) -> io::Result<Dige
 }
 
 fn not_as_written() -> io::Error {
-    let message = "the written layer does not read back as it was written";
+    let message = "pycull read the written layer back and got other content";
     io::Error::new(io::ErrorKind::InvalidData, message)
 }
 

@@ -106,7 +106,7 @@ const BROKEN: &str = "its deflate stream is broken or cut short";
 fn corrupt(what: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        format!("the written layer does not read back: {what}"),
+        format!("cannot read the written layer back: {what}"),
     )
 }
 

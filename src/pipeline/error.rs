@@ -33,7 +33,7 @@ pub enum PipelineError {
         source: RootfsError,
     },
     /// The profile `auto` cannot determine the level at which the image runs Python, or the level is above 2.
-    #[error("image {platform}: profile `auto` cannot tell which level the image uses: {reason}")]
+    #[error("image {platform}: profile `auto` cannot find the level that the image uses: {reason}")]
     RuntimeLevel {
         /// The platform of the image.
         platform: String,
@@ -42,7 +42,7 @@ pub enum PipelineError {
     },
     /// The profile compiles, but the image's Python would not read the caches.
     #[error(
-        "image {platform}: cannot compile: Python reads caches only below {prefix} (PYTHONPYCACHEPREFIX), and pycull writes none there"
+        "image {platform}: cannot compile: Python reads caches only below {prefix} (PYTHONPYCACHEPREFIX), and pycull does not write caches there"
     )]
     CachePrefix {
         /// The platform of the image.
@@ -87,7 +87,9 @@ pub enum PipelineError {
         source: Box<CompileError>,
     },
     /// Some sources do not compile, and [`CompileOptions::strict`](super::CompileOptions::strict) is set.
-    #[error("image {platform}: {sources} source(s) do not compile; the first is {path}: {reason}")]
+    #[error(
+        "image {platform}: {sources} source(s) do not compile; the first is `{path}`: {reason}"
+    )]
     Strict {
         /// The platform of the image.
         platform: String,
@@ -99,7 +101,7 @@ pub enum PipelineError {
         reason: String,
     },
     /// The new layer with compiled bytecode could not be written.
-    #[error("image {platform}: the layer with compiled bytecode")]
+    #[error("image {platform}: cannot write the layer with compiled bytecode")]
     NewLayer {
         /// The platform of the image.
         platform: String,
@@ -133,18 +135,19 @@ impl PipelineError {
             Self::OneOfTwo { source, .. } => source.hint(),
             Self::Compile { source, .. } => source.hint(),
             Self::Bench { source, .. } => source.hint(),
-            Self::Strict { .. } => Some(
-                "leave out `--strict`, or exclude it with `--set 'exclude=[\"PATH\"]'`".to_owned(),
-            ),
+            Self::Strict { path, .. } => Some(format!(
+                "leave out `--strict`, or exclude the source with `--set 'exclude=[\"{}\"]'`",
+                if is_plain(path) { path } else { "PATH" }
+            )),
             Self::PlatformsLost { .. } => {
                 Some("give the output another name, or leave out `--platform`".to_owned())
             }
             Self::CachePrefix { .. } => Some(
-                "build the image without PYTHONPYCACHEPREFIX, or take out what Python does not read there: `--profile minimal`"
+                "build the image without PYTHONPYCACHEPREFIX, or remove the caches that Python does not read: `--profile minimal`"
                     .to_owned(),
             ),
             Self::RuntimeLevel { .. } => {
-                Some("name the levels to keep, for example `--set levels=[0]`, or use a profile that lists them (`--profile FILE`)".to_owned())
+                Some("name the levels to keep, for example `--set 'levels=[0]'`, or use a profile that lists them (`--profile FILE`)".to_owned())
             }
             Self::Image(error) => error.hint(),
             Self::Layer { source, .. } => source.hint(),
@@ -155,4 +158,10 @@ impl PipelineError {
             _ => None,
         }
     }
+}
+
+/// Whether a path from an image can be part of a command that the user pastes, and of a glob.
+fn is_plain(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._+/".contains(&byte);
+    path.bytes().all(is_plain)
 }

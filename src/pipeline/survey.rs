@@ -67,7 +67,11 @@ pub(super) fn levels(
     let number = inventory.launch.level();
     let level = number.and_then(|number| {
         let level = u8::try_from(number).ok().and_then(Level::from_number);
-        level.ok_or_else(|| format!("it runs Python at level {number}, and caches of levels above 2 are kept by no profile"))
+        level.ok_or_else(|| {
+            format!(
+                "it runs Python at level {number}, and no profile keeps caches of levels above 2"
+            )
+        })
     });
     match level {
         Ok(level) => Ok(vec![level]),

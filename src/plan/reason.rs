@@ -74,13 +74,15 @@ impl fmt::Display for Reason {
             Self::Foreign(reason) => write!(f, "foreign: {reason}"),
             Self::Malformed(reason) => write!(f, "malformed: {reason}"),
             Self::Hidden { layer } => write!(f, "overwritten or deleted in layer {layer}"),
-            Self::Shadowed => f.write_str("the source beside it is imported instead"),
-            Self::Uncovered => f.write_str("the cache that hides it goes"),
-            Self::EmptiedDirectory => f.write_str("all caches in it went"),
-            Self::UselessWhiteout => f.write_str("what it deletes from the layers below went"),
-            Self::TargetDropped => f.write_str("the file that it links to went"),
+            Self::Shadowed => f.write_str("Python imports the source beside it instead"),
+            Self::Uncovered => f.write_str("the cache that hides it is removed"),
+            Self::EmptiedDirectory => f.write_str("all caches in it are removed"),
+            Self::UselessWhiteout => {
+                f.write_str("everything that it deletes from the layers below is removed")
+            }
+            Self::TargetDropped => f.write_str("the file that it links to is removed"),
             Self::Identical(path) => write!(f, "identical to {}", String::from_utf8_lossy(path)),
-            Self::Invalidation(mode) => write!(f, "the profile ties caches to sources by {mode}"),
+            Self::Invalidation(mode) => write!(f, "the profile sets the invalidation mode {mode}"),
         }
     }
 }

@@ -93,7 +93,7 @@ impl fmt::Display for Warning {
                 write!(f, "did not compile {} sources in /{path}", self.files)?;
             }
             Cause::CannotCompile => write!(f, "did not compile {path}")?,
-            Cause::CannotConvert => write!(f, "kept the invalidation of {path}")?,
+            Cause::CannotConvert => write!(f, "did not change the invalidation mode of {path}")?,
             _ => write!(f, "kept {path}")?,
         }
         if self.files > 1 && !matches!(self.cause, Cause::NoVersion(_)) {
@@ -115,28 +115,28 @@ impl fmt::Display for Cause {
                 return write!(f, "the symlink {link} leads to it");
             }
             Self::HidesEdit => {
-                "its source has changed, but Python runs the old code, since nothing checks the hash; `--set stale=compile` compiles it anew"
+                "its source has changed, but Python still runs the old code, because it does not check the hash; `--set stale=compile` compiles the source again"
             }
             Self::Describes => {
                 "it is a hardlink whose header sets the mode, owner, time or extended attributes of a file that stays"
             }
-            Self::WouldUncover => "it covers something in a lower layer that is not a cache",
+            Self::WouldUncover => "it hides something in a lower layer that is not a cache",
             Self::Unexamined(reason) => reason,
-            Self::OtherOptimization => "its optimization is none of the levels 0, 1 and 2",
+            Self::OtherOptimization => "its level is not 0, 1 or 2",
             Self::CannotCompile => {
                 "it is sparse or larger than 16 MiB, or its __pycache__ is not a directory"
             }
             Self::NoVersion(Some(version)) => {
                 return write!(
                     f,
-                    "they are for Python {version}; 3.6 to 3.15 can be compiled"
+                    "they are for Python {version}; pycull compiles for 3.6 to 3.15"
                 );
             }
             Self::NoVersion(None) => {
-                "nothing says for which Python they are (profile key `python`)"
+                "their Python version is unknown; set it with the profile key `python`"
             }
             Self::CannotConvert => {
-                "its header has no place for a hash, or other files share its data"
+                "its header has no room for a hash, or other files share its data"
             }
         })
     }

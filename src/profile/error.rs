@@ -25,7 +25,7 @@ pub enum ProfileError {
         source: std::io::Error,
     },
     /// The file is larger than the limit.
-    #[error("profile `{path}` has more than {LARGEST} bytes, the most that is allowed")]
+    #[error("profile `{path}` has more than {LARGEST} bytes, which is the limit")]
     TooLarge {
         /// Path of the file.
         path: String,
@@ -58,7 +58,7 @@ pub enum ProfileError {
     },
     /// This version of pycull does not support a setting of the profile.
     #[error(
-        "profile `{name}`: `{setting}` is not available in this version of pycull, which strips bytecode but does not {verb}"
+        "profile `{name}`: `{setting}` is not available: this version of pycull does not {verb}"
     )]
     NotYet {
         /// The profile's name.
@@ -77,7 +77,7 @@ impl ProfileError {
             Self::Unknown { .. } => {
                 let names: Vec<&str> = BUILT_IN.iter().map(|profile| profile.name).collect();
                 Some(format!(
-                    "built-in profiles are {}; a file is named by its path",
+                    "built-in profiles are {}; to use a file, give its path",
                     names.join(", ")
                 ))
             }
@@ -88,7 +88,7 @@ impl ProfileError {
                 nearest: Some(key), ..
             } => Some(format!("did you mean `{key}`?")),
             Self::Set { .. } => Some(
-                "write it as KEY=VALUE, for example `--set levels=[0,1]` or `--set stale=keep`"
+                "write it as KEY=VALUE, for example `--set 'levels=[0,1]'` or `--set stale=keep`"
                     .to_owned(),
             ),
             _ => None,

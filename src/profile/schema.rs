@@ -178,7 +178,7 @@ fn refuse_what_is_not_there_yet(name: &str, schema: &Schema) -> Result<(), Profi
         (
             !schema.sourceless.is_empty(),
             "sourceless",
-            "put it in the place of sources",
+            "put bytecode in the place of sources",
         ),
         (
             schema.runtime.dont_write_bytecode,

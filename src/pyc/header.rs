@@ -60,7 +60,7 @@ pub enum HeaderError {
     #[error("not a magic number: {0:02x?}")]
     NotMagic([u8; 4]),
     /// No known version of CPython has this magic number, so the layout is unknown.
-    #[error("magic number {0} is not a known CPython's")]
+    #[error("no known CPython has the magic number {0}")]
     UnknownMagic(Magic),
     /// Flag bits are set that PEP 552 does not define.
     #[error("undefined header flags {0:#x}")]
@@ -295,7 +295,7 @@ mod tests {
         }
         assert_eq!(
             HeaderError::UnknownMagic(Magic(432)).to_string(),
-            "magic number 432 is not a known CPython's"
+            "no known CPython has the magic number 432"
         );
     }
 

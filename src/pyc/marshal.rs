@@ -52,7 +52,7 @@ pub enum MarshalErrorKind {
     #[error("unknown type byte {0:#04x}")]
     UnknownType(u8),
     /// The reference names an object that does not exist or is not complete.
-    #[error("reference to object {0}, which is not there")]
+    #[error("reference to object {0}, which does not exist")]
     BadReference(i32),
     /// The body is a marshalled object, but not a code object.
     #[error("not a code object")]
@@ -76,7 +76,7 @@ pub enum MarshalErrorKind {
     #[error("malformed text")]
     BadText,
     /// A container has the end marker instead of an object.
-    #[error("no object where one belongs")]
+    #[error("an object is missing")]
     NullObject,
     /// An element of a set or a key of a dictionary is a list, a dictionary or a set, or contains one.
     #[error("unhashable object in a set or as a key")]

@@ -41,7 +41,7 @@ pub enum RootfsError {
     #[error(transparent)]
     Limit(#[from] LimitError),
     /// Following the image's symlinks would take too long.
-    #[error("its symlinks lead through more than {MOST_PARTS} parts of paths")]
+    #[error("following its symlinks takes more than {MOST_PARTS} steps")]
     Symlinks,
     /// Symlinked directories form a loop, or a path has too many symlinks.
     #[error("layer {layer}: too many symlinks on the way to `{path}`")]
@@ -52,7 +52,7 @@ pub enum RootfsError {
         path: String,
     },
     /// A member replaces the root directory by something else.
-    #[error("layer {layer}: a {kind} takes the place of the root directory")]
+    #[error("layer {layer}: a {kind} replaces the root directory")]
     Root {
         /// The layer, counted from 1.
         layer: usize,

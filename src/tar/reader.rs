@@ -228,7 +228,7 @@ impl<R: Read> Reader<R> {
         let size =
             header::raw_size(header).map_err(|source| TarError::Header { offset: at, source })?;
         if size > EXTENSION_LIMIT || self.raw.len() as u64 > EXTENSION_LIMIT {
-            let reason = format!("its {size} bytes are more than {EXTENSION_LIMIT}");
+            let reason = format!("it has {size} bytes, and the limit is {EXTENSION_LIMIT} bytes");
             return Err(TarError::Extension { offset: at, reason });
         }
         let start = self.raw.len();
@@ -331,7 +331,7 @@ fn check_names(extensions: &Extensions) -> Result<(), String> {
     let longest = longest.into_iter().flatten().map(Vec::len).max();
     match longest.filter(|length| *length > NAME_LIMIT) {
         Some(length) => Err(format!(
-            "a name of {length} bytes is longer than {NAME_LIMIT}"
+            "a name has {length} bytes, and the limit is {NAME_LIMIT} bytes"
         )),
         None => Ok(()),
     }

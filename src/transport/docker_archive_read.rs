@@ -53,7 +53,7 @@ pub(super) fn open(archive: Arc<Archive>, wanted: Wanted<'_>) -> Result<Source, 
             if is_damage(&error) {
                 source.warnings.insert(
                     0,
-                    format!("manifest.json is read instead of {INDEX_JSON}: {error}"),
+                    format!("pycull reads manifest.json instead of {INDEX_JSON}: {error}"),
                 );
             }
             Ok(source)
@@ -202,9 +202,8 @@ fn hex_name(name: &str) -> Option<&str> {
 /// Returns a warning if a file's name is not its digest. This is not an error: engines read the file anyway.
 fn check_name(name: &str, digest: &Digest) -> Option<String> {
     let hex = hex_name(name)?;
-    (hex != digest.digest()).then(|| {
-        format!("`{name}` is not named by its digest {digest}; pycull reads it all the same")
-    })
+    (hex != digest.digest())
+        .then(|| format!("`{name}` is not named by its digest {digest}; pycull uses it anyway"))
 }
 
 /// Synthesizes the manifest of an entry in `manifest.json`. The result depends only on the entry's config and layers.

@@ -54,7 +54,7 @@ pub enum TransportError {
     },
     /// A compressed archive unpacks to more than the limit.
     #[error(
-        "`{}` unpacks to more than {} bytes, the most that is allowed for a file of {} bytes",
+        "`{}` unpacks to more than {} bytes, which is the limit for a file of {} bytes",
         path.display(), bomb.limit, bomb.bytes
     )]
     Bomb {
@@ -84,7 +84,7 @@ pub enum TransportError {
         reason: String,
     },
     /// A document is larger than the limit.
-    #[error("{document} of `{}` is {size} bytes; at most {limit} are accepted", path.display())]
+    #[error("{document} of `{}` has {size} bytes; the limit is {limit} bytes", path.display())]
     TooLarge {
         /// The directory or file that holds the document.
         path: PathBuf,
@@ -106,7 +106,7 @@ pub enum TransportError {
         choices: Vec<String>,
     },
     /// No image in the medium has the requested name.
-    #[error("no image `{name}` in `{}`; there is: {}", path.display(), listed(choices))]
+    #[error("no image `{name}` in `{}`; available: {}", path.display(), listed(choices))]
     NoSuchName {
         /// The directory or file.
         path: PathBuf,
@@ -126,7 +126,7 @@ pub enum TransportError {
         found: &'static str,
     },
     /// The output is an archive of several images, and the new image was not made from any of them.
-    #[error("`{}` holds {images} images, which would be lost", path.display())]
+    #[error("cannot replace `{}`: it holds {images} images, which would be lost", path.display())]
     HoldsOthers {
         /// The output's path.
         path: PathBuf,
@@ -178,13 +178,17 @@ impl TransportError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unsupported { reference, .. } => Some(format!(
-                "`skopeo copy {reference} oci:DIR:TAG` brings it into reach"
+                "copy the image first: `skopeo copy {} oci:DIR:TAG`",
+                quoted(reference)
             )),
             Self::Ambiguous {
                 prefix, choices, ..
-            } => Some(format!("choose one, as in `{prefix}{}`", choices.first()?)),
+            } => Some(format!(
+                "choose one, for example `{prefix}{}`",
+                choices.first()?
+            )),
             Self::SeveralPlatforms { platforms } => Some(format!(
-                "`--platform {}` takes one of them; `oci:DIR` and `oci-archive:FILE` hold all",
+                "choose one with `--platform {}`, or write all to `oci:DIR` or `oci-archive:FILE`",
                 platforms.first()?
             )),
             Self::OtherThing { hint, .. } => Some(hint.clone()),
@@ -194,12 +198,12 @@ impl TransportError {
             }
             Self::Changed { .. } => Some("run the command again".to_owned()),
             Self::ExistsAsOther { .. } | Self::HoldsOthers { .. } => {
-                Some("give another name, or remove what is there".to_owned())
+                Some("choose another output name, or remove what is there".to_owned())
             }
             Self::Empty {
                 is_stream: true, ..
             } => Some(
-                "the command that writes into the pipe wrote nothing; what it says tells why"
+                "the command before the pipe wrote nothing; its error messages explain why"
                     .to_owned(),
             ),
             Self::Image(error) => error.hint(),
@@ -269,7 +273,7 @@ mod tests {
         };
         assert_eq!(
             error.to_string(),
-            "no image `v3` in `app`; there is: v1, v2"
+            "no image `v3` in `app`; available: v1, v2"
         );
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn check_layout_version(document: &Value, path: &Path) -> Result<(), 
         path: path.to_owned(),
         document: OCI_LAYOUT.to_owned(),
         reason: format!(
-            "image layout version 1.0.0 is the only one, and this is `{}`",
+            "its image layout version is `{}`, and only 1.0.0 exists",
             version.unwrap_or_default()
         ),
     })

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::oci::Blob;
+use crate::quoting::quoted;
 
 use super::error::TransportError;
 use super::file_names::{INDEX_JSON, MANIFEST_JSON};
@@ -18,7 +19,7 @@ const TOP: [&str; 4] = ["etc", "usr", "var", "bin"];
 pub(super) fn recognized(file: &Blob, path: &Path) -> Option<TransportError> {
     let mut start = Vec::new();
     file.reader().take(START).read_to_end(&mut start).ok()?;
-    let name = path.display();
+    let name = quoted(&path.display().to_string());
     let unpack = |tool: &str| match path == Path::new("-") {
         true => format!("unpack it in the pipe: `{tool} -dc`"),
         false => format!("unpack it first: `{tool} -dk {name}`"),
@@ -29,7 +30,7 @@ pub(super) fn recognized(file: &Blob, path: &Path) -> Option<TransportError> {
         [0x04, 0x22, 0x4d, 0x18, ..] => ("compressed with lz4", unpack("lz4")),
         [b'P', b'K', 3, 4, ..] => (
             "a zip archive",
-            format!("an image archive is a tar file; `unzip -l {name}` lists what this is"),
+            format!("an image archive is a tar file; `unzip -l {name}` lists what is in this file"),
         ),
         _ if is_containerfile(&start) => (
             "a Containerfile",
@@ -74,8 +75,8 @@ pub(super) fn in_archive(path: &Path, names: &[&str]) -> TransportError {
         };
     }
     let hint = format!(
-        "`podman import {} app && {SAVE}` makes an image of it",
-        path.display()
+        "make an image of it first: `podman import {} app && {SAVE}`",
+        quoted(&path.display().to_string())
     );
     other(path, "an archive of a root file system", hint)
 }
@@ -84,10 +85,11 @@ const SAVE: &str = "podman save --format oci-archive -o app.tar app";
 
 /// Recognizes a directory that is not a layout.
 pub(super) fn in_directory(path: &Path) -> Option<TransportError> {
-    let name = path.display();
+    let name = quoted(&path.display().to_string());
     if TOP.iter().filter(|top| path.join(top).is_dir()).count() >= 2 {
-        let hint =
-            format!("`tar -cC {name} . | podman import - app && {SAVE}` makes an image of it");
+        let hint = format!(
+            "make an image of it first: `tar -cC {name} . | podman import - app && {SAVE}`"
+        );
         return Some(other(path, "a root file system", hint));
     }
     let builds = ["Containerfile", "Dockerfile"];

@@ -190,7 +190,11 @@ impl FromStr for Reference {
                 let name = Some(name);
                 Some(Selector::Digest { name, digest })
             }
-            (Some(_), Some(_)) => return Err(bad("an image has a place or a digest, not both")),
+            (Some(_), Some(_)) => {
+                return Err(bad(
+                    "it has a place (`@N`) and a digest; use only one of them",
+                ));
+            }
         };
         if transport == Transport::Dir && selector.is_some() {
             return Err(bad("a `dir:` holds one image, which has no name"));
@@ -216,9 +220,9 @@ fn parse_selector(text: &str) -> Result<Selector, &'static str> {
         Some(index) => index
             .parse()
             .map(Selector::Index)
-            .map_err(|_| "`@` is followed by an image's place, a number from zero"),
+            .map_err(|_| "`@` must be followed by the image's place, a number from 0"),
         None if text.chars().any(|c| c.is_whitespace() || c.is_control()) => {
-            Err("a name has no spaces")
+            Err("a name cannot contain spaces")
         }
         None => Ok(Selector::Name(text.to_owned())),
     }

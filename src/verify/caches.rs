@@ -90,14 +90,14 @@ fn fault(cache: &Cache) -> Option<String> {
     Some(match &cache.status {
         Status::Fresh => return None,
         Status::UncheckedMismatch => {
-            "its hash is not its source's, which nothing checks".to_owned()
+            "its hash is not that of its source, and Python does not check it".to_owned()
         }
         Status::Stale(reason) => format!("is stale: {reason}"),
-        Status::HashMismatch => "is stale: its hash is not its source's".to_owned(),
+        Status::HashMismatch => "is stale: its hash is not that of its source".to_owned(),
         Status::Orphan => "has no source".to_owned(),
         Status::Foreign(reason) => format!("is for another interpreter: {reason}"),
         Status::Malformed(reason) => format!("is malformed: {reason}"),
-        Status::Unknown(reason) => format!("cannot be judged: {reason}"),
+        Status::Unknown(reason) => format!("could not be examined: {reason}"),
     })
 }
 
@@ -113,7 +113,7 @@ fn change(before: &Cache, after: &Cache, is_same: bool) -> Option<String> {
         (_, true) => None,
         // Python might have used the old cache, so a newly compiled one must not replace it.
         (Status::Unknown(_), false) => {
-            Some("has other bytes, though Python used it or might have".to_owned())
+            Some("has other bytes, although Python may have used it".to_owned())
         }
         (_, false) => fault(after).map(|fault| format!("has other bytes, but {fault}")),
     }

@@ -104,7 +104,7 @@ fn compare_inline_cache(
     if stays && images.1.layers.len() < images.0.layers.len() {
         found.push(
             format!("/{FIELD}"),
-            "counts layers that are gone".to_owned(),
+            "counts layers that were removed".to_owned(),
         );
     }
     if !are_same && after.get(FIELD).is_none() {
@@ -191,7 +191,7 @@ impl Found<'_> {
     fn left_behind(&mut self, pointer: &str, names: Vec<String>) {
         for name in names {
             let pointer = format!("{pointer}/annotations/{}", escaped(&name));
-            self.push(pointer, "describes bytes that are gone".to_owned());
+            self.push(pointer, "describes bytes that were replaced".to_owned());
         }
     }
 
@@ -203,7 +203,7 @@ impl Found<'_> {
         for field in ["data", "urls"] {
             if before.get(field).is_some() && before.get(field) == after.get(field) {
                 let pointer = format!("{pointer}/{field}");
-                self.push(pointer, "describes bytes that are gone".to_owned());
+                self.push(pointer, "describes bytes that were replaced".to_owned());
             }
         }
     }

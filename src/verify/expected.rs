@@ -26,20 +26,22 @@ impl Policy<'_> {
     ) -> Option<String> {
         let path = &before.or(after)?.path;
         if !self.profile.scope.contains(path) {
-            return (!is_same).then(|| "changed, though the profile is not about it".to_owned());
+            return (!is_same)
+                .then(|| "changed, although it is outside the scope of the profile".to_owned());
         }
         match (before, after) {
             (None, None) => None,
             (None, Some(new)) => self.fault_of_new(new),
             (Some(old), None) => (self.wanted(old) == Wanted::Kept)
-                .then(|| format!("is gone, though the profile keeps {}", level_text(old))),
+                .then(|| format!("is gone, although the profile keeps {}", level_text(old))),
             (Some(old), Some(new)) => match self.wanted(old) {
                 Wanted::Gone(_) if !is_same && new.status == Status::Fresh => Some(
-                    "was replaced by a fresh cache, though the profile compiles none".to_owned(),
+                    "was replaced by a fresh cache, although the profile does not compile"
+                        .to_owned(),
                 ),
                 Wanted::Gone(why) => Some(format!("is still there, {why}")),
                 Wanted::Replaced if is_same => Some(
-                    "is as it was, though the profile keeps none that Python would not use"
+                    "is unchanged, although the profile removes caches that Python would not use"
                         .to_owned(),
                 ),
                 Wanted::Replaced => None,
@@ -50,7 +52,7 @@ impl Policy<'_> {
 
     fn fault_of_new(&self, new: &Cache) -> Option<String> {
         let is_wanted = self.profile.missing == Missing::Compile && self.lists(new.level);
-        (!is_wanted).then(|| "is new, though the profile asks for no such cache".to_owned())
+        (!is_wanted).then(|| "is new, although the profile does not ask for it".to_owned())
     }
 
     fn wanted(&self, cache: &Cache) -> Wanted {
@@ -66,22 +68,23 @@ impl Policy<'_> {
         match cache.status {
             Status::Unknown(_) => Wanted::Kept,
             Status::Stale(_) | Status::HashMismatch if profile.stale != Stale::Keep => {
-                gone(recompiles, "though it is stale")
+                gone(recompiles, "although it is stale")
             }
-            Status::UncheckedMismatch if self.is_about_truth() => {
-                gone(recompiles, "though it hides that its source has changed")
-            }
+            Status::UncheckedMismatch if self.is_about_truth() => gone(
+                recompiles,
+                "although Python would run old code instead of its source",
+            ),
             Status::Orphan if is_dead(profile.dead.orphan) => {
-                gone(compiles, "though it has no source")
+                gone(compiles, "although it has no source")
             }
             Status::Foreign(_) if is_dead(profile.dead.foreign) => {
-                gone(compiles, "though no Python of the image uses it")
+                gone(compiles, "although no Python of the image uses it")
             }
             Status::Malformed(_) if is_dead(profile.dead.malformed) => {
-                gone(compiles, "though it is malformed")
+                gone(compiles, "although it is malformed")
             }
             _ if cache.level.is_none() || self.lists(cache.level) => Wanted::Kept,
-            _ => Wanted::Gone("though the profile does not keep its level"),
+            _ => Wanted::Gone("although the profile does not keep its level"),
         }
     }
 
@@ -108,15 +111,16 @@ impl Policy<'_> {
             None => false,
         };
         let is_right = is_same || (is_tied && before.status == Status::Fresh);
-        (!is_right)
-            .then(|| format!("has another header, though the profile's invalidation is {mode}"))
+        (!is_right).then(|| {
+            format!("has another header, although the profile sets the invalidation mode {mode}")
+        })
     }
 }
 
 fn level_text(cache: &Cache) -> String {
     match (&cache.status, cache.level) {
-        (Status::Unknown(_), _) => "what cannot be judged".to_owned(),
+        (Status::Unknown(_), _) => "caches that could not be examined".to_owned(),
         (_, Some(level)) => format!("level {level}"),
-        (_, None) => "optimizations beyond level 2".to_owned(),
+        (_, None) => "levels above 2".to_owned(),
     }
 }

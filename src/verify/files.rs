@@ -88,12 +88,14 @@ fn entry(
         (Some(old), Some(new)) => (old, new),
         (None, None) => return Vec::new(),
         (Some(_), None) => {
-            return vec!["its own entry is gone: only others' paths imply it".to_owned()];
+            return vec![
+                "its own entry is gone: only the paths of other members imply it".to_owned(),
+            ];
         }
         // A layer with new caches also has their directory as a member.
         (None, Some(_)) if is_cache_directory(after.0, path, after.1) => return Vec::new(),
         (None, Some(new)) if is_as_implied(new) => return Vec::new(),
-        (None, Some(_)) => return vec!["has an entry of its own, had none".to_owned()],
+        (None, Some(_)) => return vec!["has an entry of its own, and had none before".to_owned()],
     };
     let attributes = (before.0.attributes(before.1), after.0.attributes(after.1));
     let mut whats = Vec::new();

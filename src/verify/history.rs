@@ -70,14 +70,14 @@ fn compare_entries(
     for (place, old) in before.iter().enumerate() {
         let what = match after.get(place) {
             Some(new) if old == new || **new == marked_empty(old) => continue,
-            Some(_) => "is not the entry that was there",
+            Some(_) => "differs from the entry of the image before",
             None => "is gone",
         };
         differences.push(difference(&format!("/history/{place}"), what.to_owned()));
     }
     for (place, new) in after.iter().enumerate().skip(before.len()) {
         if is_empty_layer(new) || !were_aligned {
-            let what = "is new, but about no layer".to_owned();
+            let what = "is new, but belongs to no layer".to_owned();
             differences.push(difference(&format!("/history/{place}"), what));
         }
     }
@@ -94,7 +94,7 @@ fn marked_empty(entry: &Value) -> Value {
 fn compare_counts(after: &Image, history: &[&Value], differences: &mut Vec<Difference>) {
     let (entries, layers) = (layers_of(history).count(), after.layers.len());
     if !history.is_empty() && entries != layers {
-        let what = format!("has {entries} entries about layers, but there are {layers}");
+        let what = format!("has {entries} entries for layers, but the image has {layers} layers");
         differences.push(difference("/history", what));
     }
 }

@@ -67,7 +67,10 @@ pub(super) fn compare(
             continue;
         }
         let (path, what) = match is_symlink {
-            true => (path, format!("leads nowhere, but led to {}", lossy(end))),
+            true => (
+                path,
+                format!("leads nowhere, but led to {} before", lossy(end)),
+            ),
             false => (
                 end,
                 "is gone, but a command of the image names it".to_owned(),

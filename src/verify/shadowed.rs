@@ -38,8 +38,8 @@ pub(super) fn compare(
         let path = &module.path;
         let strips = profile.dead.shadowed == Dead::Strip && profile.scope.contains(path);
         let what = match after.node(path).is_some() {
-            true if strips && !named.contains(path) => "is still there, though it is shadowed",
-            false if !strips => "is gone, though the profile keeps shadowed bytecode",
+            true if strips && !named.contains(path) => "is still there, although it is shadowed",
+            false if !strips => "is gone, although the profile keeps shadowed bytecode",
             _ => continue,
         };
         differences.push(Difference::file(path, what));

@@ -122,14 +122,14 @@ fn packages_are_found_and_their_output_is_not_an_answer() {
 #[test]
 fn a_module_that_does_something_else_is_told_apart() {
     let guests = [
-        ("import os\nos._exit(0)", "it answered no times"),
+        ("import os\nos._exit(0)", "its output has no times"),
         ("import socket\nsocket.socket()", "PermissionError"),
         ("import os\nos.fork()", "PermissionError"),
         ("open('/etc/shadow')", "FileNotFoundError"),
         ("open('x', 'w')", "Error: [Errno"),
         ("raise SystemExit(7)", "SystemExit: 7"),
         ("raise KeyError('lost')", "KeyError: 'lost'"),
-        ("import ctypes\nctypes.string_at(0)", "it died of signal 11"),
+        ("import ctypes\nctypes.string_at(0)", "signal 11 killed it"),
     ];
     let (_directory, layout) = image_with(&guests.map(|(source, _)| source));
     for (index, (source, expected)) in guests.into_iter().enumerate() {
@@ -150,10 +150,10 @@ fn what_cannot_be_measured_is_an_error_that_says_why() {
     for (argument, expected) in [
         ("--import=nosuch", "No module named 'nosuch'"),
         ("--module=nosuch.at_all", "No module named 'nosuch'"),
-        ("--module=sys", "the module sys has no source"),
+        ("--module=sys", "module `sys` has no source file"),
         // A frozen module: Python never opens its caches.
-        ("--module=abc", "the module abc has no source"),
-        ("--module=a b", "modules are named by words"),
+        ("--module=abc", "module `abc` has no source file"),
+        ("--module=a b", "not a module name"),
         ("--rounds=0", "invalid value '0'"),
     ] {
         let output = bench(&image, &[argument]);

@@ -346,7 +346,7 @@ fn too_little_shrinking_is_refused() {
         " short of --require-shrink: new layer 2 +20.",
     ];
     refuses(&[&small, &large], &["--require-shrink"], &parts);
-    let parts = ["1 B short of --require-shrink: no layer has another size"];
+    let parts = ["1 B short of --require-shrink: no layer changed its size"];
     refuses(&[&small, &small], &["--require-shrink"], &parts);
 }
 

@@ -269,7 +269,7 @@ fn advice_for_an_image_of_stale_caches_compiles_them_and_tells_rewritten_time_st
     assert!(
         clamped["reasons"]
             .to_string()
-            .contains("time stamps were rewritten")
+            .contains("timestamps were rewritten")
     );
     for edited in [
         advice([1_600_000_000; 4], 1),

@@ -410,7 +410,7 @@ fn an_interpreter_whose_libraries_the_config_names_is_tried() {
     ]);
     for (directory, said) in [
         ("/opt/other", "needs the library `libsay.so.1`"),
-        ("/opt/own", "does not begin as a worker does"),
+        ("/opt/own", "does not speak the protocol of a worker"),
     ] {
         let layout = tempfile::tempdir().unwrap();
         ImageBuilder::of([layer.clone()])
@@ -464,14 +464,14 @@ fn scripts_and_malformed_programs_are_no_interpreters() {
         .collect();
     assert_eq!(
         errors[0],
-        "`opt/x/bin/python3.9` is not a program, but a script or similar"
+        "`opt/x/bin/python3.9` is not an ELF program (it may be a script)"
     );
     assert!(
         errors[1].starts_with("`usr/bin/python3.9` is a malformed ELF file: "),
         "{errors:?}"
     );
     assert!(
-        errors[2].starts_with("`usr/bin/python3` asks for the loader `/lib"),
+        errors[2].starts_with("`usr/bin/python3` needs the loader `/lib"),
         "{errors:?}"
     );
     assert_eq!(rounds, 3);

@@ -48,7 +48,7 @@ const USE_PRECISION: Duration = Duration::from_secs(24 * 3600);
 #[non_exhaustive]
 pub enum CacheError {
     /// The directory could not be opened or created.
-    #[error("cannot open the compile cache `{}`; name a directory that can be made", path.display())]
+    #[error("cannot open the compile cache `{}`; set PYCULL_CACHE_DIR to a directory that pycull can create", path.display())]
     Open {
         /// Path of the directory.
         path: PathBuf,
@@ -57,7 +57,7 @@ pub enum CacheError {
     },
     /// The directory belongs to another user, who could insert code into images.
     #[error(
-        "the compile cache `{}` belongs to user {owner}, not to {user} who runs this; name another directory",
+        "the compile cache `{}` belongs to user {owner}, and pycull runs as user {user}; set PYCULL_CACHE_DIR to another directory",
         path.display()
     )]
     ForeignOwner {
@@ -70,7 +70,7 @@ pub enum CacheError {
     },
     /// Other users can write to the directory, and could insert code into images.
     #[error(
-        "others can write to the compile cache `{}` (mode {mode:o}); take that right from them, or name another directory",
+        "other users can write to the compile cache `{}` (mode {mode:o}); run `chmod go-w` on it, or set PYCULL_CACHE_DIR to another directory",
         path.display()
     )]
     WritableByOthers {
@@ -90,7 +90,7 @@ pub enum CacheError {
         source: io::Error,
     },
     /// An entry could not be written. The next run must compile the same sources again.
-    #[error("cannot write to the compile cache `{}`, which kept nothing more", path.display())]
+    #[error("cannot write to the compile cache `{}`; pycull stopped caching", path.display())]
     Write {
         /// Path of the directory.
         path: PathBuf,

@@ -361,7 +361,7 @@ fn errors_say_where_and_what_to_do() {
     assert_eq!(
         refused.to_string(),
         format!(
-            "others can write to the compile cache `{}` (mode 777); take that right from them, or name another directory",
+            "other users can write to the compile cache `{}` (mode 777); run `chmod go-w` on it, or set PYCULL_CACHE_DIR to another directory",
             directory.path().display()
         )
     );

@@ -114,7 +114,7 @@ impl Closure {
         }
         Err(InterpreterError::TooMuch {
             path: text(&candidate.path),
-            limit: format!("{MOST_ROUNDS} libraries one of the other"),
+            limit: format!("{MOST_ROUNDS} libraries in one chain of dependencies"),
         })
     }
 

@@ -54,7 +54,7 @@ impl Emulator {
         let bytes = fs::read(&program).map_err(io_error)?;
         if !elf::is_elf(&bytes) {
             return Err(error(
-                "it is not a program, but a script or similar".to_owned(),
+                "it is not an ELF program (it may be a script)".to_owned(),
             ));
         }
         let needs = elf::parse(&bytes).map_err(&error)?;

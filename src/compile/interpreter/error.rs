@@ -13,7 +13,7 @@ use crate::pyc::Runtime;
 pub enum InterpreterError {
     /// CPython does not look for a standard library at this path.
     #[error(
-        "`{path}` is not where CPython {version} has its standard library: it ends in `lib/python{version}`"
+        "`{path}` is not a standard library of CPython {version}: its path must end in `lib/python{version}`"
     )]
     Place {
         /// Directory of the standard library.
@@ -22,7 +22,9 @@ pub enum InterpreterError {
         version: Runtime,
     },
     /// The standard library lacks a file that every interpreter needs.
-    #[error("the standard library `{path}` has no `{name}`, without which no interpreter starts")]
+    #[error(
+        "the standard library `{path}` has no `{name}`, which every interpreter needs to start"
+    )]
     Incomplete {
         /// Directory of the standard library.
         path: String,
@@ -30,7 +32,7 @@ pub enum InterpreterError {
         name: &'static str,
     },
     /// A candidate is not an ELF file, but for example a script.
-    #[error("`{path}` is not a program, but a script or similar")]
+    #[error("`{path}` is not an ELF program (it may be a script)")]
     NoProgram {
         /// Path of the file in the image.
         path: String,
@@ -54,7 +56,7 @@ pub enum InterpreterError {
         host: Architecture,
     },
     /// The image does not have the loader that the program asks for.
-    #[error("`{path}` asks for the loader `{loader}`, which the image does not have")]
+    #[error("`{path}` needs the loader `{loader}`, and the image does not have it")]
     Loader {
         /// Path of the program.
         path: String,
@@ -63,7 +65,7 @@ pub enum InterpreterError {
     },
     /// The image does not have a library, or not where the loader looks.
     #[error(
-        "`{path}` needs the library `{library}`, which the image does not have where its loader looks"
+        "`{path}` needs the library `{library}`, and the image does not have it in a directory that the loader searches"
     )]
     Library {
         /// Path of the file that needs the library.
@@ -80,7 +82,9 @@ pub enum InterpreterError {
         reason: String,
     },
     /// The image makes pycull read more than any interpreter needs.
-    #[error("`{path}` is one too many: with it an interpreter needs more than {limit}")]
+    #[error(
+        "the interpreter needs more than {limit}, which is the limit; pycull stopped at `{path}`"
+    )]
     TooMuch {
         /// Path of the first file beyond the limit.
         path: String,
@@ -99,7 +103,7 @@ pub enum InterpreterError {
         source: io::Error,
     },
     /// The name of the directory has characters that the loader cannot handle.
-    #[error("`{path}` cannot be a directory of libraries: it has one of `:;$` in it")]
+    #[error("`{path}` cannot be a library directory: its path contains `:`, `;` or `$`")]
     Directory {
         /// Path of the directory.
         path: PathBuf,
@@ -131,9 +135,11 @@ impl InterpreterError {
                 "{python}, or `--emulator` (for example `--emulator qemu-{architecture}-static`)"
             )),
             Self::Directory { .. } => {
-                Some("set TMPDIR to a directory with a plainer name".to_owned())
+                Some("set TMPDIR to a directory without `:`, `;` and `$` in its path".to_owned())
             }
-            Self::Write { .. } => Some("set TMPDIR to a directory on a disk with room".to_owned()),
+            Self::Write { .. } => {
+                Some("set TMPDIR to a directory on a disk with free space".to_owned())
+            }
             Self::Host { .. } | Self::Emulator { .. } | Self::Read(_) => None,
             _ => Some(python.to_owned()),
         }

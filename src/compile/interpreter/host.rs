@@ -100,7 +100,7 @@ fn ask(python: &Path) -> Result<Answer, InterpreterError> {
         let last = message.trim().lines().last().unwrap_or_default();
         let last: String = last.chars().take(200).collect();
         error(format!(
-            "asked about itself, it did not answer: {last} ({})",
+            "cannot query its version and paths: {last} ({})",
             output.status
         ))
     })
@@ -158,8 +158,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         for (path, text) in [
             ("/nowhere/python3", "No such file"),
-            ("/bin/true", "did not answer"),
-            ("/bin/cat", "did not answer"),
+            ("/bin/true", "cannot query"),
+            ("/bin/cat", "cannot query"),
             ("/etc/passwd", "denied"),
         ] {
             let error = host(Path::new(path), directory.path())

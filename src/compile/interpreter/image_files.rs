@@ -102,7 +102,8 @@ impl<'a> ImageFiles<'a> {
             let data = read
                 .remove(&id)
                 .filter(|data| data.len() as u64 == member.size);
-            let data = data.ok_or_else(|| unusable(member, "its data is not in its layer"))?;
+            let data =
+                data.ok_or_else(|| unusable(member, "its layer does not contain its data"))?;
             self.bytes += member.size;
             self.held.insert(inode, data.into());
         }
@@ -140,7 +141,7 @@ fn check(member: &Member) -> Result<(), InterpreterError> {
     }
     if member.size > LARGEST_FILE {
         let limit = LARGEST_FILE >> 20;
-        return Err(unusable(member, &format!("it has more than {limit} MiB")));
+        return Err(unusable(member, &format!("it is larger than {limit} MiB")));
     }
     Ok(())
 }

@@ -212,7 +212,7 @@ fn checked(name: &[u8]) -> Result<&OsStr, InterpreterError> {
     }
     Err(InterpreterError::File {
         path: String::from_utf8_lossy(name).into_owned(),
-        reason: "its name is not one that a file can have".to_owned(),
+        reason: "its name is not a valid file name".to_owned(),
     })
 }
 

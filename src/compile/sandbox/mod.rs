@@ -186,28 +186,28 @@ impl fmt::Display for Defences {
 #[non_exhaustive]
 pub enum SandboxError {
     /// The helper got an argument that [`command`] does not use.
-    #[error("`{argument}` is not an argument of the sandbox")]
+    #[error("the sandbox does not know the argument `{argument}`")]
     Argument {
         /// The argument.
         argument: String,
     },
     /// A path is not the same inside and outside the sandbox.
-    #[error("`{path}` is not an absolute path without `..`, which the sandbox needs")]
+    #[error("the sandbox cannot use `{path}`: the path must be absolute and must not contain `..`")]
     Path {
         /// The path.
         path: PathBuf,
     },
     /// The machine offers no sandbox layer.
     #[error(
-        "this machine has neither Landlock nor seccomp nor namespaces to confine `{program}` with; \
-         run pycull where the kernel or the container engine allows one of them"
+        "cannot confine `{program}`: this machine offers neither Landlock nor seccomp nor namespaces; \
+         run pycull on a machine whose kernel and container engine allow one of them"
     )]
     Undefended {
         /// Path of the program.
         program: PathBuf,
     },
     /// The kernel offers a layer but refused to apply it.
-    #[error("cannot confine the program: {action}")]
+    #[error("cannot confine the program: failed to {action}")]
     Apply {
         /// The action that failed, as in "cannot …".
         action: String,
@@ -224,7 +224,7 @@ pub enum SandboxError {
         source: io::Error,
     },
     /// The helper could not be started, or its output could not be read.
-    #[error("cannot run pycull itself, `{helper}`, as a helper")]
+    #[error("cannot run `{helper}` (pycull itself) as the sandbox helper")]
     Helper {
         /// Path of pycull's own binary.
         helper: PathBuf,
@@ -232,7 +232,9 @@ pub enum SandboxError {
         source: io::Error,
     },
     /// The helper failed, or printed something else.
-    #[error("the helper `{helper}` did not say what defences there are: {answer}")]
+    #[error(
+        "the sandbox helper `{helper}` did not report the available defences; its output: {answer}"
+    )]
     Answer {
         /// Path of pycull's own binary.
         helper: PathBuf,

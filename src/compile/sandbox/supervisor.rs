@@ -55,12 +55,12 @@ pub(super) fn die_with_caller(caller: Option<i32>) -> Result<(), SandboxError> {
     // If the caller died before that, this process now has another parent.
     match getppid().map(Pid::as_raw_pid) {
         Some(parent) if parent == caller => Ok(()),
-        _ => Err(SandboxError::apply("look for the caller")("it is gone")),
+        _ => Err(SandboxError::apply("find the caller")("it has ended")),
     }
 }
 
 fn die_with_parent() -> Result<(), SandboxError> {
-    let action = "ask for a signal at the parent's death";
+    let action = "request a signal at the parent's death";
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(SandboxError::apply(action))
 }
 
@@ -79,8 +79,8 @@ pub(super) fn die_with_supervisor(pipe: u32) -> Result<(), SandboxError> {
         .and_then(|mut file| file.read(&mut [0]))
     {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-        Err(error) => Err(SandboxError::apply("look for the supervisor")(error)),
-        Ok(_) => Err(SandboxError::apply("look for the supervisor")("it is gone")),
+        Err(error) => Err(SandboxError::apply("find the supervisor")(error)),
+        Ok(_) => Err(SandboxError::apply("find the supervisor")("it has ended")),
     }
 }
 

@@ -191,7 +191,9 @@ impl Shell {
                 flow
             }
             None => {
-                host.unclear("`eval` runs what only a running container knows".to_owned());
+                host.unclear(
+                    "`eval` runs a command that is known only when the container runs".to_owned(),
+                );
                 Flow::Goes
             }
         }
@@ -210,7 +212,9 @@ impl Shell {
         match command.known() {
             Some(text) if text.starts_with('-') => {}
             Some(text) => drop(self.traps.insert(text.to_owned())),
-            None => host.unclear("`trap` runs what only a running container knows".to_owned()),
+            None => host.unclear(
+                "`trap` runs a command that is known only when the container runs".to_owned(),
+            ),
         }
     }
 

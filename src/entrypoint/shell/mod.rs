@@ -81,7 +81,7 @@ impl Shell {
 
     fn script(&mut self, script: &str, is_branch: bool, host: &mut dyn Host) -> Flow {
         if self.depth >= MOST {
-            host.unclear("its functions and files call one another too often".to_owned());
+            host.unclear("its functions and files call each other too many times".to_owned());
             return Flow::Ends;
         }
         self.depth += 1;

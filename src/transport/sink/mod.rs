@@ -80,13 +80,11 @@ pub fn prepare<'a>(
         reason,
     };
     if let Some(Selector::Index(_) | Selector::Digest { .. }) = name {
-        return Err(bad(
-            "an image is written under a name, not at a place or by digest",
-        ));
+        return Err(bad("an output has a name, not a place (`@N`) or a digest"));
     }
     if reference.transport() == Some(Transport::Dir) {
         return Err(bad(
-            "pycull reads `dir:` and does not write it; write `oci:DIR:TAG`",
+            "pycull reads `dir:` but does not write it; use `oci:DIR:TAG`",
         ));
     }
     let (medium, place) = decide(reference, source)?;

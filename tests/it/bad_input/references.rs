@@ -128,8 +128,8 @@ fn an_unknown_platform_is_refused_with_what_there_is() {
     let before = snapshot(directory.path());
     let output = output.to_str().unwrap();
     for (platform, needle) in [
-        ("linux/s390x", "there is: linux/amd64"),
-        ("linux/amd64/v9", "there is: linux/amd64"),
+        ("linux/s390x", "available: linux/amd64"),
+        ("linux/amd64/v9", "available: linux/amd64"),
         ("windows", "os/architecture"),
         ("linux//v7", "os/architecture"),
     ] {

@@ -249,7 +249,7 @@ fn an_image_with_as_many_layers_as_engines_mount_gets_its_caches_in_the_topmost(
 #[test]
 fn an_image_without_an_interpreter_says_so_and_what_to_do() {
     let image = ImageBuilder::of([library()]);
-    refused(&image, &[], "no interpreter of Python 3.11");
+    refused(&image, &[], "no interpreter for Python 3.11");
     refused(&image, &[], "--python");
     refused(&image, &["--python", "/nowhere/python"], "/nowhere/python");
     refused(&image, &["--python", "/bin/true"], "/bin/true");
@@ -327,15 +327,18 @@ fn a_hostile_interpreter_reads_and_writes_nothing_and_is_told_apart() {
             fprintf(stderr, "shadow %d written %d", shadow != 0, written != 0);
             return 3;
         }"#;
-    hostile_interpreter(tries, "ended with code 3; it said: shadow 1 written 1");
+    hostile_interpreter(
+        tries,
+        "exited with code 3; its error output: shadow 1 written 1",
+    );
     assert!(!Path::new("/tmp/pycull-was-here").exists());
     let socket =
         "#include <sys/socket.h>\nint main(void) { socket(AF_INET, SOCK_STREAM, 0); for (;;); }";
-    hostile_interpreter(socket, "a system call that a compiler has no use for");
+    hostile_interpreter(socket, "a system call that a compiler does not need");
     let fork = "#include <unistd.h>\nint main(void) { for (;;) fork(); }";
-    hostile_interpreter(fork, "a system call that a compiler has no use for");
+    hostile_interpreter(fork, "a system call that a compiler does not need");
     let flood = "#include <stdio.h>\nint main(void) { for (;;) puts(\"flood\"); }";
-    hostile_interpreter(flood, "it does not begin as a worker does");
+    hostile_interpreter(flood, "it does not speak the protocol of a worker");
     let memory = r#"
         #include <stdio.h>
         #include <stdlib.h>
@@ -343,5 +346,5 @@ fn a_hostile_interpreter_reads_and_writes_nothing_and_is_told_apart() {
             fprintf(stderr, "got %d", malloc(64ul << 30) != NULL);
             return 4;
         }"#;
-    hostile_interpreter(memory, "ended with code 4; it said: got 0");
+    hostile_interpreter(memory, "exited with code 4; its error output: got 0");
 }

@@ -115,7 +115,7 @@ fn leaves_nothing(program: &str, message: &str) {
 #[test]
 fn an_interpreter_that_sleeps_for_ever_is_stopped() {
     let sleep = "#include <unistd.h>\nint main(void) { for (;;) sleep(1000); }";
-    leaves_nothing(sleep, "does not start: it gave no answer within 30 s");
+    leaves_nothing(sleep, "does not start: it did not answer within 30 s");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn an_interpreter_that_writes_ten_gib_to_its_pipe_is_stopped() {
     let unasked = r#"int main(void) { begin("more than it was asked for"); flood(); }"#;
     leaves_nothing(
         &format!("{READY}{unasked}"),
-        "the interpreter failed 20 times; the last time: it was stopped: it answered before it was asked",
+        "the interpreter failed 20 times; the last time: pycull stopped it: it answered before pycull sent a source",
     );
     let announced = r#"
         int main(void) {
@@ -134,7 +134,7 @@ fn an_interpreter_that_writes_ten_gib_to_its_pipe_is_stopped() {
         }"#;
     leaves_nothing(
         &format!("{READY}{announced}"),
-        "it was stopped: its answer is larger than any honest one",
+        "pycull stopped it: its answer is larger than any valid one",
     );
 }
 
@@ -144,18 +144,18 @@ fn an_interpreter_that_forges_frames_is_told_apart() {
         (
             r"\007\003\000\000\000abc",
             8,
-            "it was stopped: its answer is not a frame",
+            "pycull stopped it: its answer is malformed",
         ),
         (
             r"\001\377\377\377\377abc",
             8,
-            "it was stopped: its answer is larger than any honest one",
+            "pycull stopped it: its answer is larger than any valid one",
         ),
-        (r"\000\003\000\000\000ab", 7, "it ended with code 0"),
+        (r"\000\003\000\000\000ab", 7, "it exited with code 0"),
         (
             r"\000\003\000\000\000abc",
             8,
-            "27 source(s) do not compile; the first is usr/lib/python3.11/encodings/__init__.py: \
+            "27 source(s) do not compile; the first is `usr/lib/python3.11/encodings/__init__.py`: \
              the interpreter's answer is not bytecode",
         ),
     ];
@@ -168,7 +168,7 @@ fn an_interpreter_that_forges_frames_is_told_apart() {
     let greeting = r#"int main(void) { write(1, "pycull-worker-2\n\247\r\r\n\003\013\003tag", 26); sleep(60); }"#;
     leaves_nothing(
         &format!("{READY}{greeting}"),
-        "does not start: it was stopped: it does not begin as a worker does",
+        "does not start: pycull stopped it: it does not speak the protocol of a worker",
     );
 }
 

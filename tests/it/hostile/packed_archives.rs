@@ -85,7 +85,7 @@ fn an_archive_that_unpacks_to_more_than_its_size_allows_is_refused() {
         let bytes = path.metadata().unwrap().len();
         let limit = RATIO * bytes + ANY;
         let message = format!(
-            "unpacks to more than {limit} bytes, the most that is allowed for a file of {bytes} bytes"
+            "unpacks to more than {limit} bytes, which is the limit for a file of {bytes} bytes"
         );
         let from_pipe = inspected(&path, true).refused(&message);
         assert!(from_pipe.stderr.contains("`-` unpacks"));

@@ -11,9 +11,10 @@ use crate::support::builder::{self, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST};
 use crate::support::pyc::{STDLIB, cache_39, cache_path};
 use crate::support::{ImageBuilder, LayerBuilder, Layered};
 
-const TOO_MANY: Becomes<'_> = Refused("files, the most that is allowed");
-const TOO_LONG: Becomes<'_> = Refused("bytes of names and headers, the most that is allowed");
-const TOO_LARGE: Becomes<'_> = Refused("bytes of indexes, manifests and configs, the most");
+const TOO_MANY: Becomes<'_> = Refused("files, which is the limit");
+const TOO_LONG: Becomes<'_> = Refused("bytes of names and headers, which is the limit");
+const TOO_LARGE: Becomes<'_> =
+    Refused("bytes of indexes, manifests and configs, which is the limit");
 
 fn folded(count: usize, add: impl Fn(LayerBuilder, usize) -> LayerBuilder) -> LayerBuilder {
     let start = LayerBuilder::new().stdlib(STDLIB);

@@ -74,7 +74,7 @@ fn where_the_oci_side_of_a_docker_archive_is_empty_or_damaged_manifest_json_coun
             let (input, to) = (archive.to_str().unwrap(), output.to_str().unwrap());
             let inspected = pycull(["inspect", input]).success();
             assert_eq!(
-                inspected.stderr.contains("manifest.json is read"),
+                inspected.stderr.contains("pycull reads manifest.json"),
                 warns,
                 "{number}"
             );

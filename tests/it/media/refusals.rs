@@ -164,7 +164,7 @@ fn a_signature_beside_an_image_is_not_in_the_way_and_is_refused_by_its_tag() {
     refused(
         directory.path(),
         &reference,
-        &["artifact of type", "name the image that it is about"],
+        &["artifact of type", "name the image that it signs"],
     );
 }
 

@@ -101,7 +101,7 @@ fn verify_refuses_each_that_stayed() {
         let (code, text) = verify(&done.before.0, &done.after.0);
         assert_eq!(code, Some(1), "{name}");
         assert!(
-            text.contains("describes bytes that are gone"),
+            text.contains("describes bytes that were replaced"),
             "{name}: {text}"
         );
     }

@@ -201,8 +201,11 @@ fn auto_refuses_an_image_that_does_not_tell_its_level_and_the_advice_says_so() {
             json!(["/bin/sh", "-c", "python3 $OPTIONS app.py"]),
             "an argument of Python",
         ),
-        (json!(["/start"]), "`/start` is a program"),
-        (json!(["/twice"]), "it starts Python at levels 0 and 2"),
+        (json!(["/start"]), "`/start` may start Python"),
+        (
+            json!(["/twice"]),
+            "it starts Python at more than one level: 0 and 2",
+        ),
     ] {
         let layer = LayerBuilder::new()
             .stdlib(STDLIB)
@@ -221,7 +224,7 @@ fn auto_refuses_an_image_that_does_not_tell_its_level_and_the_advice_says_so() {
             let refused = pycull([&["minimize", path, "--profile", "auto"], arguments].concat());
             let refused = refused.refused(reason);
             assert!(
-                refused.stderr.contains("`--set levels=[0]`"),
+                refused.stderr.contains("`--set 'levels=[0]'`"),
                 "{}",
                 refused.stderr
             );
@@ -229,7 +232,7 @@ fn auto_refuses_an_image_that_does_not_tell_its_level_and_the_advice_says_so() {
         let advice = pycull(["inspect", path, "--advise"]).success().text();
         let advice = advice.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(
-            advice.contains(reason) && advice.contains("profile `auto` refuses it"),
+            advice.contains(reason) && advice.contains("profile `auto` refuses the image"),
             "{advice}"
         );
         let set = [
@@ -365,7 +368,7 @@ fn a_profile_says_for_which_python_a_tree_is() {
         assert_eq!(image["compiled"]["files"], files, "{setting}");
         let unsaid = image["warnings"]
             .to_string()
-            .contains("(profile key `python`)");
+            .contains("the profile key `python`");
         assert_eq!(unsaid, files < 2, "{setting}: {}", image["warnings"]);
     }
     let wrong = pycull(["minimize", path, "--dry-run", "--set", r#"python="three""#]);
@@ -394,8 +397,8 @@ fn inspect_and_minimize_say_what_they_do_not_handle() {
         .file("usr/lib/python2.7/os.pyc", python2);
     let image = ImageBuilder::of([layer]);
     let expected = [
-        "pycull does not handle PyPy 3.11: it leaves 2 bytecode files (8 B) of it as they are",
-        "pycull does not handle Python 2: it leaves 1 bytecode file (9 B) of it as they are",
+        "pycull does not handle PyPy 3.11: it leaves its 2 bytecode files (8 B) unchanged",
+        "pycull does not handle Python 2: it leaves its 1 bytecode file (9 B) unchanged",
     ];
     assert_eq!(notes(&image), expected.join("\n"));
     let done = minimized(&image, &["--profile", "minimal"]);

@@ -228,7 +228,7 @@ fn to_files() -> Vec<Damage> {
         damage(
             "an entry for an implied directory",
             "usr/share",
-            "has an entry of its own, had none",
+            "has an entry of its own, and had none before",
             |image| {
                 let entry = Entry::directory("usr/share");
                 image.add(entry.pax("uid", "5"));
@@ -330,7 +330,7 @@ fn to_caches() -> Vec<Damage> {
         damage(
             "a cache that nobody asked for",
             &library_cache("os", 0),
-            "asks for no",
+            "does not ask for it",
             |image| {
                 image.add(Entry::file(&library_cache("os", 0), cache("os")));
             },
@@ -339,7 +339,7 @@ fn to_caches() -> Vec<Damage> {
         damage(
             "a cache out of scope removed",
             &library_cache("two", 1),
-            "not about it",
+            "outside the scope",
             |_| {},
         )
         .against(&["--profile", "default", "--set", "exclude=[\"**/two.*\"]"]),
@@ -476,7 +476,7 @@ fn to_documents() -> Vec<Damage> {
         damage(
             "a history reordered",
             "/history/0",
-            "is not the entry",
+            "differs from the entry",
             |image| {
                 image.history.as_array_mut().unwrap().swap(0, 2);
             },
@@ -484,7 +484,7 @@ fn to_documents() -> Vec<Damage> {
         damage(
             "a history entry too many",
             "/history",
-            "3 entries about layers",
+            "3 entries for layers",
             |image| {
                 let history = image.history.as_array_mut().unwrap();
                 history.push(json!({"created_by": "nothing"}));
@@ -493,7 +493,7 @@ fn to_documents() -> Vec<Damage> {
         damage(
             "a new entry about no layer",
             "/history/3",
-            "is new, but about no layer",
+            "is new, but belongs to no layer",
             |image| {
                 let history = image.history.as_array_mut().unwrap();
                 history.push(json!({"created_by": "nothing", "empty_layer": true}));
@@ -569,7 +569,7 @@ fn to_documents() -> Vec<Damage> {
         damage(
             "a layer's annotation about other bytes",
             "/layers/0/annotations/io.github.containers.zstd-chunked.manifest-checksum",
-            "describes bytes that are gone",
+            "describes bytes that were replaced",
             |image| image.layer_annotations[CHUNKED] = json!(format!("sha256:{}", "0".repeat(64))),
         ),
     ]
@@ -653,7 +653,7 @@ fn a_stale_cache_that_a_fresh_one_replaced_is_not_called_stale() {
     );
     assert_eq!(output.code, Some(1), "{}", output.stderr);
     let differences = output.json()["images"][0]["differences"].clone();
-    let what = "was replaced by a fresh cache, though the profile compiles none";
+    let what = "was replaced by a fresh cache, although the profile does not compile";
     let expected = json!([{"part": "rootfs", "path": library_cache("two", 0), "what": what}]);
     assert_eq!(differences, expected);
 }
