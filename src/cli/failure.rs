@@ -76,7 +76,7 @@ pub(crate) struct Print(pub(crate) io::Error);
 
 impl std::fmt::Display for Print {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("cannot print")
+        f.write_str("cannot print the report")
     }
 }
 

@@ -20,7 +20,7 @@ const OF_PARTS: [(&str, &str); 8] = [
     ("containerd.io/snapshot/overlaybd/", "overlaybd"),
     ("com.amazon.soci.", "SOCI"),
     // A client writes these for its own snapshotter: the addresses and digests of the layer.
-    ("containerd.io/snapshot/remote/", "a remote snapshotter"),
+    ("containerd.io/snapshot/remote/", "remote snapshotter"),
 ];
 
 /// Annotations with a digest that pycull updates: that of the config (BuildKit) or of the tar stream (containerd).

@@ -14,7 +14,7 @@ use crate::transport::OutputBlob;
 
 /// A document could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write a document of the new image to {}", path.display())]
+#[error("cannot write a document of the new image to `{}`", path.display())]
 pub struct StagingError {
     path: PathBuf,
     #[source]

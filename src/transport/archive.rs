@@ -63,7 +63,9 @@ impl Archive {
     /// decompresses a compressed archive.
     pub(super) fn open(reference: &Reference, stdin: impl Read) -> Result<Self, TransportError> {
         let path = reference.path();
-        let spooled = |file: io::Result<File>| file.map_err(TransportError::io("spool", path));
+        let spooled = |file: io::Result<File>| {
+            file.map_err(TransportError::io("make a temporary copy of", path))
+        };
         let (file, identity) = if reference.is_stream() {
             (spooled(spool::spool_archive(stdin))?, None)
         } else {

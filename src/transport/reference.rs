@@ -191,9 +191,7 @@ impl FromStr for Reference {
                 Some(Selector::Digest { name, digest })
             }
             (Some(_), Some(_)) => {
-                return Err(bad(
-                    "it has a place (`@N`) and a digest; use only one of them",
-                ));
+                return Err(bad("use a place or a digest, not both"));
             }
         };
         if transport == Transport::Dir && selector.is_some() {

@@ -182,18 +182,18 @@ fn a_manifest_or_config_beyond_the_bound_is_refused_unread() {
     let config = good().edit_config(|config| config["x-padding"] = padding.clone().into());
     is_refused(
         |layout| config.write(layout),
-        &["config sha256:", "at most 8388608"],
+        &["config sha256:", "the limit is 8388608 bytes"],
     );
     let mut manifest = good();
     manifest.manifest["x-padding"] = padding.clone().into();
     is_refused(
         |layout| manifest.write(layout),
-        &["manifest sha256:", "at most 8388608"],
+        &["manifest sha256:", "the limit is 8388608 bytes"],
     );
     let index = |layout: &Path| {
         good().write(layout);
         let nested = format!(r#"{{"x-padding": "{padding}", "manifests": []}}"#);
         write_index(layout, vec![write_text(layout, OCI_INDEX, &nested)]);
     };
-    is_refused(index, &["index sha256:", "at most 8388608"]);
+    is_refused(index, &["index sha256:", "the limit is 8388608 bytes"]);
 }

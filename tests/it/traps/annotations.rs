@@ -77,7 +77,8 @@ fn all_that_describes_old_bytes_goes_and_what_stays_true_stays() {
     );
     for format in ["zstd:chunked", "eStargz", "Nydus", "overlaybd", "SOCI"] {
         let warnings = done.warnings().join("\n");
-        let expected = format!("layer 1 can no longer be pulled lazily: its {format}");
+        let expected =
+            format!("layer 1 can no longer be pulled lazily: pycull removed its {format}");
         assert!(warnings.contains(&expected), "{warnings}");
         assert!(!warnings.contains("layer 2"), "{warnings}");
     }
