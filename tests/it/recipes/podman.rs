@@ -181,7 +181,7 @@ fn an_image_that_pycull_cannot_make_smaller_stays_as_it_was_built() {
     assert_eq!(output.code, Some(2), "{}", output.stderr);
     // The cause comes first.
     let said = [
-        "error: cannot spool `-`",
+        "error: cannot make a temporary copy of `-`",
         "Error: ",
         "podman-build-small: app is built, but could not be made smaller",
     ];
