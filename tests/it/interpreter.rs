@@ -74,9 +74,9 @@ impl Opened {
         let mut read = |wanted: &BTreeSet<MemberId>| {
             rounds += 1;
             let mut found = HashMap::new();
-            read_members(store, &self.layers, wanted, &mut |id, data| {
+            let _: ControlFlow<()> = read_members(store, &self.layers, wanted, &mut |id, data| {
                 found.insert(id, data);
-                ControlFlow::<()>::Continue(())
+                ControlFlow::Continue(())
             })?;
             Ok(found)
         };
