@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use flate2::write::GzEncoder;
-use pycull::compile::cache::{Answer, Answers, CompileCache, Key};
+use pycull::compile::compile_cache::{Answer, Answers, CompileCache, Key};
 use pycull::deflate::{BlockIndex, GzipReader, GzipWriter, Kept, Old, SparseReader};
 use pycull::limits::Limits;
 use pycull::pyc::{Header, Level};

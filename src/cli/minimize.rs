@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use pycull::compile::InterpreterOptions;
-use pycull::compile::cache::{CacheError, CompileCache};
+use pycull::compile::compile_cache::{CacheError, CompileCache};
 use pycull::pipeline::{self, CompileOptions, Input, MinimizeOptions, Output};
 use pycull::profile::Profile;
 use pycull::report::Detail;
@@ -18,7 +18,7 @@ use pycull::transport::{self, Reference, Sink, Source};
 
 use super::Outcome;
 use super::args::Minimize;
-use super::failure;
+use super::error;
 use super::image;
 use super::printer::{Printer, Stream};
 use super::progress::Bars;
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
     let kept = cache.map(CompileCache::finish);
     let mut report = done?;
     for warning in cache_warning.into_iter().chain(kept.and_then(Result::err)) {
-        let text = failure::one_line(&warning.into());
+        let text = error::one_line(&warning.into());
         let images = report.images.iter_mut();
         images.for_each(|image| image.warnings.push(text.clone()));
     }

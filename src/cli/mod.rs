@@ -15,8 +15,9 @@ mod profile;
 mod sandbox;
 mod verify;
 
-mod failure;
+mod error;
 mod image;
+mod outcome;
 mod printer;
 mod progress;
 mod signals;
@@ -26,18 +27,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Args, Verb};
-use failure::Failure;
+use error::Failure;
+use outcome::Outcome;
 use printer::Printer;
 use settings::Settings;
-
-/// How a command ended, unless it failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    /// Success. The exit code is 0.
-    Done,
-    /// A gate or check refused. The exit code is 1.
-    Refused,
-}
 
 /// Runs the command of this process.
 pub(crate) fn run() -> ExitCode {
@@ -54,8 +47,7 @@ pub(crate) fn run() -> ExitCode {
         );
     }
     match dispatch(&args.verb, &printer) {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Refused) => ExitCode::from(1),
+        Ok(outcome) => outcome.exit_code(),
         Err(error) => report_failure(&error, &printer),
     }
 }

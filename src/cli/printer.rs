@@ -11,7 +11,7 @@ use pycull::report::printable;
 use serde::Serialize;
 
 use super::args::Format;
-use super::failure::{Failure, Print};
+use super::error::{Failure, Print};
 use super::settings::Settings;
 
 /// The stream for a report.

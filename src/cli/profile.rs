@@ -5,7 +5,7 @@ use pycull::report::documents::document::{Cell, Column, Document, Table, Title};
 
 use super::Outcome;
 use super::args::ProfileAction;
-use super::failure::Failure;
+use super::error::Failure;
 use super::printer::Printer;
 
 pub(crate) fn run(action: &ProfileAction, printer: &Printer) -> anyhow::Result<Outcome> {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use pycull::compile::sandbox::{self, ENTER, FAILURE, PROBE, SandboxError};
 
-use super::failure::Failure;
+use super::error::Failure;
 
 /// Runs the hidden command that the first argument names. Returns `None` if it names another command.
 pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {

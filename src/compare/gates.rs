@@ -28,7 +28,7 @@ impl Gates {
     }
 
     /// The gates that an image fails. Each message says by how much, and which parts have the bytes.
-    pub fn failures(&self, comparison: &Comparison) -> Vec<String> {
+    pub fn refusals(&self, comparison: &Comparison) -> Vec<String> {
         let said = [
             self.max_growth.and_then(|limit| growth(limit, comparison)),
             self.max_size.and_then(|most| compressed(most, comparison)),
@@ -256,12 +256,12 @@ mod tests {
 
     #[track_caller]
     fn passes(gates: Gates, image: &Comparison) {
-        assert_eq!(gates.failures(image), [""; 0]);
+        assert_eq!(gates.refusals(image), [""; 0]);
     }
 
     #[track_caller]
     fn fails(gates: Gates, image: &Comparison, message: &str) {
-        assert_eq!(gates.failures(image), [message]);
+        assert_eq!(gates.refusals(image), [message]);
     }
 
     #[test]
@@ -378,11 +378,11 @@ mod tests {
             max_bytecode: Some(Limit::Bytes(0)),
             require_shrink: Some(Limit::Bytes(1)),
         };
-        let said = gates.failures(&grown());
+        let refusals = gates.refusals(&grown());
         let flags = ["max-growth", "max-size", "max-bytecode", "require-shrink"];
-        assert_eq!(said.len(), flags.len(), "{said:#?}");
-        for (said, flag) in said.iter().zip(flags) {
-            assert!(said.contains(flag), "{said}");
+        assert_eq!(refusals.len(), flags.len(), "{refusals:#?}");
+        for (refusal, flag) in refusals.iter().zip(flags) {
+            assert!(refusal.contains(flag), "{refusal}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! Compares the size of an image with the size of one before: pairs of layers, bytecode by tree and level, the modules
 //! that changed most, and gates.
 
-mod align;
 mod gates;
+mod layer_pairs;
 mod modules;
 mod pull;
 mod size_or_share;
@@ -10,7 +10,7 @@ mod size_or_share;
 use crate::inventory::{Inventory, Sizes, layer_levels};
 use crate::oci::{Image, Platform};
 
-use align::{LayerContent, align};
+use layer_pairs::{LayerContent, align};
 use modules::{ModuleFile, changed_modules, module_files, trees};
 
 pub use gates::Gates;

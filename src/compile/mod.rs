@@ -1,9 +1,9 @@
 //! Compiles sources to bytecode with an image's own interpreter, which pycull does not trust.
 
-pub mod cache;
-mod caches;
+mod cache_members;
+pub mod compile_cache;
+mod compiled_caches;
 pub mod interpreter;
-mod members;
 mod process;
 mod protocol;
 pub mod sandbox;

@@ -16,7 +16,7 @@ use crate::parallel::lock;
 
 /// How a process failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{end}{}", said(.stderr))]
+#[error("{end}{}", stderr_note(.stderr))]
 pub struct ProcessFailure {
     /// How the process ended.
     pub end: ProcessEnd,
@@ -24,7 +24,7 @@ pub struct ProcessFailure {
     pub stderr: String,
 }
 
-fn said(stderr: &str) -> String {
+fn stderr_note(stderr: &str) -> String {
     match stderr {
         "" => String::new(),
         text => format!("; its error output: {text}"),

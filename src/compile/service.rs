@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 
-use super::cache::{Answer, Answers, CompileCache, Key};
+use super::compile_cache::{Answer, Answers, CompileCache, Key};
 use super::process::{ProcessEnd, ProcessFailure};
 use super::protocol::{self, Job, Ready};
 use super::worker::{TimeLimits, Worker};

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::caches::CompiledCaches;
+use super::compiled_caches::CompiledCaches;
 use super::protocol::Job;
 use super::service::{Compiled, Failure, ServiceError};
 use super::start::{Interpreter, InterpreterOptions, Interpreters, NoInterpreter, Running};

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use super::cache::CompileCache;
+use super::compile_cache::CompileCache;
 use super::interpreter::{
     Candidate, Closure, Emulator, Extension, ImageFiles, InterpreterError, Launch, StandardLibrary,
     candidates, host,

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::layout::CopiedBlocks;
+use super::copied_blocks::CopiedBlocks;
 use crate::read_at::{ReadAt, ReadFrom};
 
 /// Bytes to copy at a time.

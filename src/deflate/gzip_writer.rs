@@ -10,9 +10,9 @@ use crc32fast::Hasher;
 
 use super::block_writer::BlockWriter;
 use super::compressor::{Compressors, Pending, Piece};
+use super::copied_blocks::{CopiedBlocks, Kept, Run, Stretch, divide};
 use super::index::BlockIndex;
 use super::inflate::WINDOW;
-use super::layout::{CopiedBlocks, Kept, Run, Stretch, divide};
 use crate::read_at::ReadAt;
 
 /// Bytes in each piece that is compressed on its own, with the bytes before it as dictionary.

@@ -4,21 +4,21 @@
 mod bit_reader;
 mod block_writer;
 mod compressor;
+mod copied_blocks;
 mod gzip_reader;
 mod gzip_writer;
 mod huffman;
 mod index;
 mod inflate;
-mod layout;
 mod sparse_reader;
 mod symbols;
 #[cfg(test)]
 mod tests;
 
+pub use copied_blocks::{Kept, Stretch};
 pub use gzip_reader::GzipReader;
 pub use gzip_writer::{GzipWriter, Old};
 pub use index::{Block, BlockIndex};
-pub use layout::{Kept, Stretch};
 pub use sparse_reader::SparseReader;
 
 use std::io::{self, Read};

@@ -144,12 +144,12 @@ fn a_cut_leaves_all_blocks_but_those_around_it() {
     let stream = gzip(&old, 6);
     let index = index(&stream, &old);
     let (new, kept) = changed(&old, &[(1_000_000, 100_000, vec![])]);
-    let runs = layout::divide(&index, &kept, new.len() as u64);
+    let runs = copied_blocks::divide(&index, &kept, new.len() as u64);
     let compressed: u64 = runs
         .iter()
         .map(|run| match run {
-            layout::Run::Compress(length) => *length,
-            layout::Run::Copy(_) => 0,
+            copied_blocks::Run::Compress(length) => *length,
+            copied_blocks::Run::Copy(_) => 0,
         })
         .sum();
     assert!(
@@ -170,9 +170,10 @@ fn a_stream_without_changes_is_copied_whole() {
     .concat();
     let index = index(&stream, &old);
     let (new, kept) = changed(&old, &[]);
-    let runs = layout::divide(&index, &kept, new.len() as u64);
+    let runs = copied_blocks::divide(&index, &kept, new.len() as u64);
     assert!(
-        runs.iter().all(|run| matches!(run, layout::Run::Copy(_))),
+        runs.iter()
+            .all(|run| matches!(run, copied_blocks::Run::Copy(_))),
         "{runs:?}"
     );
     let copy = spliced(&stream, &index, &kept, &new, 2);
@@ -292,9 +293,9 @@ fn a_block_is_copied_where_all_that_it_refers_to_is_kept_and_not_a_byte_less() {
             let other: Vec<u8> = old[..from].iter().map(|byte| !byte).collect();
             let (new, kept) = changed(&old, &[(0, from, other)]);
             assert!(plain(&spliced(&stream, &index, &kept, &new, 1)) == new);
-            let runs = layout::divide(&index, &kept, new.len() as u64);
+            let runs = copied_blocks::divide(&index, &kept, new.len() as u64);
             runs.iter().any(
-                |run| matches!(run, layout::Run::Copy(copy) if copy.bits.start == block.bits.start),
+                |run| matches!(run, copied_blocks::Run::Copy(copy) if copy.bits.start == block.bits.start),
             )
         };
         assert!(copies(first));

@@ -8,7 +8,7 @@ mod mentions;
 mod program;
 mod python;
 mod shell;
-mod shell_command;
+mod shell_start;
 mod switch_user;
 mod variables;
 mod word;

@@ -1,19 +1,19 @@
 //! Reads layers: once from the first byte to the last, and again for the data of chosen members.
 
 mod access;
-mod check_image;
 mod error;
 mod hashes;
-mod members;
+mod member_data;
 mod read;
 mod scan;
+mod validity;
 
 pub use access::Access;
-pub use check_image::{Violation, check_image, check_read};
 pub use error::{LayerError, LayerErrorCause};
 pub use hashes::{SourceHashes, WantedHashes, hash_members, hash_sources};
-pub use members::read_members;
+pub use member_data::read_members;
 pub use scan::{Bytecode, Contents, LayerScan, scan_layers};
+pub use validity::{Violation, check_image, check_read};
 
 pub(crate) use error::layer_error;
 pub(crate) use read::reread_layer;

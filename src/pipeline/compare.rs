@@ -1,6 +1,6 @@
 //! `compare` shows how images differ in size from an earlier image.
 
-use super::pairs::{self, Pair};
+use super::image_pairs::{self, Pair};
 use super::{Input, Options, PipelineError, open, survey};
 use crate::compare::{Gates, Side, compare as compare_sides};
 use crate::describe;
@@ -48,8 +48,8 @@ pub fn compare(
             let Input { source, reference } = *after;
             let new_side = Side::new(new, survey(&*source.store, new, false, options)?);
             let comparison = compare_sides(&old_side, &new_side);
-            let failures = gates.failures(&comparison);
-            refusals.extend(describe::refusals(&comparison, reference, failures));
+            let refused = gates.refusals(&comparison);
+            refusals.extend(describe::refusals(&comparison, reference, refused));
             images.push(describe::compare(comparison, reference));
         }
     }
@@ -79,7 +79,7 @@ fn pair_up<'a>(
     afters: &[Input<'_>],
 ) -> Result<Vec<Vec<Pair<'a>>>, PipelineError> {
     let both = roots.iter().zip(afters);
-    both.map(|(root, after)| pairs::pairs(before, root, after.reference))
+    both.map(|(root, after)| image_pairs::pairs(before, root, after.reference))
         .collect()
 }
 
@@ -101,12 +101,14 @@ fn unmatched(
             (*after, before.1, CompareSide::After),
         ];
         for ((root, reference), other, side) in sides {
-            unmatched.extend(pairs::unpaired(root, pairs).map(|image| UnmatchedPlatform {
-                platform: image.platform.to_string(),
-                present_in: reference.to_owned(),
-                absent_from: other.to_owned(),
-                side,
-            }));
+            unmatched.extend(
+                image_pairs::unpaired(root, pairs).map(|image| UnmatchedPlatform {
+                    platform: image.platform.to_string(),
+                    present_in: reference.to_owned(),
+                    absent_from: other.to_owned(),
+                    side,
+                }),
+            );
         }
     }
     unmatched

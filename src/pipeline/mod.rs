@@ -5,9 +5,9 @@ mod bench;
 mod compare;
 mod entrypoint;
 mod error;
+mod image_pairs;
 mod inspect;
 mod minimize;
-mod pairs;
 mod survey;
 mod verify;
 

@@ -1,6 +1,6 @@
 //! `verify` proves that two images differ in nothing but bytecode.
 
-use super::pairs::{Pair, pairs, unpaired};
+use super::image_pairs::{Pair, pairs, unpaired};
 use super::{Input, Options, PipelineError, levels, open, survey_for};
 use crate::describe;
 use crate::layers::check_read;

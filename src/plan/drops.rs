@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::warning::Cause;
-use super::{Reason, Warning, kept, shadowed, verdict};
+use super::{Reason, Warning, kept_warnings, shadowed, verdict};
 use crate::inventory::Inventory;
 use crate::path;
 use crate::profile::Policy;
@@ -33,10 +33,10 @@ pub(super) fn choose(
         }
     }
     let not_caches = covered_paths(inventory);
-    warnings.extend(kept::warnings(inventory, policy));
+    warnings.extend(kept_warnings::warnings(inventory, policy));
     shadowed::choose(inventory, policy, &mut drops, warnings);
     for cache in &inventory.caches {
-        warnings.extend(super::verdict::reservation(cache, policy));
+        warnings.extend(super::cache_verdict::reservation(cache, policy));
         let Some(reason) = verdict(cache, policy).filter(|_| !mended.contains(&cache.member))
         else {
             continue;

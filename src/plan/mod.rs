@@ -3,12 +3,13 @@
 //! A plan is plain data. A pure function makes it from the inventory and a profile. Every member that goes has a step
 //! with a reason.
 
+mod cache_verdict;
 mod compile;
 mod convert;
 mod drops;
 mod emptied;
 mod implied;
-mod kept;
+mod kept_warnings;
 mod links;
 mod needed;
 mod reason;
@@ -16,15 +17,14 @@ mod shadowed;
 pub(crate) mod situations;
 #[cfg(test)]
 mod testing;
-mod verdict;
 mod warning;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+pub(crate) use cache_verdict::verdict;
 pub(crate) use compile::is_full;
 pub(crate) use reason::Reason;
-pub(crate) use verdict::verdict;
 pub(crate) use warning::Warning;
 
 use crate::inventory::{Inventory, SourceId};

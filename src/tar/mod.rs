@@ -5,13 +5,13 @@ pub mod derived;
 mod extension;
 pub mod header;
 pub mod member;
-pub mod new_member;
+pub mod new_headers;
 pub mod reader;
 
 pub use derived::{hardlink_to, heir, resized};
 pub use header::{HeaderError, has_valid_checksum, size_field};
 pub use member::{Kind, Member, MemberPath, Timestamp, Xattr, share_paths};
-pub use new_member::{NewKind, NewMember, new_headers};
+pub use new_headers::{NewKind, NewMember, new_headers};
 pub use reader::{Reader, TarError};
 
 /// Bytes of a tar block. A header takes one block, and data is padded to whole blocks.

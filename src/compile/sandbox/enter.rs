@@ -7,9 +7,9 @@ use rustix::process::{chdir, getpid};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::request::Request;
-use super::system_calls::{self, Whose};
+use super::unsafe_calls::{self, Whose};
 use super::{
-    Defences, Layer, Mode, STARTED, SandboxError, filesystem, limits, namespaces, seccomp,
+    Defences, Layer, Mode, STARTED, SandboxError, filesystem, namespaces, restrictions, seccomp,
     supervisor,
 };
 
@@ -46,7 +46,7 @@ pub(super) fn enter(request: Request) -> SandboxError {
 /// The value of [`STARTED`].
 fn now() -> String {
     let clock = clock_gettime(ClockId::Monotonic);
-    let used = system_calls::cpu_time(Whose::Own);
+    let used = unsafe_calls::cpu_time(Whose::Own);
     format!(
         "{}.{:09} {} {}",
         clock.tv_sec,
@@ -75,9 +75,9 @@ fn confine(request: &Request) -> Result<Next, SandboxError> {
             });
         }
     }
-    system_calls::close_descriptors()
+    unsafe_calls::close_descriptors()
         .map_err(SandboxError::apply("close inherited descriptors"))?;
-    limits::no_new_privileges()?;
+    restrictions::no_new_privileges()?;
     let wants_namespaces = request.wants(Layer::Namespaces);
     if request.supervisor.is_none() && wants_namespaces && namespaces::separate().is_ok() {
         supervisor::die_with_caller(request.caller)?;
@@ -93,11 +93,11 @@ fn confine(request: &Request) -> Result<Next, SandboxError> {
         "go to `{}`",
         directory.display()
     )))?;
-    limits::apply(&request.confinement)?;
+    restrictions::apply(&request.confinement)?;
     if request.wants(Layer::Landlock) {
         applied.landlock = filesystem::apply(readable)?;
     }
-    limits::drop_capabilities()?;
+    restrictions::drop_capabilities()?;
     if request.supervisor.is_none() {
         supervisor::die_with_caller(request.caller)?;
     }

@@ -20,15 +20,15 @@
 //! * SIGSYS: the program made a system call that only an attacker makes.
 //! * SIGXCPU, or SIGKILL if the program caught SIGXCPU: the program used up its CPU time.
 
-mod calls;
 mod enter;
 mod filesystem;
-mod limits;
 mod namespaces;
 mod request;
+mod restrictions;
 mod seccomp;
+mod seccomp_lists;
 mod supervisor;
-mod system_calls;
+mod unsafe_calls;
 
 use std::ffi::OsString;
 use std::fmt;

@@ -15,7 +15,7 @@ use rustix::mount::{
 use rustix::process::{chdir, getegid, geteuid, pivot_root};
 use rustix::thread::UnshareFlags;
 
-use super::system_calls::{make_read_only, unshare};
+use super::unsafe_calls::{make_read_only, unshare};
 
 /// The directory in which to build the new root. Every system has it, and it is not needed at that point.
 const WORKSHOP: &str = "/proc";

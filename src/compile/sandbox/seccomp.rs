@@ -9,7 +9,7 @@ use seccompiler::{
 };
 
 use super::SandboxError;
-use super::calls::{ALLOWED, DEADLY, Test, UNKNOWN};
+use super::seccomp_lists::{ALLOWED, DEADLY, Test, UNKNOWN};
 
 /// The conditions on the arguments of each system call. An empty list matches any arguments.
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;

@@ -17,7 +17,7 @@ use rustix::process::{
 };
 
 use super::request::Request;
-use super::system_calls::{self, Whose};
+use super::unsafe_calls::{self, Whose};
 use super::{ENTER, SandboxError};
 
 /// The helper's binary. This path works in any namespace.
@@ -91,7 +91,7 @@ fn end_as(status: ExitStatus, cpu_limit: Duration) -> ! {
     };
     // The first process of a namespace does not get signals without a handler, and SIGXCPU is one. The SIGKILL one
     // second later ends it.
-    let used = system_calls::cpu_time(Whose::Children);
+    let used = unsafe_calls::cpu_time(Whose::Children);
     let out_of_time = used.user + used.system >= cpu_limit;
     if number == Signal::KILL.as_raw() && out_of_time {
         number = Signal::XCPU.as_raw();

@@ -1,7 +1,7 @@
 //! Warnings about caches that the policy would drop, but that stay because more than `import` reads them.
 
 use super::Warning;
-use super::verdict::wish;
+use super::cache_verdict::wish;
 use super::warning::Cause;
 use crate::inventory::{Cache, Inventory, Reader, Status};
 use crate::profile::Policy;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
-use super::caches::CompiledCaches;
+use super::compiled_caches::CompiledCaches;
 use crate::inventory::{Inventory, Source};
 use crate::path;
 use crate::plan::{Compilation, Plan, is_full};
