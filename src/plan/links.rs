@@ -9,7 +9,7 @@ use super::convert::{Headers, header_after};
 use super::{Action, Drops, Reason};
 use crate::inventory::{Cache, Inventory};
 use crate::profile::Policy;
-use crate::rootfs::{InodeId, MemberId};
+use crate::rootfs::{Attributes, InodeId, MemberId};
 use crate::tar::{Kind, Member};
 
 type Changes = BTreeMap<MemberId, (Action, Reason)>;
@@ -301,13 +301,19 @@ fn is_same_file(
     a: (&Cache, MemberId),
     b: (&Cache, MemberId),
 ) -> bool {
-    let (first, second) = (inventory.member(a.1), inventory.member(b.1));
-    let metadata = |member: &Member| (member.kind, member.mode, member.owner(), member.size);
+    let [first, second] = [a, b].map(|(_, root)| inventory.member(root));
     a.1.layer == b.1.layer
         && has_same_bytes(headers, a, b)
-        && first.kind == Kind::File
-        && metadata(first) == metadata(second)
-        && first.xattrs() == second.xattrs()
+        && [first.kind, second.kind] == [Kind::File; 2]
+        && first.size == second.size
+        && attributes(inventory, a.0) == attributes(inventory, b.0)
+}
+
+/// The mode, owner and extended attributes of a cache's file, as all its headers set them.
+fn attributes<'a>(inventory: &'a Inventory, cache: &Cache) -> impl PartialEq + use<'a> {
+    let headers = inventory.rootfs.headers(cache.inode);
+    let attributes = Attributes::of(headers.map(|header| inventory.member(header)));
+    attributes.map(|all| (all.mode, all.owner, all.xattrs))
 }
 
 /// Whether two files have the same bytes after the changes in `headers`.

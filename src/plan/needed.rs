@@ -190,6 +190,7 @@ mod tests {
             assert_eq!(warned, mode == 0o600, "{:?}", plan.warnings);
         }
     }
+
     #[test]
     fn a_link_goes_with_the_data_before_it_and_leaves_its_attributes() {
         let first = || LayerMembers::source("m").cache("m", 1, "one");
@@ -213,5 +214,25 @@ mod tests {
         let plan = planned([layer], &Profile::keeping(&[Level::One]));
         assert_eq!(dropped(&plan, 0), [""; 0]);
         assert_eq!(plan.warnings.len(), 1);
+    }
+
+    #[test]
+    fn a_level_with_an_attribute_of_a_link_that_goes_is_not_joined_with_one_without() {
+        let name = |level| cache_path("m", level);
+        let layer = LayerMembers::source("m")
+            .cache("m", 2, "the same")
+            .hardlink(&cache_path("n", 0), &name(2))
+            .but(|link| link.rare_mut().xattrs = vec![xattr("user.a", "of the link")])
+            .cache("m", 1, "the same")
+            .hardlink(&name(0), &name(2));
+        let plan = planned([layer], &Profile::keeping(&[Level::Zero, Level::One]));
+        assert_eq!(dropped(&plan, 0), [name(2), cache_path("n", 0)]);
+        let becomes = |path: String| {
+            let mut steps = plan.layers[0].steps.values();
+            steps.find(|step| step.path == path.as_bytes())
+        };
+        let zero = becomes(name(0)).map(|step| &step.action);
+        assert!(matches!(zero, Some(Action::Promote { .. })), "{zero:?}");
+        assert_eq!(becomes(name(1)), None);
     }
 }

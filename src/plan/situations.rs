@@ -60,7 +60,7 @@ pub(crate) fn of_trees(inventory: &Inventory) -> Vec<Vec<Situation>> {
     let mut caches = vec![Vec::new(); inventory.trees.len()];
     for cache in &inventory.caches {
         if let Some(tree) = cache.tree {
-            caches[tree.0 as usize].push(cache);
+            caches[tree.index()].push(cache);
         }
     }
     let trees = inventory.trees.iter().zip(caches);
