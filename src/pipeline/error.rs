@@ -136,8 +136,8 @@ impl PipelineError {
             Self::Compile { source, .. } => source.hint(),
             Self::Bench { source, .. } => source.hint(),
             Self::Strict { path, .. } => Some(format!(
-                "leave out `--strict`, or exclude the source with `--set 'exclude=[\"{}\"]'`",
-                if is_plain(path) { path } else { "PATH" }
+                "leave out `--strict`, or exclude the caches of this source with `--set 'exclude=[\"{}\"]'`",
+                caches_of(path).unwrap_or_else(|| "GLOB".to_owned())
             )),
             Self::PlatformsLost { .. } => {
                 Some("give the output another name, or leave out `--platform`".to_owned())
@@ -160,8 +160,13 @@ impl PipelineError {
     }
 }
 
-/// Whether a path from an image can be part of a command that the user pastes, and of a glob.
-fn is_plain(path: &str) -> bool {
+/// A glob for the caches of a source. `None` if the path, which comes from an image, cannot be part of a command that
+/// the user pastes.
+fn caches_of(source: &str) -> Option<String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._+/".contains(&byte);
-    path.bytes().all(is_plain)
+    let (directory, name) = source.rsplit_once('/').unwrap_or(("", source));
+    let stem = name.strip_suffix(".py")?;
+    let separator = if directory.is_empty() { "" } else { "/" };
+    let is_plain = source.bytes().all(is_plain);
+    is_plain.then(|| format!("{directory}{separator}__pycache__/{stem}.*"))
 }
