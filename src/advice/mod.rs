@@ -326,33 +326,36 @@ mod tests {
 
     #[test]
     fn what_is_said_follows_the_config() {
-        let said = |config| {
+        let advice_on = |config| {
             let runtime = runtime(config);
             [reasons(&runtime, 30, 10), unknown(&runtime, true, 7)]
                 .concat()
                 .join("\n")
         };
-        let plain = said(json!({"Entrypoint": ["/usr/bin/python3", "app.py"]}));
+        let plain = advice_on(json!({"Entrypoint": ["/usr/bin/python3", "app.py"]}));
         assert!(!plain.contains("above level 2"), "{plain}");
         assert!(
             plain.contains("as root") && !plain.contains("entrypoint"),
             "{plain}"
         );
         assert!(plain.contains("30 modules have no cache"));
-        let unclear = said(json!({"Entrypoint": ["/start"]}));
+        let unclear = advice_on(json!({"Entrypoint": ["/start"]}));
         assert!(
             unclear.contains("(`/start` is not in the image): profile `auto` refuses the image"),
             "{unclear}"
         );
-        let other =
-            said(json!({"Cmd": ["sh"], "User": "app", "Env": ["PYTHONPYCACHEPREFIX=/var/pyc"]}));
+        let other = advice_on(
+            json!({"Cmd": ["sh"], "User": "app", "Env": ["PYTHONPYCACHEPREFIX=/var/pyc"]}),
+        );
         assert!(
             other.contains("user app") && other.contains("/var/pyc"),
             "{other}"
         );
         assert!(other.contains("what the entrypoint starts"), "{other}");
-        assert!(said(json!({"Env": ["PYTHONDONTWRITEBYTECODE=x"]})).contains("at every start"));
-        let beyond = said(json!({"Cmd": ["python3", "-OOO"]}));
+        assert!(
+            advice_on(json!({"Env": ["PYTHONDONTWRITEBYTECODE=x"]})).contains("at every start")
+        );
+        let beyond = advice_on(json!({"Cmd": ["python3", "-OOO"]}));
         assert!(
             beyond.contains("above 2")
                 && beyond.contains("the 7 caches above level 2")

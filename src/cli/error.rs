@@ -24,8 +24,8 @@ impl Failure {
         let mut causes: Vec<String> = Vec::new();
         for cause in error.chain().skip(1).map(|it| shortened(it.to_string())) {
             // Some messages already contain the message of their cause.
-            let said = std::iter::once(&message).chain(&causes);
-            if !said.into_iter().any(|text| text.contains(&cause)) {
+            let mut shown = std::iter::once(&message).chain(&causes);
+            if !shown.any(|text| text.contains(&cause)) {
                 causes.push(cause);
             }
         }

@@ -29,7 +29,7 @@ impl Gates {
 
     /// The gates that an image fails. Each message says by how much, and which parts have the bytes.
     pub fn refusals(&self, comparison: &Comparison) -> Vec<String> {
-        let said = [
+        let refusals = [
             self.max_growth.and_then(|limit| growth(limit, comparison)),
             self.max_size.and_then(|most| compressed(most, comparison)),
             self.max_bytecode
@@ -37,7 +37,7 @@ impl Gates {
             self.require_shrink
                 .and_then(|limit| shrink(limit, comparison)),
         ];
-        said.into_iter().flatten().collect()
+        refusals.into_iter().flatten().collect()
     }
 }
 
@@ -153,15 +153,15 @@ fn largest(mut parts: Vec<(u64, String)>) -> String {
     parts.retain(|(bytes, _)| *bytes > 0);
     parts.sort_by_key(|(bytes, _)| Reverse(*bytes));
     let more = parts.len().saturating_sub(NAMED);
-    let mut said: Vec<String> = parts
+    let mut listed: Vec<String> = parts
         .into_iter()
         .take(NAMED)
         .map(|(_, part)| part)
         .collect();
     if more > 0 {
-        said.push(format!("and {more} more"));
+        listed.push(format!("and {more} more"));
     }
-    said.join(", ")
+    listed.join(", ")
 }
 
 /// The layer's name in messages: its number in the image after, if it is there.

@@ -75,10 +75,10 @@ impl CompiledCaches {
     }
 
     /// Whether a cache was compiled to this body.
-    pub(super) fn has_body(&self, source: SourceId, level: Level, body: &[u8]) -> bool {
+    pub(super) fn has_body(&self, source: SourceId, level: Level, sha256: &[u8; 32]) -> bool {
         let compiled = self.sources.get(&source);
         let compiled = compiled.and_then(|compiled| compiled.bodies[level.index()].as_ref());
-        compiled.is_some_and(|compiled| compiled.sha256 == *Sha256::digest(body))
+        compiled.is_some_and(|compiled| compiled.sha256 == *sha256)
     }
 
     /// The sizes of the compiled caches in a list, by level. A hardlink counts as a file of 0 bytes.

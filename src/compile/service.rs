@@ -143,8 +143,8 @@ impl<'a> Service<'a> {
     /// particular order. If compiling stops early, the function that `feed` calls returns `Break`.
     ///
     /// # Errors
-    /// [`ServiceError`] if `feed` or `take` failed, or if compiling stopped for all sources. A source that does not compile is
-    /// not an error, but a result.
+    /// [`ServiceError`] if `feed` or `take` failed, or if compiling stopped for all sources. A source that does not
+    /// compile is not an error, but a result.
     pub fn run<E: Send>(
         &self,
         workers: usize,

@@ -6,6 +6,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use sha2::{Digest as _, Sha256};
+
 use super::compiled_caches::CompiledCaches;
 use super::protocol::Job;
 use super::service::{Compiled, Failure, ServiceError};
@@ -279,8 +281,9 @@ impl Compiler<'_> {
         let _: ControlFlow<Infallible> =
             read_members(self.access.store, layers, &members, &mut |member, data| {
                 let is_current = |body: Vec<u8>| {
+                    let sha256 = Sha256::digest(&body).into();
                     let mut caches_of_it = stale[&member].iter();
-                    caches_of_it.all(|(source, level)| caches.has_body(*source, *level, &body))
+                    caches_of_it.all(|(source, level)| caches.has_body(*source, *level, &sha256))
                 };
                 if canonical(&data).is_some_and(is_current) {
                     outcome.current.insert(member);

@@ -145,9 +145,9 @@ fn count_trees(
         let Some(tree) = locate.tree(&path) else {
             continue;
         };
-        names[tree.0 as usize].push(inode);
+        names[tree.index()].push(inode);
         if path.ends_with(b".py") {
-            trees[tree.0 as usize].sources.add(rootfs.inode(inode).size);
+            trees[tree.index()].sources.add(rootfs.inode(inode).size);
         }
     }
     for (tree, names) in trees.iter_mut().zip(names) {
@@ -159,11 +159,11 @@ fn count_trees(
             continue;
         };
         let first = seen.insert((tree, level, cache.inode));
-        trees[tree.0 as usize].levels[level.index()].add(if first { cache.bytes } else { 0 });
+        trees[tree.index()].levels[level.index()].add(if first { cache.bytes } else { 0 });
     }
     for module in sourceless {
         if let Some(tree) = module.tree.filter(|_| !module.shadowed) {
-            trees[tree.0 as usize].sourceless.add(module.bytes);
+            trees[tree.index()].sourceless.add(module.bytes);
         }
     }
     trees

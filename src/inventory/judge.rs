@@ -89,11 +89,7 @@ impl Judge<'_> {
             tree,
             runtime: file.runtime,
             level: file.level,
-            status: self.status(
-                file,
-                bytecode,
-                tree.map(|tree| &self.trees[tree.0 as usize]),
-            ),
+            status: self.status(file, bytecode, tree.map(|tree| &self.trees[tree.index()])),
             contents: bytecode.map(|bytecode| bytecode.contents.clone()),
             reader: self.readers.files.get(&file.node).cloned(),
         }

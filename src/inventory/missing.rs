@@ -43,7 +43,7 @@ pub(crate) fn missing_caches(inventory: &Inventory, level: Level) -> Vec<Missing
         .collect();
     let missing = inventory.sources.iter().filter_map(|source| {
         let tree = inventory.tree_of(source);
-        if stored[source.tree.0 as usize] {
+        if stored[source.tree.index()] {
             return None;
         }
         let version = tree

@@ -31,7 +31,7 @@ use crate::rootfs::{Fate, InodeId, MemberId, NodeId, Rootfs};
 /// The versions that the user chose for trees.
 #[derive(Clone, Copy)]
 pub(crate) struct ChosenVersions<'a> {
-    /// The version of a tree, by its path. It has precedence over the tree's caches, except in a standard library.
+    /// The version of a tree, by its path. It has precedence over the tree's caches.
     pub of_tree: &'a dyn Fn(&[u8]) -> Option<Runtime>,
     /// The version of trees whose version nothing else determines.
     pub otherwise: Option<Runtime>,
@@ -101,7 +101,7 @@ impl Inventory {
 
     /// The tree with this ID.
     pub fn tree(&self, id: TreeId) -> &Tree {
-        &self.trees[id.0 as usize]
+        &self.trees[id.index()]
     }
 
     /// Every tree with its ID, in order.
@@ -161,7 +161,14 @@ impl fmt::Display for TreeKind {
 
 /// A tree of an [`Inventory`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TreeId(pub(crate) u32);
+pub struct TreeId(u32);
+
+impl TreeId {
+    /// Its place in [`Inventory::trees`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// A source of an [`Inventory`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

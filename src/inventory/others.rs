@@ -26,9 +26,12 @@ pub(crate) fn other_pythons(inventory: &Inventory) -> Vec<OtherPython> {
         let name = std::str::from_utf8(path::file_name(&tree.path)).unwrap_or_default();
         match tree.version {
             Some(version) if version.major == 2 => drop(found.entry(python2()).or_default()),
-            None if name.starts_with("pypy") => {
-                let version = name.strip_prefix("pypy").and_then(|it| it.parse().ok());
-                found.entry(pypy(version)).or_default();
+            None => {
+                if let Some(version) = name.strip_prefix("pypy") {
+                    let tag = Runtime::from_cache_tag(name.as_bytes());
+                    let version = tag.or_else(|| version.parse().ok());
+                    found.entry(pypy(version)).or_default();
+                }
             }
             _ => {}
         }

@@ -171,6 +171,7 @@ fn nearest_key(message: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::profile::{Levels, Stale};
+    use crate::pyc::Level;
 
     #[test]
     fn every_built_in_profile_is_sound() {
@@ -221,6 +222,32 @@ mod tests {
         }
         let profile = parse("p", "levels = [3]", &["stale=keep".to_owned()]);
         assert!(matches!(profile, Err(ProfileError::Value { .. })));
+    }
+
+    #[test]
+    fn a_profile_that_says_nothing_has_the_defaults_of_one_that_lists_its_levels() {
+        let parsed = parse("p", "levels = [0, 2]", &[]).unwrap();
+        let made = Profile::keeping(&[Level::Zero, Level::Two]);
+        let keys = |it: &Profile| {
+            let Profile {
+                levels,
+                stale,
+                dead,
+                hardlink,
+                missing,
+                debug_ranges,
+                placement,
+                invalidation,
+                ..
+            } = it.clone();
+            (
+                (levels, stale, dead, hardlink),
+                (missing, debug_ranges, placement, invalidation),
+            )
+        };
+        assert_eq!(keys(&made), keys(&parsed));
+        assert!(made.scope.contains(b"a") && parsed.scope.contains(b"a"));
+        assert_eq!(made.python.otherwise, parsed.python.otherwise);
     }
 
     #[test]

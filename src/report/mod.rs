@@ -60,27 +60,27 @@ mod tests {
     #[test]
     fn minimize_says_so_where_they_are_not_on_either_side() {
         let mut report = samples::minimize();
-        let said = |report: &_| says(&minimize::document(report, Detail::Summary));
-        assert!(!said(&report));
+        let summary = |report: &_| says(&minimize::document(report, Detail::Summary));
+        assert!(!summary(&report));
         let before = &mut report.images[0].before;
         before.compressed_bytes = Some(before.uncompressed_bytes);
-        assert!(!said(&report));
+        assert!(!summary(&report));
         let after = &mut report.images[0].after;
         after.compressed_bytes = Some(after.uncompressed_bytes);
-        assert!(said(&report));
+        assert!(summary(&report));
     }
 
     #[test]
     fn compare_says_so_where_they_are_not_in_any_image() {
         for mut report in [samples::compare(), samples::compare_several()] {
-            let said = |report: &_| says(&compare::document(report, Detail::Summary));
-            assert!(!said(&report));
+            let summary = |report: &_| says(&compare::document(report, Detail::Summary));
+            assert!(!summary(&report));
             let last = report.images.len() - 1;
             for index in 0..=last {
                 let totals = &mut report.images[index].totals;
                 totals.compressed_before = totals.uncompressed_before;
                 totals.compressed_after = totals.uncompressed_after;
-                assert_eq!(said(&report), index == last);
+                assert_eq!(summary(&report), index == last);
             }
         }
     }

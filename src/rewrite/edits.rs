@@ -55,8 +55,8 @@ pub(crate) fn edits<'a>(
                 between,
                 header,
             } => {
-                let names = [&[*data], &**between, &[*index]].concat();
-                promoted(scan, &names, header.as_ref()).map_err(header_error)?
+                let links = between.iter().chain([index]).copied();
+                promoted(scan, *data, links, header.as_ref()).map_err(header_error)?
             }
             Action::Link { target } => linked(scan, *index, target).map_err(header_error)?,
         };
@@ -91,23 +91,21 @@ fn linked(scan: &LayerScan, index: usize, target: &[u8]) -> Result<Vec<Piece>, H
     Ok(vec![Piece::Bytes(headers)])
 }
 
-/// A hardlink that becomes the file of a member that goes. `names` are indexes of members: the one with the data, the
-/// links that go too, and the link that stays.
+/// The file that a hardlink becomes, with the data of a member that goes. `links` are the hardlinks that give it their
+/// headers, in order; the last one is the one that stays.
 fn promoted(
     scan: &LayerScan,
-    names: &[usize],
+    data: usize,
+    links: impl Iterator<Item = usize>,
     header: Option<&NewHeader>,
 ) -> Result<Vec<Piece>, HeaderError> {
-    let [data, links @ ..] = names else {
-        return Err(HeaderError::Extensions);
-    };
-    let mut bytes = raw_headers(scan, *data)?.to_vec();
+    let mut bytes = raw_headers(scan, data)?.to_vec();
     for link in links {
-        bytes = tar::heir(&bytes, raw_headers(scan, *link)?, &scan.members[*link].path)?;
+        bytes = tar::heir(&bytes, raw_headers(scan, link)?, &scan.members[link].path)?;
     }
     let changed = header.map_or(&[][..], |header| &header.bytes);
     bytes.extend_from_slice(changed);
-    let source = &scan.members[*data];
+    let source = &scan.members[data];
     Ok(vec![
         Piece::Bytes(bytes),
         Piece::Earlier(source.data_offset() + changed.len() as u64..source.end()),
@@ -134,6 +132,9 @@ fn patched(
     let new = Patch::size_after(patches, old);
     if new == old {
         return Ok(in_place.collect());
+    }
+    if member.is_sparse() {
+        return Err(HeaderError::Sparse);
     }
     let headers = tar::resized(raw_headers(scan, index)?, new)?;
     let padding = new.next_multiple_of(tar::BLOCK) - new;
@@ -188,7 +189,7 @@ fn raw_headers(scan: &LayerScan, index: usize) -> Result<&[u8], HeaderError> {
     scan.raw_headers
         .get(&index)
         .map(|raw| &**raw)
-        .ok_or(HeaderError::Extensions)
+        .ok_or(HeaderError::NotKept)
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use tar::Header;
 use super::BLOCK;
 use super::extension::{records, write_record};
 use super::header::{
-    HeaderError, LINK_FIELD, NAME_FIELD, PREFIX_FIELD, SIZE_FIELD, TYPE_FIELD, push_pax, sealed,
-    set_name, set_size, split_headers,
+    HeaderError, LARGEST_SIZE_OR_TIME, LINK_FIELD, NAME_FIELD, PREFIX_FIELD, SIZE_FIELD,
+    TYPE_FIELD, push_pax, sealed, set_name, split_headers,
 };
 
 /// Derives the headers of a hardlink to `target` from `raw`, the headers that [`super::Reader::raw_headers`] returns.
@@ -55,22 +55,11 @@ pub fn heir(file: &[u8], link: &[u8], path: &[u8]) -> Result<Vec<u8>, HeaderErro
     )
 }
 
-/// The headers of a regular file with `size` bytes of data, otherwise as `raw` says.
+/// The headers of a regular file with `size` bytes of data, otherwise as `raw` says. The file must not be sparse.
 ///
 /// # Errors
-/// [`HeaderError::Extensions`] where `raw` is not whole headers, [`HeaderError::Sparse`] for a sparse file.
+/// [`HeaderError`] if `raw` is not whole headers.
 pub fn resized(raw: &[u8], size: u64) -> Result<Vec<u8>, HeaderError> {
-    let (extensions, main) = split_headers(raw)?;
-    let is_sparse_record = |record: Result<(&[u8], &[u8]), _>| {
-        record.is_ok_and(|(key, _)| key.starts_with(b"GNU.sparse."))
-    };
-    let is_sparse = main.get(TYPE_FIELD) == Some(&b'S')
-        || extensions
-            .iter()
-            .any(|(_, payload)| records(payload).any(is_sparse_record));
-    if is_sparse {
-        return Err(HeaderError::Sparse);
-    }
     let change = Change {
         size: Some(size),
         ..Change::default()
@@ -192,7 +181,11 @@ fn derive(raw: &[u8], change: &Change<'_>) -> Result<Vec<u8>, HeaderError> {
         block[SIZE_FIELD].copy_from_slice(b"00000000000\0");
     }
     if let Some(size) = change.size {
-        set_size(&mut block, size, &mut pax);
+        if size > LARGEST_SIZE_OR_TIME {
+            write_record(&mut pax, b"size", size.to_string().as_bytes());
+        }
+        let digits = format!("{:011o}\0", size.min(LARGEST_SIZE_OR_TIME));
+        block[SIZE_FIELD].copy_from_slice(digits.as_bytes());
     }
     if !pax.is_empty() {
         push_pax(&mut output, pax_header.unwrap_or(main), &pax);

@@ -25,6 +25,9 @@ pub enum HeaderError {
     /// The header bytes to change are not whole headers.
     #[error("its extension headers are malformed")]
     Extensions,
+    /// pycull keeps the header bytes of bytecode and hardlinks only.
+    #[error("pycull did not keep its headers")]
+    NotKept,
     /// The data is stored as the pieces of a sparse file.
     #[error("it is a sparse file, whose size cannot be changed")]
     Sparse,
@@ -149,8 +152,8 @@ pub(super) const LINK_FIELD: std::ops::Range<usize> = 157..257;
 pub(super) const PREFIX_FIELD: std::ops::Range<usize> = 345..500;
 pub(super) const SIZE_FIELD: std::ops::Range<usize> = 124..136;
 pub(super) const TYPE_FIELD: usize = 156;
-/// The largest size that eleven octal digits can say.
-pub(super) const LARGEST_OCTAL_SIZE: u64 = (1 << 33) - 1;
+/// The largest number in a field for sizes and times: eleven octal digits.
+pub(super) const LARGEST_SIZE_OR_TIME: u64 = 0o77_777_777_777;
 
 /// Extension headers with their payloads (without padding), and the member's own header.
 pub(super) type Headers<'a> = (Vec<(&'a [u8; 512], &'a [u8])>, &'a [u8]);
@@ -191,16 +194,6 @@ pub(super) fn set_name(
     let fits = &name[..name.len().min(width)];
     block[field.clone()].fill(0);
     block[field.start..field.start + fits.len()].copy_from_slice(fits);
-}
-
-/// Puts a size into its field, or into a pax record where it is too large for octal digits.
-pub(super) fn set_size(block: &mut [u8; 512], size: u64, pax: &mut Vec<u8>) {
-    let mut header = Header::from_byte_slice(block).clone();
-    if size > LARGEST_OCTAL_SIZE {
-        write_record(pax, b"size", size.to_string().as_bytes());
-    }
-    header.set_size(size);
-    *block = *header.as_bytes();
 }
 
 pub(super) fn push_pax(output: &mut Vec<u8>, template: &[u8; 512], payload: &[u8]) {

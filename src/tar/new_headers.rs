@@ -4,7 +4,7 @@ use tar::Header;
 
 use super::BLOCK;
 use super::extension::write_record;
-use super::header::{LINK_FIELD, NAME_FIELD, push_pax, sealed, set_name};
+use super::header::{LARGEST_SIZE_OR_TIME, LINK_FIELD, NAME_FIELD, push_pax, sealed, set_name};
 use super::member::{Timestamp, Xattr};
 
 /// A member to write.
@@ -53,9 +53,8 @@ pub enum NewKind {
     Hardlink(Vec<u8>),
 }
 
-/// Largest numbers that the octal fields of a header hold.
+/// The largest number in a field for users and groups: seven octal digits.
 const LARGEST_ID: u64 = 0o7_777_777;
-const LARGEST_SIZE_OR_TIME: u64 = 0o77_777_777_777;
 
 /// Writes the headers of a new member: a ustar header, after a pax extended header for values that do not fit
 /// (POSIX.1-2017, pax, "pax Interchange Format").

@@ -416,24 +416,24 @@ mod tests {
         };
         plain(&mut report.images[1], false);
         let after = report.images[1].after.clone();
-        let said = warnings(&report);
-        assert_eq!(said.len(), 1, "{said:?}");
+        let shown = warnings(&report);
+        assert_eq!(shown.len(), 1, "{shown:?}");
         let start = format!(
             "cannot compare compressed sizes: the layers of {after} are not compressed, and those of {} are",
             report.before
         );
-        assert!(said[0].starts_with(&start), "{said:?}");
+        assert!(shown[0].starts_with(&start), "{shown:?}");
         for image in &mut report.images {
             plain(image, true);
         }
         // All images but that one.
-        let said = warnings(&report);
-        assert_eq!(said.len(), report.images.len() - 1, "{said:?}");
+        let shown = warnings(&report);
+        assert_eq!(shown.len(), report.images.len() - 1, "{shown:?}");
         let start = format!(
             "cannot compare compressed sizes: the layers of {} are not compressed",
             report.before
         );
-        assert!(said.iter().all(|it| it.starts_with(&start)), "{said:?}");
+        assert!(shown.iter().all(|it| it.starts_with(&start)), "{shown:?}");
     }
 
     #[test]
