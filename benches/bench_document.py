@@ -180,7 +180,7 @@ def compile_markdown(results, limits):
             "",
             prose(
                 "Whole commands also read the image and write the new layer. compileall does neither.",
-                "The compile stage (benches/compile.rs) is everything between the two.",
+                "The compile stage (benches/compile.rs) is everything between reading and writing.",
                 "pycull finds, unpacks and starts the interpreter, reads the sources again, compiles them, makes the "
                 "bytecode canonical, stores it, and makes the plan.",
             ),
@@ -216,7 +216,8 @@ def import_markdown(results, limits):
         [
             prose(
                 "`pycull bench` measured real images (tests/images/build).",
-                "Each image's own interpreter imports with caches of all that it needs, and with none.",
+                "Each image's own interpreter imports modules, with caches for everything that it needs and without "
+                "any.",
                 f"Times are real time, the median of {results['rounds']} rounds.",
                 "A ratio divides the time without caches by the time with caches.",
             ),
@@ -245,7 +246,7 @@ def page_markdown(results, limits):
         [
             prose(
                 "Headless Chromium opens the page of `pycull inspect --format html` for an image of "
-                f"{results['files']} files. The page has {results['bytes'] / 1e6:.1f} MB.",
+                f"{results['files']} files. The size of the page is {results['bytes'] / 1e6:.1f} MB.",
                 "Times come from Chromium's own performance entries. They are the median of "
                 f"{results['rounds']} rounds with five clicks each.",
             ),
