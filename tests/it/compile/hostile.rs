@@ -121,25 +121,29 @@ fn what_it_says_last_is_kept_and_cannot_steer_a_terminal() {
     assert!(failure.stderr.len() <= 1024);
 }
 
+/// Hands over jobs until nobody takes them. Counts them in `fed`.
+fn feed(
+    fed: &mut u32,
+    hand_over: &mut dyn FnMut(Job) -> ControlFlow<()>,
+) -> Result<(), std::io::Error> {
+    while *fed < 10_000 && hand_over(job(*fed)).is_continue() {
+        *fed += 1;
+    }
+    Ok(())
+}
+
 #[test]
 fn a_result_that_cannot_be_stored_ends_the_run() {
     let command = shell(&format!("{READY}; exit 1"));
     let service = Service::start(Box::new(command), limits(), None).unwrap();
     let (mut fed, mut taken) = (0, 0);
-    let feed = |hand_over: &mut dyn FnMut(Job) -> ControlFlow<()>| {
-        for index in 0..10_000 {
-            fed = index;
-            if hand_over(job(index)).is_break() {
-                break;
-            }
-        }
-        Ok::<(), std::io::Error>(())
-    };
     let mut take = |_| {
         taken += 1;
         Err(std::io::ErrorKind::StorageFull.into())
     };
-    let error = service.run(2, feed, &mut take).unwrap_err();
+    let error = service
+        .run(2, |take| feed(&mut fed, take), &mut take)
+        .unwrap_err();
     assert!(matches!(error, ServiceError::Caller(_)), "{error}");
     assert!(fed < 100 && taken == 1, "{fed} {taken}");
 }
@@ -149,16 +153,9 @@ fn an_interpreter_that_always_dies_is_given_up() {
     let command = shell(&format!("{READY}; exit 1"));
     let service = Service::start(Box::new(command), limits(), None).unwrap();
     let mut fed = 0;
-    let feed = |hand_over: &mut dyn FnMut(Job) -> ControlFlow<()>| {
-        for index in 0..10_000 {
-            fed = index;
-            if hand_over(job(index)).is_break() {
-                break;
-            }
-        }
-        Ok::<(), std::io::Error>(())
-    };
-    let error = service.run(2, feed, &mut |_| Ok(())).unwrap_err();
+    let error = service
+        .run(2, |take| feed(&mut fed, take), &mut |_| Ok(()))
+        .unwrap_err();
     assert!(matches!(error, ServiceError::Deaths(_)), "{error}");
     assert!(fed < 1000, "{fed}");
 }
