@@ -115,7 +115,7 @@ fn a_link_that_takes_the_data_over_takes_it_with_the_new_header() {
         .unwrap();
     let reason = promoted["reason"].as_str().unwrap();
     assert!(
-        reason.contains("went; ") && reason.contains("checked-hash"),
+        reason.contains("is removed; ") && reason.contains("checked-hash"),
         "{reason}"
     );
     // With all levels, the data stays in its place.
