@@ -1,6 +1,6 @@
 //! Turns compiled caches into members of layers.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::compiled_caches::CompiledCaches;
@@ -22,57 +22,40 @@ impl CompiledCaches {
     ) -> Additions<'_> {
         let lists = plan.layers.iter().map(|layer| &*layer.compiled);
         let lists = lists.enumerate().filter(|(_, list)| !list.is_empty());
-        let layers = lists.map(|(layer, list)| {
-            let members = Members::new(inventory, Some(layer));
-            (layer, members.of(self, list, hardlink))
-        });
+        let members =
+            |layer, list| self.members(list, hardlink, Directories::new(inventory, layer));
         Additions {
-            layers: layers.collect::<BTreeMap<_, _>>(),
-            appended: Members::new(inventory, None).of(self, &plan.appended, hardlink),
+            layers: lists
+                .map(|(layer, list)| (layer, members(Some(layer), list)))
+                .collect(),
+            appended: members(None, &plan.appended),
             spool: Some(&self.bodies),
         }
     }
-}
 
-/// New members as pieces of a tar stream.
-struct Members<'a> {
-    inventory: &'a Inventory,
-    directories: Directories<'a>,
-    stream: Stream,
-}
-
-impl<'a> Members<'a> {
-    /// Starts without members. `layer` is the index of the layer that gets them; `None` is a new layer above all
-    /// others.
-    ///
-    /// A new layer repeats the directories above the caches, and so does the topmost layer if it takes the place of a
-    /// new one. Engines give a directory the metadata from the highest layer with a file in it.
-    fn new(inventory: &'a Inventory, layer: Option<usize>) -> Self {
-        Self {
-            inventory,
-            directories: Directories::new(inventory, layer),
-            stream: Stream::default(),
-        }
-    }
-
-    /// The members for the caches in a list, in its order. Each directory comes once, before its content.
-    fn of(mut self, caches: &CompiledCaches, list: &[Compilation], hardlink: bool) -> Vec<Piece> {
-        for new in caches.files(list, hardlink) {
-            let source = self.inventory.source(new.cache.source);
-            self.directories
-                .announce(source, &new.cache.path, &mut self.stream);
+    /// The members for the caches in a list, in its order. Each directory that the layer lacks comes once, before its
+    /// content.
+    fn members(
+        &self,
+        list: &[Compilation],
+        hardlink: bool,
+        mut directories: Directories<'_>,
+    ) -> Vec<Piece> {
+        let mut stream = Stream::default();
+        let inventory = directories.inventory;
+        for new in self.files(list, hardlink) {
+            let source = inventory.source(new.cache.source);
+            directories.announce(source, &new.cache.path, &mut stream);
             let kind = match new.link {
                 Some(target) => NewKind::Hardlink(target.to_vec()),
                 None => NewKind::File(new.bytes()),
             };
-            let member = cache_member(self.inventory, source, &new.cache.path, kind);
-            self.stream.push(&member);
+            stream.push(&cache_member(inventory, source, &new.cache.path, kind));
             if new.link.is_none() {
-                self.stream
-                    .push_data(new.header(), new.body.clone(), new.bytes());
+                stream.push_data(new.header(), new.body.clone(), new.bytes());
             }
         }
-        self.stream.0
+        stream.0
     }
 }
 
@@ -110,6 +93,10 @@ struct Directories<'a> {
 }
 
 impl<'a> Directories<'a> {
+    /// The directories of the layer with this index. `None` is a new layer above all others.
+    ///
+    /// A new layer repeats the directories above the caches, and so does the topmost layer if it takes the place of a
+    /// new one. Engines give a directory the metadata from the highest layer with a file in it.
     fn new(inventory: &'a Inventory, layer: Option<usize>) -> Self {
         let mut there = HashSet::from([Vec::new()]);
         if let Some(layer) = layer {

@@ -6,8 +6,6 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::inventory::{Sizes, SourceId};
 use crate::plan::Compilation;
 use crate::pyc::Level;
@@ -23,15 +21,8 @@ pub struct CompiledCaches {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct CompiledSource {
     header: Vec<u8>,
-    /// By level. Equal bodies are in the same place.
-    bodies: [Option<Body>; 3],
-}
-
-/// The body of a cache, in the spool.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Body {
-    range: Range<u64>,
-    sha256: [u8; 32],
+    /// Ranges of the bodies in the spool, by level. Equal bodies share a range.
+    bodies: [Option<Range<u64>>; 3],
 }
 
 impl CompiledCaches {
@@ -46,8 +37,7 @@ impl CompiledCaches {
         })
     }
 
-    /// Adds the compiled bodies of a source, and the header that all its caches have. `source` is its index in the
-    /// inventory.
+    /// Adds the compiled bodies of a source, and the header that all its caches have.
     ///
     /// # Errors
     /// I/O errors.
@@ -57,15 +47,12 @@ impl CompiledCaches {
         header: Vec<u8>,
         levels: &[(Level, Arc<[u8]>)],
     ) -> io::Result<()> {
-        let mut bodies: [Option<Body>; 3] = [None, None, None];
+        let mut bodies: [Option<Range<u64>>; 3] = [None, None, None];
         for (position, (level, body)) in levels.iter().enumerate() {
             let same = levels[..position].iter().find(|(_, other)| other == body);
             let place = match same.and_then(|(level, _)| bodies[level.index()].clone()) {
                 Some(place) => place,
-                None => Body {
-                    range: self.bodies.add(body)?,
-                    sha256: Sha256::digest(body).into(),
-                },
+                None => self.bodies.add(body)?,
             };
             bodies[level.index()] = Some(place);
         }
@@ -74,11 +61,14 @@ impl CompiledCaches {
         Ok(())
     }
 
-    /// Whether a cache was compiled to this body.
-    pub(super) fn has_body(&self, source: SourceId, level: Level, sha256: &[u8; 32]) -> bool {
+    /// Reads the body of a cache; `None` if the cache was not compiled.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub(super) fn body(&self, source: SourceId, level: Level) -> io::Result<Option<Vec<u8>>> {
         let compiled = self.sources.get(&source);
-        let compiled = compiled.and_then(|compiled| compiled.bodies[level.index()].as_ref());
-        compiled.is_some_and(|compiled| compiled.sha256 == *sha256)
+        let range = compiled.and_then(|compiled| compiled.bodies[level.index()].clone());
+        range.map(|range| self.bodies.read(range)).transpose()
     }
 
     /// The sizes of the compiled caches in a list, by level. A hardlink counts as a file of 0 bytes.
@@ -110,7 +100,7 @@ impl CompiledCaches {
                 Some(NewFile {
                     cache,
                     compiled,
-                    body: &own.range,
+                    body: own,
                     link: first.filter(|_| hardlink).map(|first| &*first.path),
                 })
             })

@@ -1,12 +1,10 @@
 //! Compiles the sources that a plan lists, with the image's own interpreters.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-
-use sha2::{Digest as _, Sha256};
 
 use super::compiled_caches::CompiledCaches;
 use super::protocol::Job;
@@ -60,7 +58,7 @@ pub enum CompileError {
     },
     /// The compiled bytecode could not be stored in the output's directory.
     #[error("cannot store compiled bytecode in the output's directory")]
-    Spool(#[source] std::io::Error),
+    Spool(#[source] io::Error),
 }
 
 impl CompileError {
@@ -259,7 +257,7 @@ impl Compiler<'_> {
     }
 
     /// Finds stale caches that contain what their source compiles to. They can stay.
-    fn find_current(&self, plan: &Plan, result: &mut CompileResult) -> Result<(), LayerError> {
+    fn find_current(&self, plan: &Plan, result: &mut CompileResult) -> Result<(), CompileError> {
         let mut stale: BTreeMap<MemberId, Vec<(SourceId, Level)>> = BTreeMap::new();
         for cache in plan.compilations() {
             if let Some(member) = cache.stale {
@@ -278,20 +276,34 @@ impl Compiler<'_> {
             caches, outcome, ..
         } = result;
         let layers = &self.inventory.layers;
-        let _: ControlFlow<Infallible> =
-            read_members(self.access.store, layers, &members, &mut |member, data| {
-                let is_current = |body: Vec<u8>| {
-                    let sha256 = Sha256::digest(&body).into();
-                    let mut caches_of_it = stale[&member].iter();
-                    caches_of_it.all(|(source, level)| caches.has_body(*source, *level, &sha256))
-                };
-                if canonical(&data).is_some_and(is_current) {
-                    outcome.current.insert(member);
-                }
-                ControlFlow::Continue(())
-            })?;
-        Ok(())
+        let stopped = read_members(self.access.store, layers, &members, &mut |member, data| {
+            match are_compiled_to(caches, &stale[&member], canonical(&data).as_deref()) {
+                Ok(true) => drop(outcome.current.insert(member)),
+                Ok(false) => {}
+                Err(error) => return ControlFlow::Break(error),
+            }
+            ControlFlow::Continue(())
+        })?;
+        match stopped {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(error) => Err(CompileError::Spool(error)),
+        }
     }
+}
+
+/// Whether all these caches were compiled to this body.
+fn are_compiled_to(
+    caches: &CompiledCaches,
+    names: &[(SourceId, Level)],
+    body: Option<&[u8]>,
+) -> io::Result<bool> {
+    let Some(body) = body else { return Ok(false) };
+    for (source, level) in names {
+        if caches.body(*source, *level)?.as_deref() != Some(body) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn service_error(version: Runtime, error: ServiceError<CompileError>) -> CompileError {
@@ -317,7 +329,7 @@ fn canonical(file: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Stores the result for a source.
-fn keep(compiled: Compiled, header: Vec<u8>, result: &mut CompileResult) -> std::io::Result<()> {
+fn keep(compiled: Compiled, header: Vec<u8>, result: &mut CompileResult) -> io::Result<()> {
     let source = SourceId(compiled.index);
     let mut bodies: Vec<(Level, Arc<[u8]>)> = Vec::new();
     for (level, body) in compiled.levels {

@@ -36,6 +36,16 @@ impl Spool {
         self.length += bytes.len() as u64;
         Ok(start..self.length)
     }
+
+    /// Reads the bytes in a range.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub(crate) fn read(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        self.file.read_exact_at(&mut bytes, range.start)?;
+        Ok(bytes)
+    }
 }
 
 impl ReadAt for Spool {
