@@ -3,6 +3,7 @@
 use crate::bench::CannotMeasure;
 use crate::compile::CompileError;
 use crate::layers::{LayerError, LayerErrorCause};
+use crate::oci::Image;
 use crate::oci::image::ImageError;
 use crate::oci::listing::listed;
 use crate::rewrite::staging::StagingError;
@@ -128,6 +129,14 @@ pub enum PipelineError {
 }
 
 impl PipelineError {
+    /// What makes an error of a layer of this image.
+    pub(super) fn of_layer(image: &Image) -> impl Fn(LayerError) -> Self + Copy {
+        |source| Self::Layer {
+            platform: image.platform.to_string(),
+            source,
+        }
+    }
+
     /// What the user can do about the error, if pycull knows.
     pub fn hint(&self) -> Option<String> {
         match self {

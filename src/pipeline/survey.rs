@@ -100,10 +100,7 @@ pub(super) fn survey_for(
     hash_all: bool,
     options: &Options<'_>,
 ) -> Result<Inventory, PipelineError> {
-    let layer_error = |source| PipelineError::Layer {
-        platform: image.platform.to_string(),
-        source,
-    };
+    let layer_error = PipelineError::of_layer(image);
     let allowances = allowances(image, options);
     let access = options.access(store);
     let scans = scan_layers(access, &image.layers, &allowances).map_err(layer_error)?;

@@ -70,20 +70,19 @@ fn verify_pair(
     let levels = levels.map_err(|error| with_reference(before, error))?;
     let policy = profile.zip(levels.as_deref());
     let policy = policy.map(|(profile, levels)| Policy { profile, levels });
-    let mut old = Side::new(old_image, &old);
-    let mut new = Side::new(new_image, &new);
+    let old = Side::new(old_image, &old);
+    let new = Side::new(new_image, &new);
     let [old_wanted, new_wanted] = wanted_contents(&old, &new);
     let hash = |input: Input<'_>, side: &Side<'_>, wanted| {
         let access = options.access(&*input.source.store);
         let hashes = hash_members(access, &side.inventory().layers, wanted);
-        hashes.map_err(|source| {
-            let platform = side.image.platform.to_string();
-            with_reference(input, PipelineError::Layer { platform, source })
-        })
+        let hashes = hashes.map_err(PipelineError::of_layer(side.image));
+        hashes.map_err(|error| with_reference(input, error))
     };
-    old.contents = hash(before, &old, &old_wanted)?;
-    new.contents = hash(after, &new, &new_wanted)?;
-    let mut verification = verify_sides(&old, &new, policy.as_ref());
+    let old_contents = hash(before, &old, &old_wanted)?;
+    let new_contents = hash(after, &new, &new_wanted)?;
+    let contents = (&*old_contents, &*new_contents);
+    let mut verification = verify_sides(&old, &new, contents, policy.as_ref());
     verification.differences.extend(new_violation(&old, &new));
     Ok(describe::verify(new_image, verification))
 }

@@ -43,7 +43,7 @@ pub(super) fn resolve(
             let root = groups.root(*holder);
             if holder != &root && inventory.member(root).kind != Kind::Hardlink {
                 let names = groups.names(root).into_iter();
-                let between = names.filter(|name| (root..*holder).contains(name) && *name != root);
+                let between = names.skip(1).take_while(|name| name < holder);
                 let promoted = Action::Promote {
                     data: root.index,
                     between: between.map(|name| name.index).collect(),

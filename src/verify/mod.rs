@@ -53,17 +53,13 @@ pub(crate) struct Side<'a> {
     /// The documents of the image.
     pub image: &'a Image,
     view: View<'a>,
-    /// The hashes that [`wanted_contents`] asks for.
-    pub contents: Vec<(MemberId, [u8; 32])>,
 }
 
 impl<'a> Side<'a> {
-    /// An image before its content is hashed.
     pub(crate) fn new(image: &'a Image, inventory: &'a Inventory) -> Self {
         Self {
             image,
             view: View::new(inventory),
-            contents: Vec::new(),
         }
     }
 
@@ -170,14 +166,15 @@ pub(crate) fn wanted_contents(before: &Side<'_>, after: &Side<'_>) -> [Vec<Membe
     wanted
 }
 
-/// Compares two images. `expected` says which caches must exist; without it, any cache may go.
+/// Compares two images. `contents` are the hashes of each image that [`wanted_contents`] asks for. `expected` says which
+/// caches must exist; without it, any cache may go.
 pub(crate) fn verify(
     before: &Side<'_>,
     after: &Side<'_>,
+    contents: (&ContentHashes, &ContentHashes),
     expected: Option<&Policy<'_>>,
 ) -> Verification {
     let (old, new) = (&before.view, &after.view);
-    let contents = (&before.contents[..], &after.contents[..]);
     let mut differences = Vec::new();
     let ways = named::ways(before);
     let named = named::ends(&ways);

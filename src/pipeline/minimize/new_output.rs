@@ -41,10 +41,7 @@ impl NewOutput<'_> {
             return planned.report(minimize, None);
         }
         let layers = planned.layers(self.source, directory, minimize, options);
-        let outcomes = layers.write().map_err(|source| PipelineError::Layer {
-            platform: image.platform.to_string(),
-            source,
-        })?;
+        let outcomes = layers.write().map_err(PipelineError::of_layer(image))?;
         let appended = layers.write_appended();
         let appended = appended.map_err(|source| PipelineError::NewLayer {
             platform: image.platform.to_string(),

@@ -130,12 +130,8 @@ impl Planned<'_> {
             policy: self.policy(minimize),
             steps: minimize.steps,
         };
-        minimized
-            .report(written)
-            .map_err(|source| PipelineError::Layer {
-                platform: self.image.platform.to_string(),
-                source,
-            })
+        let report = minimized.report(written);
+        report.map_err(PipelineError::of_layer(self.image))
     }
 
     fn additions(&self, hardlink: bool) -> Additions<'_> {
