@@ -3,12 +3,14 @@
 //! path refers to the member that it comes from.
 
 mod attributes;
+mod error;
 mod names;
 mod squash;
 mod trail;
 pub mod tree;
 
 pub use attributes::Attributes;
+pub use error::RootfsError;
 pub use names::NodeId;
-pub use squash::{RootfsError, squash};
+pub use squash::squash;
 pub use tree::{Content, Fate, Inode, InodeId, InodeKind, Marker, MemberId, Rootfs};

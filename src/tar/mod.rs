@@ -7,6 +7,8 @@ pub mod header;
 pub mod member;
 pub mod new_headers;
 pub mod reader;
+#[cfg(test)]
+mod testing;
 
 pub use derived::{hardlink_to, heir, resized};
 pub use header::{HeaderError, has_valid_checksum, size_field};

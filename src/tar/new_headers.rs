@@ -128,8 +128,9 @@ fn time_text(time: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Kind, Reader};
+    use super::super::{Kind, Member};
     use super::*;
+    use crate::tar::testing::only_member;
 
     fn member(path: &[u8], kind: NewKind) -> NewMember {
         NewMember {
@@ -143,14 +144,8 @@ mod tests {
         }
     }
 
-    fn read_back(new: &NewMember, data: &[u8]) -> super::super::Member {
-        let mut archive = new_headers(new);
-        archive.extend_from_slice(data);
-        archive.resize(archive.len().next_multiple_of(512) + 1024, 0);
-        let mut reader = Reader::new(&archive[..]);
-        let found = reader.next_member().unwrap().unwrap();
-        assert!(reader.next_member().unwrap().is_none());
-        found
+    fn read_back(new: &NewMember, data: &[u8]) -> Member {
+        only_member(&new_headers(new), data)
     }
 
     #[test]

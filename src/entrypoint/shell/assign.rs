@@ -1,25 +1,12 @@
-//! The words of a command, expanded, and the variables that it assigns.
+//! The variables that a command assigns.
 
-use super::expand::Expansion;
+use super::Shell;
 use super::place::Place;
 use super::token::{Part, RawWord};
-use super::{COMMAND_COST, Shell};
 use crate::entrypoint::variables::{Variables, assignment, is_name};
 use crate::entrypoint::word::Word;
 
 impl Shell {
-    /// The possible expansions of words, one for each list of positional parameters.
-    pub(super) fn variants(&self, raw: &[RawWord]) -> Vec<Vec<Word>> {
-        let mut variants: Vec<Vec<Word>> = Vec::new();
-        for arguments in &self.arguments {
-            let words = self.expand(raw, arguments);
-            if !variants.contains(&words) {
-                variants.push(words);
-            }
-        }
-        variants
-    }
-
     /// The variables with those that a command sets for itself, if it sets any.
     pub(super) fn own(&self, assigned: &[RawWord]) -> Option<Variables> {
         if assigned.is_empty() {
@@ -33,26 +20,6 @@ impl Shell {
             }
         }
         Some(own)
-    }
-
-    /// The cost of expanding words. Each of their parts may go over all positional parameters.
-    pub(super) fn cost(&self, raw: &[RawWord]) -> usize {
-        let parts: usize = raw.iter().map(Vec::len).sum();
-        let arguments: usize = self.arguments.iter().map(Vec::len).sum();
-        COMMAND_COST + parts * arguments
-    }
-
-    pub(super) fn expansion<'a>(&'a self, arguments: &'a [Word]) -> Expansion<'a> {
-        Expansion {
-            variables: &self.variables,
-            zero: &self.zero,
-            arguments,
-        }
-    }
-
-    pub(super) fn expand(&self, raw: &[RawWord], arguments: &[Word]) -> Vec<Word> {
-        let expansion = self.expansion(arguments);
-        expansion.list(raw)
     }
 
     /// Assigns `NAME=value`. If only some runs assign it, the value is unknown.

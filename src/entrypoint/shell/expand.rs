@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::token::{Part, RawWord};
+use super::{COMMAND_COST, Shell};
 use crate::entrypoint::variables::Variables;
 use crate::entrypoint::word::{MOST_WORDS, Word};
 
@@ -202,5 +203,39 @@ impl Fields {
         self.current
             .take_if(|word| nothing && word.text().is_empty());
         self.separate();
+    }
+}
+
+impl Shell {
+    /// The possible expansions of words, one for each list of positional parameters.
+    pub(super) fn variants(&self, raw: &[RawWord]) -> Vec<Vec<Word>> {
+        let mut variants: Vec<Vec<Word>> = Vec::new();
+        for arguments in &self.arguments {
+            let words = self.expand(raw, arguments);
+            if !variants.contains(&words) {
+                variants.push(words);
+            }
+        }
+        variants
+    }
+
+    /// The cost of expanding words. Each of their parts may go over all positional parameters.
+    pub(super) fn cost(&self, raw: &[RawWord]) -> usize {
+        let parts: usize = raw.iter().map(Vec::len).sum();
+        let arguments: usize = self.arguments.iter().map(Vec::len).sum();
+        COMMAND_COST + parts * arguments
+    }
+
+    pub(super) fn expansion<'a>(&'a self, arguments: &'a [Word]) -> Expansion<'a> {
+        Expansion {
+            variables: &self.variables,
+            zero: &self.zero,
+            arguments,
+        }
+    }
+
+    pub(super) fn expand(&self, raw: &[RawWord], arguments: &[Word]) -> Vec<Word> {
+        let expansion = self.expansion(arguments);
+        expansion.list(raw)
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::tar::testing::only_member;
 use crate::tar::{Member, Reader};
 
 fn sealed_header(mut header: Header) -> Vec<u8> {
@@ -34,12 +35,7 @@ fn with_records(records: &[(&str, &str)], header: Vec<u8>) -> Vec<u8> {
 
 /// The only member of an archive that has these headers and three bytes of data.
 fn read(headers: &[u8]) -> Member {
-    let mut bytes = [headers, b"abc"].concat();
-    bytes.resize(bytes.len().next_multiple_of(512), 0);
-    let mut reader = Reader::new(&bytes[..]);
-    let member = reader.next_member().unwrap().unwrap();
-    assert!(reader.next_member().unwrap().is_none());
-    member
+    only_member(headers, b"abc")
 }
 
 #[test]
