@@ -99,11 +99,11 @@ pub(crate) fn advise(
     if inventory.trees.is_empty() {
         return None;
     }
-    let runtime = RunSettings::of(&image.config, &inventory.launch);
+    let settings = RunSettings::of(&image.config, &inventory.launch);
     // Above level 2, the caches of level 0 stand for all modules. Python uses neither, unless caches of its own level
     // exist.
-    let level = runtime.level.unwrap_or(Level::Zero);
-    let is_used = runtime.level.is_some() && runtime.pycache_prefix.is_empty();
+    let level = settings.level.unwrap_or(Level::Zero);
+    let is_used = settings.level.is_some() && settings.pycache_prefix.is_empty();
     let compiles = is_used && missing >= many;
     let beyond = inventory.caches.iter().filter(|it| it.level.is_none());
     let of_level = inventory.caches.iter().filter(|it| it.level == Some(level));
@@ -124,14 +124,14 @@ pub(crate) fn advise(
             (true, false, true) => without - stale as u64,
             (true, false, false) => without,
         },
-        ..choice(inventory, &profile(level, &runtime), &[level])
+        ..choice(inventory, &profile(level, &settings), &[level])
     };
     let none = Choice {
         recommended: !is_used,
         compiled_at_start: all,
         ..choice(inventory, "minimal", &[])
     };
-    let mut reasons = reasons(&runtime, missing, many);
+    let mut reasons = reasons(&settings, missing, many);
     if recompiles || (compiles && stale > 0) {
         reasons.push(format!(
             "Python ignores {stale} stale caches: removing them saves bytes, and compiling them again saves time at every start"
@@ -141,14 +141,14 @@ pub(crate) fn advise(
     Some(Advice {
         reasons,
         choices: vec![keeping, none],
-        unknown: unknown(&runtime, compiles || recompiles, beyond.count()),
+        unknown: unknown(&settings, compiles || recompiles, beyond.count()),
     })
 }
 
 /// The profile that keeps only this level, which is the level at which the image runs Python. `auto` refuses an image
 /// whose level is unclear.
-fn profile(level: Level, runtime: &RunSettings) -> String {
-    match (level, &runtime.unclear) {
+fn profile(level: Level, settings: &RunSettings) -> String {
+    match (level, &settings.unclear) {
         (Level::Zero, _) => "default".to_owned(),
         (_, None) => "auto".to_owned(),
         (level, Some(_)) => format!("default --set 'levels=[{level}]'"),
@@ -229,8 +229,8 @@ fn rewritten(inventory: &Inventory, caches: &[&Cache]) -> Option<String> {
     })
 }
 
-fn reasons(runtime: &RunSettings, missing: usize, many: usize) -> Vec<String> {
-    let mut reasons = vec![match (runtime.level, &runtime.unclear) {
+fn reasons(settings: &RunSettings, missing: usize, many: usize) -> Vec<String> {
+    let mut reasons = vec![match (settings.level, &settings.unclear) {
         (Some(level), Some(reason)) => format!(
             "pycull cannot find the level at which the image runs Python ({reason}): profile `auto` refuses the image, and this advice assumes level {level}"
         ),
@@ -243,35 +243,35 @@ fn reasons(runtime: &RunSettings, missing: usize, many: usize) -> Vec<String> {
         (None, _) => "Python runs at a level above 2, because the config uses PYTHONOPTIMIZE or -O: Python never reads caches of levels 0 to 2"
             .to_owned(),
     }];
-    if !runtime.pycache_prefix.is_empty() {
+    if !settings.pycache_prefix.is_empty() {
         reasons.push(format!(
             "Python reads caches only below {} (PYTHONPYCACHEPREFIX), and never those beside sources",
-            runtime.pycache_prefix
+            settings.pycache_prefix
         ));
     }
-    reasons.push(match (runtime.writes_caches(), runtime.dont_write_bytecode) {
+    reasons.push(match (settings.writes_caches(), settings.dont_write_bytecode) {
         (true, _) => "the image runs as root and can write caches: Python compiles a missing cache once in each container".to_owned(),
         (false, true) => "Python may not write caches (PYTHONDONTWRITEBYTECODE): it compiles a module without a cache at every start".to_owned(),
         (false, false) => format!(
             "the image runs as user {}, who usually cannot write caches beside sources: Python compiles a module without a cache at every start",
-            runtime.user
+            settings.user
         ),
     });
-    if runtime.level.is_some() && missing >= many {
+    if settings.level.is_some() && missing >= many {
         reasons.push(format!("{missing} modules have no cache at that level"));
     }
     reasons
 }
 
 /// `beyond` is the number of caches of levels above 2.
-fn unknown(runtime: &RunSettings, compiles: bool, beyond: usize) -> Vec<String> {
+fn unknown(settings: &RunSettings, compiles: bool, beyond: usize) -> Vec<String> {
     let mut unknown = Vec::new();
-    if runtime.level.is_none() && beyond > 0 {
+    if settings.level.is_none() && beyond > 0 {
         unknown.push(format!(
             "which of the {beyond} caches above level 2 Python uses: pycull keeps them, and counts their modules as compiled at start"
         ));
     }
-    if !runtime.starts_python {
+    if !settings.starts_python {
         unknown.push(
             "what the entrypoint starts: it is not Python, and may start Python with other options"
                 .to_owned(),
@@ -298,7 +298,7 @@ mod tests {
     use super::*;
     use crate::rootfs::squash;
 
-    fn runtime(config: Value) -> RunSettings {
+    fn settings(config: Value) -> RunSettings {
         let config = json!({ "config": config });
         let rootfs = squash([], &crate::limits::Limits::NONE.of_layers(0)).unwrap();
         let launch = crate::entrypoint::read(&config, &rootfs, &|_| None);
@@ -317,7 +317,7 @@ mod tests {
             (json!({"Env": ["PYTHONDONTWRITEBYTECODE="]}), true),
         ] {
             assert_eq!(
-                runtime(config.clone()).writes_caches(),
+                settings(config.clone()).writes_caches(),
                 expected,
                 "{config}"
             );
@@ -327,8 +327,8 @@ mod tests {
     #[test]
     fn what_is_said_follows_the_config() {
         let advice_on = |config| {
-            let runtime = runtime(config);
-            [reasons(&runtime, 30, 10), unknown(&runtime, true, 7)]
+            let settings = settings(config);
+            [reasons(&settings, 30, 10), unknown(&settings, true, 7)]
                 .concat()
                 .join("\n")
         };
@@ -367,7 +367,7 @@ mod tests {
     #[test]
     fn where_auto_refuses_the_level_is_named() {
         let env = json!({"Entrypoint": ["/start"], "Env": ["PYTHONOPTIMIZE=1"]});
-        let profile = |config| super::profile(Level::One, &runtime(config));
+        let profile = |config| super::profile(Level::One, &settings(config));
         assert_eq!(profile(env), "default --set 'levels=[1]'");
         let clear = json!({"Cmd": ["/usr/bin/python3", "-O", "app.py"]});
         assert_eq!(profile(clear), "auto");
