@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cache_verdict::wish;
 use super::warning::Cause;
 use super::{Drops, NewHeader, Reason, Warning};
 use crate::inventory::{Cache, Inventory, Status};
@@ -17,7 +18,8 @@ pub(super) type Headers = BTreeMap<MemberId, NewHeader>;
 /// Returns new headers for fresh caches that stay, if `policy` requires another invalidation mode.
 ///
 /// The `mended` caches get new headers too: they are stale, but contain what their source compiles to. All other caches
-/// keep their header, because a new one would vouch for code from another source.
+/// keep their header: a new one would vouch for code from another source. So does a cache that stays although the policy
+/// does not list it, because something other than `import` reads it.
 pub(super) fn headers(
     inventory: &Inventory,
     policy: &Policy<'_>,
@@ -30,8 +32,10 @@ pub(super) fn headers(
         return headers;
     }
     let is_meant = |cache: &Cache| {
-        let is_true = cache.status == Status::Fresh || mended.contains(&cache.member);
-        is_true && policy.is_in_scope(&cache.path) && !drops.contains_key(&cache.member)
+        let is_listed = cache.status == Status::Fresh && wish(cache, policy).is_none();
+        (is_listed || mended.contains(&cache.member))
+            && policy.is_in_scope(&cache.path)
+            && !drops.contains_key(&cache.member)
     };
     for (inode, names) in inventory.caches_by_file() {
         let Some(staying) = names.iter().find(|cache| is_meant(cache)) else {

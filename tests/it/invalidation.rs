@@ -178,6 +178,21 @@ fn a_stale_cache_gets_no_header_that_vouches_for_it() {
     assert_eq!(done.unpacked().read(&cache_path(STDLIB, "n", 0)), unchecked);
 }
 
+/// `verify` accepts a named cache that the profile does not list only with the bytes that it had.
+#[test]
+fn a_cache_that_stays_because_a_symlink_names_it_keeps_its_header() {
+    let (kept, named) = (cache_path(STDLIB, "m", 0), cache_path(STDLIB, "m", 2));
+    let layer = LayerBuilder::new()
+        .stdlib(STDLIB)
+        .module_of_three(STDLIB, "m")
+        .symlink("usr/bin/tool", &format!("/{named}"));
+    let profile = ["--set", "levels=[0]", "--set", "invalidation=checked-hash"];
+    let done = minimized(&ImageBuilder::of([layer]), &profile);
+    let mode = |path: &str| done.unpacked().read(path)[4];
+    assert_eq!((mode(&kept), mode(&named)), (3, 0));
+    done.is_verified(&[&["--profile", "default"], &profile[..]].concat());
+}
+
 /// Caches that become identical through new headers are linked at once. Otherwise a second run would link them.
 #[test]
 fn levels_that_differ_in_their_headers_alone_are_linked() {
