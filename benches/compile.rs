@@ -19,6 +19,7 @@ use pycull::oci::compression::CompressionSetting;
 use pycull::pipeline::{self, CompileOptions, Input, MinimizeOptions, Options, Output};
 use pycull::profile;
 use pycull::progress::{Observer, Phase};
+use pycull::registry::RegistrySettings;
 use pycull::transport::{Reference, Source, prepare};
 
 fn main() {
@@ -62,7 +63,13 @@ fn compile(pycull: &str, image: &str, output: &str, options: &Options<'_>) {
         reference: image,
     };
     let output = Output {
-        sink: prepare(&reference(output), &source, std::io::sink()).unwrap(),
+        sink: prepare(
+            &reference(output),
+            &source,
+            &RegistrySettings::default(),
+            std::io::sink(),
+        )
+        .unwrap(),
         reference: output,
     };
     let report = pipeline::minimize(input, output, &minimize, options);

@@ -9,6 +9,7 @@
 //! use pycull::oci::CompressionSetting;
 //! use pycull::pipeline::{self, CompileOptions, Input, MinimizeOptions, Options, Output};
 //! use pycull::progress::Unobserved;
+//! use pycull::registry::RegistrySettings;
 //! use pycull::transport::{Source, prepare};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,9 +19,10 @@
 //!     limits: Limits::default(),
 //!     observer: &Unobserved,
 //! };
+//! let registries = RegistrySettings::default();
 //! let source = Source::open(&"app.tar".parse()?, std::io::stdin())?;
 //! let output = Output {
-//!     sink: prepare(&"oci:small:v1".parse()?, &source, std::io::stdout())?,
+//!     sink: prepare(&"oci:small:v1".parse()?, &source, &registries, std::io::stdout())?,
 //!     reference: "oci:small:v1",
 //! };
 //! let compile = CompileOptions {
@@ -67,6 +69,7 @@ pub mod progress;
 pub mod pyc;
 mod quoting;
 pub mod read_at;
+pub mod registry;
 pub mod report;
 mod rewrite;
 pub mod rootfs;

@@ -19,6 +19,8 @@ pub enum Phase {
     Writing,
     /// Writing the output's archive.
     Saving,
+    /// Uploading the blobs that a registry lacks.
+    Uploading,
 }
 
 /// Receives the progress of long work. Methods that are not implemented do nothing. Several threads may call them at
@@ -29,6 +31,7 @@ pub trait Observer: Sync {
     /// * [`Phase::Compiling`]: sources and their bytes.
     /// * [`Phase::Measuring`]: runs, without bytes.
     /// * [`Phase::Saving`]: one archive and its bytes.
+    /// * [`Phase::Uploading`]: blobs and their bytes. Blobs that the registry has count as items without bytes.
     fn begin(&self, _phase: Phase, _items: usize, _bytes: u64) {}
     /// This many more bytes are done.
     fn advance(&self, _bytes: u64) {}

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use pycull::oci::{Node, load};
 use pycull::progress::Unobserved;
+use pycull::registry::RegistrySettings;
 use pycull::transport::{Medium, OutputBlob, OutputImage, Source, prepare};
 
 use super::image::{archive, archive_seed, open};
@@ -70,7 +71,13 @@ fn written(source: &Source) -> Option<Vec<u8>> {
         blobs: digests.into_iter().map(blob).collect::<Option<_>>()?,
     };
     let mut bytes = Vec::new();
-    let sink = prepare(&"docker-archive:-".parse().unwrap(), source, &mut bytes).ok()?;
+    let sink = prepare(
+        &"docker-archive:-".parse().unwrap(),
+        source,
+        &RegistrySettings::default(),
+        &mut bytes,
+    )
+    .ok()?;
     sink.commit(image, &Unobserved).ok()?;
     Some(bytes)
 }

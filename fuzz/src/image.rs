@@ -12,6 +12,7 @@ use pycull::pipeline::{
 };
 use pycull::profile::Profile;
 use pycull::progress::Unobserved;
+use pycull::registry::RegistrySettings;
 use pycull::transport::{Source, TransportError, prepare};
 
 use super::choices::Choices;
@@ -153,7 +154,12 @@ pub fn minimized(source: &Source, profile: &Profile) -> Result<Vec<u8>, Pipeline
         reference: "before",
     };
     let output = Output {
-        sink: prepare(&"oci-archive:-".parse()?, source, &mut archive)?,
+        sink: prepare(
+            &"oci-archive:-".parse()?,
+            source,
+            &RegistrySettings::default(),
+            &mut archive,
+        )?,
         reference: "after",
     };
     pipeline::minimize(input, output, &minimize, &OPTIONS)?;

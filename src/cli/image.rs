@@ -7,16 +7,26 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use pycull::pipeline::Options;
 use pycull::progress::Observer;
-use pycull::transport::{Reference, Source, TransportError};
+use pycull::transport::{Opening, Reference, Source, TransportError};
 
 use super::printer::Printer;
 use super::settings::Settings;
 
 /// Finds the image that a reference names; `-` is standard input. Prints warnings about how the image is stored.
-pub(crate) fn open(reference: &str, printer: &Printer) -> Result<Source, TransportError> {
+///
+/// `reads_again` says whether the command reads layers more than once.
+pub(crate) fn open(
+    reference: &str,
+    reads_again: bool,
+    printer: &Printer,
+) -> Result<Source, TransportError> {
     let reference: Reference = reference.parse()?;
-    let platform = printer.settings.platform.as_ref();
-    let source = Source::open_for(&reference, platform, io::stdin().lock())?;
+    let opening = Opening {
+        platform: printer.settings.platform.as_ref(),
+        registries: &printer.settings.registries,
+        reads_again,
+    };
+    let source = Source::open_for(&reference, opening, io::stdin().lock())?;
     for warning in &source.warnings {
         printer.warning(&format!("{reference}: {warning}"));
     }

@@ -22,12 +22,13 @@ use super::error;
 use super::image;
 use super::printer::{Printer, Stream};
 use super::progress::Bars;
+use super::settings::Settings;
 
 pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome> {
     let settings = &printer.settings;
     // Do quick checks first, before the slow work.
     let profile = pycull::profile::load(&args.profile, &args.set)?;
-    let source = image::open(&args.image, printer)?;
+    let source = image::open(&args.image, true, printer)?;
     let (cache, cache_warning) = compile_cache(args, &profile);
     let compile = compile_options(args, cache.as_ref())?;
     let minimize = MinimizeOptions {
@@ -38,7 +39,10 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
     };
     let output = args.output.as_deref().filter(|_| !args.dry_run);
     let to: Option<Reference> = output.map(str::parse).transpose()?;
-    let sink = to.as_ref().map(|to| prepare(to, &source)).transpose()?;
+    let sink = to
+        .as_ref()
+        .map(|to| prepare(to, &source, settings))
+        .transpose()?;
     let stream = match to.is_some_and(|to| to.is_stream()) {
         true => Stream::Err,
         false => Stream::Out,
@@ -151,8 +155,12 @@ fn find_program(program: &str) -> Option<PathBuf> {
 }
 
 /// Chooses the output and checks it before any long work.
-fn prepare<'a>(output: &Reference, source: &Source) -> anyhow::Result<Box<dyn Sink + 'a>> {
-    let sink = transport::prepare(output, source, io::stdout())?;
+fn prepare<'a>(
+    output: &Reference,
+    source: &Source,
+    settings: &Settings,
+) -> anyhow::Result<Box<dyn Sink + 'a>> {
+    let sink = transport::prepare(output, source, &settings.registries, io::stdout())?;
     if output.is_stream() && io::stdout().is_terminal() {
         bail!(
             "cannot write an image to a terminal; write it to a file with `--output FILE`, or to a pipe"

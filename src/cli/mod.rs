@@ -20,6 +20,7 @@ mod image;
 mod outcome;
 mod printer;
 mod progress;
+mod registries;
 mod signals;
 
 use std::process::ExitCode;

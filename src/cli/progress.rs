@@ -86,6 +86,7 @@ impl Observer for Bars {
             Phase::Measuring => "measuring",
             Phase::Writing => "writing",
             Phase::Saving => "saving",
+            Phase::Uploading => "uploading",
         });
         self.count(|count| {
             *count = Items {
@@ -95,6 +96,7 @@ impl Observer for Bars {
                     Phase::Compiling => "sources",
                     Phase::Measuring => "runs",
                     Phase::Saving => "archives",
+                    Phase::Uploading => "blobs",
                     _ => "layers",
                 },
                 are_length,

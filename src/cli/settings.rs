@@ -4,9 +4,11 @@ use std::io::IsTerminal;
 
 use pycull::limits::{Limits, Setting};
 use pycull::oci::Platform;
+use pycull::registry::RegistrySettings;
 use pycull::report::Detail;
 
 use super::args::{ColorChoice, Common, Format};
+use super::registries;
 
 /// The settings that all commands share.
 #[derive(Debug, Clone)]
@@ -21,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) jobs: usize,
     /// Limits on what an image may ask for.
     pub(crate) limits: Limits,
+    /// How to reach registries.
+    pub(crate) registries: RegistrySettings,
     /// The platform to choose. `None` means all platforms.
     pub(crate) platform: Option<Platform>,
     color: ColorChoice,
@@ -38,6 +42,7 @@ fn limits(settings: &[Setting]) -> Limits {
 impl Settings {
     pub(crate) fn new(common: &Common) -> Self {
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        let jobs = common.jobs.map_or_else(processors, usize::from);
         Self {
             format: common.format,
             // A page can be searched, so it shows everything.
@@ -46,7 +51,8 @@ impl Settings {
                 false => Detail::Summary,
             },
             progress: !common.quiet && !common.no_progress && std::io::stderr().is_terminal(),
-            jobs: common.jobs.map_or_else(processors, usize::from),
+            jobs,
+            registries: registries::settings(&common.registries, jobs),
             limits: limits(&common.limit),
             platform: common.platform.0.clone(),
             color: common.color,

@@ -78,7 +78,9 @@ impl<'a> Side<'a> {
     pub fn new(image: &'a Image, inventory: Inventory) -> Self {
         Self {
             image,
-            contents: inventory.layers.iter().map(LayerContent::new).collect(),
+            contents: (inventory.layers.iter())
+                .map(|scan| LayerContent::new(scan))
+                .collect(),
             modules: module_files(&inventory),
             inventory,
         }

@@ -1,5 +1,7 @@
 //! Warnings about an image that pycull wrote.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::inventory::Inventory;
@@ -46,7 +48,7 @@ pub(super) fn warnings(image: &Image, inventory: &Inventory, written: Written<'_
 /// Warns about layers whose blobs grew, although their content shrank.
 fn grown_layers(inventory: &Inventory, outcomes: &[LayerOutcome]) -> Vec<String> {
     let layers = inventory.layers.iter().zip(outcomes).enumerate();
-    let warning = |(index, (scan, outcome)): (usize, (&LayerScan, &LayerOutcome))| {
+    let warning = |(index, (scan, outcome)): (usize, (&Arc<LayerScan>, &LayerOutcome))| {
         let LayerOutcome::Rewritten(written) = outcome else {
             return None;
         };

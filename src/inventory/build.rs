@@ -1,6 +1,7 @@
 //! Builds the inventory from the merged view.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::files::{SourceIndex, cpython_cache, has_stem};
 use super::judge::{Interpreters, Judge};
@@ -16,7 +17,7 @@ use crate::tar::Kind;
 /// The known data of an image.
 pub(crate) struct Known {
     /// The scanned layers.
-    pub layers: Vec<LayerScan>,
+    pub layers: Vec<Arc<LayerScan>>,
     /// The merged view of the layers.
     pub rootfs: Rootfs,
     /// The hashes that [`super::wanted_hashes`] asked for.
@@ -101,7 +102,7 @@ fn find_sources(index: &SourceIndex<'_>, locate: &TreeLocator) -> Vec<Source> {
     sources
 }
 
-fn find_hidden(layers: &[LayerScan], rootfs: &Rootfs) -> Vec<HiddenCache> {
+fn find_hidden(layers: &[Arc<LayerScan>], rootfs: &Rootfs) -> Vec<HiddenCache> {
     let mut hidden = Vec::new();
     for (layer, scan) in layers.iter().enumerate() {
         for (index, member) in scan.members.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! Sorts the Python files of the merged view into sources, caches and sourceless modules.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::trees::PythonDirectory;
 use crate::layers::{Bytecode, LayerScan};
@@ -111,7 +112,10 @@ impl<'a> SourceIndex<'a> {
         &self.caches
     }
 
-    pub(super) fn directories(&self, layers: &[LayerScan]) -> BTreeMap<Vec<u8>, PythonDirectory> {
+    pub(super) fn directories(
+        &self,
+        layers: &[Arc<LayerScan>],
+    ) -> BTreeMap<Vec<u8>, PythonDirectory> {
         let mut directories: BTreeMap<Vec<u8>, PythonDirectory> = BTreeMap::new();
         for source in &self.sources {
             let directory = path::parent(&self.rootfs.path(*source)).to_vec();
@@ -190,6 +194,6 @@ pub(crate) fn cache_from_source(source: &[u8], runtime: Runtime, level: Level) -
     path::join(&directory, &file)
 }
 
-pub(super) fn bytecode(layers: &[LayerScan], data: MemberId) -> Option<&Bytecode> {
+pub(super) fn bytecode(layers: &[Arc<LayerScan>], data: MemberId) -> Option<&Bytecode> {
     layers[data.layer].bytecode.get(&data.index)
 }

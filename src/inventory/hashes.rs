@@ -1,5 +1,7 @@
 //! Selects the sources to hash for judging hash-based caches (PEP 552).
 
+use std::sync::Arc;
+
 use super::files::SourceIndex;
 use crate::layers::{LayerScan, WantedHashes};
 use crate::pyc::{Header, Invalidation};
@@ -9,7 +11,7 @@ use crate::rootfs::Rootfs;
 /// cache.
 ///
 /// Without `all` the result is empty for nearly every image, because most caches use timestamps.
-pub(crate) fn wanted_hashes(layers: &[LayerScan], rootfs: &Rootfs, all: bool) -> WantedHashes {
+pub(crate) fn wanted_hashes(layers: &[Arc<LayerScan>], rootfs: &Rootfs, all: bool) -> WantedHashes {
     let mut wanted = WantedHashes::new();
     let mut headers = layers
         .iter()

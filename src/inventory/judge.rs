@@ -1,6 +1,7 @@
 //! Decides what Python would do with each bytecode file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::files::{CacheFile, NamedFile, bytecode};
 use super::readers::Readers;
@@ -66,7 +67,7 @@ impl Interpreters {
 }
 
 pub(super) struct Judge<'a> {
-    pub(super) layers: &'a [LayerScan],
+    pub(super) layers: &'a [Arc<LayerScan>],
     pub(super) rootfs: &'a Rootfs,
     pub(super) hashes: &'a SourceHashes,
     pub(super) interpreters: &'a Interpreters,

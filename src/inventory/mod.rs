@@ -13,6 +13,7 @@ mod trees;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 pub(crate) use build::{Known, build};
 pub(crate) use files::cache_from_source;
@@ -41,7 +42,7 @@ pub(crate) struct ChosenVersions<'a> {
 #[derive(Debug)]
 pub struct Inventory {
     /// The scanned layers, lowest first.
-    pub layers: Vec<LayerScan>,
+    pub layers: Vec<Arc<LayerScan>>,
     /// The merged view.
     pub rootfs: Rootfs,
     /// Directories with Python modules, sorted by path.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -76,7 +77,7 @@ fn hash_source(source: &mut impl Read, magics: &[Magic]) -> io::Result<Vec<(Magi
 /// [`LayerError`] if a layer cannot be read or has changed.
 pub fn hash_members(
     access: Access<'_>,
-    layers: &[LayerScan],
+    layers: &[Arc<LayerScan>],
     wanted: &[MemberId],
 ) -> Result<Vec<(MemberId, [u8; 32])>, LayerError> {
     let second_pass = SecondPass {

@@ -25,7 +25,7 @@ use crate::tar::{Member, TarError};
 /// [`LayerError`] if a layer cannot be read, or if a change of a compressed layer is noticed.
 pub fn read_members<B>(
     store: &dyn BlobStore,
-    layers: &[LayerScan],
+    layers: &[Arc<LayerScan>],
     wanted: &BTreeSet<MemberId>,
     take: Take<'_, B>,
 ) -> Result<ControlFlow<B>, LayerError> {

@@ -6,6 +6,7 @@ mod hashes;
 mod member_data;
 mod read;
 mod scan;
+mod shared;
 mod validity;
 
 pub use access::Access;
@@ -17,3 +18,5 @@ pub use validity::{Violation, check_image, check_read};
 
 pub(crate) use error::layer_error;
 pub(crate) use read::reread_layer;
+pub(crate) use scan::scan_shared;
+pub(crate) use shared::SharedScans;

@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use super::access::Access;
 use super::error::{LayerError, LayerErrorCause, layer_error};
 use super::read::read_layer;
+use super::shared::SharedScans;
 use crate::deflate::BlockIndex;
 use crate::limits::LayerAllowances;
 use crate::oci::image::Layer;
@@ -72,7 +74,20 @@ pub fn scan_layers(
     access: Access<'_>,
     layers: &[Layer],
     allowances: &LayerAllowances,
-) -> Result<Vec<LayerScan>, LayerError> {
+) -> Result<Vec<Arc<LayerScan>>, LayerError> {
+    scan_shared(access, layers, allowances, &SharedScans::default())
+}
+
+/// As [`scan_layers`], but does not read a layer that `shared` has.
+///
+/// # Errors
+/// As [`scan_layers`].
+pub(crate) fn scan_shared(
+    access: Access<'_>,
+    layers: &[Layer],
+    allowances: &LayerAllowances,
+    shared: &SharedScans,
+) -> Result<Vec<Arc<LayerScan>>, LayerError> {
     let Access {
         store,
         jobs,
@@ -84,13 +99,26 @@ pub fn scan_layers(
         layers.iter().map(|layer| layer.descriptor.size()).sum(),
     );
     let scans = try_map(jobs, layers, |index, layer| {
-        let scan = scan_layer(store, layer, allowances, observer)
-            .map_err(|cause| layer_error(index, layer, cause))?;
+        let scan = match shared.get(layer) {
+            Some(scan) => known(scan, allowances),
+            None => scan_layer(store, layer, allowances, observer).map(Arc::new),
+        };
+        let scan = scan.map_err(|cause| layer_error(index, layer, cause))?;
+        shared.keep(&scan);
         observer.item_done();
         Ok(scan)
     });
     observer.end();
     scans
+}
+
+/// Counts the members of a layer that is not read again.
+fn known(
+    scan: Arc<LayerScan>,
+    allowances: &LayerAllowances,
+) -> Result<Arc<LayerScan>, LayerErrorCause> {
+    allowances.members.spend(scan.members.len() as u64)?;
+    Ok(scan)
 }
 
 fn scan_layer(

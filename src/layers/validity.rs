@@ -1,6 +1,8 @@
 //! Checks that any valid image passes. Every blob matches its descriptor. Every layer is a tar archive with the
 //! config's diff_id. The layers can be merged, and history and layers are aligned.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::{Access, LayerError, LayerScan, scan_layers};
@@ -71,7 +73,7 @@ fn check_one(store: &dyn BlobStore, image: &Image) -> Result<(), Violation> {
 ///
 /// # Errors
 /// The first [`Violation`].
-pub fn check_read(image: &Image, scans: &[LayerScan]) -> Result<(), Violation> {
+pub fn check_read(image: &Image, scans: &[Arc<LayerScan>]) -> Result<(), Violation> {
     for (index, scan) in scans.iter().enumerate() {
         check_hardlinks(index, scan)?;
     }

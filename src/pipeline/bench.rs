@@ -1,6 +1,6 @@
 //! `bench` measures how fast the interpreters of an image import modules, with and without caches.
 
-use super::{Input, Options, PipelineError, open, survey};
+use super::{Input, Options, PipelineError, Stored, open, survey};
 use crate::bench::{BenchOptions, Libraries};
 use crate::describe;
 use crate::report::model::BenchReport;
@@ -19,7 +19,7 @@ pub fn bench(
     let mut images = Vec::new();
     let (mut first_failure, mut has_figures) = (None, false);
     for image in root.images() {
-        let inventory = survey(&*input.source.store, image, false, options)?;
+        let inventory = survey(Stored::of(input.source), image, false, options)?;
         let libraries = Libraries {
             access: options.access(&*input.source.store),
             inventory: &inventory,

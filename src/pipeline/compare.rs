@@ -1,9 +1,10 @@
 //! `compare` shows how images differ in size from an earlier image.
 
 use super::image_pairs::{self, Pair};
-use super::{Input, Options, PipelineError, open, survey};
+use super::{Input, Options, PipelineError, Stored, open, survey};
 use crate::compare::{Gates, Side, compare as compare_sides};
 use crate::describe;
+use crate::layers::SharedScans;
 use crate::oci::{Image, Node};
 use crate::report::model::{CompareReport, CompareSide, UnmatchedPlatform};
 
@@ -32,6 +33,8 @@ pub fn compare(
         roots.push(open(after.source, options)?);
     }
     let paired = pair_up(&before_root, &roots, afters)?;
+    let all = std::iter::once(&before_root).chain(&roots);
+    let shared = SharedScans::of_images(all.flat_map(Node::images));
     // The outer loop is over platforms, so that each image of `before` is read only once and not kept in memory.
     let (mut images, mut refusals) = (Vec::new(), Vec::new());
     for old in before_root.images() {
@@ -43,10 +46,16 @@ pub fn compare(
         if partners.is_empty() {
             continue;
         }
-        let old_side = Side::new(old, survey(&*before.source.store, old, false, options)?);
+        let old_side = Side::new(
+            old,
+            survey(Stored::with(before.source, &shared), old, false, options)?,
+        );
         for (new, after) in partners {
             let Input { source, reference } = *after;
-            let new_side = Side::new(new, survey(&*source.store, new, false, options)?);
+            let new_side = Side::new(
+                new,
+                survey(Stored::with(source, &shared), new, false, options)?,
+            );
             let comparison = compare_sides(&old_side, &new_side);
             let refused = gates.refusals(&comparison);
             refusals.extend(describe::refusals(&comparison, reference, refused));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use crate::entrypoint::{self, Reading};
 use crate::layers::{LayerError, LayerScan, read_members};
@@ -17,7 +18,7 @@ const MOST_ROUNDS: usize = 16;
 pub(super) fn read_entrypoint(
     store: &dyn BlobStore,
     image: &Image,
-    scans: &[LayerScan],
+    scans: &[Arc<LayerScan>],
     rootfs: &Rootfs,
 ) -> Result<Reading, LayerError> {
     let mut texts: HashMap<InodeId, Vec<u8>> = HashMap::new();

@@ -1,9 +1,10 @@
 //! `inspect` shows the bytecode of an image, and what is wrong with it.
 
-use super::{Input, Options, PipelineError, open, survey};
+use super::{Input, Options, PipelineError, Stored, open, survey};
 use crate::advice::advise;
 use crate::describe::{self, Inspected};
 use crate::inventory::missing_caches;
+use crate::layers::SharedScans;
 use crate::pyc::Level;
 use crate::report::model::{InspectReport, MANY_MISSING};
 
@@ -26,9 +27,10 @@ pub fn inspect(
     options: &Options<'_>,
 ) -> Result<InspectReport, PipelineError> {
     let root = open(input.source, options)?;
+    let shared = SharedScans::of_images(root.images());
     let mut images = Vec::new();
     for image in root.images() {
-        let inventory = survey(&*input.source.store, image, false, options)?;
+        let inventory = survey(Stored::with(input.source, &shared), image, false, options)?;
         // Caches above level 2 have other names, and no image ships them. At such a level, the report lists no missing
         // caches, and the advice uses level 0.
         let level = inventory.launch.assumed_level();

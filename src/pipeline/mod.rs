@@ -16,7 +16,7 @@ use crate::limits::Limits;
 use crate::oci::{BlobStore, Platform};
 use crate::progress::Observer;
 use crate::transport::Source;
-use survey::{levels, open, survey, survey_for};
+use survey::{Stored, levels, open, survey, survey_for};
 
 pub use bench::bench;
 pub use compare::{Compared, compare};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::entrypoint::read_entrypoint;
 use super::{Options, PipelineError};
 use crate::inventory::{self, ChosenVersions, Inventory, Known};
-use crate::layers::{hash_sources, scan_layers};
+use crate::layers::{SharedScans, hash_sources, scan_layers, scan_shared};
 use crate::limits::LayerAllowances;
 use crate::oci::commands::named_paths;
 use crate::oci::image::ImageError;
@@ -82,19 +82,46 @@ pub(super) fn levels(
     }
 }
 
+/// The layers to survey.
+#[derive(Clone, Copy)]
+pub(super) struct Stored<'a> {
+    store: &'a dyn BlobStore,
+    /// Layers that other images have too.
+    shared: Option<&'a SharedScans>,
+}
+
+impl<'a> Stored<'a> {
+    /// The layers of an image in this source.
+    pub(super) fn of(source: &'a Source) -> Self {
+        Self {
+            store: &*source.store,
+            shared: None,
+        }
+    }
+
+    /// The same, together with other images. Only layers in a registry are shared: it has one blob for a digest, and
+    /// getting it takes time. Of files, each one is read and checked.
+    pub(super) fn with(source: &'a Source, shared: &'a SharedScans) -> Self {
+        Self {
+            shared: source.is_remote().then_some(shared),
+            ..Self::of(source)
+        }
+    }
+}
+
 /// Reads a whole image and builds its inventory. With `hash_all`, this hashes every source that has a cache.
 pub(super) fn survey(
-    store: &dyn BlobStore,
+    stored: Stored<'_>,
     image: &Image,
     hash_all: bool,
     options: &Options<'_>,
 ) -> Result<Inventory, PipelineError> {
-    survey_for(store, image, None, hash_all, options)
+    survey_for(stored, image, None, hash_all, options)
 }
 
 /// Like [`survey`], with the Python versions that a profile chooses for trees.
 pub(super) fn survey_for(
-    store: &dyn BlobStore,
+    Stored { store, shared }: Stored<'_>,
     image: &Image,
     profile: Option<&Profile>,
     hash_all: bool,
@@ -103,7 +130,11 @@ pub(super) fn survey_for(
     let layer_error = PipelineError::of_layer(image);
     let allowances = allowances(image, options);
     let access = options.access(store);
-    let scans = scan_layers(access, &image.layers, &allowances).map_err(layer_error)?;
+    let scans = match shared {
+        Some(shared) => scan_shared(access, &image.layers, &allowances, shared),
+        None => scan_layers(access, &image.layers, &allowances),
+    };
+    let scans = scans.map_err(layer_error)?;
     let members = scans.iter().map(|scan| &*scan.members);
     let rootfs = squash(members, &allowances).map_err(|source| PipelineError::Rootfs {
         platform: image.platform.to_string(),

@@ -1,7 +1,7 @@
 //! `verify` proves that two images differ in nothing but bytecode.
 
 use super::image_pairs::{Pair, pairs, unpaired};
-use super::{Input, Options, PipelineError, levels, open, survey_for};
+use super::{Input, Options, PipelineError, Stored, levels, open, survey_for};
 use crate::describe;
 use crate::layers::check_read;
 use crate::layers::hash_members;
@@ -60,7 +60,7 @@ fn verify_pair(
     options: &Options<'_>,
 ) -> Result<VerifyImage, PipelineError> {
     let read = |side: Input<'_>, image| {
-        survey_for(&*side.source.store, image, profile, false, options)
+        survey_for(Stored::of(side.source), image, profile, false, options)
             .map_err(|error| with_reference(side, error))
     };
     let (old, new) = (read(before, old_image)?, read(after, new_image)?);

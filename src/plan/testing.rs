@@ -1,6 +1,7 @@
 //! Images for the tests of this module: layers as lists of members, without bytes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -117,7 +118,11 @@ pub(super) fn xattr(name: &str, value: &str) -> Xattr {
 }
 
 pub(super) fn inventory(layers: impl IntoIterator<Item = LayerMembers>) -> Inventory {
-    let scans: Vec<LayerScan> = layers.into_iter().map(LayerMembers::scan).collect();
+    let scans: Vec<Arc<LayerScan>> = layers
+        .into_iter()
+        .map(LayerMembers::scan)
+        .map(Arc::new)
+        .collect();
     let rootfs = squash(
         scans.iter().map(|scan| &*scan.members),
         &Limits::default().of_layers(0),

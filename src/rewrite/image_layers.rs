@@ -27,6 +27,8 @@ pub(crate) struct ImageLayers<'a> {
     pub compression: CompressionSetting,
     /// The directory for the files of new layers.
     pub directory: &'a Path,
+    /// Takes each new layer as soon as it is complete.
+    pub finished: &'a (dyn Fn(&WrittenLayer) + Sync),
 }
 
 impl ImageLayers<'_> {
@@ -56,9 +58,9 @@ impl ImageLayers<'_> {
             }
             let written = self.new_layer(index, threads_each).write();
             self.access.observer.item_done();
-            written
-                .map(LayerOutcome::Rewritten)
-                .map_err(|cause| layer_error(index, &scan.layer, cause))
+            let written = written.map_err(|cause| layer_error(index, &scan.layer, cause))?;
+            (self.finished)(&written);
+            Ok(LayerOutcome::Rewritten(written))
         });
         self.access.observer.end();
         outcomes
@@ -103,7 +105,9 @@ impl ImageLayers<'_> {
             self.access.jobs,
         );
         self.access.observer.end();
-        written.map(Some)
+        let written = written?;
+        (self.finished)(&written);
+        Ok(Some(written))
     }
 }
 

@@ -56,11 +56,7 @@ impl<'a> Staging<'a> {
 
     /// Adds a layer whose file is in the directory.
     pub(crate) fn add_layer(&mut self, layer: &WrittenLayer) {
-        self.add(
-            layer.digest.clone(),
-            layer.path.clone(),
-            layer.compressed_bytes,
-        );
+        self.add(staged_layer(layer));
     }
 
     /// Writes a document to the directory, and adds it.
@@ -76,21 +72,14 @@ impl<'a> Staging<'a> {
         match written {
             Ok(()) => {
                 let size = document.bytes.len() as u64;
-                self.add(document.digest.clone(), path, size);
+                self.add(staged(document.digest.clone(), path, size));
                 Ok(())
             }
             Err(cause) => Err(StagingError { path, cause }),
         }
     }
 
-    fn add(&mut self, digest: Digest, path: PathBuf, size: u64) {
-        let file = path.clone();
-        let file = BlobFile::on_demand(move || File::open(&file));
-        let blob = OutputBlob {
-            bytes: Blob::of_file(file, Some(path), size),
-            is_checked: true,
-            digest,
-        };
+    fn add(&mut self, blob: OutputBlob) {
         self.staged.insert(blob.digest.to_string(), blob);
     }
 
@@ -120,6 +109,25 @@ impl<'a> Staging<'a> {
             });
         }
         Ok(reached)
+    }
+}
+
+/// The blob of a layer whose file is complete.
+pub(crate) fn staged_layer(layer: &WrittenLayer) -> OutputBlob {
+    staged(
+        layer.digest.clone(),
+        layer.path.clone(),
+        layer.compressed_bytes,
+    )
+}
+
+fn staged(digest: Digest, path: PathBuf, size: u64) -> OutputBlob {
+    let file = path.clone();
+    let file = BlobFile::on_demand(move || File::open(&file));
+    OutputBlob {
+        bytes: Blob::of_file(file, Some(path), size),
+        is_checked: true,
+        digest,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::oci::compression::DecompressionBomb;
 use crate::oci::listing::listed;
 use crate::oci::{BlobError, ImageError};
 use crate::quoting::quoted;
+use crate::registry::RegistryError;
 
 /// An image could not be found, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -145,6 +146,26 @@ pub enum TransportError {
         /// Their platforms.
         platforms: Vec<String>,
     },
+    /// An engine's program could not be started.
+    #[error("cannot start `{program}`")]
+    NoEngine {
+        /// The program.
+        program: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// An engine's command failed.
+    #[error("`{command}` failed: {message}")]
+    Engine {
+        /// The program and its command, for example `podman save`.
+        command: String,
+        /// The last line that it printed.
+        message: String,
+    },
+    /// A registry could not be asked, or refused something.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// A blob is missing or damaged.
     #[error(transparent)]
     Blob(#[from] BlobError),
@@ -207,6 +228,10 @@ impl TransportError {
                     .to_owned(),
             ),
             Self::Image(error) => error.hint(),
+            Self::Registry(error) => error.hint(),
+            Self::NoEngine { program, .. } => Some(format!(
+                "install `{program}`, or save the image to a file elsewhere and use the file"
+            )),
             Self::Io { path, source, .. } => io_hint(path, source.kind()),
             _ => None,
         }

@@ -16,6 +16,8 @@ pub enum Medium {
     DockerArchive(DockerForm),
     /// A directory with one image, in the format of `skopeo copy … dir:DIR`. pycull only reads it.
     Dir,
+    /// A registry.
+    Registry,
 }
 
 impl fmt::Display for Medium {
@@ -25,6 +27,7 @@ impl fmt::Display for Medium {
             Self::OciArchive => "OCI archive",
             Self::DockerArchive(_) => "docker archive",
             Self::Dir => "directory",
+            Self::Registry => "registry",
         })
     }
 }

@@ -4,6 +4,7 @@
 //! [`prepare`] decides on the output and checks it before any long work. [`Sink::commit`] writes the output whole or
 //! not at all.
 
+mod engine;
 mod error;
 mod medium;
 mod open;
@@ -21,6 +22,7 @@ mod docker_archive_write;
 mod oci_archive;
 mod oci_layout_read;
 mod oci_layout_write;
+mod remote;
 
 mod archive;
 mod archive_update;
@@ -35,10 +37,12 @@ mod spool;
 #[cfg(test)]
 mod testing;
 
+pub use engine::Engine;
 pub use error::TransportError;
 pub use medium::{DockerForm, Medium};
+pub use open::Opening;
 pub use output::OutputImage;
 pub use place::OutputBlob;
 pub use reference::{Reference, Selector, Transport};
-pub use sink::{Sink, prepare};
+pub use sink::{EarlyBlobs, Sink, prepare};
 pub use source::Source;

@@ -1,15 +1,29 @@
 //! Opening an image from any medium.
 
-use std::io::Read;
+use std::io::{self, Read};
+use std::process::Stdio;
 use std::sync::Arc;
 
 use super::archive::Archive;
+use super::engine::{Engine, Running};
 use super::error::TransportError;
 use super::medium::{Medium, archive_medium};
 use super::reference::{Reference, Transport, Wanted};
-use super::source::Source;
-use super::{dir, docker_archive_read, no_image, oci_archive, oci_layout_read};
+use super::source::{Origin, Source};
+use super::{dir, docker_archive_read, no_image, oci_archive, oci_layout_read, remote};
 use crate::oci::Platform;
+use crate::registry::RegistrySettings;
+
+/// What opening an image needs to know besides its reference.
+#[derive(Clone, Copy)]
+pub struct Opening<'a> {
+    /// Chooses among several images.
+    pub platform: Option<&'a Platform>,
+    /// How to reach registries.
+    pub registries: &'a RegistrySettings,
+    /// Whether layers are read more than once, so that what a registry sends is worth keeping.
+    pub reads_again: bool,
+}
 
 impl Source {
     /// Finds the image that `reference` names. Reads `stdin` only if the reference is to standard input.
@@ -17,51 +31,95 @@ impl Source {
     /// # Errors
     /// [`TransportError`] if there is no image, or if there are several and nothing says which to use.
     pub fn open(reference: &Reference, stdin: impl Read) -> Result<Self, TransportError> {
-        Self::open_for(reference, None, stdin)
+        let opening = Opening {
+            platform: None,
+            registries: &RegistrySettings::default(),
+            reads_again: true,
+        };
+        Self::open_for(reference, opening, stdin)
     }
 
-    /// As [`Self::open`], but `platform` may choose among several images.
+    /// As [`Self::open`], with all that may matter.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
     pub fn open_for(
         reference: &Reference,
-        platform: Option<&Platform>,
+        opening: Opening<'_>,
         stdin: impl Read,
     ) -> Result<Self, TransportError> {
         let path = reference.path();
         let wanted = Wanted {
             reference,
-            platform,
+            platform: opening.platform,
         };
+        match reference {
+            Reference::Registry(name) => return remote::open(name, opening),
+            Reference::Engine { engine, name } => return open_saved(*engine, name, opening),
+            Reference::Path(_) => {
+                let metadata = path.metadata().map_err(TransportError::io("open", path))?;
+                if metadata.is_dir() {
+                    return match dir::is_one(path) {
+                        true => dir::open(wanted),
+                        false => oci_layout_read::open(wanted),
+                    };
+                }
+            }
+            Reference::Transport { .. } | Reference::Stream => {}
+        }
         match reference.transport() {
-            Some(Transport::Oci) => return oci_layout_read::open(wanted),
-            Some(Transport::Dir) => return dir::open(wanted),
-            _ => {}
+            Some(Transport::Oci) => oci_layout_read::open(wanted),
+            Some(Transport::Dir) => dir::open(wanted),
+            _ => open_archive(wanted, stdin),
         }
-        if matches!(reference, Reference::Path(_)) {
-            let metadata = path.metadata().map_err(TransportError::io("open", path))?;
-            if metadata.is_dir() {
-                return match dir::is_one(path) {
-                    true => dir::open(wanted),
-                    false => oci_layout_read::open(wanted),
-                };
-            }
-        }
-        let archive = Arc::new(Archive::open(reference, stdin)?);
-        let shared = Arc::clone(&archive);
-        let source = match (reference.transport(), archive_medium(&archive)) {
-            (Some(Transport::OciArchive), _) | (None, Some(Medium::OciArchive)) => {
-                oci_archive::open(shared, wanted, Medium::OciArchive)
-            }
-            (Some(Transport::DockerArchive), _) | (None, Some(Medium::DockerArchive(_))) => {
-                docker_archive_read::open(shared, wanted)
-            }
-            _ => {
-                let names: Vec<&str> = archive.names().collect();
-                Err(no_image::in_archive(&archive.path, &names))
-            }
-        };
-        source.map(|source| Self {
-            archive: Some(archive),
-            ..source
-        })
     }
+}
+
+fn open_archive(wanted: Wanted<'_>, stdin: impl Read) -> Result<Source, TransportError> {
+    let reference = wanted.reference;
+    let archive = Arc::new(Archive::open(reference, stdin)?);
+    let shared = Arc::clone(&archive);
+    let source = match (reference.transport(), archive_medium(&archive)) {
+        (Some(Transport::OciArchive), _) | (None, Some(Medium::OciArchive)) => {
+            oci_archive::open(shared, wanted, Medium::OciArchive)
+        }
+        (Some(Transport::DockerArchive), _) | (None, Some(Medium::DockerArchive(_))) => {
+            docker_archive_read::open(shared, wanted)
+        }
+        _ => {
+            let names: Vec<&str> = archive.names().collect();
+            Err(no_image::in_archive(&archive.path, &names))
+        }
+    };
+    source.map(|source| Source {
+        archive: Some(archive),
+        ..source
+    })
+}
+
+/// Opens an image of an engine, from the archive that the engine's save command prints.
+fn open_saved(engine: Engine, name: &str, opening: Opening<'_>) -> Result<Source, TransportError> {
+    let transport = engine.saves_as(name)?;
+    let arguments = engine.save(name, transport);
+    let mut saving = Running::start(engine, &arguments, (Stdio::null(), Stdio::piped()))?;
+    let reference = Reference::Transport {
+        transport,
+        path: "-".into(),
+        selector: None,
+    };
+    let wanted = Wanted {
+        reference: &reference,
+        platform: opening.platform,
+    };
+    let opened = match saving.stdout() {
+        Some(stdout) => open_archive(wanted, stdout),
+        None => open_archive(wanted, io::empty()),
+    };
+    // If the command failed, its own words say more than the archive that it did not finish.
+    saving.finish()?;
+    opened.map(|source| Source {
+        origin: Origin::Engine(engine),
+        archive: None,
+        ..source
+    })
 }

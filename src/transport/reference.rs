@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::engine::Engine;
 use super::error::TransportError;
 use crate::oci::{Digest, Platform};
 
@@ -21,7 +22,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Oci => "oci",
             Self::OciArchive => "oci-archive",
@@ -44,12 +45,12 @@ pub(super) struct Wanted<'a> {
     pub(super) platform: Option<&'a Platform>,
 }
 
+/// The prefix of images in registries.
+const REGISTRY: &str = "docker";
+
 /// Transports of other tools. A bare path with such a prefix is usually a mistake.
-const FOREIGN_TRANSPORTS: [&str; 10] = [
+const FOREIGN_TRANSPORTS: [&str; 7] = [
     "atomic",
-    "containers-storage",
-    "docker",
-    "docker-daemon",
     "docker-tarball",
     "http",
     "https",
@@ -103,14 +104,24 @@ pub enum Reference {
     Stream,
     /// A bare path. pycull recognizes the medium by the content.
     Path(PathBuf),
+    /// `docker://NAME[:TAG][@DIGEST]`: an image in a registry. The name may be a short one.
+    Registry(String),
+    /// `containers-storage:NAME` or `docker-daemon:NAME`: an image in an engine's own store.
+    Engine {
+        /// The engine.
+        engine: Engine,
+        /// The name, as the engine's commands take it.
+        name: String,
+    },
 }
 
 impl Reference {
-    /// The directory or file; `-` for standard input or output.
+    /// The directory or file; `-` for standard input or output. Empty for an image that is not in a file.
     pub fn path(&self) -> &Path {
         match self {
             Self::Transport { path, .. } | Self::Path(path) => path,
             Self::Stream => Path::new("-"),
+            Self::Registry(_) | Self::Engine { .. } => Path::new(""),
         }
     }
 
@@ -157,6 +168,24 @@ impl FromStr for Reference {
         let Some((name, rest)) = text.split_once(':') else {
             return Ok(Self::Path(text.into()));
         };
+        if name == REGISTRY {
+            return match rest.strip_prefix("//") {
+                Some("") => Err(bad("no name follows the transport")),
+                Some(name) => Ok(Self::Registry(name.to_owned())),
+                None => Err(bad("an image in a registry is `docker://NAME`")),
+            };
+        }
+        if let Some(engine) = Engine::from_transport(name) {
+            // `skopeo` writes the place of podman's store in brackets, and podman's commands do not take it.
+            return match rest {
+                "" => Err(bad("no name follows the transport")),
+                _ if rest.starts_with(['-', '[']) => Err(bad("it is not the name of an image")),
+                _ => Ok(Self::Engine {
+                    engine,
+                    name: rest.to_owned(),
+                }),
+            };
+        }
         let Some(transport) = Transport::from_name(name) else {
             if FOREIGN_TRANSPORTS.contains(&name) || rest.starts_with("//") {
                 return Err(TransportError::Unsupported {
@@ -243,6 +272,8 @@ impl fmt::Display for Reference {
             }
             Self::Stream => f.write_str("-"),
             Self::Path(path) => path.display().fmt(f),
+            Self::Registry(name) => write!(f, "{REGISTRY}://{name}"),
+            Self::Engine { engine, name } => write!(f, "{}:{name}", engine.transport()),
         }
     }
 }
@@ -285,6 +316,24 @@ mod tests {
             ("dir/oci", Reference::Path("dir/oci".into())),
             ("./oci:x", Reference::Path("./oci:x".into())),
             ("app:latest", Reference::Path("app:latest".into())),
+            (
+                "docker://localhost:5000/a:1",
+                Reference::Registry("localhost:5000/a:1".to_owned()),
+            ),
+            (
+                "containers-storage:localhost/a",
+                Reference::Engine {
+                    engine: Engine::Podman,
+                    name: "localhost/a".to_owned(),
+                },
+            ),
+            (
+                "docker-daemon:a:1",
+                Reference::Engine {
+                    engine: Engine::Docker,
+                    name: "a:1".to_owned(),
+                },
+            ),
         ];
         for (text, expected) in cases {
             let reference: Reference = text.parse().unwrap();
@@ -333,13 +382,7 @@ mod tests {
 
     #[test]
     fn transports_of_other_tools_are_named_with_a_way_out() {
-        for text in [
-            "docker://docker.io/library/python:3",
-            "containers-storage:localhost/a",
-            "docker-daemon:a:1",
-            "ostree:a",
-            "ftp://a/b",
-        ] {
+        for text in ["ostree:a", "ftp://a/b"] {
             let error = text.parse::<Reference>().unwrap_err();
             assert!(
                 matches!(&error, TransportError::Unsupported { .. }),
@@ -362,6 +405,11 @@ mod tests {
             "oci:dir:",
             "oci:dir:@x",
             "oci:d:a b",
+            "docker://",
+            "docker:app",
+            "containers-storage:",
+            "containers-storage:--all",
+            "containers-storage:[overlay@/x]app",
         ] {
             assert!(
                 matches!(

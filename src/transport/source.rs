@@ -5,10 +5,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::archive::Archive;
+use super::engine::Engine;
 use super::image_name::{REF_NAME, annotation, full_names, is_full_name, normalized};
 use super::medium::Medium;
 use super::reference::{Reference, Wanted};
 use crate::oci::BlobStore;
+use crate::registry::{ImageName, RegistryStore};
 
 /// An image that was found, with access to its blobs.
 #[derive(Clone)]
@@ -26,10 +28,23 @@ pub struct Source {
     pub docker_names: Vec<String>,
     /// Flaws in how the image is stored that do not prevent reading it.
     pub warnings: Vec<String>,
+    /// Where the image is, if it is not in a file.
+    pub(super) origin: Origin,
     /// The archive that holds the image, if it is in one.
     pub(super) archive: Option<Arc<Archive>>,
     /// The image's entry in `manifest.json`; null if there is none.
     pub(super) entry: Value,
+}
+
+/// Where an image comes from.
+#[derive(Clone)]
+pub(super) enum Origin {
+    /// A file, a directory, or the caller's own store.
+    Here,
+    /// A registry.
+    Registry(Arc<RegistryStore>, ImageName),
+    /// The store of an engine.
+    Engine(Engine),
 }
 
 impl Source {
@@ -42,9 +57,15 @@ impl Source {
             name,
             docker_names: Vec::new(),
             warnings: Vec::new(),
+            origin: Origin::Here,
             archive: None,
             entry: Value::Null,
         }
+    }
+
+    /// Whether the image is in a registry.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self.origin, Origin::Registry(..))
     }
 
     /// A source that takes its name from `docker_names`, else from annotations and the reference.

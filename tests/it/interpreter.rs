@@ -6,6 +6,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use pycull::compile::interpreter::{
     Closure, Emulator, ImageFiles, InterpreterError, Launch, StandardLibrary, candidates, host,
@@ -27,7 +28,7 @@ use crate::support::{ImageBuilder, LayerBuilder, pycull};
 /// An image, and the number of times that its members were read again.
 struct Opened {
     source: Source,
-    layers: Vec<LayerScan>,
+    layers: Vec<Arc<LayerScan>>,
     rootfs: Rootfs,
     library_path: Option<&'static str>,
 }

@@ -33,6 +33,7 @@ mod missing;
 mod past_bugs;
 mod random_layers;
 mod recipes;
+mod registries;
 mod sandbox;
 mod schema;
 mod shown_commands;

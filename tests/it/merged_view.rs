@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use pycull::layers::{Access, LayerScan, scan_layers};
 use pycull::limits::Limits;
@@ -352,7 +353,7 @@ pub fn view(layout: &Path, manifest: &Value) -> View {
 }
 
 /// Applies the attributes that the headers of an entry's links set.
-fn describe(entry: &mut Entry, scans: &[LayerScan], headers: impl Iterator<Item = MemberId>) {
+fn describe(entry: &mut Entry, scans: &[Arc<LayerScan>], headers: impl Iterator<Item = MemberId>) {
     let headers = headers.map(|id| &scans[id.layer].members[id.index]);
     let attributes = Attributes::of(headers).unwrap();
     let mtime = attributes.mtime;

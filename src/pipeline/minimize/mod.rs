@@ -99,6 +99,7 @@ pub fn minimize(
     let family = family_of(sink.medium(), source.medium);
     let mut new = NewOutput {
         source,
+        early: sink.early(),
         family,
         staging: Staging::new(&*source.store, sink.staging()),
         replaced: Replacements::default(),
@@ -136,11 +137,13 @@ pub fn minimize(
 }
 
 /// The family of media types for the output; `None` if images keep their own. Docker writes both families, so an image
-/// that goes from one docker archive to another keeps its own. pycull does not write skopeo's directories.
+/// that goes from one docker archive to another keeps its own. So does one that goes to a registry, which takes both.
+/// pycull does not write skopeo's directories.
 fn family_of(output: Medium, input: Medium) -> Option<Family> {
     match (output, input) {
         (Medium::OciLayout | Medium::OciArchive, _) => Some(Family::Oci),
-        (Medium::DockerArchive(_), Medium::DockerArchive(_)) | (Medium::Dir, _) => None,
+        (Medium::DockerArchive(_), Medium::DockerArchive(_)) => None,
+        (Medium::Registry | Medium::Dir, _) => None,
         (Medium::DockerArchive(_), _) => Some(Family::Docker),
     }
 }

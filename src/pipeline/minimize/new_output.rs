@@ -1,7 +1,7 @@
 //! Carries out plans, image by image.
 
 use super::MinimizeOptions;
-use super::planned::{Planned, plan_image};
+use super::planned::{NewFiles, Planned, plan_image};
 use crate::describe::Written;
 use crate::oci::image::typed_descriptor;
 use crate::oci::layer_writer::WrittenLayer;
@@ -12,12 +12,14 @@ use crate::report::model::MinimizeImage;
 use crate::rewrite::documents::{LayerOutcome, NewDocuments, Texts, rewrite_documents};
 use crate::rewrite::index::{NewManifest, Replacements};
 use crate::rewrite::media_types::is_of_family;
-use crate::rewrite::staging::Staging;
-use crate::transport::Source;
+use crate::rewrite::staging::{Staging, staged_layer};
+use crate::transport::{EarlyBlobs, Source};
 
 /// The unfinished output: new blobs, and the manifests that they replace.
 pub(super) struct NewOutput<'a> {
     pub(super) source: &'a Source,
+    /// Takes new layers before the commit, if the sink can.
+    pub(super) early: Option<&'a dyn EarlyBlobs>,
     /// The family of media types for the output; `None` if images keep their own.
     pub(super) family: Option<Family>,
     pub(super) staging: Staging<'a>,
@@ -40,7 +42,15 @@ impl NewOutput<'_> {
         if planned.plan.is_empty() && new_types.is_none() {
             return planned.report(minimize, None);
         }
-        let layers = planned.layers(self.source, directory, minimize, options);
+        let to = NewFiles {
+            directory,
+            finished: &|layer| {
+                if let Some(early) = self.early {
+                    early.take(staged_layer(layer));
+                }
+            },
+        };
+        let layers = planned.layers(options.access(&*self.source.store), minimize, to);
         let outcomes = layers.write().map_err(PipelineError::of_layer(image))?;
         let appended = layers.write_appended();
         let appended = appended.map_err(|source| PipelineError::NewLayer {

@@ -1,15 +1,18 @@
 //! An image and the changes to it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::MinimizeOptions;
 use crate::compile::{CompileResult, Compiler};
 use crate::deflate::BlockIndex;
 use crate::describe::{Minimized, Written};
 use crate::inventory::Inventory;
+use crate::layers::Access;
 use crate::oci::Image;
+use crate::oci::layer_writer::WrittenLayer;
 use crate::path;
-use crate::pipeline::{Options, PipelineError, levels, survey_for};
+use crate::pipeline::{Options, PipelineError, Stored, levels, survey_for};
 use crate::plan::{CompileOutcome, Plan, plan};
 use crate::profile::Policy;
 use crate::pyc::Level;
@@ -37,7 +40,13 @@ pub(super) fn plan_image<'a>(
 ) -> Result<Planned<'a>, PipelineError> {
     let profile = minimize.profile;
     let needs_hashes = profile.invalidation.is_by_hash();
-    let inventory = survey_for(&*source.store, image, Some(profile), needs_hashes, options)?;
+    let inventory = survey_for(
+        Stored::of(source),
+        image,
+        Some(profile),
+        needs_hashes,
+        options,
+    )?;
     let levels = levels(profile, image, &inventory)?;
     if let Some(prefix) = inventory.launch.pycache_prefix.clone()
         && profile.compiles()
@@ -110,7 +119,9 @@ impl Planned<'_> {
     /// Frees the block indexes of unchanged layers, because nothing is copied out of their blobs.
     pub(super) fn forget_kept_layers(&mut self) {
         for (scan, plan) in self.inventory.layers.iter_mut().zip(&self.plan.layers) {
-            if plan.is_empty() {
+            if plan.is_empty()
+                && let Some(scan) = Arc::get_mut(scan)
+            {
                 scan.blocks = BlockIndex::default();
             }
         }
@@ -142,23 +153,32 @@ impl Planned<'_> {
         })
     }
 
-    /// The layers to write, as files in a directory.
+    /// The layers to write. `access` reads the old ones.
     pub(super) fn layers<'b>(
         &'b self,
-        source: &'b Source,
-        directory: &'b Path,
+        access: Access<'b>,
         minimize: &MinimizeOptions<'_>,
-        options: &'b Options<'_>,
+        to: NewFiles<'b>,
     ) -> ImageLayers<'b> {
         ImageLayers {
-            access: options.access(&*source.store),
+            access,
             inventory: &self.inventory,
             plan: &self.plan,
             additions: self.additions(minimize.profile.hardlink),
             compression: minimize.compression,
-            directory,
+            directory: to.directory,
+            finished: to.finished,
         }
     }
+}
+
+/// Where new layers go.
+#[derive(Clone, Copy)]
+pub(super) struct NewFiles<'a> {
+    /// The directory for their files.
+    pub(super) directory: &'a Path,
+    /// Takes each layer as soon as it is complete.
+    pub(super) finished: &'a (dyn Fn(&WrittenLayer) + Sync),
 }
 
 /// Keeps one layer, even if it is empty, because not every engine runs an image without layers.

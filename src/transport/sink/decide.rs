@@ -112,7 +112,9 @@ fn new_medium(path: &Path, source: Medium) -> Medium {
     let names_directory = path.as_os_str().as_bytes().ends_with(b"/");
     match source {
         _ if names_directory => Medium::OciLayout,
-        Medium::OciLayout | Medium::Dir if !packing::names_archive(path) => Medium::OciLayout,
+        Medium::OciLayout | Medium::Dir | Medium::Registry if !packing::names_archive(path) => {
+            Medium::OciLayout
+        }
         _ => as_archive(source),
     }
 }
@@ -120,7 +122,7 @@ fn new_medium(path: &Path, source: Medium) -> Medium {
 /// The kind of archive for an image that was read from `source`.
 fn as_archive(source: Medium) -> Medium {
     match source {
-        Medium::OciLayout | Medium::Dir => Medium::OciArchive,
+        Medium::OciLayout | Medium::Dir | Medium::Registry => Medium::OciArchive,
         archive => archive,
     }
 }

@@ -5,13 +5,17 @@
 //! | [`layout`] | an OCI layout, new or existing |
 //! | [`archive`] | an archive in a file, alone or with the other images of the archive that it replaces |
 //! | [`stream`] | an archive to a pipe, a device or standard output |
+//! | [`registry`] | an image in a registry |
+//! | [`engine`] | an image in the store of podman or docker |
 //!
 //! [`form`] writes the two kinds of archives: OCI archives and docker archives.
 
 mod archive;
 mod decide;
+mod engine;
 mod form;
 mod layout;
+mod registry;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -21,18 +25,23 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::engine::Engine;
 use super::error::TransportError;
 use super::image_name::{REF_NAME, annotation};
 use super::index_json::roots;
-use super::medium::Medium;
+use super::medium::{DockerForm, Medium};
 use super::output::OutputImage;
+use super::place::OutputBlob;
 use super::reference::{Reference, Selector, Transport};
-use super::source::Source;
+use super::source::{Origin, Source};
 use crate::progress::Observer;
+use crate::registry::{Push, RegistrySettings, parse_name, target};
 use archive::ArchiveSink;
 use decide::{Place, decide, stage};
+use engine::EngineSink;
 use form::{ArchiveForm, set_oci_name};
 use layout::LayoutSink;
+use registry::RegistrySink;
 use stream::StreamSink;
 
 /// Writes one image, whole or not at all. A sink that is dropped without a commit leaves nothing behind.
@@ -46,6 +55,11 @@ pub trait Sink {
     /// Whether the output replaces the image that was read, under its own name. What the new image lacks is then lost.
     fn replaces(&self, source: &Source) -> bool;
 
+    /// Takes new blobs before the commit, if the sink can. Most sinks cannot.
+    fn early(&self) -> Option<&dyn EarlyBlobs> {
+        None
+    }
+
     /// Writes the image. If this fails, the output stays as it was, except for bytes already written to a pipe.
     ///
     /// # Errors
@@ -56,6 +70,12 @@ pub trait Sink {
         output: OutputImage,
         observer: &dyn Observer,
     ) -> Result<(), TransportError>;
+}
+
+/// Stores blobs while others are still written, so that the commit has less to do.
+pub trait EarlyBlobs: Sync {
+    /// Takes a new blob that is complete. An error shows at the commit.
+    fn take(&self, blob: OutputBlob);
 }
 
 /// Decides on the output that `reference` asks for, given the source, and checks that it can be written.
@@ -72,8 +92,14 @@ pub trait Sink {
 pub fn prepare<'a>(
     reference: &Reference,
     source: &Source,
+    registries: &RegistrySettings,
     stdout: impl Write + 'a,
 ) -> Result<Box<dyn Sink + 'a>, TransportError> {
+    match reference {
+        Reference::Registry(name) => return to_registry(reference, name, source, registries),
+        Reference::Engine { engine, name } => return to_engine(*engine, name, source),
+        _ => {}
+    }
     let name = reference.selector().cloned();
     let bad = |reason| TransportError::BadReference {
         reference: reference.to_string(),
@@ -107,6 +133,54 @@ pub fn prepare<'a>(
         Place::Special(path) => Box::new(StreamSink::special(path, form, staging)),
         Place::Stream => Box::new(StreamSink::stdout(stdout, form, staging)),
     })
+}
+
+fn to_registry<'a>(
+    reference: &Reference,
+    name: &str,
+    source: &Source,
+    settings: &RegistrySettings,
+) -> Result<Box<dyn Sink + 'a>, TransportError> {
+    let name = parse_name(name, settings)?;
+    if name.digest.is_some() {
+        return Err(TransportError::BadReference {
+            reference: reference.to_string(),
+            reason: "an output has a tag, not a digest",
+        });
+    }
+    let repository = target(&name, settings)?;
+    let origin = match &source.origin {
+        Origin::Registry(store, _) => Some(&**store.repository()),
+        _ => None,
+    };
+    Ok(Box::new(RegistrySink {
+        push: Push::new(repository, origin, settings.jobs),
+        name,
+        staging: stage(&Place::Stream)?,
+    }))
+}
+
+fn to_engine<'a>(
+    engine: Engine,
+    name: &str,
+    source: &Source,
+) -> Result<Box<dyn Sink + 'a>, TransportError> {
+    let medium = match (engine, source.medium) {
+        (_, archive @ Medium::DockerArchive(_)) => archive,
+        (Engine::Podman, _) => Medium::OciArchive,
+        (Engine::Docker, _) => Medium::DockerArchive(DockerForm::OciCarrying),
+    };
+    let form = ArchiveForm {
+        medium,
+        name: Some(Selector::Name(name.to_owned())),
+        docker_names: Vec::new(),
+    };
+    Ok(Box::new(EngineSink {
+        engine,
+        name: name.to_owned(),
+        form,
+        staging: stage(&Place::Stream)?,
+    }))
 }
 
 /// Whether `index.json` lists the image that was read under the name that the output will have.

@@ -12,6 +12,7 @@ use super::*;
 use crate::oci::Blob;
 use crate::oci::BlobFile;
 use crate::progress::Unobserved;
+use crate::registry::RegistrySettings;
 use crate::transport::image_name::{CONTAINERD_NAME, set_annotation};
 use crate::transport::medium::DockerForm;
 use crate::transport::oci_layout_write::STAGING_PREFIX;
@@ -52,7 +53,12 @@ impl Fixture {
         text: &str,
         medium: Medium,
     ) -> Result<Box<dyn Sink + 'static>, TransportError> {
-        prepare(&self.refer(text), &self.source(medium), io::sink())
+        prepare(
+            &self.refer(text),
+            &self.source(medium),
+            &RegistrySettings::default(),
+            io::sink(),
+        )
     }
 
     /// Writes an image, and reads it back.
@@ -259,7 +265,13 @@ fn a_symlink_to_nothing_is_not_replaced() {
 fn a_stream_has_the_bytes_of_the_file() {
     let fixture = Fixture::new();
     let mut stream = Vec::new();
-    let sink = prepare(&refer("-"), &fixture.source(LAYOUT), &mut stream).unwrap();
+    let sink = prepare(
+        &refer("-"),
+        &fixture.source(LAYOUT),
+        &RegistrySettings::default(),
+        &mut stream,
+    )
+    .unwrap();
     sink.commit(image("v1", b"1"), &Unobserved).unwrap();
     fixture.write("oci-archive:/oci", LAYOUT, image("v1", b"1"));
     let file = fs::read(fixture.directory.path().join("oci")).unwrap();

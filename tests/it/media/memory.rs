@@ -8,6 +8,7 @@ use pycull::oci::{Blob, BlobError, BlobStore, CompressionSetting, Digest};
 use pycull::pipeline::{self, Input, MinimizeOptions, Output};
 use pycull::profile;
 use pycull::progress::Observer;
+use pycull::registry::RegistrySettings;
 use pycull::transport::{Medium, OutputImage, Sink, Source, TransportError, prepare};
 use serde_json::Value;
 
@@ -113,7 +114,13 @@ fn an_image_goes_from_memory_to_memory() {
     minimize(&source, Box::new(sink));
 
     let output = format!("oci:{}", directory.path().join("out").display());
-    let sink = prepare(&output.parse().unwrap(), &on_disk, std::io::sink()).unwrap();
+    let sink = prepare(
+        &output.parse().unwrap(),
+        &on_disk,
+        &RegistrySettings::default(),
+        std::io::sink(),
+    )
+    .unwrap();
     minimize(&on_disk, sink);
     let expected = Source::open(&output.parse().unwrap(), std::io::empty()).unwrap();
     let (blobs, root) = &*written.lock().unwrap();

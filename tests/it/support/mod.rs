@@ -4,6 +4,7 @@ pub mod builder;
 pub mod cost;
 pub mod disk;
 pub mod engines;
+pub mod fault_proxy;
 pub mod layout;
 pub mod options;
 pub mod pyc;

@@ -1,0 +1,258 @@
+//! Errors of talking to a registry.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::certificates::CertificatesError;
+use super::credentials::CredentialError;
+use super::image_name::ImageNameError;
+use super::registries_conf::RegistriesConfError;
+use crate::oci::Digest;
+use crate::quoting::quoted;
+use crate::size;
+
+/// A registry could not be asked, or refused what pycull asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// The text does not name an image.
+    #[error(transparent)]
+    Name(#[from] ImageNameError),
+    /// Credentials could not be read.
+    #[error(transparent)]
+    Credentials(#[from] CredentialError),
+    /// `registries.conf` could not be read, or does not permit the image.
+    #[error(transparent)]
+    RegistriesConf(#[from] RegistriesConfError),
+    /// The certificates for a host could not be found.
+    #[error(transparent)]
+    Certificates(#[from] CertificatesError),
+    /// The registry could not do something.
+    #[error("cannot {action} `{image}`")]
+    Request {
+        /// What failed, as in "cannot …".
+        action: String,
+        /// The image.
+        image: String,
+        /// The cause.
+        #[source]
+        cause: HttpError,
+    },
+    /// A tag does not lead to the digest beside it.
+    #[error("`{image}` is {found} now, not {expected}")]
+    Moved {
+        /// The image, without the digest.
+        image: String,
+        /// The digest in the reference.
+        expected: Digest,
+        /// The digest that the tag leads to.
+        found: Digest,
+    },
+    /// The temporary directory has no room for the layers.
+    #[error(
+        "`{}` has {} free, and the layers of `{image}` need {}",
+        directory.display(), size::bytes(*free), size::bytes(*needed)
+    )]
+    NoRoom {
+        /// The image.
+        image: String,
+        /// The temporary directory.
+        directory: PathBuf,
+        /// Bytes of the layers.
+        needed: u64,
+        /// Free bytes.
+        free: u64,
+    },
+}
+
+/// Why an exchange with a registry failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// No connection, or the connection broke.
+    #[error("no answer from `{host}`")]
+    Unreachable {
+        /// The host.
+        host: String,
+        /// The cause.
+        #[source]
+        source: Box<ureq::Error>,
+    },
+    /// The registry answered with an error.
+    #[error("the registry answered {status}{}", after_colon(detail))]
+    Status {
+        /// The status and its name, for example "404 Not Found".
+        status: String,
+        /// The registry's code for the error, for example `MANIFEST_UNKNOWN`. It may be empty.
+        code: String,
+        /// What the registry says about it, on one line.
+        detail: String,
+        /// How long the registry asks to wait.
+        pause: Option<Duration>,
+    },
+    /// The registry wants credentials, and there are none or it refused them.
+    #[error("the registry `{host}` {}{}", wants(*had_login), after_colon(detail))]
+    Unauthorized {
+        /// The host.
+        host: String,
+        /// Whether pycull sent credentials.
+        had_login: bool,
+        /// What the registry says about it, on one line.
+        detail: String,
+    },
+    /// A redirect from an encrypted address to one that is not.
+    #[error("the registry redirects to `{to}`, which is not encrypted")]
+    InsecureRedirect {
+        /// The address.
+        to: String,
+    },
+    /// Redirects without end.
+    #[error("the registry redirects too often")]
+    TooManyRedirects,
+    /// Part of an answer is missing or wrong.
+    #[error("the registry's answer has no valid {what}")]
+    Malformed {
+        /// The part.
+        what: &'static str,
+    },
+    /// The registry sent other bytes than it should.
+    #[error("the registry sent {found}, not {expected}")]
+    Digest {
+        /// The digest that was asked for.
+        expected: Digest,
+        /// The digest of what came.
+        found: Digest,
+    },
+    /// A document is larger than the limit.
+    #[error("the registry sent a document of more than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A body came too slowly.
+    #[error("the registry sent less than {} in {seconds} seconds", size::bytes(*bytes))]
+    TooSlow {
+        /// Bytes that should have come.
+        bytes: u64,
+        /// The time in seconds.
+        seconds: u64,
+    },
+    /// A certificate or key could not be read.
+    #[error("cannot read the certificate `{}`: {reason}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A proxy's address is wrong.
+    #[error("`{address}` is not the address of a proxy")]
+    Proxy {
+        /// The address without a password.
+        address: String,
+    },
+    /// The bytes to upload could not be read, or those that came could not be kept.
+    #[error("cannot {action}")]
+    Local {
+        /// What failed, as in "cannot …".
+        action: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+fn after_colon(detail: &str) -> String {
+    match detail.is_empty() {
+        true => String::new(),
+        false => format!(": {detail}"),
+    }
+}
+
+fn wants(had_login: bool) -> &'static str {
+    match had_login {
+        true => "refused the credentials",
+        false => "asks for credentials",
+    }
+}
+
+impl RegistryError {
+    /// Whether a registry refused a manifest because it lacks a blob that the manifest names.
+    pub(crate) fn lacks_blob(&self) -> bool {
+        let Self::Request {
+            cause: HttpError::Status { code, .. },
+            ..
+        } = self
+        else {
+            return false;
+        };
+        matches!(code.as_str(), "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN")
+    }
+
+    /// What the user can do about the error, if there is something.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Name(error) => error.hint(),
+            Self::Credentials(error) => error.hint(),
+            Self::RegistriesConf(error) => error.hint(),
+            Self::Certificates(error) => error.hint(),
+            Self::Request { cause, .. } => cause.hint(),
+            Self::Moved { image, .. } => Some(format!("leave out the digest to use `{image}`")),
+            Self::NoRoom { .. } => {
+                Some("set TMPDIR to a directory with more room, or free some space".to_owned())
+            }
+        }
+    }
+}
+
+impl HttpError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unauthorized { host, .. } => Some(format!(
+                "log in first: `podman login {0}` or `docker login {0}`",
+                quoted(host)
+            )),
+            Self::Unreachable { host, source } if is_of_certificate(source) => Some(format!(
+                "add the registry's CA certificate as `/etc/containers/certs.d/{host}/ca.crt`, or use `--tls-verify=false` for a registry that you trust"
+            )),
+            _ => None,
+        }
+    }
+
+    /// How long the registry asks to wait before another attempt.
+    pub(super) fn asked_pause(&self) -> Option<Duration> {
+        match self {
+            Self::Status { pause, .. } => *pause,
+            _ => None,
+        }
+    }
+
+    /// Whether another attempt may succeed.
+    pub(super) fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unreachable { source, .. } => match &**source {
+                ureq::Error::Io(error) => !is_of_tls(error),
+                ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed => true,
+                // The other side ended in the middle of an answer.
+                ureq::Error::Protocol(_) => true,
+                _ => false,
+            },
+            Self::TooSlow { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+fn is_of_certificate(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Io(error) => is_of_tls(error),
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => true,
+        _ => false,
+    }
+}
+
+fn is_of_tls(error: &io::Error) -> bool {
+    let inner = error.get_ref();
+    inner.is_some_and(|inner| inner.is::<rustls::Error>())
+}

@@ -1,0 +1,393 @@
+//! One request and its answer: connections, certificates, proxies, time limits and redirects.
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use ureq::http::header::{AUTHORIZATION, LOCATION};
+use ureq::http::{self, HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Proxy, SendBody};
+
+use super::certificates::CertificateFiles;
+use super::error::HttpError;
+use super::settings::Proxies;
+use crate::oci::Blob;
+use crate::read_at::ReadFrom;
+
+/// Most redirects to follow. Registries use one, to a store of blobs.
+const MOST_REDIRECTS: usize = 5;
+
+/// The time to look up a host and connect to it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A registry's answer.
+pub(super) type Response = http::Response<ureq::Body>;
+
+/// The body of a request. It can be sent again.
+#[derive(Clone, Copy)]
+pub(super) enum Body<'a> {
+    None,
+    Bytes(&'a [u8]),
+    /// This many bytes of a blob, from an offset on.
+    Part {
+        blob: &'a Blob,
+        offset: u64,
+        size: u64,
+    },
+}
+
+/// A request.
+pub(super) struct Request<'a> {
+    pub(super) method: Method,
+    pub(super) address: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Body<'a>,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn new(method: Method, address: Uri) -> Self {
+        Self {
+            method,
+            address,
+            headers: HeaderMap::new(),
+            body: Body::None,
+        }
+    }
+
+    pub(super) fn header(mut self, name: http::HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.headers.append(name, value.into());
+        self
+    }
+
+    pub(super) fn body(mut self, body: Body<'a>) -> Self {
+        self.body = body;
+        self
+    }
+}
+
+/// How to connect to a registry.
+pub(super) struct Connecting<'a> {
+    /// Whether to accept any certificate.
+    pub(super) accepts_any_certificate: bool,
+    /// Certificates in addition to those of the system.
+    pub(super) certificates: CertificateFiles,
+    /// The user's proxies.
+    pub(super) proxies: &'a Proxies,
+    /// How long the other side may be silent.
+    pub(super) silence: Duration,
+}
+
+/// Connections to a registry, and to the hosts that it redirects to.
+pub(super) struct Http {
+    own: Agent,
+    /// For other hosts. It shows no client certificate.
+    other: Agent,
+}
+
+impl Http {
+    /// Reads the certificates. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`HttpError::Certificate`] or [`HttpError::Proxy`].
+    pub(super) fn new(scheme: &str, connecting: &Connecting<'_>) -> Result<Self, HttpError> {
+        let mut roots = system_roots().to_vec();
+        for path in &connecting.certificates.roots {
+            roots.extend(read_certificates(path)?);
+        }
+        let roots = RootCerts::Specific(Arc::new(roots));
+        let proxies = connecting.proxies;
+        let proxy = proxies
+            .of(scheme)
+            .map(|it| read_proxy(it, &proxies.exceptions()));
+        let proxy = proxy.transpose()?;
+        let agent = |client: Option<ClientCert>| {
+            let tls = TlsConfig::builder()
+                .root_certs(roots.clone())
+                .client_cert(client)
+                .disable_verification(connecting.accepts_any_certificate)
+                .unversioned_rustls_crypto_provider(crypto())
+                .build();
+            let config = Agent::config_builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .user_agent(concat!("pycull/", env!("CARGO_PKG_VERSION")))
+                .timeout_connect(Some(CONNECT_TIMEOUT))
+                .timeout_per_read(Some(connecting.silence))
+                .timeout_per_write(Some(connecting.silence))
+                .tls_config(tls)
+                .proxy(proxy.clone());
+            config.build().new_agent()
+        };
+        let client = match &connecting.certificates.client {
+            Some((chain, key)) => Some(read_client(chain, key)?),
+            None => None,
+        };
+        Ok(Self {
+            own: agent(client),
+            other: agent(None),
+        })
+    }
+
+    /// Sends a request and follows redirects. The credentials in `authorization` go to the host of the request only.
+    ///
+    /// # Errors
+    /// [`HttpError`] if there is no answer. An answer with an error status is not an error here.
+    pub(super) fn send(
+        &self,
+        request: &Request<'_>,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Response, HttpError> {
+        let mut address = request.address.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            let is_own = address.authority() == request.address.authority();
+            let agent = if is_own { &self.own } else { &self.other };
+            let authorization = authorization.filter(|_| is_own);
+            let response = exchange(agent, request, &address, authorization)?;
+            let Some(next) = redirect(request, &address, &response)? else {
+                return Ok(response);
+            };
+            address = next;
+        }
+        Err(HttpError::TooManyRedirects)
+    }
+}
+
+fn exchange(
+    agent: &Agent,
+    request: &Request<'_>,
+    address: &Uri,
+    authorization: Option<&HeaderValue>,
+) -> Result<Response, HttpError> {
+    let mut head = http::Request::builder()
+        .method(request.method.clone())
+        .uri(address.clone());
+    if let Some(headers) = head.headers_mut() {
+        headers.extend(request.headers.clone());
+        if let Some(value) = authorization {
+            headers.insert(AUTHORIZATION, value.clone());
+        }
+    }
+    let malformed = |_| HttpError::Malformed { what: "address" };
+    let result = match request.body {
+        Body::None if request.method == Method::POST || request.method == Method::PUT => {
+            agent.run(head.body(&[][..]).map_err(malformed)?)
+        }
+        Body::None => agent.run(head.body(()).map_err(malformed)?),
+        Body::Bytes(bytes) => agent.run(head.body(bytes).map_err(malformed)?),
+        Body::Part { blob, offset, size } => {
+            if let Some(headers) = head.headers_mut() {
+                headers.insert(http::header::CONTENT_LENGTH, size.into());
+            }
+            let mut reader = ReadFrom::new(blob.part(offset, size), 0);
+            let body = SendBody::from_reader(&mut reader);
+            agent.run(head.body(body).map_err(malformed)?)
+        }
+    };
+    result.map_err(|source| HttpError::Unreachable {
+        host: host_of(address),
+        source: Box::new(source),
+    })
+}
+
+/// Where an answer redirects a request to, if it does.
+///
+/// A request that changes something is repeated elsewhere only if the status asks for that (RFC 9110, section 15.4).
+fn redirect(
+    request: &Request<'_>,
+    from: &Uri,
+    response: &Response,
+) -> Result<Option<Uri>, HttpError> {
+    let is_read = request.method == Method::GET || request.method == Method::HEAD;
+    let follows = match response.status() {
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => is_read,
+        _ => false,
+    };
+    if !follows {
+        return Ok(None);
+    }
+    let to = location(response, from)?;
+    if from.scheme_str() == Some("https") && to.scheme_str() != Some("https") {
+        return Err(HttpError::InsecureRedirect { to: to.to_string() });
+    }
+    Ok(Some(to))
+}
+
+/// The address in the `Location` header of an answer to a request to `base`.
+pub(super) fn location(response: &Response, base: &Uri) -> Result<Uri, HttpError> {
+    let text = response.headers().get(LOCATION);
+    let text = text.and_then(|value| value.to_str().ok());
+    text.and_then(|text| resolved(base, text))
+        .ok_or(HttpError::Malformed {
+            what: "`Location` header",
+        })
+}
+
+/// Resolves a reference to an address (RFC 3986, section 4.2): a whole address, or a path on the same host.
+fn resolved(base: &Uri, text: &str) -> Option<Uri> {
+    if text.contains("://") {
+        let uri: Uri = text.parse().ok()?;
+        return matches!(uri.scheme_str(), Some("http" | "https")).then_some(uri);
+    }
+    let scheme = base.scheme_str()?;
+    if let Some(rest) = text.strip_prefix("//") {
+        return format!("{scheme}://{rest}").parse().ok();
+    }
+    let directory = match text.starts_with('/') {
+        true => "",
+        false => base.path().rsplit_once('/')?.0,
+    };
+    let separator = if directory.is_empty() && text.starts_with('/') {
+        ""
+    } else {
+        "/"
+    };
+    let authority = base.authority()?;
+    format!("{scheme}://{authority}{directory}{separator}{text}")
+        .parse()
+        .ok()
+}
+
+fn host_of(address: &Uri) -> String {
+    address
+        .authority()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+fn crypto() -> Arc<rustls::crypto::CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<rustls::crypto::CryptoProvider>> = OnceLock::new();
+    let provider = PROVIDER.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider()));
+    Arc::clone(provider)
+}
+
+/// The certificates that the system trusts. Where they cannot be read there are none, and connecting fails with the
+/// reason.
+fn system_roots() -> &'static [Certificate<'static>] {
+    static ROOTS: OnceLock<Vec<Certificate<'static>>> = OnceLock::new();
+    ROOTS.get_or_init(|| {
+        let found = rustls_native_certs::load_native_certs().certs;
+        found
+            .iter()
+            .map(|it| Certificate::from_der(it).to_owned())
+            .collect()
+    })
+}
+
+fn read_pem(path: &Path) -> Result<Vec<PemItem<'static>>, HttpError> {
+    let bad = |reason: String| HttpError::Certificate {
+        path: path.to_owned(),
+        reason,
+    };
+    let text = fs::read(path).map_err(|error| bad(error.to_string()))?;
+    let items: Result<Vec<_>, _> = parse_pem(&text).collect();
+    items.map_err(|error| bad(error.to_string()))
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<Certificate<'static>>, HttpError> {
+    let items = read_pem(path)?.into_iter();
+    let found: Vec<_> = items
+        .filter_map(|item| match item {
+            PemItem::Certificate(certificate) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    match found.is_empty() {
+        true => Err(no_pem(path, "it has no certificate in PEM format")),
+        false => Ok(found),
+    }
+}
+
+fn read_client(chain: &Path, key: &Path) -> Result<ClientCert, HttpError> {
+    let certificates = read_certificates(chain)?;
+    let found: Option<PrivateKey<'static>> =
+        read_pem(key)?.into_iter().find_map(|item| match item {
+            PemItem::PrivateKey(key) => Some(key),
+            _ => None,
+        });
+    let key = found.ok_or_else(|| no_pem(key, "it has no private key in PEM format"))?;
+    Ok(ClientCert::new_with_certs(&certificates, key))
+}
+
+fn no_pem(path: &Path, reason: &str) -> HttpError {
+    HttpError::Certificate {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn read_proxy(address: &str, exceptions: &[String]) -> Result<Proxy, HttpError> {
+    let bad = || HttpError::Proxy {
+        address: without_password(address),
+    };
+    let whole = match address.contains("://") {
+        true => address.to_owned(),
+        false => format!("http://{address}"),
+    };
+    let uri: Uri = whole.parse().map_err(|_| bad())?;
+    let protocol = uri.scheme_str().unwrap_or("http");
+    let protocol = ureq::ProxyProtocol::try_from(protocol).map_err(|_| bad())?;
+    let given = Proxy::new(&whole).map_err(|_| bad())?;
+    let mut proxy = Proxy::builder(protocol)
+        .host(given.host())
+        .port(given.port());
+    if let Some(user) = given.username() {
+        proxy = proxy.username(user);
+    }
+    if let Some(password) = given.password() {
+        proxy = proxy.password(password);
+    }
+    for exception in exceptions {
+        proxy = proxy.no_proxy(exception);
+    }
+    proxy.build().map_err(|_| bad())
+}
+
+/// An address for messages.
+fn without_password(address: &str) -> String {
+    match address.rsplit_once('@') {
+        Some((_, host)) => host.to_owned(),
+        None => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_are_resolved_against_the_request() {
+        let base: Uri = "https://a.example:5000/v2/app/blobs/uploads/?mount=x"
+            .parse()
+            .unwrap();
+        for (text, expected) in [
+            ("https://b.example/x?y=1", Some("https://b.example/x?y=1")),
+            (
+                "/v2/app/x?y=a%2Fb",
+                Some("https://a.example:5000/v2/app/x?y=a%2Fb"),
+            ),
+            ("//b.example/x", Some("https://b.example/x")),
+            (
+                "next",
+                Some("https://a.example:5000/v2/app/blobs/uploads/next"),
+            ),
+            ("ftp://b.example/x", None),
+            ("https://", None),
+        ] {
+            let found = resolved(&base, text).map(|uri| uri.to_string());
+            assert_eq!(found.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn messages_show_no_password_of_a_proxy() {
+        assert_eq!(
+            without_password("http://user:secret@proxy:3128"),
+            "proxy:3128"
+        );
+        assert_eq!(without_password("proxy:3128"), "proxy:3128");
+    }
+}

@@ -1,0 +1,246 @@
+//! Registries: images by name, blobs that are fetched as they are read, and uploads (OCI distribution-spec 1.1).
+//!
+//! | part | what it does |
+//! |---|---|
+//! | [`image_name`] | names as people type them |
+//! | [`registries_conf`], [`credentials`], [`certificates`], [`settings`] | what the user's machine says |
+//! | [`http`] | one request and its answer |
+//! | [`session`] | requests to one registry, with credentials, sent again after faults |
+//! | [`repository`] | manifests, blobs and tags of one repository |
+//! | [`download`], [`remote_blob`], [`store`] | reading an image |
+//! | [`upload`], [`push`] | writing an image |
+
+mod certificates;
+mod challenge;
+mod credential_helper;
+mod credentials;
+mod download;
+mod error;
+mod http;
+mod image_name;
+mod push;
+mod registries_conf;
+mod registries_file;
+mod remote_blob;
+mod repository;
+mod retry;
+mod session;
+mod settings;
+mod store;
+#[cfg(test)]
+mod testing;
+mod upload;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+pub use credentials::{AuthFile, Login};
+pub use error::{HttpError, RegistryError};
+pub use image_name::ImageName;
+pub(crate) use push::{Push, PushedBlob};
+use registries_conf::{Endpoint, RegistriesConf};
+pub(crate) use repository::Repository;
+use session::Session;
+pub use settings::{Proxies, RegistrySettings, SILENCE};
+pub(crate) use store::RegistryStore;
+
+use certificates::CertificateFiles;
+use http::Connecting;
+use repository::Document;
+
+/// An image that was found in a registry.
+pub(crate) struct Found {
+    /// The blobs of the image.
+    pub(crate) store: RegistryStore,
+    /// The descriptor of its manifest or index.
+    pub(crate) root: Value,
+}
+
+/// Parses a name, with short names as `registries.conf` has them.
+///
+/// # Errors
+/// [`RegistryError`] if the text is not a name, or is a short name that may stand for several images.
+pub(crate) fn parse_name(
+    text: &str,
+    settings: &RegistrySettings,
+) -> Result<ImageName, RegistryError> {
+    let conf = read_conf(settings)?;
+    ImageName::parse(text, &|short| conf.resolve_short(short))
+}
+
+/// Finds an image by its name, on a mirror or on its own registry. `spools` says whether to keep its layers for another
+/// reading.
+///
+/// # Errors
+/// [`RegistryError`] of the image's own registry, if no mirror has the image either.
+pub(crate) fn find(
+    name: &ImageName,
+    settings: &RegistrySettings,
+    spools: bool,
+) -> Result<Found, RegistryError> {
+    let mut last = None;
+    for endpoint in read_conf(settings)?.endpoints(name)? {
+        match find_at(name, &endpoint, settings) {
+            Ok((repository, document)) => return Ok(found(repository, document, spools)),
+            Err(error) => last = Some(error),
+        }
+    }
+    // There is always an endpoint: the image's own registry.
+    Err(last.unwrap_or_else(|| no_endpoint(name)))
+}
+
+/// The repository to which an image is written.
+///
+/// # Errors
+/// [`RegistryError`] if the registry cannot be asked.
+pub(crate) fn target(
+    name: &ImageName,
+    settings: &RegistrySettings,
+) -> Result<Repository, RegistryError> {
+    let endpoint = read_conf(settings)?.primary(name)?;
+    open(name, &endpoint, settings)
+}
+
+fn no_endpoint(name: &ImageName) -> RegistryError {
+    RegistryError::Request {
+        action: "find a registry for".to_owned(),
+        image: name.to_string(),
+        cause: HttpError::Malformed { what: "address" },
+    }
+}
+
+fn found(repository: Repository, document: Document, spools: bool) -> Found {
+    let root = json!({
+        "mediaType": document.media_type,
+        "digest": document.digest.as_ref(),
+        "size": document.bytes.len(),
+    });
+    Found {
+        store: RegistryStore::new(Arc::new(repository), document, spools),
+        root,
+    }
+}
+
+fn find_at(
+    name: &ImageName,
+    endpoint: &Endpoint,
+    settings: &RegistrySettings,
+) -> Result<(Repository, Document), RegistryError> {
+    let repository = open(name, endpoint, settings)?;
+    let failed = |cause| repository.error("read the manifest of", cause);
+    let document = match (&name.tag, &name.digest) {
+        (_, None) => repository.document(name.tag_or_latest()).map_err(failed)?,
+        (None, Some(digest)) => repository.document(digest.as_ref()).map_err(failed)?,
+        (Some(tag), Some(digest)) => {
+            let document = repository.document(tag).map_err(failed)?;
+            if document.digest != *digest {
+                let tagged = ImageName {
+                    digest: None,
+                    ..name.clone()
+                };
+                return Err(RegistryError::Moved {
+                    image: tagged.to_string(),
+                    expected: digest.clone(),
+                    found: document.digest,
+                });
+            }
+            document
+        }
+    };
+    Ok((repository, document))
+}
+
+fn read_conf(settings: &RegistrySettings) -> Result<RegistriesConf, RegistryError> {
+    let (main, more) = (
+        &settings.registries_conf,
+        &settings.registries_conf_directories,
+    );
+    Ok(RegistriesConf::load(main, more)?)
+}
+
+fn open(
+    name: &ImageName,
+    endpoint: &Endpoint,
+    settings: &RegistrySettings,
+) -> Result<Repository, RegistryError> {
+    let there = ImageName {
+        host: endpoint.host.clone(),
+        repository: endpoint.repository.clone(),
+        ..name.clone()
+    };
+    let login = match &settings.login {
+        Some(login) => Some(login.clone()),
+        None => credentials::find(&settings.auth_files, &there)?,
+    };
+    let host = there.api_host();
+    let may_be_plain = match settings.tls_verify {
+        Some(verifies) => !verifies,
+        None => endpoint.is_insecure || is_loopback(host),
+    };
+    let connecting = Connecting {
+        accepts_any_certificate: settings.tls_verify == Some(false)
+            || (settings.tls_verify.is_none() && endpoint.is_insecure),
+        certificates: certificate_files(&there.host, settings)?,
+        proxies: &settings.proxies,
+        silence: settings.silence,
+    };
+    let session = Session::begin(host, login, &connecting, may_be_plain);
+    let image = name.to_string();
+    let session = session.map_err(|cause| RegistryError::Request {
+        action: "connect to the registry of".to_owned(),
+        image: image.clone(),
+        cause,
+    })?;
+    Ok(Repository::new(
+        Arc::new(session),
+        there.repository.clone(),
+        image,
+    ))
+}
+
+fn certificate_files(
+    host: &str,
+    settings: &RegistrySettings,
+) -> Result<CertificateFiles, RegistryError> {
+    Ok(match &settings.certificate_directory {
+        Some(directory) => certificates::read(directory)?,
+        None => certificates::find(&settings.certificates_by_host, host)?,
+    })
+}
+
+/// Whether a host is this machine, which need not be encrypted.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let address = name.parse::<IpAddr>();
+    name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_known_by_its_names() {
+        for host in [
+            "localhost",
+            "localhost:5000",
+            "127.0.0.1:5000",
+            "[::1]:5000",
+        ] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "example.com",
+            "localhost.example.com",
+            "10.0.0.1:5000",
+            "[2001:db8::1]",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! A blob of a registry that can be read at any position.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex};
+
+use super::download::Download;
+use super::repository::Repository;
+use crate::oci::Digest;
+use crate::parallel::lock;
+use crate::read_at::ReadAt;
+
+/// Most downloads of a blob that wait for their reader to go on.
+const MOST_WAITING: usize = 4;
+
+/// A blob that is downloaded as it is read.
+///
+/// If it spools, it keeps what came in an unnamed temporary file, from the first byte on, and downloads each byte once.
+/// Otherwise every reader that goes forward has a download of its own.
+pub(super) struct RemoteBlob {
+    repository: Arc<Repository>,
+    digest: Digest,
+    size: u64,
+    spool: Option<Mutex<Spool>>,
+    waiting: Mutex<Vec<Download>>,
+}
+
+#[derive(Default)]
+struct Spool {
+    file: Option<File>,
+    download: Option<Download>,
+    length: u64,
+    buffer: Vec<u8>,
+}
+
+impl RemoteBlob {
+    pub(super) fn new(
+        repository: Arc<Repository>,
+        digest: Digest,
+        size: u64,
+        spools: bool,
+    ) -> Self {
+        Self {
+            repository,
+            digest,
+            size,
+            spool: spools.then(Mutex::default),
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// Number of bytes in the spool.
+    pub(super) fn spooled(&self) -> u64 {
+        self.spool.as_ref().map_or(0, |spool| lock(spool).length)
+    }
+
+    fn download(&self, position: u64) -> Download {
+        let digest = self.digest.clone();
+        Download::new(Arc::clone(&self.repository), digest, self.size, position)
+    }
+
+    /// Reads from the spool, after getting what is missing there.
+    fn read_spooled(
+        &self,
+        spool: &Mutex<Spool>,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> io::Result<usize> {
+        let mut spool = lock(spool);
+        while spool.length <= offset {
+            if spool.grow(|| self.download(0))? == 0 {
+                return Ok(0);
+            }
+        }
+        let there = usize::try_from(spool.length - offset).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(there);
+        match &spool.file {
+            Some(file) => file.read_at(&mut buffer[..wanted], offset),
+            None => Ok(0),
+        }
+    }
+
+    /// Reads from a download that is at this place, or from a new one.
+    fn read_directly(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut waiting = lock(&self.waiting);
+        let found = waiting.iter().position(|it| it.position() == offset);
+        let found = found.map(|index| waiting.remove(index));
+        drop(waiting);
+        let mut download = found.unwrap_or_else(|| self.download(offset));
+        let count = download.read(buffer)?;
+        let mut waiting = lock(&self.waiting);
+        if waiting.len() == MOST_WAITING {
+            waiting.remove(0);
+        }
+        waiting.push(download);
+        Ok(count)
+    }
+}
+
+/// Bytes to add to a spool at a time.
+const SPOOLED_AT_ONCE: usize = 256 << 10;
+
+impl Spool {
+    /// Adds the next bytes. Returns how many came.
+    fn grow(&mut self, begin: impl FnOnce() -> Download) -> io::Result<usize> {
+        let file = match &self.file {
+            Some(file) => file,
+            None => self.file.insert(tempfile::tempfile()?),
+        };
+        let download = self.download.get_or_insert_with(begin);
+        self.buffer.resize(SPOOLED_AT_ONCE, 0);
+        let count = download.read(&mut self.buffer)?;
+        file.write_all_at(&self.buffer[..count], self.length)?;
+        self.length += count as u64;
+        Ok(count)
+    }
+}
+
+impl ReadAt for RemoteBlob {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if buffer.is_empty() || offset >= self.size {
+            return Ok(0);
+        }
+        match &self.spool {
+            Some(spool) => self.read_spooled(spool, buffer, offset),
+            None => self.read_directly(buffer, offset),
+        }
+    }
+}

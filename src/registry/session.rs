@@ -1,0 +1,451 @@
+//! Requests to one registry, with the credentials that it asks for, sent again after temporary faults.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use data_encoding::BASE64;
+use serde::Deserialize;
+use ureq::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use ureq::http::{HeaderValue, Method, StatusCode, Uri};
+
+use super::challenge::Challenge;
+use super::credentials::Login;
+use super::error::HttpError;
+use super::http::{Body, Connecting, Http, Request, Response};
+use super::retry::{Retries, is_temporary, retry_after};
+use super::upload::Way;
+use crate::parallel::lock;
+
+/// What requests may do, as a server of tokens needs to hear it: `repository:NAME:ACTIONS`, one or more.
+pub(super) type Scope = Vec<String>;
+
+/// Most bytes to read of an answer that only says what is wrong, and of a token.
+const MOST_TEXT: u64 = 1 << 20;
+
+/// The life of a token whose server does not say (distribution's token specification).
+const TOKEN_LIFE: Duration = Duration::from_secs(60);
+
+/// A registry, and what it granted so far.
+pub(super) struct Session {
+    /// The host with its port, without a path.
+    host: String,
+    scheme: &'static str,
+    http: Http,
+    login: Option<Login>,
+    granted: Mutex<HashMap<Scope, Grant>>,
+    way: Mutex<Way>,
+    silence: Duration,
+}
+
+/// The value of an `Authorization` header.
+#[derive(Clone)]
+struct Grant {
+    header: HeaderValue,
+    until: Option<Instant>,
+}
+
+impl Session {
+    /// Finds out how to speak to a host. A host that need not be encrypted is asked with encryption first.
+    ///
+    /// # Errors
+    /// [`HttpError`] if certificates cannot be read, or if a host that need not be encrypted cannot be reached.
+    pub(super) fn begin(
+        host: &str,
+        login: Option<Login>,
+        connecting: &Connecting<'_>,
+        may_be_plain: bool,
+    ) -> Result<Self, HttpError> {
+        let session = |scheme| -> Result<Self, HttpError> {
+            Ok(Self {
+                host: host.to_owned(),
+                scheme,
+                http: Http::new(scheme, connecting)?,
+                login: login.clone(),
+                granted: Mutex::default(),
+                way: Mutex::new(Way::Whole),
+                silence: connecting.silence,
+            })
+        };
+        let encrypted = session("https")?;
+        if !may_be_plain {
+            return Ok(encrypted);
+        }
+        let ping = |session: &Self| {
+            let request = Request::new(Method::GET, session.address("/v2/")?);
+            session.http.send(&request, None)
+        };
+        let Err(error) = ping(&encrypted) else {
+            return Ok(encrypted);
+        };
+        let plain = session("http")?;
+        match ping(&plain) {
+            Ok(_) => Ok(plain),
+            // The registry may be down for a moment. The caller's requests are sent again.
+            Err(_) if error.is_temporary() => Ok(plain),
+            Err(_) => Err(error),
+        }
+    }
+
+    /// The host with its port.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// How the registry takes blobs.
+    pub(super) fn way(&self) -> Way {
+        *lock(&self.way)
+    }
+
+    /// Notes how the registry takes blobs.
+    pub(super) fn set_way(&self, way: Way) {
+        *lock(&self.way) = way;
+    }
+
+    /// How long the registry may be silent.
+    pub(super) fn silence(&self) -> Duration {
+        self.silence
+    }
+
+    /// The address of a path on this registry.
+    pub(super) fn address(&self, path: &str) -> Result<Uri, HttpError> {
+        let address = format!("{}://{}{path}", self.scheme, self.host);
+        address
+            .parse()
+            .map_err(|_| HttpError::Malformed { what: "address" })
+    }
+
+    /// Sends a request until it is answered without a temporary fault, or too often.
+    ///
+    /// # Errors
+    /// [`HttpError`] if there is no answer. An answer with an error status is not an error.
+    pub(super) fn send(&self, request: &Request<'_>, scope: &Scope) -> Result<Response, HttpError> {
+        self.send_within(Retries::new(), request, scope)
+    }
+
+    /// As [`Self::send`], with a bound on the attempts.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub(super) fn send_within(
+        &self,
+        mut retries: Retries,
+        request: &Request<'_>,
+        scope: &Scope,
+    ) -> Result<Response, HttpError> {
+        loop {
+            let result = self.send_once(request, scope);
+            let asked = match &result {
+                Ok(response) if is_temporary(response.status().as_u16()) => asked_pause(response),
+                Err(error) if error.is_temporary() => None,
+                _ => return result,
+            };
+            match retries.pause(asked) {
+                Some(pause) => thread::sleep(pause),
+                None => return result,
+            }
+        }
+    }
+
+    /// Sends a request once, and once more if the registry wants other credentials.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub(super) fn send_once(
+        &self,
+        request: &Request<'_>,
+        scope: &Scope,
+    ) -> Result<Response, HttpError> {
+        let grant = self.granted(scope);
+        let header = grant.as_ref().map(|grant| &grant.header);
+        let response = self.http.send(request, header)?;
+        let is_own = |challenge: &Response| challenge.status() == StatusCode::UNAUTHORIZED;
+        if !is_own(&response) {
+            return Ok(response);
+        }
+        let Some(grant) = self.grant(&response, scope)? else {
+            return Err(self.unauthorized(response));
+        };
+        let response = self.http.send(request, Some(&grant.header))?;
+        match is_own(&response) {
+            true => Err(self.unauthorized(response)),
+            false => Ok(response),
+        }
+    }
+
+    fn granted(&self, scope: &Scope) -> Option<Grant> {
+        let granted = lock(&self.granted);
+        let grant = granted.get(scope)?;
+        let is_valid = grant.until.is_none_or(|until| Instant::now() < until);
+        is_valid.then(|| grant.clone())
+    }
+
+    /// Gets what an answer with 401 asks for. `None` if there is no way to.
+    fn grant(&self, response: &Response, scope: &Scope) -> Result<Option<Grant>, HttpError> {
+        let headers = response.headers().get_all(WWW_AUTHENTICATE);
+        let headers = headers.iter().filter_map(|value| value.to_str().ok());
+        let grant = match (Challenge::first(headers), &self.login) {
+            (None, _) | (Some(Challenge::Basic), None | Some(Login::IdentityToken(_))) => None,
+            (Some(Challenge::Basic), Some(Login::Basic { user, password })) => {
+                let header = basic(user, password)?;
+                Some(Grant {
+                    header,
+                    until: None,
+                })
+            }
+            (
+                Some(Challenge::Bearer {
+                    realm,
+                    service,
+                    scope: asked,
+                }),
+                login,
+            ) => {
+                let mut scopes = scope.clone();
+                scopes.extend(asked.filter(|_| scope.is_empty()));
+                let request = TokenRequest {
+                    realm: &realm,
+                    service: service.as_deref(),
+                    scopes: &scopes,
+                };
+                Some(self.token(&request, login.as_ref())?)
+            }
+        };
+        if let Some(grant) = &grant {
+            lock(&self.granted).insert(scope.clone(), grant.clone());
+        }
+        Ok(grant)
+    }
+
+    /// Asks a server of tokens.
+    fn token(&self, request: &TokenRequest<'_>, login: Option<&Login>) -> Result<Grant, HttpError> {
+        let realm: Uri = request
+            .realm
+            .parse()
+            .map_err(|_| HttpError::Malformed { what: "realm" })?;
+        if self.scheme == "https" && realm.scheme_str() != Some("https") {
+            return Err(HttpError::InsecureRedirect {
+                to: realm.to_string(),
+            });
+        }
+        let form;
+        let request = match login {
+            Some(Login::IdentityToken(token)) => {
+                form = request.form(token);
+                let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+                Request::new(Method::POST, realm)
+                    .header(CONTENT_TYPE, form_type)
+                    .body(Body::Bytes(form.as_bytes()))
+            }
+            _ => Request::new(Method::GET, request.address()?),
+        };
+        let header = match login {
+            Some(Login::Basic { user, password }) => Some(basic(user, password)?),
+            _ => None,
+        };
+        let mut retries = Retries::new();
+        let mut response = loop {
+            let result = self.http.send(&request, header.as_ref());
+            let asked = match &result {
+                Ok(response) if is_temporary(response.status().as_u16()) => asked_pause(response),
+                Err(error) if error.is_temporary() => None,
+                _ => break result?,
+            };
+            match retries.pause(asked) {
+                Some(pause) => thread::sleep(pause),
+                None => break result?,
+            }
+        };
+        if matches!(response.status().as_u16(), 400 | 401 | 403) {
+            return Err(self.unauthorized(response));
+        }
+        if response.status() != StatusCode::OK {
+            return Err(refused(response));
+        }
+        let limited = response.body_mut().with_config().limit(MOST_TEXT);
+        let text = limited.read_to_vec();
+        let text = text.map_err(|_| HttpError::Malformed { what: "token" })?;
+        read_token(&text)
+    }
+
+    fn unauthorized(&self, response: Response) -> HttpError {
+        HttpError::Unauthorized {
+            host: self.host.clone(),
+            had_login: self.login.is_some(),
+            detail: words(response).1,
+        }
+    }
+}
+
+/// A request for a token.
+struct TokenRequest<'a> {
+    realm: &'a str,
+    service: Option<&'a str>,
+    scopes: &'a [String],
+}
+
+impl TokenRequest<'_> {
+    fn query(&self) -> String {
+        let service = self.service.map(|service| ("service", service));
+        let scopes = self.scopes.iter().map(|scope| ("scope", scope.as_str()));
+        encoded(service.into_iter().chain(scopes))
+    }
+
+    fn address(&self) -> Result<Uri, HttpError> {
+        let separator = if self.realm.contains('?') { '&' } else { '?' };
+        let address = format!("{}{separator}{}", self.realm, self.query());
+        address
+            .parse()
+            .map_err(|_| HttpError::Malformed { what: "realm" })
+    }
+
+    /// The body of a request with an identity token (RFC 6749, section 6).
+    fn form(&self, token: &str) -> String {
+        let scopes = self.scopes.join(" ");
+        let service = self.service.unwrap_or_default();
+        encoded(
+            [
+                ("grant_type", "refresh_token"),
+                ("client_id", "pycull"),
+                ("refresh_token", token),
+                ("service", service),
+                ("scope", &scopes),
+            ]
+            .into_iter(),
+        )
+    }
+}
+
+/// Names and values as in the query of an address.
+fn encoded<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let pairs = pairs.map(|(name, value)| {
+        let value =
+            percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
+        format!("{name}={value}")
+    });
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+#[derive(Deserialize)]
+struct Token {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Option<u64>,
+}
+
+fn read_token(text: &[u8]) -> Result<Grant, HttpError> {
+    let malformed = || HttpError::Malformed { what: "token" };
+    let token: Token = serde_json::from_slice(text).map_err(|_| malformed())?;
+    let life = token.expires_in.map_or(TOKEN_LIFE, Duration::from_secs);
+    let token = token.token.or(token.access_token).ok_or_else(malformed)?;
+    let mut header: HeaderValue = format!("Bearer {token}").parse().map_err(|_| malformed())?;
+    header.set_sensitive(true);
+    Ok(Grant {
+        header,
+        // Renew a token shortly before it ends, because a request takes time.
+        until: Instant::now().checked_add(life.mul_f64(0.8)),
+    })
+}
+
+fn basic(user: &str, password: &str) -> Result<HeaderValue, HttpError> {
+    let text = BASE64.encode(format!("{user}:{password}").as_bytes());
+    let header: Result<HeaderValue, _> = format!("Basic {text}").parse();
+    let mut header = header.map_err(|_| HttpError::Malformed { what: "user name" })?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+fn asked_pause(response: &Response) -> Option<Duration> {
+    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    retry_after(value, SystemTime::now())
+}
+
+/// The error for an answer with an error status.
+pub(super) fn refused(response: Response) -> HttpError {
+    let (status, pause) = (response.status().to_string(), asked_pause(&response));
+    let (code, detail) = words(response);
+    HttpError::Status {
+        status,
+        code,
+        detail,
+        pause,
+    }
+}
+
+/// Most characters of a registry's own words to repeat.
+const MOST_DETAIL: usize = 200;
+
+/// What a registry says about an error (distribution-spec, error codes): the code of the first error, and its message
+/// with the code.
+fn words(mut response: Response) -> (String, String) {
+    #[derive(Deserialize)]
+    struct Errors {
+        errors: Vec<Entry>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        code: String,
+        #[serde(default)]
+        message: String,
+    }
+    let limited = response.body_mut().with_config().limit(MOST_TEXT);
+    let text = limited.read_to_vec().unwrap_or_default();
+    let errors: Result<Errors, _> = serde_json::from_slice(&text);
+    let first = errors
+        .ok()
+        .and_then(|errors| errors.errors.into_iter().next());
+    let Some(Entry { code, message }) = first else {
+        return Default::default();
+    };
+    let words = match message.is_empty() {
+        true => code.clone(),
+        false => format!("{message} ({code})"),
+    };
+    (code, words.chars().take(MOST_DETAIL).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_comes_under_either_name_and_ends() {
+        for text in [
+            r#"{"token":"abc","expires_in":300}"#,
+            r#"{"access_token":"abc"}"#,
+        ] {
+            let grant = read_token(text.as_bytes()).unwrap();
+            assert_eq!(grant.header, "Bearer abc");
+            assert!(grant.until.is_some());
+        }
+        for text in ["", "{}", r#"{"token":"a\nb"}"#] {
+            assert!(read_token(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_server_of_tokens_hears_every_scope() {
+        let scopes = [
+            "repository:a/b:pull,push".to_owned(),
+            "repository:c:pull".to_owned(),
+        ];
+        let request = TokenRequest {
+            realm: "https://auth.example/token",
+            service: Some("a b"),
+            scopes: &scopes,
+        };
+        assert_eq!(
+            request.address().unwrap(),
+            "https://auth.example/token?service=a%20b&scope=repository%3Aa%2Fb%3Apull%2Cpush&scope=repository%3Ac%3Apull"
+        );
+        assert!(request.form("x&y").contains("refresh_token=x%26y&"));
+    }
+
+    #[test]
+    fn a_password_is_sent_as_rfc_7617_has_it() {
+        let header = basic("Aladdin", "open sesame").unwrap();
+        assert_eq!(header, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert!(header.is_sensitive());
+    }
+}

@@ -1,0 +1,113 @@
+//! What the user's machine says about registries: credentials, certificates, configuration and proxies.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::credentials::{AuthFile, Login};
+
+/// Where to find credentials, certificates and configuration, and what the user wants of connections. The paths follow
+/// containers-auth.json(5), containers-certs.d(5) and containers-registries.conf(5).
+#[derive(Debug, Clone)]
+pub struct RegistrySettings {
+    /// Credentials for every registry, before those of any file.
+    pub login: Option<Login>,
+    /// Files with credentials. The first one that has some for a registry counts.
+    pub auth_files: Vec<AuthFile>,
+    /// Whether to require encryption and a valid certificate. `None` leaves it to `registries.conf`.
+    pub tls_verify: Option<bool>,
+    /// The directory with the certificates for every registry.
+    pub certificate_directory: Option<PathBuf>,
+    /// Directories with a directory of certificates for each host.
+    pub certificates_by_host: Vec<PathBuf>,
+    /// Places of `registries.conf`. The first file that exists counts.
+    pub registries_conf: Vec<PathBuf>,
+    /// Directories of files that add to it.
+    pub registries_conf_directories: Vec<PathBuf>,
+    /// The user's proxies.
+    pub proxies: Proxies,
+    /// How long a registry may be silent before pycull gives the connection up.
+    pub silence: Duration,
+    /// Number of parallel uploads.
+    pub jobs: usize,
+}
+
+/// How long a registry may be silent, in seconds, unless the user says otherwise.
+pub const SILENCE: u16 = 60;
+
+impl Default for RegistrySettings {
+    /// No credentials, configuration or proxies, and the certificates of the system.
+    fn default() -> Self {
+        Self {
+            login: None,
+            auth_files: Vec::new(),
+            tls_verify: None,
+            certificate_directory: None,
+            certificates_by_host: Vec::new(),
+            registries_conf: Vec::new(),
+            registries_conf_directories: Vec::new(),
+            proxies: Proxies::default(),
+            silence: Duration::from_secs(SILENCE.into()),
+            jobs: 1,
+        }
+    }
+}
+
+/// Proxies, as `HTTPS_PROXY` and the like name them.
+#[derive(Clone, Default)]
+pub struct Proxies {
+    /// The proxy for `https` addresses. It may contain a password.
+    pub https: Option<String>,
+    /// The proxy for `http` addresses. It may contain a password.
+    pub http: Option<String>,
+    /// Hosts to connect to without a proxy, separated by commas.
+    pub exceptions: String,
+}
+
+/// Hosts that no proxy can reach.
+const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+impl Proxies {
+    /// The proxy for addresses with this scheme.
+    pub(super) fn of(&self, scheme: &str) -> Option<&str> {
+        let proxy = match scheme {
+            "https" => &self.https,
+            _ => &self.http,
+        };
+        proxy.as_deref().filter(|address| !address.is_empty())
+    }
+
+    /// The hosts to connect to without a proxy. A name stands for its subdomains too.
+    pub(super) fn exceptions(&self) -> Vec<String> {
+        let given = self.exceptions.split(',').map(str::trim);
+        let given = given.filter(|entry| !entry.is_empty());
+        let mut all: Vec<String> = LOCAL.map(str::to_owned).into();
+        for entry in given {
+            all.push(entry.to_owned());
+            if !entry.starts_with(['.', '*']) {
+                all.push(format!(".{entry}"));
+            }
+        }
+        all
+    }
+}
+
+impl std::fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Proxies")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exception_stands_for_its_subdomains_too() {
+        let proxies = Proxies {
+            exceptions: "example.com, .corp ,*,".to_owned(),
+            ..Proxies::default()
+        };
+        let expected = ["example.com", ".example.com", ".corp", "*"];
+        assert_eq!(proxies.exceptions()[LOCAL.len()..], expected);
+    }
+}

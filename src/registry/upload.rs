@@ -1,0 +1,316 @@
+//! Uploads of blobs (OCI distribution-spec 1.1, "Pushing blobs").
+//!
+//! A blob goes up in one request, as a stream. If a registry refuses that, it goes up in chunks, and the registry says
+//! after each chunk how much it has.
+
+use std::thread;
+
+use ureq::http::header::{CONTENT_RANGE, CONTENT_TYPE, EXPECT, RANGE};
+use ureq::http::{HeaderValue, Method, StatusCode, Uri};
+
+use super::error::HttpError;
+use super::http::{Body, Request, Response, location};
+use super::repository::{Repository, expect};
+use super::retry::{Retries, is_temporary};
+use super::session::refused;
+use crate::oci::{Blob, Digest};
+
+/// The size of a chunk. GitHub's registry refuses larger ones.
+const CHUNK: u64 = 4 << 20;
+
+/// The smallest chunk to try after a registry refused a larger one.
+const SMALLEST_CHUNK: u64 = 64 << 10;
+
+/// How often to try another way for one blob.
+const MOST_CHANGES: u32 = 8;
+
+/// A body of at least this size waits until the registry agrees to it, because sending it in vain takes time.
+const ASK_FIRST: u64 = 1 << 20;
+
+/// How a registry takes the bytes of blobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// In one request.
+    Whole,
+    /// In chunks of this many bytes at most.
+    Chunks(u64),
+}
+
+/// What an upload did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Uploaded {
+    /// The repository has the blob already.
+    Existed,
+    /// The registry took the blob from another repository.
+    Mounted,
+    /// The bytes went up.
+    Sent,
+}
+
+/// A blob to upload.
+pub(super) struct Upload<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) digest: &'a Digest,
+    pub(super) blob: &'a Blob,
+    /// A repository of the same registry that has the blob.
+    pub(super) from: Option<&'a str>,
+    /// Whether to upload the blob even if the registry says that it has it.
+    pub(super) distrusts: bool,
+    /// Receives the number of bytes that went up.
+    pub(super) sent: &'a (dyn Fn(u64) + Sync),
+}
+
+/// What comes of an attempt.
+enum Attempt {
+    Done,
+    /// The registry wants the blob in another way.
+    Another(Way, HttpError),
+    /// It may work with a new upload.
+    Again(HttpError),
+}
+
+impl Upload<'_> {
+    /// Gives the blob to the registry, unless it has it.
+    ///
+    /// # Errors
+    /// [`HttpError`] if the registry refuses it, or cannot be reached after several attempts.
+    pub(super) fn run(&self) -> Result<Uploaded, HttpError> {
+        let size = self.blob.size();
+        let scope = self.repository.push();
+        if !self.distrusts && self.repository.has_blob(self.digest, size, &scope)? {
+            return Ok(Uploaded::Existed);
+        }
+        let mut session = match self.from.filter(|_| !self.distrusts) {
+            Some(from) => match self.mount(from)? {
+                None => return Ok(Uploaded::Mounted),
+                session => session,
+            },
+            None => None,
+        };
+        let mut retries = Retries::new();
+        let mut changes = 0;
+        loop {
+            let address = match session.take() {
+                Some(address) => address,
+                None => self.begin()?,
+            };
+            let way = self.repository.session.way();
+            let attempt = match way {
+                Way::Whole => self.send_whole(&address),
+                Way::Chunks(size) => self.send_chunks(address.clone(), size),
+            };
+            let error = match attempt {
+                Ok(Attempt::Done) => return Ok(Uploaded::Sent),
+                Ok(Attempt::Another(way, _)) if changes < MOST_CHANGES => {
+                    self.cancel(address);
+                    self.repository.session.set_way(way);
+                    changes += 1;
+                    continue;
+                }
+                Ok(Attempt::Another(_, error)) => {
+                    self.cancel(address);
+                    return Err(error);
+                }
+                Ok(Attempt::Again(error)) => error,
+                Err(error) => {
+                    self.cancel(address);
+                    return Err(error);
+                }
+            };
+            self.cancel(address);
+            match retries.pause(error.asked_pause()) {
+                Some(pause) => thread::sleep(pause),
+                None => return Err(error),
+            }
+            // A registry or a proxy that cannot take the whole body may just end the connection.
+            if way == Way::Whole && matches!(error, HttpError::Unreachable { .. }) && size > CHUNK {
+                self.repository.session.set_way(Way::Chunks(CHUNK));
+            }
+        }
+    }
+
+    /// Asks the registry to take the blob from another repository. Returns an upload if it does not.
+    fn mount(&self, from: &str) -> Result<Option<Uri>, HttpError> {
+        let path = format!("blobs/uploads/?mount={}&from={from}", self.digest);
+        let request = self.repository.request(Method::POST, &path)?;
+        let mut scope = self.repository.push();
+        scope.push(format!("repository:{from}:pull"));
+        let base = request.address.clone();
+        let response = self.repository.session.send(&request, &scope)?;
+        match response.status() {
+            StatusCode::CREATED => Ok(None),
+            StatusCode::ACCEPTED => location(&response, &base).map(Some),
+            // The user may not read the other repository, or the registry does not know of mounts.
+            _ => self.begin().map(Some),
+        }
+    }
+
+    fn begin(&self) -> Result<Uri, HttpError> {
+        let request = self.repository.request(Method::POST, "blobs/uploads/")?;
+        let response = self.send(&request)?;
+        let response = expect(response, StatusCode::ACCEPTED)?;
+        location(&response, &request.address)
+    }
+
+    /// Gives up an upload. The registry removes it by itself if this fails.
+    fn cancel(&self, address: Uri) {
+        let request = Request::new(Method::DELETE, address);
+        let session = &self.repository.session;
+        let _ = session.send_within(Retries::at_most(2), &request, &self.repository.push());
+    }
+
+    fn send(&self, request: &Request<'_>) -> Result<Response, HttpError> {
+        self.repository
+            .session
+            .send(request, &self.repository.push())
+    }
+
+    fn send_once(&self, request: &Request<'_>) -> Result<Response, HttpError> {
+        self.repository
+            .session
+            .send_once(request, &self.repository.push())
+    }
+
+    fn send_whole(&self, address: &Uri) -> Result<Attempt, HttpError> {
+        let size = self.blob.size();
+        let request = self.data(Method::PUT, with_digest(address, self.digest)?, 0, size);
+        let result = self.send_once(&request);
+        let response = match result {
+            Ok(response) => response,
+            Err(error) if error.is_temporary() => return Ok(Attempt::Again(error)),
+            Err(error) => return Err(error),
+        };
+        match response.status().as_u16() {
+            201 | 204 => {
+                (self.sent)(size);
+                Ok(Attempt::Done)
+            }
+            // Too large, or the registry knows uploads in chunks only.
+            413 | 416 | 405 | 501 if size > 0 => {
+                Ok(Attempt::Another(Way::Chunks(CHUNK), refused(response)))
+            }
+            // The upload is gone.
+            404 => Ok(Attempt::Again(refused(response))),
+            status if is_temporary(status) => Ok(Attempt::Again(refused(response))),
+            _ => Err(refused(response)),
+        }
+    }
+
+    /// A request with a part of the blob.
+    fn data(&self, method: Method, address: Uri, offset: u64, size: u64) -> Request<'_> {
+        let blob = self.blob;
+        let body = Body::Part { blob, offset, size };
+        let octets = HeaderValue::from_static("application/octet-stream");
+        let request = Request::new(method, address)
+            .header(CONTENT_TYPE, octets)
+            .body(body);
+        match size >= ASK_FIRST {
+            true => request.header(EXPECT, HeaderValue::from_static("100-continue")),
+            false => request,
+        }
+    }
+
+    fn send_chunks(&self, mut address: Uri, most: u64) -> Result<Attempt, HttpError> {
+        let size = self.blob.size();
+        let mut retries = Retries::new();
+        let mut stored = 0;
+        while stored < size {
+            let count = most.min(size - stored);
+            let request = self.data(Method::PATCH, address.clone(), stored, count);
+            let range = format!("{stored}-{}", stored + count - 1);
+            let range =
+                HeaderValue::try_from(range).map_err(|_| HttpError::Malformed { what: "range" })?;
+            let result = self.send_once(&request.header(CONTENT_RANGE, range));
+            let error = match result {
+                Ok(response) if response.status() == StatusCode::ACCEPTED => {
+                    let now = stored_range(&response).unwrap_or(stored + count);
+                    address = location(&response, &address)?;
+                    (self.sent)(now.saturating_sub(stored));
+                    stored = now;
+                    continue;
+                }
+                Ok(response) => match response.status().as_u16() {
+                    413 | 416 if stored == 0 && most > SMALLEST_CHUNK => {
+                        return Ok(Attempt::Another(Way::Chunks(most / 2), refused(response)));
+                    }
+                    405 | 501 => return Ok(Attempt::Another(Way::Whole, refused(response))),
+                    404 => return Ok(Attempt::Again(refused(response))),
+                    416 => refused(response),
+                    status if is_temporary(status) => refused(response),
+                    _ => return Err(refused(response)),
+                },
+                Err(error) if error.is_temporary() => error,
+                Err(error) => return Err(error),
+            };
+            match retries.pause(error.asked_pause()) {
+                Some(pause) => thread::sleep(pause),
+                None => return Ok(Attempt::Again(error)),
+            }
+            // Only the registry knows how much of the chunk it has.
+            match self.stored(&address)? {
+                Some((now, next)) if now <= size => (stored, address) = (now, next),
+                _ => return Ok(Attempt::Again(error)),
+            }
+        }
+        self.close(&address)
+    }
+
+    /// How many bytes of an upload the registry has, and where the upload goes on.
+    fn stored(&self, address: &Uri) -> Result<Option<(u64, Uri)>, HttpError> {
+        let response = self.send(&Request::new(Method::GET, address.clone()))?;
+        if !response.status().is_success() {
+            return Ok(None);
+        }
+        let next = location(&response, address).unwrap_or_else(|_| address.clone());
+        Ok(stored_range(&response).map(|stored| (stored, next)))
+    }
+
+    fn close(&self, address: &Uri) -> Result<Attempt, HttpError> {
+        let request = Request::new(Method::PUT, with_digest(address, self.digest)?);
+        let response = self.send(&request)?;
+        match response.status().as_u16() {
+            201 | 204 => Ok(Attempt::Done),
+            404 => Ok(Attempt::Again(refused(response))),
+            _ => Err(refused(response)),
+        }
+    }
+}
+
+/// The number of bytes in a `Range` header of a registry: `FIRST-LAST`, and `0-0` for none or one.
+fn stored_range(response: &Response) -> Option<u64> {
+    let value = response.headers().get(RANGE)?.to_str().ok()?;
+    let range = value.trim().trim_start_matches("bytes=");
+    let last: u64 = range.split_once('-')?.1.trim().parse().ok()?;
+    Some(if last == 0 { 0 } else { last + 1 })
+}
+
+/// Adds the digest to the address that ends an upload.
+fn with_digest(address: &Uri, digest: &Digest) -> Result<Uri, HttpError> {
+    let text = address.to_string();
+    let separator = if address.query().is_some() { '&' } else { '?' };
+    let text = format!("{text}{separator}digest={digest}");
+    text.parse().map_err(|_| HttpError::Malformed {
+        what: "`Location` header",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::digest::sha256_digest;
+
+    #[test]
+    fn a_digest_joins_the_query_of_an_upload() {
+        let digest = sha256_digest(b"");
+        for (address, start) in [
+            ("https://a/x", "https://a/x?digest=sha256:"),
+            (
+                "https://a/x?_state=y%3D",
+                "https://a/x?_state=y%3D&digest=sha256:",
+            ),
+        ] {
+            let found = with_digest(&address.parse().unwrap(), &digest).unwrap();
+            assert!(found.to_string().starts_with(start), "{found}");
+        }
+    }
+}

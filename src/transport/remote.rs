@@ -1,0 +1,36 @@
+//! Images in a registry as sources.
+
+use std::sync::Arc;
+
+use super::error::TransportError;
+use super::image_name::{REF_NAME, set_annotation};
+use super::medium::Medium;
+use super::open::Opening;
+use super::source::{Origin, Source};
+use crate::oci::BlobStore;
+use crate::registry::{self, Found, ImageName};
+
+/// Finds an image in a registry.
+pub(super) fn open(name: &str, opening: Opening<'_>) -> Result<Source, TransportError> {
+    let name = registry::parse_name(name, opening.registries)?;
+    let Found { store, mut root } = registry::find(&name, opening.registries, opening.reads_again)?;
+    let tagged = tagged(&name);
+    if let Some(tagged) = &tagged {
+        // In a layout or an archive the image keeps its name.
+        set_annotation(&mut root, REF_NAME, Some(tagged));
+    }
+    let store = Arc::new(store);
+    let shared: Arc<dyn BlobStore> = Arc::<registry::RegistryStore>::clone(&store);
+    Ok(Source {
+        docker_names: tagged.into_iter().collect(),
+        origin: Origin::Registry(store, name.clone()),
+        ..Source::in_store(shared, root, Medium::Registry, name.to_string())
+    })
+}
+
+/// The name with its tag and without a digest. `None` if it has only a digest.
+fn tagged(name: &ImageName) -> Option<String> {
+    let has_tag = name.tag.is_some() || name.digest.is_none();
+    let tag = name.tag_or_latest();
+    has_tag.then(|| format!("{}/{}:{tag}", name.host, name.repository))
+}

@@ -1,0 +1,67 @@
+//! Gives an image to podman or docker, through the engine's load command.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::Stdio;
+
+use super::Sink;
+use super::form::{ArchiveForm, Observed};
+use crate::progress::Observer;
+use crate::scratch::Scratch;
+use crate::transport::engine::{Engine, Running};
+use crate::transport::error::TransportError;
+use crate::transport::image_name::normalized;
+use crate::transport::medium::Medium;
+use crate::transport::output::OutputImage;
+use crate::transport::source::{Origin, Source};
+
+/// Pipes an archive of the image to an engine.
+pub(super) struct EngineSink {
+    pub(super) engine: Engine,
+    pub(super) name: String,
+    pub(super) form: ArchiveForm,
+    pub(super) staging: Scratch,
+}
+
+impl Sink for EngineSink {
+    fn medium(&self) -> Medium {
+        self.form.medium
+    }
+
+    fn staging(&self) -> &Path {
+        self.staging.path()
+    }
+
+    fn replaces(&self, source: &Source) -> bool {
+        let is_own = matches!(source.origin, Origin::Engine(engine) if engine == self.engine);
+        let wanted = normalized(&self.name);
+        let mut names = source.docker_names.iter();
+        is_own && names.any(|name| normalized(name) == wanted)
+    }
+
+    fn commit(
+        self: Box<Self>,
+        mut output: OutputImage,
+        observer: &dyn Observer,
+    ) -> Result<(), TransportError> {
+        self.form.set_name(&mut output.root);
+        output.checked()?;
+        let pipes = (Stdio::piped(), Stdio::null());
+        let mut loading = Running::start(self.engine, &["load".to_owned()], pipes)?;
+        let mut stdin = loading.stdin();
+        let to: &mut dyn Write = match &mut stdin {
+            Some(stdin) => stdin,
+            None => &mut io::sink(),
+        };
+        let observed = Observed::begin(to, &output, 0, observer);
+        let place = Path::new(self.engine.program());
+        let written = self.form.write(&output, None, observed, place);
+        if written.is_err() {
+            // The engine must not take the part that it has for an archive.
+            drop(loading);
+            return written;
+        }
+        drop(stdin);
+        loading.finish()
+    }
+}

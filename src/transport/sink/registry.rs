@@ -1,0 +1,143 @@
+//! Writes an image to a registry: blobs, then manifests, then the tag.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{EarlyBlobs, Sink};
+use crate::oci::blob::into_blob_error;
+use crate::oci::{Blob, Digest};
+use crate::progress::Observer;
+use crate::registry::{ImageName, Push, PushedBlob};
+use crate::scratch::Scratch;
+use crate::transport::error::TransportError;
+use crate::transport::medium::Medium;
+use crate::transport::output::OutputImage;
+use crate::transport::place::OutputBlob;
+use crate::transport::source::{Origin, Source};
+
+/// Writes an image to a registry.
+pub(super) struct RegistrySink {
+    pub(super) name: ImageName,
+    pub(super) push: Push,
+    pub(super) staging: Scratch,
+}
+
+impl Sink for RegistrySink {
+    fn medium(&self) -> Medium {
+        Medium::Registry
+    }
+
+    fn staging(&self) -> &Path {
+        self.staging.path()
+    }
+
+    fn replaces(&self, source: &Source) -> bool {
+        let Origin::Registry(_, name) = &source.origin else {
+            return false;
+        };
+        let place = |name: &ImageName| {
+            let tag = name.tag_or_latest().to_owned();
+            (name.host.clone(), name.repository.clone(), tag)
+        };
+        place(name) == place(&self.name)
+    }
+
+    fn early(&self) -> Option<&dyn EarlyBlobs> {
+        Some(&self.push)
+    }
+
+    fn commit(
+        self: Box<Self>,
+        output: OutputImage,
+        observer: &dyn Observer,
+    ) -> Result<(), TransportError> {
+        output.checked()?;
+        let documents = documents(&output)?;
+        let is_document = |blob: &&OutputBlob| documents.contains_key(&blob.digest);
+        let (manifests, blobs): (Vec<&OutputBlob>, Vec<_>) =
+            output.blobs.iter().partition(is_document);
+        let blobs: Vec<PushedBlob> = blobs.into_iter().map(pushed).collect();
+        self.push.blobs(&blobs, observer)?;
+        let root = output.root["digest"].as_str();
+        for blob in manifests {
+            let document = &documents[&blob.digest];
+            let is_root = root == Some(blob.digest.as_ref());
+            let reference = match is_root {
+                true => self.name.tag_or_latest(),
+                false => blob.digest.as_ref(),
+            };
+            let write = || {
+                self.push
+                    .document(reference, &document.media_type, &document.bytes)
+            };
+            match write() {
+                Err(error) if error.lacks_blob() => {
+                    self.push.blobs_again(&blobs)?;
+                    write()?;
+                }
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl EarlyBlobs for Push {
+    fn take(&self, blob: OutputBlob) {
+        self.begin(pushed(&blob));
+    }
+}
+
+fn pushed(blob: &OutputBlob) -> PushedBlob {
+    PushedBlob {
+        digest: blob.digest.clone(),
+        bytes: blob.bytes.clone(),
+    }
+}
+
+/// A manifest or index of the output.
+struct Document {
+    media_type: String,
+    bytes: Vec<u8>,
+}
+
+/// The manifests and indexes of an output, by digest.
+fn documents(output: &OutputImage) -> Result<HashMap<Digest, Document>, TransportError> {
+    let by_digest: HashMap<&str, &OutputBlob> = output
+        .blobs
+        .iter()
+        .map(|blob| (blob.digest.as_ref(), blob))
+        .collect();
+    let mut found = HashMap::new();
+    let mut pending = vec![output.root.clone()];
+    while let Some(descriptor) = pending.pop() {
+        let digest = descriptor["digest"].as_str().unwrap_or_default();
+        let Some(blob) = by_digest.get(digest) else {
+            continue;
+        };
+        let bytes = read(&blob.digest, &blob.bytes)?;
+        let document: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        pending.extend(
+            document["manifests"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .cloned(),
+        );
+        let media_type = descriptor["mediaType"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        found.insert(blob.digest.clone(), Document { media_type, bytes });
+    }
+    Ok(found)
+}
+
+fn read(digest: &Digest, blob: &Blob) -> Result<Vec<u8>, TransportError> {
+    let mut bytes = Vec::new();
+    let result = std::io::Read::read_to_end(&mut blob.reader(), &mut bytes);
+    result.map_err(|error| into_blob_error(error, digest))?;
+    Ok(bytes)
+}

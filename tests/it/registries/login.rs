@@ -1,0 +1,217 @@
+//! Registries that ask for credentials and use certificates.
+
+use std::fs;
+use std::path::Path;
+
+use super::{image, pycull_at};
+use crate::support::engines::Podman;
+use crate::support::registry::{Certificates, Guarded, LOGIN, Registry};
+use crate::support::tools::{Output, run, tool, tool_command};
+
+/// A registry with TLS and a password, with an image. The home directory knows its certificate.
+struct Guardhouse {
+    directory: tempfile::TempDir,
+    registry: Registry,
+}
+
+impl Guardhouse {
+    fn open() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let certificates = Certificates::make(directory.path());
+        let guarded = Guarded {
+            certificates: Some(&certificates),
+            wants_login: true,
+        };
+        let registry = Registry::guarded(directory.path(), &guarded);
+        let house = Self {
+            directory,
+            registry,
+        };
+        let home = house
+            .home()
+            .join(".config/containers/certs.d")
+            .join(&house.registry.address);
+        fs::create_dir_all(&home).unwrap();
+        fs::copy(&certificates.authority, home.join("ca.crt")).unwrap();
+        let layout = house.directory.path().join("layout");
+        image("app").write(&layout);
+        let from = format!("oci:{}", layout.display());
+        let arguments = [
+            "copy",
+            "--quiet",
+            "--dest-cert-dir",
+            home.to_str().unwrap(),
+            "--dest-creds",
+            LOGIN,
+        ];
+        tool(
+            "skopeo",
+            arguments
+                .into_iter()
+                .chain([from.as_str(), &house.image("v1")]),
+        )
+        .success();
+        house
+    }
+
+    fn home(&self) -> std::path::PathBuf {
+        self.directory.path().join("home")
+    }
+
+    fn certificates(&self) -> std::path::PathBuf {
+        self.home()
+            .join(".config/containers/certs.d")
+            .join(&self.registry.address)
+    }
+
+    fn image(&self, tag: &str) -> String {
+        self.registry.image(&format!("team/app:{tag}"))
+    }
+
+    fn pycull(&self, arguments: &[&str]) -> Output {
+        pycull_at(&self.home(), arguments)
+    }
+
+    /// Writes a file with credentials.
+    fn logged_in(&self, path: &Path) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let auth = data_encoding::BASE64.encode(LOGIN.as_bytes());
+        let text = format!(
+            r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#,
+            self.registry.address
+        );
+        fs::write(path, text).unwrap();
+    }
+}
+
+#[test]
+fn without_credentials_the_way_to_them_is_said() {
+    let house = Guardhouse::open();
+    let refused = house.pycull(&["inspect", &house.image("v1")]);
+    let refused = refused.refused("asks for credentials");
+    let hint = format!(
+        "hint: log in first: `podman login {}`",
+        house.registry.address
+    );
+    assert!(refused.stderr.contains(&hint), "{}", refused.stderr);
+    let wrong = house.pycull(&["inspect", &house.image("v1"), "--creds", "tester:wrong"]);
+    let wrong = wrong.refused("refused the credentials");
+    assert!(!wrong.stderr.contains("wrong"), "{}", wrong.stderr);
+}
+
+#[test]
+fn an_unknown_certificate_is_refused_unless_the_user_trusts_it() {
+    let house = Guardhouse::open();
+    fs::remove_dir_all(house.certificates()).unwrap();
+    let arguments = [
+        "inspect",
+        &house.image("v1"),
+        "--creds",
+        LOGIN,
+        "--tls-verify=true",
+    ];
+    let refused = house.pycull(&arguments).refused("no answer from");
+    assert!(
+        refused.stderr.contains("certs.d/127.0.0.1:"),
+        "{}",
+        refused.stderr
+    );
+    let arguments = [
+        "inspect",
+        &house.image("v1"),
+        "--creds",
+        LOGIN,
+        "--tls-verify=false",
+    ];
+    house.pycull(&arguments).success();
+    let directory = house.directory.path().join("certificates");
+    fs::create_dir(&directory).unwrap();
+    fs::copy(
+        house.directory.path().join("ca.crt"),
+        directory.join("any.crt"),
+    )
+    .unwrap();
+    let directory = directory.to_str().unwrap();
+    let arguments = [
+        "inspect",
+        &house.image("v1"),
+        "--creds",
+        LOGIN,
+        "--cert-dir",
+        directory,
+    ];
+    house.pycull(&arguments).success();
+}
+
+#[test]
+fn the_credentials_of_podman_and_of_docker_serve() {
+    let house = Guardhouse::open();
+    for path in [
+        ".config/containers/auth.json",
+        ".docker/config.json",
+        "elsewhere.json",
+    ] {
+        let path = house.home().join(path);
+        house.logged_in(&path);
+        let name = house.image("v1");
+        let mut arguments = vec!["inspect", &name];
+        let explicit = path.to_str().unwrap();
+        if path.ends_with("elsewhere.json") {
+            arguments.extend(["--authfile", explicit]);
+        }
+        house.pycull(&arguments).success();
+        fs::remove_file(&path).unwrap();
+    }
+    let missing = house.pycull(&["inspect", &house.image("v1"), "--authfile", "gone.json"]);
+    missing.refused("gone.json");
+}
+
+/// The whole way: pull, minimize and push, then podman pulls the image and runs Python in it.
+#[test]
+fn podman_runs_what_pycull_pushed() {
+    let house = Guardhouse::open();
+    house.logged_in(&house.home().join(".config/containers/auth.json"));
+    let real = crate::support::tools::real_image("py3.11");
+    let certificates = house.certificates();
+    let certificates = certificates.to_str().unwrap();
+    let (from, to) = (
+        house.registry.image("team/python:v1"),
+        house.registry.image("team/python:small"),
+    );
+    let layout = format!("oci:{}", real.display());
+    let copy = [
+        "copy",
+        "--quiet",
+        "--dest-cert-dir",
+        certificates,
+        "--dest-creds",
+        LOGIN,
+        &layout,
+        &from,
+    ];
+    tool("skopeo", copy).success();
+    house
+        .pycull(&["minimize", &from, "--output", &to])
+        .success();
+    let inspect = ["inspect", "--cert-dir", certificates, "--creds", LOGIN, &to];
+    tool("skopeo", inspect).success();
+    let podman = Podman::new();
+    let name = to.strip_prefix("docker://").unwrap();
+    let mut pull = tool_command("podman");
+    podman.environment(&mut pull);
+    run(pull.args([
+        "pull",
+        "--quiet",
+        "--cert-dir",
+        certificates,
+        "--creds",
+        LOGIN,
+        name,
+    ]))
+    .success();
+    let found = podman.run(
+        name,
+        &["python3", "-c", "import json; print(json.dumps('yes'))"],
+    );
+    assert_eq!(found.success().text().trim(), "\"yes\"");
+}

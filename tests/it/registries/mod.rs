@@ -1,0 +1,234 @@
+//! Images in registries: reading them, writing them, what moves, and what happens on bad networks.
+
+mod faults;
+mod login;
+mod moved_bytes;
+mod stores;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::fault_proxy::FaultProxy;
+use crate::support::pyc::STDLIB;
+use crate::support::registry::Registry;
+use crate::support::tools::{Output, pycull_command, run, tool};
+use crate::support::{ImageBuilder, LayerBuilder};
+
+/// A registry with an image of three layers, of which the second and third have bytecode.
+struct Shop {
+    directory: TempDir,
+    registry: Registry,
+}
+
+impl Shop {
+    fn open() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let registry = Registry::start(directory.path());
+        let shop = Self {
+            directory,
+            registry,
+        };
+        shop.put("app:v1", &image("app"));
+        shop
+    }
+
+    /// Puts an image into the registry.
+    fn put(&self, name: &str, image: &ImageBuilder) {
+        let layout = self.path("put").join(name.replace(':', "-"));
+        image.write(&layout);
+        copy_in(&layout, &self.registry.image(name));
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// A proxy's name of an image in the registry.
+    fn through(&self, proxy: &FaultProxy, name: &str) -> String {
+        format!("docker://{}/{name}", proxy.address)
+    }
+}
+
+fn copy_in(layout: &Path, name: &str) {
+    let from = format!("oci:{}", layout.display());
+    tool(
+        "skopeo",
+        ["copy", "--quiet", "--dest-tls-verify=false", &from, name],
+    )
+    .success();
+}
+
+/// Bytes that do not compress, so that sizes of layers are about known.
+fn noise(length: usize, mut seed: u64) -> Vec<u8> {
+    let next = |_| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 56) as u8
+    };
+    (0..length).map(next).collect()
+}
+
+/// An image whose first layer has no bytecode and is the same in all of them.
+fn image(name: &str) -> ImageBuilder {
+    let base = LayerBuilder::new().file("usr/share/base", noise(600_000, 1));
+    let python = LayerBuilder::new()
+        .stdlib(STDLIB)
+        .module_of_three(STDLIB, "m")
+        .file("usr/share/python", noise(300_000, 2));
+    let own = LayerBuilder::new()
+        .module_of_three(&format!("{STDLIB}/site-packages"), name)
+        .file("app/data", noise(100_000, name.len() as u64));
+    ImageBuilder::of([base, python, own])
+}
+
+/// pycull without the credentials and the configuration of this machine.
+fn command(home: &Path) -> Command {
+    let mut command = pycull_command();
+    for name in [
+        "REGISTRY_AUTH_FILE",
+        "DOCKER_CONFIG",
+        "XDG_RUNTIME_DIR",
+        "XDG_CONFIG_HOME",
+    ] {
+        command.env_remove(name);
+    }
+    command.env("HOME", home);
+    command
+}
+
+fn pycull_at(home: &Path, arguments: &[&str]) -> Output {
+    run(command(home).args(arguments))
+}
+
+/// A manifest in a registry.
+fn manifest(name: &str) -> Value {
+    let text = tool("skopeo", ["inspect", "--tls-verify=false", "--raw", name]).success();
+    serde_json::from_slice(&text.stdout).unwrap()
+}
+
+fn layers(manifest: &Value) -> Vec<&str> {
+    let layers = manifest["layers"].as_array().unwrap();
+    layers
+        .iter()
+        .map(|layer| layer["digest"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn an_image_goes_from_a_registry_to_the_same_one() {
+    let shop = Shop::open();
+    let (from, to) = (
+        shop.registry.image("app:v1"),
+        shop.registry.image("app:v1-small"),
+    );
+    let report = pycull_at(
+        &shop.path(""),
+        &["minimize", &from, "--output", &to, "--format", "json"],
+    );
+    let report = report.success().json();
+    assert_eq!(report["output_form"], "registry");
+    let (before, after) = (manifest(&from), manifest(&to));
+    assert_eq!(layers(&before)[0], layers(&after)[0]);
+    assert_ne!(layers(&before)[1..], layers(&after)[1..]);
+    let verified = pycull_at(
+        &shop.path(""),
+        &["verify", &from, &to, "--profile", "default"],
+    );
+    verified.success();
+    // skopeo checks every digest.
+    let copy = format!("oci:{}:v1", shop.path("copy").display());
+    tool(
+        "skopeo",
+        ["copy", "--quiet", "--src-tls-verify=false", &to, &copy],
+    )
+    .success();
+}
+
+/// The bytes do not depend on where the image is.
+#[test]
+fn a_registry_gets_what_a_layout_gets() {
+    let shop = Shop::open();
+    let layout = shop.path("layout");
+    image("app").write(&layout);
+    let file = format!("oci:{}", shop.path("out").display());
+    pycull_at(
+        &shop.path(""),
+        &["minimize", layout.to_str().unwrap(), "--output", &file],
+    )
+    .success();
+    let (from, to) = (
+        shop.registry.image("app:v1"),
+        shop.registry.image("other/app:small"),
+    );
+    pycull_at(&shop.path(""), &["minimize", &from, "--output", &to]).success();
+    assert_eq!(layers(&manifest(&file)), layers(&manifest(&to)));
+}
+
+#[test]
+fn every_command_reads_a_registry() {
+    let shop = Shop::open();
+    let name = shop.registry.image("app:v1");
+    let layout = shop.path("layout");
+    image("app").write(&layout);
+    let run = |arguments: &[&str]| pycull_at(&shop.path(""), arguments).success().json();
+    let remote = run(&["inspect", &name, "--format", "json"]);
+    let local = run(&["inspect", layout.to_str().unwrap(), "--format", "json"]);
+    assert_eq!(remote["images"], local["images"]);
+    let compared = run(&[
+        "compare",
+        &name,
+        layout.to_str().unwrap(),
+        "--format",
+        "json",
+    ]);
+    assert_eq!(compared["images"][0]["totals"]["compressed_difference"], 0);
+    run(&[
+        "verify",
+        &name,
+        layout.to_str().unwrap(),
+        "--format",
+        "json",
+    ]);
+    let planned = run(&["minimize", &name, "--dry-run", "--format", "json"]);
+    assert!(planned["images"][0]["removed"]["files"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_digest_is_checked_and_so_is_the_tag_beside_it() {
+    let shop = Shop::open();
+    shop.put("app:v2", &image("other"));
+    let home = shop.path("");
+    let digest = |tag| shop.registry.tagged("app", tag).unwrap();
+    let inspect = |reference: &str| pycull_at(&home, &["inspect", reference]);
+    inspect(&shop.registry.image(&format!("app@{}", digest("v1")))).success();
+    inspect(&shop.registry.image(&format!("app:v1@{}", digest("v1")))).success();
+    let moved = inspect(&shop.registry.image(&format!("app:v1@{}", digest("v2"))));
+    let moved = moved.refused(&format!("is {} now, not {}", digest("v1"), digest("v2")));
+    assert!(
+        moved.stderr.contains("hint: leave out the digest"),
+        "{}",
+        moved.stderr
+    );
+    let output = shop.registry.image(&format!("app:v3@{}", digest("v1")));
+    let arguments = [
+        "minimize",
+        &shop.registry.image("app:v1"),
+        "--output",
+        &output,
+    ];
+    pycull_at(&home, &arguments).refused("an output has a tag, not a digest");
+}
+
+#[test]
+fn what_is_missing_is_said_in_the_registry_s_words() {
+    let shop = Shop::open();
+    let home = shop.path("");
+    for name in ["app:v9", "nobody/app:v1"] {
+        let refused = pycull_at(&home, &["inspect", &shop.registry.image(name)]);
+        refused.refused("the registry answered 404 Not Found: manifest unknown (MANIFEST_UNKNOWN)");
+    }
+    let nowhere = pycull_at(&home, &["inspect", "docker://127.0.0.1:1/app"]);
+    nowhere.refused("no answer from `127.0.0.1:1`");
+}
