@@ -226,7 +226,7 @@ pub(crate) struct Minimize {
     /// Require a sandbox, or trust the image with `off`
     #[arg(
         long,
-        value_name = "WHETHER",
+        value_name = "MODE",
         default_value = "required",
         help_heading = "Compiling"
     )]
@@ -275,13 +275,14 @@ pub(crate) struct Compare {
     /// Fail if the layers hold more bytecode than this: bytes, or a share of the unpacked layers
     #[arg(long, value_name = "SIZE|PERCENT", help_heading = "Gates")]
     pub(crate) max_bytecode: Option<Limit>,
-    /// Fail unless the compressed layers shrink by at least this. Without a value (put it last), by any amount
+    /// Fail unless the compressed layers shrink by at least this, or by any amount without a value. Put the
+    /// option after the images
     #[arg(long, value_name = "SIZE|PERCENT", num_args = 0..=1, default_missing_value = "1B", help_heading = "Gates")]
     pub(crate) require_shrink: Option<Limit>,
-    /// Write the layers before and after as bars to an SVG file
+    /// Draw the layers of both images as bars in an SVG file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) figure: Option<PathBuf>,
-    /// Write a badge with the compressed size and the difference to an SVG file, for one image of one platform
+    /// Write an SVG badge with the compressed size and the difference, for one image of one platform
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) badge: Option<PathBuf>,
 }
@@ -310,10 +311,10 @@ Examples:
   pycull verify oci:app:v1 oci:app:v1-quick --profile default --set missing=compile
   pycull verify app.tar app-small.tar --format json | jq '.images[].differences[]'")]
 pub(crate) struct Verify {
-    /// The image before
+    /// The earlier image
     #[arg(value_name = "BEFORE", value_hint = ValueHint::AnyPath)]
     pub(crate) before: String,
-    /// The image after
+    /// The later image
     #[arg(value_name = "AFTER", value_hint = ValueHint::AnyPath)]
     pub(crate) after: String,
     /// Require exactly the caches that this profile keeps: a built-in profile's name, or a TOML file
@@ -355,7 +356,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) figure: Option<PathBuf>,
     /// Require a sandbox, or trust the image with `off`
-    #[arg(long, value_name = "WHETHER", default_value = "required")]
+    #[arg(long, value_name = "MODE", default_value = "required")]
     pub(crate) sandbox: SandboxChoice,
 }
 

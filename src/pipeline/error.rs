@@ -53,7 +53,7 @@ pub enum PipelineError {
     },
     /// The images have no platform in common.
     #[error(
-        "the image before and {reference} have no platform in common: before {before}; after {after}"
+        "BEFORE and {reference} have no platform in common: BEFORE has {before}; {reference} has {after}"
     )]
     NothingToCompare {
         /// The second source, as the user wrote it.
@@ -129,7 +129,7 @@ pub enum PipelineError {
 }
 
 impl PipelineError {
-    /// What makes an error of a layer of this image.
+    /// For `map_err`: adds the platform of this image to the error of a layer.
     pub(super) fn of_layer(image: &Image) -> impl Fn(LayerError) -> Self + Copy {
         |source| Self::Layer {
             platform: image.platform.to_string(),

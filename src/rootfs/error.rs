@@ -12,7 +12,9 @@ pub(super) const MOST_PARTS: usize = 20_000_000;
 #[non_exhaustive]
 pub enum RootfsError {
     /// A hardlink to a missing file or to a directory.
-    #[error("layer {layer}: hardlink `{path}` points at `{target}`, which is not a file below it")]
+    #[error(
+        "layer {layer}: hardlink `{path}` points at `{target}`, which is not an earlier file of this layer or a lower one"
+    )]
     LinkTarget {
         /// The layer, counted from 1.
         layer: usize,
@@ -43,7 +45,7 @@ pub enum RootfsError {
         /// The member's name.
         path: String,
     },
-    /// A member replaces the root directory by something else.
+    /// A member replaces the root directory with something else.
     #[error("layer {layer}: a {kind} replaces the root directory")]
     Root {
         /// The layer, counted from 1.

@@ -37,14 +37,14 @@ pub enum TransportError {
         /// What is missing in it.
         reason: String,
     },
-    /// The path is not an image, but the user can make an image of it.
+    /// The path is not an image, but the user can make an image from it.
     #[error("no image in `{}`: it is {found}", path.display())]
     OtherThing {
         /// The directory or file; `-` for standard input.
         path: PathBuf,
         /// What the path is, as in "it is …".
         found: &'static str,
-        /// How to make an image of it.
+        /// How to make an image from it.
         hint: String,
     },
     /// The extension of the output's name means a compression that pycull does not write.
@@ -141,7 +141,7 @@ pub enum TransportError {
         path: PathBuf,
     },
     /// A docker archive holds images of one platform only, and the image has several platforms.
-    #[error("a docker archive holds one image, and this has {}: {}", platforms.len(), listed(platforms))]
+    #[error("a docker archive holds one platform, but this image has {}: {}", platforms.len(), listed(platforms))]
     SeveralPlatforms {
         /// Their platforms.
         platforms: Vec<String>,
@@ -215,7 +215,7 @@ impl TransportError {
             Self::OtherThing { hint, .. } => Some(hint.clone()),
             Self::Bomb { path, tool, .. } => Some(unpacking(path, tool)),
             Self::Packing { .. } => {
-                Some("end the name in `.tar`, `.tar.gz` or `.tar.zst`".to_owned())
+                Some("choose a name that ends in `.tar`, `.tar.gz` or `.tar.zst`".to_owned())
             }
             Self::Changed { .. } => Some("run the command again".to_owned()),
             Self::ExistsAsOther { .. } | Self::HoldsOthers { .. } => {

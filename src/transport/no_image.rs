@@ -1,4 +1,4 @@
-//! Recognizes paths that are not images, and says how to make an image of them.
+//! Recognizes paths that are not images, and says how to make images from them.
 
 use std::io::Read;
 use std::path::Path;
@@ -75,7 +75,7 @@ pub(super) fn in_archive(path: &Path, names: &[&str]) -> TransportError {
         };
     }
     let hint = format!(
-        "make an image of it first: `podman import {} app && {SAVE}`",
+        "make an image from it first: `podman import {} app && {SAVE}`",
         quoted(&path.display().to_string())
     );
     other(path, "an archive of a root file system", hint)
@@ -88,7 +88,7 @@ pub(super) fn in_directory(path: &Path) -> Option<TransportError> {
     let name = quoted(&path.display().to_string());
     if TOP.iter().filter(|top| path.join(top).is_dir()).count() >= 2 {
         let hint = format!(
-            "make an image of it first: `tar -cC {name} . | podman import - app && {SAVE}`"
+            "make an image from it first: `tar -cC {name} . | podman import - app && {SAVE}`"
         );
         return Some(other(path, "a root file system", hint));
     }

@@ -492,7 +492,7 @@ fn a_program_for_another_machine_is_told() {
     let host = std::env::consts::ARCH;
     assert_eq!(
         error.to_string(),
-        format!("`opt/x/bin/python3.9` is a program for aarch64, and this machine is {host}")
+        format!("`opt/x/bin/python3.9` is a program for aarch64, but this machine is {host}")
     );
     let hint = error.hint().unwrap();
     assert!(

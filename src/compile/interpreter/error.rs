@@ -46,7 +46,7 @@ pub enum InterpreterError {
         reason: String,
     },
     /// The interpreter is for another machine.
-    #[error("`{path}` is a program for {architecture}, and this machine is {host}")]
+    #[error("`{path}` is a program for {architecture}, but this machine is {host}")]
     Foreign {
         /// Path of the file in the image.
         path: String,
@@ -56,7 +56,7 @@ pub enum InterpreterError {
         host: Architecture,
     },
     /// The image does not have the loader that the program asks for.
-    #[error("`{path}` needs the loader `{loader}`, and the image does not have it")]
+    #[error("`{path}` needs the loader `{loader}`, but the image does not have it")]
     Loader {
         /// Path of the program.
         path: String,
@@ -65,7 +65,7 @@ pub enum InterpreterError {
     },
     /// The image does not have a library, or not where the loader looks.
     #[error(
-        "`{path}` needs the library `{library}`, and the image does not have it in a directory that the loader searches"
+        "`{path}` needs the library `{library}`, but the image does not have it in a directory that the loader searches"
     )]
     Library {
         /// Path of the file that needs the library.
@@ -135,7 +135,7 @@ impl InterpreterError {
                 "{python}, or `--emulator` (for example `--emulator qemu-{architecture}-static`)"
             )),
             Self::Directory { .. } => {
-                Some("set TMPDIR to a directory without `:`, `;` and `$` in its path".to_owned())
+                Some("set TMPDIR to a directory without `:`, `;` or `$` in its path".to_owned())
             }
             Self::Write { .. } => {
                 Some("set TMPDIR to a directory on a disk with free space".to_owned())

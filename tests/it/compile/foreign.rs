@@ -31,7 +31,7 @@ fn without_an_interpreter_that_runs_here_it_says_so_and_what_to_do() {
     let fixed = ["minimize", image.to_str().unwrap(), "--profile", "all"];
     let rest = ["--no-cache", "--output", output.to_str().unwrap()];
     let failed = pycull(fixed.iter().chain(&rest))
-        .refused("`usr/bin/python3.11` is a program for aarch64, and this machine is x86_64")
+        .refused("`usr/bin/python3.11` is a program for aarch64, but this machine is x86_64")
         .refused("hint: ");
     let hint = failed.stderr.split("hint: ").nth(1).unwrap();
     assert!(hint.contains("`--python PATH`"), "{hint}");
