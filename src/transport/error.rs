@@ -165,7 +165,7 @@ pub enum TransportError {
     },
     /// A registry could not be asked, or refused something.
     #[error(transparent)]
-    Registry(#[from] RegistryError),
+    Registry(Box<RegistryError>),
     /// A blob is missing or damaged.
     #[error(transparent)]
     Blob(#[from] BlobError),
@@ -183,6 +183,12 @@ pub enum TransportError {
         #[source]
         source: io::Error,
     },
+}
+
+impl From<RegistryError> for TransportError {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(Box::new(error))
+    }
 }
 
 impl TransportError {
