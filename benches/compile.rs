@@ -54,6 +54,7 @@ fn compile(pycull: &str, image: &str, output: &str, options: &Options<'_>) {
         profile: &profile::load("all", &["missing=compile".to_owned()]).unwrap(),
         compression: CompressionSetting::Keep,
         steps: false,
+        require_unsigned: false,
         compile: &compile,
     };
     let reference = |text: &str| -> Reference { text.parse().unwrap() };

@@ -39,6 +39,7 @@
 //!     profile: &pycull::profile::load("default", &[])?,
 //!     compression: CompressionSetting::Keep,
 //!     steps: false,
+//!     require_unsigned: false,
 //!     compile: &compile,
 //! };
 //! let input = Input { source: &source, reference: "app.tar" };

@@ -146,6 +146,7 @@ pub fn minimized(source: &Source, profile: &Profile) -> Result<Vec<u8>, Pipeline
         profile,
         compression: CompressionSetting::Keep,
         steps: true,
+        require_unsigned: false,
         compile: &compile,
     };
     let mut archive = Vec::new();

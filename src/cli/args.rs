@@ -165,6 +165,7 @@ Example:
 #[command(after_help = "\
 Examples:
   pycull inspect app.tar
+  pycull inspect docker://python:3.13
   podman save app | pycull inspect -
   pycull inspect oci:app:latest --deny stale,malformed
   pycull inspect app.tar --advise
@@ -188,8 +189,10 @@ pub(crate) struct Inspect {
 Examples:
   pycull minimize app.tar --output app-small.tar
   pycull minimize oci:app:v1 --output oci:app:v1-small --profile minimal
+  pycull minimize docker://ghcr.io/me/app:v1 --output docker://ghcr.io/me/app:v1-small
+  pycull minimize containers-storage:app --output containers-storage:app-small
   pycull minimize app.tar --dry-run --set levels=[0,1]
-  podman save app | pycull minimize - --output - | podman load")]
+  docker save app | pycull minimize - --output - | docker load")]
 pub(crate) struct Minimize {
     /// The image to read
     #[arg(value_name = "IMAGE", value_hint = ValueHint::AnyPath)]
@@ -211,6 +214,9 @@ pub(crate) struct Minimize {
     /// Show what would change, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Fail if the image has a signature in its registry. The new image has none until you sign it
+    #[arg(long)]
+    pub(crate) require_unsigned: bool,
     /// Fail if a source does not compile, instead of reporting it
     #[arg(long, help_heading = "Compiling")]
     pub(crate) strict: bool,

@@ -34,6 +34,7 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
     let minimize = MinimizeOptions {
         profile: &profile,
         compression: args.compression,
+        require_unsigned: args.require_unsigned,
         compile: &compile,
         steps: settings.detail == Detail::All || args.dry_run,
     };

@@ -1,6 +1,7 @@
 //! The OCI image formats without anything specific to Python: digests, media types, compression, blobs, and the JSON
 //! documents that name them.
 
+pub(crate) mod annotations;
 pub mod blob;
 mod blob_file;
 pub mod commands;

@@ -120,6 +120,14 @@ pub enum PipelineError {
         /// The platforms that would be lost.
         platforms: Vec<String>,
     },
+    /// The image is signed, and the user wants to write no image whose signature is lost.
+    #[error("`{reference}` has the signature {signature}, and the new image would have none")]
+    Signed {
+        /// The reference that the user wrote.
+        reference: String,
+        /// The digest of the signature's manifest.
+        signature: String,
+    },
     /// The output could not be written.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -151,6 +159,9 @@ impl PipelineError {
             Self::PlatformsLost { .. } => {
                 Some("give the output another name, or leave out `--platform`".to_owned())
             }
+            Self::Signed { .. } => Some(
+                "leave out `--require-unsigned`, and sign the new image".to_owned(),
+            ),
             Self::CachePrefix { .. } => Some(
                 "build the image without PYTHONPYCACHEPREFIX, or remove the caches that Python does not read: `--profile minimal`"
                     .to_owned(),

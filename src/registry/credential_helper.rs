@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::credentials::{CredentialError, Login};
+use super::login::{CredentialError, Login};
 
 /// The user name with which a helper marks an identity token.
 const TOKEN_USER: &str = "<token>";

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::certificates::CertificatesError;
-use super::credentials::CredentialError;
 use super::image_name::ImageNameError;
-use super::registries_conf::RegistriesConfError;
+use super::login::CredentialError;
+use super::registries_conf_error::RegistriesConfError;
 use crate::oci::Digest;
 use crate::quoting::quoted;
 use crate::size;
@@ -37,7 +37,7 @@ pub enum RegistryError {
         image: String,
         /// The cause.
         #[source]
-        cause: HttpError,
+        cause: Box<HttpError>,
     },
     /// A tag does not lead to the digest beside it.
     #[error("`{image}` is {found} now, not {expected}")]
@@ -180,11 +180,10 @@ fn wants(had_login: bool) -> &'static str {
 impl RegistryError {
     /// Whether a registry refused a manifest because it lacks a blob that the manifest names.
     pub(crate) fn lacks_blob(&self) -> bool {
-        let Self::Request {
-            cause: HttpError::Status { code, .. },
-            ..
-        } = self
-        else {
+        let Self::Request { cause, .. } = self else {
+            return false;
+        };
+        let HttpError::Status { code, .. } = &**cause else {
             return false;
         };
         matches!(code.as_str(), "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN")

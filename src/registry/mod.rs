@@ -3,12 +3,13 @@
 //! | part | what it does |
 //! |---|---|
 //! | [`image_name`] | names as people type them |
-//! | [`registries_conf`], [`credentials`], [`certificates`], [`settings`] | what the user's machine says |
+//! | [`registries_conf`], [`credentials`], [`login`], [`certificates`], [`settings`] | what the user's machine says |
 //! | [`http`] | one request and its answer |
 //! | [`session`] | requests to one registry, with credentials, sent again after faults |
 //! | [`repository`] | manifests, blobs and tags of one repository |
 //! | [`download`], [`remote_blob`], [`store`] | reading an image |
 //! | [`upload`], [`push`] | writing an image |
+//! | [`referrers`] | signatures and other artifacts about an image |
 
 mod certificates;
 mod challenge;
@@ -18,8 +19,11 @@ mod download;
 mod error;
 mod http;
 mod image_name;
+mod login;
 mod push;
+mod referrers;
 mod registries_conf;
+mod registries_conf_error;
 mod registries_file;
 mod remote_blob;
 mod repository;
@@ -36,10 +40,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-pub use credentials::{AuthFile, Login};
+pub use credentials::AuthFile;
 pub use error::{HttpError, RegistryError};
-pub use image_name::ImageName;
+pub use image_name::{ImageName, ImageNameError};
+pub use login::{CredentialError, Login};
 pub(crate) use push::{Push, PushedBlob};
+pub(crate) use referrers::{Referrer, ReferrerKind};
 use registries_conf::{Endpoint, RegistriesConf};
 pub(crate) use repository::Repository;
 use session::Session;
@@ -68,6 +74,12 @@ pub(crate) fn parse_name(
 ) -> Result<ImageName, RegistryError> {
     let conf = read_conf(settings)?;
     ImageName::parse(text, &|short| conf.resolve_short(short))
+}
+
+/// Whether a text has the form of an image's name.
+pub(crate) fn is_name(text: &str) -> bool {
+    let on_docker_hub = |short: &str| Ok::<_, ImageNameError>(image_name::on_docker_hub(short));
+    ImageName::parse::<ImageNameError, _>(text, &on_docker_hub).is_ok()
 }
 
 /// Finds an image by its name, on a mirror or on its own registry. `spools` says whether to keep its layers for another
@@ -107,7 +119,7 @@ fn no_endpoint(name: &ImageName) -> RegistryError {
     RegistryError::Request {
         action: "find a registry for".to_owned(),
         image: name.to_string(),
-        cause: HttpError::Malformed { what: "address" },
+        cause: Box::new(HttpError::Malformed { what: "address" }),
     }
 }
 
@@ -191,7 +203,7 @@ fn open(
     let session = session.map_err(|cause| RegistryError::Request {
         action: "connect to the registry of".to_owned(),
         image: image.clone(),
-        cause,
+        cause: Box::new(cause),
     })?;
     Ok(Repository::new(
         Arc::new(session),

@@ -92,9 +92,12 @@ impl Push {
         let from = self.from.as_deref();
         try_map(self.jobs, blobs, |_, blob| {
             let sent = |bytes| observer.advance(bytes);
-            let result = match !distrusts && done.contains(&blob.digest) {
-                true => Ok(sent(blob.bytes.size())),
-                false => upload(&self.repository, blob, from, distrusts, &sent),
+            let is_done = !distrusts && done.contains(&blob.digest);
+            let result = if is_done {
+                sent(blob.bytes.size());
+                Ok(())
+            } else {
+                upload(&self.repository, blob, from, distrusts, &sent)
             };
             observer.item_done();
             result.map_err(|cause| self.failed(&blob.digest, cause))
@@ -117,6 +120,15 @@ impl Push {
     fn failed(&self, digest: &Digest, cause: HttpError) -> RegistryError {
         self.repository
             .error(format!("upload blob {digest} of"), cause)
+    }
+
+    /// The digest that a tag leads to; `None` if there is no such tag.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if the registry cannot be asked.
+    pub(crate) fn tagged(&self, tag: &str) -> Result<Option<String>, RegistryError> {
+        let found = self.repository.tagged(tag);
+        found.map_err(|cause| self.repository.error("read the manifest of", cause))
     }
 
     /// Writes a manifest or index under a tag or its digest.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::image_name::is_host;
-use super::registries_conf::RegistriesConfError;
+use super::registries_conf_error::RegistriesConfError;
 
 /// A file. serde ignores the keys that pycull has no use for.
 #[derive(Deserialize)]

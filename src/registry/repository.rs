@@ -71,7 +71,7 @@ impl Repository {
         RegistryError::Request {
             action: action.into(),
             image: self.image.clone(),
-            cause,
+            cause: Box::new(cause),
         }
     }
 
@@ -98,21 +98,9 @@ impl Repository {
     pub(super) fn document(&self, reference: &str) -> Result<Document, HttpError> {
         let request = self.request(Method::GET, &format!("manifests/{reference}"))?;
         let request = request.header(ACCEPT, HeaderValue::from_static(MANIFEST_TYPES));
-        let mut response = expect(self.session.send(&request, &self.pull())?, StatusCode::OK)?;
+        let response = expect(self.session.send(&request, &self.pull())?, StatusCode::OK)?;
         let media_type = media_type(&response);
-        let mut bytes = Vec::new();
-        let body = response.body_mut().as_reader();
-        body.take(DOCUMENT_LIMIT + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|source| HttpError::Local {
-                action: "read the manifest",
-                source,
-            })?;
-        if bytes.len() as u64 > DOCUMENT_LIMIT {
-            return Err(HttpError::TooLarge {
-                limit: DOCUMENT_LIMIT,
-            });
-        }
+        let bytes = read_limited(response)?;
         let digest = match reference.parse::<Digest>() {
             Ok(expected) => checked(&bytes, expected)?,
             // The header is a hint only. pycull trusts the bytes.
@@ -123,6 +111,26 @@ impl Repository {
             digest,
             bytes,
         })
+    }
+
+    /// The digest that a tag leads to; `None` if there is no such tag.
+    ///
+    /// # Errors
+    /// [`HttpError`] if the registry cannot be asked.
+    pub(super) fn tagged(&self, tag: &str) -> Result<Option<String>, HttpError> {
+        let request = self.request(Method::HEAD, &format!("manifests/{tag}"))?;
+        let request = request.header(ACCEPT, HeaderValue::from_static(MANIFEST_TYPES));
+        let response = self.session.send(&request, &self.pull())?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let response = expect(response, StatusCode::OK)?;
+        let digest = response.headers().get("docker-content-digest");
+        let digest = digest.and_then(|value| value.to_str().ok());
+        match digest {
+            Some(digest) => Ok(Some(digest.to_owned())),
+            None => Ok(Some(self.document(tag)?.digest.to_string())),
+        }
     }
 
     /// Asks for the bytes of a blob, from an offset on.
@@ -174,6 +182,23 @@ impl Repository {
             true => Ok(()),
             false => Err(refused(response)),
         }
+    }
+}
+
+/// Reads the body of an answer that is a document.
+pub(super) fn read_limited(mut response: Response) -> Result<Vec<u8>, HttpError> {
+    let mut bytes = Vec::new();
+    let body = response.body_mut().as_reader();
+    let read = body.take(DOCUMENT_LIMIT + 1).read_to_end(&mut bytes);
+    read.map_err(|source| HttpError::Local {
+        action: "receive all bytes",
+        source,
+    })?;
+    match bytes.len() as u64 > DOCUMENT_LIMIT {
+        true => Err(HttpError::TooLarge {
+            limit: DOCUMENT_LIMIT,
+        }),
+        false => Ok(bytes),
     }
 }
 

@@ -11,11 +11,10 @@ use ureq::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use ureq::http::{HeaderValue, Method, StatusCode, Uri};
 
 use super::challenge::Challenge;
-use super::credentials::Login;
 use super::error::HttpError;
 use super::http::{Body, Connecting, Http, Request, Response};
+use super::login::Login;
 use super::retry::{Retries, is_temporary, retry_after};
-use super::upload::Way;
 use crate::parallel::lock;
 
 /// What requests may do, as a server of tokens needs to hear it: `repository:NAME:ACTIONS`, one or more.
@@ -27,6 +26,15 @@ const MOST_TEXT: u64 = 1 << 20;
 /// The life of a token whose server does not say (distribution's token specification).
 const TOKEN_LIFE: Duration = Duration::from_secs(60);
 
+/// How a registry takes the bytes of blobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// In one request.
+    Whole,
+    /// In chunks of this many bytes at most.
+    Chunks(u64),
+}
+
 /// A registry, and what it granted so far.
 pub(super) struct Session {
     /// The host with its port, without a path.
@@ -35,6 +43,8 @@ pub(super) struct Session {
     http: Http,
     login: Option<Login>,
     granted: Mutex<HashMap<Scope, Grant>>,
+    /// Held while a grant is asked for, so that parallel requests wait for one and do not ask again.
+    asking: Mutex<()>,
     way: Mutex<Way>,
     silence: Duration,
 }
@@ -64,6 +74,7 @@ impl Session {
                 http: Http::new(scheme, connecting)?,
                 login: login.clone(),
                 granted: Mutex::default(),
+                asking: Mutex::default(),
                 way: Mutex::new(Way::Whole),
                 silence: connecting.silence,
             })
@@ -164,7 +175,17 @@ impl Session {
         if !is_own(&response) {
             return Ok(response);
         }
-        let Some(grant) = self.grant(&response, scope)? else {
+        let asking = lock(&self.asking);
+        let other = self
+            .granted(scope)
+            .filter(|now| Some(&now.header) != header);
+        let grant = match other {
+            None => self.grant(&response, scope)?,
+            // Another request got it while this one waited.
+            other => other,
+        };
+        drop(asking);
+        let Some(grant) = grant else {
             return Err(self.unauthorized(response));
         };
         let response = self.http.send(request, Some(&grant.header))?;

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::credentials::{AuthFile, Login};
+use super::credentials::AuthFile;
+use super::login::Login;
 
 /// Where to find credentials, certificates and configuration, and what the user wants of connections. The paths follow
 /// containers-auth.json(5), containers-certs.d(5) and containers-registries.conf(5).

@@ -12,7 +12,7 @@ use super::error::HttpError;
 use super::http::{Body, Request, Response, location};
 use super::repository::{Repository, expect};
 use super::retry::{Retries, is_temporary};
-use super::session::refused;
+use super::session::{Way, refused};
 use crate::oci::{Blob, Digest};
 
 /// The size of a chunk. GitHub's registry refuses larger ones.
@@ -26,15 +26,6 @@ const MOST_CHANGES: u32 = 8;
 
 /// A body of at least this size waits until the registry agrees to it, because sending it in vain takes time.
 const ASK_FIRST: u64 = 1 << 20;
-
-/// How a registry takes the bytes of blobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// In one request.
-    Whole,
-    /// In chunks of this many bytes at most.
-    Chunks(u64),
-}
 
 /// What an upload did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::annotations::{Renamed, refresh};
 use super::media_types::convert_manifest;
+use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
 use crate::oci::digest::{Digest, sha256_digest};
 use crate::oci::image::{Image, is_empty_layer};
 use crate::oci::json_text::edited;
@@ -16,6 +17,8 @@ use crate::oci::media_type::{DOCKER_LAYER, DOCKER_MANIFEST, Family, OCI_LAYER, l
 pub(crate) struct Texts {
     pub config: Vec<u8>,
     pub manifest: Vec<u8>,
+    /// The name of the image in its registry, if it is in one.
+    pub name: Option<String>,
 }
 
 /// What happened to a layer.
@@ -82,6 +85,9 @@ pub(crate) fn rewrite_documents(
     manifest["config"] = config.descriptor.clone();
     if are_layers_changed(outcomes) || appended.is_some() {
         refresh(&mut manifest, &renamed);
+        if let Some(name) = &texts.name {
+            cite_base(&mut manifest, name, image.manifest_digest());
+        }
     }
     let manifest = replace_document(&descriptor, &texts.manifest, &manifest, &renamed);
     rename(&mut renamed, &descriptor, &manifest.descriptor);
@@ -90,6 +96,25 @@ pub(crate) fn rewrite_documents(
         manifest,
         renamed,
         history_is_misaligned,
+    }
+}
+
+/// Names the old image as the base of the new one (image-spec annotations.md), unless the manifest names a base already.
+/// A manifest in Docker's format has no annotations.
+fn cite_base(manifest: &mut Value, name: &str, digest: &str) {
+    let is_docker = manifest
+        .get("mediaType")
+        .is_some_and(|it| *it == DOCKER_MANIFEST);
+    let Some(fields) = manifest.as_object_mut().filter(|_| !is_docker) else {
+        return;
+    };
+    let annotations = fields.entry("annotations").or_insert_with(|| json!({}));
+    let Some(annotations) = annotations.as_object_mut() else {
+        return;
+    };
+    if !annotations.contains_key(BASE_DIGEST) && !annotations.contains_key(BASE_NAME) {
+        annotations.insert(BASE_DIGEST.to_owned(), json!(digest));
+        annotations.insert(BASE_NAME.to_owned(), json!(name));
     }
 }
 

@@ -24,9 +24,10 @@ use super::index_json::choose;
 use super::medium::{DockerForm, Medium};
 use super::oci_archive;
 use super::output::check_complete_for;
-use super::reference::{Transport, Wanted};
+use super::reference::Wanted;
 use super::source::{Source, docker_names};
 use super::spool;
+use super::transports::Transport;
 
 /// Opens the image that a reference chooses.
 ///

@@ -6,34 +6,12 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::{self, JoinHandle};
 
 use super::error::TransportError;
-use super::reference::Transport;
-
-/// An engine that stores images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    /// podman, whose store is `containers-storage`.
-    Podman,
-    /// docker, whose store is `docker-daemon`.
-    Docker,
-}
+use super::transports::{Engine, Transport};
 
 /// Most bytes of an engine's messages to keep.
 const MOST_MESSAGES: u64 = 64 << 10;
 
 impl Engine {
-    /// The name of the transport in references.
-    pub(super) fn transport(self) -> &'static str {
-        match self {
-            Self::Podman => "containers-storage",
-            Self::Docker => "docker-daemon",
-        }
-    }
-
-    pub(super) fn from_transport(name: &str) -> Option<Self> {
-        let mut all = [Self::Podman, Self::Docker].into_iter();
-        all.find(|engine| engine.transport() == name)
-    }
-
     /// The engine's program.
     pub(super) fn program(self) -> &'static str {
         match self {

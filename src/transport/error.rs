@@ -7,7 +7,7 @@ use crate::oci::compression::DecompressionBomb;
 use crate::oci::listing::listed;
 use crate::oci::{BlobError, ImageError};
 use crate::quoting::quoted;
-use crate::registry::RegistryError;
+use crate::registry::{RegistryError, is_name};
 
 /// An image could not be found, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -262,14 +262,7 @@ fn io_hint(path: &Path, kind: io::ErrorKind) -> Option<String> {
     match kind {
         io::ErrorKind::NotFound => {
             let text = path.to_str()?;
-            let (file, tag) = text.rsplit_once(':')?;
-            let transport = match Path::new(file).metadata().ok()?.is_dir() {
-                true => "oci",
-                false => "oci-archive",
-            };
-            Some(format!(
-                "a bare path takes no tag; did you mean `{transport}:{file}:{tag}`?"
-            ))
+            path_with_tag(text).or_else(|| name_of_image(text))
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             Some("choose a place that you may write to, or change its permissions".to_owned())
@@ -278,6 +271,35 @@ fn io_hint(path: &Path, kind: io::ErrorKind) -> Option<String> {
         io::ErrorKind::StorageFull => Some("free some space, or choose another place".to_owned()),
         _ => None,
     }
+}
+
+fn path_with_tag(text: &str) -> Option<String> {
+    let (file, tag) = text.rsplit_once(':')?;
+    let transport = match Path::new(file).metadata().ok()?.is_dir() {
+        true => "oci",
+        false => "oci-archive",
+    };
+    Some(format!(
+        "a bare path takes no tag; did you mean `{transport}:{file}:{tag}`?"
+    ))
+}
+
+/// A text that could be the name of an image and is not the name of a file.
+fn name_of_image(text: &str) -> Option<String> {
+    let is_path = text.starts_with(['.', '/', '~']) || text.ends_with('/');
+    let extension = Path::new(text).extension();
+    let is_file = extension.is_some_and(|it| {
+        ["tar", "gz", "tgz", "zst", "oci"]
+            .iter()
+            .any(|end| it == *end)
+    });
+    if is_path || is_file || !is_name(text) {
+        return None;
+    }
+    let text = quoted(text);
+    Some(format!(
+        "a bare name is a path; for an image in a registry use `docker://{text}`, and for one in podman's store `containers-storage:{text}`"
+    ))
 }
 
 #[cfg(test)]
@@ -293,6 +315,30 @@ mod tests {
         let hint = error.hint().unwrap();
         assert!(hint.contains("oci:"), "{hint}");
         assert!(hint.contains("image:latest"), "{hint}");
+    }
+
+    #[test]
+    fn a_bare_name_of_an_image_is_told_how_to_say_it() {
+        for (name, is_hinted) in [
+            ("python:3.12", true),
+            ("localhost/app", true),
+            ("ghcr.io/x/y", true),
+            ("missing.tar", false),
+            ("./missing", false),
+            ("/a/b", false),
+            ("Not/A name", false),
+        ] {
+            let error = TransportError::io("open", Path::new(name))(io::ErrorKind::NotFound.into());
+            let hint = error.hint();
+            assert_eq!(hint.is_some(), is_hinted, "{name}: {hint:?}");
+            if let Some(hint) = hint {
+                assert!(hint.contains(&format!("`docker://{name}`")), "{hint}");
+                assert!(
+                    hint.contains(&format!("`containers-storage:{name}`")),
+                    "{hint}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -18,7 +18,8 @@ use super::file_names::{INDEX_JSON, OCI_LAYOUT};
 use super::image_name::{
     CONTAINERD_NAME, REF_NAME, annotation, full_names, is_full_name, normalized, tag,
 };
-use super::reference::{Selector, Transport, Wanted};
+use super::reference::{Selector, Wanted};
+use super::transports::Transport;
 
 /// Checks the layout version in an `oci-layout` file.
 pub(super) fn check_layout_version(document: &Value, path: &Path) -> Result<(), TransportError> {

@@ -11,6 +11,7 @@ mod open;
 mod reference;
 mod sink;
 mod source;
+mod transports;
 
 mod output;
 mod place;
@@ -37,12 +38,12 @@ mod spool;
 #[cfg(test)]
 mod testing;
 
-pub use engine::Engine;
 pub use error::TransportError;
 pub use medium::{DockerForm, Medium};
 pub use open::Opening;
 pub use output::OutputImage;
 pub use place::OutputBlob;
-pub use reference::{Reference, Selector, Transport};
-pub use sink::{EarlyBlobs, Sink, prepare};
+pub use reference::{Reference, Selector};
+pub use sink::{Committed, EarlyBlobs, Replaced, Sink, prepare};
 pub use source::Source;
+pub use transports::{Engine, Transport};

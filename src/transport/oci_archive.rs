@@ -15,8 +15,9 @@ use super::file_names::{INDEX_JSON, OCI_LAYOUT, OCI_LAYOUT_CONTENT, blob_name};
 use super::index_json::{check_layout_version, choose, roots, with_roots};
 use super::medium::Medium;
 use super::output::OutputImage;
-use super::reference::{Transport, Wanted};
+use super::reference::Wanted;
 use super::source::{Source, docker_names};
+use super::transports::Transport;
 
 /// Opens the image that `reference` chooses from the archive's `index.json`.
 pub(super) fn open(

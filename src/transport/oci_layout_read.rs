@@ -19,8 +19,9 @@ use super::identity::Identity;
 use super::index_json::{check_layout_version, choose, roots};
 use super::medium::Medium;
 use super::no_image;
-use super::reference::{Transport, Wanted};
+use super::reference::Wanted;
 use super::source::{Source, docker_names};
+use super::transports::Transport;
 
 /// Opens the image that `reference` chooses from the layout's `index.json`.
 pub(super) fn open(wanted: Wanted<'_>) -> Result<Source, TransportError> {

@@ -5,11 +5,12 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use super::archive::Archive;
-use super::engine::{Engine, Running};
+use super::engine::Running;
 use super::error::TransportError;
 use super::medium::{Medium, archive_medium};
-use super::reference::{Reference, Transport, Wanted};
+use super::reference::{Reference, Wanted};
 use super::source::{Origin, Source};
+use super::transports::{Engine, Transport};
 use super::{dir, docker_archive_read, no_image, oci_archive, oci_layout_read, remote};
 use crate::oci::Platform;
 use crate::registry::RegistrySettings;
@@ -54,7 +55,9 @@ impl Source {
             platform: opening.platform,
         };
         match reference {
-            Reference::Registry(name) => return remote::open(name, opening),
+            Reference::Registry(name) => {
+                return remote::open(name, opening.registries, opening.reads_again);
+            }
             Reference::Engine { engine, name } => return open_saved(*engine, name, opening),
             Reference::Path(_) => {
                 let metadata = path.metadata().map_err(TransportError::io("open", path))?;

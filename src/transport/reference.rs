@@ -4,39 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::engine::Engine;
 use super::error::TransportError;
+use super::transports::{Engine, Transport};
 use crate::oci::{Digest, Platform};
-
-/// The name of a medium before a reference's first colon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// `oci`: a directory in the OCI image layout.
-    Oci,
-    /// `oci-archive`: a tar file of an OCI image layout.
-    OciArchive,
-    /// `docker-archive`: a tar file in the format of `docker save`.
-    DockerArchive,
-    /// `dir`: a directory with one image, in skopeo's format.
-    Dir,
-}
-
-impl Transport {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Oci => "oci",
-            Self::OciArchive => "oci-archive",
-            Self::DockerArchive => "docker-archive",
-            Self::Dir => "dir",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        [Self::Oci, Self::OciArchive, Self::DockerArchive, Self::Dir]
-            .into_iter()
-            .find(|transport| transport.name() == name)
-    }
-}
 
 /// The request for an image: the reference to it, and the platform to choose.
 #[derive(Clone, Copy)]
@@ -195,43 +165,48 @@ impl FromStr for Reference {
             }
             return Ok(Self::Path(text.into()));
         };
-        let (rest, digest) = match split_digest(rest) {
-            Some((rest, digest)) => (rest, Some(digest)),
-            None => (rest, None),
-        };
-        // A digest cannot follow `@N`.
-        let (path, selector) = match rest.split_once(':') {
-            Some((path, "")) if digest.is_some() => (path, None),
-            Some((path, selector)) => (path, Some(selector)),
-            None => (rest, None),
-        };
-        if path.is_empty() {
-            return Err(bad("no path follows the transport"));
-        }
-        if matches!(transport, Transport::Oci | Transport::Dir) && path == "-" {
-            return Err(bad("a directory cannot be standard input or output"));
-        }
-        let selector = selector.map(parse_selector).transpose().map_err(bad)?;
-        let selector = match (selector, digest) {
-            (selector, None) => selector,
-            (None, Some(digest)) => Some(Selector::Digest { name: None, digest }),
-            (Some(Selector::Name(name)), Some(digest)) => {
-                let name = Some(name);
-                Some(Selector::Digest { name, digest })
-            }
-            (Some(_), Some(_)) => {
-                return Err(bad("use a place or a digest, not both"));
-            }
-        };
-        if transport == Transport::Dir && selector.is_some() {
-            return Err(bad("a `dir:` holds one image, which has no name"));
-        }
-        Ok(Self::Transport {
-            transport,
-            path: path.into(),
-            selector,
-        })
+        in_file(transport, rest).map_err(bad)
     }
+}
+
+/// Parses `PATH[:NAME][@DIGEST]` after the name of a transport.
+fn in_file(transport: Transport, rest: &str) -> Result<Reference, &'static str> {
+    let (rest, digest) = match split_digest(rest) {
+        Some((rest, digest)) => (rest, Some(digest)),
+        None => (rest, None),
+    };
+    // A digest cannot follow `@N`.
+    let (path, selector) = match rest.split_once(':') {
+        Some((path, "")) if digest.is_some() => (path, None),
+        Some((path, selector)) => (path, Some(selector)),
+        None => (rest, None),
+    };
+    if path.is_empty() {
+        return Err("no path follows the transport");
+    }
+    if matches!(transport, Transport::Oci | Transport::Dir) && path == "-" {
+        return Err("a directory cannot be standard input or output");
+    }
+    let selector = selector.map(parse_selector).transpose()?;
+    let selector = match (selector, digest) {
+        (selector, None) => selector,
+        (None, Some(digest)) => Some(Selector::Digest { name: None, digest }),
+        (Some(Selector::Name(name)), Some(digest)) => {
+            let name = Some(name);
+            Some(Selector::Digest { name, digest })
+        }
+        (Some(_), Some(_)) => {
+            return Err("use a place or a digest, not both");
+        }
+    };
+    if transport == Transport::Dir && selector.is_some() {
+        return Err("a `dir:` holds one image, which has no name");
+    }
+    Ok(Reference::Transport {
+        transport,
+        path: path.into(),
+        selector,
+    })
 }
 
 /// Splits the text at a digest at its end.

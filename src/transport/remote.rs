@@ -5,15 +5,18 @@ use std::sync::Arc;
 use super::error::TransportError;
 use super::image_name::{REF_NAME, set_annotation};
 use super::medium::Medium;
-use super::open::Opening;
 use super::source::{Origin, Source};
 use crate::oci::BlobStore;
-use crate::registry::{self, Found, ImageName};
+use crate::registry::{self, Found, ImageName, RegistrySettings};
 
 /// Finds an image in a registry.
-pub(super) fn open(name: &str, opening: Opening<'_>) -> Result<Source, TransportError> {
-    let name = registry::parse_name(name, opening.registries)?;
-    let Found { store, mut root } = registry::find(&name, opening.registries, opening.reads_again)?;
+pub(super) fn open(
+    name: &str,
+    settings: &RegistrySettings,
+    reads_again: bool,
+) -> Result<Source, TransportError> {
+    let name = registry::parse_name(name, settings)?;
+    let Found { store, mut root } = registry::find(&name, settings, reads_again)?;
     let tagged = tagged(&name);
     if let Some(tagged) = &tagged {
         // In a layout or an archive the image keeps its name.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::archive::Archive;
-use super::engine::Engine;
+use super::error::TransportError;
 use super::image_name::{REF_NAME, annotation, full_names, is_full_name, normalized};
 use super::medium::Medium;
 use super::reference::{Reference, Wanted};
+use super::transports::Engine;
 use crate::oci::BlobStore;
-use crate::registry::{ImageName, RegistryStore};
+use crate::registry::{ImageName, Referrer, RegistryStore};
 
 /// An image that was found, with access to its blobs.
 #[derive(Clone)]
@@ -66,6 +67,27 @@ impl Source {
     /// Whether the image is in a registry.
     pub(crate) fn is_remote(&self) -> bool {
         matches!(self.origin, Origin::Registry(..))
+    }
+
+    /// The name of the image in its registry. `None` if it is elsewhere, or has no name but its digest.
+    pub(crate) fn registry_name(&self) -> Option<&str> {
+        match self.origin {
+            Origin::Registry(..) => self.docker_names.first().map(String::as_str),
+            _ => None,
+        }
+    }
+
+    /// What refers to a manifest of the image in its registry. Empty for images elsewhere.
+    ///
+    /// # Errors
+    /// [`TransportError::Registry`] if the registry cannot be asked.
+    pub(crate) fn referrers(&self, manifest: &str) -> Result<Vec<Referrer>, TransportError> {
+        match (&self.origin, manifest.parse()) {
+            (Origin::Registry(store, _), Ok(digest)) => {
+                Ok(store.repository().referrers(&digest)?)
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// A source that takes its name from `docker_names`, else from annotations and the reference.

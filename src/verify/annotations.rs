@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use crate::oci::Image;
+use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
 
 /// Digests that only one of two images has: those of the manifest, the config, the layers and their tar streams.
 pub(super) struct Digests {
@@ -56,6 +57,17 @@ impl Digests {
             retain(side, |name| !settled.contains(name));
         }
         stayed
+    }
+}
+
+/// Accepts annotations that name the first image as the base of the second one. They are new and come together.
+pub(super) fn accept_base(before: &Value, after: &mut Value, base: &str) {
+    let (old, new) = (annotations(before), annotations(after));
+    let is_new = !old.contains_key(BASE_DIGEST) && !old.contains_key(BASE_NAME);
+    let is_base = new.get(BASE_DIGEST).is_some_and(|digest| *digest == base);
+    let has_name = new.get(BASE_NAME).is_some_and(Value::is_string);
+    if is_new && is_base && has_name {
+        retain(after, |name| name != BASE_DIGEST && name != BASE_NAME);
     }
 }
 

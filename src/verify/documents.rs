@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::annotations::Digests;
+use super::annotations::{Digests, accept_base};
 use super::media_types::{agree, meaning, meaning_of_layer, of_manifest};
 use super::{Difference, Part};
 use crate::oci::Image;
@@ -45,6 +45,7 @@ pub(super) fn compare(before: &Image, after: &Image, differences: &mut Vec<Diffe
     }
     if before.manifest_digest() != after.manifest_digest() {
         found.left_behind("", digests.settle(&mut old, &mut new));
+        accept_base(&old, &mut new, before.manifest_digest());
     }
     if let (Some(old), Some(new)) = (old.get_mut("config"), new.get_mut("config")) {
         found.left_behind("/config", digests.settle(old, new));

@@ -215,13 +215,11 @@ fn usage_errors_exit_with_two() {
 }
 
 #[test]
-fn a_registry_is_refused_with_the_way_round() {
-    let output = pycull(["inspect", "docker://docker.io/library/python"]).refused("docker");
-    assert!(
-        output.stderr.contains("hint: ") && output.stderr.contains("skopeo copy"),
-        "{}",
-        output.stderr
-    );
+fn a_name_of_an_image_is_no_path_and_the_ways_to_it_are_said() {
+    let output = pycull(["inspect", "python:3.12"]).refused("cannot open `python:3.12`");
+    for way in ["`docker://python:3.12`", "`containers-storage:python:3.12`"] {
+        assert!(output.stderr.contains(way), "{}", output.stderr);
+    }
 }
 
 /// Runs pycull with a closed pipe as standard output. Returns its exit code and standard error.

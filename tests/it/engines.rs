@@ -223,6 +223,7 @@ fn dropped(input: &Path, profile: &str) -> BTreeSet<String> {
         profile: &profile,
         compression: Default::default(),
         steps: true,
+        require_unsigned: false,
         compile: &compile_options(),
     };
     let options = options();

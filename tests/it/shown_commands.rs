@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::engines::Podman;
+use crate::support::registry::Registry;
 use crate::support::tools::{Output, real_image, run, testdata, tool};
 
 /// Words that begin a command which other tests or CI run, each with who does.
@@ -29,7 +31,10 @@ const RUN_ELSEWHERE: [(&str, &str); 16] = [
         "podman load --input",
         "tests/it/engines.rs loads images into podman",
     ),
-    ("skopeo copy", "needs a registry of the reader's"),
+    (
+        "pycull minimize docker-daemon:",
+        "needs docker's daemon; tests/it/engines.rs starts one",
+    ),
     (
         "podman build",
         "tests/it/recipes checks what the Containerfile builds",
@@ -143,10 +148,35 @@ fn prepare(directory: &Path) {
     std::os::unix::fs::symlink(testdata(""), directory.join("testdata")).unwrap();
 }
 
-fn run_in(directory: &Path, command: &str) -> Output {
+/// What the commands use besides files: a registry with the image `app:v1`, and podman's store with `localhost/app`.
+struct Services {
+    registry: Registry,
+    podman: Podman,
+}
+
+impl Services {
+    fn start(directory: &Path) -> Self {
+        let services = Self {
+            registry: Registry::start(directory),
+            podman: Podman::new(),
+        };
+        let layout = real_image("py3.11");
+        let from = format!("oci:{}", layout.display());
+        let to = services.registry.image("app:v1");
+        tool("skopeo", ["copy", "--quiet", "--dest-tls-verify=false", &from, &to]).success();
+        services.podman.take(&layout, "localhost/app");
+        services
+    }
+}
+
+fn run_in(directory: &Path, services: &Services, command: &str) -> Output {
+    let command = command.replace("registry.example.com", &services.registry.address);
     let program = Path::new(env!("CARGO_BIN_EXE_pycull")).parent().unwrap();
     let paths = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
-    run(Command::new("bash")
+    let mut bash = Command::new("bash");
+    run(services
+        .podman
+        .environment(&mut bash)
         .args(["-c", &format!("set -o pipefail\n{PRELUDE}\n{command}")])
         .env("PATH", paths)
         .env("XDG_CACHE_HOME", directory.join("cache"))
@@ -164,6 +194,7 @@ fn may_say_no(command: &str) -> bool {
 fn every_command_that_a_document_shows_works() {
     let directory = tempfile::tempdir().unwrap();
     prepare(directory.path());
+    let services = Services::start(directory.path());
     let mut ran = 0;
     let mut elsewhere = BTreeSet::new();
     for shown in all_commands() {
@@ -187,7 +218,7 @@ fn every_command_that_a_document_shows_works() {
             command.contains("pycull ") || command.starts_with("cargo run --release -- "),
             "{document} shows a command that this test does not know: {command}"
         );
-        let done = run_in(directory.path(), command);
+        let done = run_in(directory.path(), &services, command);
         let is_right = done.code == Some(0) || (done.code == Some(1) && may_say_no(command));
         assert!(
             is_right,

@@ -1,23 +1,20 @@
 //! `minimize` plans the changes to an image, and writes an image with new layers.
 
+mod left_out;
 mod new_output;
 mod planned;
-
-use std::collections::HashMap;
 
 use serde_json::Value;
 
 use super::{Input, Options, PipelineError, open};
 use crate::compile::InterpreterOptions;
 use crate::oci::compression::CompressionSetting;
-use crate::oci::image::typed_descriptor;
 use crate::oci::media_type::Family;
-use crate::oci::{ImageError, Node, read_document};
 use crate::profile::Profile;
-use crate::report::model::{LeftOut, LeftOutKind, MinimizeReport};
-use crate::rewrite::index::{LeftOutArtifact, Replacements, rebuild};
+use crate::report::model::{MinimizeReport, ReplacedImage};
+use crate::rewrite::index::Replacements;
 use crate::rewrite::staging::Staging;
-use crate::transport::{Medium, OutputImage, Sink, Source};
+use crate::transport::{Medium, OutputImage, Sink};
 use new_output::NewOutput;
 use planned::plan_image;
 
@@ -30,6 +27,8 @@ pub struct MinimizeOptions<'a> {
     pub compression: CompressionSetting,
     /// Whether the report lists every step of the plan.
     pub steps: bool,
+    /// Whether to refuse an image that has a signature. The new image has none.
+    pub require_unsigned: bool,
     /// Options for profiles that compile bytecode.
     pub compile: &'a CompileOptions<'a>,
 }
@@ -53,6 +52,9 @@ pub fn plan_only(
     options: &Options<'_>,
 ) -> Result<MinimizeReport, PipelineError> {
     let root = open(input.source, options)?;
+    if minimize.require_unsigned {
+        left_out::require_unsigned(input, &root)?;
+    }
     let mut images = Vec::new();
     for image in root.images() {
         let planned = plan_image(input.source, image, minimize, options)?;
@@ -65,6 +67,7 @@ pub fn plan_only(
         output_form: None,
         dry_run: true,
         images,
+        replaced: None,
         left_out: Vec::new(),
     })
 }
@@ -96,11 +99,13 @@ pub fn minimize(
             platforms: lost,
         });
     }
-    let family = family_of(sink.medium(), source.medium);
+    if minimize.require_unsigned {
+        left_out::require_unsigned(input, &root)?;
+    }
     let mut new = NewOutput {
         source,
         early: sink.early(),
-        family,
+        family: family_of(sink.medium(), source.medium),
         staging: Staging::new(&*source.store, sink.staging()),
         replaced: Replacements::default(),
     };
@@ -108,23 +113,14 @@ pub fn minimize(
     for image in root.images() {
         images.push(new.image(image, minimize, options)?);
     }
-    let (descriptor, rebuilt) = rebuild(&root, &new.replaced, family, &index_texts(source, &root)?);
-    for index in &rebuilt.indexes {
-        new.staging.add_document(index)?;
-    }
-    let blobs = new.staging.blobs_of(&descriptor)?;
+    let (descriptor, left_out) = new.finish(&root)?;
+    let new = OutputImage {
+        blobs: new.staging.blobs_of(&descriptor)?,
+        root: descriptor,
+        origin: digest_of(&source.root).to_owned(),
+    };
     let form = sink.medium().to_string();
-    sink.commit(
-        OutputImage {
-            root: descriptor,
-            origin: source.root["digest"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned(),
-            blobs,
-        },
-        options.observer,
-    )?;
+    let committed = sink.commit(new, options.observer)?;
     Ok(MinimizeReport {
         schema: "pycull.minimize/1",
         reference: input.reference.to_owned(),
@@ -132,8 +128,17 @@ pub fn minimize(
         output_form: Some(form),
         dry_run: false,
         images,
-        left_out: rebuilt.left_out.iter().map(left_out).collect(),
+        replaced: committed.replaced.map(|replaced| ReplacedImage {
+            id: replaced.id,
+            restore: replaced.restore,
+        }),
+        left_out,
     })
+}
+
+/// The digest in a descriptor.
+fn digest_of(descriptor: &Value) -> &str {
+    descriptor["digest"].as_str().unwrap_or_default()
 }
 
 /// The family of media types for the output; `None` if images keep their own. Docker writes both families, so an image
@@ -145,39 +150,5 @@ fn family_of(output: Medium, input: Medium) -> Option<Family> {
         (Medium::DockerArchive(_), Medium::DockerArchive(_)) => None,
         (Medium::Registry | Medium::Dir, _) => None,
         (Medium::DockerArchive(_), _) => Some(Family::Docker),
-    }
-}
-
-/// The original texts of the indexes at and below a node, by digest.
-fn index_texts(source: &Source, root: &Node) -> Result<HashMap<String, Vec<u8>>, ImageError> {
-    let mut texts = HashMap::new();
-    let mut pending = vec![root];
-    while let Some(node) = pending.pop() {
-        if let Node::Index(index) = node {
-            let descriptor = typed_descriptor(&index.descriptor)?;
-            let text = read_document(&*source.store, &descriptor, "index")?;
-            texts.insert(descriptor.digest().to_string(), text);
-            pending.extend(&index.children);
-        }
-    }
-    Ok(texts)
-}
-
-fn left_out(artifact: &LeftOutArtifact) -> LeftOut {
-    let text = |pointer: &str| {
-        artifact
-            .descriptor
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
-    let is_attestation = text("/annotations/vnd.docker.reference.type").is_some();
-    LeftOut {
-        manifest_digest: text("/digest").unwrap_or_default(),
-        subject: artifact.subject.clone(),
-        kind: match is_attestation {
-            true => LeftOutKind::Attestation,
-            false => LeftOutKind::Artifact,
-        },
     }
 }

@@ -1,16 +1,20 @@
 //! Carries out plans, image by image.
 
-use super::MinimizeOptions;
+use std::collections::HashMap;
+
+use serde_json::Value;
+
 use super::planned::{NewFiles, Planned, plan_image};
+use super::{MinimizeOptions, digest_of, left_out};
 use crate::describe::Written;
 use crate::oci::image::typed_descriptor;
 use crate::oci::layer_writer::WrittenLayer;
 use crate::oci::media_type::Family;
-use crate::oci::{Compression, Image, ImageError, read_document};
+use crate::oci::{Compression, Image, ImageError, Node, read_document};
 use crate::pipeline::{Options, PipelineError};
-use crate::report::model::MinimizeImage;
+use crate::report::model::{LeftOut, MinimizeImage};
 use crate::rewrite::documents::{LayerOutcome, NewDocuments, Texts, rewrite_documents};
-use crate::rewrite::index::{NewManifest, Replacements};
+use crate::rewrite::index::{NewManifest, Replacements, rebuild};
 use crate::rewrite::media_types::is_of_family;
 use crate::rewrite::staging::{Staging, staged_layer};
 use crate::transport::{EarlyBlobs, Source};
@@ -75,6 +79,24 @@ impl NewOutput<'_> {
         planned.report(minimize, Some(written))
     }
 
+    /// Stages the new indexes. Returns the descriptor of the new root, and what is about the old image only.
+    pub(super) fn finish(&mut self, root: &Node) -> Result<(Value, Vec<LeftOut>), PipelineError> {
+        let texts = index_texts(self.source, root)?;
+        let (descriptor, rebuilt) = rebuild(root, &self.replaced, self.family, &texts);
+        for index in &rebuilt.indexes {
+            self.staging.add_document(index)?;
+        }
+        let mut left_out: Vec<LeftOut> = rebuilt.left_out.iter().map(left_out::artifact).collect();
+        let mut gone: Vec<&str> = self.replaced.manifests.keys().map(String::as_str).collect();
+        gone.sort_unstable();
+        let old = digest_of(&self.source.root);
+        if old != digest_of(&descriptor) && !gone.contains(&old) {
+            gone.push(old);
+        }
+        left_out.extend(left_out::referrers(self.source, gone.into_iter())?);
+        Ok((descriptor, left_out))
+    }
+
     /// Stages the new layers of an image, and its new documents.
     fn stage(
         &mut self,
@@ -95,6 +117,7 @@ impl NewOutput<'_> {
             config: read_document(store, &image.config_descriptor, "config")
                 .map_err(ImageError::from)?,
             manifest: read_document(store, &manifest, "manifest").map_err(ImageError::from)?,
+            name: self.source.registry_name().map(str::to_owned),
         };
         let mut documents = rewrite_documents(image, &texts, outcomes, appended, self.family);
         self.staging.add_document(&documents.config)?;
@@ -119,4 +142,19 @@ fn has_zstd(
     });
     let new = appended.map(|layer| layer.compression);
     kept.chain(new).any(|it| it == Compression::Zstd)
+}
+
+/// The original texts of the indexes at and below a node, by digest.
+fn index_texts(source: &Source, root: &Node) -> Result<HashMap<String, Vec<u8>>, ImageError> {
+    let mut texts = HashMap::new();
+    let mut pending = vec![root];
+    while let Some(node) = pending.pop() {
+        if let Node::Index(index) = node {
+            let descriptor = typed_descriptor(&index.descriptor)?;
+            let text = read_document(&*source.store, &descriptor, "index")?;
+            texts.insert(descriptor.digest().to_string(), text);
+            pending.extend(&index.children);
+        }
+    }
+    Ok(texts)
 }

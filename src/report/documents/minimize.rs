@@ -35,6 +35,12 @@ fn push_image(
     push_compiling(document, &image.compiled, detail);
     push_listed(document, &image.warnings, "warning", detail);
     push_left_out(document, &report.left_out);
+    if let Some(replaced) = &report.replaced {
+        document.push(Block::Note(format!(
+            "the output replaced {}; to go back: `{}`",
+            replaced.id, replaced.restore
+        )));
+    }
     push_identity(document, image);
     let sides = [&image.before, &image.after];
     if sides.into_iter().all(is_plain_size) {

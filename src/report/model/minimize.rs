@@ -15,14 +15,25 @@ pub struct MinimizeReport {
     pub reference: String,
     /// The reference of the image that was written. `None` in a dry run.
     pub output: Option<String>,
-    /// The medium of the output: `OCI image layout`, `OCI archive` or `docker archive`. `None` in a dry run.
+    /// The medium of the output: `OCI image layout`, `OCI archive`, `docker archive` or `registry`. `None` in a dry run.
     pub output_form: Option<String>,
     /// Whether this was a dry run, which writes nothing.
     pub dry_run: bool,
     /// The images, one for each platform.
     pub images: Vec<MinimizeImage>,
-    /// Manifests that were left out because they refer to a manifest that no longer exists.
+    /// The image that had the output's name before, if it still exists.
+    pub replaced: Option<ReplacedImage>,
+    /// Manifests that were left out because they refer to a manifest that the new image does not have.
     pub left_out: Vec<LeftOut>,
+}
+
+/// An image that lost its name to the output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReplacedImage {
+    /// A digest in a registry, or an engine's ID.
+    pub id: String,
+    /// The command that gives the image its name back.
+    pub restore: String,
 }
 
 /// A manifest that was left out of an index.
@@ -40,8 +51,12 @@ pub struct LeftOut {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LeftOutKind {
-    /// A BuildKit attestation about how an image was built.
+    /// A signature.
+    Signature,
+    /// An attestation about how an image was built.
     Attestation,
+    /// A list of the software in an image.
+    Sbom,
     /// Any other artifact.
     Artifact,
 }
@@ -50,7 +65,9 @@ impl LeftOutKind {
     /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Signature => "signature",
             Self::Attestation => "attestation",
+            Self::Sbom => "SBOM",
             Self::Artifact => "artifact",
         }
     }

@@ -53,6 +53,7 @@ pub(in crate::report) fn minimize() -> MinimizeReport {
             warnings: (1..=7).map(|n| format!("left x{n}.pyc alone")).collect(),
             kept: 0,
         }],
+        replaced: None,
         left_out: vec![LeftOut {
             manifest_digest: digest('e'),
             subject: Some(digest('a')),

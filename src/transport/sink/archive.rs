@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::form::{ArchiveForm, Observed};
-use super::{Sink, names_root};
+use super::{Committed, Sink, names_root};
 use crate::progress::Observer;
 use crate::scratch::{self, Scratch};
 use crate::transport::archive_update::InPlace;
@@ -79,7 +79,7 @@ impl Sink for ArchiveSink {
         self: Box<Self>,
         mut output: OutputImage,
         observer: &dyn Observer,
-    ) -> Result<(), TransportError> {
+    ) -> Result<Committed, TransportError> {
         self.form.set_name(&mut output.root);
         let path = &self.path;
         let temporary = self.staging.path().join("archive");
@@ -97,7 +97,8 @@ impl Sink for ArchiveSink {
             self.check_unchanged()?;
             fs::rename(&temporary, path).map_err(TransportError::io("create", path))
         })?;
-        sync(parent(path))
+        sync(parent(path))?;
+        Ok(Committed::default())
     }
 }
 

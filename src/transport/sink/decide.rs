@@ -13,8 +13,9 @@ use crate::transport::error::TransportError;
 use crate::transport::medium::{DockerForm, Medium, archive_medium};
 use crate::transport::oci_layout_write::{self, STAGING_PREFIX};
 use crate::transport::place::parent;
-use crate::transport::reference::{Reference, Transport};
+use crate::transport::reference::Reference;
 use crate::transport::source::Source;
+use crate::transport::transports::Transport;
 use crate::transport::{oci_layout_read, packing};
 
 /// The place where the image goes.

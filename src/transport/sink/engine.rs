@@ -4,16 +4,18 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::Stdio;
 
-use super::Sink;
 use super::form::{ArchiveForm, Observed};
+use super::{Committed, Replaced, Sink};
 use crate::progress::Observer;
+use crate::quoting::quoted;
 use crate::scratch::Scratch;
-use crate::transport::engine::{Engine, Running};
+use crate::transport::engine::Running;
 use crate::transport::error::TransportError;
 use crate::transport::image_name::normalized;
 use crate::transport::medium::Medium;
 use crate::transport::output::OutputImage;
 use crate::transport::source::{Origin, Source};
+use crate::transport::transports::Engine;
 
 /// Pipes an archive of the image to an engine.
 pub(super) struct EngineSink {
@@ -43,9 +45,10 @@ impl Sink for EngineSink {
         self: Box<Self>,
         mut output: OutputImage,
         observer: &dyn Observer,
-    ) -> Result<(), TransportError> {
+    ) -> Result<Committed, TransportError> {
         self.form.set_name(&mut output.root);
         output.checked()?;
+        let old = self.engine.id(&self.name)?;
         let pipes = (Stdio::piped(), Stdio::null());
         let mut loading = Running::start(self.engine, &["load".to_owned()], pipes)?;
         let mut stdin = loading.stdin();
@@ -56,12 +59,27 @@ impl Sink for EngineSink {
         let observed = Observed::begin(to, &output, 0, observer);
         let place = Path::new(self.engine.program());
         let written = self.form.write(&output, None, observed, place);
-        if written.is_err() {
-            // The engine must not take the part that it has for an archive.
-            drop(loading);
-            return written;
+        if let Err(error) = written {
+            if is_broken_pipe(&error) {
+                // The engine ended early, and its own words say why.
+                loading.finish()?;
+            }
+            // Dropping the command ends it, so that it does not take the part that it has for an archive.
+            return Err(error);
         }
         drop(stdin);
-        loading.finish()
+        loading.finish()?;
+        let new = self.engine.id(&self.name)?;
+        let old = old.filter(|old| new.as_ref() != Some(old));
+        Ok(Committed {
+            replaced: old.map(|id| Replaced {
+                restore: format!("{} tag {id} {}", self.engine.program(), quoted(&self.name)),
+                id,
+            }),
+        })
     }
+}
+
+fn is_broken_pipe(error: &TransportError) -> bool {
+    matches!(error, TransportError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::form::set_oci_name;
-use super::{Sink, names_root};
+use super::{Committed, Sink, names_root};
 use crate::progress::Observer;
 use crate::scratch::Scratch;
 use crate::transport::error::TransportError;
@@ -39,11 +39,12 @@ impl Sink for LayoutSink {
         self: Box<Self>,
         mut output: OutputImage,
         _observer: &dyn Observer,
-    ) -> Result<(), TransportError> {
+    ) -> Result<Committed, TransportError> {
         set_oci_name(&mut output.root, self.name.as_ref());
         match self.path.is_dir() {
-            true => oci_layout_write::add(&self.path, self.staging.path(), &output),
-            false => oci_layout_write::create_new(&self.path, self.staging.path(), &output),
+            true => oci_layout_write::add(&self.path, self.staging.path(), &output)?,
+            false => oci_layout_write::create_new(&self.path, self.staging.path(), &output)?,
         }
+        Ok(Committed::default())
     }
 }

@@ -25,15 +25,15 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::engine::Engine;
 use super::error::TransportError;
 use super::image_name::{REF_NAME, annotation};
 use super::index_json::roots;
 use super::medium::{DockerForm, Medium};
 use super::output::OutputImage;
 use super::place::OutputBlob;
-use super::reference::{Reference, Selector, Transport};
+use super::reference::{Reference, Selector};
 use super::source::{Origin, Source};
+use super::transports::{Engine, Transport};
 use crate::progress::Observer;
 use crate::registry::{Push, RegistrySettings, parse_name, target};
 use archive::ArchiveSink;
@@ -69,7 +69,23 @@ pub trait Sink {
         self: Box<Self>,
         output: OutputImage,
         observer: &dyn Observer,
-    ) -> Result<(), TransportError>;
+    ) -> Result<Committed, TransportError>;
+}
+
+/// What a commit changed besides adding an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The image that had the output's name before.
+    pub replaced: Option<Replaced>,
+}
+
+/// An image that lost its name to the output, and still exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// What the image is called now: a digest in a registry, or an engine's ID.
+    pub id: String,
+    /// The command that gives it its name back.
+    pub restore: String,
 }
 
 /// Stores blobs while others are still written, so that the commit has less to do.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{EarlyBlobs, Sink};
+use super::{Committed, EarlyBlobs, Replaced, Sink};
 use crate::oci::blob::into_blob_error;
 use crate::oci::{Blob, Digest};
 use crate::progress::Observer;
@@ -52,8 +52,10 @@ impl Sink for RegistrySink {
         self: Box<Self>,
         output: OutputImage,
         observer: &dyn Observer,
-    ) -> Result<(), TransportError> {
+    ) -> Result<Committed, TransportError> {
         output.checked()?;
+        let tag = self.name.tag_or_latest();
+        let old = self.push.tagged(tag)?;
         let documents = documents(&output)?;
         let is_document = |blob: &&OutputBlob| documents.contains_key(&blob.digest);
         let (manifests, blobs): (Vec<&OutputBlob>, Vec<_>) =
@@ -65,7 +67,7 @@ impl Sink for RegistrySink {
             let document = &documents[&blob.digest];
             let is_root = root == Some(blob.digest.as_ref());
             let reference = match is_root {
-                true => self.name.tag_or_latest(),
+                true => tag,
                 false => blob.digest.as_ref(),
             };
             let write = || {
@@ -80,7 +82,24 @@ impl Sink for RegistrySink {
                 result => result?,
             }
         }
-        Ok(())
+        let old = old.filter(|old| root != Some(old));
+        Ok(Committed {
+            replaced: old.map(|id| self.replaced(id)),
+        })
+    }
+}
+
+impl RegistrySink {
+    fn replaced(&self, id: String) -> Replaced {
+        let ImageName {
+            host, repository, ..
+        } = &self.name;
+        let tag = self.name.tag_or_latest();
+        let name = format!("docker://{host}/{repository}");
+        Replaced {
+            restore: format!("skopeo copy --all {name}@{id} {name}:{tag}"),
+            id,
+        }
     }
 }
 

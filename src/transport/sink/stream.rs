@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::Sink;
 use super::form::{ArchiveForm, Observed};
+use super::{Committed, Sink};
 use crate::progress::Observer;
 use crate::scratch::Scratch;
 use crate::transport::error::TransportError;
@@ -56,7 +56,7 @@ impl Sink for StreamSink<'_> {
         mut self: Box<Self>,
         mut output: OutputImage,
         observer: &dyn Observer,
-    ) -> Result<(), TransportError> {
+    ) -> Result<Committed, TransportError> {
         let form = &self.form;
         form.set_name(&mut output.root);
         match &mut self.to {
@@ -64,12 +64,13 @@ impl Sink for StreamSink<'_> {
                 let file = File::options().write(true).open(&*path);
                 let file = file.map_err(TransportError::io("open", path))?;
                 let observed = Observed::begin(file, &output, 0, observer);
-                form.write(&output, None, observed, path)
+                form.write(&output, None, observed, path)?;
             }
             To::Stdout(stdout) => {
                 let observed = Observed::begin(stdout, &output, 0, observer);
-                form.write(&output, None, observed, Path::new("-"))
+                form.write(&output, None, observed, Path::new("-"))?;
             }
         }
+        Ok(Committed::default())
     }
 }

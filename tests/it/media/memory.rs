@@ -9,7 +9,7 @@ use pycull::pipeline::{self, Input, MinimizeOptions, Output};
 use pycull::profile;
 use pycull::progress::Observer;
 use pycull::registry::RegistrySettings;
-use pycull::transport::{Medium, OutputImage, Sink, Source, TransportError, prepare};
+use pycull::transport::{Committed, Medium, OutputImage, Sink, Source, TransportError, prepare};
 use serde_json::Value;
 
 use super::{file, python};
@@ -55,7 +55,7 @@ impl Sink for MemorySink {
         self: Box<Self>,
         output: OutputImage,
         _observer: &dyn Observer,
-    ) -> Result<(), TransportError> {
+    ) -> Result<Committed, TransportError> {
         let mut written = self.written.lock().unwrap();
         for blob in &output.blobs {
             let mut bytes = Vec::new();
@@ -63,7 +63,7 @@ impl Sink for MemorySink {
             written.0.push((blob.digest.to_string(), bytes));
         }
         written.1 = output.root;
-        Ok(())
+        Ok(Committed::default())
     }
 }
 
@@ -73,6 +73,7 @@ fn minimize<'a>(source: &'a Source, sink: Box<dyn Sink + 'a>) {
         profile: &profile::load("default", &[]).unwrap(),
         compression: CompressionSetting::Keep,
         steps: false,
+        require_unsigned: false,
         compile: &compile_options(),
     };
     let options = options();

@@ -29,10 +29,12 @@ fn is_right(shop: &Shop) {
         ],
     )
     .success();
-    assert_eq!(
-        shop.registry.tagged("app", "small"),
-        shop.registry.tagged("app", "expected")
-    );
+    // Both manifests name their base, each by the address that pycull was given.
+    let parts = |name: &str| {
+        let manifest = manifest(&shop.registry.image(name));
+        (manifest["config"].clone(), manifest["layers"].clone())
+    };
+    assert_eq!(parts("app:small"), parts("app:expected"));
     assert_eq!(shop.registry.uploads("app"), 0);
 }
 
@@ -110,14 +112,12 @@ fn a_busy_registry_is_asked_again_when_it_says() {
 
 #[test]
 fn bursts_of_errors_are_sat_out() {
-    let number = AtomicUsize::new(0);
-    succeeds(move |request| {
-        let is_asked = request.path.contains("/v2/app/");
-        match is_asked && number.fetch_add(1, Ordering::Relaxed) % 4 < 2 {
-            true => Fault::Answer([500, 502, 503, 504][request.before % 4], vec![]),
+    succeeds(
+        |request| match request.path.contains("/v2/app/") && request.before < 2 {
+            true => Fault::Answer([500, 502, 503, 504][request.path.len() % 4], vec![]),
             false => Fault::None,
-        }
-    });
+        },
+    );
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Images in registries: reading them, writing them, what moves, and what happens on bad networks.
 
+mod about;
 mod faults;
 mod login;
 mod moved_bytes;
 mod stores;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

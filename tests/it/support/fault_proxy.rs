@@ -46,6 +46,8 @@ pub enum Fault {
     None,
     /// Answers itself, after reading the body.
     Answer(u16, Vec<(&'static str, String)>),
+    /// Answers itself, with a text.
+    Text(String),
     /// Passes this many bytes of the answer's body on, and ends the connection.
     Cut(u64),
     /// Changes the answer's body.
@@ -156,6 +158,13 @@ fn serve(
             });
         };
         let expects = request.header("expect").is_some();
+        if let Fault::Text(text) = fault {
+            io::copy(&mut (&mut reader).take(length), &mut io::sink())?;
+            write_head(&mut writer, 200, &[], text.len() as u64)?;
+            writer.write_all(text.as_bytes())?;
+            note(0, 0);
+            continue;
+        }
         if let Fault::Answer(status, headers) = fault {
             if !expects {
                 io::copy(&mut (&mut reader).take(length), &mut io::sink())?;
@@ -236,7 +245,7 @@ fn pass(
         }
         Fault::Trickle => {
             let mut count = 0;
-            for byte in body.bytes() {
+            for byte in BufReader::new(body).bytes() {
                 writer.write_all(&[byte?])?;
                 writer.flush()?;
                 count += 1;
