@@ -12,7 +12,7 @@ use ureq::http::header::CONTENT_RANGE;
 use super::error::HttpError;
 use super::http::Response;
 use super::repository::Repository;
-use super::retry::{Retries, is_temporary};
+use super::retry::Retries;
 use super::session::refused;
 use crate::oci::Digest;
 
@@ -78,7 +78,8 @@ impl Download {
             return Err(broken(io::ErrorKind::UnexpectedEof.into()));
         }
         self.position += count as u64;
-        if self.position == self.size && body.read(&mut [0]).map_err(broken)? > 0 {
+        // An error here does not matter: all bytes are there, and their digest is checked.
+        if self.position == self.size && matches!(body.read(&mut [0]), Ok(1)) {
             return Err(HttpError::Malformed {
                 what: "size: it has more bytes than the manifest says",
             });
@@ -114,7 +115,7 @@ impl Read for Download {
                 Ok(count) => return Ok(count),
                 Err(error) => error,
             };
-            let result = match is_cut(&error) {
+            let result = match error.is_temporary() {
                 true => self.after(error),
                 false => Err(error),
             };
@@ -124,24 +125,9 @@ impl Read for Download {
     }
 }
 
-/// Whether going on where the download ended may help.
-fn is_cut(error: &HttpError) -> bool {
-    match error {
-        HttpError::Status { status, .. } => {
-            let code = status.split(' ').next().and_then(|code| code.parse().ok());
-            code.is_some_and(is_temporary)
-        }
-        HttpError::Local { .. } => true,
-        error => error.is_temporary(),
-    }
-}
-
 /// An error in the middle of a body.
 fn broken(source: io::Error) -> HttpError {
-    HttpError::Local {
-        action: "receive all bytes",
-        source,
-    }
+    HttpError::Broken { source }
 }
 
 /// The body of an answer from `position` on.

@@ -4,10 +4,13 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ureq::http::StatusCode;
+
 use super::certificates::CertificatesError;
 use super::image_name::ImageNameError;
 use super::login::CredentialError;
 use super::registries_conf_error::RegistriesConfError;
+use super::retry;
 use crate::oci::Digest;
 use crate::quoting::quoted;
 use crate::size;
@@ -49,6 +52,14 @@ pub enum RegistryError {
         /// The digest that the tag leads to.
         found: Digest,
     },
+    /// Credentials on the command line would go to more than one registry.
+    #[error("`--creds` would go to two registries: `{one}` and `{other}`")]
+    TwoRegistries {
+        /// The host of one registry.
+        one: String,
+        /// The host of another.
+        other: String,
+    },
     /// The temporary directory has no room for the layers.
     #[error(
         "`{}` has {} free, and the layers of `{image}` need {}",
@@ -82,14 +93,21 @@ pub enum HttpError {
     /// The registry answered with an error.
     #[error("the registry answered {status}{}", after_colon(detail))]
     Status {
-        /// The status and its name, for example "404 Not Found".
-        status: String,
+        /// The status.
+        status: StatusCode,
         /// The registry's code for the error, for example `MANIFEST_UNKNOWN`. It may be empty.
         code: String,
         /// What the registry says about it, on one line.
         detail: String,
         /// How long the registry asks to wait.
         pause: Option<Duration>,
+    },
+    /// The connection ended in the middle of a body.
+    #[error("the connection broke before all bytes came")]
+    Broken {
+        /// The cause.
+        #[source]
+        source: io::Error,
     },
     /// The registry wants credentials, and there are none or it refused them.
     #[error("the registry `{host}` {}{}", wants(*had_login), after_colon(detail))]
@@ -152,7 +170,7 @@ pub enum HttpError {
         /// The address without a password.
         address: String,
     },
-    /// The bytes to upload could not be read, or those that came could not be kept.
+    /// The bytes to upload could not be read.
     #[error("cannot {action}")]
     Local {
         /// What failed, as in "cannot …".
@@ -198,6 +216,11 @@ impl RegistryError {
             Self::Certificates(error) => error.hint(),
             Self::Request { cause, .. } => cause.hint(),
             Self::Moved { image, .. } => Some(format!("leave out the digest to use `{image}`")),
+            Self::TwoRegistries { one, other } => Some(format!(
+                "log in to each: `podman login {}` and `podman login {}`",
+                quoted(one),
+                quoted(other)
+            )),
             Self::NoRoom { .. } => {
                 Some("set TMPDIR to a directory with more room, or free some space".to_owned())
             }
@@ -237,7 +260,8 @@ impl HttpError {
                 ureq::Error::Protocol(_) => true,
                 _ => false,
             },
-            Self::TooSlow { .. } => true,
+            Self::TooSlow { .. } | Self::Broken { .. } => true,
+            Self::Status { status, .. } => retry::is_temporary(status.as_u16()),
             _ => false,
         }
     }

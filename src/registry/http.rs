@@ -1,11 +1,13 @@
 //! One request and its answer: connections, certificates, proxies, time limits and redirects.
 
 use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ureq::http::header::{AUTHORIZATION, LOCATION};
+use ureq::http::uri::Scheme;
 use ureq::http::{self, HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Proxy, SendBody};
@@ -14,12 +16,22 @@ use super::certificates::CertificateFiles;
 use super::error::HttpError;
 use super::settings::Proxies;
 use crate::oci::Blob;
+use crate::oci::blob::DOCUMENT_LIMIT;
 use crate::read_at::ReadFrom;
 
 /// Most redirects to follow. Registries use one, to a store of blobs.
 const MOST_REDIRECTS: usize = 5;
 
-/// The time to look up a host and connect to it.
+/// Connections to keep for the next request, for each host.
+const IDLE_CONNECTIONS: usize = 16;
+
+/// The least that a registry reads again of a blob in a second before it answers.
+const BYTES_A_SECOND: u64 = 20_000_000;
+
+/// Most bytes of a body to read only so that its connection can be used again.
+const MOST_DRAINED: u64 = 64 << 10;
+
+/// The time to connect to a host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A registry's answer.
@@ -67,6 +79,64 @@ impl<'a> Request<'a> {
     }
 }
 
+/// An answer, and who gave it.
+pub(super) struct Answer {
+    pub(super) response: Response,
+    /// Whether the server that was asked gave it, and not one that it redirected to.
+    pub(super) is_home: bool,
+}
+
+/// The bytes of a blob on their way up.
+struct Part<R> {
+    inner: R,
+    left: u64,
+    error: Option<io::Error>,
+}
+
+impl<R> Part<R> {
+    fn new(inner: R, left: u64) -> Self {
+        Self {
+            inner,
+            left,
+            error: None,
+        }
+    }
+
+    /// The error of reading the bytes, if there was one. It is not the connection's.
+    fn check(self) -> Result<(), HttpError> {
+        match self.error {
+            Some(source) => Err(HttpError::Local {
+                action: "read the bytes to upload",
+                source,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<R: Read> Read for Part<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let result = self.inner.read(buffer);
+        let result = match result {
+            Ok(0) if self.left > 0 && !buffer.is_empty() => {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
+            result => result,
+        };
+        match result {
+            Ok(count) => {
+                self.left = self.left.saturating_sub(count as u64);
+                Ok(count)
+            }
+            Err(error) => {
+                let kind = error.kind();
+                self.error = Some(error);
+                Err(kind.into())
+            }
+        }
+    }
+}
+
 /// How to connect to a registry.
 pub(super) struct Connecting<'a> {
     /// Whether to accept any certificate.
@@ -81,17 +151,20 @@ pub(super) struct Connecting<'a> {
 
 /// Connections to a registry, and to the hosts that it redirects to.
 pub(super) struct Http {
+    /// The registry's own address. Credentials and the client certificate go nowhere else.
+    base: Uri,
+    silence: Duration,
     own: Agent,
     /// For other hosts. It shows no client certificate.
     other: Agent,
 }
 
 impl Http {
-    /// Reads the certificates. Connects to nothing yet.
+    /// Reads the certificates. Connects to nothing yet. `base` is the address of the registry.
     ///
     /// # Errors
     /// [`HttpError::Certificate`] or [`HttpError::Proxy`].
-    pub(super) fn new(scheme: &str, connecting: &Connecting<'_>) -> Result<Self, HttpError> {
+    pub(super) fn new(base: Uri, connecting: &Connecting<'_>) -> Result<Self, HttpError> {
         let mut roots = system_roots().to_vec();
         for path in &connecting.certificates.roots {
             roots.extend(read_certificates(path)?);
@@ -99,7 +172,7 @@ impl Http {
         let roots = RootCerts::Specific(Arc::new(roots));
         let proxies = connecting.proxies;
         let proxy = proxies
-            .of(scheme)
+            .of(scheme_of(&base))
             .map(|it| read_proxy(it, &proxies.exceptions()));
         let proxy = proxy.transpose()?;
         let agent = |client: Option<ClientCert>| {
@@ -113,6 +186,7 @@ impl Http {
                 .http_status_as_error(false)
                 .max_redirects(0)
                 .max_redirects_will_error(false)
+                .max_idle_connections_per_host(IDLE_CONNECTIONS)
                 .user_agent(concat!("pycull/", env!("CARGO_PKG_VERSION")))
                 .timeout_connect(Some(CONNECT_TIMEOUT))
                 .timeout_per_read(Some(connecting.silence))
@@ -126,12 +200,14 @@ impl Http {
             None => None,
         };
         Ok(Self {
+            base,
+            silence: connecting.silence,
             own: agent(client),
             other: agent(None),
         })
     }
 
-    /// Sends a request and follows redirects. The credentials in `authorization` go to the host of the request only.
+    /// Sends a request to the registry and follows redirects. `authorization` goes to the registry itself only.
     ///
     /// # Errors
     /// [`HttpError`] if there is no answer. An answer with an error status is not an error here.
@@ -139,57 +215,86 @@ impl Http {
         &self,
         request: &Request<'_>,
         authorization: Option<&HeaderValue>,
-    ) -> Result<Response, HttpError> {
+    ) -> Result<Answer, HttpError> {
+        self.send_for(&self.base, request, authorization)
+    }
+
+    /// Sends a request to another server, such as one of tokens. `authorization` goes to that server only.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub(super) fn send_elsewhere(
+        &self,
+        request: &Request<'_>,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Answer, HttpError> {
+        self.send_for(&request.address, request, authorization)
+    }
+
+    fn send_for(
+        &self,
+        home: &Uri,
+        request: &Request<'_>,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Answer, HttpError> {
         let mut address = request.address.clone();
         for _ in 0..=MOST_REDIRECTS {
-            let is_own = address.authority() == request.address.authority();
-            let agent = if is_own { &self.own } else { &self.other };
-            let authorization = authorization.filter(|_| is_own);
-            let response = exchange(agent, request, &address, authorization)?;
-            let Some(next) = redirect(request, &address, &response)? else {
-                return Ok(response);
+            let agent = match is_same_host(&address, &self.base) {
+                true => &self.own,
+                false => &self.other,
             };
+            let is_home = is_same_host(&address, home);
+            let authorization = authorization.filter(|_| is_home);
+            let response = self.exchange(agent, request, &address, authorization)?;
+            let Some(next) = redirect(request, &address, &response)? else {
+                return Ok(Answer { response, is_home });
+            };
+            drain(response);
             address = next;
         }
         Err(HttpError::TooManyRedirects)
     }
-}
 
-fn exchange(
-    agent: &Agent,
-    request: &Request<'_>,
-    address: &Uri,
-    authorization: Option<&HeaderValue>,
-) -> Result<Response, HttpError> {
-    let mut head = http::Request::builder()
-        .method(request.method.clone())
-        .uri(address.clone());
-    if let Some(headers) = head.headers_mut() {
-        headers.extend(request.headers.clone());
-        if let Some(value) = authorization {
-            headers.insert(AUTHORIZATION, value.clone());
-        }
-    }
-    let malformed = |_| HttpError::Malformed { what: "address" };
-    let result = match request.body {
-        Body::None if request.method == Method::POST || request.method == Method::PUT => {
-            agent.run(head.body(&[][..]).map_err(malformed)?)
-        }
-        Body::None => agent.run(head.body(()).map_err(malformed)?),
-        Body::Bytes(bytes) => agent.run(head.body(bytes).map_err(malformed)?),
-        Body::Part { blob, offset, size } => {
-            if let Some(headers) = head.headers_mut() {
-                headers.insert(http::header::CONTENT_LENGTH, size.into());
+    fn exchange(
+        &self,
+        agent: &Agent,
+        request: &Request<'_>,
+        address: &Uri,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Response, HttpError> {
+        let mut head = http::Request::builder()
+            .method(request.method.clone())
+            .uri(address.clone());
+        if let Some(headers) = head.headers_mut() {
+            headers.extend(request.headers.clone());
+            if let Some(value) = authorization {
+                headers.insert(AUTHORIZATION, value.clone());
             }
-            let mut reader = ReadFrom::new(blob.part(offset, size), 0);
-            let body = SendBody::from_reader(&mut reader);
-            agent.run(head.body(body).map_err(malformed)?)
         }
-    };
-    result.map_err(|source| HttpError::Unreachable {
-        host: host_of(address),
-        source: Box::new(source),
-    })
+        let malformed = |_| HttpError::Malformed { what: "address" };
+        let has_body = [Method::POST, Method::PUT, Method::PATCH].contains(&request.method);
+        let result = match request.body {
+            Body::None if has_body => agent.run(head.body(&[][..]).map_err(malformed)?),
+            Body::None => agent.run(head.body(()).map_err(malformed)?),
+            Body::Bytes(bytes) => agent.run(head.body(bytes).map_err(malformed)?),
+            Body::Part { blob, offset, size } => {
+                let head = head.header(http::header::CONTENT_LENGTH, size);
+                let mut part = Part::new(ReadFrom::new(blob.part(offset, size), 0), size);
+                let body = head.body(SendBody::from_reader(&mut part));
+                // A registry may read a large blob again before it answers.
+                let patience = self.silence + Duration::from_secs(size / BYTES_A_SECOND);
+                let request = agent.configure_request(body.map_err(malformed)?);
+                let request = request.timeout_per_read(Some(patience)).build();
+                let result = agent.run(request);
+                part.check()?;
+                result
+            }
+        };
+        result.map_err(|source| HttpError::Unreachable {
+            host: host_of(address),
+            source: Box::new(source),
+        })
+    }
 }
 
 /// Where an answer redirects a request to, if it does.
@@ -209,21 +314,71 @@ fn redirect(
     if !follows {
         return Ok(None);
     }
-    let to = location(response, from)?;
-    if from.scheme_str() == Some("https") && to.scheme_str() != Some("https") {
-        return Err(HttpError::InsecureRedirect { to: to.to_string() });
+    location(response, from).map(Some)
+}
+
+/// Reads the body of an answer that is a document.
+pub(super) fn read_limited(mut response: Response) -> Result<Vec<u8>, HttpError> {
+    let mut bytes = Vec::new();
+    let body = response.body_mut().as_reader();
+    let read = body.take(DOCUMENT_LIMIT + 1).read_to_end(&mut bytes);
+    read.map_err(|source| HttpError::Broken { source })?;
+    match bytes.len() as u64 > DOCUMENT_LIMIT {
+        true => Err(HttpError::TooLarge {
+            limit: DOCUMENT_LIMIT,
+        }),
+        false => Ok(bytes),
     }
-    Ok(Some(to))
+}
+
+/// Reads the rest of a short body.
+pub(super) fn drain(mut response: Response) {
+    let body = response.body_mut().as_reader();
+    let _ = io::copy(&mut body.take(MOST_DRAINED), &mut io::sink());
+}
+
+/// Whether two addresses are on one host and port, with one scheme.
+fn is_same_host(one: &Uri, other: &Uri) -> bool {
+    let port = |uri: &Uri| {
+        let usual = if scheme_of(uri) == "https" { 443 } else { 80 };
+        uri.port_u16().unwrap_or(usual)
+    };
+    let host = |uri: &Uri| uri.host().map(str::to_ascii_lowercase);
+    (scheme_of(one), host(one), port(one)) == (scheme_of(other), host(other), port(other))
+}
+
+fn scheme_of(uri: &Uri) -> &str {
+    uri.scheme_str().unwrap_or_default()
 }
 
 /// The address in the `Location` header of an answer to a request to `base`.
+///
+/// A registry behind a proxy may not know that its users come with encryption. On the same host, encryption stays.
+///
+/// # Errors
+/// [`HttpError::InsecureRedirect`] if the address is on another host and would give up encryption.
 pub(super) fn location(response: &Response, base: &Uri) -> Result<Uri, HttpError> {
     let text = response.headers().get(LOCATION);
     let text = text.and_then(|value| value.to_str().ok());
-    text.and_then(|text| resolved(base, text))
-        .ok_or(HttpError::Malformed {
-            what: "`Location` header",
-        })
+    let to = text.and_then(|text| resolved(base, text));
+    let to = to.ok_or(HttpError::Malformed {
+        what: "`Location` header",
+    })?;
+    match (scheme_of(base), scheme_of(&to)) {
+        ("https", "http") if to.authority() == base.authority() => with_scheme(to, Scheme::HTTPS),
+        ("https", "http") => Err(HttpError::InsecureRedirect {
+            to: format!("http://{}", host_of(&to)),
+        }),
+        _ => Ok(to),
+    }
+}
+
+fn with_scheme(uri: Uri, scheme: Scheme) -> Result<Uri, HttpError> {
+    let mut parts = uri.into_parts();
+    parts.scheme = Some(scheme);
+    Uri::from_parts(parts).map_err(|_| HttpError::Malformed {
+        what: "`Location` header",
+    })
 }
 
 /// Resolves a reference to an address (RFC 3986, section 4.2): a whole address, or a path on the same host.

@@ -103,14 +103,23 @@ pub(crate) fn find(
     Err(last.unwrap_or_else(|| no_endpoint(name)))
 }
 
-/// The repository to which an image is written.
+/// The repository to which an image is written. `source` is the image that it is made from, if that is in a registry.
 ///
 /// # Errors
-/// [`RegistryError`] if the registry cannot be asked.
+/// [`RegistryError`] if the registry cannot be asked, or if credentials on the command line would go to both registries.
 pub(crate) fn target(
     name: &ImageName,
+    source: Option<&ImageName>,
     settings: &RegistrySettings,
 ) -> Result<Repository, RegistryError> {
+    if let Some(other) = source.filter(|source| source.host != name.host)
+        && settings.login.is_some()
+    {
+        return Err(RegistryError::TwoRegistries {
+            one: other.host.clone(),
+            other: name.host.clone(),
+        });
+    }
     let endpoint = read_conf(settings)?.primary(name)?;
     open(name, &endpoint, settings)
 }
@@ -183,8 +192,8 @@ fn open(
         ..name.clone()
     };
     let login = match &settings.login {
-        Some(login) => Some(login.clone()),
-        None => credentials::find(&settings.auth_files, &there)?,
+        Some(login) if !endpoint.is_mirror => Some(login.clone()),
+        _ => credentials::find(&settings.auth_files, &there)?,
     };
     let host = there.api_host();
     let may_be_plain = match settings.tls_verify {

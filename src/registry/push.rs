@@ -16,6 +16,8 @@ use crate::progress::{Observer, Phase};
 pub(crate) struct PushedBlob {
     pub(crate) digest: Digest,
     pub(crate) bytes: Blob,
+    /// Whether pycull made it, so that no repository has it yet.
+    pub(crate) is_new: bool,
 }
 
 /// The upload of one image.
@@ -49,9 +51,14 @@ impl Push {
     /// Begins to upload a blob on another thread. If that is not possible, [`Self::blobs`] uploads it later.
     pub(crate) fn begin(&self, blob: PushedBlob) {
         let mut early = lock(&self.early);
+        let is_known = early.iter().any(|it| it.digest == blob.digest);
+        let running = early.iter().filter(|it| !it.thread.is_finished());
+        if is_known || running.count() >= self.jobs {
+            return;
+        }
         let repository = Arc::clone(&self.repository);
         let digest = blob.digest.clone();
-        let upload = move || upload(&repository, &blob, None, false, &|_| ());
+        let upload = move || upload(&repository, &blob, (None, false), &|_| ());
         if let Ok(thread) = Builder::new().spawn(upload) {
             early.push(Early { digest, thread });
         }
@@ -92,12 +99,11 @@ impl Push {
         let from = self.from.as_deref();
         try_map(self.jobs, blobs, |_, blob| {
             let sent = |bytes| observer.advance(bytes);
-            let is_done = !distrusts && done.contains(&blob.digest);
-            let result = if is_done {
+            let result = if !distrusts && done.contains(&blob.digest) {
                 sent(blob.bytes.size());
                 Ok(())
             } else {
-                upload(&self.repository, blob, from, distrusts, &sent)
+                upload(&self.repository, blob, (from, distrusts), &sent)
             };
             observer.item_done();
             result.map_err(|cause| self.failed(&blob.digest, cause))
@@ -105,16 +111,22 @@ impl Push {
         Ok(())
     }
 
-    /// Waits for the uploads that began early. Returns their blobs.
+    /// Waits for the uploads that began early, also if one fails. Returns their blobs.
     fn wait(&self) -> Result<HashSet<Digest>, RegistryError> {
-        let mut done = HashSet::new();
+        let (mut done, mut first) = (HashSet::new(), None);
         for early in std::mem::take(&mut *lock(&self.early)) {
-            if let Ok(result) = early.thread.join() {
-                result.map_err(|cause| self.failed(&early.digest, cause))?;
-                done.insert(early.digest);
+            match early.thread.join() {
+                Ok(Ok(())) => drop(done.insert(early.digest)),
+                Ok(Err(cause)) => {
+                    first.get_or_insert((early.digest, cause));
+                }
+                Err(_) => {}
             }
         }
-        Ok(done)
+        match first {
+            Some((digest, cause)) => Err(self.failed(&digest, cause)),
+            None => Ok(done),
+        }
     }
 
     fn failed(&self, digest: &Digest, cause: HttpError) -> RegistryError {
@@ -122,13 +134,14 @@ impl Push {
             .error(format!("upload blob {digest} of"), cause)
     }
 
-    /// The digest that a tag leads to; `None` if there is no such tag.
+    /// The digest that a tag leads to; `None` if there is no such tag. Fails if the user may not write to the repository,
+    /// as far as the registry says so at once.
     ///
     /// # Errors
-    /// [`RegistryError`] if the registry cannot be asked.
-    pub(crate) fn tagged(&self, tag: &str) -> Result<Option<String>, RegistryError> {
-        let found = self.repository.tagged(tag);
-        found.map_err(|cause| self.repository.error("read the manifest of", cause))
+    /// [`RegistryError`] if the registry refuses, or cannot be asked.
+    pub(crate) fn tagged(&self, tag: &str) -> Result<Option<Digest>, RegistryError> {
+        let found = self.repository.tagged(tag, &self.repository.push());
+        found.map_err(|cause| self.repository.error("write to", cause))
     }
 
     /// Writes a manifest or index under a tag or its digest.
@@ -146,20 +159,20 @@ impl Push {
     }
 }
 
+/// Uploads a blob. `from` is a repository that has it, and `distrusts` says not to believe that it is there already.
 fn upload(
     repository: &Repository,
     blob: &PushedBlob,
-    from: Option<&str>,
-    distrusts: bool,
+    (from, distrusts): (Option<&str>, bool),
     sent: &(dyn Fn(u64) + Sync),
 ) -> Result<(), HttpError> {
     let upload = Upload {
         repository,
         digest: &blob.digest,
         blob: &blob.bytes,
-        from,
+        from: from.filter(|_| !blob.is_new),
         distrusts,
         sent,
     };
-    upload.run().map(drop)
+    upload.run()
 }

@@ -2,11 +2,12 @@
 //! change, so pycull lists them and carries none along.
 
 use serde_json::Value;
-use ureq::http::header::ACCEPT;
-use ureq::http::{HeaderValue, Method, StatusCode};
+use ureq::http::header::{ACCEPT, LINK};
+use ureq::http::{HeaderValue, Method};
 
 use super::error::{HttpError, RegistryError};
-use super::repository::{Repository, read_limited};
+use super::http::{Request, Response, read_limited};
+use super::repository::Repository;
 use super::session::refused;
 use crate::oci::Digest;
 
@@ -51,32 +52,51 @@ impl Repository {
             Some(index) => Some(index),
             None => self.index_at(&format!("manifests/{tag}"))?,
         };
-        let index = index.unwrap_or_default();
-        let listed = index["manifests"].as_array().into_iter().flatten();
-        let mut found: Vec<Referrer> = listed.filter_map(referrer).collect();
+        let mut found: Vec<Referrer> = index.iter().flatten().filter_map(referrer).collect();
         for (ending, kind) in COSIGN_TAGS {
-            if let Some(digest) = self.tagged(&format!("{tag}.{ending}"))? {
-                found.push(Referrer { digest, kind });
+            if let Some(digest) = self.tagged(&format!("{tag}.{ending}"), &self.pull())? {
+                found.push(Referrer {
+                    digest: digest.to_string(),
+                    kind,
+                });
             }
         }
         Ok(found)
     }
 
-    /// Reads an index; `None` if the registry has none there.
-    fn index_at(&self, path: &str) -> Result<Option<Value>, HttpError> {
-        let index = HeaderValue::from_static("application/vnd.oci.image.index.v1+json");
-        let request = self.request(Method::GET, path)?.header(ACCEPT, index);
-        let response = self.session.send(&request, &self.pull())?;
-        match response.status() {
-            StatusCode::OK => {
-                let bytes = read_limited(response)?;
-                Ok(serde_json::from_slice(&bytes).ok())
+    /// The descriptors in an index and on its further pages; `None` if the registry has none there.
+    fn index_at(&self, path: &str) -> Result<Option<Vec<Value>>, HttpError> {
+        let mut request = self.request(Method::GET, path)?;
+        let mut found = Vec::new();
+        for page in 0..MOST_PAGES {
+            let index = HeaderValue::from_static("application/vnd.oci.image.index.v1+json");
+            let response = self
+                .session
+                .send(&request.header(ACCEPT, index), &self.pull())?;
+            match response.status().as_u16() {
+                200 => {}
+                // The registry does not have the API, or has nothing there.
+                400 | 404 | 405 | 501 if page == 0 => return Ok(None),
+                _ => return Err(refused(response)),
             }
-            // Registries without the referrers API have their own ideas of an answer.
-            status if status.is_client_error() => Ok(None),
-            _ => Err(refused(response)),
+            let next = next_page(&response).map(str::to_owned);
+            let index: Value = serde_json::from_slice(&read_limited(response)?).unwrap_or_default();
+            found.extend(index["manifests"].as_array().into_iter().flatten().cloned());
+            let Some(next) = next else { break };
+            request = Request::new(Method::GET, self.session.address(&next)?);
         }
+        Ok(Some(found))
     }
+}
+
+/// Most pages of a list to read.
+const MOST_PAGES: usize = 20;
+
+/// The path of the next page (RFC 8288): `</v2/…>; rel="next"`.
+fn next_page(response: &Response) -> Option<&str> {
+    let link = response.headers().get(LINK)?.to_str().ok()?;
+    let (path, relation) = link.trim().strip_prefix('<')?.split_once('>')?;
+    (path.starts_with('/') && relation.contains("next")).then_some(path)
 }
 
 /// A descriptor in the list of referrers.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::download::Download;
@@ -23,6 +24,8 @@ pub(super) struct RemoteBlob {
     digest: Digest,
     size: u64,
     spool: Option<Mutex<Spool>>,
+    /// Number of bytes in the spool, for those who must not wait for it.
+    spooled: AtomicU64,
     waiting: Mutex<Vec<Download>>,
 }
 
@@ -46,13 +49,14 @@ impl RemoteBlob {
             digest,
             size,
             spool: spools.then(Mutex::default),
+            spooled: AtomicU64::new(0),
             waiting: Mutex::default(),
         }
     }
 
     /// Number of bytes in the spool.
     pub(super) fn spooled(&self) -> u64 {
-        self.spool.as_ref().map_or(0, |spool| lock(spool).length)
+        self.spooled.load(Ordering::Relaxed)
     }
 
     fn download(&self, position: u64) -> Download {
@@ -69,8 +73,12 @@ impl RemoteBlob {
     ) -> io::Result<usize> {
         let mut spool = lock(spool);
         while spool.length <= offset {
-            if spool.grow(|| self.download(0))? == 0 {
+            if spool.grow(|at| self.download(at))? == 0 {
                 return Ok(0);
+            }
+            self.spooled.store(spool.length, Ordering::Relaxed);
+            if spool.length == self.size {
+                spool.rest();
             }
         }
         let there = usize::try_from(spool.length - offset).unwrap_or(usize::MAX);
@@ -103,17 +111,27 @@ const SPOOLED_AT_ONCE: usize = 256 << 10;
 
 impl Spool {
     /// Adds the next bytes. Returns how many came.
-    fn grow(&mut self, begin: impl FnOnce() -> Download) -> io::Result<usize> {
+    fn grow(&mut self, begin: impl FnOnce(u64) -> Download) -> io::Result<usize> {
         let file = match &self.file {
             Some(file) => file,
             None => self.file.insert(tempfile::tempfile()?),
         };
-        let download = self.download.get_or_insert_with(begin);
+        let length = self.length;
+        let download = self.download.get_or_insert_with(|| begin(length));
         self.buffer.resize(SPOOLED_AT_ONCE, 0);
         let count = download.read(&mut self.buffer)?;
-        file.write_all_at(&self.buffer[..count], self.length)?;
+        if let Err(error) = file.write_all_at(&self.buffer[..count], length) {
+            // The next attempt begins where the file ends.
+            self.download = None;
+            return Err(error);
+        }
         self.length += count as u64;
         Ok(count)
+    }
+
+    /// Frees what only growing needs.
+    fn rest(&mut self) {
+        (self.download, self.buffer) = (None, Vec::new());
     }
 }
 

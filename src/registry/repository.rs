@@ -1,6 +1,5 @@
 //! One repository of a registry: its manifests, blobs and tags (OCI distribution-spec 1.1).
 
-use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +7,8 @@ use ureq::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, RANGE};
 use ureq::http::{HeaderValue, Method, StatusCode};
 
 use super::error::{HttpError, RegistryError};
-use super::http::{Body, Request, Response};
+use super::http::{Body, Request, Response, read_limited};
 use super::session::{Scope, Session, refused};
-use crate::oci::blob::DOCUMENT_LIMIT;
 use crate::oci::digest::sha256_digest;
 use crate::oci::{Digest, DigestHasher};
 
@@ -113,23 +111,23 @@ impl Repository {
         })
     }
 
-    /// The digest that a tag leads to; `None` if there is no such tag.
+    /// The digest that a tag leads to; `None` if there is no such tag. `scope` is the right that the caller needs.
     ///
     /// # Errors
     /// [`HttpError`] if the registry cannot be asked.
-    pub(super) fn tagged(&self, tag: &str) -> Result<Option<String>, HttpError> {
+    pub(super) fn tagged(&self, tag: &str, scope: &Scope) -> Result<Option<Digest>, HttpError> {
         let request = self.request(Method::HEAD, &format!("manifests/{tag}"))?;
         let request = request.header(ACCEPT, HeaderValue::from_static(MANIFEST_TYPES));
-        let response = self.session.send(&request, &self.pull())?;
+        let response = self.session.send(&request, scope)?;
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(None);
         }
         let response = expect(response, StatusCode::OK)?;
         let digest = response.headers().get("docker-content-digest");
-        let digest = digest.and_then(|value| value.to_str().ok());
+        let digest = digest.and_then(|value| value.to_str().ok()?.parse().ok());
         match digest {
-            Some(digest) => Ok(Some(digest.to_owned())),
-            None => Ok(Some(self.document(tag)?.digest.to_string())),
+            Some(digest) => Ok(Some(digest)),
+            None => Ok(Some(self.document(tag)?.digest)),
         }
     }
 
@@ -182,23 +180,6 @@ impl Repository {
             true => Ok(()),
             false => Err(refused(response)),
         }
-    }
-}
-
-/// Reads the body of an answer that is a document.
-pub(super) fn read_limited(mut response: Response) -> Result<Vec<u8>, HttpError> {
-    let mut bytes = Vec::new();
-    let body = response.body_mut().as_reader();
-    let read = body.take(DOCUMENT_LIMIT + 1).read_to_end(&mut bytes);
-    read.map_err(|source| HttpError::Local {
-        action: "receive all bytes",
-        source,
-    })?;
-    match bytes.len() as u64 > DOCUMENT_LIMIT {
-        true => Err(HttpError::TooLarge {
-            limit: DOCUMENT_LIMIT,
-        }),
-        false => Ok(bytes),
     }
 }
 

@@ -10,16 +10,20 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest time that pycull waits because a registry asks for it.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 
+/// The longest time from the first fault to the last attempt.
+const LONGEST: Duration = Duration::from_secs(300);
+
 /// How often a failed request is sent again, and for how long.
 #[derive(Debug, Clone)]
 pub(super) struct Retries {
     left: u32,
     pause: Duration,
-    until: Instant,
+    /// When to give up: five minutes after the first fault.
+    until: Option<Instant>,
 }
 
 impl Retries {
-    /// Five more attempts within five minutes.
+    /// Five more attempts, within five minutes of the first fault.
     pub(super) fn new() -> Self {
         Self::at_most(5)
     }
@@ -29,7 +33,7 @@ impl Retries {
         Self {
             left,
             pause: Duration::from_millis(250),
-            until: Instant::now() + Duration::from_secs(300),
+            until: None,
         }
     }
 
@@ -46,7 +50,8 @@ impl Retries {
             Some(asked) => asked.max(own),
             None => own,
         };
-        (Instant::now() + pause < self.until).then_some(pause)
+        let until = *self.until.get_or_insert_with(|| Instant::now() + LONGEST);
+        (Instant::now() + pause < until).then_some(pause)
     }
 }
 

@@ -12,7 +12,7 @@ use ureq::http::{HeaderValue, Method, StatusCode, Uri};
 
 use super::challenge::Challenge;
 use super::error::HttpError;
-use super::http::{Body, Connecting, Http, Request, Response};
+use super::http::{Answer, Body, Connecting, Http, Request, Response, drain, read_limited};
 use super::login::Login;
 use super::retry::{Retries, is_temporary, retry_after};
 use crate::parallel::lock;
@@ -68,10 +68,12 @@ impl Session {
         may_be_plain: bool,
     ) -> Result<Self, HttpError> {
         let session = |scheme| -> Result<Self, HttpError> {
+            let base = format!("{scheme}://{host}/").parse();
+            let base = base.map_err(|_| HttpError::Malformed { what: "address" })?;
             Ok(Self {
                 host: host.to_owned(),
                 scheme,
-                http: Http::new(scheme, connecting)?,
+                http: Http::new(base, connecting)?,
                 login: login.clone(),
                 granted: Mutex::default(),
                 asking: Mutex::default(),
@@ -92,10 +94,11 @@ impl Session {
         };
         let plain = session("http")?;
         match ping(&plain) {
-            Ok(_) => Ok(plain),
+            // A server that wants encryption also answers a request without it, with 400.
+            Ok(answer) if answer.response.status() != StatusCode::BAD_REQUEST => Ok(plain),
             // The registry may be down for a moment. The caller's requests are sent again.
             Err(_) if error.is_temporary() => Ok(plain),
-            Err(_) => Err(error),
+            _ => Err(error),
         }
     }
 
@@ -141,22 +144,11 @@ impl Session {
     /// As [`Self::send`].
     pub(super) fn send_within(
         &self,
-        mut retries: Retries,
+        retries: Retries,
         request: &Request<'_>,
         scope: &Scope,
     ) -> Result<Response, HttpError> {
-        loop {
-            let result = self.send_once(request, scope);
-            let asked = match &result {
-                Ok(response) if is_temporary(response.status().as_u16()) => asked_pause(response),
-                Err(error) if error.is_temporary() => None,
-                _ => return result,
-            };
-            match retries.pause(asked) {
-                Some(pause) => thread::sleep(pause),
-                None => return result,
-            }
-        }
+        retrying(retries, || self.send_once(request, scope))
     }
 
     /// Sends a request once, and once more if the registry wants other credentials.
@@ -170,34 +162,37 @@ impl Session {
     ) -> Result<Response, HttpError> {
         let grant = self.granted(scope);
         let header = grant.as_ref().map(|grant| &grant.header);
-        let response = self.http.send(request, header)?;
-        let is_own = |challenge: &Response| challenge.status() == StatusCode::UNAUTHORIZED;
-        if !is_own(&response) {
-            return Ok(response);
+        let answer = self.http.send(request, header)?;
+        // Another host, to which the registry redirects, asks in vain.
+        let wants_grant =
+            |it: &Answer| it.is_home && it.response.status() == StatusCode::UNAUTHORIZED;
+        if !wants_grant(&answer) {
+            return Ok(answer.response);
         }
         let asking = lock(&self.asking);
         let other = self
             .granted(scope)
             .filter(|now| Some(&now.header) != header);
         let grant = match other {
-            None => self.grant(&response, scope)?,
+            None => self.grant(&answer.response, scope)?,
             // Another request got it while this one waited.
             other => other,
         };
         drop(asking);
         let Some(grant) = grant else {
-            return Err(self.unauthorized(response));
+            return Err(self.unauthorized(answer.response));
         };
-        let response = self.http.send(request, Some(&grant.header))?;
-        match is_own(&response) {
-            true => Err(self.unauthorized(response)),
-            false => Ok(response),
+        drain(answer.response);
+        let answer = self.http.send(request, Some(&grant.header))?;
+        match wants_grant(&answer) {
+            true => Err(self.unauthorized(answer.response)),
+            false => Ok(answer.response),
         }
     }
 
     fn granted(&self, scope: &Scope) -> Option<Grant> {
         let granted = lock(&self.granted);
-        let grant = granted.get(scope)?;
+        let grant = granted.get(scope).or_else(|| granted.get(ANY))?;
         let is_valid = grant.until.is_none_or(|until| Instant::now() < until);
         is_valid.then(|| grant.clone())
     }
@@ -206,14 +201,19 @@ impl Session {
     fn grant(&self, response: &Response, scope: &Scope) -> Result<Option<Grant>, HttpError> {
         let headers = response.headers().get_all(WWW_AUTHENTICATE);
         let headers = headers.iter().filter_map(|value| value.to_str().ok());
-        let grant = match (Challenge::first(headers), &self.login) {
-            (None, _) | (Some(Challenge::Basic), None | Some(Login::IdentityToken(_))) => None,
+        let (key, grant) = match (Challenge::first(headers), &self.login) {
+            (None, _) | (Some(Challenge::Basic), None | Some(Login::IdentityToken(_))) => {
+                return Ok(None);
+            }
             (Some(Challenge::Basic), Some(Login::Basic { user, password })) => {
                 let header = basic(user, password)?;
-                Some(Grant {
-                    header,
-                    until: None,
-                })
+                (
+                    Scope::new(),
+                    Grant {
+                        header,
+                        until: None,
+                    },
+                )
             }
             (
                 Some(Challenge::Bearer {
@@ -224,70 +224,62 @@ impl Session {
                 login,
             ) => {
                 let mut scopes = scope.clone();
-                scopes.extend(asked.filter(|_| scope.is_empty()));
+                // Some requests need more than pycull knows of, such as the right to delete.
+                let asked = asked.unwrap_or_default();
+                scopes.extend(asked.split_whitespace().map(str::to_owned));
+                scopes.dedup();
                 let request = TokenRequest {
                     realm: &realm,
                     service: service.as_deref(),
                     scopes: &scopes,
                 };
-                Some(self.token(&request, login.as_ref())?)
+                (scope.clone(), self.token(&request, login.as_ref())?)
             }
         };
-        if let Some(grant) = &grant {
-            lock(&self.granted).insert(scope.clone(), grant.clone());
-        }
-        Ok(grant)
+        lock(&self.granted).insert(key, grant.clone());
+        Ok(Some(grant))
     }
 
     /// Asks a server of tokens.
     fn token(&self, request: &TokenRequest<'_>, login: Option<&Login>) -> Result<Grant, HttpError> {
-        let realm: Uri = request
-            .realm
-            .parse()
-            .map_err(|_| HttpError::Malformed { what: "realm" })?;
+        let realm: Result<Uri, _> = request.realm.parse();
+        let realm = realm.map_err(|_| HttpError::Malformed { what: "realm" })?;
         if self.scheme == "https" && realm.scheme_str() != Some("https") {
+            let host = realm.authority().map_or("", |host| host.as_str());
             return Err(HttpError::InsecureRedirect {
-                to: realm.to_string(),
+                to: format!("http://{host}"),
             });
         }
-        let form;
+        let (form, header);
         let request = match login {
             Some(Login::IdentityToken(token)) => {
-                form = request.form(token);
+                (form, header) = (request.form(token), None);
                 let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
                 Request::new(Method::POST, realm)
                     .header(CONTENT_TYPE, form_type)
                     .body(Body::Bytes(form.as_bytes()))
             }
-            _ => Request::new(Method::GET, request.address()?),
-        };
-        let header = match login {
-            Some(Login::Basic { user, password }) => Some(basic(user, password)?),
-            _ => None,
-        };
-        let mut retries = Retries::new();
-        let mut response = loop {
-            let result = self.http.send(&request, header.as_ref());
-            let asked = match &result {
-                Ok(response) if is_temporary(response.status().as_u16()) => asked_pause(response),
-                Err(error) if error.is_temporary() => None,
-                _ => break result?,
-            };
-            match retries.pause(asked) {
-                Some(pause) => thread::sleep(pause),
-                None => break result?,
+            Some(Login::Basic { user, password }) => {
+                header = Some(basic(user, password)?);
+                Request::new(Method::GET, request.address()?)
+            }
+            None => {
+                header = None;
+                Request::new(Method::GET, request.address()?)
             }
         };
-        if matches!(response.status().as_u16(), 400 | 401 | 403) {
-            return Err(self.unauthorized(response));
+        let ask = || {
+            Ok(self
+                .http
+                .send_elsewhere(&request, header.as_ref())?
+                .response)
+        };
+        let response = retrying(Retries::new(), ask)?;
+        match response.status().as_u16() {
+            200 => read_token(&read_limited(response)?),
+            400 | 401 | 403 => Err(self.unauthorized(response)),
+            _ => Err(refused(response)),
         }
-        if response.status() != StatusCode::OK {
-            return Err(refused(response));
-        }
-        let limited = response.body_mut().with_config().limit(MOST_TEXT);
-        let text = limited.read_to_vec();
-        let text = text.map_err(|_| HttpError::Malformed { what: "token" })?;
-        read_token(&text)
     }
 
     fn unauthorized(&self, response: Response) -> HttpError {
@@ -295,6 +287,28 @@ impl Session {
             host: self.host.clone(),
             had_login: self.login.is_some(),
             detail: words(response).1,
+        }
+    }
+}
+
+/// The key of a grant for every scope: a password.
+const ANY: &[String] = &[];
+
+/// Sends a request until it is answered without a temporary fault, or too often.
+fn retrying(
+    mut retries: Retries,
+    send: impl Fn() -> Result<Response, HttpError>,
+) -> Result<Response, HttpError> {
+    loop {
+        let result = send();
+        let asked = match &result {
+            Ok(response) if is_temporary(response.status().as_u16()) => asked_pause(response),
+            Err(error) if error.is_temporary() => None,
+            _ => return result,
+        };
+        match retries.pause(asked) {
+            Some(pause) => thread::sleep(pause),
+            None => return result,
         }
     }
 }
@@ -384,7 +398,7 @@ fn asked_pause(response: &Response) -> Option<Duration> {
 
 /// The error for an answer with an error status.
 pub(super) fn refused(response: Response) -> HttpError {
-    let (status, pause) = (response.status().to_string(), asked_pause(&response));
+    let (status, pause) = (response.status(), asked_pause(&response));
     let (code, detail) = words(response);
     HttpError::Status {
         status,

@@ -135,7 +135,7 @@ impl RegistryStore {
         let layers = state
             .known
             .values()
-            .filter(|known| known.kind != Kind::Manifest);
+            .filter(|known| known.kind == Kind::Layer);
         let all: u64 = layers.map(|known| known.size).fold(0, u64::saturating_add);
         let there: u64 = state.blobs.values().map(|blob| blob.spooled()).sum();
         let directory = std::env::temp_dir();

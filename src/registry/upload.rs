@@ -21,22 +21,14 @@ const CHUNK: u64 = 4 << 20;
 /// The smallest chunk to try after a registry refused a larger one.
 const SMALLEST_CHUNK: u64 = 64 << 10;
 
+/// Broken connections before a blob goes up in chunks.
+const MOST_BROKEN: u32 = 2;
+
 /// How often to try another way for one blob.
 const MOST_CHANGES: u32 = 8;
 
 /// A body of at least this size waits until the registry agrees to it, because sending it in vain takes time.
 const ASK_FIRST: u64 = 1 << 20;
-
-/// What an upload did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Uploaded {
-    /// The repository has the blob already.
-    Existed,
-    /// The registry took the blob from another repository.
-    Mounted,
-    /// The bytes went up.
-    Sent,
-}
 
 /// A blob to upload.
 pub(super) struct Upload<'a> {
@@ -49,6 +41,14 @@ pub(super) struct Upload<'a> {
     pub(super) distrusts: bool,
     /// Receives the number of bytes that went up.
     pub(super) sent: &'a (dyn Fn(u64) + Sync),
+}
+
+/// What comes of a mount.
+enum Mount {
+    Done,
+    /// The registry began an upload instead.
+    Begun(Uri),
+    Refused,
 }
 
 /// What comes of an attempt.
@@ -65,74 +65,84 @@ impl Upload<'_> {
     ///
     /// # Errors
     /// [`HttpError`] if the registry refuses it, or cannot be reached after several attempts.
-    pub(super) fn run(&self) -> Result<Uploaded, HttpError> {
-        let size = self.blob.size();
-        let scope = self.repository.push();
-        if !self.distrusts && self.repository.has_blob(self.digest, size, &scope)? {
-            return Ok(Uploaded::Existed);
+    pub(super) fn run(&self) -> Result<(), HttpError> {
+        if self.is_there()? {
+            return Ok(());
         }
         let mut session = match self.from.filter(|_| !self.distrusts) {
             Some(from) => match self.mount(from)? {
-                None => return Ok(Uploaded::Mounted),
-                session => session,
+                Mount::Done => return Ok(()),
+                Mount::Begun(address) => Some(address),
+                Mount::Refused => None,
             },
             None => None,
         };
-        let mut retries = Retries::new();
-        let mut changes = 0;
+        let (mut retries, mut changes, mut broken) = (Retries::new(), 0, 0);
         loop {
             let address = match session.take() {
                 Some(address) => address,
                 None => self.begin()?,
             };
-            let way = self.repository.session.way();
+            // A registry or a proxy that cannot take the whole body may just end the connection.
+            let way = match self.repository.session.way() {
+                Way::Whole if broken >= MOST_BROKEN && self.blob.size() > CHUNK => {
+                    Way::Chunks(CHUNK)
+                }
+                way => way,
+            };
             let attempt = match way {
                 Way::Whole => self.send_whole(&address),
                 Way::Chunks(size) => self.send_chunks(address.clone(), size),
             };
-            let error = match attempt {
-                Ok(Attempt::Done) => return Ok(Uploaded::Sent),
-                Ok(Attempt::Another(way, _)) if changes < MOST_CHANGES => {
-                    self.cancel(address);
-                    self.repository.session.set_way(way);
+            if let Ok(Attempt::Done) = attempt {
+                return Ok(());
+            }
+            self.cancel(address);
+            let error = match attempt? {
+                Attempt::Done => return Ok(()),
+                Attempt::Another(way, error) => {
                     changes += 1;
+                    if changes > MOST_CHANGES {
+                        return Err(error);
+                    }
+                    self.repository.session.set_way(way);
                     continue;
                 }
-                Ok(Attempt::Another(_, error)) => {
-                    self.cancel(address);
-                    return Err(error);
-                }
-                Ok(Attempt::Again(error)) => error,
-                Err(error) => {
-                    self.cancel(address);
-                    return Err(error);
-                }
+                Attempt::Again(error) => error,
             };
-            self.cancel(address);
+            broken += u32::from(matches!(error, HttpError::Unreachable { .. }));
             match retries.pause(error.asked_pause()) {
                 Some(pause) => thread::sleep(pause),
                 None => return Err(error),
             }
-            // A registry or a proxy that cannot take the whole body may just end the connection.
-            if way == Way::Whole && matches!(error, HttpError::Unreachable { .. }) && size > CHUNK {
-                self.repository.session.set_way(Way::Chunks(CHUNK));
+            // The answer may be all that was lost.
+            if self.is_there()? {
+                return Ok(());
             }
         }
     }
 
-    /// Asks the registry to take the blob from another repository. Returns an upload if it does not.
-    fn mount(&self, from: &str) -> Result<Option<Uri>, HttpError> {
+    /// Whether the registry says that it has the blob, and is believed.
+    fn is_there(&self) -> Result<bool, HttpError> {
+        let (scope, size) = (self.repository.push(), self.blob.size());
+        Ok(!self.distrusts && self.repository.has_blob(self.digest, size, &scope)?)
+    }
+
+    /// Asks the registry to take the blob from another repository.
+    fn mount(&self, from: &str) -> Result<Mount, HttpError> {
         let path = format!("blobs/uploads/?mount={}&from={from}", self.digest);
         let request = self.repository.request(Method::POST, &path)?;
         let mut scope = self.repository.push();
         scope.push(format!("repository:{from}:pull"));
-        let base = request.address.clone();
-        let response = self.repository.session.send(&request, &scope)?;
+        let response = match self.repository.session.send(&request, &scope) {
+            // The user may write here and not read there.
+            Err(HttpError::Unauthorized { .. }) => return Ok(Mount::Refused),
+            result => result?,
+        };
         match response.status() {
-            StatusCode::CREATED => Ok(None),
-            StatusCode::ACCEPTED => location(&response, &base).map(Some),
-            // The user may not read the other repository, or the registry does not know of mounts.
-            _ => self.begin().map(Some),
+            StatusCode::CREATED => Ok(Mount::Done),
+            StatusCode::ACCEPTED => location(&response, &request.address).map(Mount::Begun),
+            _ => Ok(Mount::Refused),
         }
     }
 
@@ -145,6 +155,9 @@ impl Upload<'_> {
 
     /// Gives up an upload. The registry removes it by itself if this fails.
     fn cancel(&self, address: Uri) {
+        if !address.path().contains("/blobs/uploads/") {
+            return;
+        }
         let request = Request::new(Method::DELETE, address);
         let session = &self.repository.session;
         let _ = session.send_within(Retries::at_most(2), &request, &self.repository.push());
@@ -207,32 +220,25 @@ impl Upload<'_> {
         let mut stored = 0;
         while stored < size {
             let count = most.min(size - stored);
-            let request = self.data(Method::PATCH, address.clone(), stored, count);
-            let range = format!("{stored}-{}", stored + count - 1);
-            let range =
-                HeaderValue::try_from(range).map_err(|_| HttpError::Malformed { what: "range" })?;
-            let result = self.send_once(&request.header(CONTENT_RANGE, range));
-            let error = match result {
-                Ok(response) if response.status() == StatusCode::ACCEPTED => {
-                    let now = stored_range(&response).unwrap_or(stored + count);
-                    address = location(&response, &address)?;
-                    (self.sent)(now.saturating_sub(stored));
-                    stored = now;
+            let error = match self.send_chunk(&mut address, stored, count) {
+                Ok(now) => {
+                    (self.sent)(now - stored);
+                    (stored, retries) = (now, Retries::new());
                     continue;
                 }
-                Ok(response) => match response.status().as_u16() {
-                    413 | 416 if stored == 0 && most > SMALLEST_CHUNK => {
-                        return Ok(Attempt::Another(Way::Chunks(most / 2), refused(response)));
-                    }
-                    405 | 501 => return Ok(Attempt::Another(Way::Whole, refused(response))),
-                    404 => return Ok(Attempt::Again(refused(response))),
-                    416 => refused(response),
-                    status if is_temporary(status) => refused(response),
-                    _ => return Err(refused(response)),
-                },
-                Err(error) if error.is_temporary() => error,
-                Err(error) => return Err(error),
+                Err(error) => error,
             };
+            match status_of(&error) {
+                Some(413 | 416) if stored == 0 && most > SMALLEST_CHUNK => {
+                    return Ok(Attempt::Another(Way::Chunks(most / 2), error));
+                }
+                Some(405 | 501) => return Ok(Attempt::Another(Way::Whole, error)),
+                Some(404) => return Ok(Attempt::Again(error)),
+                // The registry has another part of the blob than pycull knows of.
+                Some(416) => {}
+                _ if error.is_temporary() || matches!(error, HttpError::Malformed { .. }) => {}
+                _ => return Err(error),
+            }
             match retries.pause(error.asked_pause()) {
                 Some(pause) => thread::sleep(pause),
                 None => return Ok(Attempt::Again(error)),
@@ -244,6 +250,23 @@ impl Upload<'_> {
             }
         }
         self.close(&address)
+    }
+
+    /// Sends a chunk. Returns how many bytes the registry has then.
+    fn send_chunk(&self, address: &mut Uri, stored: u64, count: u64) -> Result<u64, HttpError> {
+        let wrong_range = || HttpError::Malformed { what: "range" };
+        let request = self.data(Method::PATCH, address.clone(), stored, count);
+        let range = HeaderValue::try_from(format!("{stored}-{}", stored + count - 1));
+        let request = request.header(CONTENT_RANGE, range.map_err(|_| wrong_range())?);
+        let response = expect(self.send_once(&request)?, StatusCode::ACCEPTED)?;
+        *address = location(&response, address)?;
+        match stored_range(&response) {
+            None => Ok(stored + count),
+            // `0-0` means one byte, or none.
+            Some(0) if stored == 0 && count == 1 => Ok(1),
+            Some(now) if now > stored && now <= stored + count => Ok(now),
+            Some(_) => Err(wrong_range()),
+        }
     }
 
     /// How many bytes of an upload the registry has, and where the upload goes on.
@@ -264,6 +287,13 @@ impl Upload<'_> {
             404 => Ok(Attempt::Again(refused(response))),
             _ => Err(refused(response)),
         }
+    }
+}
+
+fn status_of(error: &HttpError) -> Option<u16> {
+    match error {
+        HttpError::Status { status, .. } => Some(status.as_u16()),
+        _ => None,
     }
 }
 

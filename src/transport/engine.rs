@@ -44,12 +44,13 @@ impl Engine {
         arguments
     }
 
-    /// The ID of the image with this name; `None` if there is none.
-    pub(super) fn id(self, name: &str) -> Result<Option<String>, TransportError> {
-        let list = ["image", "ls", "--quiet", "--no-trunc", name];
-        let text = self.output(&list)?;
-        let id = text.lines().next().map(str::trim);
-        Ok(id.filter(|id| !id.is_empty()).map(str::to_owned))
+    /// The ID of the image with this name; `None` if there is none, or if the engine does not say.
+    pub(super) fn id(self, name: &str) -> Option<String> {
+        let id = self
+            .output(&["image", "inspect", "--format", "{{.Id}}", name])
+            .ok()?;
+        let id = id.trim();
+        (!id.is_empty()).then(|| id.to_owned())
     }
 
     /// Runs a command to its end. Returns what it printed.

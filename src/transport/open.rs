@@ -118,8 +118,16 @@ fn open_saved(engine: Engine, name: &str, opening: Opening<'_>) -> Result<Source
         Some(stdout) => open_archive(wanted, stdout),
         None => open_archive(wanted, io::empty()),
     };
-    // If the command failed, its own words say more than the archive that it did not finish.
-    saving.finish()?;
+    // If the command failed, its own words say more than the archive that it did not finish. If pycull could not keep
+    // the archive, the command failed because of that.
+    let saved = saving.finish();
+    let is_own = matches!(
+        opened,
+        Err(TransportError::Io { .. } | TransportError::Bomb { .. })
+    );
+    if !is_own {
+        saved?;
+    }
     opened.map(|source| Source {
         origin: Origin::Engine(engine),
         archive: None,

@@ -48,7 +48,7 @@ impl Sink for EngineSink {
     ) -> Result<Committed, TransportError> {
         self.form.set_name(&mut output.root);
         output.checked()?;
-        let old = self.engine.id(&self.name)?;
+        let old = self.engine.id(&self.name);
         let pipes = (Stdio::piped(), Stdio::null());
         let mut loading = Running::start(self.engine, &["load".to_owned()], pipes)?;
         let mut stdin = loading.stdin();
@@ -69,7 +69,7 @@ impl Sink for EngineSink {
         }
         drop(stdin);
         loading.finish()?;
-        let new = self.engine.id(&self.name)?;
+        let new = self.engine.id(&self.name);
         let old = old.filter(|old| new.as_ref() != Some(old));
         Ok(Committed {
             replaced: old.map(|id| Replaced {

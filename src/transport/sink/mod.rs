@@ -164,13 +164,15 @@ fn to_registry<'a>(
             reason: "an output has a tag, not a digest",
         });
     }
-    let repository = target(&name, settings)?;
-    let origin = match &source.origin {
-        Origin::Registry(store, _) => Some(&**store.repository()),
-        _ => None,
+    let (origin, source_name) = match &source.origin {
+        Origin::Registry(store, name) => (Some(&**store.repository()), Some(name)),
+        _ => (None, None),
     };
+    let repository = target(&name, source_name, settings)?;
+    let push = Push::new(repository, origin, settings.jobs);
     Ok(Box::new(RegistrySink {
-        push: Push::new(repository, origin, settings.jobs),
+        old: push.tagged(name.tag_or_latest())?,
+        push,
         name,
         staging: stage(&Place::Stream)?,
     }))

@@ -1,12 +1,14 @@
 //! Writes an image to a registry: blobs, then manifests, then the tag.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::{Committed, EarlyBlobs, Replaced, Sink};
-use crate::oci::blob::into_blob_error;
+use crate::oci::blob::{DOCUMENT_LIMIT, into_blob_error};
+use crate::oci::media_type::document_kind;
 use crate::oci::{Blob, Digest};
 use crate::progress::Observer;
 use crate::registry::{ImageName, Push, PushedBlob};
@@ -21,6 +23,8 @@ use crate::transport::source::{Origin, Source};
 pub(super) struct RegistrySink {
     pub(super) name: ImageName,
     pub(super) push: Push,
+    /// The digest that the tag led to before.
+    pub(super) old: Option<Digest>,
     pub(super) staging: Scratch,
 }
 
@@ -55,25 +59,19 @@ impl Sink for RegistrySink {
     ) -> Result<Committed, TransportError> {
         output.checked()?;
         let tag = self.name.tag_or_latest();
-        let old = self.push.tagged(tag)?;
-        let documents = documents(&output)?;
-        let is_document = |blob: &&OutputBlob| documents.contains_key(&blob.digest);
+        let types = media_types(&output)?;
+        let is_document = |blob: &&OutputBlob| types.contains_key(&blob.digest);
         let (manifests, blobs): (Vec<&OutputBlob>, Vec<_>) =
             output.blobs.iter().partition(is_document);
+        let pushed = |blob: &OutputBlob| self.pushed(blob);
         let blobs: Vec<PushedBlob> = blobs.into_iter().map(pushed).collect();
         self.push.blobs(&blobs, observer)?;
         let root = output.root["digest"].as_str();
         for blob in manifests {
-            let document = &documents[&blob.digest];
             let is_root = root == Some(blob.digest.as_ref());
-            let reference = match is_root {
-                true => tag,
-                false => blob.digest.as_ref(),
-            };
-            let write = || {
-                self.push
-                    .document(reference, &document.media_type, &document.bytes)
-            };
+            let reference = if is_root { tag } else { blob.digest.as_ref() };
+            let bytes = read(&blob.digest, &blob.bytes)?;
+            let write = || self.push.document(reference, &types[&blob.digest], &bytes);
             match write() {
                 Err(error) if error.lacks_blob() => {
                     self.push.blobs_again(&blobs)?;
@@ -82,6 +80,7 @@ impl Sink for RegistrySink {
                 result => result?,
             }
         }
+        let old = self.old.as_ref().map(ToString::to_string);
         let old = old.filter(|old| root != Some(old));
         Ok(Committed {
             replaced: old.map(|id| self.replaced(id)),
@@ -90,6 +89,15 @@ impl Sink for RegistrySink {
 }
 
 impl RegistrySink {
+    fn pushed(&self, blob: &OutputBlob) -> PushedBlob {
+        let path = blob.bytes.path();
+        PushedBlob {
+            digest: blob.digest.clone(),
+            bytes: blob.bytes.clone(),
+            is_new: path.is_some_and(|path| path.starts_with(self.staging.path())),
+        }
+    }
+
     fn replaced(&self, id: String) -> Replaced {
         let ImageName {
             host, repository, ..
@@ -105,25 +113,16 @@ impl RegistrySink {
 
 impl EarlyBlobs for Push {
     fn take(&self, blob: OutputBlob) {
-        self.begin(pushed(&blob));
+        self.begin(PushedBlob {
+            digest: blob.digest,
+            bytes: blob.bytes,
+            is_new: true,
+        });
     }
 }
 
-fn pushed(blob: &OutputBlob) -> PushedBlob {
-    PushedBlob {
-        digest: blob.digest.clone(),
-        bytes: blob.bytes.clone(),
-    }
-}
-
-/// A manifest or index of the output.
-struct Document {
-    media_type: String,
-    bytes: Vec<u8>,
-}
-
-/// The manifests and indexes of an output, by digest.
-fn documents(output: &OutputImage) -> Result<HashMap<Digest, Document>, TransportError> {
+/// The media types of the manifests and indexes of an output, by digest.
+fn media_types(output: &OutputImage) -> Result<HashMap<Digest, String>, TransportError> {
     let by_digest: HashMap<&str, &OutputBlob> = output
         .blobs
         .iter()
@@ -132,12 +131,20 @@ fn documents(output: &OutputImage) -> Result<HashMap<Digest, Document>, Transpor
     let mut found = HashMap::new();
     let mut pending = vec![output.root.clone()];
     while let Some(descriptor) = pending.pop() {
+        let media_type = descriptor["mediaType"].as_str().unwrap_or_default();
         let digest = descriptor["digest"].as_str().unwrap_or_default();
-        let Some(blob) = by_digest.get(digest) else {
+        let is_manifest = document_kind(media_type).is_some() || digest == output.root["digest"];
+        let Some(blob) = by_digest.get(digest).filter(|_| is_manifest) else {
             continue;
         };
-        let bytes = read(&blob.digest, &blob.bytes)?;
-        let document: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        if found
+            .insert(blob.digest.clone(), media_type.to_owned())
+            .is_some()
+        {
+            continue;
+        }
+        let document: Value =
+            serde_json::from_slice(&read(&blob.digest, &blob.bytes)?).unwrap_or_default();
         pending.extend(
             document["manifests"]
                 .as_array()
@@ -145,18 +152,14 @@ fn documents(output: &OutputImage) -> Result<HashMap<Digest, Document>, Transpor
                 .flatten()
                 .cloned(),
         );
-        let media_type = descriptor["mediaType"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        found.insert(blob.digest.clone(), Document { media_type, bytes });
     }
     Ok(found)
 }
 
+/// Reads a document, which [`OutputImage::checked`] found to be small.
 fn read(digest: &Digest, blob: &Blob) -> Result<Vec<u8>, TransportError> {
     let mut bytes = Vec::new();
-    let result = std::io::Read::read_to_end(&mut blob.reader(), &mut bytes);
+    let result = blob.reader().take(DOCUMENT_LIMIT).read_to_end(&mut bytes);
     result.map_err(|error| into_blob_error(error, digest))?;
     Ok(bytes)
 }

@@ -1,6 +1,7 @@
 //! Networks and registries as they are. Each fault ends in success, or in a clear error with the old tag in place.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{Shop, image, manifest, pycull_at};
 use crate::support::fault_proxy::{Fault, FaultProxy, Passing};
@@ -99,14 +100,24 @@ fn a_registry_that_knows_no_ranges_sends_the_blob_again() {
 
 #[test]
 fn a_busy_registry_is_asked_again_when_it_says() {
-    let date = "Sun, 06 Nov 1994 08:49:37 GMT";
-    for after in ["1", date] {
-        succeeds(
-            move |request| match (request.before, request.path.contains("/v2/app/")) {
-                (0, true) => Fault::Answer(429, vec![("Retry-After", after.to_owned())]),
-                _ => Fault::None,
-            },
-        );
+    // The date is at least two seconds ahead, because it has whole seconds.
+    let date = || httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3));
+    for after in [
+        &|| "2".to_owned() as String,
+        &date as &(dyn Fn() -> String + Sync),
+    ] {
+        let shop = Shop::open();
+        let asked = after();
+        let proxy = FaultProxy::start(&shop.registry.address, move |request| {
+            match request.before == 0 && request.is("GET", "/manifests/") {
+                true => Fault::Answer(429, vec![("Retry-After", asked.clone())]),
+                false => Fault::None,
+            }
+        });
+        let started = Instant::now();
+        let name = shop.through(&proxy, "app:v1");
+        pycull_at(&shop.path(""), &["inspect", &name]).success();
+        assert!(started.elapsed() >= Duration::from_millis(1500));
     }
 }
 
@@ -157,11 +168,16 @@ fn a_registry_that_takes_small_chunks_only_gets_them() {
 
 #[test]
 fn a_registry_without_uploads_in_chunks_gets_one_request() {
-    let (_, proxy) = succeeds(|request| match request.method.as_str() {
+    let refused = AtomicUsize::new(0);
+    let (_, proxy) = succeeds(move |request| match request.method.as_str() {
         "PATCH" => Fault::Answer(405, vec![]),
+        // The registry refuses some requests with a body, and not because of their size.
+        "PUT" if request.is("PUT", "/uploads/") && refused.fetch_add(1, Ordering::Relaxed) < 2 => {
+            Fault::Answer(413, vec![])
+        }
         _ => Fault::None,
     });
-    assert_eq!(proxy.count("PATCH", ""), 0);
+    assert!(proxy.count("PATCH", "") > 0);
 }
 
 #[test]
@@ -178,41 +194,51 @@ fn a_chunk_of_which_a_part_arrived_goes_on_there() {
 
 #[test]
 fn a_mount_that_is_not_granted_becomes_an_upload() {
-    let shop = Shop::open();
-    let proxy = FaultProxy::start(&shop.registry.address, |request| {
-        match request.is("POST", "mount=") {
-            // The registry begins an upload if it cannot mount.
-            true if request.before == 0 => Fault::Status(202, vec![]),
-            _ => Fault::None,
-        }
-    });
-    let from = shop.through(&proxy, "app:v1");
-    let to = shop.through(&proxy, "fresh/app:small");
-    pycull_at(&shop.path(""), &["minimize", &from, "--output", &to]).success();
-    let verify = [
-        "verify",
-        &shop.registry.image("app:v1"),
-        &shop.registry.image("fresh/app:small"),
-    ];
-    pycull_at(&shop.path(""), &verify).success();
+    for fault in [
+        || Fault::WithoutQuery,
+        || Fault::Answer(401, vec![]),
+        || Fault::Answer(404, vec![]),
+    ] {
+        let shop = Shop::open();
+        let proxy = FaultProxy::start(&shop.registry.address, move |request| {
+            match request.is("POST", "mount=") {
+                true => fault(),
+                false => Fault::None,
+            }
+        });
+        let (from, to) = (
+            shop.through(&proxy, "app:v1"),
+            shop.through(&proxy, "fresh/app:small"),
+        );
+        pycull_at(&shop.path(""), &["minimize", &from, "--output", &to]).success();
+        assert_eq!(proxy.count("POST", "mount="), 1);
+        let [before, after] = ["app:v1", "fresh/app:small"].map(|name| shop.registry.image(name));
+        pycull_at(&shop.path(""), &["verify", &before, &after]).success();
+    }
 }
 
 #[test]
 fn a_registry_that_claims_to_have_a_blob_gets_it_when_the_manifest_fails() {
     let shop = Shop::open();
-    let proxy = FaultProxy::start(&shop.registry.address, |request| {
-        match request.is("HEAD", "/v2/elsewhere/blobs/") && request.before == 0 {
-            true => Fault::Status(200, vec![]),
+    let old = manifest(&shop.registry.image("app:v1"));
+    let base = old["layers"][0].clone();
+    let (digest, size) = (
+        base["digest"].as_str().unwrap().to_owned(),
+        base["size"].to_string(),
+    );
+    let claimed = digest.clone();
+    let proxy = FaultProxy::start(&shop.registry.address, move |request| {
+        match request.is("HEAD", &claimed) {
+            true => Fault::Status(200, vec![("Content-Length", size.clone())]),
             false => Fault::None,
         }
     });
     let layout = shop.path("put/app-v1");
     let to = shop.through(&proxy, "elsewhere:small");
-    pycull_at(
-        &shop.path(""),
-        &["minimize", layout.to_str().unwrap(), "--output", &to],
-    )
-    .success();
+    let arguments = ["minimize", layout.to_str().unwrap(), "--output", &to];
+    pycull_at(&shop.path(""), &arguments).success();
+    // Once in vain, and once after the blob.
+    assert_eq!(proxy.count("PUT", "/manifests/small"), 2);
     let verify = [
         "verify",
         layout.to_str().unwrap(),
@@ -335,4 +361,87 @@ fn a_refused_manifest_leaves_the_tag_alone() {
             false => Fault::None,
         }
     });
+}
+
+/// Credentials go to the registry and nowhere else: not to a host that it redirects to, not to one in a `Location`, and
+/// not to a server of tokens that such a host names.
+#[test]
+fn credentials_go_to_the_registry_alone() {
+    let shop = Shop::open();
+    let thief = FaultProxy::start(&shop.registry.address, |request| {
+        let challenge = format!(
+            "Bearer realm=\"http://{}/token\"",
+            request.header("host").unwrap()
+        );
+        match request.method.as_str() {
+            "GET" => Fault::Answer(401, vec![("WWW-Authenticate", challenge)]),
+            _ => Fault::None,
+        }
+    });
+    let host = thief.address.clone();
+    let proxy = FaultProxy::start(&shop.registry.address, move |request| {
+        let elsewhere = format!("http://{host}{}", request.path);
+        match request.method.as_str() {
+            "GET" if is_layer(request) => Fault::Answer(307, vec![("Location", elsewhere)]),
+            _ => Fault::None,
+        }
+    });
+    let name = shop.through(&proxy, "app:v1");
+    let refused = pycull_at(&shop.path(""), &["inspect", &name, "--creds", "me:secret"]);
+    refused.refused("401 Unauthorized");
+    assert!(!thief.log().is_empty());
+
+    let host = thief.address.clone();
+    let proxy = FaultProxy::start(&shop.registry.address, move |request| {
+        match request.is("POST", "/blobs/uploads/") {
+            true => {
+                let elsewhere = format!("http://{host}/v2/app/blobs/uploads/1");
+                Fault::Answer(202, vec![("Location", elsewhere)])
+            }
+            false => wants_password(request),
+        }
+    });
+    let layout = shop.path("put/app-v1");
+    let to = shop.through(&proxy, "app:stolen");
+    let arguments = [
+        "minimize",
+        layout.to_str().unwrap(),
+        "--output",
+        &to,
+        "--creds",
+        "me:secret",
+    ];
+    assert_eq!(pycull_at(&shop.path(""), &arguments).code, Some(2));
+    let log = thief.log();
+    assert!(log.iter().any(|it| it.request.method == "PUT"));
+    assert!(
+        log.iter()
+            .all(|it| it.request.header("authorization").is_none())
+    );
+}
+
+fn wants_password(request: &Passing) -> Fault {
+    match request.header("authorization") {
+        Some(_) => Fault::None,
+        None => Fault::Answer(
+            401,
+            vec![("WWW-Authenticate", "Basic realm=\"x\"".to_owned())],
+        ),
+    }
+}
+
+#[test]
+fn a_password_on_the_command_line_goes_to_one_registry() {
+    let shop = Shop::open();
+    let arguments = [
+        "minimize",
+        &shop.registry.image("app:v1"),
+        "--output",
+        "docker://other.example/app",
+    ];
+    let refused = pycull_at(
+        &shop.path(""),
+        &[&arguments[..], &["--creds", "me:secret"]].concat(),
+    );
+    refused.refused("`--creds` would go to two registries");
 }

@@ -58,6 +58,8 @@ pub enum Fault {
     Drop(u64),
     /// Passes on without the range that the client asks for.
     WithoutRange,
+    /// Passes on without the query of the path.
+    WithoutQuery,
     /// Passes on, but changes the answer's status line and adds headers.
     Status(u16, Vec<(&'static str, String)>),
 }
@@ -142,27 +144,30 @@ fn serve(
     let mut reader = BufReader::new(client.try_clone()?);
     let mut writer = client;
     while let Some(mut request) = read_request(&mut reader)? {
-        {
-            let log = log.lock().unwrap();
+        let entry = {
+            let mut log = log.lock().unwrap();
             let same = |it: &&Passed| it.request.kind() == request.kind();
             request.before = log.iter().filter(same).count();
-        }
+            log.push(Passed {
+                request: request.clone(),
+                up: 0,
+                down: 0,
+            });
+            log.len() - 1
+        };
         let fault = rule(&request);
         let length = request.length();
-        let passing = request.clone();
+        // The numbers are there before pycull has all of the answer.
         let note = |up, down| {
-            log.lock().unwrap().push(Passed {
-                request: passing.clone(),
-                up,
-                down,
-            });
+            if let Some(passed) = log.lock().unwrap().get_mut(entry) {
+                (passed.up, passed.down) = (up, down);
+            }
         };
         let expects = request.header("expect").is_some();
         if let Fault::Text(text) = fault {
             io::copy(&mut (&mut reader).take(length), &mut io::sink())?;
             write_head(&mut writer, 200, &[], text.len() as u64)?;
             writer.write_all(text.as_bytes())?;
-            note(0, 0);
             continue;
         }
         if let Fault::Answer(status, headers) = fault {
@@ -170,7 +175,6 @@ fn serve(
                 io::copy(&mut (&mut reader).take(length), &mut io::sink())?;
             }
             write_head(&mut writer, status, &headers, 0)?;
-            note(0, 0);
             continue;
         }
         if expects {
@@ -186,34 +190,41 @@ fn serve(
                 .headers
                 .retain(|(name, _)| !name.eq_ignore_ascii_case("range"));
         }
+        if matches!(fault, Fault::WithoutQuery) {
+            request
+                .path
+                .truncate(request.path.find('?').unwrap_or(request.path.len()));
+        }
         let mut registry = TcpStream::connect(upstream)?;
         registry.write_all(head_of(&request).as_bytes())?;
         let up = io::copy(&mut (&mut reader).take(length), &mut registry)?;
         let mut answer = Answer::read(registry, &request.method)?;
         if let Fault::Status(status, headers) = &fault {
             answer.status = *status;
-            answer.headers.extend(
-                headers
-                    .iter()
-                    .map(|(name, value)| ((*name).to_owned(), value.clone())),
-            );
+            for (name, value) in headers {
+                answer
+                    .headers
+                    .retain(|(it, _)| !it.eq_ignore_ascii_case(name));
+                answer.headers.push(((*name).to_owned(), value.clone()));
+            }
         }
-        let (down, goes_on) = pass(answer, &fault, &mut writer, request.method == "HEAD")?;
-        note(up, down);
-        if !goes_on {
+        let is_head = request.method == "HEAD";
+        let most = if let Fault::Cut(bytes) = fault {
+            bytes
+        } else {
+            u64::MAX
+        };
+        let length = if is_head { 0 } else { answer.length() };
+        note(up, length.min(most));
+        if !pass(answer, &fault, &mut writer, is_head)? {
             return Ok(());
         }
     }
     Ok(())
 }
 
-/// Passes an answer on. Returns the bytes of its body, and whether the connection goes on.
-fn pass(
-    answer: Answer,
-    fault: &Fault,
-    writer: &mut TcpStream,
-    is_head: bool,
-) -> io::Result<(u64, bool)> {
+/// Passes an answer on. Returns whether the connection goes on.
+fn pass(answer: Answer, fault: &Fault, writer: &mut TcpStream, is_head: bool) -> io::Result<bool> {
     let mut body = answer.body;
     if let Fault::Body(change) = fault {
         let mut bytes = Vec::new();
@@ -228,7 +239,7 @@ fn pass(
             .collect();
         write_head(writer, answer.status, &headers, bytes.len() as u64)?;
         writer.write_all(&bytes)?;
-        return Ok((bytes.len() as u64, true));
+        return Ok(true);
     }
     write!(writer, "HTTP/1.1 {} x\r\n", answer.status)?;
     for (name, value) in &answer.headers {
@@ -236,25 +247,25 @@ fn pass(
     }
     writer.write_all(b"\r\n")?;
     if is_head {
-        return Ok((0, true));
+        return Ok(true);
     }
     match fault {
         Fault::Cut(bytes) => {
-            let count = io::copy(&mut body.take(*bytes), writer)?;
-            Ok((count, false))
+            io::copy(&mut body.take(*bytes), writer)?;
+            return Ok(false);
         }
         Fault::Trickle => {
-            let mut count = 0;
             for byte in BufReader::new(body).bytes() {
                 writer.write_all(&[byte?])?;
                 writer.flush()?;
-                count += 1;
                 thread::sleep(Duration::from_secs(1));
             }
-            Ok((count, true))
         }
-        _ => Ok((io::copy(&mut body, writer)?, true)),
+        _ => {
+            io::copy(&mut body, writer)?;
+        }
     }
+    Ok(true)
 }
 
 struct Answer {
@@ -264,6 +275,13 @@ struct Answer {
 }
 
 impl Answer {
+    /// Bytes of the body.
+    fn length(&self) -> u64 {
+        let mut headers = self.headers.iter();
+        let found = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        found.map_or(0, |(_, length)| length.parse().unwrap())
+    }
+
     fn read(registry: TcpStream, method: &str) -> io::Result<Self> {
         let mut reader = BufReader::new(registry);
         let first = line(&mut reader)?;
