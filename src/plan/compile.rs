@@ -209,3 +209,60 @@ pub(super) fn mended(
     }
     mended
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{self, LIBRARY, LayerMembers, cache_path, planned};
+    use super::*;
+    use crate::profile::Profile;
+    use crate::pyc::Level;
+
+    #[test]
+    fn a_stale_cache_is_mended_only_if_it_has_the_code_and_shares_it_with_nothing_else() {
+        let layer = || {
+            LayerMembers::source("m")
+                .stale_cache("m", 0)
+                .file(&format!("{LIBRARY}/n.py"))
+                .stale_cache("n", 0)
+        };
+        let [of_m, of_n] = [1, 3].map(|index| MemberId { layer: 0, index });
+        let shared = layer().hardlink("store/m.pyc", &cache_path("m", 0));
+        let profile = Profile::keeping(&[Level::Zero]);
+        let policy = Policy {
+            profile: &profile,
+            levels: &[Level::Zero],
+        };
+        for (layer, current, expected) in [
+            (layer(), vec![of_m], vec![of_m]),
+            (layer(), vec![of_m, of_n], vec![of_m, of_n]),
+            (shared, vec![of_m, of_n], vec![of_n]),
+        ] {
+            let outcome = CompileOutcome {
+                current: current.into_iter().collect(),
+                ..CompileOutcome::default()
+            };
+            let found = mended(&testing::inventory([layer]), &policy, &outcome);
+            assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn no_cache_goes_to_a_layer_with_something_else_in_place_of_its_directory() {
+        let directory = format!("{LIBRARY}/__pycache__");
+        let policy = Profile {
+            missing: Missing::Compile,
+            placement: Placement::Source,
+            ..Profile::keeping(&[Level::Zero])
+        };
+        for (kind, appended) in [(Kind::Directory, 0), (Kind::File, 1)] {
+            let lower = LayerMembers::source("m").member(kind, &directory, "");
+            let upper = LayerMembers::default().member(Kind::Directory, &directory, "");
+            let plan = planned([lower, upper], &policy);
+            let compiled = &plan.layers[0].compiled;
+            assert_eq!(
+                [plan.appended.len(), compiled.len()],
+                [appended, 1 - appended]
+            );
+        }
+    }
+}

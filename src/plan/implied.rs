@@ -111,3 +111,23 @@ fn covered_files(
     }
     covered
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{LayerMembers, planned};
+    use crate::profile::Profile;
+
+    #[test]
+    fn the_first_member_that_goes_makes_way_for_the_directories_that_others_imply_too() {
+        let layer = LayerMembers::source("m")
+            .file("opt/c/__pycache__/m.cpython-39.pyc")
+            .file("opt/b/__pycache__/m.cpython-39.pyc");
+        let plan = planned([layer], &Profile::keeping(&[]));
+        let implied = plan.layers[0].implied.iter();
+        let implied: Vec<_> = implied
+            .flat_map(|(index, paths)| paths.iter().map(|path| (*index, &path[..])))
+            .collect();
+        // `opt` comes before both of its children.
+        assert_eq!(implied, [(1, &b"opt"[..]), (1, b"opt/c"), (2, b"opt/b")]);
+    }
+}

@@ -1,18 +1,17 @@
 //! One request and its answer: connections, certificates, proxies, time limits and redirects.
 
-use std::fs;
 use std::io::{self, Read};
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::http::header::{AUTHORIZATION, LOCATION};
 use ureq::http::uri::Scheme;
 use ureq::http::{self, HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Proxy, SendBody};
+use ureq::tls::{ClientCert, RootCerts, TlsConfig};
+use ureq::{Agent, SendBody};
 
 use super::certificates::CertificateFiles;
+use super::connecting::{crypto, read_certificates, read_client, read_proxy, system_roots};
 use super::error::HttpError;
 use super::settings::Proxies;
 use crate::oci::Blob;
@@ -413,102 +412,6 @@ fn host_of(address: &Uri) -> String {
         .unwrap_or_default()
 }
 
-fn crypto() -> Arc<rustls::crypto::CryptoProvider> {
-    static PROVIDER: OnceLock<Arc<rustls::crypto::CryptoProvider>> = OnceLock::new();
-    let provider = PROVIDER.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider()));
-    Arc::clone(provider)
-}
-
-/// The certificates that the system trusts. Where they cannot be read there are none, and connecting fails with the
-/// reason.
-fn system_roots() -> &'static [Certificate<'static>] {
-    static ROOTS: OnceLock<Vec<Certificate<'static>>> = OnceLock::new();
-    ROOTS.get_or_init(|| {
-        let found = rustls_native_certs::load_native_certs().certs;
-        found
-            .iter()
-            .map(|it| Certificate::from_der(it).to_owned())
-            .collect()
-    })
-}
-
-fn read_pem(path: &Path) -> Result<Vec<PemItem<'static>>, HttpError> {
-    let bad = |reason: String| HttpError::Certificate {
-        path: path.to_owned(),
-        reason,
-    };
-    let text = fs::read(path).map_err(|error| bad(error.to_string()))?;
-    let items: Result<Vec<_>, _> = parse_pem(&text).collect();
-    items.map_err(|error| bad(error.to_string()))
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<Certificate<'static>>, HttpError> {
-    let items = read_pem(path)?.into_iter();
-    let found: Vec<_> = items
-        .filter_map(|item| match item {
-            PemItem::Certificate(certificate) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    match found.is_empty() {
-        true => Err(no_pem(path, "it has no certificate in PEM format")),
-        false => Ok(found),
-    }
-}
-
-fn read_client(chain: &Path, key: &Path) -> Result<ClientCert, HttpError> {
-    let certificates = read_certificates(chain)?;
-    let found: Option<PrivateKey<'static>> =
-        read_pem(key)?.into_iter().find_map(|item| match item {
-            PemItem::PrivateKey(key) => Some(key),
-            _ => None,
-        });
-    let key = found.ok_or_else(|| no_pem(key, "it has no private key in PEM format"))?;
-    Ok(ClientCert::new_with_certs(&certificates, key))
-}
-
-fn no_pem(path: &Path, reason: &str) -> HttpError {
-    HttpError::Certificate {
-        path: path.to_owned(),
-        reason: reason.to_owned(),
-    }
-}
-
-fn read_proxy(address: &str, exceptions: &[String]) -> Result<Proxy, HttpError> {
-    let bad = || HttpError::Proxy {
-        address: without_password(address),
-    };
-    let whole = match address.contains("://") {
-        true => address.to_owned(),
-        false => format!("http://{address}"),
-    };
-    let uri: Uri = whole.parse().map_err(|_| bad())?;
-    let protocol = uri.scheme_str().unwrap_or("http");
-    let protocol = ureq::ProxyProtocol::try_from(protocol).map_err(|_| bad())?;
-    let given = Proxy::new(&whole).map_err(|_| bad())?;
-    let mut proxy = Proxy::builder(protocol)
-        .host(given.host())
-        .port(given.port());
-    if let Some(user) = given.username() {
-        proxy = proxy.username(user);
-    }
-    if let Some(password) = given.password() {
-        proxy = proxy.password(password);
-    }
-    for exception in exceptions {
-        proxy = proxy.no_proxy(exception);
-    }
-    proxy.build().map_err(|_| bad())
-}
-
-/// An address for messages.
-fn without_password(address: &str) -> String {
-    match address.rsplit_once('@') {
-        Some((_, host)) => host.to_owned(),
-        None => address.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -535,14 +438,5 @@ mod tests {
             let found = resolved(&base, text).map(|uri| uri.to_string());
             assert_eq!(found.as_deref(), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn messages_show_no_password_of_a_proxy() {
-        assert_eq!(
-            without_password("http://user:secret@proxy:3128"),
-            "proxy:3128"
-        );
-        assert_eq!(without_password("proxy:3128"), "proxy:3128");
     }
 }

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`image_name`] | names as people type them |
 //! | [`registries_conf`], [`credentials`], [`login`], [`certificates`], [`settings`] | what the user's machine says |
-//! | [`http`] | one request and its answer |
-//! | [`session`] | requests to one registry, with credentials, sent again after faults |
+//! | [`http`], [`connecting`] | one request and its answer; certificates and proxies |
+//! | [`session`], [`challenge`], [`token`], [`retry`] | requests to one registry, with credentials, sent again after faults |
 //! | [`repository`] | manifests, blobs and tags of one repository |
 //! | [`download`], [`remote_blob`], [`store`] | reading an image |
 //! | [`upload`], [`push`] | writing an image |
@@ -13,6 +13,7 @@
 
 mod certificates;
 mod challenge;
+mod connecting;
 mod credential_helper;
 mod credentials;
 mod download;
@@ -33,6 +34,7 @@ mod settings;
 mod store;
 #[cfg(test)]
 mod testing;
+mod token;
 mod upload;
 
 use std::net::IpAddr;

@@ -351,6 +351,23 @@ mod tests {
         assert!(!try_apply(b"0123456789", 12, &edits, &mut output));
     }
 
+    #[test]
+    fn bytes_that_neither_the_output_nor_a_later_edit_needs_are_skipped() {
+        let edits = [Edit {
+            range: 20..20,
+            replacement: vec![Piece::Earlier(2..4)].into(),
+        }];
+        let mut output = Sparse {
+            bytes: Vec::new(),
+            period: 10,
+            unneeded: 6,
+        };
+        assert!(try_apply(&[0; 30], 30, &edits, &mut output));
+        let skipped = (0..output.bytes.len()).filter(|place| output.bytes[*place].is_none());
+        // What comes before the stretch that the edit repeats, and what comes after the edit.
+        assert_eq!(skipped.collect::<Vec<_>>(), [0, 1, 22, 23, 24, 25]);
+    }
+
     proptest! {
         #[test]
         fn edits_agree_with_splicing_a_vector(

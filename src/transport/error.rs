@@ -342,6 +342,22 @@ mod tests {
     }
 
     #[test]
+    fn an_archive_is_unpacked_under_a_name_that_is_free() {
+        let directory = tempfile::tempdir().unwrap();
+        let packed = directory.path().join("a.tar.gz");
+        let plain = packed.with_extension("");
+        let becomes = |name: &Path| format!(" > {}`", quoted(&name.display().to_string()));
+        let hint = unpacking(&packed, "gzip");
+        assert!(hint.ends_with(&becomes(&plain)), "{hint}");
+        std::fs::write(&plain, "").unwrap();
+        let hint = unpacking(&packed, "gzip");
+        assert!(
+            hint.ends_with(&becomes(&directory.path().join("a.tar.gz.unpacked"))),
+            "{hint}"
+        );
+    }
+
+    #[test]
     fn messages_say_where_and_what() {
         let error = TransportError::NoSuchName {
             path: "app".into(),

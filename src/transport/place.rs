@@ -198,6 +198,16 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_still_leads_to_the_file_is_linked() {
+        let directory = tempfile::tempdir().unwrap();
+        let [from, to] = ["blob", "to"].map(|name| directory.path().join(name));
+        fs::write(&from, b"content").unwrap();
+        assert!(hardlink(&File::open(&from).unwrap(), Some(&from), &to));
+        let inode = |path: &Path| path.metadata().unwrap().ino();
+        assert_eq!(inode(&to), inode(&from));
+    }
+
+    #[test]
     fn a_path_that_leads_elsewhere_by_now_is_not_linked() {
         let directory = tempfile::tempdir().unwrap();
         let from = directory.path().join("blob");

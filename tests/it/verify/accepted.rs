@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tar::EntryType;
 
 use super::image::{Entry, Image, SOURCE, cache, library_cache, verified};
-use crate::support::pyc::STDLIB;
+use crate::support::pyc::{STDLIB, cache_39};
 use crate::support::pycull;
 use crate::support::scene::minimize;
 use crate::support::tools::{real_image, testdata};
@@ -138,7 +138,7 @@ fn caches_may_go_come_and_change_their_links_and_headers() {
         }),
         ("a new cache in a new directory", |image| {
             let cache = Entry::file("app/__pycache__/main.cpython-39.pyc", "");
-            let data = crate::support::pyc::cache_39(1_600_000_000, 8, b"main");
+            let data = cache_39(1_600_000_000, 8, b"main");
             image.add(Entry::directory("app/__pycache__"));
             image.add(Entry { data, ..cache });
         }),
@@ -195,6 +195,18 @@ fn caches_may_go_come_and_change_their_links_and_headers() {
             output.stderr
         );
     }
+}
+
+/// A compiled cache has the mode and owner of its source.
+#[test]
+fn a_stale_cache_may_be_replaced_by_one_with_other_metadata() {
+    let mut before = Image::sound();
+    let stale = before.entry(&library_cache("two", 0));
+    stale.data = cache_39(1, SOURCE.len() as u32, b"old");
+    stale.mode = 0o600;
+    let output = verified(&before, &Image::without_level_1(), &[]);
+    let said = output.text() + &output.stderr;
+    assert_eq!(output.code, Some(0), "{said}");
 }
 
 #[test]
