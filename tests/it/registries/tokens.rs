@@ -66,7 +66,6 @@ fn a_token_is_asked_for_with_what_it_must_permit() {
         scopes,
         [
             "service=shop&scope=repository%3Aapp%3Apull",
-            "service=shop&scope=repository%3Aother%2Fapp%3Apull",
             "service=shop&scope=repository%3Aother%2Fapp%3Apull%2Cpush",
             "service=shop&scope=repository%3Aother%2Fapp%3Apull%2Cpush&scope=repository%3Aapp%3Apull",
         ]
