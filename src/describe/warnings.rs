@@ -32,7 +32,7 @@ pub(crate) struct Written<'a> {
 /// Returns all warnings about a written image.
 pub(super) fn warnings(image: &Image, inventory: &Inventory, written: Written<'_>) -> Vec<String> {
     let mut warnings = lost_lazy_pulling(image, written.outcomes);
-    if written.compression == CompressionSetting::Keep {
+    if written.compression.keeps() {
         warnings.extend(grown_layers(inventory, written.outcomes));
     }
     let new_types = written.new_types.map(types_changed);

@@ -182,6 +182,9 @@ pub enum CompressionSetting {
     /// layer's.
     #[default]
     Keep,
+    /// As [`Self::Keep`], but compress what is not compressed, also in layers without any other change. Registries get
+    /// this, because engines save images without compression.
+    Pack,
     /// No compression.
     None,
     /// gzip at a level from 0 to 9.
@@ -196,13 +199,24 @@ pub const DEFAULT_GZIP_LEVEL: u32 = 6;
 pub const DEFAULT_ZSTD_LEVEL: i32 = 3;
 
 impl CompressionSetting {
+    /// Whether layers keep the compression that they have.
+    pub(crate) fn keeps(self) -> bool {
+        matches!(self, Self::Keep | Self::Pack)
+    }
+
+    /// Whether a layer with this compression is written anew, even if nothing in it changes.
+    pub(crate) fn packs(self, compression: Compression) -> bool {
+        self == Self::Pack && compression == Compression::None
+    }
+
     /// The encoding of a rewritten layer that was compressed with `original`.
     pub fn encoding(self, original: Compression) -> Encoding<'static> {
         let gzip = |level| Encoding::Gzip { level, old: None };
         match (self, original) {
             (Self::Keep, Compression::None) | (Self::None, _) => Encoding::None,
             (Self::Keep, Compression::Gzip) => gzip(DEFAULT_GZIP_LEVEL),
-            (Self::Keep, Compression::Zstd) => Encoding::Zstd(DEFAULT_ZSTD_LEVEL),
+            (Self::Pack, Compression::None | Compression::Gzip) => gzip(DEFAULT_GZIP_LEVEL),
+            (Self::Keep | Self::Pack, Compression::Zstd) => Encoding::Zstd(DEFAULT_ZSTD_LEVEL),
             (Self::Gzip(level), _) => gzip(level),
             (Self::Zstd(level), _) => Encoding::Zstd(level),
         }

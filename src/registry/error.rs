@@ -52,6 +52,12 @@ pub enum RegistryError {
         /// The digest that the tag leads to.
         found: Digest,
     },
+    /// A name has credentials in it, as in `docker://USER:PASSWORD@HOST/NAME`.
+    #[error("a name of an image at `{host}` has credentials in it")]
+    LoginInName {
+        /// The host.
+        host: String,
+    },
     /// Credentials on the command line would go to more than one registry.
     #[error("`--creds` would go to two registries: `{one}` and `{other}`")]
     TwoRegistries {
@@ -216,6 +222,10 @@ impl RegistryError {
             Self::Certificates(error) => error.hint(),
             Self::Request { cause, .. } => cause.hint(),
             Self::Moved { image, .. } => Some(format!("leave out the digest to use `{image}`")),
+            Self::LoginInName { host } => Some(format!(
+                "log in first: `podman login {0}` or `docker login {0}`",
+                quoted(host)
+            )),
             Self::TwoRegistries { one, other } => Some(format!(
                 "log in to each: `podman login {}` and `podman login {}`",
                 quoted(one),
@@ -235,6 +245,14 @@ impl HttpError {
                 "log in first: `podman login {0}` or `docker login {0}`",
                 quoted(host)
             )),
+            Self::Unreachable { source, .. } if source.to_string().contains("CaUsedAsEndEntity") => Some(
+                "the registry shows the certificate of an authority as its own; make one for the server that the authority signs (`CA:FALSE`), or use `--tls-verify=false` for a registry that you trust"
+                    .to_owned(),
+            ),
+            Self::Unreachable { source, .. } if source.to_string().contains("InvalidContentType") => Some(
+                "the registry seems to have no encryption; use `--tls-verify=false` if you trust it and the network"
+                    .to_owned(),
+            ),
             Self::Unreachable { host, source } if is_of_certificate(source) => Some(format!(
                 "add the registry's CA certificate as `/etc/containers/certs.d/{host}/ca.crt`, or use `--tls-verify=false` for a registry that you trust"
             )),
@@ -254,7 +272,7 @@ impl HttpError {
     pub(super) fn is_temporary(&self) -> bool {
         match self {
             Self::Unreachable { source, .. } => match &**source {
-                ureq::Error::Io(error) => !is_of_tls(error),
+                ureq::Error::Io(error) => !is_of_tls(error) && !is_of_lookup(error),
                 ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed => true,
                 // The other side ended in the middle of an answer.
                 ureq::Error::Protocol(_) => true,
@@ -278,4 +296,9 @@ fn is_of_certificate(error: &ureq::Error) -> bool {
 fn is_of_tls(error: &io::Error) -> bool {
     let inner = error.get_ref();
     inner.is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+/// Whether a host has no address. std has no public kind for this.
+fn is_of_lookup(error: &io::Error) -> bool {
+    error.raw_os_error().is_none() && error.to_string().starts_with("failed to lookup address")
 }

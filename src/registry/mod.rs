@@ -18,6 +18,7 @@ mod credential_helper;
 mod credentials;
 mod download;
 mod error;
+mod host;
 mod http;
 mod image_name;
 mod login;
@@ -37,7 +38,6 @@ mod testing;
 mod token;
 mod upload;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -55,6 +55,7 @@ pub use settings::{Proxies, RegistrySettings, SILENCE};
 pub(crate) use store::RegistryStore;
 
 use certificates::CertificateFiles;
+use host::is_loopback;
 use http::Connecting;
 use repository::Document;
 
@@ -74,6 +75,14 @@ pub(crate) fn parse_name(
     text: &str,
     settings: &RegistrySettings,
 ) -> Result<ImageName, RegistryError> {
+    let first = text.split('/').next().unwrap_or_default();
+    if let Some((_, host)) = first.rsplit_once('@')
+        && text.contains('/')
+    {
+        return Err(RegistryError::LoginInName {
+            host: host.to_owned(),
+        });
+    }
     let conf = read_conf(settings)?;
     ImageName::parse(text, &|short| conf.resolve_short(short))
 }
@@ -231,39 +240,4 @@ fn certificate_files(
         Some(directory) => certificates::read(directory)?,
         None => certificates::find(&settings.certificates_by_host, host)?,
     })
-}
-
-/// Whether a host is this machine, which need not be encrypted.
-fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    let address = name.parse::<IpAddr>();
-    name == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_machine_is_known_by_its_names() {
-        for host in [
-            "localhost",
-            "localhost:5000",
-            "127.0.0.1:5000",
-            "[::1]:5000",
-        ] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in [
-            "example.com",
-            "localhost.example.com",
-            "10.0.0.1:5000",
-            "[2001:db8::1]",
-        ] {
-            assert!(!is_loopback(host), "{host}");
-        }
-    }
 }

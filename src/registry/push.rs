@@ -48,6 +48,11 @@ impl Push {
         }
     }
 
+    /// Whether the registry has no encryption.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.repository.session.is_plain()
+    }
+
     /// Begins to upload a blob on another thread. If that is not possible, [`Self::blobs`] uploads it later.
     pub(crate) fn begin(&self, blob: PushedBlob) {
         let mut early = lock(&self.early);

@@ -12,6 +12,7 @@ use ureq::http::{HeaderValue, Method, StatusCode, Uri};
 
 use super::challenge::Challenge;
 use super::error::HttpError;
+use super::host::is_loopback;
 use super::http::{Answer, Body, Connecting, Http, Request, Response, drain, read_limited};
 use super::login::Login;
 use super::retry::{Retries, is_temporary, retry_after};
@@ -96,6 +97,11 @@ impl Session {
     /// The host with its port.
     pub(super) fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Whether requests go without encryption.
+    pub(super) fn is_plain(&self) -> bool {
+        self.scheme == "http"
     }
 
     /// How the registry takes blobs.
@@ -235,8 +241,10 @@ impl Session {
     fn token(&self, request: &TokenRequest<'_>, login: Option<&Login>) -> Result<Grant, HttpError> {
         let realm: Result<Uri, _> = request.realm.parse();
         let realm = realm.map_err(|_| HttpError::Malformed { what: "realm" })?;
-        if self.scheme == "https" && realm.scheme_str() != Some("https") {
-            let host = realm.authority().map_or("", |host| host.as_str());
+        let host = realm.authority().map_or("", |host| host.as_str());
+        // Only the registry itself, or this machine, may be without encryption.
+        let may_be_plain = self.scheme == "http" && (host == self.host || is_loopback(host));
+        if realm.scheme_str() != Some("https") && !may_be_plain {
             return Err(HttpError::InsecureRedirect {
                 to: format!("http://{host}"),
             });

@@ -1,14 +1,16 @@
 //! The blobs of an image in a registry.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
+use super::download::Download;
 use super::error::RegistryError;
 use super::remote_blob::RemoteBlob;
 use super::repository::{Document, Repository};
+use crate::oci::blob::into_blob_error;
 use crate::oci::{Blob, BlobError, BlobStore, Digest};
 use crate::parallel::lock;
 
@@ -111,6 +113,27 @@ impl RegistryStore {
         }
     }
 
+    /// A config, which is read more than once and small.
+    fn config(&self, digest: &Digest, known: Known) -> Result<Blob, BlobError> {
+        let kept = lock(&self.state).documents.get(digest).cloned();
+        let bytes = match kept {
+            Some(bytes) => bytes,
+            None => {
+                let repository = Arc::clone(&self.repository);
+                let mut download = Download::new(repository, digest.clone(), known.size, 0);
+                let mut bytes = Vec::new();
+                let read = download.read_to_end(&mut bytes);
+                read.map_err(|error| into_blob_error(error, digest))?;
+                let bytes = Arc::new(bytes);
+                lock(&self.state)
+                    .documents
+                    .insert(digest.clone(), Arc::clone(&bytes));
+                bytes
+            }
+        };
+        Ok(Blob::new(bytes, known.size))
+    }
+
     fn layer(&self, digest: &Digest, known: Known) -> Result<Blob, BlobError> {
         let mut state = lock(&self.state);
         if self.spools && !state.blobs.contains_key(digest) {
@@ -118,13 +141,12 @@ impl RegistryStore {
                 .map_err(|error| failed(digest, error))?;
         }
         let blob = state.blobs.entry(digest.clone()).or_insert_with(|| {
-            let spools = self.spools || (known.kind == Kind::Config && known.size <= MOST_CONFIG);
             let repository = Arc::clone(&self.repository);
             Arc::new(RemoteBlob::new(
                 repository,
                 digest.clone(),
                 known.size,
-                spools,
+                self.spools,
             ))
         });
         Ok(Blob::new(Arc::clone(blob) as _, known.size))
@@ -176,6 +198,7 @@ impl BlobStore for RegistryStore {
         match known.kind {
             Kind::Manifest => self.document(digest, known),
             Kind::Foreign if !self.has_foreign(digest, known.size)? => Err(missing()),
+            Kind::Config if known.size <= MOST_CONFIG => self.config(digest, known),
             Kind::Foreign | Kind::Config | Kind::Layer => self.layer(digest, known),
         }
     }

@@ -6,7 +6,7 @@ use super::additions::Additions;
 use super::documents::LayerOutcome;
 use super::new_layer::{NewLayer, keeps_zstd, nearest_zstd_level, write_new_layer};
 use crate::inventory::Inventory;
-use crate::layers::{Access, LayerError, LayerErrorCause, layer_error};
+use crate::layers::{Access, LayerError, LayerErrorCause, LayerScan, layer_error};
 use crate::oci::layer_writer::WrittenLayer;
 use crate::oci::{Compression, CompressionSetting, Encoding};
 use crate::parallel::try_map;
@@ -39,7 +39,7 @@ impl ImageLayers<'_> {
     pub(crate) fn write(&self) -> Result<Vec<LayerOutcome>, LayerError> {
         let scans = &self.inventory.layers;
         let changed = scans.iter().zip(&self.plan.layers);
-        let changed = changed.filter(|(_, plan)| must_be_written(plan));
+        let changed = changed.filter(|(scan, plan)| self.must_be_written(scan, plan));
         let sizes: Vec<u64> = changed
             .map(|(scan, _)| scan.layer.descriptor.size())
             .collect();
@@ -53,7 +53,7 @@ impl ImageLayers<'_> {
             if plan.becomes_empty {
                 return Ok(LayerOutcome::Dropped);
             }
-            if plan.is_empty() {
+            if !self.must_be_written(scan, plan) {
                 return Ok(LayerOutcome::Kept);
             }
             let written = self.new_layer(index, threads_each).write();
@@ -64,6 +64,11 @@ impl ImageLayers<'_> {
         });
         self.access.observer.end();
         outcomes
+    }
+
+    fn must_be_written(&self, scan: &LayerScan, plan: &LayerPlan) -> bool {
+        let is_changed = !plan.is_empty() || self.compression.packs(scan.compression);
+        is_changed && !plan.becomes_empty
     }
 
     fn new_layer(&self, index: usize, threads: usize) -> NewLayer<'_> {
@@ -109,8 +114,4 @@ impl ImageLayers<'_> {
         (self.finished)(&written);
         Ok(Some(written))
     }
-}
-
-fn must_be_written(plan: &LayerPlan) -> bool {
-    !plan.is_empty() && !plan.becomes_empty
 }

@@ -87,7 +87,7 @@ impl NewLayer<'_> {
 
     /// Whether compressed blocks can be copied. If the user chose a level, that applies to the whole layer.
     fn can_be_spliced(&self) -> bool {
-        self.compression == CompressionSetting::Keep && !self.scan.blocks.is_empty()
+        self.compression.keeps() && !self.scan.blocks.is_empty()
     }
 
     /// Copies the compressed blocks of the old layer that did not change.
@@ -187,7 +187,7 @@ pub(crate) fn grew(scan: &LayerScan, written: &WrittenLayer) -> bool {
 
 /// Whether a layer keeps its Zstandard compression.
 pub(super) fn keeps_zstd(setting: CompressionSetting, scan: &LayerScan) -> bool {
-    setting == CompressionSetting::Keep && scan.compression == Compression::Zstd
+    setting.keeps() && scan.compression == Compression::Zstd
 }
 
 /// The compression level nearest to that of a layer. A blob that cannot be read gives the default level. If the layer

@@ -146,6 +146,14 @@ pub enum TransportError {
         /// Their platforms.
         platforms: Vec<String>,
     },
+    /// An engine takes an image of one platform, and the image has several.
+    #[error("`{program}` loads one platform of an image, but this image has {}: {}", platforms.len(), listed(platforms))]
+    EnginePlatforms {
+        /// The engine's program.
+        program: &'static str,
+        /// The platforms.
+        platforms: Vec<String>,
+    },
     /// An engine's program could not be started.
     #[error("cannot start `{program}`")]
     NoEngine {
@@ -216,6 +224,10 @@ impl TransportError {
             )),
             Self::SeveralPlatforms { platforms } => Some(format!(
                 "choose one with `--platform {}`, or write all to `oci:DIR` or `oci-archive:FILE`",
+                platforms.first()?
+            )),
+            Self::EnginePlatforms { platforms, .. } => Some(format!(
+                "choose one with `--platform {}`",
                 platforms.first()?
             )),
             Self::OtherThing { hint, .. } => Some(hint.clone()),

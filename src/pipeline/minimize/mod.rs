@@ -14,7 +14,7 @@ use crate::profile::Profile;
 use crate::report::model::{MinimizeReport, ReplacedImage};
 use crate::rewrite::index::Replacements;
 use crate::rewrite::staging::Staging;
-use crate::transport::{Medium, OutputImage, Sink};
+use crate::transport::{DockerForm, Medium, OutputImage, Sink, Source};
 use new_output::NewOutput;
 use planned::plan_image;
 
@@ -102,6 +102,10 @@ pub fn minimize(
     if minimize.require_unsigned {
         left_out::require_unsigned(input, &root)?;
     }
+    let minimize = &MinimizeOptions {
+        compression: compression_for(sink.medium(), source, minimize.compression),
+        ..*minimize
+    };
     let mut new = NewOutput {
         source,
         early: sink.early(),
@@ -141,13 +145,29 @@ fn digest_of(descriptor: &Value) -> &str {
     descriptor["digest"].as_str().unwrap_or_default()
 }
 
+/// The compression of layers that go to a medium.
+fn compression_for(
+    output: Medium,
+    source: &Source,
+    asked: CompressionSetting,
+) -> CompressionSetting {
+    match (output, asked) {
+        (Medium::Registry, CompressionSetting::Keep) if !source.is_remote() => {
+            CompressionSetting::Pack
+        }
+        _ => asked,
+    }
+}
+
 /// The family of media types for the output; `None` if images keep their own. Docker writes both families, so an image
-/// that goes from one docker archive to another keeps its own. So does one that goes to a registry, which takes both.
-/// pycull does not write skopeo's directories.
+/// that goes from one docker archive to another keeps its own. So does one that goes to a registry, which takes both. An
+/// old docker archive has no types, but holds an image in Docker's format, such as one with a health check. pycull does
+/// not write skopeo's directories.
 fn family_of(output: Medium, input: Medium) -> Option<Family> {
     match (output, input) {
         (Medium::OciLayout | Medium::OciArchive, _) => Some(Family::Oci),
         (Medium::DockerArchive(_), Medium::DockerArchive(_)) => None,
+        (Medium::Registry, Medium::DockerArchive(DockerForm::Old)) => Some(Family::Docker),
         (Medium::Registry | Medium::Dir, _) => None,
         (Medium::DockerArchive(_), _) => Some(Family::Docker),
     }

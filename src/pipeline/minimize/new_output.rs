@@ -43,7 +43,9 @@ impl NewOutput<'_> {
         planned.compile(self.source, minimize, options, directory)?;
         planned.forget_kept_layers();
         let new_types = self.family.filter(|family| !is_of_family(image, *family));
-        if planned.plan.is_empty() && new_types.is_none() {
+        let mut layers = planned.inventory.layers.iter();
+        let packs = layers.any(|scan| minimize.compression.packs(scan.compression));
+        if planned.plan.is_empty() && new_types.is_none() && !packs {
             return planned.report(minimize, None);
         }
         let to = NewFiles {

@@ -34,7 +34,7 @@ fn push_image(
     push_counts(document, image, report.dry_run);
     push_compiling(document, &image.compiled, detail);
     push_listed(document, &image.warnings, "warning", detail);
-    push_left_out(document, &report.left_out);
+    push_left_out(document, report, image);
     if let Some(replaced) = &report.replaced {
         document.push(Block::Note(format!(
             "the output replaced {}; to go back: `{}`",
@@ -291,8 +291,20 @@ fn push_listed(document: &mut Document, warnings: &[String], name: &str, detail:
     }
 }
 
-fn push_left_out(document: &mut Document, left_out: &[LeftOut]) {
-    for manifest in left_out {
+/// Lists what is about this image. What is about no image alone stands in the first section.
+fn push_left_out(document: &mut Document, report: &MinimizeReport, image: &MinimizeImage) {
+    let is_about = |manifest: &&LeftOut, image: &MinimizeImage| {
+        manifest.subject.is_some() && manifest.subject == image.before.manifest_digest
+    };
+    let is_first = report
+        .images
+        .first()
+        .is_some_and(|first| std::ptr::eq(first, image));
+    let is_shown = |manifest: &&LeftOut| {
+        let has_image = report.images.iter().any(|it| is_about(manifest, it));
+        is_about(manifest, image) || (is_first && !has_image)
+    };
+    for manifest in report.left_out.iter().filter(is_shown) {
         let subject = manifest.subject.as_deref().map_or_else(
             || "an image that changes".to_owned(),
             |subject| format!("manifest {}, which changes", short_digest(subject)),

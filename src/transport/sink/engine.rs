@@ -47,7 +47,14 @@ impl Sink for EngineSink {
         observer: &dyn Observer,
     ) -> Result<Committed, TransportError> {
         self.form.set_name(&mut output.root);
-        output.checked()?;
+        let images = output.checked()?;
+        let platforms = images.images();
+        if platforms.len() > 1 {
+            return Err(TransportError::EnginePlatforms {
+                program: self.engine.program(),
+                platforms: platforms.iter().map(|it| it.platform.to_string()).collect(),
+            });
+        }
         let old = self.engine.id(&self.name);
         let pipes = (Stdio::piped(), Stdio::null());
         let mut loading = Running::start(self.engine, &["load".to_owned()], pipes)?;

@@ -104,8 +104,12 @@ impl RegistrySink {
         } = &self.name;
         let tag = self.name.tag_or_latest();
         let name = format!("docker://{host}/{repository}");
+        let options = match self.push.is_plain() {
+            true => "--src-tls-verify=false --dest-tls-verify=false ",
+            false => "",
+        };
         Replaced {
-            restore: format!("skopeo copy --all {name}@{id} {name}:{tag}"),
+            restore: format!("skopeo copy --all {options}{name}@{id} {name}:{tag}"),
             id,
         }
     }

@@ -1,8 +1,8 @@
 //! Images in the stores of podman and docker.
 
-use super::{Shop, image, pycull_at};
+use super::{Shop, image, manifest, pycull_at};
 use crate::support::engines::Podman;
-use crate::support::tools::{Output, pycull_command, run, tool_command};
+use crate::support::tools::{Output, pycull_command, run, testdata, tool, tool_command};
 
 fn pycull(podman: &Podman, arguments: &[&str]) -> Output {
     run(podman.environment(pycull_command().args(arguments)))
@@ -109,4 +109,103 @@ fn an_image_goes_from_a_registry_to_podman() {
     );
     assert_eq!(names, "localhost/mine:1");
     let _ = pycull_at(&shop.path(""), &["inspect", &from]).success();
+}
+
+/// Engines save an image without compression. podman saves one in Docker's format, with a health check, as an old
+/// docker archive.
+#[test]
+fn a_registry_gets_the_image_of_an_engine_compressed_and_in_its_own_format() {
+    let shop = Shop::open();
+    let podman = Podman::new();
+    podman.take(&shop.path("put/app-v1"), "localhost/base");
+    let file = shop.path("Containerfile");
+    std::fs::write(&file, "FROM localhost/base\nHEALTHCHECK CMD true\n").unwrap();
+    let build = [
+        "build",
+        "--quiet",
+        "--format",
+        "docker",
+        "--isolation",
+        "chroot",
+        "--tag",
+        "localhost/healthy",
+        "--file",
+    ];
+    podman_says(
+        &podman,
+        &[
+            &build[..],
+            &[file.to_str().unwrap(), shop.path("").to_str().unwrap()],
+        ]
+        .concat(),
+    );
+    let to = shop.registry.image("healthy:small");
+    pycull(
+        &podman,
+        &[
+            "minimize",
+            "containers-storage:localhost/healthy",
+            "--output",
+            &to,
+        ],
+    )
+    .success();
+    let manifest = manifest(&to);
+    assert_eq!(
+        manifest["mediaType"],
+        "application/vnd.docker.distribution.manifest.v2+json"
+    );
+    let mut types = manifest["layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["mediaType"]);
+    assert!(
+        types.all(|it| it == "application/vnd.docker.image.rootfs.diff.tar.gzip"),
+        "{manifest}"
+    );
+    let config = tool(
+        "skopeo",
+        ["inspect", "--tls-verify=false", "--config", "--raw", &to],
+    )
+    .success();
+    assert!(config.text().contains("Healthcheck"), "{}", config.text());
+    pycull(
+        &podman,
+        &["verify", "containers-storage:localhost/healthy", &to],
+    )
+    .success();
+}
+
+#[test]
+fn an_archive_without_compression_goes_to_a_registry_compressed() {
+    let shop = Shop::open();
+    for name in ["docker-old.tar", "docker-new.tar"] {
+        let from = testdata(name);
+        let to = shop
+            .registry
+            .image(&format!("{}:small", name.replace(".tar", "")));
+        pycull_at(
+            &shop.path(""),
+            &["minimize", from.to_str().unwrap(), "--output", &to],
+        )
+        .success();
+        let manifest = manifest(&to);
+        let mut types = manifest["layers"].as_array().unwrap().iter();
+        assert!(
+            types.all(|it| it["mediaType"].as_str().unwrap().ends_with("gzip")),
+            "{manifest}"
+        );
+        pycull_at(
+            &shop.path(""),
+            &[
+                "verify",
+                from.to_str().unwrap(),
+                &to,
+                "--profile",
+                "default",
+            ],
+        )
+        .success();
+    }
 }
