@@ -53,7 +53,7 @@ pub enum PipelineError {
     },
     /// The images have no platform in common.
     #[error(
-        "BEFORE and {reference} have no platform in common: BEFORE has {before}; {reference} has {after}"
+        "the earlier image and {reference} have no platform in common: the earlier image has {before}; {reference} has {after}"
     )]
     NothingToCompare {
         /// The second source, as the user wrote it.
