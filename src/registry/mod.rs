@@ -2,14 +2,14 @@
 //!
 //! | part | what it does |
 //! |---|---|
-//! | [`image_name`] | names as people type them |
-//! | [`registries_conf`], [`credentials`], [`login`], [`certificates`], [`settings`] | what the user's machine says |
-//! | [`http`], [`connecting`] | one request and its answer; certificates and proxies |
-//! | [`session`], [`challenge`], [`token`], [`retry`] | requests to one registry, with credentials, sent again after faults |
-//! | [`repository`] | manifests, blobs and tags of one repository |
-//! | [`download`], [`remote_blob`], [`store`] | reading an image |
-//! | [`upload`], [`push`] | writing an image |
-//! | [`referrers`] | signatures and other artifacts about an image |
+//! | `image_name` | names as people type them |
+//! | `registries_conf`, `credentials`, `login`, `certificates`, `settings` | what the user's machine says |
+//! | `http`, `connecting` | one request and its answer; certificates and proxies |
+//! | `session`, `challenge`, `token`, `retry` | requests to one registry, with credentials, sent again after faults |
+//! | `repository` | manifests, blobs and tags of one repository |
+//! | `download`, `remote_blob`, `store` | reading an image |
+//! | `upload`, `push` | writing an image |
+//! | `referrers` | signatures and other artifacts about an image |
 
 mod certificates;
 mod challenge;
