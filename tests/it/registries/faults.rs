@@ -52,11 +52,21 @@ fn succeeds(rule: impl Fn(&Passing) -> Fault + Send + Sync + 'static) -> (Shop, 
 /// Runs pycull through a proxy with this rule. It must refuse, and leave the tag alone.
 #[track_caller]
 fn refuses(message: &str, rule: impl Fn(&Passing) -> Fault + Send + Sync + 'static) -> Output {
+    refuses_with(&[], message, rule)
+}
+
+/// The same, with more arguments.
+#[track_caller]
+fn refuses_with(
+    arguments: &[&str],
+    message: &str,
+    rule: impl Fn(&Passing) -> Fault + Send + Sync + 'static,
+) -> Output {
     let shop = Shop::open();
     shop.put("app:small", &image("old"));
     let before = shop.registry.tagged("app", "small");
     let proxy = FaultProxy::start(&shop.registry.address, rule);
-    let output = through(&shop, &proxy, &["--network-timeout", "1"]).refused(message);
+    let output = through(&shop, &proxy, arguments).refused(message);
     assert_eq!(shop.registry.tagged("app", "small"), before);
     assert_eq!(shop.registry.uploads("app"), 0);
     output
@@ -294,12 +304,14 @@ fn a_body_of_another_length_is_refused() {
 
 #[test]
 fn a_trickle_is_an_error() {
-    refuses("the registry sent less than", |request| {
-        match is_layer(request) {
+    refuses_with(
+        &["--network-timeout", "2"],
+        "the registry sent less than",
+        |request| match is_layer(request) {
             true => Fault::Trickle,
             false => Fault::None,
-        }
-    });
+        },
+    );
 }
 
 #[test]
