@@ -10,8 +10,9 @@ use pycull::compile::sandbox::Mode;
 use pycull::limits::Setting;
 use pycull::oci::Platform;
 use pycull::oci::compression::CompressionSetting;
-use pycull::registry::Login;
 use pycull::report::model::FindingKind;
+
+use super::registries::RegistryArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 success; 1 a gate or check failed; 2 the command failed, and the output is unchanged.
@@ -65,27 +66,6 @@ pub(crate) struct Common {
     pub(crate) no_progress: bool,
     #[command(flatten)]
     pub(crate) registries: RegistryArgs,
-}
-
-/// How to reach registries.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Registries")]
-pub(crate) struct RegistryArgs {
-    /// File with credentials [default: that of podman, then that of docker]
-    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) authfile: Option<PathBuf>,
-    /// Credentials for every registry. Other users of this machine can see them: prefer `podman login`
-    #[arg(long, global = true, value_name = "USER:PASSWORD", value_parser = Login::parse, conflicts_with = "authfile")]
-    pub(crate) creds: Option<Login>,
-    /// Directory with the CA certificate (`*.crt`) and client certificate (`*.cert`, `*.key`) for every registry
-    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) cert_dir: Option<PathBuf>,
-    /// Whether to require HTTPS and a valid certificate [default: true, except on this machine]
-    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub(crate) tls_verify: Option<bool>,
-    /// Give up a connection if a registry is silent for this long [default: 60]
-    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) network_timeout: Option<u16>,
 }
 
 /// How a report is written.

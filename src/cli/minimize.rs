@@ -18,6 +18,7 @@ use pycull::transport::{self, Reference, Sink, Source};
 
 use super::Outcome;
 use super::args::Minimize;
+use super::environment::path;
 use super::error;
 use super::image;
 use super::printer::{Printer, Stream};
@@ -116,17 +117,12 @@ fn compile_cache(args: &Minimize, profile: &Profile) -> (Option<CompileCache>, O
 
 /// PYCULL_CACHE_DIR, else the place that the XDG base directory specification defines.
 fn cache_directory() -> Option<PathBuf> {
-    let variable = |name| {
-        std::env::var_os(name)
-            .filter(|it| !it.is_empty())
-            .map(PathBuf::from)
-    };
     let base = || {
-        let xdg = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute());
-        let home = variable("HOME").filter(|path| path.is_absolute());
+        let xdg = path("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+        let home = path("HOME").filter(|path| path.is_absolute());
         xdg.or_else(|| Some(home?.join(".cache")))
     };
-    variable("PYCULL_CACHE_DIR").or_else(|| Some(base()?.join("pycull/compile")))
+    path("PYCULL_CACHE_DIR").or_else(|| Some(base()?.join("pycull/compile")))
 }
 
 /// The emulator's command. Its program is looked up in PATH, as a shell does.

@@ -15,6 +15,7 @@ mod profile;
 mod sandbox;
 mod verify;
 
+mod environment;
 mod error;
 mod image;
 mod outcome;

@@ -1,27 +1,46 @@
-//! What arguments and the environment say about registries. The places are those of podman, skopeo and docker.
+//! How to reach registries: what arguments and the environment say. The places are those of podman, skopeo and docker.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pycull::registry::{AuthFile, Proxies, RegistrySettings, SILENCE};
+use clap::ValueHint;
+use pycull::registry::{AuthFile, Login, Proxies, RegistrySettings, SILENCE};
 
-use super::args::RegistryArgs;
+use super::environment::{path, variable};
+
+/// How to reach registries.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Registries")]
+pub(crate) struct RegistryArgs {
+    /// File with credentials [default: that of podman, then that of docker]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) authfile: Option<PathBuf>,
+    /// Credentials for every registry. Other users of this machine can see them: prefer `podman login`
+    #[arg(long, global = true, value_name = "USER:PASSWORD", value_parser = Login::parse, conflicts_with = "authfile")]
+    pub(crate) creds: Option<Login>,
+    /// Directory with the CA certificate (`*.crt`) and client certificate (`*.cert`, `*.key`) for every registry
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) cert_dir: Option<PathBuf>,
+    /// Whether to require HTTPS and a valid certificate [default: true, except on this machine]
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) tls_verify: Option<bool>,
+    /// Give up a connection if a registry is silent for this long [default: 60]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) network_timeout: Option<u16>,
+}
 
 /// Settings for registries, from arguments first and then from the environment.
 pub(crate) fn settings(args: &RegistryArgs, jobs: usize) -> RegistrySettings {
-    let home = variable("HOME")
-        .map(PathBuf::from)
-        .filter(|home| home.is_absolute());
+    let home = path("HOME").filter(|home| home.is_absolute());
     let below_home = |path: &str| home.as_ref().map(|home| home.join(path));
-    let config = variable("XDG_CONFIG_HOME").map(PathBuf::from);
+    let config = path("XDG_CONFIG_HOME");
     let config = config
         .or_else(|| below_home(".config"))
         .map(|it| it.join("containers"));
     let own = |name: &str| config.as_ref().map(|config| config.join(name));
     let system = |path: &str| Some(PathBuf::from(path));
     let some = |paths: &[Option<PathBuf>]| paths.iter().flatten().cloned().collect::<Vec<_>>();
-    let conf = variable("CONTAINERS_REGISTRIES_CONF").map(PathBuf::from);
+    let conf = path("CONTAINERS_REGISTRIES_CONF");
     RegistrySettings {
         login: args.creds.clone(),
         auth_files: auth_files(args, config.as_deref(), home.as_deref()),
@@ -58,27 +77,22 @@ pub(crate) fn settings(args: &RegistryArgs, jobs: usize) -> RegistrySettings {
     }
 }
 
-/// A variable of the environment; `None` if it is empty.
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
-}
-
 /// The files with credentials, as containers-auth.json(5) orders them.
 fn auth_files(args: &RegistryArgs, config: Option<&Path>, home: Option<&Path>) -> Vec<AuthFile> {
     let chosen = args.authfile.clone();
-    let chosen = chosen.or_else(|| variable("REGISTRY_AUTH_FILE").map(PathBuf::from));
+    let chosen = chosen.or_else(|| path("REGISTRY_AUTH_FILE"));
     if let Some(path) = chosen {
         let is_required = args.authfile.is_some();
         return vec![AuthFile { path, is_required }];
     }
-    let below_run = match variable("XDG_RUNTIME_DIR") {
-        Some(directory) => Path::new(&directory).join("containers/auth.json"),
+    let below_run = match path("XDG_RUNTIME_DIR") {
+        Some(directory) => directory.join("containers/auth.json"),
         None => {
             let user = rustix::process::getuid().as_raw();
             format!("/run/containers/{user}/auth.json").into()
         }
     };
-    let docker = variable("DOCKER_CONFIG").map(PathBuf::from);
+    let docker = path("DOCKER_CONFIG");
     let docker = docker.or_else(|| home.map(|home| home.join(".docker")));
     let paths = [
         Some(below_run),
