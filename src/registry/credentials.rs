@@ -200,15 +200,8 @@ fn server(name: &ImageName) -> &str {
 mod tests {
     use std::time::Duration;
 
-    use super::super::image_name::{ImageNameError, on_docker_hub};
-    use super::super::testing::Helpers;
+    use super::super::testing::{Helpers, name};
     use super::*;
-
-    fn name(text: &str) -> ImageName {
-        let parsed: Result<_, ImageNameError> =
-            ImageName::parse(text, &|short| Ok::<_, ImageNameError>(on_docker_hub(short)));
-        parsed.unwrap()
-    }
 
     fn basic(user: &str, password: &str) -> Login {
         Login::basic(user, password).unwrap()

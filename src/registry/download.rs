@@ -2,7 +2,6 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use ureq::BodyReader;
@@ -95,11 +94,10 @@ impl Download {
             self.retries = Retries::new();
         }
         self.cut_at = self.position;
-        match self.retries.pause(error.asked_pause()) {
-            Some(pause) => thread::sleep(pause),
-            None => return Err(error),
+        match self.retries.wait(error.asked_pause()) {
+            true => Ok(()),
+            false => Err(error),
         }
-        Ok(())
     }
 }
 

@@ -4,12 +4,12 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ureq::http::header::{AUTHORIZATION, LOCATION};
-use ureq::http::uri::Scheme;
+use ureq::http::header::AUTHORIZATION;
 use ureq::http::{self, HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use ureq::tls::{ClientCert, RootCerts, TlsConfig};
 use ureq::{Agent, SendBody};
 
+use super::address::{host_of, is_same_host, location, scheme_of};
 use super::certificates::CertificateFiles;
 use super::connecting::{crypto, read_certificates, read_client, read_proxy, system_roots};
 use super::error::HttpError;
@@ -206,6 +206,11 @@ impl Http {
         })
     }
 
+    /// How long the other side may be silent.
+    pub(super) fn silence(&self) -> Duration {
+        self.silence
+    }
+
     /// Sends a request to the registry and follows redirects. `authorization` goes to the registry itself only.
     ///
     /// # Errors
@@ -334,109 +339,4 @@ pub(super) fn read_limited(mut response: Response) -> Result<Vec<u8>, HttpError>
 pub(super) fn drain(mut response: Response) {
     let body = response.body_mut().as_reader();
     let _ = io::copy(&mut body.take(MOST_DRAINED), &mut io::sink());
-}
-
-/// Whether two addresses are on one host and port, with one scheme.
-fn is_same_host(one: &Uri, other: &Uri) -> bool {
-    let port = |uri: &Uri| {
-        let usual = if scheme_of(uri) == "https" { 443 } else { 80 };
-        uri.port_u16().unwrap_or(usual)
-    };
-    let host = |uri: &Uri| uri.host().map(str::to_ascii_lowercase);
-    (scheme_of(one), host(one), port(one)) == (scheme_of(other), host(other), port(other))
-}
-
-fn scheme_of(uri: &Uri) -> &str {
-    uri.scheme_str().unwrap_or_default()
-}
-
-/// The address in the `Location` header of an answer to a request to `base`.
-///
-/// A registry behind a proxy may not know that its users come with encryption. On the same host, encryption stays.
-///
-/// # Errors
-/// [`HttpError::InsecureRedirect`] if the address is on another host and would give up encryption.
-pub(super) fn location(response: &Response, base: &Uri) -> Result<Uri, HttpError> {
-    let text = response.headers().get(LOCATION);
-    let text = text.and_then(|value| value.to_str().ok());
-    let to = text.and_then(|text| resolved(base, text));
-    let to = to.ok_or(HttpError::Malformed {
-        what: "`Location` header",
-    })?;
-    match (scheme_of(base), scheme_of(&to)) {
-        ("https", "http") if to.authority() == base.authority() => with_scheme(to, Scheme::HTTPS),
-        ("https", "http") => Err(HttpError::InsecureRedirect {
-            to: format!("http://{}", host_of(&to)),
-        }),
-        _ => Ok(to),
-    }
-}
-
-fn with_scheme(uri: Uri, scheme: Scheme) -> Result<Uri, HttpError> {
-    let mut parts = uri.into_parts();
-    parts.scheme = Some(scheme);
-    Uri::from_parts(parts).map_err(|_| HttpError::Malformed {
-        what: "`Location` header",
-    })
-}
-
-/// Resolves a reference to an address (RFC 3986, section 4.2): a whole address, or a path on the same host.
-fn resolved(base: &Uri, text: &str) -> Option<Uri> {
-    if text.contains("://") {
-        let uri: Uri = text.parse().ok()?;
-        return matches!(uri.scheme_str(), Some("http" | "https")).then_some(uri);
-    }
-    let scheme = base.scheme_str()?;
-    if let Some(rest) = text.strip_prefix("//") {
-        return format!("{scheme}://{rest}").parse().ok();
-    }
-    let directory = match text.starts_with('/') {
-        true => "",
-        false => base.path().rsplit_once('/')?.0,
-    };
-    let separator = if directory.is_empty() && text.starts_with('/') {
-        ""
-    } else {
-        "/"
-    };
-    let authority = base.authority()?;
-    format!("{scheme}://{authority}{directory}{separator}{text}")
-        .parse()
-        .ok()
-}
-
-fn host_of(address: &Uri) -> String {
-    address
-        .authority()
-        .map(ToString::to_string)
-        .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn locations_are_resolved_against_the_request() {
-        let base: Uri = "https://a.example:5000/v2/app/blobs/uploads/?mount=x"
-            .parse()
-            .unwrap();
-        for (text, expected) in [
-            ("https://b.example/x?y=1", Some("https://b.example/x?y=1")),
-            (
-                "/v2/app/x?y=a%2Fb",
-                Some("https://a.example:5000/v2/app/x?y=a%2Fb"),
-            ),
-            ("//b.example/x", Some("https://b.example/x")),
-            (
-                "next",
-                Some("https://a.example:5000/v2/app/blobs/uploads/next"),
-            ),
-            ("ftp://b.example/x", None),
-            ("https://", None),
-        ] {
-            let found = resolved(&base, text).map(|uri| uri.to_string());
-            assert_eq!(found.as_deref(), expected, "{text}");
-        }
-    }
 }

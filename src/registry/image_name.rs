@@ -111,7 +111,7 @@ pub(super) fn on_docker_hub(short: &str) -> String {
 }
 
 /// The full name of a short name on a registry.
-pub(super) fn full_name(host: &str, short: &str) -> String {
+pub(crate) fn full_name(host: &str, short: &str) -> String {
     match [DOCKER_HUB, OLD_DOCKER_HUB].contains(&host) && !short.contains('/') {
         true => format!("{host}/{OFFICIAL_NAMESPACE}/{short}"),
         false => format!("{host}/{short}"),
@@ -125,7 +125,7 @@ pub(super) fn is_docker_hub(host: &str) -> bool {
 
 /// Whether a name starts with a host, as docker decides it: by a dot or a colon, or by `localhost`. All other first
 /// parts are namespaces on a registry that the name leaves out.
-pub(super) fn has_host(name: &str) -> bool {
+pub(crate) fn has_host(name: &str) -> bool {
     let first = name.split_once('/').map(|(first, _)| first);
     first.is_some_and(|first| first.contains(['.', ':']) || first == "localhost")
 }
@@ -296,7 +296,8 @@ impl ImageNameError {
     }
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether a text has the form of an image's name.
+pub(crate) fn is_name(text: &str) -> bool {
     let resolve = |short: &str| Ok::<_, ImageNameError>(on_docker_hub(short));
     ImageName::parse::<ImageNameError, _>(text, &resolve).is_ok()
 }

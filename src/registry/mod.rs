@@ -4,13 +4,14 @@
 //! |---|---|
 //! | `image_name` | names as people type them |
 //! | `registries_conf`, `credentials`, `login`, `certificates`, `settings` | what the user's machine says |
-//! | `http`, `connecting` | one request and its answer; certificates and proxies |
+//! | `http`, `address`, `connecting` | one request and its answer; addresses; certificates and proxies |
 //! | `session`, `challenge`, `token`, `retry` | requests to one registry, with credentials, sent again after faults |
 //! | `repository` | manifests, blobs and tags of one repository |
 //! | `download`, `remote_blob`, `store` | reading an image |
 //! | `upload`, `push` | writing an image |
 //! | `referrers` | signatures and other artifacts about an image |
 
+mod address;
 mod certificates;
 mod challenge;
 mod connecting;
@@ -45,6 +46,7 @@ use serde_json::{Value, json};
 pub use credentials::AuthFile;
 pub use error::{HttpError, RegistryError};
 pub use image_name::{ImageName, ImageNameError};
+pub(crate) use image_name::{full_name, has_host, is_name};
 pub use login::{CredentialError, Login};
 pub(crate) use push::{Push, PushedBlob};
 pub(crate) use referrers::{Referrer, ReferrerKind};
@@ -67,72 +69,82 @@ pub(crate) struct Found {
     pub(crate) root: Value,
 }
 
-/// Parses a name, with short names as `registries.conf` has them.
-///
-/// # Errors
-/// [`RegistryError`] if the text is not a name, or is a short name that may stand for several images.
-pub(crate) fn parse_name(
-    text: &str,
-    settings: &RegistrySettings,
-) -> Result<ImageName, RegistryError> {
-    let first = text.split('/').next().unwrap_or_default();
-    if let Some((_, host)) = first.rsplit_once('@')
-        && text.contains('/')
-    {
-        return Err(RegistryError::LoginInName {
-            host: host.to_owned(),
-        });
+/// The registries that the user's machine knows of.
+pub(crate) struct Registries<'a> {
+    settings: &'a RegistrySettings,
+    conf: RegistriesConf,
+}
+
+impl<'a> Registries<'a> {
+    /// Reads `registries.conf`.
+    ///
+    /// # Errors
+    /// [`RegistryError::RegistriesConf`].
+    pub(crate) fn new(settings: &'a RegistrySettings) -> Result<Self, RegistryError> {
+        let (main, more) = (
+            &settings.registries_conf,
+            &settings.registries_conf_directories,
+        );
+        Ok(Self {
+            settings,
+            conf: RegistriesConf::load(main, more)?,
+        })
     }
-    let conf = read_conf(settings)?;
-    ImageName::parse(text, &|short| conf.resolve_short(short))
-}
 
-/// Whether a text has the form of an image's name.
-pub(crate) fn is_name(text: &str) -> bool {
-    let on_docker_hub = |short: &str| Ok::<_, ImageNameError>(image_name::on_docker_hub(short));
-    ImageName::parse::<ImageNameError, _>(text, &on_docker_hub).is_ok()
-}
-
-/// Finds an image by its name, on a mirror or on its own registry. `spools` says whether to keep its layers for another
-/// reading.
-///
-/// # Errors
-/// [`RegistryError`] of the image's own registry, if no mirror has the image either.
-pub(crate) fn find(
-    name: &ImageName,
-    settings: &RegistrySettings,
-    spools: bool,
-) -> Result<Found, RegistryError> {
-    let mut last = None;
-    for endpoint in read_conf(settings)?.endpoints(name)? {
-        match find_at(name, &endpoint, settings) {
-            Ok((repository, document)) => return Ok(found(repository, document, spools)),
-            Err(error) => last = Some(error),
+    /// Parses a name, with short names as `registries.conf` has them.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if the text is not a name, or is a short name that may stand for several images.
+    pub(crate) fn name(&self, text: &str) -> Result<ImageName, RegistryError> {
+        let first = text.split('/').next().unwrap_or_default();
+        if let Some((_, host)) = first.rsplit_once('@')
+            && text.contains('/')
+        {
+            return Err(RegistryError::LoginInName {
+                host: host.to_owned(),
+            });
         }
+        ImageName::parse(text, &|short| self.conf.resolve_short(short))
     }
-    // There is always an endpoint: the image's own registry.
-    Err(last.unwrap_or_else(|| no_endpoint(name)))
-}
 
-/// The repository to which an image is written. `source` is the image that it is made from, if that is in a registry.
-///
-/// # Errors
-/// [`RegistryError`] if the registry cannot be asked, or if credentials on the command line would go to both registries.
-pub(crate) fn target(
-    name: &ImageName,
-    source: Option<&ImageName>,
-    settings: &RegistrySettings,
-) -> Result<Repository, RegistryError> {
-    if let Some(other) = source.filter(|source| source.host != name.host)
-        && settings.login.is_some()
-    {
-        return Err(RegistryError::TwoRegistries {
-            one: other.host.clone(),
-            other: name.host.clone(),
-        });
+    /// Finds an image by its name, on a mirror or on its own registry. `spools` says whether to keep its layers for
+    /// another reading.
+    ///
+    /// # Errors
+    /// [`RegistryError`] of the image's own registry, if no mirror has the image either.
+    pub(crate) fn find(&self, name: &ImageName, spools: bool) -> Result<Found, RegistryError> {
+        let mut last = None;
+        for endpoint in self.conf.endpoints(name)? {
+            match find_at(name, &endpoint, self.settings) {
+                Ok((repository, document)) => return Ok(found(repository, document, spools)),
+                Err(error) => last = Some(error),
+            }
+        }
+        // There is always an endpoint: the image's own registry.
+        Err(last.unwrap_or_else(|| no_endpoint(name)))
     }
-    let endpoint = read_conf(settings)?.primary(name)?;
-    open(name, &endpoint, settings)
+
+    /// The repository to which an image is written. `source` is the image that it is made from, if that is in a
+    /// registry.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if the registry cannot be asked, or if credentials on the command line would go to both
+    /// registries.
+    pub(crate) fn target(
+        &self,
+        name: &ImageName,
+        source: Option<&ImageName>,
+    ) -> Result<Repository, RegistryError> {
+        if let Some(other) = source.filter(|source| source.host != name.host)
+            && self.settings.login.is_some()
+        {
+            return Err(RegistryError::TwoRegistries {
+                one: other.host.clone(),
+                other: name.host.clone(),
+            });
+        }
+        open(name, &self.conf.primary(name)?, self.settings)
+    }
 }
 
 fn no_endpoint(name: &ImageName) -> RegistryError {
@@ -182,14 +194,6 @@ fn find_at(
         }
     };
     Ok((repository, document))
-}
-
-fn read_conf(settings: &RegistrySettings) -> Result<RegistriesConf, RegistryError> {
-    let (main, more) = (
-        &settings.registries_conf,
-        &settings.registries_conf_directories,
-    );
-    Ok(RegistriesConf::load(main, more)?)
 }
 
 fn open(

@@ -250,14 +250,8 @@ mod tests {
     use std::fs;
     use std::slice::from_ref;
 
-    use super::super::image_name::ImageNameError;
+    use super::super::testing::name;
     use super::*;
-
-    fn name(text: &str) -> ImageName {
-        let parsed: Result<_, ImageNameError> =
-            ImageName::parse(text, &|short| Ok::<_, ImageNameError>(on_docker_hub(short)));
-        parsed.unwrap()
-    }
 
     fn conf(text: &str) -> RegistriesConf {
         try_conf(text).unwrap()

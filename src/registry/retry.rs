@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The longest pause before another attempt.
@@ -37,11 +38,17 @@ impl Retries {
         }
     }
 
+    /// Waits before the next attempt. Returns whether there should be one. `asked` is what the server asks for.
+    pub(super) fn wait(&mut self, asked: Option<Duration>) -> bool {
+        let pause = self.pause(asked);
+        pause.map(thread::sleep).is_some()
+    }
+
     /// The pause before the next attempt; `None` if there should be none.
     ///
     /// `asked` is what the server asks for (`Retry-After`). Otherwise the pause doubles each time. A random part of it
     /// keeps many clients from coming back at the same moment.
-    pub(super) fn pause(&mut self, asked: Option<Duration>) -> Option<Duration> {
+    fn pause(&mut self, asked: Option<Duration>) -> Option<Duration> {
         self.left = self.left.checked_sub(1)?;
         let own = self.pause.mul_f64(0.5 + random_share());
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);

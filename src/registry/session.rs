@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use data_encoding::BASE64;
@@ -45,7 +44,6 @@ pub(super) struct Session {
     /// Held while a grant is asked for, so that parallel requests wait for one and do not ask again.
     asking: Mutex<()>,
     way: Mutex<Way>,
-    silence: Duration,
 }
 
 impl Session {
@@ -70,7 +68,6 @@ impl Session {
                 granted: Mutex::default(),
                 asking: Mutex::default(),
                 way: Mutex::new(Way::Whole),
-                silence: connecting.silence,
             })
         };
         let encrypted = session("https")?;
@@ -116,7 +113,7 @@ impl Session {
 
     /// How long the registry may be silent.
     pub(super) fn silence(&self) -> Duration {
-        self.silence
+        self.http.silence()
     }
 
     /// The address of a path on this registry.
@@ -243,7 +240,7 @@ impl Session {
         let realm = realm.map_err(|_| HttpError::Malformed { what: "realm" })?;
         let host = realm.authority().map_or("", |host| host.as_str());
         // Only the registry itself, or this machine, may be without encryption.
-        let may_be_plain = self.scheme == "http" && (host == self.host || is_loopback(host));
+        let may_be_plain = self.is_plain() && (host == self.host || is_loopback(host));
         if realm.scheme_str() != Some("https") && !may_be_plain {
             return Err(HttpError::InsecureRedirect {
                 to: format!("http://{host}"),
@@ -305,9 +302,8 @@ fn retrying(
             Err(error) if error.is_temporary() => None,
             _ => return result,
         };
-        match retries.pause(asked) {
-            Some(pause) => thread::sleep(pause),
-            None => return result,
+        if !retries.wait(asked) {
+            return result;
         }
     }
 }

@@ -10,15 +10,12 @@ use super::download::Download;
 use super::error::RegistryError;
 use super::remote_blob::RemoteBlob;
 use super::repository::{Document, Repository};
-use crate::oci::blob::into_blob_error;
+use crate::oci::blob::{DOCUMENT_LIMIT, into_blob_error};
 use crate::oci::{Blob, BlobError, BlobStore, Digest};
 use crate::parallel::lock;
 
 /// Most bytes of manifests and indexes to keep, so that each is asked for once.
 const KEPT_DOCUMENTS: usize = 32 << 20;
-
-/// Most bytes of a config that is kept in memory. It is read several times.
-const MOST_CONFIG: u64 = 8 << 20;
 
 /// The blobs of one image. A manifest that is read says what the blobs below it are.
 pub(crate) struct RegistryStore {
@@ -88,9 +85,12 @@ impl RegistryStore {
         bytes
     }
 
+    fn kept(&self, digest: &Digest) -> Option<Arc<Vec<u8>>> {
+        lock(&self.state).documents.get(digest).cloned()
+    }
+
     fn document(&self, digest: &Digest, known: Known) -> Result<Blob, BlobError> {
-        let kept = lock(&self.state).documents.get(digest).cloned();
-        let bytes = match kept {
+        let bytes = match self.kept(digest) {
             Some(bytes) => bytes,
             None => {
                 let found = self.repository.document(digest.as_ref());
@@ -115,8 +115,7 @@ impl RegistryStore {
 
     /// A config, which is read more than once and small.
     fn config(&self, digest: &Digest, known: Known) -> Result<Blob, BlobError> {
-        let kept = lock(&self.state).documents.get(digest).cloned();
-        let bytes = match kept {
+        let bytes = match self.kept(digest) {
             Some(bytes) => bytes,
             None => {
                 let repository = Arc::clone(&self.repository);
@@ -198,7 +197,7 @@ impl BlobStore for RegistryStore {
         match known.kind {
             Kind::Manifest => self.document(digest, known),
             Kind::Foreign if !self.has_foreign(digest, known.size)? => Err(missing()),
-            Kind::Config if known.size <= MOST_CONFIG => self.config(digest, known),
+            Kind::Config if known.size <= DOCUMENT_LIMIT => self.config(digest, known),
             Kind::Foreign | Kind::Config | Kind::Layer => self.layer(digest, known),
         }
     }

@@ -1,4 +1,4 @@
-//! Credential helpers for tests.
+//! Names and credential helpers for tests.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -7,6 +7,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::credential_helper::Programs;
+use super::image_name::{ImageName, ImageNameError, on_docker_hub};
+
+/// A name, where short names are those of Docker Hub.
+pub(super) fn name(text: &str) -> ImageName {
+    let resolve = |short: &str| Ok::<_, ImageNameError>(on_docker_hub(short));
+    ImageName::parse::<ImageNameError, _>(text, &resolve).unwrap()
+}
 
 /// A directory of credential helpers, each a shell script.
 pub(super) struct Helpers(tempfile::TempDir);

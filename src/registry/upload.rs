@@ -3,15 +3,14 @@
 //! A blob goes up in one request, as a stream. If a registry refuses that, it goes up in chunks, and the registry says
 //! after each chunk how much it has.
 
-use std::thread;
-
 use ureq::http::header::{CONTENT_RANGE, CONTENT_TYPE, EXPECT, RANGE};
 use ureq::http::{HeaderValue, Method, StatusCode, Uri};
 
+use super::address::location;
 use super::error::HttpError;
-use super::http::{Body, Request, Response, location};
+use super::http::{Body, Request, Response};
 use super::repository::{Repository, expect};
-use super::retry::{Retries, is_temporary};
+use super::retry::Retries;
 use super::session::{Way, refused};
 use crate::oci::{Blob, Digest};
 
@@ -94,13 +93,11 @@ impl Upload<'_> {
                 Way::Whole => self.send_whole(&address),
                 Way::Chunks(size) => self.send_chunks(address.clone(), size),
             };
-            if let Ok(Attempt::Done) = attempt {
-                return Ok(());
-            }
-            self.cancel(address);
-            let error = match attempt? {
-                Attempt::Done => return Ok(()),
-                Attempt::Another(way, error) => {
+            let error = match attempt {
+                Ok(Attempt::Done) => return Ok(()),
+                Ok(Attempt::Again(error)) => error,
+                Ok(Attempt::Another(way, error)) => {
+                    self.cancel(address);
                     changes += 1;
                     if changes > MOST_CHANGES {
                         return Err(error);
@@ -108,12 +105,15 @@ impl Upload<'_> {
                     self.repository.session.set_way(way);
                     continue;
                 }
-                Attempt::Again(error) => error,
+                Err(error) => {
+                    self.cancel(address);
+                    return Err(error);
+                }
             };
+            self.cancel(address);
             broken += u32::from(matches!(error, HttpError::Unreachable { .. }));
-            match retries.pause(error.asked_pause()) {
-                Some(pause) => thread::sleep(pause),
-                None => return Err(error),
+            if !retries.wait(error.asked_pause()) {
+                return Err(error);
             }
             // The answer may be all that was lost.
             if self.is_there()? {
@@ -178,25 +178,22 @@ impl Upload<'_> {
     fn send_whole(&self, address: &Uri) -> Result<Attempt, HttpError> {
         let size = self.blob.size();
         let request = self.data(Method::PUT, with_digest(address, self.digest)?, 0, size);
-        let result = self.send_once(&request);
-        let response = match result {
-            Ok(response) => response,
-            Err(error) if error.is_temporary() => return Ok(Attempt::Again(error)),
-            Err(error) => return Err(error),
-        };
-        match response.status().as_u16() {
-            201 | 204 => {
+        let error = match self.send_once(&request).and_then(created) {
+            Ok(()) => {
                 (self.sent)(size);
-                Ok(Attempt::Done)
+                return Ok(Attempt::Done);
             }
+            Err(error) => error,
+        };
+        match status_of(&error) {
             // Too large, or the registry knows uploads in chunks only.
-            413 | 416 | 405 | 501 if size > 0 => {
-                Ok(Attempt::Another(Way::Chunks(CHUNK), refused(response)))
+            Some(413 | 416 | 405 | 501) if size > 0 => {
+                Ok(Attempt::Another(Way::Chunks(CHUNK), error))
             }
             // The upload is gone.
-            404 => Ok(Attempt::Again(refused(response))),
-            status if is_temporary(status) => Ok(Attempt::Again(refused(response))),
-            _ => Err(refused(response)),
+            Some(404) => Ok(Attempt::Again(error)),
+            _ if error.is_temporary() => Ok(Attempt::Again(error)),
+            _ => Err(error),
         }
     }
 
@@ -239,9 +236,8 @@ impl Upload<'_> {
                 _ if error.is_temporary() || matches!(error, HttpError::Malformed { .. }) => {}
                 _ => return Err(error),
             }
-            match retries.pause(error.asked_pause()) {
-                Some(pause) => thread::sleep(pause),
-                None => return Ok(Attempt::Again(error)),
+            if !retries.wait(error.asked_pause()) {
+                return Ok(Attempt::Again(error));
             }
             // Only the registry knows how much of the chunk it has.
             match self.stored(&address)? {
@@ -281,12 +277,22 @@ impl Upload<'_> {
 
     fn close(&self, address: &Uri) -> Result<Attempt, HttpError> {
         let request = Request::new(Method::PUT, with_digest(address, self.digest)?);
-        let response = self.send(&request)?;
-        match response.status().as_u16() {
-            201 | 204 => Ok(Attempt::Done),
-            404 => Ok(Attempt::Again(refused(response))),
-            _ => Err(refused(response)),
+        let error = match created(self.send(&request)?) {
+            Ok(()) => return Ok(Attempt::Done),
+            Err(error) => error,
+        };
+        match status_of(&error) {
+            Some(404) => Ok(Attempt::Again(error)),
+            _ => Err(error),
         }
+    }
+}
+
+/// Checks that an upload is complete.
+fn created(response: Response) -> Result<(), HttpError> {
+    match response.status().as_u16() {
+        201 | 204 => Ok(()),
+        _ => Err(refused(response)),
     }
 }
 

@@ -62,18 +62,18 @@ impl Engine {
         let output = output.map_err(|error| self.cannot_start(error))?;
         match output.status.success() {
             true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-            false => Err(self.failed(&arguments[..1].join(" "), &output.stderr)),
+            false => Err(self.failed(arguments[0], &output.stderr)),
         }
     }
 
-    pub(super) fn cannot_start(self, source: io::Error) -> TransportError {
+    fn cannot_start(self, source: io::Error) -> TransportError {
         TransportError::NoEngine {
             program: self.program(),
             source,
         }
     }
 
-    pub(super) fn failed(self, command: &str, messages: &[u8]) -> TransportError {
+    fn failed(self, command: &str, messages: &[u8]) -> TransportError {
         let text = String::from_utf8_lossy(messages);
         let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
         TransportError::Engine {
@@ -105,10 +105,9 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn();
         let mut child = child.map_err(|error| engine.cannot_start(error))?;
-        let messages = child.stderr.take().map(|stderr| {
+        let messages = child.stderr.take().map(|mut stderr| {
             thread::spawn(move || {
                 let mut kept = Vec::new();
-                let mut stderr = stderr.take(u64::MAX);
                 // A command that prints more than that must not wait for pycull.
                 let _ = stderr.by_ref().take(MOST_MESSAGES).read_to_end(&mut kept);
                 let _ = io::copy(&mut stderr, &mut io::sink());

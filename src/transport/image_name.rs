@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::registry::{full_name, has_host};
+
 /// The image-spec's annotation for an image's name (annotations.md). Tools write a tag or a full docker reference to
 /// it.
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -58,18 +60,14 @@ pub(super) fn full_names(descriptor: &Value) -> impl Iterator<Item = &str> {
 pub(super) fn normalized(name: &str) -> String {
     let (domain, rest) = match name.split_once('/') {
         Some(("index.docker.io", rest)) => ("docker.io", rest),
-        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
+        Some((domain, rest)) if has_host(name) => (domain, rest),
         _ => ("docker.io", name),
-    };
-    let library = match domain == "docker.io" && !rest.contains('/') {
-        true => "library/",
-        false => "",
     };
     let tag = match rest.contains('@') || tag(rest).is_some() {
         true => "",
         false => ":latest",
     };
-    format!("{domain}/{library}{rest}{tag}")
+    full_name(domain, rest) + tag
 }
 
 /// The tag at the end of a full docker reference.

@@ -7,7 +7,7 @@ use super::image_name::{REF_NAME, set_annotation};
 use super::medium::Medium;
 use super::source::{Origin, Source};
 use crate::oci::BlobStore;
-use crate::registry::{self, Found, ImageName, RegistrySettings};
+use crate::registry::{Found, ImageName, Registries, RegistrySettings, RegistryStore};
 
 /// Finds an image in a registry.
 pub(super) fn open(
@@ -15,15 +15,16 @@ pub(super) fn open(
     settings: &RegistrySettings,
     reads_again: bool,
 ) -> Result<Source, TransportError> {
-    let name = registry::parse_name(name, settings)?;
-    let Found { store, mut root } = registry::find(&name, settings, reads_again)?;
+    let registries = Registries::new(settings)?;
+    let name = registries.name(name)?;
+    let Found { store, mut root } = registries.find(&name, reads_again)?;
     let tagged = tagged(&name);
     if let Some(tagged) = &tagged {
         // In a layout or an archive the image keeps its name.
         set_annotation(&mut root, REF_NAME, Some(tagged));
     }
     let store = Arc::new(store);
-    let shared: Arc<dyn BlobStore> = Arc::<registry::RegistryStore>::clone(&store);
+    let shared: Arc<dyn BlobStore> = Arc::<RegistryStore>::clone(&store);
     Ok(Source {
         docker_names: tagged.into_iter().collect(),
         origin: Origin::Registry(store, name.clone()),

@@ -35,7 +35,7 @@ use super::reference::{Reference, Selector};
 use super::source::{Origin, Source};
 use super::transports::{Engine, Transport};
 use crate::progress::Observer;
-use crate::registry::{Push, RegistrySettings, parse_name, target};
+use crate::registry::{Push, Registries, RegistrySettings};
 use archive::ArchiveSink;
 use decide::{Place, decide, stage};
 use engine::EngineSink;
@@ -157,7 +157,8 @@ fn to_registry<'a>(
     source: &Source,
     settings: &RegistrySettings,
 ) -> Result<Box<dyn Sink + 'a>, TransportError> {
-    let name = parse_name(name, settings)?;
+    let registries = Registries::new(settings)?;
+    let name = registries.name(name)?;
     if name.digest.is_some() {
         return Err(TransportError::BadReference {
             reference: reference.to_string(),
@@ -168,7 +169,7 @@ fn to_registry<'a>(
         Origin::Registry(store, name) => (Some(&**store.repository()), Some(name)),
         _ => (None, None),
     };
-    let repository = target(&name, source_name, settings)?;
+    let repository = registries.target(&name, source_name)?;
     let push = Push::new(repository, origin, settings.jobs);
     Ok(Box::new(RegistrySink {
         old: push.tagged(name.tag_or_latest())?,

@@ -4,12 +4,10 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::{Committed, EarlyBlobs, Replaced, Sink};
 use crate::oci::blob::{DOCUMENT_LIMIT, into_blob_error};
 use crate::oci::media_type::document_kind;
-use crate::oci::{Blob, Digest};
+use crate::oci::{Blob, Digest, Node};
 use crate::progress::Observer;
 use crate::registry::{ImageName, Push, PushedBlob};
 use crate::scratch::Scratch;
@@ -57,10 +55,11 @@ impl Sink for RegistrySink {
         output: OutputImage,
         observer: &dyn Observer,
     ) -> Result<Committed, TransportError> {
-        output.checked()?;
+        let checked = output.checked()?;
+        let mut types = HashMap::new();
+        note_media_types(&checked, &mut types);
         let tag = self.name.tag_or_latest();
-        let types = media_types(&output)?;
-        let is_document = |blob: &&OutputBlob| types.contains_key(&blob.digest);
+        let is_document = |blob: &&OutputBlob| types.contains_key(blob.digest.as_ref());
         let (manifests, blobs): (Vec<&OutputBlob>, Vec<_>) =
             output.blobs.iter().partition(is_document);
         let pushed = |blob: &OutputBlob| self.pushed(blob);
@@ -71,7 +70,10 @@ impl Sink for RegistrySink {
             let is_root = root == Some(blob.digest.as_ref());
             let reference = if is_root { tag } else { blob.digest.as_ref() };
             let bytes = read(&blob.digest, &blob.bytes)?;
-            let write = || self.push.document(reference, &types[&blob.digest], &bytes);
+            let write = || {
+                self.push
+                    .document(reference, types[blob.digest.as_ref()], &bytes)
+            };
             match write() {
                 Err(error) if error.lacks_blob() => {
                     self.push.blobs_again(&blobs)?;
@@ -125,39 +127,18 @@ impl EarlyBlobs for Push {
     }
 }
 
-/// The media types of the manifests and indexes of an output, by digest.
-fn media_types(output: &OutputImage) -> Result<HashMap<Digest, String>, TransportError> {
-    let by_digest: HashMap<&str, &OutputBlob> = output
-        .blobs
-        .iter()
-        .map(|blob| (blob.digest.as_ref(), blob))
-        .collect();
-    let mut found = HashMap::new();
-    let mut pending = vec![output.root.clone()];
-    while let Some(descriptor) = pending.pop() {
-        let media_type = descriptor["mediaType"].as_str().unwrap_or_default();
-        let digest = descriptor["digest"].as_str().unwrap_or_default();
-        let is_manifest = document_kind(media_type).is_some() || digest == output.root["digest"];
-        let Some(blob) = by_digest.get(digest).filter(|_| is_manifest) else {
-            continue;
-        };
-        if found
-            .insert(blob.digest.clone(), media_type.to_owned())
-            .is_some()
-        {
-            continue;
-        }
-        let document: Value =
-            serde_json::from_slice(&read(&blob.digest, &blob.bytes)?).unwrap_or_default();
-        pending.extend(
-            document["manifests"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .cloned(),
-        );
+/// Notes the media types of the manifests and indexes at and below a node, by digest.
+fn note_media_types<'a>(node: &'a Node, types: &mut HashMap<&'a str, &'a str>) {
+    let text = |key: &str| node.descriptor()[key].as_str().unwrap_or_default();
+    let media_type = text("mediaType");
+    if document_kind(media_type).is_some() {
+        types.insert(text("digest"), media_type);
     }
-    Ok(found)
+    if let Node::Index(index) = node {
+        for child in &index.children {
+            note_media_types(child, types);
+        }
+    }
 }
 
 /// Reads a document, which [`OutputImage::checked`] found to be small.
