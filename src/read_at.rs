@@ -11,17 +11,29 @@ pub trait ReadAt: Send + Sync {
     /// # Errors
     /// I/O errors.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Says that the caller needs the bytes before `end` no more. A source that keeps them only to be read again may then
+    /// free their space. They can still be read, perhaps slowly.
+    fn release(&self, _end: u64) {}
 }
 
 impl<T: ReadAt + ?Sized> ReadAt for &T {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         (**self).read_at(buffer, offset)
     }
+
+    fn release(&self, end: u64) {
+        (**self).release(end);
+    }
 }
 
 impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         (**self).read_at(buffer, offset)
+    }
+
+    fn release(&self, end: u64) {
+        (**self).release(end);
     }
 }
 

@@ -45,12 +45,12 @@ impl<W: Write> BlockWriter<W> {
         self.output.write_all(blocks)
     }
 
-    /// Copies blocks of the old stream.
+    /// Copies blocks of the old stream, and releases what no later run copies.
     pub(super) fn copy(&mut self, run: &CopiedBlocks, old: &dyn ReadAt) -> io::Result<()> {
         let (first, last) = (run.bits.start / 8, run.bits.end.div_ceil(8));
         let before = (run.bits.start % 8) as u32;
         self.advance_to(before)?;
-        let mut old = ReadFrom::new(old, first);
+        let mut input = ReadFrom::new(old, first);
         let mut at = first;
         while at < last {
             if self.is_abandoned.load(Ordering::Relaxed) {
@@ -58,7 +58,8 @@ impl<W: Write> BlockWriter<W> {
             }
             let mut piece = std::mem::take(&mut self.buffer);
             piece.resize((last - at).min(PIECE) as usize, 0);
-            old.read_exact(&mut piece)?;
+            input.read_exact(&mut piece)?;
+            old.release(at.min(run.needed_later));
             if let Some(mark) = run.last_mark
                 && (at..at + piece.len() as u64).contains(&(mark / 8))
             {
@@ -81,6 +82,7 @@ impl<W: Write> BlockWriter<W> {
             self.output.write_all(&piece[..whole])?;
             self.buffer = piece;
         }
+        old.release(run.needed_later);
         Ok(())
     }
 
@@ -166,6 +168,7 @@ mod tests {
             crc: crc32fast::hash(b"x"),
             last_mark: None,
             stretches: Vec::new(),
+            needed_later: 0,
         };
         ((block << place).to_le_bytes().to_vec(), copy)
     }

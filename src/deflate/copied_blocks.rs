@@ -46,6 +46,8 @@ pub(super) struct CopiedBlocks {
     pub(super) last_mark: Option<u64>,
     /// What each block decodes to.
     pub(super) stretches: Vec<Stretch>,
+    /// The first byte of the old stream that a later run of the new stream copies, or the highest number.
+    pub(super) needed_later: u64,
 }
 
 /// Divides a new stream of `length` bytes. `kept` has the order of the new stream.
@@ -69,6 +71,13 @@ pub(super) fn divide(index: &BlockIndex, kept: &[Kept], length: u64) -> Vec<Run>
     }
     if position < length {
         runs.push(Run::Compress(length - position));
+    }
+    let mut needed_later = u64::MAX;
+    for run in runs.iter_mut().rev() {
+        if let Run::Copy(blocks) = run {
+            blocks.needed_later = needed_later;
+            needed_later = needed_later.min(blocks.bits.start / 8);
+        }
     }
     runs
 }
@@ -97,6 +106,7 @@ impl CopiedBlocks {
             crc: block.crc,
             last_mark: block.last_mark,
             stretches: vec![Stretch::of(block)],
+            needed_later: 0,
         }
     }
 

@@ -10,8 +10,9 @@ use crate::read_at::{ReadAt, ReadFrom};
 
 /// Decodes a gzip stream again, starting at the resume points of its index where possible.
 ///
-/// The reader compares each block with the index once it passes the block's end. [`Self::skip`] decodes the current
-/// block to its end before it jumps. A last block that is not read to its end stays unchecked.
+/// The reader compares each block with the index once it passes the block's end, and releases the compressed bytes before
+/// it. [`Self::skip`] decodes the current block to its end before it jumps. A last block that is not read to its end
+/// stays unchecked.
 pub struct SparseReader<'a> {
     bytes: Arc<dyn ReadAt>,
     index: &'a BlockIndex,
@@ -73,7 +74,10 @@ impl<'a> SparseReader<'a> {
     /// The same errors as reading, and [`io::ErrorKind::InvalidData`] if there is more to read.
     pub fn finish(mut self) -> io::Result<()> {
         match self.read(&mut [0])? {
-            0 => Ok(()),
+            0 => {
+                self.bytes.release(u64::MAX);
+                Ok(())
+            }
             _ => Err(changed()),
         }
     }
@@ -86,6 +90,9 @@ impl<'a> SparseReader<'a> {
             return Err(changed());
         }
         self.next_block += found.blocks().len();
+        if let Some(next) = self.index.blocks().get(self.next_block) {
+            self.bytes.release(next.bits.start / 8);
+        }
         Ok(())
     }
 }

@@ -148,6 +148,16 @@ impl Blob {
         ReadFrom::new(self.clone(), 0)
     }
 
+    /// Releases the bytes before `end` for all readers. One reader cannot, because a blob may have others.
+    pub(crate) fn discard(&self, end: u64) {
+        // The bytes around a part are not the blob's.
+        if let Bytes::Other(bytes) = &self.bytes
+            && self.offset == 0
+        {
+            bytes.release(end.min(self.size));
+        }
+    }
+
     /// Whether `other` is the same range of the same bytes. True only for files that stay open and for other shared
     /// bytes.
     pub fn is_same(&self, other: &Self) -> bool {

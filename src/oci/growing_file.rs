@@ -5,16 +5,20 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::digest::{Digest, DigestHasher};
 use crate::parallel::lock;
 
-/// A writer and a reader for `file`, which must be empty.
-pub(super) fn growing(file: File) -> (GrowingWriter, GrowingReader) {
+/// A writer and a reader for `file`, which must be empty. With `hashes`, the writer computes the digest of its bytes.
+pub(super) fn growing(file: File, hashes: bool) -> (GrowingWriter, GrowingReader) {
     let shared = Arc::new(Shared {
         file,
         progress: Mutex::default(),
         changed: Condvar::new(),
     });
-    let writer = GrowingWriter(Arc::clone(&shared));
+    let writer = GrowingWriter {
+        shared: Arc::clone(&shared),
+        hasher: hashes.then(DigestHasher::sha256),
+    };
     (
         writer,
         GrowingReader {
@@ -43,35 +47,53 @@ impl Shared {
 }
 
 /// Writes the file. Dropping the writer ends the file.
-pub(super) struct GrowingWriter(Arc<Shared>);
+pub(super) struct GrowingWriter {
+    shared: Arc<Shared>,
+    hasher: Option<DigestHasher>,
+}
+
+/// A file that was written.
+pub(super) struct WrittenFile {
+    /// Its size in bytes.
+    pub(super) bytes: u64,
+    /// The SHA-256 digest of the bytes, if the writer was to compute it.
+    pub(super) digest: Option<Digest>,
+}
 
 impl GrowingWriter {
-    /// Ends the file, syncs it to disk, and returns its size in bytes.
-    pub(super) fn finish(self) -> io::Result<u64> {
-        let shared = Arc::clone(&self.0);
+    /// Ends the file, and syncs it to disk.
+    pub(super) fn finish(mut self) -> io::Result<WrittenFile> {
+        let shared = Arc::clone(&self.shared);
+        let hasher = self.hasher.take();
         drop(self);
         shared.file.sync_data()?;
-        Ok(shared.progress().written)
+        Ok(WrittenFile {
+            bytes: shared.progress().written,
+            digest: hasher.map(DigestHasher::finish),
+        })
     }
 }
 
 impl Write for GrowingWriter {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let count = (&self.0.file).write(buffer)?;
-        self.0.progress().written += count as u64;
-        self.0.changed.notify_one();
+        let count = (&self.shared.file).write(buffer)?;
+        self.shared.progress().written += count as u64;
+        self.shared.changed.notify_one();
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..count]);
+        }
         Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        (&self.0.file).flush()
+        (&self.shared.file).flush()
     }
 }
 
 impl Drop for GrowingWriter {
     fn drop(&mut self) {
-        self.0.progress().is_over = true;
-        self.0.changed.notify_one();
+        self.shared.progress().is_over = true;
+        self.shared.changed.notify_one();
     }
 }
 

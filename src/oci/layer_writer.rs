@@ -12,7 +12,7 @@ use twox_hash::XxHash3_64;
 
 use super::compression::{Compression, Encoder, Encoding};
 use super::digest::{Digest, DigestHasher, HashingReader};
-use super::growing_file::{GrowingReader, GrowingWriter, growing};
+use super::growing_file::{GrowingReader, GrowingWriter, WrittenFile, growing};
 use super::second_decoder;
 use crate::deflate::Stretch;
 use crate::parallel::read_ahead;
@@ -34,6 +34,16 @@ pub struct WrittenLayer {
     pub compression: Compression,
 }
 
+/// A new file for a layer.
+pub struct LayerFile {
+    /// The file, open for reading too. It must be empty.
+    pub file: File,
+    /// Its path.
+    pub path: PathBuf,
+    /// Whether to compute the digest of the bytes that are written too, to know it before they are read back.
+    pub hashes: bool,
+}
+
 /// Compresses a tar stream into a file, and reads the file back while it grows.
 ///
 /// The digest and diff_id come from the bytes that were read back. Each stretch of those bytes is first compared with
@@ -51,19 +61,13 @@ pub struct LayerWriter {
 }
 
 impl LayerWriter {
-    /// Starts a layer in an empty `file` at `path` with `threads` threads to compress. The file must also be open for
-    /// reading.
+    /// Starts a layer with `threads` threads to compress.
     ///
     /// # Errors
     /// I/O errors, and errors of starting threads.
-    pub fn new(
-        file: File,
-        path: &Path,
-        encoding: Encoding<'_>,
-        threads: usize,
-    ) -> io::Result<Self> {
+    pub fn new(file: LayerFile, encoding: Encoding<'_>, threads: usize) -> io::Result<Self> {
         let compression = encoding.compression();
-        let (writer, reader) = growing(file);
+        let (writer, reader) = growing(file.file, file.hashes);
         let output = BufWriter::with_capacity(128 << 10, writer);
         let (meant, stretches) = channel();
         let (advance, progress) = channel();
@@ -79,7 +83,7 @@ impl LayerWriter {
                 Builder::new().spawn(move || read_back(reader, compression, &stretches))?,
             )),
             uncompressed_bytes: 0,
-            path: path.to_owned(),
+            path: file.path,
             compression,
         })
     }
@@ -113,33 +117,33 @@ impl LayerWriter {
         self.progress.try_iter().sum()
     }
 
-    /// Ends the layer, waits until it was read back, and compares it. Calls `advance` with the numbers of file bytes
-    /// read back.
+    /// Ends the file. Reading it back goes on.
     ///
     /// # Errors
-    /// I/O errors, and [`io::ErrorKind::InvalidData`] if the file does not decode to what was written.
-    pub fn finish(self, advance: &mut dyn FnMut(u64)) -> io::Result<WrittenLayer> {
+    /// I/O errors.
+    pub fn end(self) -> io::Result<EndedLayer> {
         let output = self.encoder.finish()?;
         let output = output
             .into_inner()
             .map_err(io::IntoInnerError::into_error)?;
         // Syncing the disk takes time. Reading back continues meanwhile.
-        let written_bytes = output.finish()?;
-        drop(self.meant);
-        // This loop ends when the thread is done or has failed.
-        self.progress.into_iter().for_each(advance);
-        let found = self.read_back.join()?;
-        if found.compressed_bytes != written_bytes {
-            return Err(not_as_written());
-        }
-        Ok(WrittenLayer {
+        let file = output.finish()?;
+        Ok(EndedLayer {
             path: self.path,
-            digest: found.digest,
-            compressed_bytes: written_bytes,
-            diff_id: found.diff_id,
+            file,
+            progress: self.progress,
+            read_back: self.read_back,
             uncompressed_bytes: self.uncompressed_bytes,
             compression: self.compression,
         })
+    }
+
+    /// Ends the layer, waits until it was read back, and compares it.
+    ///
+    /// # Errors
+    /// The errors of [`Self::end`] and [`EndedLayer::check`].
+    pub fn finish(self) -> io::Result<WrittenLayer> {
+        self.end()?.check(&mut |_| {})
     }
 
     /// Returns whether the next bytes are copied. If so, tells the reader what they must be.
@@ -177,6 +181,57 @@ impl Write for LayerWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         self.encoder.flush()
+    }
+}
+
+/// A layer whose file is complete, and not yet read back.
+pub struct EndedLayer {
+    path: PathBuf,
+    file: WrittenFile,
+    progress: Receiver<u64>,
+    read_back: ReadBackThread,
+    uncompressed_bytes: u64,
+    compression: Compression,
+}
+
+impl EndedLayer {
+    /// The path of the file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The size of the file in bytes.
+    pub fn compressed_bytes(&self) -> u64 {
+        self.file.bytes
+    }
+
+    /// The digest of the bytes that were written, if [`LayerFile::hashes`] asked for it.
+    pub fn digest(&self) -> Option<&Digest> {
+        self.file.digest.as_ref()
+    }
+
+    /// Waits until the file was read back, and compares it. Calls `advance` with the numbers of file bytes read back.
+    ///
+    /// # Errors
+    /// I/O errors, and [`io::ErrorKind::InvalidData`] if the file does not decode to what was written.
+    pub fn check(self, advance: &mut dyn FnMut(u64)) -> io::Result<WrittenLayer> {
+        // This loop ends when the thread is done or has failed.
+        self.progress.into_iter().for_each(advance);
+        let found = self.read_back.join()?;
+        let is_other = |digest: &Digest| *digest != found.digest;
+        if found.compressed_bytes != self.file.bytes
+            || self.file.digest.is_some_and(|it| is_other(&it))
+        {
+            return Err(not_as_written());
+        }
+        Ok(WrittenLayer {
+            path: self.path,
+            digest: found.digest,
+            compressed_bytes: found.compressed_bytes,
+            diff_id: found.diff_id,
+            uncompressed_bytes: self.uncompressed_bytes,
+            compression: self.compression,
+        })
     }
 }
 
@@ -282,13 +337,17 @@ mod tests {
     use crate::oci::compression::Decoder;
     use crate::oci::digest::sha256_digest;
 
-    fn new_file(path: &Path) -> File {
-        File::options()
+    fn new_file(path: &Path) -> LayerFile {
+        let file = File::options()
             .read(true)
             .write(true)
             .create_new(true)
-            .open(path)
-            .unwrap()
+            .open(path);
+        LayerFile {
+            file: file.unwrap(),
+            path: path.to_owned(),
+            hashes: true,
+        }
     }
 
     #[test]
@@ -307,9 +366,12 @@ mod tests {
         ];
         for (index, encoding) in encodings.into_iter().enumerate() {
             let path = directory.path().join(index.to_string());
-            let mut writer = LayerWriter::new(new_file(&path), &path, encoding(), 2).unwrap();
+            let mut writer = LayerWriter::new(new_file(&path), encoding(), 2).unwrap();
             writer.write_all(&data).unwrap();
-            let written = writer.finish(&mut |_| {}).unwrap();
+            let ended = writer.end().unwrap();
+            let early = (ended.digest().unwrap().clone(), ended.compressed_bytes());
+            let written = ended.check(&mut |_| {}).unwrap();
+            assert_eq!(early, (written.digest.clone(), written.compressed_bytes));
             let blob = std::fs::read(&path).unwrap();
             assert_eq!(written.digest, sha256_digest(&blob));
             assert_eq!(written.compressed_bytes, blob.len() as u64);
@@ -339,10 +401,9 @@ mod tests {
         for encoding in encodings {
             let digests = [1, 2, 5].map(|threads| {
                 let path = directory.path().join("layer");
-                let mut writer =
-                    LayerWriter::new(new_file(&path), &path, encoding(), threads).unwrap();
+                let mut writer = LayerWriter::new(new_file(&path), encoding(), threads).unwrap();
                 writer.write_all(&data).unwrap();
-                let digest = writer.finish(&mut |_| {}).unwrap().digest;
+                let digest = writer.finish().unwrap().digest;
                 std::fs::remove_file(&path).unwrap();
                 digest
             });
@@ -366,12 +427,12 @@ mod tests {
         ] {
             let path = directory.path().join("layer");
             let file = new_file(&path);
-            let mut writer =
-                LayerWriter::new(file.try_clone().unwrap(), &path, encoding, 1).unwrap();
+            let mut other = file.file.try_clone().unwrap();
+            let mut writer = LayerWriter::new(file, encoding, 1).unwrap();
             writer.write_all(&b"tar bytes ".repeat(500)).unwrap();
             // The writer buffers everything until the end, so this byte gets to the start of the file.
-            (&file).write_all(b"x").unwrap();
-            assert!(writer.finish(&mut |_| {}).is_err());
+            other.write_all(b"x").unwrap();
+            assert!(writer.finish().is_err());
             std::fs::remove_file(&path).unwrap();
         }
     }

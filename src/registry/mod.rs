@@ -8,7 +8,7 @@
 //! | `session`, `challenge`, `token`, `retry` | requests to one registry, with credentials, sent again after faults |
 //! | `repository` | manifests, blobs and tags of one repository |
 //! | `download`, `remote_blob`, `store` | reading an image |
-//! | `upload`, `push` | writing an image |
+//! | `upload`, `early`, `push` | writing an image |
 //! | `referrers` | signatures and other artifacts about an image |
 
 mod address;
@@ -18,6 +18,7 @@ mod connecting;
 mod credential_helper;
 mod credentials;
 mod download;
+mod early;
 mod error;
 mod host;
 mod http;

@@ -1,14 +1,11 @@
 //! Writes an image: blobs in parallel, then manifests, in the order in which they must exist.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
-use std::thread::{Builder, JoinHandle};
-
+use super::early::Early;
 use super::error::{HttpError, RegistryError};
 use super::repository::Repository;
 use super::upload::Upload;
 use crate::oci::{Blob, Digest};
-use crate::parallel::{lock, try_map};
+use crate::parallel::try_map;
 use crate::progress::{Observer, Phase};
 
 /// A blob to upload.
@@ -22,17 +19,18 @@ pub(crate) struct PushedBlob {
 
 /// The upload of one image.
 pub(crate) struct Push {
-    repository: Arc<Repository>,
-    /// A repository of the same registry that has the image's old blobs.
-    from: Option<String>,
+    target: Target,
     jobs: usize,
-    early: Mutex<Vec<Early>>,
+    /// Uploads that began before the image was complete.
+    early: Early,
 }
 
-/// An upload that began before the image was complete.
-struct Early {
-    digest: Digest,
-    thread: JoinHandle<Result<(), HttpError>>,
+/// Where blobs go.
+#[derive(Clone)]
+pub(super) struct Target {
+    repository: Repository,
+    /// A repository of the same registry that has the image's old blobs.
+    from: Option<String>,
 }
 
 impl Push {
@@ -40,33 +38,25 @@ impl Push {
     pub(crate) fn new(repository: Repository, source: Option<&Repository>, jobs: usize) -> Self {
         let beside = source.filter(|source| source.is_beside(&repository));
         let other = beside.filter(|source| source.name() != repository.name());
-        Self {
+        let target = Target {
             from: other.map(|source| source.name().to_owned()),
-            repository: Arc::new(repository),
+            repository,
+        };
+        Self {
+            early: Early::new(target.clone(), jobs),
+            target,
             jobs,
-            early: Mutex::default(),
         }
     }
 
     /// Whether the registry has no encryption.
     pub(crate) fn is_plain(&self) -> bool {
-        self.repository.session.is_plain()
+        self.target.repository.session.is_plain()
     }
 
-    /// Begins to upload a blob on another thread. If that is not possible, [`Self::blobs`] uploads it later.
+    /// Uploads a blob on another thread, now or once one is free.
     pub(crate) fn begin(&self, blob: PushedBlob) {
-        let mut early = lock(&self.early);
-        let is_known = early.iter().any(|it| it.digest == blob.digest);
-        let running = early.iter().filter(|it| !it.thread.is_finished());
-        if is_known || running.count() >= self.jobs {
-            return;
-        }
-        let repository = Arc::clone(&self.repository);
-        let digest = blob.digest.clone();
-        let upload = move || upload(&repository, &blob, (None, false), &|_| ());
-        if let Ok(thread) = Builder::new().spawn(upload) {
-            early.push(Early { digest, thread });
-        }
+        self.early.begin(blob);
     }
 
     /// Uploads the blobs that the registry lacks.
@@ -100,15 +90,15 @@ impl Push {
         distrusts: bool,
         observer: &dyn Observer,
     ) -> Result<(), RegistryError> {
-        let done = self.wait()?;
-        let from = self.from.as_deref();
+        let done = self.early.wait();
+        let done = done.map_err(|(digest, cause)| self.failed(&digest, cause))?;
         try_map(self.jobs, blobs, |_, blob| {
             let sent = |bytes| observer.advance(bytes);
             let result = if !distrusts && done.contains(&blob.digest) {
                 sent(blob.bytes.size());
                 Ok(())
             } else {
-                upload(&self.repository, blob, (from, distrusts), &sent)
+                self.target.upload(blob, distrusts, &sent)
             };
             observer.item_done();
             result.map_err(|cause| self.failed(&blob.digest, cause))
@@ -116,27 +106,9 @@ impl Push {
         Ok(())
     }
 
-    /// Waits for the uploads that began early, also if one fails. Returns their blobs.
-    fn wait(&self) -> Result<HashSet<Digest>, RegistryError> {
-        let (mut done, mut first) = (HashSet::new(), None);
-        for early in std::mem::take(&mut *lock(&self.early)) {
-            match early.thread.join() {
-                Ok(Ok(())) => drop(done.insert(early.digest)),
-                Ok(Err(cause)) => {
-                    first.get_or_insert((early.digest, cause));
-                }
-                Err(_) => {}
-            }
-        }
-        match first {
-            Some((digest, cause)) => Err(self.failed(&digest, cause)),
-            None => Ok(done),
-        }
-    }
-
     fn failed(&self, digest: &Digest, cause: HttpError) -> RegistryError {
-        self.repository
-            .error(format!("upload blob {digest} of"), cause)
+        let action = format!("upload blob {digest} of");
+        self.target.repository.error(action, cause)
     }
 
     /// The digest that a tag leads to; `None` if there is no such tag. Fails if the user may not write to the repository,
@@ -145,8 +117,11 @@ impl Push {
     /// # Errors
     /// [`RegistryError`] if the registry refuses, or cannot be asked.
     pub(crate) fn tagged(&self, tag: &str) -> Result<Option<Digest>, RegistryError> {
-        let found = self.repository.tagged(tag, &self.repository.push());
-        found.map_err(|cause| self.repository.error("write to", cause))
+        let found = self
+            .target
+            .repository
+            .tagged(tag, &self.target.repository.push());
+        found.map_err(|cause| self.target.repository.error("write to", cause))
     }
 
     /// Writes a manifest or index under a tag or its digest.
@@ -159,25 +134,30 @@ impl Push {
         media_type: &str,
         bytes: &[u8],
     ) -> Result<(), RegistryError> {
-        let result = self.repository.put_document(reference, media_type, bytes);
-        result.map_err(|cause| self.repository.error("write the manifest of", cause))
+        let result = self
+            .target
+            .repository
+            .put_document(reference, media_type, bytes);
+        result.map_err(|cause| self.target.repository.error("write the manifest of", cause))
     }
 }
 
-/// Uploads a blob. `from` is a repository that has it, and `distrusts` says not to believe that it is there already.
-fn upload(
-    repository: &Repository,
-    blob: &PushedBlob,
-    (from, distrusts): (Option<&str>, bool),
-    sent: &(dyn Fn(u64) + Sync),
-) -> Result<(), HttpError> {
-    let upload = Upload {
-        repository,
-        digest: &blob.digest,
-        blob: &blob.bytes,
-        from: from.filter(|_| !blob.is_new),
-        distrusts,
-        sent,
-    };
-    upload.run()
+impl Target {
+    /// Uploads a blob, unless the repository has it. `distrusts` says not to believe the registry about that.
+    pub(super) fn upload(
+        &self,
+        blob: &PushedBlob,
+        distrusts: bool,
+        sent: &(dyn Fn(u64) + Sync),
+    ) -> Result<(), HttpError> {
+        let upload = Upload {
+            repository: &self.repository,
+            digest: &blob.digest,
+            blob: &blob.bytes,
+            from: self.from.as_deref().filter(|_| !blob.is_new),
+            distrusts,
+            sent,
+        };
+        upload.run()
+    }
 }

@@ -6,6 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use rustix::fs::{FallocateFlags, fallocate};
+
 use super::download::Download;
 use super::repository::Repository;
 use crate::oci::Digest;
@@ -18,7 +20,7 @@ const MOST_WAITING: usize = 4;
 /// A blob that is downloaded as it is read.
 ///
 /// If it spools, it keeps what came in an unnamed temporary file, from the first byte on, and downloads each byte once.
-/// Otherwise every reader that goes forward has a download of its own.
+/// Otherwise every reader that goes forward has a download of its own. Bytes that were released are downloaded again.
 pub(super) struct RemoteBlob {
     repository: Arc<Repository>,
     digest: Digest,
@@ -26,6 +28,8 @@ pub(super) struct RemoteBlob {
     spool: Option<Mutex<Spool>>,
     /// Number of bytes in the spool, for those who must not wait for it.
     spooled: AtomicU64,
+    /// The end of the bytes that are not in the spool any more, likewise.
+    released: AtomicU64,
     waiting: Mutex<Vec<Download>>,
 }
 
@@ -34,6 +38,8 @@ struct Spool {
     file: Option<File>,
     download: Option<Download>,
     length: u64,
+    /// The end of the bytes that are not in the file any more.
+    released: u64,
     buffer: Vec<u8>,
 }
 
@@ -50,6 +56,7 @@ impl RemoteBlob {
             size,
             spool: spools.then(Mutex::default),
             spooled: AtomicU64::new(0),
+            released: AtomicU64::new(0),
             waiting: Mutex::default(),
         }
     }
@@ -72,6 +79,10 @@ impl RemoteBlob {
         offset: u64,
     ) -> io::Result<usize> {
         let mut spool = lock(spool);
+        if offset < spool.released {
+            drop(spool);
+            return self.read_directly(buffer, offset);
+        }
         while spool.length <= offset {
             if spool.grow(|at| self.download(at))? == 0 {
                 return Ok(0);
@@ -109,6 +120,9 @@ impl RemoteBlob {
 /// Bytes to add to a spool at a time.
 const SPOOLED_AT_ONCE: usize = 256 << 10;
 
+/// Bytes whose space is freed at a time.
+const RELEASED_AT_ONCE: u64 = 1 << 20;
+
 impl Spool {
     /// Adds the next bytes. Returns how many came.
     fn grow(&mut self, begin: impl FnOnce(u64) -> Download) -> io::Result<usize> {
@@ -129,6 +143,19 @@ impl Spool {
         Ok(count)
     }
 
+    /// Frees the space of the bytes before `end`, as far as they are there and the file system can. Returns the end of
+    /// the bytes that are gone.
+    fn release(&mut self, end: u64) -> u64 {
+        let end = end.min(self.length);
+        if let Some(file) = &self.file {
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            if fallocate(file, flags, 0, end).is_ok() {
+                self.released = end;
+            }
+        }
+        self.released
+    }
+
     /// Frees what only growing needs.
     fn rest(&mut self) {
         (self.download, self.buffer) = (None, Vec::new());
@@ -144,5 +171,52 @@ impl ReadAt for RemoteBlob {
             Some(spool) => self.read_spooled(spool, buffer, offset),
             None => self.read_directly(buffer, offset),
         }
+    }
+
+    fn release(&self, end: u64) {
+        let end = match end < self.size {
+            true => end - end % RELEASED_AT_ONCE,
+            false => self.size,
+        };
+        if let Some(spool) = &self.spool
+            && end > self.released.load(Ordering::Relaxed)
+        {
+            let released = lock(spool).release(end);
+            self.released.store(released, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::digest::sha256_digest;
+    use crate::registry::testing::repository_of_one_blob;
+
+    #[test]
+    fn released_bytes_come_again_and_the_others_stay() {
+        let bytes: Vec<u8> = (0..3 * RELEASED_AT_ONCE)
+            .map(|at| (at / 251) as u8)
+            .collect();
+        let (repository, asked) = repository_of_one_blob(bytes.clone());
+        let size = bytes.len() as u64;
+        let blob = RemoteBlob::new(repository, sha256_digest(&bytes), size, true);
+        let read = |at: u64| {
+            let mut buffer = [0; 1000];
+            let count = blob.read_at(&mut buffer, at).unwrap();
+            assert!(count > 0 && buffer[..count] == bytes[at as usize..at as usize + count]);
+        };
+        let end = size - 1000;
+        read(end);
+        assert_eq!(*lock(&asked), [0]);
+        blob.release(RELEASED_AT_ONCE + 1);
+        read(RELEASED_AT_ONCE);
+        read(end);
+        assert_eq!(*lock(&asked), [0]);
+        read(RELEASED_AT_ONCE - 10);
+        assert_eq!(*lock(&asked), [0, RELEASED_AT_ONCE - 10]);
+        blob.release(u64::MAX);
+        read(end);
+        assert_eq!(lock(&asked).len(), 3);
     }
 }

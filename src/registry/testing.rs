@@ -1,13 +1,22 @@
-//! Names and credential helpers for tests.
+//! Names, credential helpers and a small registry for tests.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
+use super::certificates::CertificateFiles;
 use super::credential_helper::Programs;
+use super::http::Connecting;
 use super::image_name::{ImageName, ImageNameError, on_docker_hub};
+use super::repository::Repository;
+use super::session::Session;
+use super::settings::Proxies;
+use crate::parallel::lock;
 
 /// A name, where short names are those of Docker Hub.
 pub(super) fn name(text: &str) -> ImageName {
@@ -61,4 +70,67 @@ fn write_program(path: &Path, text: &str) {
         .write_all(text.as_bytes())
         .unwrap();
     assert!(child.wait().unwrap().success());
+}
+
+/// A repository that has these bytes as every blob, and the offsets from which it was asked for them.
+pub(super) fn repository_of_one_blob(bytes: Vec<u8>) -> (Arc<Repository>, Arc<Mutex<Vec<u64>>>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    let bytes = Arc::new(bytes);
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let (bytes, log) = (Arc::clone(&bytes), Arc::clone(&log));
+            // A client that has enough ends the connection.
+            thread::spawn(move || answer(&client, &bytes, &log));
+        }
+    });
+    let connecting = Connecting {
+        accepts_any_certificate: false,
+        certificates: CertificateFiles::default(),
+        proxies: &Proxies::default(),
+        silence: Duration::from_secs(30),
+    };
+    let session = Session::begin(&host, None, &connecting, true).unwrap();
+    let repository = Repository::new(Arc::new(session), "app".to_owned(), "app".to_owned());
+    (Arc::new(repository), asked)
+}
+
+/// Answers one request.
+fn answer(mut client: &TcpStream, bytes: &[u8], asked: &Mutex<Vec<u64>>) -> io::Result<()> {
+    let lines = BufReader::new(client).lines();
+    let head: Vec<String> = lines
+        .map_while(Result::ok)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    if !head.first().is_some_and(|line| line.contains("/blobs/")) {
+        let found = head.first().is_some_and(|line| line.contains("/v2/"));
+        let answer: &[u8] = if found {
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        } else {
+            b""
+        };
+        return client.write_all(answer);
+    }
+    let range = head.iter().find_map(|line| {
+        line.to_lowercase()
+            .strip_prefix("range: bytes=")
+            .map(str::to_owned)
+    });
+    let from: u64 = range.map_or(0, |range| range.trim_end_matches('-').parse().unwrap());
+    lock(asked).push(from);
+    let (last, left) = (bytes.len() - 1, bytes.len() as u64 - from);
+    let status = match from {
+        0 => "200 OK".to_owned(),
+        _ => format!(
+            "206 Partial Content\r\nContent-Range: bytes {from}-{last}/{}",
+            bytes.len()
+        ),
+    };
+    write!(
+        client,
+        "HTTP/1.1 {status}\r\nContent-Length: {left}\r\nConnection: close\r\n\r\n"
+    )?;
+    client.write_all(&bytes[from as usize..])
 }

@@ -1,17 +1,20 @@
 //! Writes the layers of an image that a plan changes, in parallel.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::additions::Additions;
 use super::documents::LayerOutcome;
 use super::new_layer::{NewLayer, keeps_zstd, nearest_zstd_level, write_new_layer};
+use super::staging::staged_layer;
 use crate::inventory::Inventory;
 use crate::layers::{Access, LayerError, LayerErrorCause, LayerScan, layer_error};
 use crate::oci::layer_writer::WrittenLayer;
-use crate::oci::{Compression, CompressionSetting, Encoding};
+use crate::oci::{Compression, CompressionSetting, Digest, Encoding};
 use crate::parallel::try_map;
 use crate::plan::{LayerPlan, Plan};
 use crate::progress::Phase;
+use crate::transport::{EarlyBlobs, OutputBlob};
 
 /// The layers of an image, and everything needed to write new ones.
 pub(crate) struct ImageLayers<'a> {
@@ -27,8 +30,10 @@ pub(crate) struct ImageLayers<'a> {
     pub compression: CompressionSetting,
     /// The directory for the files of new layers.
     pub directory: &'a Path,
-    /// Takes each new layer as soon as it is complete.
-    pub finished: &'a (dyn Fn(&WrittenLayer) + Sync),
+    /// Takes each layer as soon as it is complete, if the output can.
+    pub early: Option<&'a dyn EarlyBlobs>,
+    /// The layers that something else still needs.
+    pub needed_later: &'a HashSet<Digest>,
 }
 
 impl ImageLayers<'_> {
@@ -54,12 +59,12 @@ impl ImageLayers<'_> {
                 return Ok(LayerOutcome::Dropped);
             }
             if !self.must_be_written(scan, plan) {
+                self.send_kept(index);
                 return Ok(LayerOutcome::Kept);
             }
             let written = self.new_layer(index, threads_each).write();
             self.access.observer.item_done();
             let written = written.map_err(|cause| layer_error(index, &scan.layer, cause))?;
-            (self.finished)(&written);
             Ok(LayerOutcome::Rewritten(written))
         });
         self.access.observer.end();
@@ -71,18 +76,41 @@ impl ImageLayers<'_> {
         is_changed && !plan.becomes_empty
     }
 
+    /// Whether nothing needs the blob of a layer after the layer is written.
+    fn is_last_use(&self, index: usize) -> bool {
+        let scans = &self.inventory.layers;
+        let shows_level = index + 1 == scans.len() && !self.plan.appended.is_empty();
+        let digest = scans[index].layer.descriptor.digest();
+        !shows_level && !self.needed_later.contains(digest)
+    }
+
+    /// Hands over a layer that stays as it is, while others are written. A blob that cannot be opened fails later.
+    fn send_kept(&self, index: usize) {
+        let digest = self.inventory.layers[index].layer.descriptor.digest();
+        if let Some(early) = self.early
+            && let Ok(bytes) = self.access.store.open(digest)
+        {
+            early.take(OutputBlob {
+                digest: digest.clone(),
+                bytes,
+                is_checked: true,
+            });
+        }
+    }
+
     fn new_layer(&self, index: usize, threads: usize) -> NewLayer<'_> {
-        let plan = &self.plan.layers[index];
         NewLayer {
             store: self.access.store,
             scan: &self.inventory.layers[index],
-            plan,
+            plan: &self.plan.layers[index],
             added: self.additions.of_layer(index),
             spool: self.additions.spool(),
             compression: self.compression,
             observer: self.access.observer,
             directory: self.directory,
             threads,
+            early: self.early,
+            is_last_use: self.is_last_use(index),
         }
     }
 
@@ -111,7 +139,9 @@ impl ImageLayers<'_> {
         );
         self.access.observer.end();
         let written = written?;
-        (self.finished)(&written);
+        if let Some(early) = self.early {
+            early.take(staged_layer(&written));
+        }
         Ok(Some(written))
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod annotations;
 mod apply;
 pub(crate) mod documents;
 pub(crate) mod edits;
+mod forward;
 pub(crate) mod image_layers;
 pub(crate) mod index;
 pub(crate) mod media_types;

@@ -1,24 +1,27 @@
 //! Writes one new layer.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::apply::{ApplyError, Output, Whole, apply};
 use super::edits::{Edit, Piece, edits, kept};
+use super::forward::two_readers;
+use super::staging::{staged, staged_layer};
 use crate::deflate::{Old, SparseReader};
 use crate::layers::{LayerErrorCause, LayerScan, reread_layer};
 use crate::oci::blob::into_blob_error;
 use crate::oci::compression::{Compression, CompressionSetting, DEFAULT_ZSTD_LEVEL, Encoding};
-use crate::oci::layer_writer::{LayerWriter, WrittenLayer};
+use crate::oci::layer_writer::{EndedLayer, LayerFile, LayerWriter, WrittenLayer};
 use crate::oci::zstd_level::{levels_above, nearest_level};
-use crate::oci::{BlobStore, open_verified};
+use crate::oci::{Blob, BlobStore, open_verified};
 use crate::plan::LayerPlan;
 use crate::progress::{Observer, Unobserved};
 use crate::read_at::ReadAt;
 use crate::tar::BLOCK;
+use crate::transport::EarlyBlobs;
 
 /// A layer and the changes to it.
 pub(super) struct NewLayer<'a> {
@@ -35,6 +38,10 @@ pub(super) struct NewLayer<'a> {
     pub(super) directory: &'a Path,
     /// Number of threads that compress.
     pub(super) threads: usize,
+    /// Takes the new blob before it is read back.
+    pub(super) early: Option<&'a dyn EarlyBlobs>,
+    /// Whether nothing else needs the old blob after this.
+    pub(super) is_last_use: bool,
 }
 
 impl NewLayer<'_> {
@@ -44,20 +51,29 @@ impl NewLayer<'_> {
     /// [`LayerErrorCause`]. The file is then useless.
     pub(super) fn write(self) -> Result<WrittenLayer, LayerErrorCause> {
         let edits = edits(self.scan, self.plan, self.added)?;
-        if keeps_zstd(self.compression, self.scan) {
-            return self.keep_zstd(&edits);
-        }
-        let file = self.new_file()?;
-        match self.encoding() {
+        let written = match self.encoding() {
+            _ if keeps_zstd(self.compression, self.scan) => self.keep_zstd(&edits)?,
             Encoding::Gzip { level, .. } if self.can_be_spliced() => self
-                .splice(&edits, level, file)
-                .map_err(|cause| self.damage().unwrap_or(cause)),
-            encoding => self.encode(&edits, encoding, file, self.observer),
+                .splice(&edits, level)
+                .map_err(|cause| self.damage().unwrap_or(cause))?,
+            encoding => self.encode(&edits, encoding, self.observer)?,
+        };
+        if let Some(early) = self.early {
+            early.take(staged_layer(&written));
         }
+        if self.is_last_use {
+            self.old_blob()?.discard(u64::MAX);
+        }
+        Ok(written)
     }
 
-    fn new_file(&self) -> Result<(File, PathBuf), LayerErrorCause> {
-        new_file(self.directory).map_err(|error| self.write_error(error))
+    fn new_file(&self) -> Result<LayerFile, LayerErrorCause> {
+        let file = new_file(self.directory, self.early.is_some());
+        file.map_err(|error| self.write_error(error))
+    }
+
+    fn old_blob(&self) -> Result<Blob, LayerErrorCause> {
+        Ok(self.store.open(self.scan.layer.descriptor.digest())?)
     }
 
     /// Compresses the layer at its old level, as far as the start of the old blob shows it. Tries higher levels if the
@@ -65,14 +81,13 @@ impl NewLayer<'_> {
     fn keep_zstd(&self, edits: &[Edit<'_>]) -> Result<WrittenLayer, LayerErrorCause> {
         let level = nearest_zstd_level(self.store, self.scan);
         let first = Encoding::Zstd(level);
-        let mut best = self.encode(edits, first, self.new_file()?, self.observer)?;
+        let mut best = self.encode(edits, first, self.observer)?;
         for level in levels_above(level).take(MOST_ATTEMPTS) {
             if !grew(self.scan, &best) {
                 break;
             }
             let encoding = Encoding::Zstd(level);
-            let written = self.encode(edits, encoding, self.new_file()?, &Unobserved)?;
-            let mut worse = written;
+            let mut worse = self.encode(edits, encoding, &Unobserved)?;
             if worse.compressed_bytes < best.compressed_bytes {
                 std::mem::swap(&mut best, &mut worse);
             }
@@ -91,18 +106,12 @@ impl NewLayer<'_> {
     }
 
     /// Copies the compressed blocks of the old layer that did not change.
-    fn splice(
-        &self,
-        edits: &[Edit<'_>],
-        level: u32,
-        (file, path): (File, PathBuf),
-    ) -> Result<WrittenLayer, LayerErrorCause> {
+    fn splice(&self, edits: &[Edit<'_>], level: u32) -> Result<WrittenLayer, LayerErrorCause> {
         let length = self.scan.uncompressed_bytes;
-        let descriptor = &self.scan.layer.descriptor;
-        let bytes: Arc<dyn ReadAt> = Arc::new(self.store.open(descriptor.digest())?);
+        let [to_copy, to_decode] = self.two_readers()?;
         let (kept, new_length) = kept(edits, length);
         let old = Old {
-            bytes: Arc::clone(&bytes),
+            bytes: to_copy,
             index: &self.scan.blocks,
             kept: &kept,
             new_length,
@@ -113,20 +122,38 @@ impl NewLayer<'_> {
         };
         // Few bytes are compressed. Reading back takes longest, and must not wait for a processor.
         let threads = self.threads.div_ceil(2);
-        let writer = LayerWriter::new(file, &path, encoding, threads)
+        let writer = LayerWriter::new(self.new_file()?, encoding, threads)
             .map_err(|error| self.write_error(error))?;
         let mut output = ObservedOutput {
             writer,
             progress: RemainingProgress {
                 observer: self.observer,
-                left: descriptor.size(),
+                left: self.scan.layer.descriptor.size(),
             },
         };
-        let mut input = SparseReader::new(bytes, &self.scan.blocks);
+        let mut input = SparseReader::new(to_decode, &self.scan.blocks);
         apply(&mut input, length, edits, self.spool, &mut output)
             .map_err(|error| self.cause(error))?;
         input.finish().map_err(LayerErrorCause::Decode)?;
-        output.finish().map_err(|error| self.write_error(error))
+        let written = output.finish(&|ended| self.send(ended));
+        written.map_err(|error| self.write_error(error))
+    }
+
+    /// The old blob, once to copy from and once to decode. Its space is freed on the way if nothing else needs it.
+    fn two_readers(&self) -> Result<[Arc<dyn ReadAt>; 2], LayerErrorCause> {
+        let blob = self.old_blob()?;
+        Ok(match self.is_last_use {
+            true => two_readers(blob),
+            false => [Arc::new(blob.clone()), Arc::new(blob)],
+        })
+    }
+
+    /// Hands over a complete file, so that it is stored while it is still read back.
+    fn send(&self, ended: &EndedLayer) {
+        if let (Some(early), Some(digest)) = (self.early, ended.digest()) {
+            let (path, size) = (ended.path().to_owned(), ended.compressed_bytes());
+            early.take(staged(digest.clone(), path, size));
+        }
     }
 
     /// Checks the old blob again. If it is damaged, that explains why the new layer failed.
@@ -144,10 +171,9 @@ impl NewLayer<'_> {
         &self,
         edits: &[Edit<'_>],
         encoding: Encoding<'static>,
-        (file, path): (File, PathBuf),
         observer: &dyn Observer,
     ) -> Result<WrittenLayer, LayerErrorCause> {
-        let mut writer = LayerWriter::new(file, &path, encoding, self.threads)
+        let mut writer = LayerWriter::new(self.new_file()?, encoding, self.threads)
             .map_err(|error| self.write_error(error))?;
         let length = self.scan.uncompressed_bytes;
         reread_layer(self.store, &self.scan.layer, observer, |stream| {
@@ -158,9 +184,7 @@ impl NewLayer<'_> {
             }
         })?
         .map_err(|error| self.cause(error))?;
-        writer
-            .finish(&mut |_| {})
-            .map_err(|error| self.write_error(error))
+        writer.finish().map_err(|error| self.write_error(error))
     }
 
     fn cause(&self, error: ApplyError) -> LayerErrorCause {
@@ -206,11 +230,12 @@ fn write_error(directory: &Path, source: io::Error) -> LayerErrorCause {
 }
 
 /// Creates a file with the mode of all files in the output, because a layout may take over the file as it is.
-fn new_file(directory: &Path) -> io::Result<(File, PathBuf)> {
-    tempfile::Builder::new()
+fn new_file(directory: &Path, hashes: bool) -> io::Result<LayerFile> {
+    let file = tempfile::Builder::new()
         .permissions(Permissions::from_mode(0o644))
-        .tempfile_in(directory)
-        .and_then(|file| file.keep().map_err(|error| error.error))
+        .tempfile_in(directory)?;
+    let (file, path) = file.keep().map_err(|error| error.error)?;
+    Ok(LayerFile { file, path, hashes })
 }
 
 /// Writes a layer with only these members into a new file.
@@ -230,11 +255,11 @@ pub(super) fn write_new_layer(
         range: 0..0,
         replacement: pieces.into(),
     });
-    let written = new_file(directory).and_then(|(file, path)| {
-        let mut writer = LayerWriter::new(file, &path, encoding, threads)?;
+    let written = new_file(directory, false).and_then(|file| {
+        let mut writer = LayerWriter::new(file, encoding, threads)?;
         let nothing = &mut Whole(io::empty());
         match apply(nothing, 0, &all, spool, &mut writer) {
-            Ok(()) => writer.finish(&mut |_| {}),
+            Ok(()) => writer.finish(),
             Err(ApplyError::Input(error) | ApplyError::Output(error)) => Err(error),
         }
     });
@@ -266,10 +291,11 @@ impl ObservedOutput<'_> {
         self.progress.advance(self.writer.take_read_back());
     }
 
-    fn finish(mut self) -> io::Result<WrittenLayer> {
-        let written = self
-            .writer
-            .finish(&mut |bytes| self.progress.advance(bytes));
+    /// Ends the layer. `ended` gets it before it is read back.
+    fn finish(mut self, ended: &dyn Fn(&EndedLayer)) -> io::Result<WrittenLayer> {
+        let layer = self.writer.end()?;
+        ended(&layer);
+        let written = layer.check(&mut |bytes| self.progress.advance(bytes));
         self.progress.advance(u64::MAX);
         written
     }

@@ -113,7 +113,7 @@ impl<'a> Staging<'a> {
 }
 
 /// The blob of a layer whose file is complete.
-pub(crate) fn staged_layer(layer: &WrittenLayer) -> OutputBlob {
+pub(super) fn staged_layer(layer: &WrittenLayer) -> OutputBlob {
     staged(
         layer.digest.clone(),
         layer.path.clone(),
@@ -121,7 +121,8 @@ pub(crate) fn staged_layer(layer: &WrittenLayer) -> OutputBlob {
     )
 }
 
-fn staged(digest: Digest, path: PathBuf, size: u64) -> OutputBlob {
+/// The blob of a complete file.
+pub(super) fn staged(digest: Digest, path: PathBuf, size: u64) -> OutputBlob {
     let file = path.clone();
     let file = BlobFile::on_demand(move || File::open(&file));
     OutputBlob {

@@ -1,5 +1,6 @@
 //! `minimize` plans the changes to an image, and writes an image with new layers.
 
+mod layer_uses;
 mod left_out;
 mod new_output;
 mod planned;
@@ -15,6 +16,7 @@ use crate::report::model::{MinimizeReport, ReplacedImage};
 use crate::rewrite::index::Replacements;
 use crate::rewrite::staging::Staging;
 use crate::transport::{DockerForm, Medium, OutputImage, Sink, Source};
+use layer_uses::LayerUses;
 use new_output::NewOutput;
 use planned::plan_image;
 
@@ -109,6 +111,7 @@ pub fn minimize(
     let mut new = NewOutput {
         source,
         early: sink.early(),
+        uses: LayerUses::of(&root.images()),
         family: family_of(sink.medium(), source.medium),
         staging: Staging::new(&*source.store, sink.staging()),
         replaced: Replacements::default(),

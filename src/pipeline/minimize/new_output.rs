@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::layer_uses::LayerUses;
 use super::planned::{NewFiles, Planned, plan_image};
 use super::{MinimizeOptions, digest_of, left_out};
 use crate::describe::Written;
@@ -16,14 +17,16 @@ use crate::report::model::{LeftOut, MinimizeImage};
 use crate::rewrite::documents::{LayerOutcome, NewDocuments, Texts, rewrite_documents};
 use crate::rewrite::index::{NewManifest, Replacements, rebuild};
 use crate::rewrite::media_types::is_of_family;
-use crate::rewrite::staging::{Staging, staged_layer};
+use crate::rewrite::staging::Staging;
 use crate::transport::{EarlyBlobs, Source};
 
 /// The unfinished output: new blobs, and the manifests that they replace.
 pub(super) struct NewOutput<'a> {
     pub(super) source: &'a Source,
-    /// Takes new layers before the commit, if the sink can.
+    /// Takes layers before the commit, if the sink can.
     pub(super) early: Option<&'a dyn EarlyBlobs>,
+    /// The layers that are still needed.
+    pub(super) uses: LayerUses,
     /// The family of media types for the output; `None` if images keep their own.
     pub(super) family: Option<Family>,
     pub(super) staging: Staging<'a>,
@@ -38,6 +41,7 @@ impl NewOutput<'_> {
         options: &Options<'_>,
     ) -> Result<MinimizeImage, PipelineError> {
         let directory = self.staging.directory();
+        let needed_later = self.uses.needed_after(image);
         let mut planned = plan_image(self.source, image, minimize, options)?;
         self.staging.note_read(image);
         planned.compile(self.source, minimize, options, directory)?;
@@ -50,11 +54,8 @@ impl NewOutput<'_> {
         }
         let to = NewFiles {
             directory,
-            finished: &|layer| {
-                if let Some(early) = self.early {
-                    early.take(staged_layer(layer));
-                }
-            },
+            early: self.early,
+            needed_later: &needed_later,
         };
         let layers = planned.layers(options.access(&*self.source.store), minimize, to);
         let outcomes = layers.write().map_err(PipelineError::of_layer(image))?;

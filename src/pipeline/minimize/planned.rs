@@ -1,5 +1,6 @@
 //! An image and the changes to it.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,8 +10,7 @@ use crate::deflate::BlockIndex;
 use crate::describe::{Minimized, Written};
 use crate::inventory::Inventory;
 use crate::layers::Access;
-use crate::oci::Image;
-use crate::oci::layer_writer::WrittenLayer;
+use crate::oci::{Digest, Image};
 use crate::path;
 use crate::pipeline::{Options, PipelineError, Stored, levels, survey_for};
 use crate::plan::{CompileOutcome, Plan, plan};
@@ -19,7 +19,7 @@ use crate::pyc::Level;
 use crate::report::model::MinimizeImage;
 use crate::rewrite::additions::Additions;
 use crate::rewrite::image_layers::ImageLayers;
-use crate::transport::Source;
+use crate::transport::{EarlyBlobs, Source};
 
 /// An image and the changes to it.
 pub(super) struct Planned<'a> {
@@ -167,7 +167,8 @@ impl Planned<'_> {
             additions: self.additions(minimize.profile.hardlink),
             compression: minimize.compression,
             directory: to.directory,
-            finished: to.finished,
+            early: to.early,
+            needed_later: to.needed_later,
         }
     }
 }
@@ -177,8 +178,10 @@ impl Planned<'_> {
 pub(super) struct NewFiles<'a> {
     /// The directory for their files.
     pub(super) directory: &'a Path,
-    /// Takes each layer as soon as it is complete.
-    pub(super) finished: &'a (dyn Fn(&WrittenLayer) + Sync),
+    /// Takes each layer as soon as it is complete, if the output can.
+    pub(super) early: Option<&'a dyn EarlyBlobs>,
+    /// The layers that something else still needs.
+    pub(super) needed_later: &'a HashSet<Digest>,
 }
 
 /// Keeps one layer, even if it is empty, because not every engine runs an image without layers.

@@ -55,7 +55,7 @@ pub trait Sink {
     /// Whether the output replaces the image that was read, under its own name. What the new image lacks is then lost.
     fn replaces(&self, source: &Source) -> bool;
 
-    /// Takes new blobs before the commit, if the sink can. Most sinks cannot.
+    /// Takes blobs before the commit, if the sink can. Most sinks cannot.
     fn early(&self) -> Option<&dyn EarlyBlobs> {
         None
     }
@@ -90,7 +90,7 @@ pub struct Replaced {
 
 /// Stores blobs while others are still written, so that the commit has less to do.
 pub trait EarlyBlobs: Sync {
-    /// Takes a new blob that is complete. An error shows at the commit.
+    /// Takes a blob that is complete. An error shows at the commit.
     fn take(&self, blob: OutputBlob);
 }
 

@@ -47,7 +47,7 @@ impl Sink for RegistrySink {
     }
 
     fn early(&self) -> Option<&dyn EarlyBlobs> {
-        Some(&self.push)
+        Some(self)
     }
 
     fn commit(
@@ -117,13 +117,9 @@ impl RegistrySink {
     }
 }
 
-impl EarlyBlobs for Push {
+impl EarlyBlobs for RegistrySink {
     fn take(&self, blob: OutputBlob) {
-        self.begin(PushedBlob {
-            digest: blob.digest,
-            bytes: blob.bytes,
-            is_new: true,
-        });
+        self.push.begin(self.pushed(&blob));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Images in registries: reading them, writing them, what moves, and what happens on bad networks.
 
 mod about;
+mod disk_space;
 mod faults;
 mod login;
 mod moved_bytes;

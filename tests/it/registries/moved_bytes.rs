@@ -1,8 +1,10 @@
 //! What moves between pycull and a registry: each blob once, and nothing that is there already.
 
 use super::{Shop, image, layers, manifest, pycull_at};
-use crate::support::ImageBuilder;
+use crate::support::builder::{Attestation, write_index, write_nested_index};
 use crate::support::fault_proxy::FaultProxy;
+use crate::support::tools::tool;
+use crate::support::{ImageBuilder, LayerBuilder};
 
 /// The sizes of an image's layers in a registry.
 fn sizes(name: &str) -> Vec<u64> {
@@ -115,7 +117,7 @@ fn a_layer_that_images_share_comes_down_once() {
 #[test]
 fn an_image_of_one_layer_without_bytecode_goes_to_another_registry_whole() {
     let shop = Shop::open();
-    let base = crate::support::LayerBuilder::new().file("etc/os-release", b"ID=none\n");
+    let base = LayerBuilder::new().file("etc/os-release", b"ID=none\n");
     shop.put("plain:v1", &ImageBuilder::of([base]));
     let other = tempfile::tempdir().unwrap();
     let other_registry = crate::support::registry::Registry::start(other.path());
@@ -128,4 +130,61 @@ fn an_image_of_one_layer_without_bytecode_goes_to_another_registry_whole() {
         shop.registry.tagged("plain", "v1"),
         other_registry.tagged("mirror/plain", "v1")
     );
+}
+
+/// Three platforms that share the layers of the base, with an attestation for each.
+#[test]
+fn a_layer_that_platforms_share_comes_down_once_and_goes_up_once() {
+    let shop = Shop::open();
+    let layout = shop.path("index");
+    let mut manifests = Vec::new();
+    for architecture in ["amd64", "arm64", "s390x"] {
+        let own = LayerBuilder::new().file("etc/architecture", architecture);
+        let image = image("app").layer(own).platform("linux", architecture);
+        manifests.push(image.write_blobs(&layout));
+    }
+    let attestations: Vec<_> = manifests
+        .iter()
+        .map(|image| Attestation::of(image).write(&layout))
+        .collect();
+    manifests.extend(attestations);
+    let root = write_nested_index(&layout, manifests);
+    write_index(&layout, vec![root]);
+    let from = format!("oci:{}", layout.display());
+    let all = ["copy", "--quiet", "--all", "--dest-tls-verify=false"];
+    tool(
+        "skopeo",
+        all.iter()
+            .copied()
+            .chain([&*from, &*shop.registry.image("app:all")]),
+    )
+    .success();
+
+    let proxy = FaultProxy::counting(&shop.registry.address);
+    let (from, to) = (
+        shop.through(&proxy, "app:all"),
+        shop.through(&proxy, "app:small"),
+    );
+    let minimize = ["minimize", &from, "--output", &to, "--format", "json"];
+    let report = pycull_at(&shop.path(""), &minimize).success().json();
+    assert_eq!(report["images"].as_array().unwrap().len(), 3);
+    assert_eq!(report["left_out"].as_array().unwrap().len(), 3);
+    let sizes_of_first = |name: &str| {
+        let index = manifest(&shop.registry.image(name));
+        let digest = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
+        sizes(&shop.registry.image(&format!("app@{digest}")))
+    };
+    let (old, new) = (sizes_of_first("app:all"), sizes_of_first("app:small"));
+    let slack = 10_000;
+    let down: u64 = old.iter().sum();
+    assert!(
+        proxy.down() >= down && proxy.down() < down + slack,
+        "{} of {down}",
+        proxy.down()
+    );
+    // The base layer is there already.
+    let up: u64 = new[1..].iter().sum();
+    assert!(proxy.up() < up + slack, "{} of {up}", proxy.up());
+    let verify = ["verify", &from, &to, "--profile", "default"];
+    pycull_at(&shop.path(""), &verify).success();
 }
