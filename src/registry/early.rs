@@ -29,7 +29,13 @@ struct State {
     /// Every blob that was ever taken.
     taken: HashSet<Digest>,
     done: HashSet<Digest>,
-    failure: Option<(Digest, HttpError)>,
+    failure: Option<Box<Failure>>,
+}
+
+/// A blob that failed, and why.
+pub(super) struct Failure {
+    pub(super) digest: Digest,
+    pub(super) cause: HttpError,
 }
 
 impl Early {
@@ -62,8 +68,8 @@ impl Early {
     /// Waits for the uploads that began. Returns the blobs that the registry has.
     ///
     /// # Errors
-    /// The first blob that failed, and why.
-    pub(super) fn wait(&self) -> Result<HashSet<Digest>, (Digest, HttpError)> {
+    /// The first blob that failed.
+    pub(super) fn wait(&self) -> Result<HashSet<Digest>, Box<Failure>> {
         let threads = std::mem::take(&mut lock(&self.shared.state).threads);
         for thread in threads {
             // A thread that panicked did not note its blob as done.
@@ -93,7 +99,10 @@ impl Shared {
                 Ok(()) => drop(state.done.insert(blob.digest)),
                 Err(cause) => {
                     state.waiting.clear();
-                    state.failure.get_or_insert((blob.digest, cause));
+                    let digest = blob.digest;
+                    state
+                        .failure
+                        .get_or_insert(Box::new(Failure { digest, cause }));
                 }
             }
         }

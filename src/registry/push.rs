@@ -91,7 +91,7 @@ impl Push {
         observer: &dyn Observer,
     ) -> Result<(), RegistryError> {
         let done = self.early.wait();
-        let done = done.map_err(|(digest, cause)| self.failed(&digest, cause))?;
+        let done = done.map_err(|it| self.failed(&it.digest, it.cause))?;
         try_map(self.jobs, blobs, |_, blob| {
             let sent = |bytes| observer.advance(bytes);
             let result = if !distrusts && done.contains(&blob.digest) {
