@@ -125,8 +125,8 @@ impl<'a> Registries<'a> {
         Err(last.unwrap_or_else(|| no_endpoint(name)))
     }
 
-    /// The repository to which an image is written. `source` is the image that it is made from, if that is in a
-    /// registry.
+    /// The repository to which an image is written. `source` is the image that it is made from and its repository, if
+    /// that is in a registry.
     ///
     /// # Errors
     /// [`RegistryError`] if the registry cannot be asked, or if credentials on the command line would go to both
@@ -134,9 +134,10 @@ impl<'a> Registries<'a> {
     pub(crate) fn target(
         &self,
         name: &ImageName,
-        source: Option<&ImageName>,
+        source: Option<(&ImageName, &Repository)>,
     ) -> Result<Repository, RegistryError> {
-        if let Some(other) = source.filter(|source| source.host != name.host)
+        let other = source.map(|(source, _)| source);
+        if let Some(other) = other.filter(|source| source.host != name.host)
             && self.settings.login.is_some()
         {
             return Err(RegistryError::TwoRegistries {
@@ -144,7 +145,8 @@ impl<'a> Registries<'a> {
                 other: name.host.clone(),
             });
         }
-        open(name, &self.conf.primary(name)?, self.settings)
+        let known = source.map(|(_, repository)| &repository.session);
+        open(name, &self.conf.primary(name)?, self.settings, known)
     }
 }
 
@@ -173,7 +175,7 @@ fn find_at(
     endpoint: &Endpoint,
     settings: &RegistrySettings,
 ) -> Result<(Repository, Document), RegistryError> {
-    let repository = open(name, endpoint, settings)?;
+    let repository = open(name, endpoint, settings, None)?;
     let failed = |cause| repository.error("read the manifest of", cause);
     let document = match (&name.tag, &name.digest) {
         (_, None) => repository.document(name.tag_or_latest()).map_err(failed)?,
@@ -197,10 +199,12 @@ fn find_at(
     Ok((repository, document))
 }
 
+/// Connects to a registry. `known` is a session that serves for it too if it is with the same host and the same login.
 fn open(
     name: &ImageName,
     endpoint: &Endpoint,
     settings: &RegistrySettings,
+    known: Option<&Arc<Session>>,
 ) -> Result<Repository, RegistryError> {
     let there = ImageName {
         host: endpoint.host.clone(),
@@ -212,6 +216,14 @@ fn open(
         _ => credentials::find(&settings.auth_files, &there)?,
     };
     let host = there.api_host();
+    let image = name.to_string();
+    if let Some(session) = known.filter(|session| session.is_with(host, login.as_ref())) {
+        return Ok(Repository::new(
+            Arc::clone(session),
+            there.repository.clone(),
+            image,
+        ));
+    }
     let may_be_plain = match settings.tls_verify {
         Some(verifies) => !verifies,
         None => endpoint.is_insecure || is_loopback(host),
@@ -224,7 +236,6 @@ fn open(
         silence: settings.silence,
     };
     let session = Session::begin(host, login, &connecting, may_be_plain);
-    let image = name.to_string();
     let session = session.map_err(|cause| RegistryError::Request {
         action: "connect to the registry of".to_owned(),
         image: image.clone(),

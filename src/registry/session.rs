@@ -96,6 +96,11 @@ impl Session {
         &self.host
     }
 
+    /// Whether this is a session with a host under a login.
+    pub(super) fn is_with(&self, host: &str, login: Option<&Login>) -> bool {
+        self.host == host && self.login.as_ref() == login
+    }
+
     /// Whether requests go without encryption.
     pub(super) fn is_plain(&self) -> bool {
         self.scheme == "http"

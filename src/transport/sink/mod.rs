@@ -165,12 +165,16 @@ fn to_registry<'a>(
             reason: "an output has a tag, not a digest",
         });
     }
-    let (origin, source_name) = match &source.origin {
-        Origin::Registry(store, name) => (Some(&**store.repository()), Some(name)),
-        _ => (None, None),
+    let origin = match &source.origin {
+        Origin::Registry(store, name) => Some((name, &**store.repository())),
+        _ => None,
     };
-    let repository = registries.target(&name, source_name)?;
-    let push = Push::new(repository, origin, settings.jobs);
+    let repository = registries.target(&name, origin)?;
+    let push = Push::new(
+        repository,
+        origin.map(|(_, repository)| repository),
+        settings.jobs,
+    );
     Ok(Box::new(RegistrySink {
         old: push.tagged(name.tag_or_latest())?,
         push,

@@ -2,7 +2,7 @@
 
 use super::{Shop, image, layers, manifest, pycull_at};
 use crate::support::builder::{Attestation, write_index, write_nested_index};
-use crate::support::fault_proxy::FaultProxy;
+use crate::support::fault_proxy::{FaultProxy, Passed};
 use crate::support::tools::tool;
 use crate::support::{ImageBuilder, LayerBuilder};
 
@@ -63,6 +63,9 @@ fn only_new_layers_go_up_to_the_registry_that_the_image_is_from() {
         // Most of an image comes down once, to be read.
         let old: u64 = sizes(&shop.registry.image("app:v1")).iter().sum();
         assert!(proxy.down() < old + 2000);
+        // Both repositories are on one registry, so pycull finds out once how to speak to it.
+        let is_first = |it: &&Passed| it.request.path == "/v2/";
+        assert_eq!(proxy.log().iter().filter(is_first).count(), 1);
         let tag = target.rsplit(':').next().unwrap();
         let last = proxy
             .log()
