@@ -10,8 +10,15 @@ BEGINS = {
     "imports": "<!-- benches/run imports writes from here -->",
     "page": "<!-- benches/run page writes from here -->",
     "growth": "<!-- benches/run growth writes from here -->",
+    "registry": "<!-- benches/run registry writes from here -->",
 }
-HEADINGS = {"compile": "## Compiling", "imports": "## Imports", "page": "## The page of `inspect`", "growth": "## Many files, many layers"}
+HEADINGS = {
+    "compile": "## Compiling",
+    "imports": "## Imports",
+    "page": "## The page of `inspect`",
+    "growth": "## Many files, many layers",
+    "registry": "## Registries",
+}
 """Of the sections that are added if the page lacks them."""
 END = "<!-- to here -->"
 TIME_PLOT, MEMORY_PLOT = "performance-time.svg", "performance-memory.svg"
@@ -311,12 +318,51 @@ def growth_plots(results):
     return pictures
 
 
+def registry_table(rows, first):
+    """One row for each command. The second column divides the time of the first command by the time of the command."""
+    one = next(row for row in rows if row["key"] == first)["median_seconds"]
+    lines = ["| command | `docker://` ÷ command | seconds | spread | peak memory |", "|---|--:|--:|--:|--:|"]
+    for row in rows:
+        share = "" if row["key"] == first else f"{one / row['median_seconds']:.2f}"
+        figures = f"{row['median_seconds']:.2f} | {spread(row['seconds'])} | {mebibytes(row['peak_bytes'])}"
+        lines.append(f"| {row['title']} | {share} | {figures} |")
+    return lines
+
+
+def registry_markdown(results, limits):
+    """The section about images that go from a registry to a registry."""
+    old, new = megabytes(results["compressed_bytes"]), megabytes(results["new_bytes"])
+    rate = results["bytes_a_second"] / 1e6
+    return "\n".join(
+        [
+            prose(
+                f"The image has one layer of {old}, made of the files of Debian 12 with Python.",
+                f"`pycull minimize --profile minimal` makes a layer of {new} of it.",
+                "The registry is Debian's docker-registry on this machine, with an empty repository for each run.",
+                f"Seconds are real time, the median of {results['rounds']} rounds.",
+                "Each round runs every command once.",
+            ),
+            "",
+            *registry_table(results["fast"], "registry"),
+            "",
+            prose(f"The same through a network that carries {rate:.0f} MB a second in each direction:"),
+            "",
+            *registry_table(results["slow"], "slow"),
+            "",
+            *limit_table(limits),
+            "",
+            *machine_lines(results),
+        ]
+    )
+
+
 MARKDOWN = {
     "minimize": minimize_markdown,
     "compile": compile_markdown,
     "imports": import_markdown,
     "page": page_markdown,
     "growth": growth_markdown,
+    "registry": registry_markdown,
 }
 """The text of each part, by its results and limits."""
 

@@ -107,11 +107,29 @@ def growth_limits(results):
     return limits
 
 
+def registry_limits(results):
+    """Time in a registry, relative to files, to skopeo and to the transfer alone, and memory."""
+    seconds = {row["key"]: row["median_seconds"] for row in results["fast"] + results["slow"]}
+    fast, slow = seconds["registry"], seconds["slow"]
+    limits = [
+        at_most("registry to registry ÷ layout to layout", fast / seconds["files"], 1.25, ratio),
+        at_most("registry to registry ÷ `skopeo copy`, `minimize`, `skopeo copy`", fast / seconds["skopeo"], 0.6, ratio),
+        at_most("slow network: registry to registry ÷ the transfer alone", slow / seconds["transfer"], 1.1, ratio),
+    ]
+    what, form = "peak memory for a layer of 2 GiB, from and to a registry", "{:.0f} MiB".format
+    if results["large"]:
+        limits.append(at_most(what, results["large"]["peak_bytes"] / 2**20, MOST_MEMORY, form))
+    else:
+        limits.append(Limit(what, f"≤ {MOST_MEMORY} MiB", "not measured", None))
+    return limits
+
+
 CHECKS = {
     "minimize": minimize_limits,
     "compile": compile_limits,
     "imports": import_limits,
     "page": page_limits,
     "growth": growth_limits,
+    "registry": registry_limits,
 }
 """The limits of each part, by its results."""

@@ -80,7 +80,7 @@ def measure(pycull, chosen, scratch):
     before = output_of_pycull(pycull, "inspect", f"oci:{subject.layout}")
     commands = measure_tools(pycull, subject, chosen.rounds, scratch)
     return {
-        "versions": bench_tools.versions(pycull),
+        "versions": bench_tools.versions(pycull, "minimize"),
         "subject": {key: before[key] for key in ("compressed_bytes", "uncompressed_bytes")},
         "commands": commands,
         "notes": list(dict.fromkeys(row["note"] for row in commands if row["note"])),

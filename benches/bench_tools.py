@@ -16,13 +16,24 @@ TOOLS = BENCH / "tools"
 # Tool, Debian's package, and the argument that prints its version.
 DEBIAN_TOOLS = (
     ("buildah", "buildah", "--version"),
+    ("curl", "curl", "--version"),
+    ("docker-registry", "docker-registry", "--version"),
     ("libdeflate-gunzip", "libdeflate-tools", "-V"),
     ("mmdebstrap", "mmdebstrap", "--version"),
     ("openssl", "openssl", "version"),
     ("pigz", "pigz", "--version"),
     ("podman", "podman", "--version"),
+    ("skopeo", "skopeo", "--version"),
     ("umoci", "umoci", "--version"),
 )
+
+
+TOOLS_OF = {
+    "minimize": ("buildah", "libdeflate-gunzip", "mmdebstrap", "openssl", "pigz", "podman", "umoci"),
+    "compile": ("umoci",),
+    "registry": ("curl", "docker-registry", "mmdebstrap", "pigz", "podman", "skopeo"),
+}
+"""The tools that each part uses. These parts need root, as mmdebstrap, umoci, buildah's mount and chroot do."""
 
 
 def docker_repack():
@@ -40,17 +51,14 @@ def problems_of_tools(tools):
 def require(parts):
     """Stop if a tool that these parts use is missing, and say how to install it."""
     problems = []
-    if os.geteuid() != 0 and not {"minimize", "compile"}.isdisjoint(parts):
+    if os.geteuid() != 0 and not TOOLS_OF.keys().isdisjoint(parts):
         problems.append("needs root, as mmdebstrap, umoci, buildah's mount and chroot do")
-    if "minimize" in parts:
-        problems += problems_of_tools([tool for tool, _, _ in DEBIAN_TOOLS])
-        if not docker_repack():
-            problems.append(
-                "docker-repack is missing; install it with apt-get install cmake g++ libssl-dev pkg-config && "
-                f"cargo install --locked --root {TOOLS} docker-repack"
-            )
-    elif "compile" in parts:
-        problems += problems_of_tools(["umoci"])
+    problems += problems_of_tools({tool for part in parts for tool in TOOLS_OF.get(part, ())})
+    if "minimize" in parts and not docker_repack():
+        problems.append(
+            "docker-repack is missing; install it with apt-get install cmake g++ libssl-dev pkg-config && "
+            f"cargo install --locked --root {TOOLS} docker-repack"
+        )
     if problems:
         raise SystemExit("\n".join(f"benches/run: {problem}" for problem in problems))
 
@@ -63,11 +71,13 @@ def real_image(name):
     return layout
 
 
-def versions(pycull):
-    """Each tool's name and version."""
+def versions(pycull, part):
+    """The name and version of each tool that a part uses."""
     found = {}
-    commands = [(tool, [tool, option]) for tool, _, option in DEBIAN_TOOLS]
-    commands += [("pycull", [pycull, "--version"]), ("docker-repack", [docker_repack(), "--version"])]
+    commands = [(tool, [tool, option]) for tool, _, option in DEBIAN_TOOLS if tool in TOOLS_OF[part]]
+    commands.append(("pycull", [pycull, "--version"]))
+    if part == "minimize":
+        commands.append(("docker-repack", [docker_repack(), "--version"]))
     for tool, command in commands:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         version = re.search(r"\d+(\.\d+)+\S*", done.stdout + done.stderr)
