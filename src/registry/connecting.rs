@@ -71,7 +71,7 @@ fn no_pem(path: &Path, reason: &str) -> HttpError {
     }
 }
 
-pub(super) fn read_proxy(address: &str, exceptions: &[String]) -> Result<Proxy, HttpError> {
+pub(super) fn read_proxy(address: &str) -> Result<Proxy, HttpError> {
     let bad = || HttpError::Proxy {
         address: without_password(address),
     };
@@ -91,9 +91,6 @@ pub(super) fn read_proxy(address: &str, exceptions: &[String]) -> Result<Proxy, 
     }
     if let Some(password) = given.password() {
         proxy = proxy.password(password);
-    }
-    for exception in exceptions {
-        proxy = proxy.no_proxy(exception);
     }
     proxy.build().map_err(|_| bad())
 }

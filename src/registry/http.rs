@@ -7,12 +7,13 @@ use std::time::Duration;
 use ureq::http::header::AUTHORIZATION;
 use ureq::http::{self, HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use ureq::tls::{ClientCert, RootCerts, TlsConfig};
-use ureq::{Agent, SendBody};
+use ureq::{Agent, Proxy, SendBody};
 
 use super::address::{host_of, is_same_host, location, scheme_of};
 use super::certificates::CertificateFiles;
 use super::connecting::{crypto, read_certificates, read_client, read_proxy, system_roots};
 use super::error::HttpError;
+use super::no_proxy::NoProxy;
 use super::settings::Proxies;
 use crate::oci::Blob;
 use crate::oci::blob::DOCUMENT_LIMIT;
@@ -153,9 +154,17 @@ pub(super) struct Http {
     /// The registry's own address. Credentials and the client certificate go nowhere else.
     base: Uri,
     silence: Duration,
-    own: Agent,
-    /// For other hosts. It shows no client certificate.
-    other: Agent,
+    own: Agents,
+    /// For other hosts. They show no client certificate.
+    other: Agents,
+    exceptions: NoProxy,
+}
+
+/// Connections with the same certificates.
+struct Agents {
+    /// Through the proxy, if there is one.
+    usual: Agent,
+    direct: Agent,
 }
 
 impl Http {
@@ -170,14 +179,11 @@ impl Http {
         }
         let roots = RootCerts::Specific(Arc::new(roots));
         let proxies = connecting.proxies;
-        let proxy = proxies
-            .of(scheme_of(&base))
-            .map(|it| read_proxy(it, &proxies.exceptions()));
-        let proxy = proxy.transpose()?;
-        let agent = |client: Option<ClientCert>| {
+        let proxy = proxies.of(scheme_of(&base)).map(read_proxy).transpose()?;
+        let agent = |client: Option<&ClientCert>, proxy: Option<&Proxy>| {
             let tls = TlsConfig::builder()
                 .root_certs(roots.clone())
-                .client_cert(client)
+                .client_cert(client.cloned())
                 .disable_verification(connecting.accepts_any_certificate)
                 .unversioned_rustls_crypto_provider(crypto())
                 .build();
@@ -191,8 +197,12 @@ impl Http {
                 .timeout_per_read(Some(connecting.silence))
                 .timeout_per_write(Some(connecting.silence))
                 .tls_config(tls)
-                .proxy(proxy.clone());
+                .proxy(proxy.cloned());
             config.build().new_agent()
+        };
+        let agents = |client: Option<&ClientCert>| Agents {
+            usual: agent(client, proxy.as_ref()),
+            direct: agent(client, None),
         };
         let client = match &connecting.certificates.client {
             Some((chain, key)) => Some(read_client(chain, key)?),
@@ -201,8 +211,9 @@ impl Http {
         Ok(Self {
             base,
             silence: connecting.silence,
-            own: agent(client),
-            other: agent(None),
+            own: agents(client.as_ref()),
+            other: agents(None),
+            exceptions: proxies.exceptions(),
         })
     }
 
@@ -243,9 +254,13 @@ impl Http {
     ) -> Result<Answer, HttpError> {
         let mut address = request.address.clone();
         for _ in 0..=MOST_REDIRECTS {
-            let agent = match is_same_host(&address, &self.base) {
+            let agents = match is_same_host(&address, &self.base) {
                 true => &self.own,
                 false => &self.other,
+            };
+            let agent = match self.exceptions.covers(&address) {
+                true => &agents.direct,
+                false => &agents.usual,
             };
             let is_home = is_same_host(&address, home);
             let authorization = authorization.filter(|_| is_home);

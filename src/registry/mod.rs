@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `image_name` | names as people type them |
 //! | `registries_conf`, `credentials`, `login`, `certificates`, `settings` | what the user's machine says |
-//! | `http`, `address`, `connecting` | one request and its answer; addresses; certificates and proxies |
+//! | `http`, `address`, `connecting`, `no_proxy` | one request and its answer; addresses; certificates and proxies |
 //! | `session`, `challenge`, `token`, `retry` | requests to one registry, with credentials, sent again after faults |
 //! | `repository` | manifests, blobs and tags of one repository |
 //! | `download`, `remote_blob`, `store` | reading an image |
@@ -24,6 +24,7 @@ mod host;
 mod http;
 mod image_name;
 mod login;
+mod no_proxy;
 mod push;
 mod referrers;
 mod registries_conf;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::credentials::AuthFile;
 use super::login::Login;
+use super::no_proxy::NoProxy;
 
 /// Where to find credentials, certificates and configuration, and what the user wants of connections. The paths follow
 /// containers-auth.json(5), containers-certs.d(5) and containers-registries.conf(5).
@@ -60,12 +61,9 @@ pub struct Proxies {
     pub https: Option<String>,
     /// The proxy for `http` addresses. It may contain a password.
     pub http: Option<String>,
-    /// Hosts to connect to without a proxy, separated by commas.
+    /// Hosts to connect to without a proxy, as `NO_PROXY` lists them.
     pub exceptions: String,
 }
-
-/// Hosts that no proxy can reach.
-const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 impl Proxies {
     /// The proxy for addresses with this scheme.
@@ -77,38 +75,14 @@ impl Proxies {
         proxy.as_deref().filter(|address| !address.is_empty())
     }
 
-    /// The hosts to connect to without a proxy. A name stands for its subdomains too.
-    pub(super) fn exceptions(&self) -> Vec<String> {
-        let given = self.exceptions.split(',').map(str::trim);
-        let given = given.filter(|entry| !entry.is_empty());
-        let mut all: Vec<String> = LOCAL.map(str::to_owned).into();
-        for entry in given {
-            all.push(entry.to_owned());
-            if !entry.starts_with(['.', '*']) {
-                all.push(format!(".{entry}"));
-            }
-        }
-        all
+    /// The addresses to connect to without a proxy.
+    pub(super) fn exceptions(&self) -> NoProxy {
+        NoProxy::parse(&self.exceptions)
     }
 }
 
 impl std::fmt::Debug for Proxies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Proxies")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_exception_stands_for_its_subdomains_too() {
-        let proxies = Proxies {
-            exceptions: "example.com, .corp ,*,".to_owned(),
-            ..Proxies::default()
-        };
-        let expected = ["example.com", ".example.com", ".corp", "*"];
-        assert_eq!(proxies.exceptions()[LOCAL.len()..], expected);
     }
 }
