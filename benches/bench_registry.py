@@ -39,7 +39,9 @@ def free_address():
 @contextlib.contextmanager
 def running(arguments, address):
     """A server that ends with the block."""
-    with subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as server:
+    # A registry writes every blob that it lacks into its log.
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(arguments, **quiet) as server:
         try:
             host, port = address.split(":")
             for _ in range(100):
@@ -58,7 +60,7 @@ def registry(directory):
     """The address of a registry with its files in a directory."""
     address = free_address()
     config = directory / "registry.yml"
-    config.write_text(CONFIG.format(root=directory / "registry", address=address))
+    config.write_text(CONFIG.format(root=directory / "registry-files", address=address))
     with running(["docker-registry", "serve", config], address):
         yield address
 

@@ -3,8 +3,7 @@
 use super::image_pairs::{Pair, pairs, unpaired};
 use super::{Input, Options, PipelineError, Stored, levels, open, survey_for};
 use crate::describe;
-use crate::layers::check_read;
-use crate::layers::hash_members;
+use crate::layers::{SharedScans, check_read, hash_members};
 use crate::profile::Policy;
 use crate::profile::Profile;
 use crate::report::model::{VerifyImage, VerifyReport};
@@ -59,8 +58,15 @@ fn verify_pair(
     profile: Option<&Profile>,
     options: &Options<'_>,
 ) -> Result<VerifyImage, PipelineError> {
+    let shared = SharedScans::of_images([old_image, new_image]);
+    // Two registries may hold different bytes under one digest, so each is read.
+    let is_one_registry = before.source.is_beside(after.source);
     let read = |side: Input<'_>, image| {
-        survey_for(Stored::of(side.source), image, profile, false, options)
+        let stored = match is_one_registry {
+            true => Stored::with(side.source, &shared),
+            false => Stored::of(side.source),
+        };
+        survey_for(stored, image, profile, false, options)
             .map_err(|error| with_reference(side, error))
     };
     let (old, new) = (read(before, old_image)?, read(after, new_image)?);

@@ -69,6 +69,16 @@ impl Source {
         matches!(self.origin, Origin::Registry(..))
     }
 
+    /// Whether both images are in one registry.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        match (&self.origin, &other.origin) {
+            (Origin::Registry(one, _), Origin::Registry(other, _)) => {
+                one.repository().is_beside(other.repository())
+            }
+            _ => false,
+        }
+    }
+
     /// The name of the image in its registry. `None` if it is elsewhere, or has no name but its digest.
     pub(crate) fn registry_name(&self) -> Option<&str> {
         match self.origin {

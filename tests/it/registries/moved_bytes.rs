@@ -115,6 +115,9 @@ fn a_layer_that_images_share_comes_down_once() {
     pycull_at(&shop.path(""), &["compare", &names[0], &names[1]]).success();
     let base = layers(&manifest(&shop.registry.image("app:v1")))[0].to_owned();
     assert_eq!(proxy.count("GET", &base), 1);
+    proxy.forget();
+    pycull_at(&shop.path(""), &["verify", &names[0], &names[1]]);
+    assert_eq!(proxy.count("GET", &base), 1);
 }
 
 #[test]
