@@ -6,24 +6,17 @@ use std::ops::Range;
 use super::compiled_caches::CompiledCaches;
 use crate::inventory::{Inventory, Source};
 use crate::path;
-use crate::plan::{Compilation, Plan, is_full};
+use crate::plan::{Compilation, Plan, is_full, new_attributes};
 use crate::rewrite::additions::Additions;
 use crate::rewrite::edits::Piece;
 use crate::tar::{BLOCK, Kind, Member, NewKind, NewMember, Xattr, new_headers};
 
 impl CompiledCaches {
-    /// The compiled caches in a plan, as members of the layers that the plan names. With `hardlink`, equal levels of a
-    /// source share one file.
-    pub(crate) fn additions(
-        &self,
-        inventory: &Inventory,
-        plan: &Plan,
-        hardlink: bool,
-    ) -> Additions<'_> {
+    /// The compiled caches in a plan, as members of the layers that the plan names.
+    pub(crate) fn additions(&self, inventory: &Inventory, plan: &Plan) -> Additions<'_> {
         let lists = plan.layers.iter().map(|layer| &*layer.compiled);
         let lists = lists.enumerate().filter(|(_, list)| !list.is_empty());
-        let members =
-            |layer, list| self.members(list, hardlink, Directories::new(inventory, layer));
+        let members = |layer, list| self.members(list, Directories::new(inventory, layer));
         Additions {
             layers: lists
                 .map(|(layer, list)| (layer, members(Some(layer), list)))
@@ -35,23 +28,18 @@ impl CompiledCaches {
 
     /// The members for the caches in a list, in its order. Each directory that the layer lacks comes once, before its
     /// content.
-    fn members(
-        &self,
-        list: &[Compilation],
-        hardlink: bool,
-        mut directories: Directories<'_>,
-    ) -> Vec<Piece> {
+    fn members(&self, list: &[Compilation], mut directories: Directories<'_>) -> Vec<Piece> {
         let mut stream = Stream::default();
         let inventory = directories.inventory;
-        for new in self.files(list, hardlink) {
+        for new in self.files(list) {
             let source = inventory.source(new.cache.source);
             directories.announce(source, &new.cache.path, &mut stream);
-            let kind = match new.link {
-                Some(target) => NewKind::Hardlink(target.to_vec()),
+            let kind = match &new.cache.link {
+                Some(target) => NewKind::Hardlink(target.clone()),
                 None => NewKind::File(new.bytes()),
             };
             stream.push(&cache_member(inventory, source, &new.cache.path, kind));
-            if new.link.is_none() {
+            if new.cache.link.is_none() {
                 stream.push_data(new.header(), new.body.clone(), new.bytes());
             }
         }
@@ -166,26 +154,28 @@ fn directory_member(directory: &[u8], like: &Member, xattrs: &[Xattr]) -> NewMem
     }
 }
 
-/// A cache has the owner, read and write permissions, time and SELinux label of its source. It is never executable.
 fn cache_member(inventory: &Inventory, source: &Source, path: &[u8], kind: NewKind) -> NewMember {
-    let like = inventory.member(inventory.rootfs.described_by(source.inode));
-    let (uid, gid) = like.owner();
+    let attributes = new_attributes(inventory, source);
+    let (uid, gid) = attributes.owner;
+    let xattrs = attributes.xattrs.into_iter();
     NewMember {
         path: path.to_vec(),
         kind,
-        mode: u32::from(like.mode) & 0o666,
+        mode: attributes.mode,
         uid,
         gid,
-        mtime: like.mtime(),
-        xattrs: label(like),
+        mtime: attributes.mtime,
+        xattrs: xattrs
+            .map(|(name, value)| Xattr {
+                name: name.into(),
+                value: value.into(),
+            })
+            .collect(),
     }
 }
 
-/// The SELinux label, if there is one. Other attributes, such as a signature, apply only to the source.
+/// The SELinux label, if there is one.
 fn label(member: &Member) -> Vec<Xattr> {
     let xattrs = member.xattrs().iter();
-    xattrs
-        .filter(|xattr| &*xattr.name == b"security.selinux")
-        .cloned()
-        .collect()
+    xattrs.filter(|xattr| xattr.is_label()).cloned().collect()
 }

@@ -72,38 +72,30 @@ impl CompiledCaches {
     }
 
     /// The sizes of the compiled caches in a list, by level. A hardlink counts as a file of 0 bytes.
-    pub fn sizes(&self, list: &[Compilation], hardlink: bool) -> [Sizes; 3] {
+    pub fn sizes(&self, list: &[Compilation]) -> [Sizes; 3] {
         let mut sizes = [Sizes::default(); 3];
-        for new in self.files(list, hardlink) {
-            let bytes = if new.link.is_none() { new.bytes() } else { 0 };
+        for new in self.files(list) {
+            let is_file = new.cache.link.is_none();
+            let bytes = if is_file { new.bytes() } else { 0 };
             sizes[new.cache.level.index()].add(bytes);
         }
         sizes
     }
 
-    /// The caches in a list that were compiled. With `hardlink`, a level equal to an earlier level of the same source
-    /// is a hardlink to that.
+    /// The caches in a list that were compiled.
     pub(super) fn files<'a>(
         &'a self,
         list: &'a [Compilation],
-        hardlink: bool,
     ) -> impl Iterator<Item = NewFile<'a>> {
-        list.iter()
-            .enumerate()
-            .filter_map(move |(position, cache)| {
-                let compiled = self.sources.get(&cache.source)?;
-                let body = |level: Level| compiled.bodies[level.index()].as_ref();
-                let own = body(cache.level)?;
-                let earlier = list[..position].iter().rev();
-                let levels = earlier.take_while(|other| other.source == cache.source);
-                let first = levels.filter(|other| body(other.level) == Some(own)).last();
-                Some(NewFile {
-                    cache,
-                    compiled,
-                    body: own,
-                    link: first.filter(|_| hardlink).map(|first| &*first.path),
-                })
+        list.iter().filter_map(|cache| {
+            let compiled = self.sources.get(&cache.source)?;
+            let body = compiled.bodies[cache.level.index()].as_ref()?;
+            Some(NewFile {
+                cache,
+                compiled,
+                body,
             })
+        })
     }
 }
 
@@ -112,8 +104,6 @@ pub(super) struct NewFile<'a> {
     pub(super) cache: &'a Compilation,
     compiled: &'a CompiledSource,
     pub(super) body: &'a Range<u64>,
-    /// The path of the cache that this one is a hardlink to.
-    pub(super) link: Option<&'a [u8]>,
 }
 
 impl NewFile<'_> {

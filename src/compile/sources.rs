@@ -6,13 +6,15 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use sha2::{Digest as _, Sha256};
+
 use super::compiled_caches::CompiledCaches;
 use super::protocol::Job;
 use super::service::{Compiled, Failure, ServiceError};
 use super::start::{Interpreter, InterpreterOptions, Interpreters, NoInterpreter, Running};
 use crate::causes::with_causes;
 use crate::inventory::{Inventory, SourceId};
-use crate::layers::{Access, LayerError, read_members};
+use crate::layers::{Access, Contents, LayerError, read_members};
 use crate::limits::{LimitError, TimeLimit};
 use crate::parallel::lock;
 use crate::plan::{CompileOutcome, Plan};
@@ -334,7 +336,14 @@ fn keep(compiled: Compiled, header: Vec<u8>, result: &mut CompileResult) -> io::
     let mut bodies: Vec<(Level, Arc<[u8]>)> = Vec::new();
     for (level, body) in compiled.levels {
         match body {
-            Ok(body) => bodies.push((level, body)),
+            Ok(body) => {
+                let contents = Contents {
+                    header: header.clone().into(),
+                    body_sha256: Sha256::digest(&body).into(),
+                };
+                result.outcome.contents.insert((source, level), contents);
+                bodies.push((level, body));
+            }
             Err(failure) => {
                 result.outcome.failed.insert((source, level));
                 result.failures.entry(source).or_insert(failure);

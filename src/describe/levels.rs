@@ -23,9 +23,8 @@ impl Minimized<'_> {
 
     /// Sizes of the compiled caches on a list, by level.
     pub(super) fn compiled_sizes(&self, list: &[Compilation]) -> [Sizes; 3] {
-        self.compiled.map_or_else(Default::default, |it| {
-            it.caches.sizes(list, self.policy.profile.hardlink)
-        })
+        self.compiled
+            .map_or_else(Default::default, |it| it.caches.sizes(list))
     }
 
     /// The size of a member's data after the plan, in bytes. `None` if the member is removed.

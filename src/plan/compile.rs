@@ -9,7 +9,7 @@ use crate::inventory::{Cache, Inventory, Source, SourceId, Status, TreeId, cache
 use crate::path;
 use crate::profile::{Missing, Placement, Policy, Stale};
 use crate::pyc::{Runtime, can_be_compiled};
-use crate::rootfs::MemberId;
+use crate::rootfs::{Attributes, MemberId};
 use crate::tar::Kind;
 
 /// The caches to compile, by source and level. The policy wants them, and the image lacks them or has stale ones.
@@ -81,6 +81,7 @@ fn wanted_levels(
             source: id,
             level: *level,
             stale: stale.map(|cache| inventory.rootfs.inode(cache.inode).data()),
+            link: None,
             path,
         })
     });
@@ -139,18 +140,18 @@ pub(crate) fn is_full(inventory: &Inventory) -> bool {
     inventory.layers.len() >= MOST_LAYERS
 }
 
-/// The layer for each compilation; `None` for a new one above all others. If the image is full, the topmost layer takes
-/// the place of a new one.
+/// Adds the layer to each compilation; `None` for a new one above all others. If the image is full, the topmost layer
+/// takes the place of a new one.
 pub(super) fn place(
     inventory: &Inventory,
     policy: &Policy<'_>,
     drops: &Drops,
-    chosen: &[Compilation],
-) -> Vec<Option<usize>> {
+    chosen: Vec<Compilation>,
+) -> Vec<(Option<usize>, Compilation)> {
     let top = inventory.layers.len().checked_sub(1);
     let new = top.filter(|_| is_full(inventory));
     if policy.profile.placement == Placement::Append {
-        return vec![new; chosen.len()];
+        return chosen.into_iter().map(|it| (new, it)).collect();
     }
     // For each path, the highest layer with a whiteout of it, or with an opaque whiteout in it.
     let mut whiteouts: HashMap<&[u8], usize> = HashMap::new();
@@ -169,7 +170,21 @@ pub(super) fn place(
             .any(|target| whiteouts.get(*target).is_some_and(|above| *above > layer));
         (!is_covered && !blocked.contains(directory)).then_some(layer)
     };
-    chosen.iter().map(|it| layer(it).or(new)).collect()
+    let chosen = chosen.into_iter();
+    chosen.map(|it| (layer(&it).or(new), it)).collect()
+}
+
+/// The metadata of a new cache: the owner, read and write permissions, time and SELinux label of its source. Other
+/// attributes, such as a signature, apply only to the source.
+pub(crate) fn new_attributes<'a>(inventory: &'a Inventory, source: &Source) -> Attributes<'a> {
+    let like = inventory.member(inventory.rootfs.described_by(source.inode));
+    let labels = like.xattrs().iter().filter(|xattr| xattr.is_label());
+    Attributes {
+        mode: u32::from(like.mode) & 0o666,
+        owner: like.owner(),
+        mtime: like.mtime(),
+        xattrs: labels.map(|it| (&*it.name, &*it.value)).collect(),
+    }
 }
 
 /// Paths of `__pycache__` at which some layer has something other than a directory. A cache written there would end up

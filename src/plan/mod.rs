@@ -8,6 +8,7 @@ mod compile;
 mod convert;
 mod drops;
 mod emptied;
+mod identical;
 mod implied;
 mod kept_warnings;
 mod links;
@@ -23,16 +24,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 pub(crate) use cache_verdict::verdict;
-pub(crate) use compile::is_full;
+pub(crate) use compile::{is_full, new_attributes};
 pub(crate) use reason::Reason;
 pub(crate) use warning::Warning;
 
 use crate::inventory::{Inventory, SourceId};
+use crate::layers::Contents;
 use crate::path;
 use crate::profile::Policy;
 use crate::pyc::Level;
 use crate::rootfs::MemberId;
 use drops::Drops;
+use identical::Identical;
+use links::Groups;
 
 /// The changes to the layers of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -90,6 +94,8 @@ pub struct Compilation {
     /// The member with the data of the stale cache at this path, if there is one. If it contains the code that the
     /// source compiles to, it can stay with a new header.
     pub stale: Option<MemberId>,
+    /// The name of a file in the same layer that this cache becomes a hardlink to, byte for byte as the layer has it.
+    pub link: Option<Vec<u8>>,
 }
 
 /// Facts that only compiling reveals.
@@ -99,6 +105,8 @@ pub struct CompileOutcome {
     pub failed: BTreeSet<(SourceId, Level)>,
     /// Members with the data of stale caches that contain exactly the code that their source compiles to.
     pub current: BTreeSet<MemberId>,
+    /// What the new caches contain.
+    pub contents: BTreeMap<(SourceId, Level), Contents>,
 }
 
 /// The change to one member.
@@ -197,7 +205,16 @@ pub(crate) fn plan(inventory: &Inventory, policy: &Policy<'_>, outcome: &Compile
     }
     let compilations = compile::choose(inventory, policy, &drops, outcome, &mut warnings);
     let headers = convert::headers(inventory, policy, &drops, &mended, &mut warnings);
-    let mut changes = links::resolve(inventory, policy, &drops, &headers);
+    let receiving = compilations.iter().map(|cache| path::parent(&cache.path));
+    emptied::extend(inventory, &receiving.collect(), &mut drops);
+    let mut new = compile::place(inventory, policy, &drops, compilations);
+    let mut groups = Groups::new(inventory);
+    if policy.profile.hardlink {
+        let mut identical = Identical::new(inventory, policy, &drops, &headers);
+        identical.join(&mut groups);
+        identical.link_new(&groups, outcome, &mut new);
+    }
+    let mut changes = links::resolve(inventory, &drops, &headers, &groups);
     for (member, header) in headers {
         // If the data moves to another name, or another level shares it, the change exists already.
         if !drops.contains_key(&member) {
@@ -207,9 +224,6 @@ pub(crate) fn plan(inventory: &Inventory, policy: &Policy<'_>, outcome: &Compile
             ));
         }
     }
-    let receiving = compilations.iter().map(|cache| path::parent(&cache.path));
-    emptied::extend(inventory, &receiving.collect(), &mut drops);
-    let places = compile::place(inventory, policy, &drops, &compilations);
     let implied = implied::directories(inventory, &drops);
     for (member, reason) in drops {
         changes.insert(member, (Action::Drop, reason));
@@ -221,23 +235,13 @@ pub(crate) fn plan(inventory: &Inventory, policy: &Policy<'_>, outcome: &Compile
             .insert(member.index, directories);
     }
     let mut appended = Vec::new();
-    for (compilation, place) in compilations.into_iter().zip(places) {
-        match place {
+    for (layer, compilation) in new {
+        match layer {
             Some(layer) => layers[layer].compiled.push(compilation),
             None => appended.push(compilation),
         }
     }
-    for (layer, scan) in layers.iter_mut().zip(&inventory.layers) {
-        let dropped = layer
-            .steps
-            .values()
-            .filter(|step| step.action == Action::Drop)
-            .count();
-        layer.becomes_empty = dropped > 0
-            && dropped == scan.members.len()
-            && layer.compiled.is_empty()
-            && layer.implied.is_empty();
-    }
+    mark_empty(inventory, &mut layers);
     Plan {
         layers,
         appended,
@@ -260,6 +264,18 @@ fn steps_by_layer(
         layers[id.layer].steps.insert(id.index, step);
     }
     layers
+}
+
+/// Finds the layers that end up without members.
+fn mark_empty(inventory: &Inventory, layers: &mut [LayerPlan]) {
+    for (layer, scan) in layers.iter_mut().zip(&inventory.layers) {
+        let steps = layer.steps.values();
+        let dropped = steps.filter(|step| step.action == Action::Drop).count();
+        layer.becomes_empty = dropped > 0
+            && dropped == scan.members.len()
+            && layer.compiled.is_empty()
+            && layer.implied.is_empty();
+    }
 }
 
 #[cfg(test)]
@@ -293,6 +309,7 @@ mod tests {
             level: Level::Zero,
             path: b"a".to_vec(),
             stale: None,
+            link: None,
         }
     }
 

@@ -72,6 +72,13 @@ pub struct Xattr {
     pub value: Box<[u8]>,
 }
 
+impl Xattr {
+    /// Whether this is the SELinux label.
+    pub(crate) fn is_label(&self) -> bool {
+        &*self.name == b"security.selinux"
+    }
+}
+
 /// One member: its place in the uncompressed archive, and its metadata with extension headers applied.
 ///
 /// Pax global headers are members of their own and do not change other members. Go's tar library, which every

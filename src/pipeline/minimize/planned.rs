@@ -145,11 +145,10 @@ impl Planned<'_> {
         report.map_err(PipelineError::of_layer(self.image))
     }
 
-    fn additions(&self, hardlink: bool) -> Additions<'_> {
+    fn additions(&self) -> Additions<'_> {
         let compiled = self.compiled.as_ref();
         compiled.map_or_else(Additions::default, |compiled| {
-            let caches = &compiled.caches;
-            caches.additions(&self.inventory, &self.plan, hardlink)
+            compiled.caches.additions(&self.inventory, &self.plan)
         })
     }
 
@@ -164,7 +163,7 @@ impl Planned<'_> {
             access,
             inventory: &self.inventory,
             plan: &self.plan,
-            additions: self.additions(minimize.profile.hardlink),
+            additions: self.additions(),
             compression: minimize.compression,
             directory: to.directory,
             early: to.early,

@@ -10,16 +10,16 @@ use crate::support::scene::{Minimized, minimize};
 use crate::support::tools::{pycull, run, tool_command};
 use crate::support::{ImageBuilder, LayerBuilder, Layout, minimized};
 
-const LIBRARY: &str = "usr/lib/python3.11";
-const PYTHON: [&str; 3] = ["--python", "/usr/bin/python3.11", "--no-cache"];
+pub const LIBRARY: &str = "usr/lib/python3.11";
+pub const PYTHON: [&str; 3] = ["--python", "/usr/bin/python3.11", "--no-cache"];
 const SOURCE: &str = "def f():\n    'doc'\n    assert True\n";
-const MTIME: u64 = 1_700_000_000;
+pub const MTIME: u64 = 1_700_000_000;
 
-fn cache(module: &str, level: &str) -> String {
+pub fn cache(module: &str, level: &str) -> String {
     format!("{LIBRARY}/__pycache__/{module}.cpython-311{level}.pyc")
 }
 
-fn library() -> LayerBuilder {
+pub fn library() -> LayerBuilder {
     LayerBuilder::new().mtime(MTIME).stdlib(LIBRARY)
 }
 

@@ -6,6 +6,7 @@ mod foreign;
 mod hostile;
 mod hostile_images;
 mod isolation;
+mod linked;
 mod order;
 
 use std::path::Path;
