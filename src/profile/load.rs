@@ -148,7 +148,11 @@ fn apply_setting(table: &mut Table, setting: &str) -> Result<(), ProfileError> {
 fn parse_value(text: &str) -> Result<Value, String> {
     let word = || Value::String(text.to_owned());
     match toml::from_str::<Table>(&format!("value = {text}")) {
-        Ok(mut table) => Ok(table.remove("value").unwrap_or_else(word)),
+        // TOML reads the version 3.10 as the number 3.1. No key takes such a number.
+        Ok(mut table) => Ok(match table.remove("value") {
+            Some(Value::Float(_)) | None => word(),
+            Some(value) => value,
+        }),
         Err(error) if text.starts_with(['[', '{', '"', '\'']) => {
             Err(format!("its value is not valid TOML: {}", error.message()))
         }
@@ -206,7 +210,14 @@ mod tests {
         assert!(!set("hardlink=false").unwrap().hardlink);
         assert!(set("packages.rpmdb=leave").is_ok());
         assert_eq!(set("levels=auto").unwrap().levels, Levels::Auto);
+        // TOML would read this version as the number 3.1.
+        for text in ["python=3.10", "python=\"3.10\""] {
+            let version = set(text).unwrap().python.otherwise.unwrap();
+            assert_eq!(version.to_string(), "3.10", "{text}");
+        }
         for wrong in [
+            "python=3",
+            "python={\"app/**\" = 3.10}",
             "levels=[3]",
             "stale=maybe",
             "nonsense=1",
@@ -219,6 +230,10 @@ mod tests {
         ] {
             let error = set(wrong).unwrap_err();
             assert!(matches!(error, ProfileError::Set { .. }), "{error}");
+        }
+        for text in ["python = 3.10", "[python]\n'app/**' = 3.10"] {
+            let error = parse("p", text, &[]).unwrap_err().to_string();
+            assert!(error.contains("quotes"), "{error}");
         }
         let profile = parse("p", "levels = [3]", &["stale=keep".to_owned()]);
         assert!(matches!(profile, Err(ProfileError::Value { .. })));

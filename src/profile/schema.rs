@@ -105,7 +105,7 @@ enum RawLevels {
 #[derive(Debug, Deserialize)]
 #[serde(
     untagged,
-    expecting = "expected a version such as \"3.11\", or a table of versions by globs"
+    expecting = "expected a version in quotes, such as \"3.11\", or a table of versions by globs"
 )]
 enum RawPython {
     Version(String),
@@ -234,10 +234,13 @@ fn python(raw: &RawPython) -> Result<PythonVersions, String> {
         RawPython::Globs(table) => {
             let each = table.iter().map(|(pattern, value)| {
                 let set = globs(std::slice::from_ref(pattern))?;
-                let text = value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned);
-                Ok((set, version(&text)?))
+                // The number 3.10 arrives as 3.1, so only text is certain.
+                let text = value.as_str().ok_or_else(|| {
+                    format!(
+                        "`python` has a value without quotes for `{pattern}`; write it as \"3.11\""
+                    )
+                })?;
+                Ok((set, version(text)?))
             });
             Ok(PythonVersions {
                 otherwise: None,
