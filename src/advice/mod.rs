@@ -7,10 +7,9 @@ use serde_json::Value;
 use crate::entrypoint::{Reading, variable};
 use crate::inventory::{Cache, Inventory, Status};
 use crate::oci::Image;
-use crate::plan::{Action, CompileOutcome, Plan, plan};
-use crate::profile::{Policy, Profile};
+use crate::plan::{CompileOutcome, plan, removed_caches};
+use crate::profile::{Missing, Policy, Profile, Stale};
 use crate::pyc::{Header, Invalidation, Level, StaleReason};
-use crate::rootfs::MemberId;
 
 /// Which profile fits an image, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +33,7 @@ pub(crate) struct Choice {
     pub recompiles: bool,
     /// Whether this is the recommended choice.
     pub recommended: bool,
-    /// Bytes of the files that the profile removes from layers.
+    /// Bytes of the caches that the profile removes from layers, as `minimize` counts them.
     pub removed_bytes: u64,
     /// Estimate of the removed bytes when compressed, from the compression ratio of each layer.
     pub saved_compressed_bytes: u64,
@@ -114,9 +113,7 @@ pub(crate) fn advise(
     let all = without + useful.len() as u64;
     let stale = useless.iter().filter(|it| is_stale(it)).count();
     let recompiles = is_used && !compiles && (stale >= many || stale > useful.len());
-    let keeping = Choice {
-        compiles,
-        recompiles,
+    let advised = Choice {
         recommended: is_used,
         compiled_at_start: match (is_used, compiles, recompiles) {
             (false, ..) => all,
@@ -124,12 +121,17 @@ pub(crate) fn advise(
             (true, false, true) => without - stale as u64,
             (true, false, false) => without,
         },
-        ..choice(inventory, &profile(level, &settings), &[level])
+        ..choice(
+            inventory,
+            profile(level, &settings),
+            &keeping(level, compiles, recompiles),
+            &[level],
+        )
     };
     let none = Choice {
         recommended: !is_used,
         compiled_at_start: all,
-        ..choice(inventory, "minimal", &[])
+        ..choice(inventory, "minimal".to_owned(), &Profile::keeping(&[]), &[])
     };
     let mut reasons = reasons(&settings, missing, many);
     if recompiles || (compiles && stale > 0) {
@@ -140,7 +142,7 @@ pub(crate) fn advise(
     reasons.extend(rewritten(inventory, &useless));
     Some(Advice {
         reasons,
-        choices: vec![keeping, none],
+        choices: vec![advised, none],
         unknown: unknown(&settings, compiles || recompiles, beyond.count()),
     })
 }
@@ -155,49 +157,42 @@ fn profile(level: Level, settings: &RunSettings) -> String {
     }
 }
 
-/// A profile that keeps these levels, and the bytes that it removes.
-fn choice(inventory: &Inventory, profile: &str, levels: &[Level]) -> Choice {
-    let policy = Policy {
-        profile: &Profile::keeping(levels),
-        levels,
-    };
-    let plan = plan(inventory, &policy, &CompileOutcome::default());
-    let (removed_bytes, saved_compressed_bytes) = removed(inventory, &plan);
-    Choice {
-        profile: profile.to_owned(),
-        compiles: false,
-        recompiles: false,
-        recommended: false,
-        removed_bytes,
-        saved_compressed_bytes,
-        compiled_at_start: 0,
+/// The profile that keeps a level, and compiles what is missing or stale.
+fn keeping(level: Level, compiles: bool, recompiles: bool) -> Profile {
+    let mut profile = Profile::keeping(&[level]);
+    if compiles {
+        profile.missing = Missing::Compile;
     }
+    if recompiles {
+        profile.stale = Stale::Compile;
+    }
+    profile
 }
 
-/// Bytes of the files that a plan drops. The second number estimates their compressed size from the compression ratio
-/// of each layer.
-fn removed(inventory: &Inventory, plan: &Plan) -> (u64, u64) {
-    let (mut bytes, mut compressed) = (0, 0.0);
-    for (layer, (scan, plan)) in inventory.layers.iter().zip(&plan.layers).enumerate() {
+/// A profile with its settings, and the bytes that it removes. `name` is what the user writes for `profile`, without the
+/// settings that compile.
+fn choice(inventory: &Inventory, name: String, profile: &Profile, levels: &[Level]) -> Choice {
+    let policy = Policy { profile, levels };
+    let plan = plan(inventory, &policy, &CompileOutcome::default());
+    let (mut removed_bytes, mut saved_compressed_bytes) = (0, 0.0);
+    for (scan, removed) in inventory
+        .layers
+        .iter()
+        .zip(removed_caches(inventory, &plan))
+    {
         let ratio = scan.layer.descriptor.size() as f64 / scan.uncompressed_bytes.max(1) as f64;
-        let steps = plan.steps.iter();
-        let stored = |index| inventory.member(MemberId { layer, index }).stored_bytes();
-        let dropped: u64 = steps
-            .clone()
-            .filter(|(_, step)| step.action == Action::Drop)
-            .map(|(index, _)| stored(*index))
-            .sum();
-        let moved: u64 = steps
-            .filter_map(|(_, step)| match step.action {
-                Action::Promote { data, .. } => Some(stored(data)),
-                _ => None,
-            })
-            .sum();
-        let gone = dropped.saturating_sub(moved);
-        bytes += gone;
-        compressed += gone as f64 * ratio;
+        removed_bytes += removed.bytes;
+        saved_compressed_bytes += removed.bytes as f64 * ratio;
     }
-    (bytes, compressed as u64)
+    Choice {
+        profile: name,
+        compiles: profile.missing == Missing::Compile,
+        recompiles: profile.stale == Stale::Compile,
+        recommended: false,
+        removed_bytes,
+        saved_compressed_bytes: saved_compressed_bytes as u64,
+        compiled_at_start: 0,
+    }
 }
 
 fn is_stale(cache: &Cache) -> bool {

@@ -11,7 +11,7 @@ use crate::layers::{LayerError, LayerScan, layer_error};
 use crate::oci::Image;
 use crate::oci::layer_writer::WrittenLayer;
 use crate::path;
-use crate::plan::{Action, LayerPlan, Plan, Reason, Step, Warning};
+use crate::plan::{Action, LayerPlan, Plan, Step, Warning, removed_caches};
 use crate::profile::Policy;
 use crate::pyc::Level;
 use crate::report::model::{
@@ -205,32 +205,12 @@ impl Minimized<'_> {
             })
     }
 
-    /// Counts removed caches and the bytes that go with them. Data that a remaining link takes over does not count. A
-    /// whiteout that has a cache's name does not count either.
     fn removed(&self) -> Count {
         let mut count = Count::default();
-        let mut moved = 0;
-        for (id, step) in self.each_step() {
-            let member = self.inventory.member(id);
-            match step.action {
-                Action::Drop
-                    if matches!(member.kind, Kind::File | Kind::Hardlink)
-                        && step.reason != Reason::UselessWhiteout
-                        && step.path.ends_with(b".pyc") =>
-                {
-                    count.files += 1;
-                    count.bytes += member.stored_bytes();
-                }
-                Action::Promote { data, .. } => {
-                    moved += self
-                        .inventory
-                        .member(MemberId { index: data, ..id })
-                        .stored_bytes()
-                }
-                _ => {}
-            }
+        for removed in removed_caches(self.inventory, self.plan) {
+            count.files += removed.files;
+            count.bytes += removed.bytes;
         }
-        count.bytes = count.bytes.saturating_sub(moved);
         count
     }
 

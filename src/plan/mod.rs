@@ -14,6 +14,7 @@ mod kept_warnings;
 mod links;
 mod needed;
 mod reason;
+mod removed;
 mod shadowed;
 pub(crate) mod situations;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use std::ops::Range;
 pub(crate) use cache_verdict::verdict;
 pub(crate) use compile::{is_full, new_attributes};
 pub(crate) use reason::Reason;
+pub(crate) use removed::removed_caches;
 pub(crate) use warning::Warning;
 
 use crate::inventory::{Inventory, SourceId};

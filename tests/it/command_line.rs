@@ -285,6 +285,50 @@ fn advice_counts_what_is_compiled_at_a_start() {
     }
 }
 
+#[test]
+fn advice_counts_removed_bytes_as_minimize_does() {
+    let library = "usr/lib/python3.9";
+    let layer = LayerBuilder::new()
+        .stdlib(library)
+        .module(library, "m", "a = 1\n")
+        .cache(library, "m", 1, "a = 1\n", "level 1")
+        .hardlink(
+            &format!("{library}/__pycache__/m.cpython-39.opt-2.pyc"),
+            &format!("{library}/__pycache__/m.cpython-39.opt-1.pyc"),
+        )
+        .module(library, "old", "b = 1\n")
+        .module(library, "older", "c = 1\n");
+    // A whiteout that goes with what it deletes is not a cache, even if it has data.
+    let upper = LayerBuilder::new()
+        .file(&format!("{library}/.wh.old.py"), "")
+        .file(
+            &format!("{library}/__pycache__/.wh.old.cpython-39.pyc"),
+            "x".repeat(600),
+        )
+        .mtime(1_700_000_000)
+        .file(&format!("{library}/older.py"), "c = 2\n");
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    ImageBuilder::of([layer, upper]).write(&image);
+    let image = image.to_str().unwrap();
+    let report = pycull(["inspect", image, "--advise", "--format", "json"]).json();
+    let choices = report["images"][0]["advice"]["choices"].clone();
+    let choices = choices.as_array().unwrap();
+    assert_eq!(choices.len(), 2);
+    for choice in choices {
+        let profile = choice["profile"].as_str().unwrap();
+        let mut arguments = vec!["minimize", image, "--dry-run", "--profile", profile];
+        if choice["recompiles"] == true {
+            arguments.extend(["--set", "stale=compile"]);
+        }
+        arguments.extend(["--format", "json"]);
+        let planned = pycull(arguments).success().json();
+        let removed = &planned["images"][0]["removed"]["bytes"];
+        assert_ne!(removed, 0, "{profile}");
+        assert_eq!(&choice["removed_bytes"], removed, "{profile}");
+    }
+}
+
 /// If nothing reads the report, the exit code still tells the result of the gates.
 #[test]
 fn a_gate_is_heard_where_the_pipe_is_closed() {
