@@ -65,9 +65,7 @@ fn lost(inventory: &Inventory, drops: &Drops) -> BTreeMap<Vec<u8>, MemberId> {
 /// Records that `id` implies `directory`. Members of higher layers win, and in one layer the first. Returns whether the
 /// entry changed.
 fn note(places: &mut BTreeMap<Vec<u8>, MemberId>, directory: &[u8], id: MemberId) -> bool {
-    let is_better = |known: &MemberId| {
-        (id.layer, known.index) > (known.layer, id.index) || id.layer > known.layer
-    };
+    let is_better = |known: &MemberId| (id.layer, known.index) > (known.layer, id.index);
     match places.get_mut(directory) {
         Some(known) if is_better(known) => *known = id,
         Some(_) => return false,
