@@ -1,8 +1,9 @@
 //! Progress bars, on standard error.
 
+use std::fmt;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use pycull::progress::{Observer, Phase};
 
 use super::settings::Settings;
@@ -24,9 +25,18 @@ struct Items {
 }
 
 /// The template for work that is not counted in bytes.
-const TEMPLATE_OF_RUNS: &str = "{prefix} {wide_bar} {msg}  {eta} left";
+const TEMPLATE_OF_RUNS: &str = "{prefix} {wide_bar} {msg}{left}";
 const TEMPLATE: &str = "{prefix} {wide_bar} {msg}  {decimal_bytes}/{decimal_total_bytes}  \
-                        {decimal_bytes_per_sec}  {eta} left";
+                        {decimal_bytes_per_sec}{left}";
+
+/// Writes the time that a phase still needs. Says nothing for less than a second, and at the start, when it is unknown.
+fn write_time_left(state: &ProgressState, output: &mut dyn fmt::Write) {
+    let left = state.eta();
+    if left >= Duration::from_secs(1) {
+        // A bar that cannot be drawn is not an error.
+        let _ = write!(output, "  {:#} left", HumanDuration(left));
+    }
+}
 
 impl Bars {
     /// Makes a bar that draws only if the settings allow it.
@@ -74,7 +84,8 @@ impl Observer for Bars {
             false => (TEMPLATE, bytes),
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
-            self.bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏░"));
+            let style = style.progress_chars("█▉▊▋▌▍▎▏░");
+            self.bar.set_style(style.with_key("left", write_time_left));
         }
         self.bar.reset();
         self.bar.set_length(length);
