@@ -157,7 +157,11 @@ fn prepare<'a>(
     source: &Source,
     settings: &Settings,
 ) -> anyhow::Result<Box<dyn Sink + 'a>> {
-    let sink = transport::prepare(output, source, &settings.registries, io::stdout())?;
+    let sink = transport::prepare(output, source, &settings.registries, io::stdout());
+    let sink = sink.map_err(|error| match output {
+        Reference::Path(path) => error.of_output(path),
+        _ => error,
+    })?;
     if output.is_stream() && io::stdout().is_terminal() {
         bail!(
             "cannot write an image to a terminal; write it to a file with `--output FILE`, or to a pipe"

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use crate::oci::compression::DecompressionBomb;
 use crate::oci::listing::listed;
 use crate::oci::{BlobError, ImageError};
-use crate::quoting::quoted;
-use crate::registry::{RegistryError, is_name};
+use crate::registry::RegistryError;
+
+use super::hints::{
+    did_you_mean, mistyped, of_io, of_missing_directory, of_unsupported, unpacking,
+};
 
 /// An image could not be found, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +183,14 @@ pub enum TransportError {
     /// The image's documents are missing, damaged or malformed.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The directory in which the output would be does not exist.
+    #[error("cannot write `{}`: directory `{}` does not exist", path.display(), directory.display())]
+    NoDirectory {
+        /// The output's path.
+        path: PathBuf,
+        /// The directory.
+        directory: PathBuf,
+    },
     /// The file system or a stream failed.
     #[error("cannot {action} `{}`", path.display())]
     Io {
@@ -209,13 +220,30 @@ impl TransportError {
         }
     }
 
+    /// The error of writing to a bare path. If its directory does not exist, the path may be the name of an image.
+    pub fn of_output(self, path: &Path) -> Self {
+        let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
+        match (self, directory) {
+            (Self::Io { source, .. }, Some(directory))
+                if source.kind() == io::ErrorKind::NotFound && !directory.exists() =>
+            {
+                Self::NoDirectory {
+                    path: path.to_owned(),
+                    directory: directory.to_owned(),
+                }
+            }
+            (error, _) => error,
+        }
+    }
+
     /// What the user can do about the error, if there is something.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unsupported { reference, .. } => Some(format!(
-                "copy the image first: `skopeo copy {} oci:DIR:TAG`",
-                quoted(reference)
-            )),
+            Self::BadReference { reference, .. } => {
+                mistyped(reference).map(|meant| did_you_mean(&meant))
+            }
+            Self::Unsupported { reference, .. } => Some(of_unsupported(reference)),
+            Self::NoDirectory { path, directory } => of_missing_directory(path, directory),
             Self::Ambiguous {
                 prefix, choices, ..
             } => Some(format!(
@@ -250,124 +278,15 @@ impl TransportError {
             Self::NoEngine { program, .. } => Some(format!(
                 "install `{program}`, or save the image to a file elsewhere and use the file"
             )),
-            Self::Io { path, source, .. } => io_hint(path, source.kind()),
+            Self::Io { path, source, .. } => of_io(path, source.kind()),
             _ => None,
         }
     }
 }
 
-/// How to unpack an archive that exceeds the limit.
-fn unpacking(path: &Path, tool: &str) -> String {
-    if path == Path::new("-") {
-        return format!("if you trust the archive, unpack it in the pipe: `{tool} -dc`");
-    }
-    let text = path.display().to_string();
-    let plain = match text.rsplit_once('.') {
-        Some((name, "gz" | "zst")) if !Path::new(name).exists() => name.to_owned(),
-        _ => format!("{text}.unpacked"),
-    };
-    let (packed, plain) = (quoted(&text), quoted(&plain));
-    format!("if you trust the archive, unpack it first: `{tool} -dc {packed} > {plain}`")
-}
-
-fn io_hint(path: &Path, kind: io::ErrorKind) -> Option<String> {
-    match kind {
-        io::ErrorKind::NotFound => {
-            let text = path.to_str()?;
-            path_with_tag(text).or_else(|| name_of_image(text))
-        }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            Some("choose a place that you may write to, or change its permissions".to_owned())
-                .filter(|_| path != Path::new("-"))
-        }
-        io::ErrorKind::StorageFull => Some("free some space, or choose another place".to_owned()),
-        _ => None,
-    }
-}
-
-fn path_with_tag(text: &str) -> Option<String> {
-    let (file, tag) = text.rsplit_once(':')?;
-    let transport = match Path::new(file).metadata().ok()?.is_dir() {
-        true => "oci",
-        false => "oci-archive",
-    };
-    Some(format!(
-        "a bare path takes no tag; did you mean `{transport}:{file}:{tag}`?"
-    ))
-}
-
-/// A text that could be the name of an image and is not the name of a file.
-fn name_of_image(text: &str) -> Option<String> {
-    let is_path = text.starts_with(['.', '/', '~']) || text.ends_with('/');
-    let extension = Path::new(text).extension();
-    let is_file = extension.is_some_and(|it| {
-        ["tar", "gz", "tgz", "zst", "oci"]
-            .iter()
-            .any(|end| it == *end)
-    });
-    if is_path || is_file || !is_name(text) {
-        return None;
-    }
-    let text = quoted(text);
-    Some(format!(
-        "a bare name is a path; for an image in a registry use `docker://{text}`, and for one in podman's store `containers-storage:{text}`"
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_bare_path_with_a_tag_is_told_how_to_say_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("image:latest");
-        std::fs::create_dir(directory.path().join("image")).unwrap();
-        let error = TransportError::io("open", &path)(io::ErrorKind::NotFound.into());
-        let hint = error.hint().unwrap();
-        assert!(hint.contains("oci:"), "{hint}");
-        assert!(hint.contains("image:latest"), "{hint}");
-    }
-
-    #[test]
-    fn a_bare_name_of_an_image_is_told_how_to_say_it() {
-        for (name, is_hinted) in [
-            ("python:3.12", true),
-            ("localhost/app", true),
-            ("ghcr.io/x/y", true),
-            ("missing.tar", false),
-            ("./missing", false),
-            ("/a/b", false),
-            ("Not/A name", false),
-        ] {
-            let error = TransportError::io("open", Path::new(name))(io::ErrorKind::NotFound.into());
-            let hint = error.hint();
-            assert_eq!(hint.is_some(), is_hinted, "{name}: {hint:?}");
-            if let Some(hint) = hint {
-                assert!(hint.contains(&format!("`docker://{name}`")), "{hint}");
-                assert!(
-                    hint.contains(&format!("`containers-storage:{name}`")),
-                    "{hint}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn an_archive_is_unpacked_under_a_name_that_is_free() {
-        let directory = tempfile::tempdir().unwrap();
-        let packed = directory.path().join("a.tar.gz");
-        let plain = packed.with_extension("");
-        let becomes = |name: &Path| format!(" > {}`", quoted(&name.display().to_string()));
-        let hint = unpacking(&packed, "gzip");
-        assert!(hint.ends_with(&becomes(&plain)), "{hint}");
-        std::fs::write(&plain, "").unwrap();
-        let hint = unpacking(&packed, "gzip");
-        assert!(
-            hint.ends_with(&becomes(&directory.path().join("a.tar.gz.unpacked"))),
-            "{hint}"
-        );
-    }
 
     #[test]
     fn messages_say_where_and_what() {

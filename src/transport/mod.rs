@@ -28,6 +28,7 @@ mod remote;
 mod archive;
 mod archive_update;
 mod file_names;
+mod hints;
 mod identity;
 mod image_name;
 mod index_json;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::TransportError;
-use super::transports::{Engine, Transport};
+use super::hints::mistyped;
+use super::transports::{Engine, REGISTRY, Transport};
 use crate::oci::{Digest, Platform};
 
 /// The request for an image: the reference to it, and the platform to choose.
@@ -14,9 +15,6 @@ pub(super) struct Wanted<'a> {
     pub(super) reference: &'a Reference,
     pub(super) platform: Option<&'a Platform>,
 }
-
-/// The prefix of images in registries.
-const REGISTRY: &str = "docker";
 
 /// Transports of other tools. A bare path with such a prefix is usually a mistake.
 const FOREIGN_TRANSPORTS: [&str; 7] = [
@@ -157,7 +155,10 @@ impl FromStr for Reference {
             };
         }
         let Some(transport) = Transport::from_name(name) else {
-            if FOREIGN_TRANSPORTS.contains(&name) || rest.starts_with("//") {
+            if FOREIGN_TRANSPORTS.contains(&name)
+                || (rest.starts_with("//") && !name.contains('/'))
+                || mistyped(text).is_some()
+            {
                 return Err(TransportError::Unsupported {
                     transport: name.to_owned(),
                     reference: text.to_owned(),

@@ -1,5 +1,8 @@
 //! The transports that references name: files and directories, and the stores of engines.
 
+/// The prefix of images in registries.
+pub(super) const REGISTRY: &str = "docker";
+
 /// The name of a medium before a reference's first colon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
@@ -14,7 +17,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    pub(super) fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Oci => "oci",
             Self::OciArchive => "oci-archive",
@@ -41,7 +44,7 @@ pub enum Engine {
 
 impl Engine {
     /// The name of the transport in references.
-    pub(super) fn transport(self) -> &'static str {
+    pub(super) const fn transport(self) -> &'static str {
         match self {
             Self::Podman => "containers-storage",
             Self::Docker => "docker-daemon",

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::good;
 use crate::support::disk::{assert_same, snapshot};
+use crate::support::tools::{pycull_command, run};
 use crate::support::{Output, pycull};
 
 /// Minimizes a good image to `reference`, after `make` put something at its path.
@@ -97,16 +98,33 @@ fn a_damaged_layout_gets_no_image_added() {
 #[test]
 fn an_output_in_a_directory_that_does_not_exist_is_refused() {
     let nothing = |_: &Path| {};
-    refused(
-        nothing,
-        |path| format!("{path}/deep/er"),
-        "cannot write to directory",
+    let refused_path = refused(nothing, |path| format!("{path}/deep/er"), "does not exist");
+    let stderr = refused_path.stderr;
+    assert!(
+        stderr.contains("hint: create it first: `mkdir -p /"),
+        "{stderr}"
     );
     refused(
         nothing,
         |path| format!("oci-archive:{path}/deep.tar"),
         "cannot write to directory",
     );
+}
+
+#[test]
+fn an_output_that_looks_like_a_name_in_a_registry_is_told_how_to_say_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = directory.path().join("in");
+    good().write(&input);
+    let before = snapshot(directory.path());
+    for name in ["localhost:5000/app:v1", "ghcr.io/me/app"] {
+        let mut command = pycull_command();
+        command.args(["minimize", "in", "--output", name]);
+        let refused = run(command.current_dir(directory.path())).refused("does not exist");
+        let hint = format!("for an image in a registry use `docker://{name}`");
+        assert!(refused.stderr.contains(&hint), "{}", refused.stderr);
+        assert_same(&before, &snapshot(directory.path()), name);
+    }
 }
 
 #[test]

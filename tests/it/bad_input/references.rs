@@ -5,7 +5,7 @@ use std::fs;
 use super::{good, is_refused, reference_is_refused};
 use crate::support::builder::write_index;
 use crate::support::disk::{Disk, assert_same, snapshot};
-use crate::support::tools::{run, tool_command};
+use crate::support::tools::{pycull_command, run, tool_command};
 use crate::support::{ImageBuilder, LayerBuilder, pycull};
 
 #[test]
@@ -91,6 +91,33 @@ fn a_transport_that_pycull_does_not_speak_is_refused_with_a_way_out() {
     let directory = tempfile::tempdir().unwrap();
     for reference in ["ostree:app@/ostree/repo", "ftp://a/b"] {
         reference_is_refused(directory.path(), reference, &[reference, "skopeo copy"]);
+    }
+}
+
+/// A mistyped transport neither names a file, nor runs as what it probably means.
+#[test]
+fn a_mistyped_transport_is_refused_with_the_one_that_was_meant() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = directory.path().join("in");
+    good().write(&input);
+    let before = snapshot(directory.path());
+    for (reference, meant) in [
+        ("dokcer://x", "docker://x"),
+        ("docker:/x", "docker://x"),
+        ("https://host/app", "docker://host/app"),
+        ("container-storage:x", "containers-storage:x"),
+        ("docker-deamon:x", "docker-daemon:x"),
+    ] {
+        let hint = format!("did you mean `{meant}`");
+        for arguments in [
+            &["inspect", reference][..],
+            &["minimize", "in", "--output", reference],
+        ] {
+            let mut command = pycull_command();
+            command.args(arguments).current_dir(directory.path());
+            run(&mut command).refused(&hint);
+        }
+        assert_same(&before, &snapshot(directory.path()), reference);
     }
 }
 
