@@ -129,7 +129,7 @@ fn prepare(directory: &Path) {
     )
     .success();
     fs::hard_link(&archive, directory.join("main.tar")).unwrap();
-    for name in ["base.tar", "default.tar", "minimal.tar", "all.tar"] {
+    for name in ["base.tar", "default.tar", "minimal.tar", "levels-0-1.tar"] {
         fs::copy(testdata("fedora-shaped.tar"), directory.join(name)).unwrap();
     }
     let [from, to] = ["oci-archive:base.tar", "oci:layout:v1"];
