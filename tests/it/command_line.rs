@@ -324,7 +324,7 @@ fn advice_counts_removed_bytes_as_minimize_does() {
         arguments.extend(["--format", "json"]);
         let planned = pycull(arguments).success().json();
         let removed = &planned["images"][0]["removed"]["bytes"];
-        assert_ne!(removed, 0, "{profile}");
+        assert!((1..600).contains(&removed.as_u64().unwrap()), "{removed}");
         assert_eq!(&choice["removed_bytes"], removed, "{profile}");
     }
 }
