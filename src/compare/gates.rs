@@ -70,15 +70,16 @@ fn compressed(most: u64, comparison: &Comparison) -> Option<String> {
 }
 
 fn bytecode(limit: Limit, comparison: &Comparison) -> Option<String> {
-    let unpacked = comparison.uncompressed.after;
-    let levels = comparison.levels.after;
+    let content = &comparison.content;
+    let unpacked = content.uncompressed.after;
+    let levels = content.levels.after;
     let bytes: u64 = levels.iter().map(|sizes| sizes.bytes).sum();
     let over = excess(bytes, limit.of(unpacked))?;
     let share = match unpacked {
         0 => 0.0,
         _ => bytes as f64 / unpacked as f64 * 100.0,
     };
-    let parts = comparison.trees.iter().flat_map(|tree| {
+    let parts = content.trees.iter().flat_map(|tree| {
         let place = match tree.path.as_deref() {
             None => "no tree".to_owned(),
             Some(tree) => path::or_root(&path::text(tree)).to_owned(),
@@ -176,7 +177,7 @@ fn layer_name(layer: &Both<Option<LayerSizes>>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Pull, TreeDifference, TreeSizes};
+    use super::super::{ContentDifference, LayerContentSizes, Pull, TreeDifference, TreeSizes};
     use super::*;
     use crate::inventory::Sizes;
     use crate::oci::Platform;
@@ -186,8 +187,10 @@ mod tests {
             number,
             digest: String::new(),
             compressed,
-            uncompressed: compressed * 3,
-            levels: Default::default(),
+            content: LayerContentSizes {
+                uncompressed: compressed * 3,
+                ..LayerContentSizes::default()
+            },
         })
     }
 
@@ -226,20 +229,22 @@ mod tests {
                 before: 90_300_000,
                 after: 60_300_512,
             },
-            uncompressed: Both {
-                before: 270_900_000,
-                after: 180_901_536,
-            },
-            levels: Both {
-                before: caches(17_000_000),
-                after: caches(9_000_000),
-            },
-            trees: vec![
-                tree("usr/lib/python3.11", 8_000_000),
-                tree("usr/lib/python3/dist-packages", 1_000_000),
-            ],
-            modules: Vec::new(),
             pull: Pull::default(),
+            content: ContentDifference {
+                uncompressed: Both {
+                    before: 270_900_000,
+                    after: 180_901_536,
+                },
+                levels: Both {
+                    before: caches(17_000_000),
+                    after: caches(9_000_000),
+                },
+                trees: vec![
+                    tree("usr/lib/python3.11", 8_000_000),
+                    tree("usr/lib/python3/dist-packages", 1_000_000),
+                ],
+                modules: Vec::new(),
+            },
         }
     }
 

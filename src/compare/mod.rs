@@ -27,6 +27,15 @@ pub struct Both<T> {
     pub after: T,
 }
 
+impl<T> Both<Vec<T>> {
+    fn each<U>(&self, value: impl Fn(&[T]) -> U) -> Both<U> {
+        Both {
+            before: value(&self.before),
+            after: value(&self.after),
+        }
+    }
+}
+
 /// The sizes of a layer.
 #[derive(Debug, Clone)]
 pub struct LayerSizes {
@@ -36,6 +45,13 @@ pub struct LayerSizes {
     pub digest: String,
     /// Size of its blob in bytes.
     pub compressed: u64,
+    /// What reading the layer shows.
+    pub content: LayerContentSizes,
+}
+
+/// The sizes that only reading a layer shows.
+#[derive(Debug, Clone, Default)]
+pub struct LayerContentSizes {
     /// Size of its tar archive in bytes.
     pub uncompressed: u64,
     /// Its caches by level.
@@ -53,6 +69,15 @@ pub struct Comparison {
     pub layers: Vec<Both<Option<LayerSizes>>>,
     /// Size of all blobs of layers, in bytes. A blob counts once for every layer that uses it.
     pub compressed: Both<u64>,
+    /// The bytes that a host must fetch.
+    pub pull: Pull,
+    /// What reading the layers shows.
+    pub content: ContentDifference,
+}
+
+/// The differences that only reading the layers shows.
+#[derive(Debug, Clone)]
+pub struct ContentDifference {
     /// Size of all layers without compression, in bytes.
     pub uncompressed: Both<u64>,
     /// Caches in all layers by level, including hidden ones.
@@ -61,8 +86,6 @@ pub struct Comparison {
     pub trees: Vec<TreeDifference>,
     /// The modules that changed most.
     pub modules: Vec<ModuleDifference>,
-    /// The bytes that a host must fetch.
-    pub pull: Pull,
 }
 
 /// One side of a comparison.
@@ -93,8 +116,10 @@ impl<'a> Side<'a> {
             number: index + 1,
             digest: scan.layer.descriptor.digest().to_string(),
             compressed: scan.layer.descriptor.size(),
-            uncompressed: scan.uncompressed_bytes,
-            levels,
+            content: LayerContentSizes {
+                uncompressed: scan.uncompressed_bytes,
+                levels,
+            },
         });
         sizes.collect()
     }
@@ -102,47 +127,56 @@ impl<'a> Side<'a> {
 
 /// Compares two images.
 pub fn compare(before: &Side<'_>, after: &Side<'_>) -> Comparison {
-    let old = before.layers();
-    let new = after.layers();
+    let layers = Both {
+        before: before.layers(),
+        after: after.layers(),
+    };
+    let content = content_difference(before, after, &layers);
+    let rows = align(&before.contents, &after.contents);
     let side = |layers: &[LayerSizes], place: Option<usize>| Some(layers[place?].clone());
-    let rows = align(&before.contents, &after.contents).into_iter();
+    let compressed = |layers: &[LayerSizes]| layers.iter().map(|layer| layer.compressed).sum();
     Comparison {
         platform: after.image.platform.clone(),
         manifests: Both {
             before: before.image.manifest_digest().to_owned(),
             after: after.image.manifest_digest().to_owned(),
         },
+        compressed: layers.each(compressed),
         layers: rows
+            .into_iter()
             .map(|(before, after)| Both {
-                before: side(&old, before),
-                after: side(&new, after),
+                before: side(&layers.before, before),
+                after: side(&layers.after, after),
             })
             .collect(),
-        compressed: Both {
-            before: old.iter().map(|layer| layer.compressed).sum(),
-            after: new.iter().map(|layer| layer.compressed).sum(),
-        },
-        uncompressed: Both {
-            before: old.iter().map(|layer| layer.uncompressed).sum(),
-            after: new.iter().map(|layer| layer.uncompressed).sum(),
-        },
-        levels: Both {
-            before: sum(&old),
-            after: sum(&new),
-        },
+        pull: Pull::of(before.image, after.image),
+        content,
+    }
+}
+
+fn content_difference(
+    before: &Side<'_>,
+    after: &Side<'_>,
+    layers: &Both<Vec<LayerSizes>>,
+) -> ContentDifference {
+    let uncompressed =
+        |layers: &[LayerSizes]| layers.iter().map(|it| it.content.uncompressed).sum();
+    ContentDifference {
+        uncompressed: layers.each(uncompressed),
+        levels: layers.each(sum),
         trees: trees(
             (&before.inventory, &before.modules),
             (&after.inventory, &after.modules),
         ),
         modules: changed_modules(&before.modules, &after.modules),
-        pull: Pull::of(before.image, after.image),
     }
 }
 
 /// Sums the caches of all layers by level.
 fn sum(layers: &[LayerSizes]) -> [Sizes; 3] {
+    let sizes = |level: usize| layers.iter().map(move |it| it.content.levels[level]);
     std::array::from_fn(|level| Sizes {
-        files: layers.iter().map(|layer| layer.levels[level].files).sum(),
-        bytes: layers.iter().map(|layer| layer.levels[level].bytes).sum(),
+        files: sizes(level).map(|sizes| sizes.files).sum(),
+        bytes: sizes(level).map(|sizes| sizes.bytes).sum(),
     })
 }

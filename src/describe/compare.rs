@@ -12,6 +12,7 @@ use crate::size::bytes_more;
 
 /// Makes the report for one comparison. `reference` is the image after.
 pub(crate) fn compare(comparison: Comparison, reference: &str) -> CompareImage {
+    let content = &comparison.content;
     CompareImage {
         platform: comparison.platform.to_string(),
         after: reference.to_owned(),
@@ -19,14 +20,14 @@ pub(crate) fn compare(comparison: Comparison, reference: &str) -> CompareImage {
             before: comparison.manifests.before,
             after: comparison.manifests.after,
         },
-        totals: totals(comparison.compressed, comparison.uncompressed),
+        totals: totals(comparison.compressed, content.uncompressed),
         layers: comparison.layers.into_iter().map(layer).collect(),
         levels: CompareLevels {
-            before: summary::levels(comparison.levels.before),
-            after: summary::levels(comparison.levels.after),
+            before: summary::levels(content.levels.before),
+            after: summary::levels(content.levels.after),
         },
-        trees: comparison.trees.iter().map(tree).collect(),
-        modules: comparison.modules.iter().map(module).collect(),
+        trees: content.trees.iter().map(tree).collect(),
+        modules: content.modules.iter().map(module).collect(),
         pull: Pull {
             cold_bytes: comparison.pull.cold,
             warm_bytes: comparison.pull.warm,
@@ -73,7 +74,7 @@ fn layer(layer: Both<Option<LayerSizes>>) -> CompareLayer {
     };
     CompareLayer {
         compressed_difference: difference(|layer| layer.compressed),
-        uncompressed_difference: difference(|layer| layer.uncompressed),
+        uncompressed_difference: difference(|layer| layer.content.uncompressed),
         before: layer.before.map(one_layer),
         after: layer.after.map(one_layer),
     }
@@ -84,8 +85,8 @@ fn one_layer(layer: LayerSizes) -> ComparedLayer {
         index: layer.number,
         digest: layer.digest,
         compressed_bytes: layer.compressed,
-        uncompressed_bytes: layer.uncompressed,
-        levels: summary::levels(layer.levels),
+        uncompressed_bytes: layer.content.uncompressed,
+        levels: summary::levels(layer.content.levels),
     }
 }
 
