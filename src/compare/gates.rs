@@ -186,6 +186,7 @@ mod tests {
         Some(LayerSizes {
             number,
             digest: String::new(),
+            media_type: String::new(),
             compressed,
             content: LayerContentSizes {
                 uncompressed: compressed * 3,

@@ -43,6 +43,8 @@ pub struct LayerSizes {
     pub number: usize,
     /// Digest of its blob.
     pub digest: String,
+    /// Media type, from the manifest.
+    pub media_type: String,
     /// Size of its blob in bytes.
     pub compressed: u64,
     /// What reading the layer shows.
@@ -115,6 +117,7 @@ impl<'a> Side<'a> {
         let sizes = layers.map(|(index, (scan, levels))| LayerSizes {
             number: index + 1,
             digest: scan.layer.descriptor.digest().to_string(),
+            media_type: scan.layer.descriptor.media_type().to_string(),
             compressed: scan.layer.descriptor.size(),
             content: LayerContentSizes {
                 uncompressed: scan.uncompressed_bytes,

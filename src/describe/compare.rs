@@ -84,6 +84,7 @@ fn one_layer(layer: LayerSizes) -> ComparedLayer {
     ComparedLayer {
         index: layer.number,
         digest: layer.digest,
+        media_type: layer.media_type,
         compressed_bytes: layer.compressed,
         uncompressed_bytes: layer.content.uncompressed,
         levels: summary::levels(layer.content.levels),

@@ -96,6 +96,8 @@ pub struct ComparedLayer {
     pub index: usize,
     /// Digest of its blob.
     pub digest: String,
+    /// Media type, from the manifest.
+    pub media_type: String,
     /// Size of its blob in bytes.
     pub compressed_bytes: u64,
     /// Size of its tar archive in bytes.

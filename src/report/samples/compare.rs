@@ -5,6 +5,7 @@ pub(in crate::report) fn compare() -> CompareReport {
     let layer = |index, compressed_bytes| ComparedLayer {
         index,
         digest: digest('1'),
+        media_type: "application/vnd.oci.image.layer.v1.tar+gzip".to_owned(),
         compressed_bytes,
         uncompressed_bytes: compressed_bytes * 3,
         levels: levels([count(1, 10), count(0, 0), count(0, 0)]),
