@@ -10,6 +10,7 @@ use pycull::compile::sandbox::Mode;
 use pycull::limits::Setting;
 use pycull::oci::Platform;
 use pycull::oci::compression::CompressionSetting;
+use pycull::pipeline::CompareOptions;
 use pycull::report::model::FindingKind;
 
 use super::registries::RegistryArgs;
@@ -244,7 +245,8 @@ Examples:
   pycull compare app.tar app-small.tar --require-shrink
   pycull compare app.tar default.tar minimal.tar all.tar
   pycull compare main.tar branch.tar --max-growth 2.5% --max-size 150MB --max-bytecode 10%
-  pycull compare main.tar branch.tar --max-growth 500kB --format markdown")]
+  pycull compare main.tar branch.tar --max-growth 500kB --format markdown
+  pycull compare --sizes docker://ghcr.io/me/app:main app-small.tar --max-growth 2%")]
 pub(crate) struct Compare {
     /// The earlier image
     #[arg(value_name = "BEFORE", value_hint = ValueHint::AnyPath)]
@@ -252,6 +254,9 @@ pub(crate) struct Compare {
     /// Images to compare with BEFORE, one column each
     #[arg(value_name = "AFTER", value_hint = ValueHint::AnyPath, required = true)]
     pub(crate) after: Vec<String>,
+    /// Compare compressed sizes and pull sizes only. Reads manifests and configs, and no layer
+    #[arg(long, conflicts_with_all = ["max_bytecode", "figure"])]
+    pub(crate) sizes: bool,
     /// Fail if the compressed layers grow by more than this: bytes (0, 500kB, 10MiB) or a share (2.5%)
     #[arg(long, value_name = "SIZE|PERCENT", help_heading = "Gates")]
     pub(crate) max_growth: Option<Limit>,
@@ -274,12 +279,15 @@ pub(crate) struct Compare {
 }
 
 impl Compare {
-    pub(crate) fn gates(&self) -> Gates {
-        Gates {
-            max_growth: self.max_growth,
-            max_size: self.max_size,
-            max_bytecode: self.max_bytecode,
-            require_shrink: self.require_shrink,
+    pub(crate) fn options(&self) -> CompareOptions {
+        CompareOptions {
+            gates: Gates {
+                max_growth: self.max_growth,
+                max_size: self.max_size,
+                max_bytecode: self.max_bytecode,
+                require_shrink: self.require_shrink,
+            },
+            sizes_only: self.sizes,
         }
     }
 }
@@ -421,7 +429,7 @@ mod tests {
             let fixed = ["pycull", "compare", "a", "b"];
             let args = Args::try_parse_from(fixed.iter().chain(arguments))?;
             match args.verb {
-                Verb::Compare(args) => Ok::<_, clap::Error>(args.gates()),
+                Verb::Compare(args) => Ok::<_, clap::Error>(args.options().gates),
                 _ => unreachable!(),
             }
         };
@@ -438,6 +446,19 @@ mod tests {
         assert_eq!(most, Some(2000));
         for wrong in [["--max-size", "5%"], ["--max-bytecode", "much"]] {
             assert!(gates(&wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_alone_allow_no_option_that_needs_layers() {
+        let parse = |more: &[&str]| {
+            let fixed = ["pycull", "compare", "--sizes", "a", "b"];
+            Args::try_parse_from(fixed.iter().chain(more))
+        };
+        assert!(parse(&["--max-growth", "2%", "--badge", "badge.svg"]).is_ok());
+        for needs_layers in [["--max-bytecode", "1MB"], ["--figure", "f.svg"]] {
+            let error = parse(&needs_layers).unwrap_err().to_string();
+            assert!(error.contains("cannot be used with"), "{error}");
         }
     }
 

@@ -30,14 +30,17 @@ pub(crate) fn run(args: &Compare, printer: &Printer) -> anyhow::Result<Outcome> 
     let afters: Vec<Input<'_>> = sources.iter().zip(references).map(input).collect();
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);
-    let compared = pipeline::compare(before, &afters, &args.gates(), &options)?;
+    let compared = pipeline::compare(before, &afters, &args.options(), &options)?;
     let report = &compared.report;
     bars.clear();
     let figures = || {
         let sections = sections(report, settings.detail).into_iter();
-        sections
-            .map(|images| Figures::drawn(figure::compare(images)))
-            .collect()
+        let figures = sections.map(|images| match args.sizes {
+            // The figure draws what is in the layers.
+            true => Figures::default(),
+            false => Figures::drawn(figure::compare(images)),
+        });
+        figures.collect()
     };
     printer.report(
         Stream::Out,

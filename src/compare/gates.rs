@@ -70,7 +70,9 @@ fn compressed(most: u64, comparison: &Comparison) -> Option<String> {
 }
 
 fn bytecode(limit: Limit, comparison: &Comparison) -> Option<String> {
-    let content = &comparison.content;
+    let Some(content) = &comparison.content else {
+        return Some("has unread layers, so --max-bytecode cannot be checked".to_owned());
+    };
     let unpacked = content.uncompressed.after;
     let levels = content.levels.after;
     let bytes: u64 = levels.iter().map(|sizes| sizes.bytes).sum();
@@ -177,7 +179,7 @@ fn layer_name(layer: &Both<Option<LayerSizes>>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ContentDifference, LayerContentSizes, Pull, TreeDifference, TreeSizes};
+    use super::super::{ContentDifference, Pull, TreeDifference, TreeSizes};
     use super::*;
     use crate::inventory::Sizes;
     use crate::oci::Platform;
@@ -188,10 +190,7 @@ mod tests {
             digest: String::new(),
             media_type: String::new(),
             compressed,
-            content: LayerContentSizes {
-                uncompressed: compressed * 3,
-                ..LayerContentSizes::default()
-            },
+            content: None,
         })
     }
 
@@ -231,7 +230,7 @@ mod tests {
                 after: 60_300_512,
             },
             pull: Pull::default(),
-            content: ContentDifference {
+            content: Some(ContentDifference {
                 uncompressed: Both {
                     before: 270_900_000,
                     after: 180_901_536,
@@ -245,7 +244,7 @@ mod tests {
                     tree("usr/lib/python3/dist-packages", 1_000_000),
                 ],
                 modules: Vec::new(),
-            },
+            }),
         }
     }
 
@@ -329,6 +328,21 @@ mod tests {
             &shrunk(),
             "has 9.0 MB of bytecode (5.0 % of it unpacked), 135.8 kB more than --max-bytecode 4.9 %: \
              level 0 in usr/lib/python3.11 8.0 MB, level 0 in usr/lib/python3/dist-packages 1.0 MB",
+        );
+    }
+
+    #[test]
+    fn bytecode_in_layers_that_nobody_read_passes_no_gate() {
+        let mut image = shrunk();
+        image.content = None;
+        let gate = |limit| Gates {
+            max_bytecode: Some(limit),
+            ..Gates::default()
+        };
+        fails(
+            gate(Limit::Percent(100.0)),
+            &image,
+            "has unread layers, so --max-bytecode cannot be checked",
         );
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::layers::LayerScan;
+use crate::oci::image::Layer;
 use crate::path;
 use crate::tar::{BLOCK, Kind};
 
@@ -27,6 +28,15 @@ impl LayerContent {
             Some((path::clean(&member.path), weight))
         });
         Self::of(scan.layer.diff_id.to_string(), members.collect())
+    }
+
+    /// A layer that nobody read. Its weight is the size of its blob.
+    pub(super) fn unread(layer: &Layer) -> Self {
+        Self {
+            diff_id: layer.diff_id.to_string(),
+            weights: HashMap::new(),
+            weight: layer.descriptor.size(),
+        }
     }
 
     fn of(diff_id: String, weights: HashMap<Vec<u8>, u64>) -> Self {
@@ -79,6 +89,25 @@ pub(super) fn align(before: &[LayerContent], after: &[LayerContent]) -> Vec<Row>
     let pair = |(old, new)| (Some(old), Some(new));
     let first = (0..start).map(|index| (Some(index), Some(index)));
     first.chain(middle).chain(ends.map(pair)).collect()
+}
+
+/// Pairs the layers that are alone between two pairs, in order, if both images have the same number of them there.
+pub(super) fn pair_by_position(rows: Vec<Row>) -> Vec<Row> {
+    let is_pair = |row: &Row| matches!(row, (Some(_), Some(_)));
+    let stretches = rows.chunk_by(|a, b| is_pair(a) == is_pair(b));
+    let paired = stretches.flat_map(|stretch| {
+        let old: Vec<_> = stretch.iter().filter_map(|row| row.0).collect();
+        let new: Vec<_> = stretch.iter().filter_map(|row| row.1).collect();
+        match old.len() == new.len() {
+            true => old
+                .into_iter()
+                .map(Some)
+                .zip(new.into_iter().map(Some))
+                .collect(),
+            false => stretch.to_vec(),
+        }
+    });
+    paired.collect()
 }
 
 /// Maximum number of pairs to examine. No engine makes images with so many layers.
@@ -170,9 +199,12 @@ mod tests {
 
     /// The rows with layers counted from 1. Zero means no layer.
     fn rows(before: &[LayerContent], after: &[LayerContent]) -> Vec<(usize, usize)> {
+        numbered(align(before, after))
+    }
+
+    fn numbered(rows: Vec<Row>) -> Vec<(usize, usize)> {
         let number = |index: Option<usize>| index.map_or(0, |index| index + 1);
-        align(before, after)
-            .into_iter()
+        rows.into_iter()
             .map(|(old, new)| (number(old), number(new)))
             .collect()
     }
@@ -276,6 +308,57 @@ mod tests {
     fn a_layer_stands_beside_itself_rather_than_beside_one_that_holds_it() {
         let more = layer(&[("app.py", 50), ("usr", 1), ("b.py", 10)]);
         assert_eq!(rows(&[more, app()], &[app()]), [(1, 0), (2, 1)]);
+    }
+
+    /// A layer that nobody read.
+    fn unread(diff_id: &str, weight: u64) -> LayerContent {
+        LayerContent {
+            diff_id: diff_id.to_owned(),
+            weights: HashMap::new(),
+            weight,
+        }
+    }
+
+    /// Layers that nobody read. Each letter is a layer, a capital letter a large one.
+    fn unread_rows(before: &str, after: &str) -> Vec<(usize, usize)> {
+        let layers = |letters: &str| -> Vec<LayerContent> {
+            let weight = |letter: char| if letter.is_uppercase() { 1000 } else { 10 };
+            let layer = |letter: char| unread(&letter.to_string(), weight(letter));
+            letters.chars().map(layer).collect()
+        };
+        let rows = pair_by_position(align(&layers(before), &layers(after)));
+        numbered(rows)
+    }
+
+    #[test]
+    fn unread_layers_between_equal_ones_stand_side_by_side_in_order() {
+        assert_eq!(unread_rows("abc", "abc"), [(1, 1), (2, 2), (3, 3)]);
+        assert_eq!(
+            unread_rows("abcd", "axyd"),
+            [(1, 1), (2, 2), (3, 3), (4, 4)]
+        );
+        assert_eq!(unread_rows("ab", "xy"), [(1, 1), (2, 2)]);
+        assert_eq!(unread_rows("", "x"), [(0, 1)]);
+    }
+
+    #[test]
+    fn unread_layers_are_alone_if_their_number_differs() {
+        assert_eq!(
+            unread_rows("abc", "axyc"),
+            [(1, 1), (2, 0), (0, 2), (0, 3), (3, 4)]
+        );
+        assert_eq!(unread_rows("abc", "ac"), [(1, 1), (2, 0), (3, 2)]);
+        // A gap that fits does not help one that does not.
+        assert_eq!(
+            unread_rows("apbc", "aqbxyc"),
+            [(1, 1), (2, 2), (3, 3), (0, 4), (0, 5), (4, 6)]
+        );
+    }
+
+    #[test]
+    fn of_reordered_unread_layers_the_larger_stand_side_by_side() {
+        assert_eq!(unread_rows("aB", "Ba"), [(1, 0), (2, 1), (0, 2)]);
+        assert_eq!(unread_rows("Ba", "aB"), [(0, 1), (1, 2), (2, 0)]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Compares the size of an image with the size of one before: pairs of layers, bytecode by tree and level, the modules
-//! that changed most, and gates.
+//! that changed most, and gates. [`compare_sizes`] compares what the manifests alone say.
 
 mod gates;
 mod layer_pairs;
@@ -8,9 +8,10 @@ mod pull;
 mod size_or_share;
 
 use crate::inventory::{Inventory, Sizes, layer_levels};
+use crate::oci::image::Layer;
 use crate::oci::{Image, Platform};
 
-use layer_pairs::{LayerContent, align};
+use layer_pairs::{LayerContent, Row, align, pair_by_position};
 use modules::{ModuleFile, changed_modules, module_files, trees};
 
 pub use gates::Gates;
@@ -47,8 +48,8 @@ pub struct LayerSizes {
     pub media_type: String,
     /// Size of its blob in bytes.
     pub compressed: u64,
-    /// What reading the layer shows.
-    pub content: LayerContentSizes,
+    /// What reading the layer shows. None if nobody read it.
+    pub content: Option<LayerContentSizes>,
 }
 
 /// The sizes that only reading a layer shows.
@@ -73,8 +74,8 @@ pub struct Comparison {
     pub compressed: Both<u64>,
     /// The bytes that a host must fetch.
     pub pull: Pull,
-    /// What reading the layers shows.
-    pub content: ContentDifference,
+    /// What reading the layers shows. None if nobody read them.
+    pub content: Option<ContentDifference>,
 }
 
 /// The differences that only reading the layers shows.
@@ -115,16 +116,25 @@ impl<'a> Side<'a> {
         let levels = layer_levels(&self.inventory);
         let layers = self.inventory.layers.iter().zip(levels).enumerate();
         let sizes = layers.map(|(index, (scan, levels))| LayerSizes {
-            number: index + 1,
-            digest: scan.layer.descriptor.digest().to_string(),
-            media_type: scan.layer.descriptor.media_type().to_string(),
-            compressed: scan.layer.descriptor.size(),
-            content: LayerContentSizes {
+            content: Some(LayerContentSizes {
                 uncompressed: scan.uncompressed_bytes,
                 levels,
-            },
+            }),
+            ..LayerSizes::from_manifest(index, &scan.layer)
         });
         sizes.collect()
+    }
+}
+
+impl LayerSizes {
+    fn from_manifest(index: usize, layer: &Layer) -> Self {
+        Self {
+            number: index + 1,
+            digest: layer.descriptor.digest().to_string(),
+            media_type: layer.descriptor.media_type().to_string(),
+            compressed: layer.descriptor.size(),
+            content: None,
+        }
     }
 }
 
@@ -134,15 +144,42 @@ pub fn compare(before: &Side<'_>, after: &Side<'_>) -> Comparison {
         before: before.layers(),
         after: after.layers(),
     };
-    let content = content_difference(before, after, &layers);
     let rows = align(&before.contents, &after.contents);
+    Comparison {
+        content: Some(content_difference(before, after, &layers)),
+        ..compared(before.image, after.image, &layers, rows)
+    }
+}
+
+/// Compares two images by their manifests and configs alone.
+pub fn compare_sizes(before: &Image, after: &Image) -> Comparison {
+    let contents = |image: &Image| image.layers.iter().map(LayerContent::unread).collect();
+    let [old, new]: [Vec<LayerContent>; 2] = [before, after].map(contents);
+    let sizes = |image: &Image| {
+        let layers = image.layers.iter().enumerate();
+        let sizes = layers.map(|(index, layer)| LayerSizes::from_manifest(index, layer));
+        sizes.collect()
+    };
+    let layers = Both {
+        before: sizes(before),
+        after: sizes(after),
+    };
+    compared(before, after, &layers, pair_by_position(align(&old, &new)))
+}
+
+fn compared(
+    before: &Image,
+    after: &Image,
+    layers: &Both<Vec<LayerSizes>>,
+    rows: Vec<Row>,
+) -> Comparison {
     let side = |layers: &[LayerSizes], place: Option<usize>| Some(layers[place?].clone());
     let compressed = |layers: &[LayerSizes]| layers.iter().map(|layer| layer.compressed).sum();
     Comparison {
-        platform: after.image.platform.clone(),
+        platform: after.platform.clone(),
         manifests: Both {
-            before: before.image.manifest_digest().to_owned(),
-            after: after.image.manifest_digest().to_owned(),
+            before: before.manifest_digest().to_owned(),
+            after: after.manifest_digest().to_owned(),
         },
         compressed: layers.each(compressed),
         layers: rows
@@ -152,8 +189,8 @@ pub fn compare(before: &Side<'_>, after: &Side<'_>) -> Comparison {
                 after: side(&layers.after, after),
             })
             .collect(),
-        pull: Pull::of(before.image, after.image),
-        content,
+        pull: Pull::of(before, after),
+        content: None,
     }
 }
 
@@ -162,8 +199,7 @@ fn content_difference(
     after: &Side<'_>,
     layers: &Both<Vec<LayerSizes>>,
 ) -> ContentDifference {
-    let uncompressed =
-        |layers: &[LayerSizes]| layers.iter().map(|it| it.content.uncompressed).sum();
+    let uncompressed = |layers: &[LayerSizes]| contents(layers).map(|it| it.uncompressed).sum();
     ContentDifference {
         uncompressed: layers.each(uncompressed),
         levels: layers.each(sum),
@@ -175,9 +211,13 @@ fn content_difference(
     }
 }
 
+fn contents(layers: &[LayerSizes]) -> impl Iterator<Item = &LayerContentSizes> {
+    layers.iter().filter_map(|layer| layer.content.as_ref())
+}
+
 /// Sums the caches of all layers by level.
 fn sum(layers: &[LayerSizes]) -> [Sizes; 3] {
-    let sizes = |level: usize| layers.iter().map(move |it| it.content.levels[level]);
+    let sizes = |level: usize| contents(layers).map(move |it| it.levels[level]);
     std::array::from_fn(|level| Sizes {
         files: sizes(level).map(|sizes| sizes.files).sum(),
         bytes: sizes(level).map(|sizes| sizes.bytes).sum(),

@@ -12,7 +12,7 @@ use crate::size::bytes_more;
 
 /// Makes the report for one comparison. `reference` is the image after.
 pub(crate) fn compare(comparison: Comparison, reference: &str) -> CompareImage {
-    let content = &comparison.content;
+    let content = comparison.content.as_ref();
     CompareImage {
         platform: comparison.platform.to_string(),
         after: reference.to_owned(),
@@ -20,14 +20,14 @@ pub(crate) fn compare(comparison: Comparison, reference: &str) -> CompareImage {
             before: comparison.manifests.before,
             after: comparison.manifests.after,
         },
-        totals: totals(comparison.compressed, content.uncompressed),
+        totals: totals(comparison.compressed, content.map(|it| it.uncompressed)),
         layers: comparison.layers.into_iter().map(layer).collect(),
-        levels: CompareLevels {
-            before: summary::levels(content.levels.before),
-            after: summary::levels(content.levels.after),
-        },
-        trees: content.trees.iter().map(tree).collect(),
-        modules: content.modules.iter().map(module).collect(),
+        levels: content.map(|it| CompareLevels {
+            before: summary::levels(it.levels.before),
+            after: summary::levels(it.levels.after),
+        }),
+        trees: content.map(|it| it.trees.iter().map(tree).collect()),
+        modules: content.map(|it| it.modules.iter().map(module).collect()),
         pull: Pull {
             cold_bytes: comparison.pull.cold,
             warm_bytes: comparison.pull.warm,
@@ -56,38 +56,48 @@ pub(crate) fn no_gate(unmatched: &UnmatchedPlatform) -> String {
     )
 }
 
-fn totals(compressed: Both<u64>, uncompressed: Both<u64>) -> CompareTotals {
+fn totals(compressed: Both<u64>, uncompressed: Option<Both<u64>>) -> CompareTotals {
+    let difference = |bytes: Both<u64>| bytes_more(bytes.before, bytes.after);
     CompareTotals {
         compressed_before: compressed.before,
         compressed_after: compressed.after,
-        compressed_difference: bytes_more(compressed.before, compressed.after),
-        uncompressed_before: uncompressed.before,
-        uncompressed_after: uncompressed.after,
-        uncompressed_difference: bytes_more(uncompressed.before, uncompressed.after),
+        compressed_difference: difference(compressed),
+        uncompressed_before: uncompressed.map(|it| it.before),
+        uncompressed_after: uncompressed.map(|it| it.after),
+        uncompressed_difference: uncompressed.map(difference),
     }
 }
 
 fn layer(layer: Both<Option<LayerSizes>>) -> CompareLayer {
-    let difference = |bytes: fn(&LayerSizes) -> u64| {
-        let bytes = |layer: &Option<LayerSizes>| layer.as_ref().map_or(0, bytes);
-        bytes_more(bytes(&layer.before), bytes(&layer.after))
+    let before = layer.before.map(one_layer);
+    let after = layer.after.map(one_layer);
+    // A layer that is alone grew from nothing, or shrank to nothing.
+    let compressed = |layer: &Option<ComparedLayer>| match layer {
+        Some(layer) => layer.compressed_bytes,
+        None => 0,
     };
+    let uncompressed = |layer: &Option<ComparedLayer>| match layer {
+        Some(layer) => layer.uncompressed_bytes,
+        None => Some(0),
+    };
+    let unpacked = uncompressed(&before).zip(uncompressed(&after));
     CompareLayer {
-        compressed_difference: difference(|layer| layer.compressed),
-        uncompressed_difference: difference(|layer| layer.content.uncompressed),
-        before: layer.before.map(one_layer),
-        after: layer.after.map(one_layer),
+        compressed_difference: bytes_more(compressed(&before), compressed(&after)),
+        uncompressed_difference: unpacked.map(|(before, after)| bytes_more(before, after)),
+        before,
+        after,
     }
 }
 
 fn one_layer(layer: LayerSizes) -> ComparedLayer {
+    let content = layer.content;
     ComparedLayer {
         index: layer.number,
         digest: layer.digest,
         media_type: layer.media_type,
         compressed_bytes: layer.compressed,
-        uncompressed_bytes: layer.content.uncompressed,
-        levels: summary::levels(layer.content.levels),
+        uncompressed_bytes: content.as_ref().map(|it| it.uncompressed),
+        levels: content.map(|it| summary::levels(it.levels)),
     }
 }
 

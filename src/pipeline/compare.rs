@@ -2,7 +2,7 @@
 
 use super::image_pairs::{self, Pair};
 use super::{Input, Options, PipelineError, Stored, open, survey};
-use crate::compare::{Gates, Side, compare as compare_sides};
+use crate::compare::{Comparison, Gates, Side, compare as compare_sides, compare_sizes};
 use crate::describe;
 use crate::layers::SharedScans;
 use crate::oci::{Image, Node};
@@ -17,6 +17,15 @@ pub struct Compared {
     pub refusals: Vec<String>,
 }
 
+/// What [`compare`] compares, and which limits apply.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CompareOptions {
+    /// Limits that every image after must meet.
+    pub gates: Gates,
+    /// Whether to read manifests and configs alone, and no layer.
+    pub sizes_only: bool,
+}
+
 /// Compares the images in `before` with those in each of `afters`, platform by platform.
 ///
 /// # Errors
@@ -24,7 +33,7 @@ pub struct Compared {
 pub fn compare(
     before: Input<'_>,
     afters: &[Input<'_>],
-    gates: &Gates,
+    compare: &CompareOptions,
     options: &Options<'_>,
 ) -> Result<Compared, PipelineError> {
     let before_root = open(before.source, options)?;
@@ -35,37 +44,28 @@ pub fn compare(
     let paired = pair_up(&before_root, &roots, afters)?;
     let all = std::iter::once(&before_root).chain(&roots);
     let shared = SharedScans::of_images(all.flat_map(Node::images));
+    let reading = Reading {
+        shared: &shared,
+        sizes_only: compare.sizes_only,
+        options,
+    };
     // The outer loop is over platforms, so that each image of `before` is read only once and not kept in memory.
     let (mut images, mut refusals) = (Vec::new(), Vec::new());
     for old in before_root.images() {
-        let partners: Vec<_> = paired
-            .iter()
-            .zip(afters)
-            .filter_map(|(pairs, after)| Some((partner(pairs, old)?, after)))
-            .collect();
-        if partners.is_empty() {
-            continue;
-        }
-        let old_side = Side::new(
-            old,
-            survey(Stored::with(before.source, &shared), old, false, options)?,
-        );
-        for (new, after) in partners {
-            let Input { source, reference } = *after;
-            let new_side = Side::new(
-                new,
-                survey(Stored::with(source, &shared), new, false, options)?,
-            );
-            let comparison = compare_sides(&old_side, &new_side);
-            let refused = gates.refusals(&comparison);
-            refusals.extend(describe::refusals(&comparison, reference, refused));
-            images.push(describe::compare(comparison, reference));
+        let both = paired.iter().zip(afters);
+        let partners = both.filter_map(|(pairs, after)| Some((partner(pairs, old)?, *after)));
+        let partners: Vec<_> = partners.collect();
+        let compared = reading.compare((old, before), &partners)?;
+        for (comparison, (_, after)) in compared.into_iter().zip(&partners) {
+            let refused = compare.gates.refusals(&comparison);
+            refusals.extend(describe::refusals(&comparison, after.reference, refused));
+            images.push(describe::compare(comparison, after.reference));
         }
     }
     let references = afters.iter().map(|after| after.reference);
     let named: Vec<(&Node, &str)> = roots.iter().zip(references).collect();
     let unmatched = unmatched((&before_root, before.reference), &named, &paired);
-    if !gates.is_empty() {
+    if !compare.gates.is_empty() {
         refusals.extend(unmatched.iter().map(describe::no_gate));
     }
     let report = CompareReport {
@@ -79,6 +79,44 @@ pub fn compare(
         unmatched,
     };
     Ok(Compared { report, refusals })
+}
+
+/// An image in a source.
+type Found<'a> = (&'a Image, Input<'a>);
+
+/// How to read the images of a comparison.
+struct Reading<'a> {
+    shared: &'a SharedScans,
+    sizes_only: bool,
+    options: &'a Options<'a>,
+}
+
+impl Reading<'_> {
+    /// Compares an image with each of its partners.
+    fn compare(
+        &self,
+        before: Found<'_>,
+        partners: &[Found<'_>],
+    ) -> Result<Vec<Comparison>, PipelineError> {
+        if self.sizes_only {
+            let sizes = partners.iter().map(|(new, _)| compare_sizes(before.0, new));
+            return Ok(sizes.collect());
+        }
+        if partners.is_empty() {
+            return Ok(Vec::new());
+        }
+        let old = self.side(before)?;
+        let compared = partners
+            .iter()
+            .map(|after| Ok(compare_sides(&old, &self.side(*after)?)));
+        compared.collect()
+    }
+
+    fn side<'a>(&self, (image, input): Found<'a>) -> Result<Side<'a>, PipelineError> {
+        let stored = Stored::with(input.source, self.shared);
+        let inventory = survey(stored, image, false, self.options)?;
+        Ok(Side::new(image, inventory))
+    }
 }
 
 /// The pairs of images of `before` and each other source.

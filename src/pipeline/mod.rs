@@ -19,7 +19,7 @@ use crate::transport::Source;
 use survey::{Stored, levels, open, survey, survey_for};
 
 pub use bench::bench;
-pub use compare::{Compared, compare};
+pub use compare::{CompareOptions, Compared, compare};
 pub use error::PipelineError;
 pub use inspect::{InspectOptions, inspect};
 pub use minimize::{CompileOptions, MinimizeOptions, Output, minimize, plan_only};

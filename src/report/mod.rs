@@ -78,8 +78,8 @@ mod tests {
             let last = report.images.len() - 1;
             for index in 0..=last {
                 let totals = &mut report.images[index].totals;
-                totals.compressed_before = totals.uncompressed_before;
-                totals.compressed_after = totals.uncompressed_after;
+                totals.compressed_before = totals.uncompressed_before.unwrap();
+                totals.compressed_after = totals.uncompressed_after.unwrap();
                 assert_eq!(summary(&report), index == last);
             }
         }

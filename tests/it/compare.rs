@@ -415,6 +415,101 @@ fn an_image_without_a_partner_is_named() {
     pycull(["compare", "-", &both, "-"]).refused("only one of the images");
 }
 
+/// Removes what only the layers tell from an image of a report.
+fn without_content(image: &Value) -> Value {
+    let mut image = image.clone();
+    for name in ["levels", "trees", "modules"] {
+        image[name] = Value::Null;
+    }
+    for name in ["before", "after", "difference"] {
+        image["totals"][format!("uncompressed_{name}")] = Value::Null;
+    }
+    for pair in image["layers"].as_array_mut().unwrap() {
+        pair["uncompressed_difference"] = Value::Null;
+        for side in ["before", "after"] {
+            if pair[side].is_object() {
+                pair[side]["uncompressed_bytes"] = Value::Null;
+                pair[side]["levels"] = Value::Null;
+            }
+        }
+    }
+    image
+}
+
+#[test]
+fn sizes_alone_are_those_of_a_whole_comparison() {
+    let done = minimized(
+        &ImageBuilder::of([base(), tool(), app()]),
+        &["--profile", "minimal"],
+    );
+    let [before, small] = [&done.before, &done.after].map(|layout| layout.0.to_str().unwrap());
+    let images = Images::new();
+    let more = images.add("more", [base(), tool(), tool().file("new", "x"), app()]);
+    let whole = compared(&[before, small, &more]);
+    let sizes = compared(&["--sizes", before, small, &more]);
+    let expected = whole["images"].as_array().unwrap().iter();
+    let expected: Vec<Value> = expected.map(without_content).collect();
+    assert_eq!(expected.len(), 2);
+    assert_eq!(sizes["images"], json!(expected));
+}
+
+#[test]
+fn sizes_alone_keep_the_largest_of_reordered_layers_side_by_side() {
+    let images = Images::new();
+    let before = images.add("before", [tool(), app()]);
+    let after = images.add("after", [app(), tool()]);
+    let image = &compared(&["--sizes", &before, &after])["images"][0];
+    assert_eq!(rows(image), [(0, 1), (1, 2), (2, 0)]);
+}
+
+#[test]
+fn sizes_alone_need_no_layer() {
+    let images = Images::new();
+    let before = images.add("before", [base(), app()]);
+    let after = images.add("after", [base(), tool(), app()]);
+    let layouts = [&before, &after].map(|image| Layout(image.into()));
+    let layers: Vec<_> = layouts.iter().flat_map(blobs_of_layers).collect();
+    for layer in layers {
+        let _ = std::fs::remove_file(layer); // Both images share two layers.
+    }
+    pycull(["compare", &before, &after]).refused("missing");
+    let pair = [&*before, &*after];
+    passes(
+        &pair,
+        &["--sizes", "--max-growth", "21kB", "--max-size", "30kB"],
+    );
+    let parts = [": new layer 2 +20."];
+    refuses(&pair, &["--sizes", "--max-growth", "10kB"], &parts);
+    let parts = ["grew by 20.", " short of --require-shrink: "];
+    refuses(&pair, &["--sizes", "--require-shrink"], &parts);
+    let badge = images.path("badge.svg");
+    passes(&pair, &["--sizes", "--badge", &badge]);
+    assert!(
+        std::fs::read_to_string(badge)
+            .unwrap()
+            .contains("image size")
+    );
+    let text = pycull(["compare", "--sizes", &before, &after]).success();
+    let text = text.text();
+    assert!(
+        !text.contains("unpacked") && !text.contains("level"),
+        "{text}"
+    );
+    let page = pycull(["compare", "--sizes", &before, &after, "--format", "html"]).success();
+    assert!(!page.text().contains("layers, unpacked"));
+}
+
+/// The files of an image's layers.
+fn blobs_of_layers(layout: &Layout) -> Vec<std::path::PathBuf> {
+    let layers = layout.manifest()["layers"].as_array().unwrap().clone();
+    let digests = layers
+        .iter()
+        .map(|layer| layer["digest"].as_str().unwrap().to_owned());
+    digests
+        .map(|digest| layout.0.join("blobs").join(digest.replace(':', "/")))
+        .collect()
+}
+
 /// The size of all members that are named as CPython caches, by the tests' own code.
 fn cache_bytes(layout: &Layout) -> u64 {
     let is_cache = |path: &str| {

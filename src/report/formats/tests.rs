@@ -45,6 +45,14 @@ fn documents() -> Vec<(&'static str, Document)> {
             compare::document(&samples::compare_several(), Summary),
         ),
         (
+            "compare_sizes",
+            compare::document(&samples::compare_sizes(), Summary),
+        ),
+        (
+            "compare_several_sizes",
+            compare::document(&samples::compare_several_sizes(), Summary),
+        ),
+        (
             "verify_same",
             verify::document(&samples::verify_same(), Summary),
         ),

@@ -53,16 +53,16 @@ pub struct CompareImage {
     /// The manifest digests of both images.
     pub manifests: CompareManifests,
     /// Layers side by side, lowest first. A layer is paired with the same layer, or else with one that shares most of
-    /// the content of the smaller.
+    /// the content of the smaller. With `--sizes`, other layers are paired by their position.
     pub layers: Vec<CompareLayer>,
     /// Sums over all layers.
     pub totals: CompareTotals,
-    /// Bytecode by level over all layers, including hidden caches.
-    pub levels: CompareLevels,
-    /// The Python trees of both images, sorted by path.
-    pub trees: Vec<CompareTree>,
-    /// The modules that changed most. At most 50.
-    pub modules: Vec<CompareModule>,
+    /// Bytecode by level over all layers, including hidden caches. None if pycull did not read the layers.
+    pub levels: Option<CompareLevels>,
+    /// The Python trees of both images, sorted by path. None if pycull did not read the layers.
+    pub trees: Option<Vec<CompareTree>>,
+    /// The modules that changed most. At most 50. None if pycull did not read the layers.
+    pub modules: Option<Vec<CompareModule>>,
     /// The bytes that a host must fetch for the image after.
     pub pull: Pull,
 }
@@ -85,8 +85,8 @@ pub struct CompareLayer {
     pub after: Option<ComparedLayer>,
     /// Size of the blob after minus before, in bytes.
     pub compressed_difference: i64,
-    /// Size of the tar archive after minus before, in bytes.
-    pub uncompressed_difference: i64,
+    /// Size of the tar archive after minus before, in bytes. None if pycull did not read the layers.
+    pub uncompressed_difference: Option<i64>,
 }
 
 /// One side of a pair of layers.
@@ -100,10 +100,10 @@ pub struct ComparedLayer {
     pub media_type: String,
     /// Size of its blob in bytes.
     pub compressed_bytes: u64,
-    /// Size of its tar archive in bytes.
-    pub uncompressed_bytes: u64,
-    /// Caches by level.
-    pub levels: Levels,
+    /// Size of its tar archive in bytes. None if pycull did not read the layer.
+    pub uncompressed_bytes: Option<u64>,
+    /// Caches by level. None if pycull did not read the layer.
+    pub levels: Option<Levels>,
 }
 
 /// Sums over all layers.
@@ -115,12 +115,12 @@ pub struct CompareTotals {
     pub compressed_after: u64,
     /// `compressed_after` minus `compressed_before`.
     pub compressed_difference: i64,
-    /// Size of all tar archives before, in bytes.
-    pub uncompressed_before: u64,
-    /// Size of all tar archives after, in bytes.
-    pub uncompressed_after: u64,
-    /// `uncompressed_after` minus `uncompressed_before`.
-    pub uncompressed_difference: i64,
+    /// Size of all tar archives before, in bytes. None if pycull did not read the layers.
+    pub uncompressed_before: Option<u64>,
+    /// Size of all tar archives after, in bytes. None if pycull did not read the layers.
+    pub uncompressed_after: Option<u64>,
+    /// `uncompressed_after` minus `uncompressed_before`. None if pycull did not read the layers.
+    pub uncompressed_difference: Option<i64>,
 }
 
 /// Bytecode by level in both images.

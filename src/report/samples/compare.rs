@@ -7,8 +7,8 @@ pub(in crate::report) fn compare() -> CompareReport {
         digest: digest('1'),
         media_type: "application/vnd.oci.image.layer.v1.tar+gzip".to_owned(),
         compressed_bytes,
-        uncompressed_bytes: compressed_bytes * 3,
-        levels: levels([count(1, 10), count(0, 0), count(0, 0)]),
+        uncompressed_bytes: Some(compressed_bytes * 3),
+        levels: Some(levels([count(1, 10), count(0, 0), count(0, 0)])),
     };
     CompareReport {
         schema: "pycull.compare/1",
@@ -26,29 +26,29 @@ pub(in crate::report) fn compare() -> CompareReport {
                     before: Some(layer(1, 90_300_000)),
                     after: Some(layer(1, 60_300_000)),
                     compressed_difference: -30_000_000,
-                    uncompressed_difference: -90_000_000,
+                    uncompressed_difference: Some(-90_000_000),
                 },
                 CompareLayer {
                     before: None,
                     after: Some(layer(2, 512)),
                     compressed_difference: 512,
-                    uncompressed_difference: 1536,
+                    uncompressed_difference: Some(1536),
                 },
             ],
             totals: CompareTotals {
                 compressed_before: 90_300_000,
                 compressed_after: 60_300_512,
                 compressed_difference: -29_999_488,
-                uncompressed_before: 270_900_000,
-                uncompressed_after: 180_901_536,
-                uncompressed_difference: -89_998_464,
+                uncompressed_before: Some(270_900_000),
+                uncompressed_after: Some(180_901_536),
+                uncompressed_difference: Some(-89_998_464),
             },
-            levels: CompareLevels {
+            levels: Some(CompareLevels {
                 before: levels([count(600, 9_000_000), count(600, 8_000_000), count(0, 0)]),
                 after: levels([count(600, 9_000_000), count(0, 0), count(0, 0)]),
-            },
-            trees: compared_trees(),
-            modules: changed_modules(),
+            }),
+            trees: Some(compared_trees()),
+            modules: Some(changed_modules()),
             pull: Pull {
                 cold_bytes: 60_303_000,
                 warm_bytes: 2_512,
@@ -118,6 +118,27 @@ fn changed_modules() -> Vec<CompareModule> {
     (0..12).map(module).collect()
 }
 
+/// The same report without what only the layers tell, as `--sizes` makes it.
+pub(in crate::report) fn compare_sizes() -> CompareReport {
+    without_content(compare())
+}
+
+fn without_content(mut report: CompareReport) -> CompareReport {
+    for image in &mut report.images {
+        (image.levels, image.trees, image.modules) = (None, None, None);
+        let totals = &mut image.totals;
+        (totals.uncompressed_before, totals.uncompressed_after) = (None, None);
+        totals.uncompressed_difference = None;
+        for pair in &mut image.layers {
+            pair.uncompressed_difference = None;
+            for layer in [&mut pair.before, &mut pair.after].into_iter().flatten() {
+                (layer.uncompressed_bytes, layer.levels) = (None, None);
+            }
+        }
+    }
+    report
+}
+
 /// A report of one image compared with five others.
 pub(in crate::report) fn compare_several() -> CompareReport {
     let mut report = compare();
@@ -138,4 +159,9 @@ pub(in crate::report) fn compare_several() -> CompareReport {
         })
         .collect();
     report
+}
+
+/// The same report, as `--sizes` makes it.
+pub(in crate::report) fn compare_several_sizes() -> CompareReport {
+    without_content(compare_several())
 }

@@ -7,7 +7,7 @@ mod minimize;
 mod verify;
 
 pub(super) use bench::bench;
-pub(super) use compare::{compare, compare_several};
+pub(super) use compare::{compare, compare_several, compare_several_sizes, compare_sizes};
 pub(super) use inspect::{finding, inspect, inspect_advised, inspect_without_python};
 pub(super) use minimize::{minimize, minimize_dry_run, minimize_unchanged};
 pub(super) use verify::{verify_different, verify_same};

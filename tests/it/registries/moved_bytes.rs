@@ -120,6 +120,31 @@ fn a_layer_that_images_share_comes_down_once() {
     assert_eq!(proxy.count("GET", &base), 1);
 }
 
+/// The manifest and the config tell the sizes.
+#[test]
+fn comparing_sizes_fetches_no_layer() {
+    let shop = Shop::open();
+    shop.put("app:v2", &image("other"));
+    let proxy = FaultProxy::counting(&shop.registry.address);
+    let names = ["app:v1", "app:v2"].map(|name| shop.through(&proxy, name));
+    let compare = |more: &[&str]| {
+        let fixed = ["compare", &names[0], &names[1], "--format", "json"];
+        let output = pycull_at(&shop.path(""), &[&fixed, more].concat()).success();
+        output.json()["images"][0].clone()
+    };
+    let sizes = compare(&["--sizes", "--max-growth", "1%"]);
+    // A manifest and a config of each image.
+    assert_eq!(proxy.count("GET", "/manifests/"), 2, "{:#?}", proxy.log());
+    assert_eq!(proxy.count("GET", "/blobs/"), 2, "{:#?}", proxy.log());
+    assert!(proxy.down() < 2000, "{}", proxy.down());
+    let all = compare(&[]);
+    assert_eq!(sizes["pull"], all["pull"]);
+    assert_eq!(
+        sizes["totals"]["compressed_after"],
+        all["totals"]["compressed_after"]
+    );
+}
+
 #[test]
 fn an_image_of_one_layer_without_bytecode_goes_to_another_registry_whole() {
     let shop = Shop::open();

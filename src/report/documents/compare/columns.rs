@@ -21,37 +21,34 @@ pub(super) fn push_columns(document: &mut Document, before: &str, images: &[Comp
     push_compression(document, before, images);
 }
 
-/// Reads one figure of both images: before, then after.
-type Figure = fn(&CompareImage) -> (u64, u64);
+/// Reads one figure of both images: before, then after. None if only the layers tell it, and pycull did not read them.
+type Figure = fn(&CompareImage) -> Option<(u64, u64)>;
 
 /// The rows of a table that has a column for each image. The flag says whether the row also shows the difference.
 const FIGURES: [(&str, bool, Figure); 6] = [
     ("compressed", true, |image| {
         let totals = &image.totals;
-        (totals.compressed_before, totals.compressed_after)
+        Some((totals.compressed_before, totals.compressed_after))
     }),
     ("unpacked", true, |image| {
         let totals = &image.totals;
-        (totals.uncompressed_before, totals.uncompressed_after)
+        totals.uncompressed_before.zip(totals.uncompressed_after)
     }),
     ("level 0", false, |image| both_level_bytes(image, "0")),
     ("level 1", false, |image| both_level_bytes(image, "1")),
     ("level 2", false, |image| both_level_bytes(image, "2")),
     ("sources", false, |image| {
+        let trees = image.trees.as_ref()?;
         let sum = |side: fn(&CompareTree) -> &ComparedTree| {
-            image
-                .trees
-                .iter()
-                .map(|tree| side(tree).sources.bytes)
-                .sum()
+            trees.iter().map(|tree| side(tree).sources.bytes).sum()
         };
-        (sum(|tree| &tree.before), sum(|tree| &tree.after))
+        Some((sum(|tree| &tree.before), sum(|tree| &tree.after)))
     }),
 ];
 
-fn both_level_bytes(image: &CompareImage, level: &str) -> (u64, u64) {
-    let CompareLevels { before, after } = &image.levels;
-    (level_bytes(before, level), level_bytes(after, level))
+fn both_level_bytes(image: &CompareImage, level: &str) -> Option<(u64, u64)> {
+    let CompareLevels { before, after } = image.levels.as_ref()?;
+    Some((level_bytes(before, level), level_bytes(after, level)))
 }
 
 fn column_table(before: &str, images: &[CompareImage]) -> Table {
@@ -85,15 +82,20 @@ fn figure_rows(
     figure: Figure,
     images: &[CompareImage],
 ) -> Vec<Vec<Cell>> {
-    let before = images.first().map_or(0, |image| figure(image).0);
-    let more = |image| size::bytes_more(before, figure(image).1);
-    let sizes = images.iter().map(|image| {
-        let cell = Cell::bytes(figure(image).1);
-        cell.tone(Tone::of_difference(more(image)))
-    });
+    let values: Option<Vec<(u64, u64)>> = images.iter().map(figure).collect();
+    let Some(values) = values else {
+        return Vec::new();
+    };
+    let before = values.first().map_or(0, |(before, _)| *before);
+    let differences = || {
+        let values = values.iter();
+        values.map(|(_, after)| size::bytes_more(before, *after))
+    };
+    let sizes = values.iter().zip(differences());
+    let sizes = sizes.map(|((_, after), more)| Cell::bytes(*after).tone(Tone::of_difference(more)));
     let mut rows = vec![row_of(name, Cell::bytes(before), sizes)];
     if with_difference {
-        let differences = images.iter().map(|image| Cell::difference(more(image)));
+        let differences = differences().map(Cell::difference);
         rows.push(row_of("difference", Cell::empty(), differences));
     }
     rows

@@ -57,9 +57,15 @@ fn push_image(document: &mut Document, before: &str, image: &CompareImage, detai
         facts: vec![image.platform.clone()],
     });
     document.table(layer_table(image));
-    document.table(level_table(&image.levels));
-    document.table(tree_table(&image.trees, detail));
-    document.table(module_table(&image.modules, detail));
+    if let Some(levels) = &image.levels {
+        document.table(level_table(levels));
+    }
+    if let Some(trees) = &image.trees {
+        document.table(tree_table(trees, detail));
+    }
+    if let Some(modules) = &image.modules {
+        document.table(module_table(modules, detail));
+    }
     push_pull(document, image);
     push_compression(document, before, std::slice::from_ref(image));
     document.push(Block::Summary(summary(image)));
@@ -67,21 +73,14 @@ fn push_image(document: &mut Document, before: &str, image: &CompareImage, detai
 
 /// Adds a note if no layers are compressed, and a warning if only the layers of one side are.
 fn push_compression(document: &mut Document, before: &str, images: &[CompareImage]) {
-    let sides = |image: &CompareImage| {
-        let totals = &image.totals;
-        (
-            is_plain(totals.compressed_before, totals.uncompressed_before),
-            is_plain(totals.compressed_after, totals.uncompressed_after),
-        )
-    };
-    if images.iter().all(|image| sides(image) == (true, true)) {
+    if images.iter().all(|image| plain_sides(image) == [true; 2]) {
         document.push(Block::Note(PLAIN.to_owned()));
     }
     for image in images {
         let (before, after) = (input_name(before), input_name(&image.after));
-        let (plain, other) = match sides(image) {
-            (true, false) => (before, after),
-            (false, true) => (after, before),
+        let (plain, other) = match plain_sides(image) {
+            [true, false] => (before, after),
+            [false, true] => (after, before),
             _ => continue,
         };
         document.push(Block::Warning(format!(
@@ -90,28 +89,57 @@ fn push_compression(document: &mut Document, before: &str, images: &[CompareImag
     }
 }
 
+/// Whether all layers before and all layers after are uncompressed.
+fn plain_sides(image: &CompareImage) -> [bool; 2] {
+    let totals = &image.totals;
+    let side = |compressed, unpacked, layer: fn(&CompareLayer) -> Option<&ComparedLayer>| {
+        let mut layers = image.layers.iter().filter_map(layer).peekable();
+        match unpacked {
+            Some(unpacked) => is_plain(compressed, unpacked),
+            // Without the layers there are only their media types.
+            None => layers.peek().is_some() && layers.all(|it| it.media_type.ends_with(".tar")),
+        }
+    };
+    [
+        side(totals.compressed_before, totals.uncompressed_before, |it| {
+            it.before.as_ref()
+        }),
+        side(totals.compressed_after, totals.uncompressed_after, |it| {
+            it.after.as_ref()
+        }),
+    ]
+}
+
 fn layer_table(image: &CompareImage) -> Table {
     let totals = &image.totals;
-    let total = vec![
+    let mut columns = vec![
+        Column::right("layer"),
+        Column::right("compressed"),
+        Column::right("after"),
+        Column::right("difference").ranks(),
+    ];
+    let mut total = vec![
         Cell::word("total"),
         Cell::bytes(totals.compressed_before),
         Cell::bytes(totals.compressed_after),
         Cell::difference(totals.compressed_difference),
-        Cell::bytes(totals.uncompressed_before),
-        Cell::bytes(totals.uncompressed_after),
-        Cell::difference(totals.uncompressed_difference),
     ];
+    if let (Some(before), Some(after), Some(difference)) = (
+        totals.uncompressed_before,
+        totals.uncompressed_after,
+        totals.uncompressed_difference,
+    ) {
+        let unpacked = ["unpacked", "after", "difference"].map(Column::right);
+        columns.extend(unpacked.map(|column| column.dispensable(1)));
+        total.extend([
+            Cell::bytes(before),
+            Cell::bytes(after),
+            Cell::difference(difference),
+        ]);
+    }
     Table {
         title: Title::Implied("layers"),
-        columns: vec![
-            Column::right("layer"),
-            Column::right("compressed"),
-            Column::right("after"),
-            Column::right("difference").ranks(),
-            Column::right("unpacked").dispensable(1),
-            Column::right("after").dispensable(1),
-            Column::right("difference").dispensable(1),
-        ],
+        columns,
         rows: image.layers.iter().map(layer_row).collect(),
         total,
         ..Table::default()
@@ -119,19 +147,26 @@ fn layer_table(image: &CompareImage) -> Table {
 }
 
 fn layer_row(layer: &CompareLayer) -> Vec<Cell> {
-    let bytes = |side: &Option<ComparedLayer>, of: fn(&ComparedLayer) -> u64| match side {
-        Some(layer) => Cell::bytes(of(layer)),
-        None => Cell::word("-"),
+    let bytes = |side: &Option<ComparedLayer>, of: fn(&ComparedLayer) -> Option<u64>| {
+        let bytes = side.as_ref().and_then(of);
+        bytes.map_or(Cell::word("-"), Cell::bytes)
     };
-    vec![
+    let compressed = |side| bytes(side, |layer| Some(layer.compressed_bytes));
+    let unpacked = |side| bytes(side, |layer| layer.uncompressed_bytes);
+    let mut row = vec![
         Cell::word(layer_numbers(layer)),
-        bytes(&layer.before, |layer| layer.compressed_bytes),
-        bytes(&layer.after, |layer| layer.compressed_bytes),
+        compressed(&layer.before),
+        compressed(&layer.after),
         Cell::difference(layer.compressed_difference),
-        bytes(&layer.before, |layer| layer.uncompressed_bytes),
-        bytes(&layer.after, |layer| layer.uncompressed_bytes),
-        Cell::difference(layer.uncompressed_difference),
-    ]
+    ];
+    if let Some(difference) = layer.uncompressed_difference {
+        row.extend([
+            unpacked(&layer.before),
+            unpacked(&layer.after),
+            Cell::difference(difference),
+        ]);
+    }
+    row
 }
 
 /// A layer's number before and after, or one number if both are equal.
@@ -162,12 +197,13 @@ fn summary(image: &CompareImage) -> String {
         totals.compressed_after,
         "compressed",
     );
-    let unpacked = size::change_of(
-        totals.uncompressed_before,
-        totals.uncompressed_after,
-        "unpacked",
-    );
-    format!("{compressed}, {unpacked}")
+    match totals.uncompressed_before.zip(totals.uncompressed_after) {
+        Some((before, after)) => {
+            let unpacked = size::change_of(before, after, "unpacked");
+            format!("{compressed}, {unpacked}")
+        }
+        None => compressed,
+    }
 }
 
 #[cfg(test)]
@@ -181,8 +217,8 @@ mod tests {
         let plain = |image: &mut CompareImage, is_before: bool| {
             let totals = &mut image.totals;
             match is_before {
-                true => totals.compressed_before = totals.uncompressed_before,
-                false => totals.compressed_after = totals.uncompressed_after,
+                true => totals.compressed_before = totals.uncompressed_before.unwrap(),
+                false => totals.compressed_after = totals.uncompressed_after.unwrap(),
             }
         };
         let warnings = |report: &CompareReport| {
@@ -231,5 +267,45 @@ mod tests {
                 assert_eq!(sections(&report, detail).len(), expected);
             }
         }
+    }
+    #[test]
+    fn sizes_alone_make_one_table_without_unpacked_bytes() {
+        let names = |report: &CompareReport| {
+            let blocks = document(report, Detail::All).blocks;
+            let tables = blocks.into_iter().filter_map(|block| match block {
+                Block::Table(table) => Some(table),
+                _ => None,
+            });
+            let headings = tables.map(|table| table.columns.iter().map(|it| it.heading).collect());
+            headings.collect::<Vec<Vec<_>>>()
+        };
+        assert_eq!(names(&samples::compare()).len(), 4);
+        assert_eq!(
+            names(&samples::compare_sizes()),
+            [["layer", "compressed", "after", "difference"]]
+        );
+    }
+
+    #[test]
+    fn sizes_alone_know_uncompressed_layers_by_their_media_type() {
+        let mut report = samples::compare_sizes();
+        let messages = |report: &CompareReport| {
+            let blocks = document(report, Detail::Summary).blocks;
+            let is_wanted = |block: &&Block| match block {
+                Block::Warning(text) => text.starts_with("cannot compare compressed sizes"),
+                Block::Note(text) => text == PLAIN,
+                _ => false,
+            };
+            blocks.iter().filter(is_wanted).cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(messages(&report), []);
+        for pair in &mut report.images[0].layers {
+            let after = pair.after.as_mut().unwrap();
+            after.media_type = "application/vnd.oci.image.layer.v1.tar".to_owned();
+        }
+        assert!(matches!(&messages(&report)[..], [Block::Warning(_)]));
+        let before = report.images[0].layers[0].before.as_mut().unwrap();
+        before.media_type = "application/vnd.docker.image.rootfs.diff.tar".to_owned();
+        assert!(matches!(&messages(&report)[..], [Block::Note(_)]));
     }
 }

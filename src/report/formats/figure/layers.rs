@@ -26,8 +26,10 @@ impl<'a> Layer<'a> {
         }
     }
 
-    fn compared(layer: &'a ComparedLayer) -> Self {
-        Self::new(layer.index, layer.uncompressed_bytes, &layer.levels)
+    /// None if pycull did not read the layer.
+    fn compared(layer: &'a ComparedLayer) -> Option<Self> {
+        let levels = layer.levels.as_ref()?;
+        Some(Self::new(layer.index, layer.uncompressed_bytes?, levels))
     }
 
     fn minimized(index: usize, layer: &'a LayerSize) -> Self {
@@ -96,7 +98,7 @@ pub fn compare(images: &[CompareImage]) -> String {
     let charts = images.iter().map(|image| {
         let bars = image.layers.iter().map(|layer| {
             let [before, after] = [&layer.before, &layer.after];
-            pair([before, after].map(|it| it.as_ref().map(Layer::compared)))
+            pair([before, after].map(|it| it.as_ref().and_then(Layer::compared)))
         });
         let title = format!(
             "layers, unpacked, {}: {}",
