@@ -67,6 +67,7 @@ pub fn plan_only(
         reference: input.reference.to_owned(),
         output: None,
         output_form: None,
+        output_digest: None,
         dry_run: true,
         images,
         replaced: None,
@@ -126,13 +127,18 @@ pub fn minimize(
         root: descriptor,
         origin: digest_of(&source.root).to_owned(),
     };
-    let form = sink.medium().to_string();
+    let form = sink.medium();
+    let digest = match form {
+        Medium::DockerArchive(DockerForm::Old) => None,
+        _ => Some(digest_of(&new.root).to_owned()),
+    };
     let committed = sink.commit(new, options.observer)?;
     Ok(MinimizeReport {
         schema: "pycull.minimize/1",
         reference: input.reference.to_owned(),
         output: Some(output.reference.to_owned()),
-        output_form: Some(form),
+        output_form: Some(form.to_string()),
+        output_digest: digest,
         dry_run: false,
         images,
         replaced: committed.replaced.map(|replaced| ReplacedImage {

@@ -17,6 +17,9 @@ pub struct MinimizeReport {
     pub output: Option<String>,
     /// The medium of the output: `OCI image layout`, `OCI archive`, `docker archive` or `registry`. `None` in a dry run.
     pub output_form: Option<String>,
+    /// The digest of the manifest or index that was written. `None` in a dry run, and for an old docker
+    /// archive, which has none.
+    pub output_digest: Option<String>,
     /// Whether this was a dry run, which writes nothing.
     pub dry_run: bool,
     /// The images, one for each platform.

@@ -21,6 +21,7 @@ pub(in crate::report) fn minimize() -> MinimizeReport {
         reference: "app.tar".to_owned(),
         output: Some("app-small.tar".to_owned()),
         output_form: Some("docker archive".to_owned()),
+        output_digest: None,
         dry_run: false,
         images: vec![MinimizeImage {
             platform: "linux/amd64".to_owned(),

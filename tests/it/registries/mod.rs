@@ -132,6 +132,8 @@ fn an_image_goes_from_a_registry_to_the_same_one() {
     );
     let report = report.success().json();
     assert_eq!(report["output_form"], "registry");
+    let tagged = shop.registry.tagged("app", "v1-small").unwrap();
+    assert_eq!(report["output_digest"], tagged);
     let (before, after) = (manifest(&from), manifest(&to));
     assert_eq!(layers(&before)[0], layers(&after)[0]);
     assert_ne!(layers(&before)[1..], layers(&after)[1..]);
