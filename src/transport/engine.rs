@@ -40,6 +40,10 @@ impl Engine {
         if self == Self::Podman {
             arguments.extend(["--format".to_owned(), form.name().to_owned()]);
         }
+        // Otherwise podman would compress every layer, only for pycull to unpack it.
+        if form == Transport::OciArchive {
+            arguments.push("--uncompressed".to_owned());
+        }
         arguments.push(name.to_owned());
         arguments
     }
