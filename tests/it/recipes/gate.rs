@@ -7,7 +7,10 @@ use std::path::Path;
 use super::recipe;
 use super::workplace::Workplace;
 use crate::support::builder::{ImageBuilder, LayerBuilder};
-use crate::support::tools::{Output, run, testdata};
+use crate::support::fault_proxy::FaultProxy;
+use crate::support::registry::Registry;
+use crate::support::scene::minimize;
+use crate::support::tools::{Output, run, testdata, tool};
 
 fn gate(place: &Workplace, arguments: &[&Path], environment: &[(&str, &str)]) -> Output {
     let mut command = place.command("bash");
@@ -87,7 +90,7 @@ fn every_gate_is_heard() {
         place.path().join("small.tar"),
     );
     let minimal = place.path().join("minimal.tar");
-    crate::support::scene::minimize(&image, &minimal, &["--profile", "minimal"]);
+    minimize(&image, &minimal, &["--profile", "minimal"]);
     let reports = place.path().join("reports");
     let output = gate(
         &place,
@@ -131,6 +134,49 @@ fn what_a_gate_says_is_code_in_the_report() {
         .find(|line| line.contains("--require-shrink"))
         .unwrap();
     assert!(said.starts_with("    error: "), "{said}");
+}
+
+/// Puts an archive into a registry. Returns the digests of its layers.
+fn put(registry: &Registry, archive: &Path, name: &str) -> Vec<String> {
+    let to = registry.image(name);
+    let from = format!("oci-archive:{}", archive.display());
+    tool(
+        "skopeo",
+        ["copy", "--quiet", "--dest-tls-verify=false", &from, &to],
+    )
+    .success();
+    let manifest = tool("skopeo", ["inspect", "--tls-verify=false", "--raw", &to]);
+    let manifest = manifest.success().json();
+    let layers = manifest["layers"].as_array().unwrap().iter();
+    layers
+        .map(|layer| layer["digest"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn layers_come_down_as_often_as_the_readme_says() {
+    let place = Workplace::new();
+    let registry = Registry::start(&place.make("open"));
+    let proxy = FaultProxy::counting(&registry.address);
+    let (small, reports) = (place.path().join("small.tar"), place.path().join("reports"));
+    let default = place.path().join("default.tar");
+    minimize(&testdata("fedora-shaped.tar"), &default, &[]);
+    let app = put(&registry, &testdata("fedora-shaped.tar"), "app:1");
+    let main = put(&registry, &default, "main:1");
+    let through = |name: &str| format!("docker://{}/{name}", proxy.address);
+    let (image, baseline) = (through("app:1"), through("main:1"));
+    let [image, baseline] = [&image, &baseline].map(Path::new);
+    let counts = |repository: &str, layers: &[String]| -> Vec<usize> {
+        let count = |layer| proxy.count("GET", &format!("/v2/{repository}/blobs/{layer}"));
+        layers.iter().map(count).collect()
+    };
+    gate(&place, &[image, &small, &reports, baseline], &[]).success();
+    assert_eq!(counts("app", &app), [2, 2]);
+    // The first layer has sources whose hash decides about caches, so `compare` reads it again.
+    assert_eq!(counts("main", &main), [2, 1]);
+    proxy.forget();
+    gate(&place, &[image, &small, &reports], &[]).success();
+    assert_eq!(counts("app", &app), [4, 3]);
 }
 
 #[test]

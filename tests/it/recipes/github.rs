@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::workplace::Workplace;
 use super::{document, text};
 use crate::support::engines::Podman;
+use crate::support::registry::LOGIN;
 use crate::support::tools::{Output, testdata};
 
 /// Imitates GitHub: jobs in order, artifacts, and the few expressions in the recipe.
@@ -42,7 +43,7 @@ impl Runner {
 
     fn expression(&self, value: &str) -> String {
         match value {
-            "${{ github.token }}" => "the token".to_owned(),
+            "${{ github.token }}" => LOGIN.split_once(':').unwrap().1.to_owned(),
             "ghcr.io/OWNER/app:main" => self.place.name("app:main"),
             _ => {
                 assert!(!value.contains("${{"), "no such expression here: {value}");
@@ -100,7 +101,8 @@ impl Runner {
         }
         let baseline = self.baseline.map(|name| self.place.name(name));
         environment.insert("BASELINE".to_owned(), baseline.unwrap_or_default());
-        environment.insert("GITHUB_ACTOR".to_owned(), "somebody".to_owned());
+        let actor = LOGIN.split_once(':').unwrap().0;
+        environment.insert("GITHUB_ACTOR".to_owned(), actor.to_owned());
         environment.insert(
             "GITHUB_STEP_SUMMARY".to_owned(),
             summary.display().to_string(),
@@ -190,7 +192,10 @@ fn a_push_builds_an_image_makes_it_smaller_and_pushes_it() {
 
     let publish = runner.job("publish", &[]);
     assert_eq!(publish.failed, None, "{}", publish.log);
-    assert!(runner.place.digest("app:main").is_some());
+    // What was pushed is what was verified.
+    let small = runner.artifact("small").join("app-small.tar");
+    let digest = runner.place.digest("app:main");
+    assert_eq!(digest, Some(runner.place.digest_in(&small)));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::workplace::Workplace;
 use super::{document, text};
+use crate::support::registry::LOGIN;
 use crate::support::tools::Output;
 
 const TOKEN: &str = "glpat-1";
@@ -192,11 +193,12 @@ impl Runner {
         let (job, place) = (document("gitlab-ci.yml")["small"].clone(), Workplace::new());
         let mut environment = BTreeMap::new();
         let image = place.name("app");
+        let (user, password) = LOGIN.split_once(':').unwrap();
         for (name, value) in [
             ("CI_REGISTRY", place.registry()),
             ("CI_REGISTRY_IMAGE", &image),
-            ("CI_REGISTRY_USER", "gitlab-ci-token"),
-            ("CI_REGISTRY_PASSWORD", "the job's"),
+            ("CI_REGISTRY_USER", user),
+            ("CI_REGISTRY_PASSWORD", password),
             ("CI_COMMIT_SHORT_SHA", "1ec1f3a9"),
             ("CI_DEFAULT_BRANCH", "main"),
             ("CI_PROJECT_ID", "11"),
@@ -335,6 +337,17 @@ fn what_cannot_be_done_is_no_gate() {
     assert_eq!(output.code, Some(2), "{}", output.stderr);
     assert!(output.stderr.contains("unknown"), "{}", output.stderr);
 
+    // The password is wrong.
+    let password = std::mem::replace(
+        runner.environment.get_mut("CI_REGISTRY_PASSWORD").unwrap(),
+        "wrong".to_owned(),
+    );
+    let output = runner.run();
+    assert_eq!(output.code, Some(2), "{}", output.stderr);
+    let refused = "refused the credentials";
+    assert!(output.stderr.contains(refused), "{}", output.stderr);
+    runner.set("CI_REGISTRY_PASSWORD", &password);
+
     // pycull fails, and the note says why.
     runner.place.push("fedora-shaped.tar", "app:1ec1f3a9", None);
     runner.set("PYCULL_PROFILE", "nope");
@@ -363,6 +376,9 @@ fn the_default_branch_gets_the_smaller_image_and_no_note() {
     let output = runner.run();
     assert_eq!(output.code, Some(0), "{}", output.stderr);
     let pushed = runner.place.digest("app:main").unwrap();
+    // What was pushed is what was verified.
+    let small = runner.place.path().join("run-1/app-small.tar");
+    assert_eq!(pushed, runner.place.digest_in(&small));
 
     // The pushed image is the baseline of the next run. That run is refused, so its image is not pushed.
     runner.set("BASELINE", &runner.place.name("app:main"));

@@ -46,6 +46,8 @@ impl Cluster {
                 place.make(name).display().to_string(),
             );
         }
+        // Tekton puts the secrets of the service account there.
+        place.log_in(&place.path().join("home/.docker/config.json"));
         Self { place, variables }
     }
 
@@ -115,6 +117,8 @@ fn an_image_is_made_smaller_and_pushed_under_its_new_name() {
         cluster.place.digest("app:small").unwrap(),
         cluster.result("digest")
     );
+    let small = cluster.place.path().join("images/app-small.tar");
+    assert_eq!(cluster.result("digest"), cluster.place.digest_in(&small));
     let answers = cluster.result("answers");
     assert!(
         answers.contains("is it smaller? | yes") && answers.contains("may it be merged? | **yes**"),

@@ -1,11 +1,13 @@
-//! The environment for a job's scripts: a directory, variables independent of this machine, and a registry.
+//! The environment for a job's scripts: a directory, variables independent of this machine, and a registry that asks for
+//! credentials.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::registry::Registry;
+use crate::support::registry::{Guarded, LOGIN, Registry};
 use crate::support::tools::{Output, run, testdata, tool_command};
 
 pub struct Workplace {
@@ -16,7 +18,11 @@ pub struct Workplace {
 impl Workplace {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let registry = Registry::start(directory.path());
+        let guarded = Guarded {
+            wants_login: true,
+            ..Guarded::default()
+        };
+        let registry = Registry::guarded(directory.path(), &guarded);
         let home = directory.path().join("home/.config/containers");
         fs::create_dir_all(&home).unwrap();
         let insecure = format!(
@@ -24,10 +30,31 @@ impl Workplace {
             registry.address
         );
         fs::write(home.join("registries.conf"), insecure).unwrap();
-        Self {
+        let place = Self {
             directory,
             registry,
-        }
+        };
+        place.log_in(&place.path().join("auth.json"));
+        // The recipes do without skopeo. The tests use it to look at the results.
+        let no_skopeo = place.make("no-skopeo").join("skopeo");
+        fs::write(
+            &no_skopeo,
+            "#!/bin/sh\necho 'there is no skopeo' >&2\nexit 127\n",
+        )
+        .unwrap();
+        fs::set_permissions(&no_skopeo, fs::Permissions::from_mode(0o755)).unwrap();
+        place
+    }
+
+    /// Writes a file with the credentials of the registry.
+    pub fn log_in(&self, file: &Path) {
+        let auth = data_encoding::BASE64.encode(LOGIN.as_bytes());
+        let text = format!(
+            r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#,
+            self.registry()
+        );
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
     }
 
     pub fn path(&self) -> &Path {
@@ -68,7 +95,8 @@ impl Workplace {
         command
     }
 
-    /// Runs a script as a file in a directory, with the given interpreter.
+    /// Runs a script as a file in a directory, with the given interpreter. It has no credentials but those that it finds
+    /// itself.
     pub fn script(
         &self,
         interpreter: &[&str],
@@ -78,15 +106,30 @@ impl Workplace {
     ) -> Output {
         let file = self.path().join("script");
         fs::write(&file, script).unwrap();
-        for tool in ["curl", "jq", "skopeo"] {
+        for tool in ["curl", "jq"] {
             tool_command(tool);
         }
         let mut command = self.command(interpreter[0]);
-        run(command
+        let path = command.get_envs().find(|(name, _)| *name == "PATH");
+        let path = path.and_then(|(_, value)| value).unwrap().to_owned();
+        let path =
+            std::iter::once(self.path().join("no-skopeo")).chain(std::env::split_paths(&path));
+        let path = std::env::join_paths(path).unwrap();
+        let temporary = self.path().join("temporary");
+        fs::create_dir_all(&temporary).unwrap();
+        let output = run(command
+            .env_remove("REGISTRY_AUTH_FILE")
+            .env("PATH", path)
+            .env("TMPDIR", &temporary)
             .args(&interpreter[1..])
             .arg(file)
             .current_dir(directory)
-            .envs(environment))
+            .envs(environment));
+        // No file with credentials remains, and no other temporary file.
+        let left = fs::read_dir(&temporary).unwrap();
+        let left: Vec<PathBuf> = left.map(|entry| entry.unwrap().path()).collect();
+        assert!(left.is_empty(), "{left:?}");
+        output
     }
 
     /// Pushes an image of testdata to the registry, unchanged or minimized.
@@ -112,5 +155,15 @@ impl Workplace {
                 .command("skopeo")
                 .args(["inspect", "--format", "{{.Digest}}", &image]));
         (output.code == Some(0)).then(|| output.text().trim().to_owned())
+    }
+
+    /// The digest of the image in an OCI archive.
+    pub fn digest_in(&self, archive: &Path) -> String {
+        let index = run(tool_command("tar")
+            .arg("-xOf")
+            .arg(archive)
+            .arg("index.json"));
+        let index = index.success().json();
+        index["manifests"][0]["digest"].as_str().unwrap().to_owned()
     }
 }
