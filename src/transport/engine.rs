@@ -34,14 +34,14 @@ impl Engine {
         })
     }
 
-    /// The arguments that save an image to standard output.
-    pub(super) fn save(self, name: &str, form: Transport) -> Vec<String> {
+    /// The arguments that save an image to standard output. `compresses` says whether to compress the layers, which only
+    /// podman can, and only in an OCI archive.
+    pub(super) fn save(self, name: &str, form: Transport, compresses: bool) -> Vec<String> {
         let mut arguments = vec!["save".to_owned()];
         if self == Self::Podman {
             arguments.extend(["--format".to_owned(), form.name().to_owned()]);
         }
-        // Otherwise podman would compress every layer, only for pycull to unpack it.
-        if form == Transport::OciArchive {
+        if form == Transport::OciArchive && !compresses {
             arguments.push("--uncompressed".to_owned());
         }
         arguments.push(name.to_owned());

@@ -22,7 +22,8 @@ pub struct Opening<'a> {
     pub platform: Option<&'a Platform>,
     /// How to reach registries.
     pub registries: &'a RegistrySettings,
-    /// Whether layers are read more than once, so that what a registry sends is worth keeping.
+    /// Whether layers are read more than once. Then pycull keeps what a registry sends, and an engine need not compress
+    /// what it saves. Otherwise their compressed sizes count.
     pub reads_again: bool,
 }
 
@@ -103,7 +104,7 @@ fn open_archive(wanted: Wanted<'_>, stdin: impl Read) -> Result<Source, Transpor
 /// Opens an image of an engine, from the archive that the engine's save command prints.
 fn open_saved(engine: Engine, name: &str, opening: Opening<'_>) -> Result<Source, TransportError> {
     let transport = engine.saves_as(name)?;
-    let arguments = engine.save(name, transport);
+    let arguments = engine.save(name, transport, !opening.reads_again);
     let mut saving = Running::start(engine, &arguments, (Stdio::null(), Stdio::piped()))?;
     let reference = Reference::Transport {
         transport,

@@ -209,3 +209,28 @@ fn an_archive_without_compression_goes_to_a_registry_compressed() {
         .success();
     }
 }
+
+/// Sizes are those that podman would push.
+#[test]
+fn an_image_of_podman_is_compared_with_one_of_a_registry() {
+    let shop = Shop::open();
+    let podman = Podman::new();
+    podman.take(&shop.path("put/app-v1"), "localhost/app");
+    let (before, after) = (
+        shop.registry.image("app:v1"),
+        "containers-storage:localhost/app",
+    );
+    let compared = pycull(&podman, &["compare", &before, after]).success();
+    assert!(
+        !compared.text().contains("cannot compare"),
+        "{}",
+        compared.text()
+    );
+    let report = pycull(&podman, &["compare", &before, after, "--format", "json"]);
+    let totals = &report.success().json()["images"][0]["totals"];
+    let bytes = |name: &str| totals[name].as_u64().unwrap();
+    assert!(
+        bytes("compressed_after") < bytes("uncompressed_after"),
+        "{totals}"
+    );
+}
