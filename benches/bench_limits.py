@@ -116,7 +116,7 @@ def registry_limits(results):
         at_most("registry to registry ÷ `skopeo copy`, `minimize`, `skopeo copy`", fast / seconds["skopeo"], 0.6, ratio),
         at_most("slow network: registry to registry ÷ the transfer alone", slow / seconds["transfer"], 1.1, ratio),
     ]
-    what, form = "peak memory for a layer of 2 GiB, from and to a registry", "{:.0f} MiB".format
+    what, form = "peak memory for a layer of 2 GiB unpacked, from and to a registry", "{:.0f} MiB".format
     if results["large"]:
         limits.append(at_most(what, results["large"]["peak_bytes"] / 2**20, MOST_MEMORY, form))
     else:

@@ -11,13 +11,14 @@ import bench_images
 import bench_layers
 import bench_measure
 import bench_tools
+from bench_limits import LARGEST
 from bench_measure import Command, row, say
 from bench_tools import BENCH, q
 
 MEBIBYTES = 704
 """Size of the layer, unpacked. Compressed it has about 250 MB."""
-LARGE_MEBIBYTES = 5632
-"""Size of the layer for which memory has a limit. Compressed it has about 2 GiB."""
+LARGE_MEBIBYTES = LARGEST
+"""Size of the layer for which memory has a limit, unpacked."""
 BYTES_A_SECOND = 50_000_000
 """What the slow network carries in each direction."""
 THROTTLE = pathlib.Path(__file__).with_name("bench_throttle.py")
