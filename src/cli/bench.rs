@@ -15,7 +15,7 @@ use super::progress::Bars;
 
 pub(crate) fn run(args: &Bench, printer: &Printer) -> anyhow::Result<Outcome> {
     let settings = &printer.settings;
-    let source = image::open(&args.image, true, printer)?;
+    let source = image::open(&args.image, image::CONTENT, printer)?;
     let bench = BenchOptions {
         module: args.module.clone(),
         repeats: args.repeats,

@@ -16,14 +16,14 @@ use super::progress::Bars;
 pub(crate) fn run(args: &Compare, printer: &Printer) -> anyhow::Result<Outcome> {
     image::check_references(std::iter::once(&args.before).chain(&args.after))?;
     let settings = &printer.settings;
-    let source = image::open(&args.before, false, printer)?;
+    let source = image::open(&args.before, image::SIZES, printer)?;
     let before = Input {
         source: &source,
         reference: &args.before,
     };
     let mut sources = Vec::new();
     for reference in &args.after {
-        sources.push(image::open(reference, false, printer)?);
+        sources.push(image::open(reference, image::SIZES, printer)?);
     }
     let references = args.after.iter().map(String::as_str);
     let input = |(source, reference)| Input { source, reference };

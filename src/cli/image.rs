@@ -7,24 +7,34 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use pycull::pipeline::Options;
 use pycull::progress::Observer;
-use pycull::transport::{Opening, Reference, Source, TransportError};
+use pycull::transport::{Opening, Reading, Reference, Source, TransportError};
 
 use super::printer::Printer;
 use super::settings::Settings;
 
+/// For commands that read each layer once, and show its size.
+pub(crate) const SIZES: Reading = Reading {
+    again: false,
+    compressed: true,
+};
+
+/// For commands that need only what the layers contain.
+pub(crate) const CONTENT: Reading = Reading {
+    again: true,
+    compressed: false,
+};
+
 /// Finds the image that a reference names; `-` is standard input. Prints warnings about how the image is stored.
-///
-/// `reads_again` says whether the command reads layers more than once.
 pub(crate) fn open(
     reference: &str,
-    reads_again: bool,
+    reading: Reading,
     printer: &Printer,
 ) -> Result<Source, TransportError> {
     let reference: Reference = reference.parse()?;
     let opening = Opening {
         platform: printer.settings.platform.as_ref(),
         registries: &printer.settings.registries,
-        reads_again,
+        reading,
     };
     let source = Source::open_for(&reference, opening, io::stdin().lock())?;
     for warning in &source.warnings {

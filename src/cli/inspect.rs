@@ -14,7 +14,7 @@ use super::progress::Bars;
 
 pub(crate) fn run(args: &Inspect, printer: &Printer) -> anyhow::Result<Outcome> {
     let settings = &printer.settings;
-    let source = image::open(&args.image, false, printer)?;
+    let source = image::open(&args.image, image::SIZES, printer)?;
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);
     let inspect = InspectOptions {

@@ -14,7 +14,7 @@ use pycull::report::documents::minimize::document;
 use pycull::report::formats::figure;
 use pycull::report::formats::html::Figures;
 use pycull::report::model::MinimizeImage;
-use pycull::transport::{self, Reference, Sink, Source};
+use pycull::transport::{self, Reading, Reference, Sink, Source};
 
 use super::Outcome;
 use super::args::Minimize;
@@ -29,7 +29,14 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
     let settings = &printer.settings;
     // Do quick checks first, before the slow work.
     let profile = pycull::profile::load(&args.profile, &args.set)?;
-    let source = image::open(&args.image, true, printer)?;
+    let output = args.output.as_deref().filter(|_| !args.dry_run);
+    let to: Option<Reference> = output.map(str::parse).transpose()?;
+    let reading = Reading {
+        again: true,
+        // Engines store layers without compression.
+        compressed: !matches!(to, Some(Reference::Engine { .. })),
+    };
+    let source = image::open(&args.image, reading, printer)?;
     let (cache, cache_warning) = compile_cache(args, &profile);
     let compile = compile_options(args, cache.as_ref())?;
     let minimize = MinimizeOptions {
@@ -39,8 +46,6 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
         compile: &compile,
         steps: settings.detail == Detail::All || args.dry_run,
     };
-    let output = args.output.as_deref().filter(|_| !args.dry_run);
-    let to: Option<Reference> = output.map(str::parse).transpose()?;
     let sink = to
         .as_ref()
         .map(|to| prepare(to, &source, settings))

@@ -74,6 +74,7 @@ pub(crate) fn settings(args: &RegistryArgs, jobs: usize) -> RegistrySettings {
         },
         silence: Duration::from_secs(args.network_timeout.unwrap_or(SILENCE).into()),
         jobs,
+        ..RegistrySettings::default()
     }
 }
 

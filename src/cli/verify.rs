@@ -16,8 +16,8 @@ pub(crate) fn run(args: &Verify, printer: &Printer) -> anyhow::Result<Outcome> {
     let profile = args.profile.as_ref().map(|name| load(name, &args.set));
     let profile = profile.transpose()?;
     let (before, after) = (
-        image::open(&args.before, true, printer)?,
-        image::open(&args.after, true, printer)?,
+        image::open(&args.before, image::CONTENT, printer)?,
+        image::open(&args.after, image::CONTENT, printer)?,
     );
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);

@@ -8,8 +8,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::digest::{Digest, DigestHasher};
 use crate::parallel::lock;
 
-/// A writer and a reader for `file`, which must be empty. With `hashes`, the writer computes the digest of its bytes.
-pub(super) fn growing(file: File, hashes: bool) -> (GrowingWriter, GrowingReader) {
+/// A writer for `file`, which must be empty, and a file for readers. With `hashes`, the writer computes the digest of its
+/// bytes.
+pub(super) fn growing(file: File, hashes: bool) -> (GrowingWriter, GrowingFile) {
     let shared = Arc::new(Shared {
         file,
         progress: Mutex::default(),
@@ -19,13 +20,21 @@ pub(super) fn growing(file: File, hashes: bool) -> (GrowingWriter, GrowingReader
         shared: Arc::clone(&shared),
         hasher: hashes.then(DigestHasher::sha256),
     };
-    (
-        writer,
+    (writer, GrowingFile(shared))
+}
+
+/// A file that grows.
+pub(super) struct GrowingFile(Arc<Shared>);
+
+impl GrowingFile {
+    /// A reader from the start of the file.
+    pub(super) fn reader(&self) -> GrowingReader {
+        let shared = Arc::clone(&self.0);
         GrowingReader {
             shared,
             position: 0,
-        },
-    )
+        }
+    }
 }
 
 struct Shared {
@@ -78,7 +87,7 @@ impl Write for GrowingWriter {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let count = (&self.shared.file).write(buffer)?;
         self.shared.progress().written += count as u64;
-        self.shared.changed.notify_one();
+        self.shared.changed.notify_all();
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&buffer[..count]);
         }
@@ -93,7 +102,7 @@ impl Write for GrowingWriter {
 impl Drop for GrowingWriter {
     fn drop(&mut self) {
         self.shared.progress().is_over = true;
-        self.shared.changed.notify_one();
+        self.shared.changed.notify_all();
     }
 }
 

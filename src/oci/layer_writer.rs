@@ -12,7 +12,7 @@ use twox_hash::XxHash3_64;
 
 use super::compression::{Compression, Encoder, Encoding};
 use super::digest::{Digest, DigestHasher, HashingReader};
-use super::growing_file::{GrowingReader, GrowingWriter, WrittenFile, growing};
+use super::growing_file::{GrowingFile, GrowingReader, GrowingWriter, WrittenFile, growing};
 use super::second_decoder;
 use crate::deflate::Stretch;
 use crate::parallel::read_ahead;
@@ -49,6 +49,7 @@ pub struct LayerFile {
 /// The digest and diff_id come from the bytes that were read back. Each stretch of those bytes is first compared with
 /// the expected content: bytes written here, or the former content of copied blocks.
 pub struct LayerWriter {
+    growing: GrowingFile,
     encoder: Encoder<BufWriter<GrowingWriter>>,
     meant: Sender<Stretch>,
     /// The numbers of file bytes that were read back.
@@ -67,15 +68,16 @@ impl LayerWriter {
     /// I/O errors, and errors of starting threads.
     pub fn new(file: LayerFile, encoding: Encoding<'_>, threads: usize) -> io::Result<Self> {
         let compression = encoding.compression();
-        let (writer, reader) = growing(file.file, file.hashes);
+        let (writer, growing) = growing(file.file, file.hashes);
         let output = BufWriter::with_capacity(128 << 10, writer);
         let (meant, stretches) = channel();
         let (advance, progress) = channel();
         let reader = ReportingReader {
-            inner: reader,
+            inner: growing.reader(),
             advance,
         };
         Ok(Self {
+            growing,
             encoder: Encoder::new(output, encoding, threads)?,
             meant,
             progress,
@@ -86,6 +88,11 @@ impl LayerWriter {
             path: file.path,
             compression,
         })
+    }
+
+    /// A reader of the compressed bytes. It ends when they end, even if the layer is given up.
+    pub fn reader(&self) -> impl Read + Send + use<> {
+        self.growing.reader()
     }
 
     /// How many of the next bytes the caller may [skip](Self::skip), because the writer copies them.

@@ -59,10 +59,10 @@ fn verify_pair(
     options: &Options<'_>,
 ) -> Result<VerifyImage, PipelineError> {
     let shared = SharedScans::of_images([old_image, new_image]);
-    // Two registries may hold different bytes under one digest, so each is read.
-    let is_one_registry = before.source.is_beside(after.source);
+    // Another repository may lack a layer, or have a damaged one. So what it has is read.
+    let is_one_repository = before.source.is_beside(after.source);
     let read = |side: Input<'_>, image| {
-        let stored = match is_one_registry {
+        let stored = match is_one_repository {
             true => Stored::with(side.source, &shared),
             false => Stored::of(side.source),
         };

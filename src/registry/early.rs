@@ -1,11 +1,13 @@
 //! Uploads that begin before the image is complete, on threads of their own.
 
 use std::collections::{HashSet, VecDeque};
+use std::io::Read;
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
-use super::error::HttpError;
-use super::push::{PushedBlob, Target};
+use super::following::{Followed, Following, follow};
+use super::target::{PushedBlob, Target};
 use crate::oci::Digest;
 use crate::parallel::lock;
 
@@ -29,13 +31,8 @@ struct State {
     /// Every blob that was ever taken.
     taken: HashSet<Digest>,
     done: HashSet<Digest>,
-    failure: Option<Box<Failure>>,
-}
-
-/// A blob that failed, and why.
-pub(super) struct Failure {
-    pub(super) digest: Digest,
-    pub(super) cause: HttpError,
+    /// Whether an upload failed. Then all that is left waits for the commit.
+    has_failed: bool,
 }
 
 impl Early {
@@ -51,35 +48,46 @@ impl Early {
     /// Takes a blob. What is not uploaded by then, [`Self::wait`] leaves to the caller.
     pub(super) fn begin(&self, blob: PushedBlob) {
         let mut state = lock(&self.shared.state);
-        if state.failure.is_some() || !state.taken.insert(blob.digest.clone()) {
+        if state.has_failed || !state.taken.insert(blob.digest.clone()) {
             return;
         }
         state.waiting.push_back(blob);
+        self.start(&mut state, |shared| shared.work());
+    }
+
+    /// Uploads a blob while it is written, if a thread is free.
+    pub(super) fn follow(&self, bytes: Box<dyn Read + Send>) -> Option<Following> {
+        let (sender, ended) = channel();
+        let mut state = lock(&self.shared.state);
+        let starts = self.start(&mut state, move |shared| {
+            shared.follow(bytes, &ended);
+            shared.work();
+        });
+        starts.then_some(Following(sender))
+    }
+
+    /// Starts a thread, unless enough are running or the system has none.
+    fn start(&self, state: &mut State, work: impl FnOnce(&Shared) + Send + 'static) -> bool {
         if state.running >= self.most_threads {
-            return;
+            return false;
         }
         let shared = Arc::clone(&self.shared);
-        if let Ok(thread) = Builder::new().spawn(move || shared.work()) {
-            state.running += 1;
-            state.threads.push(thread);
-        }
+        let Ok(thread) = Builder::new().spawn(move || work(&shared)) else {
+            return false;
+        };
+        state.running += 1;
+        state.threads.push(thread);
+        true
     }
 
     /// Waits for the uploads that began. Returns the blobs that the registry has.
-    ///
-    /// # Errors
-    /// The first blob that failed.
-    pub(super) fn wait(&self) -> Result<HashSet<Digest>, Box<Failure>> {
+    pub(super) fn wait(&self) -> HashSet<Digest> {
         let threads = std::mem::take(&mut lock(&self.shared.state).threads);
         for thread in threads {
             // A thread that panicked did not note its blob as done.
             let _ = thread.join();
         }
-        let mut state = lock(&self.shared.state);
-        match state.failure.take() {
-            Some(failure) => Err(failure),
-            None => Ok(state.done.clone()),
-        }
+        lock(&self.shared.state).done.clone()
     }
 }
 
@@ -91,18 +99,26 @@ impl Drop for Early {
 }
 
 impl Shared {
+    fn follow(&self, bytes: Box<dyn Read + Send>, ended: &Receiver<PushedBlob>) {
+        let followed = follow(&self.target.repository, bytes, ended);
+        let mut state = lock(&self.state);
+        match followed {
+            Followed::Stored(digest) => drop(state.done.insert(digest)),
+            Followed::Left(blob) => state.waiting.push_back(blob),
+            Followed::GivenUp => {}
+        }
+    }
+
     fn work(&self) {
         while let Some(blob) = self.next() {
             let result = self.target.upload(&blob, false, &|_| ());
             let mut state = lock(&self.state);
             match result {
                 Ok(()) => drop(state.done.insert(blob.digest)),
-                Err(cause) => {
+                // The commit tries it again, and says why it fails.
+                Err(_) => {
+                    state.has_failed = true;
                     state.waiting.clear();
-                    let digest = blob.digest;
-                    state
-                        .failure
-                        .get_or_insert(Box::new(Failure { digest, cause }));
                 }
             }
         }

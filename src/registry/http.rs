@@ -1,7 +1,7 @@
 //! One request and its answer: connections, certificates, proxies, time limits and redirects.
 
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ureq::http::header::AUTHORIZATION;
@@ -17,6 +17,7 @@ use super::no_proxy::NoProxy;
 use super::settings::Proxies;
 use crate::oci::Blob;
 use crate::oci::blob::DOCUMENT_LIMIT;
+use crate::parallel::lock;
 use crate::read_at::ReadFrom;
 
 /// Most redirects to follow. Registries use one, to a store of blobs.
@@ -37,7 +38,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// A registry's answer.
 pub(super) type Response = http::Response<ureq::Body>;
 
-/// The body of a request. It can be sent again.
+/// The body of a request. It can be sent again, unless it is a stream.
 #[derive(Clone, Copy)]
 pub(super) enum Body<'a> {
     None,
@@ -48,6 +49,28 @@ pub(super) enum Body<'a> {
         offset: u64,
         size: u64,
     },
+    /// Bytes that come one after another. This one can be sent only once.
+    Stream(&'a Mutex<Stream>),
+}
+
+/// Bytes whose number is not known yet.
+pub(super) struct Stream {
+    bytes: Box<dyn Read + Send>,
+    is_begun: bool,
+}
+
+impl Stream {
+    pub(super) fn new(bytes: Box<dyn Read + Send>) -> Self {
+        let is_begun = false;
+        Self { bytes, is_begun }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.is_begun = true;
+        self.bytes.read(buffer)
+    }
 }
 
 /// A request.
@@ -137,10 +160,18 @@ impl<R: Read> Read for Part<R> {
     }
 }
 
-/// How to connect to a registry.
-pub(super) struct Connecting<'a> {
+/// How little a connection may be protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Security {
+    /// Whether it need not be encrypted.
+    pub(super) may_be_plain: bool,
     /// Whether to accept any certificate.
     pub(super) accepts_any_certificate: bool,
+}
+
+/// How to connect to a registry.
+pub(super) struct Connecting<'a> {
+    pub(super) security: Security,
     /// Certificates in addition to those of the system.
     pub(super) certificates: CertificateFiles,
     /// The user's proxies.
@@ -184,7 +215,7 @@ impl Http {
             let tls = TlsConfig::builder()
                 .root_certs(roots.clone())
                 .client_cert(client.cloned())
-                .disable_verification(connecting.accepts_any_certificate)
+                .disable_verification(connecting.security.accepts_any_certificate)
                 .unversioned_rustls_crypto_provider(crypto())
                 .build();
             let config = Agent::config_builder()
@@ -307,6 +338,17 @@ impl Http {
                 let result = agent.run(request);
                 part.check()?;
                 result
+            }
+            Body::Stream(stream) => {
+                let mut stream = lock(stream);
+                if stream.is_begun {
+                    return Err(HttpError::Local {
+                        action: "read the bytes to upload",
+                        source: io::ErrorKind::NotSeekable.into(),
+                    });
+                }
+                let body = head.body(SendBody::from_reader(&mut *stream));
+                agent.run(body.map_err(malformed)?)
             }
         };
         result.map_err(|source| HttpError::Unreachable {

@@ -8,7 +8,7 @@
 //! | `session`, `challenge`, `token`, `retry` | requests to one registry, with credentials, sent again after faults |
 //! | `repository` | manifests, blobs and tags of one repository |
 //! | `download`, `remote_blob`, `store` | reading an image |
-//! | `upload`, `early`, `push` | writing an image |
+//! | `target`, `upload`, `upload_session`, `early`, `following`, `push` | writing an image |
 //! | `referrers` | signatures and other artifacts about an image |
 
 mod address;
@@ -20,6 +20,7 @@ mod credentials;
 mod download;
 mod early;
 mod error;
+mod following;
 mod host;
 mod http;
 mod image_name;
@@ -36,10 +37,12 @@ mod retry;
 mod session;
 mod settings;
 mod store;
+mod target;
 #[cfg(test)]
 mod testing;
 mod token;
 mod upload;
+mod upload_session;
 
 use std::sync::Arc;
 
@@ -47,20 +50,22 @@ use serde_json::{Value, json};
 
 pub use credentials::AuthFile;
 pub use error::{HttpError, RegistryError};
+pub(crate) use following::Following;
 pub use image_name::{ImageName, ImageNameError};
 pub(crate) use image_name::{full_name, has_host, is_name};
 pub use login::{CredentialError, Login};
-pub(crate) use push::{Push, PushedBlob};
+pub(crate) use push::Push;
 pub(crate) use referrers::{Referrer, ReferrerKind};
 use registries_conf::{Endpoint, RegistriesConf};
 pub(crate) use repository::Repository;
 use session::Session;
 pub use settings::{Proxies, RegistrySettings, SILENCE};
 pub(crate) use store::RegistryStore;
+pub(crate) use target::PushedBlob;
 
 use certificates::CertificateFiles;
 use host::is_loopback;
-use http::Connecting;
+use http::{Connecting, Security};
 use repository::Document;
 
 /// An image that was found in a registry.
@@ -126,27 +131,17 @@ impl<'a> Registries<'a> {
         Err(last.unwrap_or_else(|| no_endpoint(name)))
     }
 
-    /// The repository to which an image is written. `source` is the image that it is made from and its repository, if
-    /// that is in a registry.
+    /// The repository to which an image is written. `source` is the repository of the image that it is made from, if that
+    /// is in a registry.
     ///
     /// # Errors
-    /// [`RegistryError`] if the registry cannot be asked, or if credentials on the command line would go to both
-    /// registries.
+    /// [`RegistryError`] if the registry cannot be asked.
     pub(crate) fn target(
         &self,
         name: &ImageName,
-        source: Option<(&ImageName, &Repository)>,
+        source: Option<&Repository>,
     ) -> Result<Repository, RegistryError> {
-        let other = source.map(|(source, _)| source);
-        if let Some(other) = other.filter(|source| source.host != name.host)
-            && self.settings.login.is_some()
-        {
-            return Err(RegistryError::TwoRegistries {
-                one: other.host.clone(),
-                other: name.host.clone(),
-            });
-        }
-        let known = source.map(|(_, repository)| &repository.session);
+        let known = source.map(|repository| &repository.session);
         open(name, &self.conf.primary(name)?, self.settings, known)
     }
 }
@@ -200,7 +195,7 @@ fn find_at(
     Ok((repository, document))
 }
 
-/// Connects to a registry. `known` is a session that serves for it too if it is with the same host and the same login.
+/// Connects to a registry. `known` is a session that serves for it too if it is with the same host in the same way.
 fn open(
     name: &ImageName,
     endpoint: &Endpoint,
@@ -212,41 +207,56 @@ fn open(
         repository: endpoint.repository.clone(),
         ..name.clone()
     };
-    let login = match &settings.login {
-        Some(login) if !endpoint.is_mirror => Some(login.clone()),
-        _ => credentials::find(&settings.auth_files, &there)?,
-    };
+    let login = login_for(name, &there, endpoint, settings)?;
     let host = there.api_host();
     let image = name.to_string();
-    if let Some(session) = known.filter(|session| session.is_with(host, login.as_ref())) {
-        return Ok(Repository::new(
-            Arc::clone(session),
-            there.repository.clone(),
-            image,
-        ));
-    }
-    let may_be_plain = match settings.tls_verify {
-        Some(verifies) => !verifies,
-        None => endpoint.is_insecure || is_loopback(host),
-    };
-    let connecting = Connecting {
+    let security = Security {
+        may_be_plain: match settings.tls_verify {
+            Some(verifies) => !verifies,
+            None => endpoint.is_insecure || is_loopback(host),
+        },
         accepts_any_certificate: settings.tls_verify == Some(false)
             || (settings.tls_verify.is_none() && endpoint.is_insecure),
+    };
+    let is_same = |it: &&Arc<Session>| it.is_with(host, login.as_ref(), security);
+    if let Some(session) = known.filter(is_same) {
+        let session = Arc::clone(session);
+        return Ok(Repository::new(session, there.repository, image));
+    }
+    let connecting = Connecting {
+        security,
         certificates: certificate_files(&there.host, settings)?,
         proxies: &settings.proxies,
         silence: settings.silence,
     };
-    let session = Session::begin(host, login, &connecting, may_be_plain);
+    let session = Session::begin(host, login, &connecting);
     let session = session.map_err(|cause| RegistryError::Request {
         action: "connect to the registry of".to_owned(),
         image: image.clone(),
         cause: Box::new(cause),
     })?;
-    Ok(Repository::new(
-        Arc::new(session),
-        there.repository.clone(),
-        image,
-    ))
+    Ok(Repository::new(Arc::new(session), there.repository, image))
+}
+
+/// The credentials for an endpoint of an image: those of the command line, which no mirror and no second registry gets, or
+/// those of the files.
+fn login_for(
+    name: &ImageName,
+    there: &ImageName,
+    endpoint: &Endpoint,
+    settings: &RegistrySettings,
+) -> Result<Option<Login>, RegistryError> {
+    let Some(login) = settings.login.as_ref().filter(|_| !endpoint.is_mirror) else {
+        return Ok(credentials::find(&settings.auth_files, there)?);
+    };
+    let host = settings.login_host.get_or_init(|| name.host.clone());
+    match *host == name.host {
+        true => Ok(Some(login.clone())),
+        false => Err(RegistryError::TwoRegistries {
+            one: host.clone(),
+            other: name.host.clone(),
+        }),
+    }
 }
 
 fn certificate_files(

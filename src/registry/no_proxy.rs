@@ -32,11 +32,11 @@ enum Hosts {
 
 impl NoProxy {
     /// Parses entries that are separated by commas: `*`, names, `.NAME`, addresses, and networks such as `10.0.0.0/8`.
-    /// All but networks may have a port.
+    /// Names and addresses may have a port. Entries of another form count for nothing.
     pub(super) fn parse(text: &str) -> Self {
         let entries = text.split(',').map(str::trim);
         let entries = entries.filter(|entry| !entry.is_empty());
-        Self(entries.map(Exception::parse).collect())
+        Self(entries.filter_map(Exception::parse).collect())
     }
 
     /// Whether to connect to an address without a proxy.
@@ -53,28 +53,28 @@ impl NoProxy {
 }
 
 impl Exception {
-    fn parse(entry: &str) -> Self {
+    fn parse(entry: &str) -> Option<Self> {
         let entry = entry.to_ascii_lowercase();
-        if let Some((network, bits)) = entry.split_once('/')
-            && let (Some(network), Ok(bits)) = (ip(network), bits.parse())
-        {
+        if let Some((network, bits)) = entry.split_once('/') {
+            let (network, bits) = (ip(network)?, bits.parse().ok()?);
+            let most = if network.is_ipv4() { 32 } else { 128 };
             let hosts = Hosts::Network(network, bits);
-            return Self { hosts, port: None };
+            return (bits <= most).then_some(Self { hosts, port: None });
         }
         let (host, port) = match entry.rsplit_once(':') {
             // The last colon of an address without brackets is part of the address.
-            Some((host, port)) if ip(&entry).is_none() => (host, port.parse().ok()),
+            Some((host, port)) if ip(&entry).is_none() => (host, Some(port.parse().ok()?)),
             _ => (&*entry, None),
         };
-        let hosts = match host.trim_start_matches('*') {
-            "" => Hosts::All,
-            host if host.starts_with('.') => Hosts::Below(host.to_owned()),
-            host => match ip(host) {
-                Some(address) => Hosts::Network(address, u128::BITS),
-                None => Hosts::Name(host.to_owned()),
-            },
+        let below = host.strip_prefix("*.").or_else(|| host.strip_prefix('.'));
+        let hosts = match (below, ip(host)) {
+            _ if entry == "*" => Hosts::All,
+            (Some(name), _) => Hosts::Below(format!(".{name}")),
+            (None, Some(address)) => Hosts::Network(address, u128::BITS),
+            (None, None) if host.is_empty() || host.contains('*') => return None,
+            (None, None) => Hosts::Name(host.to_owned()),
         };
-        Self { hosts, port }
+        Some(Self { hosts, port })
     }
 
     fn covers(&self, host: &str, port: u16) -> bool {
@@ -158,6 +158,12 @@ mod tests {
             ("10.1.2.3", "https://10.1.2.4/"),
             ("2001:db8::/32", "https://[2001:db9::1]/"),
             ("0.0.0.0/0", "https://[2001:db9::1]/"),
+            (":443", "https://example.com/"),
+            ("*:443", "https://example.com/"),
+            ("**", "https://example.com/"),
+            ("*corp", "https://corp/"),
+            ("example.com:abc", "https://example.com/"),
+            ("10.1.2.3/99", "https://10.1.2.3/"),
         ] {
             assert!(!covers(text, address), "{text} {address}");
         }

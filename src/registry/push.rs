@@ -1,21 +1,17 @@
 //! Writes an image: blobs in parallel, then manifests, in the order in which they must exist.
 
+use std::collections::HashSet;
+use std::io::Read;
+use std::sync::OnceLock;
+
 use super::early::Early;
 use super::error::{HttpError, RegistryError};
+use super::following::Following;
 use super::repository::Repository;
-use super::upload::Upload;
-use crate::oci::{Blob, Digest};
+use super::target::{PushedBlob, Target};
+use crate::oci::Digest;
 use crate::parallel::try_map;
 use crate::progress::{Observer, Phase};
-
-/// A blob to upload.
-#[derive(Clone)]
-pub(crate) struct PushedBlob {
-    pub(crate) digest: Digest,
-    pub(crate) bytes: Blob,
-    /// Whether pycull made it, so that no repository has it yet.
-    pub(crate) is_new: bool,
-}
 
 /// The upload of one image.
 pub(crate) struct Push {
@@ -23,14 +19,7 @@ pub(crate) struct Push {
     jobs: usize,
     /// Uploads that began before the image was complete.
     early: Early,
-}
-
-/// Where blobs go.
-#[derive(Clone)]
-pub(super) struct Target {
-    repository: Repository,
-    /// A repository of the same registry that has the image's old blobs.
-    from: Option<String>,
+    is_new_repository: OnceLock<bool>,
 }
 
 impl Push {
@@ -46,6 +35,7 @@ impl Push {
             early: Early::new(target.clone(), jobs),
             target,
             jobs,
+            is_new_repository: OnceLock::new(),
         }
     }
 
@@ -59,6 +49,14 @@ impl Push {
         self.early.begin(blob);
     }
 
+    /// Uploads a blob while it is written. Only if the repository is new: otherwise it may have the blob already, and
+    /// pycull asks once it knows the digest.
+    pub(crate) fn follow(&self, bytes: Box<dyn Read + Send>) -> Option<Following> {
+        self.is_new_repository
+            .get_or_init(|| self.target.repository.is_new())
+            .then(|| self.early.follow(bytes))?
+    }
+
     /// Uploads the blobs that the registry lacks.
     ///
     /// # Errors
@@ -70,7 +68,7 @@ impl Push {
     ) -> Result<(), RegistryError> {
         let sizes = blobs.iter().map(|blob| blob.bytes.size());
         observer.begin(Phase::Uploading, blobs.len(), sizes.sum());
-        let result = self.all(blobs, false, observer);
+        let result = self.all(blobs, Some(&self.early.wait()), observer);
         observer.end();
         result
     }
@@ -81,24 +79,24 @@ impl Push {
     /// # Errors
     /// As [`Self::blobs`].
     pub(crate) fn blobs_again(&self, blobs: &[PushedBlob]) -> Result<(), RegistryError> {
-        self.all(blobs, true, &crate::progress::Unobserved)
+        self.all(blobs, None, &crate::progress::Unobserved)
     }
 
+    /// Uploads all but those that are done. `None` means to distrust the registry.
     fn all(
         &self,
         blobs: &[PushedBlob],
-        distrusts: bool,
+        done: Option<&HashSet<Digest>>,
         observer: &dyn Observer,
     ) -> Result<(), RegistryError> {
-        let done = self.early.wait();
-        let done = done.map_err(|it| self.failed(&it.digest, it.cause))?;
         try_map(self.jobs, blobs, |_, blob| {
             let sent = |bytes| observer.advance(bytes);
-            let result = if !distrusts && done.contains(&blob.digest) {
-                sent(blob.bytes.size());
-                Ok(())
-            } else {
-                self.target.upload(blob, distrusts, &sent)
+            let result = match done {
+                Some(done) if done.contains(&blob.digest) => {
+                    sent(blob.bytes.size());
+                    Ok(())
+                }
+                _ => self.target.upload(blob, done.is_none(), &sent),
             };
             observer.item_done();
             result.map_err(|cause| self.failed(&blob.digest, cause))
@@ -139,25 +137,5 @@ impl Push {
             .repository
             .put_document(reference, media_type, bytes);
         result.map_err(|cause| self.target.repository.error("write the manifest of", cause))
-    }
-}
-
-impl Target {
-    /// Uploads a blob, unless the repository has it. `distrusts` says not to believe the registry about that.
-    pub(super) fn upload(
-        &self,
-        blob: &PushedBlob,
-        distrusts: bool,
-        sent: &(dyn Fn(u64) + Sync),
-    ) -> Result<(), HttpError> {
-        let upload = Upload {
-            repository: &self.repository,
-            digest: &blob.digest,
-            blob: &blob.bytes,
-            from: self.from.as_deref().filter(|_| !blob.is_new),
-            distrusts,
-            sent,
-        };
-        upload.run()
     }
 }

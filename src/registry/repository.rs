@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use ureq::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, RANGE};
 use ureq::http::{HeaderValue, Method, StatusCode};
 
@@ -128,6 +130,29 @@ impl Repository {
         match digest {
             Some(digest) => Ok(Some(digest)),
             None => Ok(Some(self.document(tag)?.digest)),
+        }
+    }
+
+    /// Whether the repository has no tag. False if the registry does not say.
+    pub(super) fn is_new(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Tags {
+            tags: Option<Vec<IgnoredAny>>,
+        }
+        // One tag is enough.
+        let request = self.request(Method::GET, "tags/list?n=1");
+        let response = request.and_then(|it| self.session.send(&it, &self.push()));
+        let Ok(response) = response else {
+            return false;
+        };
+        match response.status() {
+            StatusCode::NOT_FOUND => true,
+            StatusCode::OK => {
+                let tags = read_limited(response).ok();
+                let tags = tags.and_then(|text| serde_json::from_slice::<Tags>(&text).ok());
+                tags.is_some_and(|it| it.tags.is_none_or(|tags| tags.is_empty()))
+            }
+            _ => false,
         }
     }
 

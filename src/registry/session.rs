@@ -12,7 +12,9 @@ use ureq::http::{HeaderValue, Method, StatusCode, Uri};
 use super::challenge::Challenge;
 use super::error::HttpError;
 use super::host::is_loopback;
-use super::http::{Answer, Body, Connecting, Http, Request, Response, drain, read_limited};
+use super::http::{
+    Answer, Body, Connecting, Http, Request, Response, Security, drain, read_limited,
+};
 use super::login::Login;
 use super::retry::{Retries, is_temporary, retry_after};
 use super::token::{Grant, TokenRequest, read_token};
@@ -38,6 +40,7 @@ pub(super) struct Session {
     /// The host with its port, without a path.
     host: String,
     scheme: &'static str,
+    security: Security,
     http: Http,
     login: Option<Login>,
     granted: Mutex<HashMap<Scope, Grant>>,
@@ -55,7 +58,6 @@ impl Session {
         host: &str,
         login: Option<Login>,
         connecting: &Connecting<'_>,
-        may_be_plain: bool,
     ) -> Result<Self, HttpError> {
         let session = |scheme| -> Result<Self, HttpError> {
             let base = format!("{scheme}://{host}/").parse();
@@ -63,6 +65,7 @@ impl Session {
             Ok(Self {
                 host: host.to_owned(),
                 scheme,
+                security: connecting.security,
                 http: Http::new(base, connecting)?,
                 login: login.clone(),
                 granted: Mutex::default(),
@@ -71,7 +74,7 @@ impl Session {
             })
         };
         let encrypted = session("https")?;
-        if !may_be_plain {
+        if !connecting.security.may_be_plain {
             return Ok(encrypted);
         }
         let ping = |session: &Self| {
@@ -96,9 +99,9 @@ impl Session {
         &self.host
     }
 
-    /// Whether this is a session with a host under a login.
-    pub(super) fn is_with(&self, host: &str, login: Option<&Login>) -> bool {
-        self.host == host && self.login.as_ref() == login
+    /// Whether this is a session with a host, under a login and with as much protection.
+    pub(super) fn is_with(&self, host: &str, login: Option<&Login>, security: Security) -> bool {
+        (&*self.host, self.login.as_ref(), self.security) == (host, login, security)
     }
 
     /// Whether requests go without encryption.

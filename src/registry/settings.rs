@@ -1,6 +1,7 @@
 //! What the user's machine says about registries: credentials, certificates, configuration and proxies.
 
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::credentials::AuthFile;
@@ -11,8 +12,10 @@ use super::no_proxy::NoProxy;
 /// containers-auth.json(5), containers-certs.d(5) and containers-registries.conf(5).
 #[derive(Debug, Clone)]
 pub struct RegistrySettings {
-    /// Credentials for every registry, before those of any file.
+    /// Credentials for the one registry that a command needs, before those of any file.
     pub login: Option<Login>,
+    /// The registry that these credentials are for: the first one that is asked.
+    pub login_host: Arc<OnceLock<String>>,
     /// Files with credentials. The first one that has some for a registry counts.
     pub auth_files: Vec<AuthFile>,
     /// Whether to require encryption and a valid certificate. `None` leaves it to `registries.conf`.
@@ -41,6 +44,7 @@ impl Default for RegistrySettings {
     fn default() -> Self {
         Self {
             login: None,
+            login_host: Arc::default(),
             auth_files: Vec::new(),
             tls_verify: None,
             certificate_directory: None,

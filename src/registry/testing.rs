@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::certificates::CertificateFiles;
 use super::credential_helper::Programs;
-use super::http::Connecting;
+use super::http::{Connecting, Security};
 use super::image_name::{ImageName, ImageNameError, on_docker_hub};
 use super::repository::Repository;
 use super::session::Session;
@@ -87,12 +87,15 @@ pub(super) fn repository_of_one_blob(bytes: Vec<u8>) -> (Arc<Repository>, Arc<Mu
         }
     });
     let connecting = Connecting {
-        accepts_any_certificate: false,
+        security: Security {
+            may_be_plain: true,
+            accepts_any_certificate: false,
+        },
         certificates: CertificateFiles::default(),
         proxies: &Proxies::default(),
         silence: Duration::from_secs(30),
     };
-    let session = Session::begin(&host, None, &connecting, true).unwrap();
+    let session = Session::begin(&host, None, &connecting).unwrap();
     let repository = Repository::new(Arc::new(session), "app".to_owned(), "app".to_owned());
     (Arc::new(repository), asked)
 }

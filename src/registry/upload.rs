@@ -11,7 +11,8 @@ use super::error::HttpError;
 use super::http::{Body, Request, Response};
 use super::repository::{Repository, expect};
 use super::retry::Retries;
-use super::session::{Way, refused};
+use super::session::Way;
+use super::upload_session::{begin, cancel, close, created, with_digest};
 use crate::oci::{Blob, Digest};
 
 /// The size of a chunk. GitHub's registry refuses larger ones.
@@ -80,7 +81,7 @@ impl Upload<'_> {
         loop {
             let address = match session.take() {
                 Some(address) => address,
-                None => self.begin()?,
+                None => begin(self.repository)?,
             };
             // A registry or a proxy that cannot take the whole body may just end the connection.
             let way = match self.repository.session.way() {
@@ -97,7 +98,7 @@ impl Upload<'_> {
                 Ok(Attempt::Done) => return Ok(()),
                 Ok(Attempt::Again(error)) => error,
                 Ok(Attempt::Another(way, error)) => {
-                    self.cancel(address);
+                    cancel(self.repository, address);
                     changes += 1;
                     if changes > MOST_CHANGES {
                         return Err(error);
@@ -106,11 +107,11 @@ impl Upload<'_> {
                     continue;
                 }
                 Err(error) => {
-                    self.cancel(address);
+                    cancel(self.repository, address);
                     return Err(error);
                 }
             };
-            self.cancel(address);
+            cancel(self.repository, address);
             broken += u32::from(matches!(error, HttpError::Unreachable { .. }));
             if !retries.wait(error.asked_pause()) {
                 return Err(error);
@@ -144,23 +145,6 @@ impl Upload<'_> {
             StatusCode::ACCEPTED => location(&response, &request.address).map(Mount::Begun),
             _ => Ok(Mount::Refused),
         }
-    }
-
-    fn begin(&self) -> Result<Uri, HttpError> {
-        let request = self.repository.request(Method::POST, "blobs/uploads/")?;
-        let response = self.send(&request)?;
-        let response = expect(response, StatusCode::ACCEPTED)?;
-        location(&response, &request.address)
-    }
-
-    /// Gives up an upload. The registry removes it by itself if this fails.
-    fn cancel(&self, address: Uri) {
-        if !address.path().contains("/blobs/uploads/") {
-            return;
-        }
-        let request = Request::new(Method::DELETE, address);
-        let session = &self.repository.session;
-        let _ = session.send_within(Retries::at_most(2), &request, &self.repository.push());
     }
 
     fn send(&self, request: &Request<'_>) -> Result<Response, HttpError> {
@@ -276,8 +260,7 @@ impl Upload<'_> {
     }
 
     fn close(&self, address: &Uri) -> Result<Attempt, HttpError> {
-        let request = Request::new(Method::PUT, with_digest(address, self.digest)?);
-        let error = match created(self.send(&request)?) {
+        let error = match close(self.repository, address, self.digest) {
             Ok(()) => return Ok(Attempt::Done),
             Err(error) => error,
         };
@@ -285,14 +268,6 @@ impl Upload<'_> {
             Some(404) => Ok(Attempt::Again(error)),
             _ => Err(error),
         }
-    }
-}
-
-/// Checks that an upload is complete.
-fn created(response: Response) -> Result<(), HttpError> {
-    match response.status().as_u16() {
-        201 | 204 => Ok(()),
-        _ => Err(refused(response)),
     }
 }
 
@@ -309,35 +284,4 @@ fn stored_range(response: &Response) -> Option<u64> {
     let range = value.trim().trim_start_matches("bytes=");
     let last: u64 = range.split_once('-')?.1.trim().parse().ok()?;
     Some(if last == 0 { 0 } else { last + 1 })
-}
-
-/// Adds the digest to the address that ends an upload.
-fn with_digest(address: &Uri, digest: &Digest) -> Result<Uri, HttpError> {
-    let text = address.to_string();
-    let separator = if address.query().is_some() { '&' } else { '?' };
-    let text = format!("{text}{separator}digest={digest}");
-    text.parse().map_err(|_| HttpError::Malformed {
-        what: "`Location` header",
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::oci::digest::sha256_digest;
-
-    #[test]
-    fn a_digest_joins_the_query_of_an_upload() {
-        let digest = sha256_digest(b"");
-        for (address, start) in [
-            ("https://a/x", "https://a/x?digest=sha256:"),
-            (
-                "https://a/x?_state=y%3D",
-                "https://a/x?_state=y%3D&digest=sha256:",
-            ),
-        ] {
-            let found = with_digest(&address.parse().unwrap(), &digest).unwrap();
-            assert!(found.to_string().starts_with(start), "{found}");
-        }
-    }
 }

@@ -8,6 +8,8 @@ pub(crate) mod edits;
 mod forward;
 pub(crate) mod image_layers;
 pub(crate) mod index;
+pub(crate) mod layer_uses;
+pub(crate) mod media;
 pub(crate) mod media_types;
 mod new_layer;
 pub(crate) mod spool;

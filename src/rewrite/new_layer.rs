@@ -16,12 +16,12 @@ use crate::oci::blob::into_blob_error;
 use crate::oci::compression::{Compression, CompressionSetting, DEFAULT_ZSTD_LEVEL, Encoding};
 use crate::oci::layer_writer::{EndedLayer, LayerFile, LayerWriter, WrittenLayer};
 use crate::oci::zstd_level::{levels_above, nearest_level};
-use crate::oci::{Blob, BlobStore, open_verified};
+use crate::oci::{Blob, BlobError, BlobStore, open_verified};
 use crate::plan::LayerPlan;
 use crate::progress::{Observer, Unobserved};
 use crate::read_at::ReadAt;
 use crate::tar::BLOCK;
-use crate::transport::EarlyBlobs;
+use crate::transport::{EarlyBlobs, Follower};
 
 /// A layer and the changes to it.
 pub(super) struct NewLayer<'a> {
@@ -38,7 +38,7 @@ pub(super) struct NewLayer<'a> {
     pub(super) directory: &'a Path,
     /// Number of threads that compress.
     pub(super) threads: usize,
-    /// Takes the new blob before it is read back.
+    /// Takes the new blob, if possible while it is written.
     pub(super) early: Option<&'a dyn EarlyBlobs>,
     /// Whether nothing else needs the old blob after this.
     pub(super) is_last_use: bool,
@@ -55,20 +55,22 @@ impl NewLayer<'_> {
             _ if keeps_zstd(self.compression, self.scan) => self.keep_zstd(&edits)?,
             Encoding::Gzip { level, .. } if self.can_be_spliced() => self
                 .splice(&edits, level)
-                .map_err(|cause| self.damage().unwrap_or(cause))?,
+                .map_err(|cause| self.explained(cause))?,
             encoding => self.encode(&edits, encoding, self.observer)?,
         };
         if let Some(early) = self.early {
             early.take(staged_layer(&written));
         }
-        if self.is_last_use {
-            self.old_blob()?.discard(u64::MAX);
+        if self.is_last_use
+            && let Ok(old) = self.old_blob()
+        {
+            old.discard(u64::MAX);
         }
         Ok(written)
     }
 
-    fn new_file(&self) -> Result<LayerFile, LayerErrorCause> {
-        let file = new_file(self.directory, self.early.is_some());
+    fn new_file(&self, hashes: bool) -> Result<LayerFile, LayerErrorCause> {
+        let file = new_file(self.directory, hashes);
         file.map_err(|error| self.write_error(error))
     }
 
@@ -122,8 +124,10 @@ impl NewLayer<'_> {
         };
         // Few bytes are compressed. Reading back takes longest, and must not wait for a processor.
         let threads = self.threads.div_ceil(2);
-        let writer = LayerWriter::new(self.new_file()?, encoding, threads)
+        let writer = LayerWriter::new(self.new_file(self.early.is_some())?, encoding, threads)
             .map_err(|error| self.write_error(error))?;
+        let early = self.early;
+        let follower = early.and_then(|early| early.follow(Box::new(writer.reader())));
         let mut output = ObservedOutput {
             writer,
             progress: RemainingProgress {
@@ -135,7 +139,7 @@ impl NewLayer<'_> {
         apply(&mut input, length, edits, self.spool, &mut output)
             .map_err(|error| self.cause(error))?;
         input.finish().map_err(LayerErrorCause::Decode)?;
-        let written = output.finish(&|ended| self.send(ended));
+        let written = output.finish(|ended| self.send(ended, follower));
         written.map_err(|error| self.write_error(error))
     }
 
@@ -149,21 +153,35 @@ impl NewLayer<'_> {
     }
 
     /// Hands over a complete file, so that it is stored while it is still read back.
-    fn send(&self, ended: &EndedLayer) {
+    fn send(&self, ended: &EndedLayer, follower: Option<Box<dyn Follower + '_>>) {
         if let (Some(early), Some(digest)) = (self.early, ended.digest()) {
             let (path, size) = (ended.path().to_owned(), ended.compressed_bytes());
-            early.take(staged(digest.clone(), path, size));
+            let blob = staged(digest.clone(), path, size);
+            match follower {
+                Some(follower) => follower.end(blob),
+                None => early.take(blob),
+            }
         }
     }
 
-    /// Checks the old blob again. If it is damaged, that explains why the new layer failed.
-    fn damage(&self) -> Option<LayerErrorCause> {
+    /// Checks the old blob again if the new layer has wrong content. If the blob is damaged, that explains it.
+    fn explained(&self, cause: LayerErrorCause) -> LayerErrorCause {
+        let may_be_damage = match &cause {
+            LayerErrorCause::Write { source, .. } => source.kind() == io::ErrorKind::InvalidData,
+            _ => true,
+        };
+        if !may_be_damage {
+            return cause;
+        }
         let descriptor = &self.scan.layer.descriptor;
         let read = open_verified(self.store, descriptor).and_then(|mut blob| {
             io::copy(&mut blob, &mut io::sink())
                 .map_err(|error| into_blob_error(error, descriptor.digest()))
         });
-        read.err().map(LayerErrorCause::Blob)
+        match read {
+            Err(damage @ (BlobError::Digest { .. } | BlobError::Size { .. })) => damage.into(),
+            _ => cause,
+        }
     }
 
     /// Compresses the whole layer.
@@ -173,7 +191,7 @@ impl NewLayer<'_> {
         encoding: Encoding<'static>,
         observer: &dyn Observer,
     ) -> Result<WrittenLayer, LayerErrorCause> {
-        let mut writer = LayerWriter::new(self.new_file()?, encoding, self.threads)
+        let mut writer = LayerWriter::new(self.new_file(false)?, encoding, self.threads)
             .map_err(|error| self.write_error(error))?;
         let length = self.scan.uncompressed_bytes;
         reread_layer(self.store, &self.scan.layer, observer, |stream| {
@@ -292,7 +310,7 @@ impl ObservedOutput<'_> {
     }
 
     /// Ends the layer. `ended` gets it before it is read back.
-    fn finish(mut self, ended: &dyn Fn(&EndedLayer)) -> io::Result<WrittenLayer> {
+    fn finish(mut self, ended: impl FnOnce(&EndedLayer)) -> io::Result<WrittenLayer> {
         let layer = self.writer.end()?;
         ended(&layer);
         let written = layer.check(&mut |bytes| self.progress.advance(bytes));

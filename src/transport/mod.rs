@@ -41,10 +41,10 @@ mod testing;
 
 pub use error::TransportError;
 pub use medium::{DockerForm, Medium};
-pub use open::Opening;
+pub use open::{Opening, Reading};
 pub use output::OutputImage;
 pub use place::OutputBlob;
 pub use reference::{Reference, Selector};
-pub use sink::{Committed, EarlyBlobs, Replaced, Sink, prepare};
+pub use sink::{Committed, EarlyBlobs, Follower, Replaced, Sink, prepare};
 pub use source::Source;
 pub use transports::{Engine, Transport};

@@ -22,9 +22,17 @@ pub struct Opening<'a> {
     pub platform: Option<&'a Platform>,
     /// How to reach registries.
     pub registries: &'a RegistrySettings,
-    /// Whether layers are read more than once. Then pycull keeps what a registry sends, and an engine need not compress
-    /// what it saves. Otherwise their compressed sizes count.
-    pub reads_again: bool,
+    /// What the image is read for.
+    pub reading: Reading,
+}
+
+/// What an image is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// Whether layers are read more than once, so that what a registry sends is worth keeping.
+    pub again: bool,
+    /// Whether the compressed sizes count. Otherwise an engine need not compress what it saves.
+    pub compressed: bool,
 }
 
 impl Source {
@@ -36,7 +44,10 @@ impl Source {
         let opening = Opening {
             platform: None,
             registries: &RegistrySettings::default(),
-            reads_again: true,
+            reading: Reading {
+                again: true,
+                compressed: true,
+            },
         };
         Self::open_for(reference, opening, stdin)
     }
@@ -57,7 +68,7 @@ impl Source {
         };
         match reference {
             Reference::Registry(name) => {
-                return remote::open(name, opening.registries, opening.reads_again);
+                return remote::open(name, opening.registries, opening.reading.again);
             }
             Reference::Engine { engine, name } => return open_saved(*engine, name, opening),
             Reference::Path(_) => {
@@ -104,7 +115,7 @@ fn open_archive(wanted: Wanted<'_>, stdin: impl Read) -> Result<Source, Transpor
 /// Opens an image of an engine, from the archive that the engine's save command prints.
 fn open_saved(engine: Engine, name: &str, opening: Opening<'_>) -> Result<Source, TransportError> {
     let transport = engine.saves_as(name)?;
-    let arguments = engine.save(name, transport, !opening.reads_again);
+    let arguments = engine.save(name, transport, opening.reading.compressed);
     let mut saving = Running::start(engine, &arguments, (Stdio::null(), Stdio::piped()))?;
     let reference = Reference::Transport {
         transport,

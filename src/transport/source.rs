@@ -69,14 +69,14 @@ impl Source {
         matches!(self.origin, Origin::Registry(..))
     }
 
-    /// Whether both images are in one registry.
+    /// Whether both images are in one repository of one registry. Then they share the blobs that both have.
     pub(crate) fn is_beside(&self, other: &Self) -> bool {
-        match (&self.origin, &other.origin) {
-            (Origin::Registry(one, _), Origin::Registry(other, _)) => {
-                one.repository().is_beside(other.repository())
-            }
-            _ => false,
-        }
+        let (Origin::Registry(one, _), Origin::Registry(other, _)) = (&self.origin, &other.origin)
+        else {
+            return false;
+        };
+        let (one, other) = (one.repository(), other.repository());
+        one.is_beside(other) && one.name() == other.name()
     }
 
     /// The name of the image in its registry. `None` if it is elsewhere, or has no name but its digest.

@@ -1,6 +1,5 @@
 //! `minimize` plans the changes to an image, and writes an image with new layers.
 
-mod layer_uses;
 mod left_out;
 mod new_output;
 mod planned;
@@ -10,13 +9,13 @@ use serde_json::Value;
 use super::{Input, Options, PipelineError, open};
 use crate::compile::InterpreterOptions;
 use crate::oci::compression::CompressionSetting;
-use crate::oci::media_type::Family;
 use crate::profile::Profile;
 use crate::report::model::{MinimizeReport, ReplacedImage};
 use crate::rewrite::index::Replacements;
+use crate::rewrite::layer_uses::LayerUses;
+use crate::rewrite::media::{compression_for, family_of};
 use crate::rewrite::staging::Staging;
-use crate::transport::{DockerForm, Medium, OutputImage, Sink, Source};
-use layer_uses::LayerUses;
+use crate::transport::{DockerForm, Medium, OutputImage, Sink};
 use new_output::NewOutput;
 use planned::plan_image;
 
@@ -62,17 +61,7 @@ pub fn plan_only(
         let planned = plan_image(input.source, image, minimize, options)?;
         images.push(planned.report(minimize, None)?);
     }
-    Ok(MinimizeReport {
-        schema: "pycull.minimize/1",
-        reference: input.reference.to_owned(),
-        output: None,
-        output_form: None,
-        output_digest: None,
-        dry_run: true,
-        images,
-        replaced: None,
-        left_out: Vec::new(),
-    })
+    Ok(MinimizeReport::of(input.reference, images))
 }
 
 /// The destination of the new image.
@@ -112,7 +101,7 @@ pub fn minimize(
     let mut new = NewOutput {
         source,
         early: sink.early(),
-        uses: LayerUses::of(&root.images()),
+        uses: LayerUses::of(root.images().into_iter()),
         family: family_of(sink.medium(), source.medium),
         staging: Staging::new(&*source.store, sink.staging()),
         replaced: Replacements::default(),
@@ -134,50 +123,20 @@ pub fn minimize(
     };
     let committed = sink.commit(new, options.observer)?;
     Ok(MinimizeReport {
-        schema: "pycull.minimize/1",
-        reference: input.reference.to_owned(),
         output: Some(output.reference.to_owned()),
         output_form: Some(form.to_string()),
         output_digest: digest,
         dry_run: false,
-        images,
         replaced: committed.replaced.map(|replaced| ReplacedImage {
             id: replaced.id,
             restore: replaced.restore,
         }),
         left_out,
+        ..MinimizeReport::of(input.reference, images)
     })
 }
 
 /// The digest in a descriptor.
 fn digest_of(descriptor: &Value) -> &str {
     descriptor["digest"].as_str().unwrap_or_default()
-}
-
-/// The compression of layers that go to a medium.
-fn compression_for(
-    output: Medium,
-    source: &Source,
-    asked: CompressionSetting,
-) -> CompressionSetting {
-    match (output, asked) {
-        (Medium::Registry, CompressionSetting::Keep) if !source.is_remote() => {
-            CompressionSetting::Pack
-        }
-        _ => asked,
-    }
-}
-
-/// The family of media types for the output; `None` if images keep their own. Docker writes both families, so an image
-/// that goes from one docker archive to another keeps its own. So does one that goes to a registry, which takes both. An
-/// old docker archive has no types, but holds an image in Docker's format, such as one with a health check. pycull does
-/// not write skopeo's directories.
-fn family_of(output: Medium, input: Medium) -> Option<Family> {
-    match (output, input) {
-        (Medium::OciLayout | Medium::OciArchive, _) => Some(Family::Oci),
-        (Medium::DockerArchive(_), Medium::DockerArchive(_)) => None,
-        (Medium::Registry, Medium::DockerArchive(DockerForm::Old)) => Some(Family::Docker),
-        (Medium::Registry | Medium::Dir, _) => None,
-        (Medium::DockerArchive(_), _) => Some(Family::Docker),
-    }
 }

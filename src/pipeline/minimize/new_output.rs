@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::layer_uses::LayerUses;
 use super::planned::{NewFiles, Planned, plan_image};
 use super::{MinimizeOptions, digest_of, left_out};
 use crate::describe::Written;
@@ -16,6 +15,7 @@ use crate::pipeline::{Options, PipelineError};
 use crate::report::model::{LeftOut, MinimizeImage};
 use crate::rewrite::documents::{LayerOutcome, NewDocuments, Texts, rewrite_documents};
 use crate::rewrite::index::{NewManifest, Replacements, rebuild};
+use crate::rewrite::layer_uses::LayerUses;
 use crate::rewrite::media_types::is_of_family;
 use crate::rewrite::staging::Staging;
 use crate::transport::{EarlyBlobs, Source};
@@ -50,6 +50,7 @@ impl NewOutput<'_> {
         let mut layers = planned.inventory.layers.iter();
         let packs = layers.any(|scan| minimize.compression.packs(scan.compression));
         if planned.plan.is_empty() && new_types.is_none() && !packs {
+            self.keep_layers(image, |_| true);
             return planned.report(minimize, None);
         }
         let to = NewFiles {
@@ -59,6 +60,7 @@ impl NewOutput<'_> {
         };
         let layers = planned.layers(options.access(&*self.source.store), minimize, to);
         let outcomes = layers.write().map_err(PipelineError::of_layer(image))?;
+        self.keep_layers(image, |layer| matches!(outcomes[layer], LayerOutcome::Kept));
         let appended = layers.write_appended();
         let appended = appended.map_err(|source| PipelineError::NewLayer {
             platform: image.platform.to_string(),
@@ -80,6 +82,16 @@ impl NewOutput<'_> {
             compression: minimize.compression,
         };
         planned.report(minimize, Some(written))
+    }
+
+    /// Notes the layers that the output has as they are.
+    fn keep_layers(&mut self, image: &Image, is_kept: impl Fn(usize) -> bool) {
+        let kept = image
+            .layers
+            .iter()
+            .enumerate()
+            .filter(|(layer, _)| is_kept(*layer));
+        kept.for_each(|(_, layer)| self.uses.keep(layer.descriptor.digest()));
     }
 
     /// Stages the new indexes. Returns the descriptor of the new root, and what is about the old image only.

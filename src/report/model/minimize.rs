@@ -30,6 +30,23 @@ pub struct MinimizeReport {
     pub left_out: Vec<LeftOut>,
 }
 
+impl MinimizeReport {
+    /// The report of a dry run.
+    pub(crate) fn of(reference: &str, images: Vec<MinimizeImage>) -> Self {
+        Self {
+            schema: "pycull.minimize/1",
+            reference: reference.to_owned(),
+            output: None,
+            output_form: None,
+            output_digest: None,
+            dry_run: true,
+            images,
+            replaced: None,
+            left_out: Vec::new(),
+        }
+    }
+}
+
 /// An image that lost its name to the output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReplacedImage {

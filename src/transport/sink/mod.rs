@@ -20,7 +20,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use serde_json::Value;
@@ -44,7 +44,8 @@ use layout::LayoutSink;
 use registry::RegistrySink;
 use stream::StreamSink;
 
-/// Writes one image, whole or not at all. A sink that is dropped without a commit leaves nothing behind.
+/// Writes one image, whole or not at all. A sink that is dropped without a commit leaves nothing behind, except for blobs
+/// in a registry that no manifest names.
 pub trait Sink {
     /// The medium of the output.
     fn medium(&self) -> Medium;
@@ -92,6 +93,15 @@ pub struct Replaced {
 pub trait EarlyBlobs: Sync {
     /// Takes a blob that is complete. An error shows at the commit.
     fn take(&self, blob: OutputBlob);
+
+    /// Begins to store a blob that is still written. `None` if the sink wants to know its digest first.
+    fn follow(&self, bytes: Box<dyn Read + Send>) -> Option<Box<dyn Follower + '_>>;
+}
+
+/// A blob that is stored while it is written. Dropping it gives the blob up.
+pub trait Follower {
+    /// Takes the complete blob. An error shows at the commit.
+    fn end(self: Box<Self>, blob: OutputBlob);
 }
 
 /// Decides on the output that `reference` asks for, given the source, and checks that it can be written.
@@ -166,15 +176,11 @@ fn to_registry<'a>(
         });
     }
     let origin = match &source.origin {
-        Origin::Registry(store, name) => Some((name, &**store.repository())),
+        Origin::Registry(store, _) => Some(&**store.repository()),
         _ => None,
     };
     let repository = registries.target(&name, origin)?;
-    let push = Push::new(
-        repository,
-        origin.map(|(_, repository)| repository),
-        settings.jobs,
-    );
+    let push = Push::new(repository, origin, settings.jobs);
     Ok(Box::new(RegistrySink {
         old: push.tagged(name.tag_or_latest())?,
         push,

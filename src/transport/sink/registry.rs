@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 
-use super::{Committed, EarlyBlobs, Replaced, Sink};
+use super::{Committed, EarlyBlobs, Follower, Replaced, Sink};
 use crate::oci::blob::{DOCUMENT_LIMIT, into_blob_error};
 use crate::oci::media_type::document_kind;
 use crate::oci::{Blob, Digest, Node};
 use crate::progress::Observer;
-use crate::registry::{ImageName, Push, PushedBlob};
+use crate::registry::{Following, ImageName, Push, PushedBlob};
 use crate::scratch::Scratch;
 use crate::transport::error::TransportError;
 use crate::transport::medium::Medium;
@@ -120,6 +120,23 @@ impl RegistrySink {
 impl EarlyBlobs for RegistrySink {
     fn take(&self, blob: OutputBlob) {
         self.push.begin(self.pushed(&blob));
+    }
+
+    fn follow(&self, bytes: Box<dyn Read + Send>) -> Option<Box<dyn Follower + '_>> {
+        let following = self.push.follow(bytes)?;
+        let sink = self;
+        Some(Box::new(RegistryFollower { sink, following }))
+    }
+}
+
+struct RegistryFollower<'a> {
+    sink: &'a RegistrySink,
+    following: Following,
+}
+
+impl Follower for RegistryFollower<'_> {
+    fn end(self: Box<Self>, blob: OutputBlob) {
+        self.following.end(self.sink.pushed(&blob));
     }
 }
 

@@ -6,6 +6,7 @@ mod faults;
 mod login;
 mod moved_bytes;
 mod stores;
+mod streams;
 mod tokens;
 
 use std::path::{Path, PathBuf};

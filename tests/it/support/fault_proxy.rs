@@ -34,10 +34,40 @@ impl Passing {
         (&self.method, uploads.map_or(path, |at| &path[..at + 1]))
     }
 
-    /// Bytes of the body.
+    /// Bytes of the body, if the request says how many.
     pub fn length(&self) -> u64 {
         self.header("content-length")
             .map_or(0, |length| length.parse().unwrap())
+    }
+
+    /// Whether the body comes in chunks of HTTP, without a length.
+    pub fn is_chunked(&self) -> bool {
+        self.header("transfer-encoding") == Some("chunked")
+    }
+
+    /// Copies at most `most` bytes of the body. Returns how many there were.
+    fn copy_body(
+        &self,
+        reader: &mut impl BufRead,
+        most: u64,
+        to: &mut impl Write,
+    ) -> io::Result<u64> {
+        if !self.is_chunked() {
+            return io::copy(&mut reader.take(self.length().min(most)), to);
+        }
+        let mut copied = 0;
+        while copied < most {
+            let size = line(reader)?;
+            write!(to, "{size}\r\n")?;
+            let size = u64::from_str_radix(&size, 16).map_err(io::Error::other)?;
+            copied += io::copy(&mut reader.take(size), to)?;
+            line(reader)?;
+            to.write_all(b"\r\n")?;
+            if size == 0 {
+                break;
+            }
+        }
+        Ok(copied)
     }
 }
 
@@ -156,7 +186,6 @@ fn serve(
             log.len() - 1
         };
         let fault = rule(&request);
-        let length = request.length();
         // The numbers are there before pycull has all of the answer.
         let note = |up, down| {
             if let Some(passed) = log.lock().unwrap().get_mut(entry) {
@@ -165,14 +194,14 @@ fn serve(
         };
         let expects = request.header("expect").is_some();
         if let Fault::Text(text) = fault {
-            io::copy(&mut (&mut reader).take(length), &mut io::sink())?;
+            request.copy_body(&mut reader, u64::MAX, &mut io::sink())?;
             write_head(&mut writer, 200, &[], text.len() as u64)?;
             writer.write_all(text.as_bytes())?;
             continue;
         }
         if let Fault::Answer(status, headers) = fault {
             if !expects {
-                io::copy(&mut (&mut reader).take(length), &mut io::sink())?;
+                request.copy_body(&mut reader, u64::MAX, &mut io::sink())?;
             }
             write_head(&mut writer, status, &headers, 0)?;
             continue;
@@ -181,7 +210,7 @@ fn serve(
             writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         if let Fault::Drop(bytes) = fault {
-            let up = io::copy(&mut (&mut reader).take(bytes.min(length)), &mut io::sink())?;
+            let up = request.copy_body(&mut reader, bytes, &mut io::sink())?;
             note(up, 0);
             return Ok(());
         }
@@ -197,7 +226,7 @@ fn serve(
         }
         let mut registry = TcpStream::connect(upstream)?;
         registry.write_all(head_of(&request).as_bytes())?;
-        let up = io::copy(&mut (&mut reader).take(length), &mut registry)?;
+        let up = request.copy_body(&mut reader, u64::MAX, &mut registry)?;
         let mut answer = Answer::read(registry, &request.method)?;
         if let Fault::Status(status, headers) = &fault {
             answer.status = *status;
