@@ -5,7 +5,7 @@
 //! the program.
 //!
 //! There are three sandbox layers: Landlock, seccomp and namespaces. Each alone prevents the program from writing files
-//! and from using the network. seccomp alone does not prevent it from reading the user's files. [`Mode::Required`]
+//! and from using the network, as far as the kernel's version of it goes: Landlock knows TCP only. seccomp alone does not prevent it from reading the user's files. [`Mode::Required`]
 //! refuses to run if the kernel has none of them. In every mode, descriptors are closed, capabilities dropped and
 //! resources limited.
 //!

@@ -203,7 +203,14 @@ fn serve(
             if !expects {
                 request.copy_body(&mut reader, u64::MAX, &mut io::sink())?;
             }
+            let close = ("Connection", "close".to_owned());
+            let end = expects.then_some(close);
+            let headers: Vec<_> = headers.into_iter().chain(end).collect();
             write_head(&mut writer, status, &headers, 0)?;
+            if expects {
+                // A client that did not wait sends a body now, which is no request.
+                return Ok(());
+            }
             continue;
         }
         if expects {
