@@ -52,15 +52,12 @@ impl NewLayer<'_> {
     pub(super) fn write(self) -> Result<WrittenLayer, LayerErrorCause> {
         let edits = edits(self.scan, self.plan, self.added)?;
         let written = match self.encoding() {
-            _ if keeps_zstd(self.compression, self.scan) => self.keep_zstd(&edits)?,
+            _ if keeps_zstd(self.compression, self.scan) => self.sent(self.keep_zstd(&edits)?),
             Encoding::Gzip { level, .. } if self.can_be_spliced() => self
                 .splice(&edits, level)
                 .map_err(|cause| self.explained(cause))?,
-            encoding => self.encode(&edits, encoding, self.observer)?,
+            encoding => self.sent(self.encode(&edits, encoding, self.observer)?),
         };
-        if let Some(early) = self.early {
-            early.take(staged_layer(&written));
-        }
         if self.is_last_use
             && let Ok(old) = self.old_blob()
         {
@@ -150,6 +147,14 @@ impl NewLayer<'_> {
             true => two_readers(blob),
             false => [Arc::new(blob.clone()), Arc::new(blob)],
         })
+    }
+
+    /// Hands over a layer that was read back.
+    fn sent(&self, written: WrittenLayer) -> WrittenLayer {
+        if let Some(early) = self.early {
+            early.take(staged_layer(&written));
+        }
+        written
     }
 
     /// Hands over a complete file, so that it is stored while it is still read back.

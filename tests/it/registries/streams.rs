@@ -34,6 +34,13 @@ fn a_new_repository_gets_layers_while_they_are_written() {
     };
     assert!(streams(&proxy) > 0, "{:#?}", proxy.log());
     let new = manifest(&shop.registry.image("new/app:small"));
+    // What goes up while it is written does not go up again.
+    let asked = |layer: &&str| proxy.count("HEAD", &format!("new/app/blobs/{layer}")) > 0;
+    let [_, new_layers @ ..] = &*layers(&new) else {
+        panic!("{new}")
+    };
+    let asked = new_layers.iter().filter(asked).count();
+    assert_eq!(asked + streams(&proxy), new_layers.len());
     let sizes = new["layers"].as_array().unwrap().iter().skip(1);
     let expected: u64 = sizes.map(|it| it["size"].as_u64().unwrap()).sum();
     assert!(proxy.up() < expected + 5000, "{} of {expected}", proxy.up());
