@@ -19,13 +19,14 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 success; 1 a gate or check failed; 2 the command failed, and the output is unchanged.
 
 Images: docker://NAME[:TAG][@DIGEST] in a registry, containers-storage:NAME in podman's store,
-docker-daemon:NAME in docker's, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME],
-dir:DIR (read only), a path, or `-` for an archive on standard input or output.";
+docker-daemon:NAME in docker's store, oci:DIR[:TAG], oci-archive:FILE[:TAG],
+docker-archive:FILE[:NAME], dir:DIR (read only), a path, or `-` for an archive on standard input or
+output.";
 
 /// Manages the CPython bytecode in the layers of a container image.
 ///
 /// Finds .pyc files by optimization level, shows what they cost and what is wrong with them, and
-/// writes a smaller image. Needs no container engine and no root.
+/// writes a smaller image. Needs neither a container engine nor root.
 #[derive(Debug, Parser)]
 #[command(name = "pycull", version, after_help = EXIT_CODES, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -43,13 +44,13 @@ pub(crate) struct Common {
     /// Format of the report
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: Format,
-    /// Platform to read, as os/architecture[/variant], or `all`. The output contains only this platform
+    /// Platform to read and write: os/architecture[/variant], or `all`. The output contains only this platform
     #[arg(long, global = true, value_name = "PLATFORM", default_value = "all")]
     pub(crate) platform: PlatformChoice,
     /// Number of parallel jobs [default: number of processors]
     #[arg(long, short, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
-    /// Raise a limit: members (files), names (bytes of names and headers), documents (bytes of JSON), or
+    /// Set a limit: members (files), names (bytes of names and headers), documents (bytes of JSON), or
     /// seconds (run time of the image's interpreter). Repeatable
     #[arg(long, global = true, value_name = "LIMIT=N", value_delimiter = ',')]
     pub(crate) limit: Vec<Setting>,
@@ -78,7 +79,7 @@ pub(crate) enum Format {
     Json,
     /// For pull requests and issues
     Markdown,
-    /// For a browser: one file that loads nothing
+    /// For a browser: one file without external resources
     Html,
 }
 
@@ -115,11 +116,11 @@ pub(crate) enum Verb {
     Inspect(Inspect),
     /// Write an image with only the bytecode that a profile keeps
     Minimize(Minimize),
-    /// Compare images with an earlier one, by layers and bytecode. Limits make it a gate for CI
+    /// Compare images with an earlier image, and fail if they exceed size limits
     Compare(Compare),
     /// Prove that nothing but bytecode differs between two images
     Verify(Verify),
-    /// Measure how fast the image's own interpreter imports, with caches and without
+    /// Measure how fast the image's own interpreter imports modules, with and without caches
     Bench(Bench),
     /// List, show or check profiles
     Profile {
@@ -156,7 +157,8 @@ pub(crate) struct Inspect {
     /// The image to read
     #[arg(value_name = "IMAGE", value_hint = ValueHint::AnyPath)]
     pub(crate) image: String,
-    /// Fail if the image has findings of these kinds, separated by commas
+    /// Fail if the image has a finding of one of these kinds: malformed, stale, hash-mismatch, missing, orphan,
+    /// foreign, shadowed, hidden. Separate kinds with commas
     #[arg(long, value_name = "KIND,…", value_delimiter = ',', value_parser = finding_kind)]
     pub(crate) deny: Vec<FindingKind>,
     /// Recommend a profile, with its reasons, savings and costs
@@ -172,7 +174,7 @@ Examples:
   pycull minimize oci:app:v1 --output oci:app:v1-small --profile minimal
   pycull minimize docker://ghcr.io/me/app:v1 --output docker://ghcr.io/me/app:v1-small
   pycull minimize containers-storage:app --output containers-storage:app-small
-  pycull minimize app.tar --dry-run --set levels=[0,1]
+  pycull minimize app.tar --dry-run --set 'levels=[0,1]'
   docker save app | pycull minimize - --output - | docker load")]
 pub(crate) struct Minimize {
     /// The image to read
@@ -185,7 +187,7 @@ pub(crate) struct Minimize {
     /// A built-in profile's name, or a TOML file
     #[arg(long, short, value_name = "NAME|FILE", default_value = "default", value_hint = ValueHint::FilePath)]
     pub(crate) profile: String,
-    /// Override one key of the profile, for example levels=[0,1]. Repeatable
+    /// Override one key of the profile, for example 'levels=[0,1]'. Repeatable
     #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append)]
     pub(crate) set: Vec<String>,
     /// Compression of rewritten layers: keep (copies unchanged blocks), none, gzip[:LEVEL] or
@@ -195,7 +197,7 @@ pub(crate) struct Minimize {
     /// Show what would change, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Fail if the image has a signature in its registry. The new image has none until you sign it
+    /// Fail if the registry has a signature for the image. The new image would not have it
     #[arg(long)]
     pub(crate) require_unsigned: bool,
     /// Fail if a source does not compile, instead of reporting it
@@ -210,7 +212,7 @@ pub(crate) struct Minimize {
     /// Disable the compile cache
     #[arg(long, help_heading = "Compiling")]
     pub(crate) no_cache: bool,
-    /// Require a sandbox, or trust the image with `off`
+    /// Sandbox for the image's interpreter
     #[arg(
         long,
         value_name = "MODE",
@@ -223,7 +225,7 @@ pub(crate) struct Minimize {
 /// Whether interpreters must be confined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SandboxChoice {
-    /// Use every sandbox layer that this machine offers. Fail if there is none
+    /// Use every sandbox mechanism that this machine offers. Fail if there is none
     Required,
     /// Use resource limits only. For images that you trust
     Off,
@@ -254,19 +256,21 @@ pub(crate) struct Compare {
     /// Images to compare with BEFORE, one column each
     #[arg(value_name = "AFTER", value_hint = ValueHint::AnyPath, required = true)]
     pub(crate) after: Vec<String>,
-    /// Compare compressed sizes and pull sizes only. Reads manifests and configs, and no layer
+    /// Compare only compressed sizes and pull sizes, without reading layers
     #[arg(long, conflicts_with_all = ["max_bytecode", "figure"])]
     pub(crate) sizes: bool,
-    /// Fail if the compressed layers grow by more than this: bytes (0, 500kB, 10MiB) or a share (2.5%)
+    /// Fail if the compressed layers grow by more than this: a size (0, 500kB, 10MiB) or a percentage
+    /// (2.5%)
     #[arg(long, value_name = "SIZE|PERCENT", help_heading = "Gates")]
     pub(crate) max_growth: Option<Limit>,
     /// Fail if the compressed layers are larger than this
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Gates")]
     pub(crate) max_size: Option<u64>,
-    /// Fail if the layers hold more bytecode than this: bytes, or a share of the unpacked layers
+    /// Fail if the layers hold more cached bytecode than this: a size, or a percentage of the unpacked
+    /// layers
     #[arg(long, value_name = "SIZE|PERCENT", help_heading = "Gates")]
     pub(crate) max_bytecode: Option<Limit>,
-    /// Fail unless the compressed layers shrink by at least this, or by any amount without a value. Put the
+    /// Fail unless the compressed layers shrink by at least this. Without a value: by at least one byte. Put the
     /// option after the images
     #[arg(long, value_name = "SIZE|PERCENT", num_args = 0..=1, default_missing_value = "1B", help_heading = "Gates")]
     pub(crate) require_shrink: Option<Limit>,
@@ -295,9 +299,9 @@ impl Compare {
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Compares any two images, whoever wrote them. Caches may be removed. A new cache must be fresh, and a
-fresh cache must stay fresh. Everything else must be equal: the content and metadata of every file,
-the config and the history.
+Compares any two images, whichever tool wrote them. Caches may be removed. A new cache must be fresh.
+A fresh cache that stays must stay fresh. The content and metadata of every other file must be equal.
+The config, manifest and history may change only as the new layers require.
 
 Examples:
   pycull verify app.tar app-small.tar
@@ -314,7 +318,7 @@ pub(crate) struct Verify {
     /// Require exactly the caches that this profile keeps: a built-in profile's name, or a TOML file
     #[arg(long, short, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
     pub(crate) profile: Option<String>,
-    /// Override one key of the profile, for example levels=[0,1]. Repeatable
+    /// Override one key of the profile, for example 'levels=[0,1]'. Repeatable
     #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append, requires = "profile")]
     pub(crate) set: Vec<String>,
 }
@@ -322,7 +326,7 @@ pub(crate) struct Verify {
 /// Arguments of `bench`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Runs code of the image in a sandbox, on a copy of its modules. The image does not need caches. The
+Runs code from the image in a sandbox, on a copy of its modules. The image does not need caches. The
 sandbox has no network, no home directory, none of the image's environment variables, and 4 GiB of
 address space.
 
@@ -343,13 +347,13 @@ pub(crate) struct Bench {
     /// Number of reloads in each run
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) repeats: u32,
-    /// Number of runs for each row. The report shows their median
+    /// Number of runs for each measurement. The report shows the median
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
-    /// Write the tables as bars to an SVG file
+    /// Draw the tables as bar charts in an SVG file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) figure: Option<PathBuf>,
-    /// Require a sandbox, or trust the image with `off`
+    /// Sandbox for the image's interpreter
     #[arg(long, value_name = "MODE", default_value = "required")]
     pub(crate) sandbox: SandboxChoice,
 }

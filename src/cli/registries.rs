@@ -12,19 +12,19 @@ use super::environment::{path, variable};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Registries")]
 pub(crate) struct RegistryArgs {
-    /// File with credentials [default: that of podman, then that of docker]
+    /// File with credentials [default: podman's file, then docker's]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) authfile: Option<PathBuf>,
-    /// Credentials for every registry. Other users of this machine can see them: prefer `podman login`
+    /// Credentials for the registry. Other users of this machine can see them: prefer `podman login`
     #[arg(long, global = true, value_name = "USER:PASSWORD", value_parser = Login::parse, conflicts_with = "authfile")]
     pub(crate) creds: Option<Login>,
     /// Directory with the CA certificate (`*.crt`) and client certificate (`*.cert`, `*.key`) for every registry
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) cert_dir: Option<PathBuf>,
-    /// Whether to require HTTPS and a valid certificate [default: true, except on this machine]
+    /// Require HTTPS and a valid certificate [default: true, except for a registry on this machine]
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) tls_verify: Option<bool>,
-    /// Give up a connection if a registry is silent for this long [default: 60]
+    /// Close a connection after this many seconds without data [default: 60]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) network_timeout: Option<u16>,
 }
