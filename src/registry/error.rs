@@ -43,7 +43,7 @@ pub enum RegistryError {
         cause: Box<HttpError>,
     },
     /// A tag does not lead to the digest beside it.
-    #[error("`{image}` is {found} now, not {expected}")]
+    #[error("`{image}` now has the digest {found}, not {expected}")]
     Moved {
         /// The image, without the digest.
         image: String,
@@ -53,13 +53,13 @@ pub enum RegistryError {
         found: Digest,
     },
     /// A name has credentials in it, as in `docker://USER:PASSWORD@HOST/NAME`.
-    #[error("a name of an image at `{host}` has credentials in it")]
+    #[error("the name of the image contains credentials for `{host}`")]
     LoginInName {
         /// The host.
         host: String,
     },
     /// Credentials on the command line would go to more than one registry.
-    #[error("`--creds` would go to two registries: `{one}` and `{other}`")]
+    #[error("`--creds` is for one registry only, but the images are in two: `{one}` and `{other}`")]
     TwoRegistries {
         /// The host of one registry.
         one: String,
@@ -68,8 +68,8 @@ pub enum RegistryError {
     },
     /// The temporary directory has no room for the layers.
     #[error(
-        "`{}` has {} free, and the layers of `{image}` need {}",
-        directory.display(), size::bytes(*free), size::bytes(*needed)
+        "cannot store the layers of `{image}` in `{}`: they need {}, and {} is free",
+        directory.display(), size::bytes(*needed), size::bytes(*free)
     )]
     NoRoom {
         /// The image.
@@ -88,7 +88,7 @@ pub enum RegistryError {
 #[non_exhaustive]
 pub enum HttpError {
     /// No connection, or the connection broke.
-    #[error("no answer from `{host}`")]
+    #[error("the connection to `{host}` failed")]
     Unreachable {
         /// The host.
         host: String,
@@ -97,7 +97,7 @@ pub enum HttpError {
         source: Box<ureq::Error>,
     },
     /// The registry answered with an error.
-    #[error("the registry answered {status}{}", after_colon(detail))]
+    #[error("the registry returned {status}{}", after_colon(detail))]
     Status {
         /// The status.
         status: StatusCode,
@@ -109,7 +109,7 @@ pub enum HttpError {
         pause: Option<Duration>,
     },
     /// The connection ended in the middle of a body.
-    #[error("the connection broke before all bytes came")]
+    #[error("the connection closed before the response was complete")]
     Broken {
         /// The cause.
         #[source]
@@ -126,7 +126,7 @@ pub enum HttpError {
         detail: String,
     },
     /// A redirect from an encrypted address to one that is not.
-    #[error("the registry redirects to `{to}`, which is not encrypted")]
+    #[error("the registry redirects to `{to}`, which does not use HTTPS")]
     InsecureRedirect {
         /// The address.
         to: String,
@@ -135,13 +135,13 @@ pub enum HttpError {
     #[error("the registry redirects too often")]
     TooManyRedirects,
     /// Part of an answer is missing or wrong.
-    #[error("the registry's answer has no valid {what}")]
+    #[error("the registry's response has no valid {what}")]
     Malformed {
         /// The part.
         what: &'static str,
     },
     /// The registry sent other bytes than it should.
-    #[error("the registry sent {found}, not {expected}")]
+    #[error("the registry sent content with the digest {found}, not {expected}")]
     Digest {
         /// The digest that was asked for.
         expected: Digest,
@@ -171,7 +171,7 @@ pub enum HttpError {
         reason: String,
     },
     /// A proxy's address is wrong.
-    #[error("`{address}` is not the address of a proxy")]
+    #[error("`{address}` is not a valid proxy address")]
     Proxy {
         /// The address without a password.
         address: String,
@@ -197,7 +197,7 @@ fn after_colon(detail: &str) -> String {
 fn wants(had_login: bool) -> &'static str {
     match had_login {
         true => "refused the credentials",
-        false => "asks for credentials",
+        false => "requires credentials",
     }
 }
 
@@ -223,11 +223,11 @@ impl RegistryError {
             Self::Request { cause, .. } => cause.hint(),
             Self::Moved { image, .. } => Some(format!("leave out the digest to use `{image}`")),
             Self::LoginInName { host } => Some(format!(
-                "log in first: `podman login {0}` or `docker login {0}`",
+                "remove the credentials from the name and log in: `podman login {0}` or `docker login {0}`",
                 quoted(host)
             )),
             Self::TwoRegistries { one, other } => Some(format!(
-                "log in to each: `podman login {}` and `podman login {}`",
+                "leave out `--creds` and log in to each: `podman login {}` and `podman login {}`",
                 quoted(one),
                 quoted(other)
             )),
@@ -246,11 +246,11 @@ impl HttpError {
                 quoted(host)
             )),
             Self::Unreachable { source, .. } if source.to_string().contains("CaUsedAsEndEntity") => Some(
-                "the registry shows the certificate of an authority as its own; make one for the server that the authority signs (`CA:FALSE`), or use `--tls-verify=false` for a registry that you trust"
+                "the registry uses a CA certificate as its server certificate; create a server certificate (`CA:FALSE`), or use `--tls-verify=false` for a registry that you trust"
                     .to_owned(),
             ),
             Self::Unreachable { source, .. } if source.to_string().contains("InvalidContentType") => Some(
-                "the registry seems to have no encryption; use `--tls-verify=false` if you trust it and the network"
+                "the registry seems not to use HTTPS; if you trust it and the network, use `--tls-verify=false`"
                     .to_owned(),
             ),
             Self::Unreachable { host, source } if is_of_certificate(source) => Some(format!(

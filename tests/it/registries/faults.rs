@@ -143,7 +143,7 @@ fn bursts_of_errors_are_sat_out() {
 
 #[test]
 fn a_registry_that_is_down_for_good_is_an_error() {
-    refuses("the registry answered 503", |request| {
+    refuses("the registry returned 503", |request| {
         match request.method.as_str() {
             "PUT" | "POST" => Fault::Answer(503, vec![]),
             _ => Fault::None,
@@ -352,7 +352,7 @@ fn redirects_without_end_are_an_error() {
 
 #[test]
 fn a_refused_upload_leaves_nothing_behind() {
-    let output = refuses("the registry answered 403", |request| {
+    let output = refuses("the registry returned 403", |request| {
         match request.is("PUT", "/blobs/uploads/") {
             true => Fault::Answer(403, vec![]),
             false => Fault::None,
@@ -367,7 +367,7 @@ fn a_refused_upload_leaves_nothing_behind() {
 
 #[test]
 fn a_refused_manifest_leaves_the_tag_alone() {
-    refuses("the registry answered 400", |request| {
+    refuses("the registry returned 400", |request| {
         match request.is("PUT", "/manifests/") {
             true => Fault::Answer(400, vec![]),
             false => Fault::None,
@@ -455,5 +455,5 @@ fn a_password_on_the_command_line_goes_to_one_registry() {
         &shop.path(""),
         &[&arguments[..], &["--creds", "me:secret"]].concat(),
     );
-    refused.refused("`--creds` would go to two registries");
+    refused.refused("`--creds` is for one registry only");
 }

@@ -88,7 +88,7 @@ impl Guardhouse {
 fn without_credentials_the_way_to_them_is_said() {
     let house = Guardhouse::open();
     let refused = house.pycull(&["inspect", &house.image("v1")]);
-    let refused = refused.refused("asks for credentials");
+    let refused = refused.refused("requires credentials");
     let hint = format!(
         "hint: log in first: `podman login {}`",
         house.registry.address
@@ -110,7 +110,9 @@ fn an_unknown_certificate_is_refused_unless_the_user_trusts_it() {
         LOGIN,
         "--tls-verify=true",
     ];
-    let refused = house.pycull(&arguments).refused("no answer from");
+    let refused = house
+        .pycull(&arguments)
+        .refused("the connection to `127.0.0.1:");
     assert!(
         refused.stderr.contains("certs.d/127.0.0.1:"),
         "{}",

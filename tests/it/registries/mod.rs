@@ -211,7 +211,11 @@ fn a_digest_is_checked_and_so_is_the_tag_beside_it() {
     inspect(&shop.registry.image(&format!("app@{}", digest("v1")))).success();
     inspect(&shop.registry.image(&format!("app:v1@{}", digest("v1")))).success();
     let moved = inspect(&shop.registry.image(&format!("app:v1@{}", digest("v2"))));
-    let moved = moved.refused(&format!("is {} now, not {}", digest("v1"), digest("v2")));
+    let moved = moved.refused(&format!(
+        "now has the digest {}, not {}",
+        digest("v1"),
+        digest("v2")
+    ));
     assert!(
         moved.stderr.contains("hint: leave out the digest"),
         "{}",
@@ -233,8 +237,8 @@ fn what_is_missing_is_said_in_the_registry_s_words() {
     let home = shop.path("");
     for name in ["app:v9", "nobody/app:v1"] {
         let refused = pycull_at(&home, &["inspect", &shop.registry.image(name)]);
-        refused.refused("the registry answered 404 Not Found: manifest unknown (MANIFEST_UNKNOWN)");
+        refused.refused("the registry returned 404 Not Found: manifest unknown (MANIFEST_UNKNOWN)");
     }
     let nowhere = pycull_at(&home, &["inspect", "docker://127.0.0.1:1/app"]);
-    nowhere.refused("no answer from `127.0.0.1:1`");
+    nowhere.refused("the connection to `127.0.0.1:1` failed");
 }

@@ -126,7 +126,7 @@ fn a_server_of_tokens_that_refuses_is_an_error() {
         }
     });
     let name = shop.through(&proxy, "app:v1");
-    pycull_at(&shop.path(""), &["inspect", &name]).refused("asks for credentials");
+    pycull_at(&shop.path(""), &["inspect", &name]).refused("requires credentials");
     let wrong = ["inspect", &name, "--creds", "me:wrong"];
     pycull_at(&shop.path(""), &wrong).refused("refused the credentials");
 }
