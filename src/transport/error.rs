@@ -150,7 +150,7 @@ pub enum TransportError {
         platforms: Vec<String>,
     },
     /// An engine takes an image of one platform, and the image has several.
-    #[error("`{program}` loads one platform of an image, but this image has {}: {}", platforms.len(), listed(platforms))]
+    #[error("`{program}` loads only one platform, but this image has {}: {}", platforms.len(), listed(platforms))]
     EnginePlatforms {
         /// The engine's program.
         program: &'static str,
@@ -167,7 +167,7 @@ pub enum TransportError {
         source: io::Error,
     },
     /// An engine's command failed.
-    #[error("`{command}` failed: {message}")]
+    #[error("`{command}` failed: {}", without_prefix(message))]
     Engine {
         /// The program and its command, for example `podman save`.
         command: String,
@@ -202,6 +202,11 @@ pub enum TransportError {
         #[source]
         source: io::Error,
     },
+}
+
+/// An engine's message without podman's own prefix, which would follow pycull's `error: `.
+fn without_prefix(message: &str) -> &str {
+    message.strip_prefix("Error: ").unwrap_or(message)
 }
 
 impl From<RegistryError> for TransportError {
@@ -259,14 +264,18 @@ impl TransportError {
                 platforms.first()?
             )),
             Self::OtherThing { hint, .. } => Some(hint.clone()),
-            Self::Bomb { path, tool, .. } => Some(unpacking(path, tool)),
+            Self::Bomb { path, tool, .. } => Some(format!(
+                "if you trust the archive, {}",
+                unpacking(path, tool)
+            )),
             Self::Packing { .. } => {
                 Some("choose a name that ends in `.tar`, `.tar.gz` or `.tar.zst`".to_owned())
             }
             Self::Changed { .. } => Some("run the command again".to_owned()),
-            Self::ExistsAsOther { .. } | Self::HoldsOthers { .. } => {
-                Some("choose another output name, or remove what is there".to_owned())
-            }
+            Self::ExistsAsOther { path, .. } | Self::HoldsOthers { path, .. } => Some(format!(
+                "choose another output name, or remove `{}`",
+                path.display()
+            )),
             Self::Empty {
                 is_stream: true, ..
             } => Some(
@@ -276,9 +285,13 @@ impl TransportError {
             Self::Image(error) => error.hint(),
             Self::Registry(error) => error.hint(),
             Self::NoEngine { program, .. } => Some(format!(
-                "install `{program}`, or save the image to a file elsewhere and use the file"
+                "install `{program}`, or save the image to a file on another machine and read that file"
             )),
-            Self::Io { path, source, .. } => of_io(path, source.kind()),
+            Self::Io {
+                action,
+                path,
+                source,
+            } => of_io(action, path, source.kind()),
             _ => None,
         }
     }
@@ -299,5 +312,19 @@ mod tests {
             error.to_string(),
             "no image `v3` in `app`; available: v1, v2"
         );
+    }
+
+    #[test]
+    fn the_prefix_of_a_message_of_podman_is_left_out() {
+        let error = |message: &str| TransportError::Engine {
+            command: "podman save".to_owned(),
+            message: message.to_owned(),
+        };
+        for message in ["app: image not known", "Error: app: image not known"] {
+            assert_eq!(
+                error(message).to_string(),
+                "`podman save` failed: app: image not known"
+            );
+        }
     }
 }

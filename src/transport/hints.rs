@@ -57,7 +57,7 @@ pub(super) fn of_unsupported(reference: &str) -> String {
             let meant = quoted(&meant);
             format!("did you mean `{meant}`, or the file `./{text}`?")
         }
-        None if reference.starts_with("http") => {
+        None if matches!(reference.split_once(':'), Some(("http" | "https", _))) => {
             "for an image in a registry, write `docker://HOST/NAME:TAG`".to_owned()
         }
         None => format!("copy the image first: `skopeo copy {text} oci:DIR:TAG`"),
@@ -75,39 +75,53 @@ pub(super) fn of_missing_directory(path: &Path, directory: &Path) -> Option<Stri
     let is_host = host.contains(['.', ':']) || host == "localhost";
     if is_host && !host.starts_with('.') && is_name(text) {
         return Some(format!(
-            "a bare name is a path; for an image in a registry use `docker://{text}`"
+            "pycull reads a name without a transport as a path; for a registry, use `docker://{text}`"
         ));
     }
     let directory = quoted(directory.to_str()?);
     Some(format!("create it first: `mkdir -p {directory}`"))
 }
 
-/// How to unpack an archive that exceeds the limit.
+/// How to unpack an archive that pycull does not unpack, with a command that writes to a free name.
 pub(super) fn unpacking(path: &Path, tool: &str) -> String {
     if path == Path::new("-") {
-        return format!("if you trust the archive, unpack it in the pipe: `{tool} -dc`");
+        return format!("put `{tool} -dc |` before `pycull`");
     }
     let text = path.display().to_string();
     let plain = match text.rsplit_once('.') {
-        Some((name, "gz" | "zst")) if !Path::new(name).exists() => name.to_owned(),
+        Some((name, "gz" | "zst" | "xz" | "bz2" | "lz4")) if !Path::new(name).exists() => {
+            name.to_owned()
+        }
         _ => format!("{text}.unpacked"),
     };
     let (packed, plain) = (quoted(&text), quoted(&plain));
-    format!("if you trust the archive, unpack it first: `{tool} -dc {packed} > {plain}`")
+    format!("unpack it first: `{tool} -dc {packed} > {plain}`")
 }
 
 /// What to do about an I/O error on a path.
-pub(super) fn of_io(path: &Path, kind: io::ErrorKind) -> Option<String> {
+pub(super) fn of_io(action: &str, path: &Path, kind: io::ErrorKind) -> Option<String> {
+    let is_temporary = matches!(action, "make a temporary copy of" | "unpack");
     match kind {
         io::ErrorKind::NotFound => {
             let text = path.to_str()?;
             path_with_tag(text).or_else(|| name_of_image(text))
         }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            Some("choose a place that you may write to, or change its permissions".to_owned())
-                .filter(|_| path != Path::new("-"))
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem if is_temporary => {
+            Some("set TMPDIR to a directory that you may write to".to_owned())
         }
-        io::ErrorKind::StorageFull => Some("free some space, or choose another place".to_owned()),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            let hint = match action {
+                "open" | "read" => "run pycull as a user who may read the file",
+                _ => "choose a directory that you may write to",
+            };
+            Some(hint.to_owned()).filter(|_| path != Path::new("-"))
+        }
+        io::ErrorKind::StorageFull if is_temporary => {
+            Some("free some disk space, or set TMPDIR to a directory on another disk".to_owned())
+        }
+        io::ErrorKind::StorageFull => {
+            Some("free some disk space, or write to another disk".to_owned())
+        }
         _ => None,
     }
 }
@@ -137,7 +151,7 @@ fn name_of_image(text: &str) -> Option<String> {
     }
     let text = quoted(text);
     Some(format!(
-        "a bare name is a path; for an image in a registry use `docker://{text}`, and for one in podman's store `containers-storage:{text}`"
+        "pycull reads a name without a transport as a path; for a registry, use `docker://{text}`, for podman's store `containers-storage:{text}`"
     ))
 }
 
@@ -237,12 +251,45 @@ mod tests {
     }
 
     #[test]
+    fn only_http_is_an_address_in_a_registry() {
+        for (reference, expected) in [
+            ("https://Host/App?x", "docker://"),
+            ("httpd-archive://x", "skopeo copy"),
+        ] {
+            let hint = of_unsupported(reference);
+            assert!(hint.contains(expected), "{hint}");
+        }
+    }
+
+    #[test]
+    fn what_is_forbidden_or_full_is_told_by_what_was_done() {
+        let hint = |action, path: &str, kind| of_io(action, Path::new(path), kind);
+        let forbidden = io::ErrorKind::PermissionDenied;
+        for (action, expected) in [
+            ("open", "may read the file"),
+            ("read", "may read the file"),
+            ("write", "directory that you may write to"),
+            ("create", "directory that you may write to"),
+            ("unpack", "set TMPDIR"),
+        ] {
+            let hint = hint(action, "a.tar", forbidden).unwrap();
+            assert!(hint.contains(expected), "{action}: {hint}");
+        }
+        assert_eq!(hint("read", "-", forbidden), None);
+        let full = hint("make a temporary copy of", "-", io::ErrorKind::StorageFull);
+        assert!(full.unwrap().contains("TMPDIR"));
+    }
+
+    #[test]
     fn an_archive_is_unpacked_under_a_name_that_is_free() {
         let directory = tempfile::tempdir().unwrap();
         let packed = directory.path().join("a.tar.gz");
         let plain = packed.with_extension("");
         let becomes = |name: &Path| format!(" > {}`", quoted(&name.display().to_string()));
         let hint = unpacking(&packed, "gzip");
+        assert!(hint.ends_with(&becomes(&plain)), "{hint}");
+        let xz = packed.with_extension("xz");
+        let hint = unpacking(&xz, "xz");
         assert!(hint.ends_with(&becomes(&plain)), "{hint}");
         std::fs::write(&plain, "").unwrap();
         let hint = unpacking(&packed, "gzip");

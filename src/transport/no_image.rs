@@ -8,6 +8,7 @@ use crate::quoting::quoted;
 
 use super::error::TransportError;
 use super::file_names::{INDEX_JSON, MANIFEST_JSON};
+use super::hints::unpacking;
 
 /// Number of bytes to read from the start of a file to recognize it.
 const START: u64 = 4096;
@@ -20,17 +21,25 @@ pub(super) fn recognized(file: &Blob, path: &Path) -> Option<TransportError> {
     let mut start = Vec::new();
     file.reader().take(START).read_to_end(&mut start).ok()?;
     let name = quoted(&path.display().to_string());
-    let unpack = |tool: &str| match path == Path::new("-") {
-        true => format!("unpack it in the pipe: `{tool} -dc`"),
-        false => format!("unpack it first: `{tool} -dk {name}`"),
-    };
+    let is_stdin = path == Path::new("-");
+    let unpack = |tool: &str| unpacking(path, tool);
     let (found, hint) = match &start[..] {
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ("compressed with xz", unpack("xz")),
         [b'B', b'Z', b'h', b'1'..=b'9', ..] => ("compressed with bzip2", unpack("bzip2")),
         [0x04, 0x22, 0x4d, 0x18, ..] => ("compressed with lz4", unpack("lz4")),
         [b'P', b'K', 3, 4, ..] => (
             "a zip archive",
-            format!("an image archive is a tar file; `unzip -l {name}` lists what is in this file"),
+            match is_stdin {
+                true => "an image archive is a tar file".to_owned(),
+                false => format!(
+                    "an image archive is a tar file; `unzip -l {name}` lists what is in this file"
+                ),
+            },
+        ),
+        _ if is_containerfile(&start) && is_stdin => (
+            "a Containerfile",
+            "build the image first, then pipe it: `podman save --format oci-archive app | pycull inspect -`"
+                .to_owned(),
         ),
         _ if is_containerfile(&start) => (
             "a Containerfile",
@@ -95,5 +104,5 @@ pub(super) fn in_directory(path: &Path) -> Option<TransportError> {
     let builds = ["Containerfile", "Dockerfile"];
     builds.iter().find(|file| path.join(file).is_file())?;
     let hint = format!("build the image first: `podman build -t app {name} && {SAVE}`");
-    Some(other(path, "a directory to build an image from", hint))
+    Some(other(path, "a build context", hint))
 }

@@ -42,7 +42,7 @@ impl ArchiveSink {
             return Ok(());
         };
         let path = &self.path;
-        let metadata = path.metadata().map_err(TransportError::io("open", path))?;
+        let metadata = path.metadata().map_err(TransportError::io("write", path))?;
         match archive.is_file(&metadata) {
             true => Ok(()),
             false => Err(TransportError::Changed {

@@ -62,7 +62,7 @@ pub(super) fn decide(
             };
             Ok((medium, place))
         }
-        Err(error) => Err(TransportError::io("open", path)(error)),
+        Err(error) => Err(TransportError::io("write", path)(error)),
     }
 }
 
@@ -75,7 +75,7 @@ fn decide_existing(
     // Resolve symlinks: replacing one would leave the file that it names unchanged.
     let real = path
         .canonicalize()
-        .map_err(TransportError::io("open", path))?;
+        .map_err(TransportError::io("write", path))?;
     let file_type = metadata.file_type();
     if file_type.is_dir() {
         check_directory(path, asked)?;
@@ -164,7 +164,7 @@ fn check_archive(
     asked: Option<Medium>,
     source: &Source,
 ) -> Result<Medium, TransportError> {
-    let metadata = path.metadata().map_err(TransportError::io("open", path))?;
+    let metadata = path.metadata().map_err(TransportError::io("write", path))?;
     let own = source.archive.as_ref();
     if let Some(archive) = own.filter(|archive| archive.is_file(&metadata)) {
         let found = archive_medium(archive).unwrap_or(source.medium);

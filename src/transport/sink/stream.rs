@@ -62,7 +62,7 @@ impl Sink for StreamSink<'_> {
         match &mut self.to {
             To::Special(path) => {
                 let file = File::options().write(true).open(&*path);
-                let file = file.map_err(TransportError::io("open", path))?;
+                let file = file.map_err(TransportError::io("write", path))?;
                 let observed = Observed::begin(file, &output, 0, observer);
                 form.write(&output, None, observed, path)?;
             }

@@ -121,7 +121,7 @@ fn an_output_that_looks_like_a_name_in_a_registry_is_told_how_to_say_it() {
         let mut command = pycull_command();
         command.args(["minimize", "in", "--output", name]);
         let refused = run(command.current_dir(directory.path())).refused("does not exist");
-        let hint = format!("for an image in a registry use `docker://{name}`");
+        let hint = format!("for a registry, use `docker://{name}`");
         assert!(refused.stderr.contains(&hint), "{}", refused.stderr);
         assert_same(&before, &snapshot(directory.path()), name);
     }

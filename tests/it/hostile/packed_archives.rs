@@ -89,7 +89,7 @@ fn an_archive_that_unpacks_to_more_than_its_size_allows_is_refused() {
         );
         let from_pipe = inspected(&path, true).refused(&message);
         assert!(from_pipe.stderr.contains("`-` unpacks"));
-        assert_eq!(hinted(&from_pipe), format!("{tool} -dc"));
+        assert_eq!(hinted(&from_pipe), format!("{tool} -dc |"));
         let by_name = inspected(&path, false).refused(&message);
         // The hint works: pycull can read the unpacked archive in place.
         run(Command::new("sh").args(["-c", hinted(&by_name)])).success();

@@ -219,7 +219,7 @@ fn archives_that_are_packed_otherwise_are_told_how_to_unpack() {
     for (command, ending) in [("xz", "xz"), ("bzip2", "bz2")] {
         tool(command, ["-k", archive.to_str().unwrap()]).success();
         let packed = format!("{}.{ending}", archive.display());
-        let hint = format!("`{command} -dk {packed}`");
+        let hint = format!("`{command} -dc {packed} > {packed}.unpacked`");
         refused(directory.path(), &packed, &["compressed with", &hint]);
     }
 }
@@ -240,7 +240,7 @@ fn what_an_image_could_be_made_of_is_told_how() {
     fs::write(path("export.tar"), tar.build()).unwrap();
     for (name, needles) in [
         ("rootfs", &["a root file system", "podman import"][..]),
-        ("context", &["to build an image from", "podman build"]),
+        ("context", &["a build context", "podman build"]),
         ("Containerfile", &["a Containerfile", "podman build"]),
         (
             "export.tar",
