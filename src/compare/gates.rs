@@ -93,7 +93,7 @@ fn bytecode(limit: Limit, comparison: &Comparison) -> Option<String> {
         })
     });
     Some(format!(
-        "has {} of bytecode ({share:.1} % of it unpacked), {over} more than --max-bytecode {limit}: {}",
+        "has {} of bytecode ({share:.1} % of the unpacked layers), {over} more than --max-bytecode {limit}: {}",
         size::bytes(bytes),
         largest(parts.collect())
     ))
@@ -320,13 +320,13 @@ mod tests {
         fails(
             gate(Limit::Bytes(0)),
             &shrunk(),
-            "has 9.0 MB of bytecode (5.0 % of it unpacked), 9.0 MB more than --max-bytecode 0 B: \
+            "has 9.0 MB of bytecode (5.0 % of the unpacked layers), 9.0 MB more than --max-bytecode 0 B: \
              level 0 in usr/lib/python3.11 8.0 MB, level 0 in usr/lib/python3/dist-packages 1.0 MB",
         );
         fails(
             gate(Limit::Percent(4.9)),
             &shrunk(),
-            "has 9.0 MB of bytecode (5.0 % of it unpacked), 135.8 kB more than --max-bytecode 4.9 %: \
+            "has 9.0 MB of bytecode (5.0 % of the unpacked layers), 135.8 kB more than --max-bytecode 4.9 %: \
              level 0 in usr/lib/python3.11 8.0 MB, level 0 in usr/lib/python3/dist-packages 1.0 MB",
         );
     }

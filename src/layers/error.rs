@@ -9,7 +9,7 @@ use crate::tar::TarError;
 
 /// An error of one layer, with its cause.
 #[derive(Debug, thiserror::Error)]
-#[error("layer {number} ({digest})")]
+#[error("cannot process layer {number} ({digest})")]
 pub struct LayerError {
     /// The layer, counted from 1.
     pub number: usize,
@@ -38,7 +38,7 @@ pub enum LayerErrorCause {
     #[error(transparent)]
     Blob(#[from] BlobError),
     /// The layer cannot be decompressed or read.
-    #[error("it cannot be decompressed")]
+    #[error("the layer cannot be decompressed")]
     Decode(#[source] io::Error),
     /// The layer is not a tar archive.
     #[error(transparent)]
@@ -47,7 +47,7 @@ pub enum LayerErrorCause {
     #[error(transparent)]
     Limit(#[from] LimitError),
     /// The layer's diff_id is not the config's.
-    #[error("its content hashes to {found}, but the config's diff_id is {expected}")]
+    #[error("the content has the digest {found}, but the config's diff_id is {expected}")]
     DiffId {
         /// The diff_id in the config.
         expected: Digest,
@@ -55,7 +55,7 @@ pub enum LayerErrorCause {
         found: Digest,
     },
     /// A layer could not be written.
-    #[error("it cannot be written to {directory}")]
+    #[error("the layer cannot be written to `{directory}`")]
     Write {
         /// The directory for the layer.
         directory: String,

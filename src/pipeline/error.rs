@@ -34,11 +34,11 @@ pub enum PipelineError {
         source: RootfsError,
     },
     /// The profile `auto` cannot determine the level at which the image runs Python, or the level is above 2.
-    #[error("image {platform}: profile `auto` cannot find the level that the image uses: {reason}")]
+    #[error("image {platform}: profile `auto` cannot {reason}")]
     RuntimeLevel {
         /// The platform of the image.
         platform: String,
-        /// Why the level is unknown.
+        /// What the profile cannot do, and why, as in "cannot …".
         reason: String,
     },
     /// The profile compiles, but the image's Python would not read the caches.
@@ -53,7 +53,7 @@ pub enum PipelineError {
     },
     /// The images have no platform in common.
     #[error(
-        "the earlier image and {reference} have no platform in common: the earlier image has {before}; {reference} has {after}"
+        "the images have no platform in common: the earlier image has {before}; `{reference}` has {after}"
     )]
     NothingToCompare {
         /// The second source, as the user wrote it.
@@ -64,7 +64,7 @@ pub enum PipelineError {
         after: String,
     },
     /// One of two images cannot be used.
-    #[error("{reference}: {source}")]
+    #[error("`{reference}`: {source}")]
     OneOfTwo {
         /// The image, as the user wrote it.
         reference: String,
@@ -89,7 +89,7 @@ pub enum PipelineError {
     },
     /// Some sources do not compile, and [`CompileOptions::strict`](super::CompileOptions::strict) is set.
     #[error(
-        "image {platform}: {sources} source(s) do not compile; the first is `{path}`: {reason}"
+        "image {platform}: sources that do not compile: {sources}; the first is `{path}`: {reason}"
     )]
     Strict {
         /// The platform of the image.
@@ -121,7 +121,9 @@ pub enum PipelineError {
         platforms: Vec<String>,
     },
     /// The image is signed, and the user wants to write no image whose signature is lost.
-    #[error("`{reference}` has the signature {signature}, and the new image would have none")]
+    #[error(
+        "`{reference}` is signed (signature {signature}), and the new image would not be signed"
+    )]
     Signed {
         /// The reference that the user wrote.
         reference: String,

@@ -64,12 +64,15 @@ pub(super) fn levels(
     if let Levels::Listed(levels) = &profile.levels {
         return Ok(levels.clone());
     }
-    let number = inventory.launch.level();
+    let number = inventory
+        .launch
+        .level()
+        .map_err(|reason| format!("determine the level at which the image runs Python: {reason}"));
     let level = number.and_then(|number| {
         let level = u8::try_from(number).ok().and_then(Level::from_number);
         level.ok_or_else(|| {
             format!(
-                "it runs Python at level {number}, and no profile keeps caches of levels above 2"
+                "keep the level at which the image runs Python: it is {number}, and no profile keeps caches of levels above 2"
             )
         })
     });

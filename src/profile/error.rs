@@ -25,7 +25,7 @@ pub enum ProfileError {
         source: std::io::Error,
     },
     /// The file is larger than the limit.
-    #[error("profile `{path}` has more than {LARGEST} bytes, which is the limit")]
+    #[error("profile `{path}` is larger than {} MiB, which is the limit", LARGEST >> 20)]
     TooLarge {
         /// Path of the file.
         path: String,
@@ -81,16 +81,16 @@ impl ProfileError {
                     names.join(", ")
                 ))
             }
-            Self::TooLarge { .. } => {
-                Some("`pycull profile show default` shows what a profile looks like".to_owned())
-            }
             Self::Malformed {
                 nearest: Some(key), ..
             } => Some(format!("did you mean `{key}`?")),
-            Self::Set { .. } => Some(
+            Self::Set { text, .. } if !text.contains('=') => Some(
                 "write it as KEY=VALUE, for example `--set 'levels=[0,1]'` or `--set stale=keep`"
                     .to_owned(),
             ),
+            Self::Set { .. } | Self::TooLarge { .. } => {
+                Some("`pycull profile show default` shows a valid profile".to_owned())
+            }
             _ => None,
         }
     }

@@ -230,6 +230,9 @@ mod tests {
         ] {
             let error = set(wrong).unwrap_err();
             assert!(matches!(error, ProfileError::Set { .. }), "{error}");
+            let hint = error.hint().unwrap();
+            let is_without_value = !wrong.contains('=');
+            assert_eq!(hint.contains("KEY=VALUE"), is_without_value, "{hint}");
         }
         for text in ["python = 3.10", "[python]\n'app/**' = 3.10"] {
             let error = parse("p", text, &[]).unwrap_err().to_string();

@@ -13,7 +13,7 @@ pub(super) const MOST_PARTS: usize = 20_000_000;
 pub enum RootfsError {
     /// A hardlink to a missing file or to a directory.
     #[error(
-        "layer {layer}: hardlink `{path}` points at `{target}`, which is not an earlier file of this layer or a lower one"
+        "layer {layer}: hardlink `{path}` points to `{target}`, but no earlier member and no lower layer has this file"
     )]
     LinkTarget {
         /// The layer, counted from 1.
@@ -35,7 +35,9 @@ pub enum RootfsError {
     #[error(transparent)]
     Limit(#[from] LimitError),
     /// Following the image's symlinks would take too long.
-    #[error("following its symlinks takes more than {MOST_PARTS} steps")]
+    #[error(
+        "following the image's symlinks takes more than {MOST_PARTS} steps, which is the limit"
+    )]
     Symlinks,
     /// Symlinked directories form a loop, or a path has too many symlinks.
     #[error("layer {layer}: too many symlinks on the way to `{path}`")]

@@ -74,7 +74,7 @@ pub enum InterpreterError {
         library: String,
     },
     /// pycull refuses to read a file.
-    #[error("`{path}` cannot be used: {reason}")]
+    #[error("cannot use `{path}`: {reason}")]
     File {
         /// Path of the file in the image.
         path: String,
@@ -82,9 +82,7 @@ pub enum InterpreterError {
         reason: String,
     },
     /// The image makes pycull read more than any interpreter needs.
-    #[error(
-        "the interpreter needs more than {limit}, which is the limit; pycull stopped at `{path}`"
-    )]
+    #[error("the interpreter's files exceed the limit of {limit}; pycull stopped at `{path}`")]
     TooMuch {
         /// Path of the first file beyond the limit.
         path: String,
@@ -109,7 +107,7 @@ pub enum InterpreterError {
         path: PathBuf,
     },
     /// The value of `--emulator` is not a usable emulator.
-    #[error("the emulator `{path}` cannot be used: {reason}")]
+    #[error("cannot use the emulator `{path}`: {reason}")]
     Emulator {
         /// Path of the program.
         path: PathBuf,
@@ -117,7 +115,7 @@ pub enum InterpreterError {
         reason: String,
     },
     /// The value of `--python` is not a usable interpreter.
-    #[error("`{path}` cannot be used as Python: {reason}")]
+    #[error("cannot use `{path}` as Python: {reason}")]
     Host {
         /// Path of the program.
         path: PathBuf,
@@ -129,10 +127,10 @@ pub enum InterpreterError {
 impl InterpreterError {
     /// How to solve the problem, if there is a way.
     pub fn hint(&self) -> Option<String> {
-        let python = "use `--python PATH` with an interpreter of the same version on this machine";
+        let python = "use an interpreter of the same version on this machine";
         match self {
             Self::Foreign { architecture, .. } => Some(format!(
-                "{python}, or `--emulator` (for example `--emulator qemu-{architecture}-static`)"
+                "{python} (`--python PATH`), or an emulator (for example `--emulator qemu-{architecture}-static`)"
             )),
             Self::Directory { .. } => {
                 Some("set TMPDIR to a directory without `:`, `;` or `$` in its path".to_owned())
@@ -141,7 +139,7 @@ impl InterpreterError {
                 Some("set TMPDIR to a directory on a disk with free space".to_owned())
             }
             Self::Host { .. } | Self::Emulator { .. } | Self::Read(_) => None,
-            _ => Some(python.to_owned()),
+            _ => Some(format!("{python}: `--python PATH`")),
         }
     }
 

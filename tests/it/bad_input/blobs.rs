@@ -152,7 +152,7 @@ fn a_config_that_means_another_layer_is_refused() {
     });
     is_refused(
         |layout| wrong.write(layout),
-        &["layer 1", "diff_id", "hashes to"],
+        &["layer 1", "diff_id", "has the digest"],
     );
 }
 

@@ -16,9 +16,7 @@ fn a_profile_without_end_is_refused() {
         &["profile", "check", "/dev/zero"],
     ] {
         let measured = measured(arguments);
-        let output = measured
-            .output
-            .refused("`/dev/zero` has more than 1048576 bytes");
+        let output = measured.output.refused("`/dev/zero` is larger than 1 MiB");
         assert!(output.stderr.contains("hint: `pycull profile show"));
         assert!(measured.memory < 100 << 20, "{}", measured.memory);
     }
@@ -33,7 +31,7 @@ fn a_profile_may_be_a_mebibyte_and_no_more() {
         pycull(["profile", "check", path.to_str().unwrap()])
     };
     check(MOST).success();
-    check(MOST + 1).refused("has more than 1048576 bytes");
+    check(MOST + 1).refused("is larger than 1 MiB");
     fs::write(&path, b"description = \"\xff\"").unwrap();
     pycull(["profile", "check", path.to_str().unwrap()]).refused("cannot read profile");
 }
@@ -66,5 +64,5 @@ fn a_profile_from_a_pipe_is_read() {
     }
     let mut bash = tool_command("bash");
     let script = "\"$0\" profile check <(yes '# comment')";
-    run(bash.args(["-c", script, env!("CARGO_BIN_EXE_pycull")])).refused("has more than");
+    run(bash.args(["-c", script, env!("CARGO_BIN_EXE_pycull")])).refused("is larger than 1 MiB");
 }

@@ -120,7 +120,7 @@ fn a_source_that_does_not_compile_is_reported_and_with_strict_an_error() {
     let fixed = ["minimize", done.before.0.to_str().unwrap(), "--strict"];
     let rest = ["--output", output.to_str().unwrap()];
     let strict = pycull([&fixed[..], &rest, &arguments].concat());
-    let strict = strict.refused("1 source(s) do not compile");
+    let strict = strict.refused("sources that do not compile: 1;");
     assert!(!output.exists());
     // The hint works as it stands.
     let setting = strict.stderr.split("--set '").nth(1).unwrap();

@@ -161,7 +161,7 @@ fn an_interpreter_that_forges_frames_is_told_apart() {
         (
             r"\000\003\000\000\000abc",
             8,
-            "27 source(s) do not compile; the first is `usr/lib/python3.11/encodings/__init__.py`: \
+            "sources that do not compile: 27; the first is `usr/lib/python3.11/encodings/__init__.py`: \
              the interpreter's answer is not bytecode",
         ),
     ];

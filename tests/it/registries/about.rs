@@ -81,7 +81,7 @@ fn signatures_are_listed_and_not_carried() {
             "--require-unsigned",
         ],
     );
-    let refused = refused.refused("has the signature sha256:");
+    let refused = refused.refused("is signed (signature sha256:");
     assert!(
         refused
             .stderr
