@@ -679,7 +679,9 @@ fn a_wrong_diff_id_is_an_error_that_names_the_image() {
     after.wrong_diff_id = true;
     let output = verified(&Image::sound(), &after, &[]).refused("diff_id");
     assert!(
-        output.stderr.contains("/new: image linux/amd64: layer 1"),
+        output
+            .stderr
+            .contains("/new`: image linux/amd64: cannot process layer 1 (sha256:"),
         "{}",
         output.stderr
     );
