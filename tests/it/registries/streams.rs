@@ -35,7 +35,7 @@ fn a_new_repository_gets_layers_while_they_are_written() {
     assert!(streams(&proxy) > 0, "{:#?}", proxy.log());
     let new = manifest(&shop.registry.image("new/app:small"));
     // What goes up while it is written does not go up again.
-    let asked = |layer: &&str| proxy.count("HEAD", &format!("new/app/blobs/{layer}")) > 0;
+    let asked = |layer: &&&str| proxy.count("HEAD", &format!("new/app/blobs/{layer}")) > 0;
     let [_, new_layers @ ..] = &*layers(&new) else {
         panic!("{new}")
     };
