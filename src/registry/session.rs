@@ -201,9 +201,15 @@ impl Session {
 
     /// Gets what an answer with 401 asks for. `None` if there is no way to.
     fn grant(&self, response: &Response, scope: &Scope) -> Result<Option<Grant>, HttpError> {
-        let headers = response.headers().get_all(WWW_AUTHENTICATE);
-        let headers = headers.iter().filter_map(|value| value.to_str().ok());
-        let (key, grant) = match (Challenge::first(headers), &self.login) {
+        let challenge = match challenge(response) {
+            // Some registries say it only under the address that clients ask first.
+            None => {
+                let request = Request::new(Method::GET, self.address("/v2/")?);
+                challenge(&self.http.send(&request, None)?.response)
+            }
+            found => found,
+        };
+        let (key, grant) = match (challenge, &self.login) {
             (None, _) | (Some(Challenge::Basic), None | Some(Login::IdentityToken(_))) => {
                 return Ok(None);
             }
@@ -314,6 +320,12 @@ fn retrying(
             return result;
         }
     }
+}
+
+fn challenge(response: &Response) -> Option<Challenge> {
+    let headers = response.headers().get_all(WWW_AUTHENTICATE);
+    let headers = headers.iter().filter_map(|value| value.to_str().ok());
+    Challenge::first(headers)
 }
 
 fn basic(user: &str, password: &str) -> Result<HeaderValue, HttpError> {

@@ -445,15 +445,14 @@ fn wants_password(request: &Passing) -> Fault {
 #[test]
 fn a_password_on_the_command_line_goes_to_one_registry() {
     let shop = Shop::open();
-    let arguments = [
-        "minimize",
-        &shop.registry.image("app:v1"),
-        "--output",
-        "docker://other.example/app",
-    ];
-    let refused = pycull_at(
-        &shop.path(""),
-        &[&arguments[..], &["--creds", "me:secret"]].concat(),
-    );
-    refused.refused("`--creds` is for one registry only");
+    let (here, there) = (shop.registry.image("app:v1"), "docker://other.example/app");
+    for arguments in [
+        &["minimize", &here, "--output", there][..],
+        &["verify", &here, there],
+        &["compare", &here, there],
+    ] {
+        let with_password = [arguments, &["--creds", "me:secret"]].concat();
+        let refused = pycull_at(&shop.path(""), &with_password);
+        refused.refused("`--creds` is for one registry only");
+    }
 }

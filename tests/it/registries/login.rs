@@ -217,3 +217,21 @@ fn podman_runs_what_pycull_pushed() {
     );
     assert_eq!(found.success().text().trim(), "\"yes\"");
 }
+
+/// What registries.conf says of one repository is not said of another one on the same registry.
+#[test]
+fn trust_in_one_repository_is_not_trust_in_its_registry() {
+    let house = Guardhouse::open();
+    fs::remove_dir_all(house.certificates()).unwrap();
+    let containers = house.home().join(".config/containers");
+    let prefix = format!("{}/team", house.registry.address);
+    let conf = format!("[[registry]]\nprefix = \"{prefix}\"\ninsecure = true\n");
+    fs::write(containers.join("registries.conf"), conf).unwrap();
+    let minimize = |to: &str| {
+        let to = house.registry.image(to);
+        let from = house.image("v1");
+        house.pycull(&["minimize", &from, "--output", &to, "--creds", LOGIN])
+    };
+    minimize("team/app:small").success();
+    minimize("prod/app:small").refused("the connection to `127.0.0.1:");
+}

@@ -83,3 +83,21 @@ fn a_stream_whose_end_is_refused_becomes_a_whole_upload() {
         },
     );
 }
+
+#[test]
+fn a_repository_of_ten_thousand_tags_is_asked_for_one() {
+    let shop = Shop::open();
+    let tags: Vec<String> = (0..10_000).map(|tag| format!("\"v{tag}\"")).collect();
+    let all = format!("{{\"name\":\"app\",\"tags\":[{}]}}", tags.join(","));
+    let proxy = FaultProxy::start(&shop.registry.address, move |request| {
+        match request.path.contains("/tags/list") {
+            true => Fault::Text(all.clone()),
+            false => Fault::None,
+        }
+    });
+    let [from, to] = ["app:v1", "app:small"].map(|name| shop.through(&proxy, name));
+    pycull_at(&shop.path(""), &["minimize", &from, "--output", &to]).success();
+    assert_eq!(proxy.count("GET", "/tags/list"), 1);
+    assert_eq!(proxy.count("GET", "/app/tags/list?n=1"), 1);
+    assert_eq!(proxy.count("PATCH", "/"), 0);
+}

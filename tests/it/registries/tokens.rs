@@ -49,6 +49,27 @@ fn asked(proxy: &FaultProxy) -> Vec<Passing> {
         .collect()
 }
 
+/// As the registry of the crate container-registry does.
+#[test]
+fn a_registry_may_say_only_once_what_it_wants() {
+    let shop = Shop::open();
+    let proxy = FaultProxy::start(&shop.registry.address, |request| {
+        let wants = || vec![("WWW-Authenticate", "Basic realm=\"shop\"".to_owned())];
+        match request.header("authorization") {
+            _ if request.path == "/v2/" => Fault::Status(200, wants()),
+            Some("Basic bWU6c2VjcmV0") => Fault::None,
+            _ => Fault::Answer(401, Vec::new()),
+        }
+    });
+    let [from, to] = ["app:v1", "app:small"].map(|name| shop.through(&proxy, name));
+    let run = |arguments: &[&str]| {
+        let arguments = [arguments, &["--creds", "me:secret"]].concat();
+        pycull_at(&shop.path(""), &arguments).success()
+    };
+    run(&["minimize", &from, "--output", &to]);
+    run(&["verify", &from, &to, "--profile", "default"]);
+}
+
 #[test]
 fn a_token_is_asked_for_with_what_it_must_permit() {
     let shop = Shop::open();
