@@ -24,6 +24,12 @@ pub(crate) const CONTENT: Reading = Reading {
     compressed: false,
 };
 
+/// For commands that read layers more than once, and compare how images are stored.
+pub(crate) const WHOLE: Reading = Reading {
+    again: true,
+    compressed: true,
+};
+
 /// Finds the image that a reference names; `-` is standard input. Prints warnings about how the image is stored.
 pub(crate) fn open(
     reference: &str,

@@ -1,9 +1,12 @@
 //! How to reach registries: what arguments and the environment say. The places are those of podman, skopeo and docker.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueHint;
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
 use pycull::registry::{AuthFile, Login, Proxies, RegistrySettings, SILENCE};
 
 use super::environment::{path, variable};
@@ -16,7 +19,7 @@ pub(crate) struct RegistryArgs {
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) authfile: Option<PathBuf>,
     /// Credentials for the registry. Other users of this machine can see them: prefer `podman login`
-    #[arg(long, global = true, value_name = "USER:PASSWORD", value_parser = Login::parse, conflicts_with = "authfile")]
+    #[arg(long, global = true, value_name = "USER:PASSWORD", value_parser = LoginParser, conflicts_with = "authfile")]
     pub(crate) creds: Option<Login>,
     /// Directory with the CA certificate (`*.crt`) and client certificate (`*.cert`, `*.key`) for every registry
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -27,6 +30,27 @@ pub(crate) struct RegistryArgs {
     /// Close a connection after this many seconds without data [default: 60]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) network_timeout: Option<u16>,
+}
+
+/// Parses credentials. Unlike clap's own errors, its errors do not show the value, which may be a password.
+#[derive(Clone)]
+struct LoginParser;
+
+impl TypedValueParser for LoginParser {
+    type Value = Login;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Login, clap::Error> {
+        let login = value.to_str().and_then(|text| Login::parse(text).ok());
+        login.ok_or_else(|| {
+            let message = "`--creds` must have the form USER:PASSWORD, and neither may be empty\n";
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        })
+    }
 }
 
 /// Settings for registries, from arguments first and then from the environment.

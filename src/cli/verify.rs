@@ -16,8 +16,8 @@ pub(crate) fn run(args: &Verify, printer: &Printer) -> anyhow::Result<Outcome> {
     let profile = args.profile.as_ref().map(|name| load(name, &args.set));
     let profile = profile.transpose()?;
     let (before, after) = (
-        image::open(&args.before, image::CONTENT, printer)?,
-        image::open(&args.after, image::CONTENT, printer)?,
+        image::open(&args.before, image::WHOLE, printer)?,
+        image::open(&args.after, image::WHOLE, printer)?,
     );
     let bars = Bars::new(settings);
     let options = image::options(settings, &bars);
@@ -37,6 +37,9 @@ pub(crate) fn run(args: &Verify, printer: &Printer) -> anyhow::Result<Outcome> {
         || document(&report, settings.detail),
         Vec::new,
     )?;
+    for platform in &report.unmatched {
+        printer.refusal(&format!("only one of the images has {platform}"));
+    }
     Ok(match report.is_same() {
         true => Outcome::Done,
         false => Outcome::Refused,

@@ -288,11 +288,12 @@ fn layer_row(
     };
     let (action, after) = match outcome {
         _ if plan.becomes_empty => (LayerAction::Dropped, None),
-        _ if plan.is_empty() => (LayerAction::Kept, Some(before.clone())),
+        // A layer that the plan does not change may be compressed on the way.
         Some(LayerOutcome::Rewritten(layer)) => (
             LayerAction::Rewritten,
             Some(written_size(layer, levels_after)),
         ),
+        _ if plan.is_empty() => (LayerAction::Kept, Some(before.clone())),
         _ => {
             let uncompressed_bytes = planned_bytes(scan, plan)?;
             (

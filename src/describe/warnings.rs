@@ -103,7 +103,7 @@ fn types_changed(family: Family) -> &'static str {
             "the manifest digest changes: the image had Docker media types, and an OCI layout or archive needs OCI's"
         }
         Family::Docker => {
-            "the manifest digest changes: the image had OCI media types, and a docker archive needs Docker's"
+            "the manifest digest changes: the image had OCI media types, and the output needs Docker's"
         }
     }
 }

@@ -122,6 +122,8 @@ pub enum HttpError {
         host: String,
         /// Whether pycull sent credentials.
         had_login: bool,
+        /// Whether the registry does without encryption.
+        is_plain: bool,
         /// What the registry says about it, on one line.
         detail: String,
     },
@@ -241,10 +243,22 @@ impl RegistryError {
 impl HttpError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Unauthorized { host, .. } => Some(format!(
-                "log in first: `podman login {0}` or `docker login {0}`",
-                quoted(host)
-            )),
+            Self::Unauthorized {
+                host,
+                had_login,
+                is_plain,
+                ..
+            } => {
+                let host = quoted(host);
+                let option = if *is_plain { "--tls-verify=false " } else { "" };
+                let first = match had_login {
+                    true => "check the user name and the password, or log in again",
+                    false => "log in first",
+                };
+                Some(format!(
+                    "{first}: `podman login {option}{host}` or `docker login {host}`"
+                ))
+            }
             Self::Unreachable { source, .. } if source.to_string().contains("CaUsedAsEndEntity") => Some(
                 "the registry uses a CA certificate as its server certificate; create a server certificate (`CA:FALSE`), or use `--tls-verify=false` for a registry that you trust"
                     .to_owned(),

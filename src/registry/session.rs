@@ -296,6 +296,7 @@ impl Session {
         HttpError::Unauthorized {
             host: self.host.clone(),
             had_login: self.login.is_some(),
+            is_plain: self.is_plain(),
             detail: words(response).1,
         }
     }

@@ -18,7 +18,9 @@ use crate::rewrite::index::{NewManifest, Replacements, rebuild};
 use crate::rewrite::layer_uses::LayerUses;
 use crate::rewrite::media_types::is_of_family;
 use crate::rewrite::staging::Staging;
-use crate::transport::{EarlyBlobs, Source};
+use crate::transport::{DockerForm, EarlyBlobs, Medium, Source};
+
+const OLD_ARCHIVE: Medium = Medium::DockerArchive(DockerForm::Old);
 
 /// The unfinished output: new blobs, and the manifests that they replace.
 pub(super) struct NewOutput<'a> {
@@ -78,7 +80,8 @@ impl NewOutput<'_> {
             outcomes: &outcomes,
             appended: appended.as_ref(),
             documents: &documents,
-            new_types,
+            // An old docker archive has no types, and no manifest whose digest could change.
+            new_types: new_types.filter(|_| self.source.medium != OLD_ARCHIVE),
             compression: minimize.compression,
         };
         planned.report(minimize, Some(written))

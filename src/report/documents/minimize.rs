@@ -43,8 +43,13 @@ fn push_image(
     }
     push_identity(document, image);
     let sides = [&image.before, &image.after];
-    if sides.into_iter().all(is_plain_size) {
-        document.push(Block::Note(PLAIN.to_owned()));
+    match sides.map(is_plain_size) {
+        [true, true] => document.push(Block::Note(PLAIN.to_owned())),
+        [true, false] if image.after.compressed_bytes.is_some() => document.push(Block::Note(
+            "the old layers are not compressed, or not all; the compressed sizes do not show what pycull removed"
+                .to_owned(),
+        )),
+        _ => {}
     }
     if report.dry_run {
         let note = match image.compiled.files {

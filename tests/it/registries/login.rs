@@ -235,3 +235,16 @@ fn trust_in_one_repository_is_not_trust_in_its_registry() {
     minimize("team/app:small").success();
     minimize("prod/app:small").refused("the connection to `127.0.0.1:");
 }
+
+#[test]
+fn credentials_of_the_wrong_form_are_not_repeated() {
+    let home = tempfile::tempdir().unwrap();
+    for wrong in ["hunter2", ":hunter2", "hunter2:"] {
+        let refused = pycull_at(
+            home.path(),
+            &["inspect", "docker://a.example/b", "--creds", wrong],
+        );
+        let refused = refused.refused("must have the form USER:PASSWORD");
+        assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
+    }
+}

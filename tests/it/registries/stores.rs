@@ -234,3 +234,42 @@ fn an_image_of_podman_is_compared_with_one_of_a_registry() {
         "{totals}"
     );
 }
+
+#[test]
+fn an_image_of_podman_is_verified_against_a_file() {
+    let shop = Shop::open();
+    let podman = Podman::new();
+    let layout = shop.path("put/app-v1");
+    podman.take(&layout, "localhost/app");
+    let before = layout.to_str().unwrap();
+    let verify = ["verify", before, "containers-storage:localhost/app"];
+    pycull(&podman, &verify).success();
+}
+
+/// The report has the sizes that the registry has.
+#[test]
+fn layers_that_are_compressed_on_the_way_are_counted_as_compressed() {
+    let shop = Shop::open();
+    let plain = crate::support::LayerBuilder::new().file("usr/share/text", vec![b'x'; 500_000]);
+    let image = crate::support::ImageBuilder::new().layer_as(plain, crate::support::Layered::Plain);
+    let layout = shop.path("plain");
+    image.write(&layout);
+    let to = shop.registry.image("plain:v1");
+    let minimize = [
+        "minimize",
+        layout.to_str().unwrap(),
+        "--output",
+        &to,
+        "--format",
+        "json",
+    ];
+    let report = super::pycull_at(&shop.path(""), &minimize).success().json();
+    let layer = &report["images"][0]["layers"][0];
+    assert_eq!(layer["action"], "rewritten");
+    let stored = &manifest(&to)["layers"][0];
+    assert_eq!(layer["after"]["compressed_bytes"], stored["size"]);
+    assert_eq!(
+        report["images"][0]["after"]["compressed_bytes"],
+        stored["size"]
+    );
+}
