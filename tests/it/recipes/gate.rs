@@ -47,6 +47,28 @@ fn the_three_answers_come_first() {
     assert_eq!(output.stderr, "");
 }
 
+/// The output is written before anything is asked.
+#[test]
+fn an_output_that_others_see_at_once_is_refused() {
+    let place = Workplace::new();
+    let reports = place.path().join("reports");
+    let image = testdata("fedora-shaped.tar");
+    for output in [
+        "docker://localhost/app",
+        "containers-storage:app",
+        "docker-daemon:app",
+    ] {
+        let refused = gate(&place, &[&image, Path::new(output), &reports], &[]);
+        assert_eq!(refused.code, Some(2));
+        assert!(
+            refused.stderr.contains("must be a file or a layout"),
+            "{}",
+            refused.stderr
+        );
+    }
+    assert!(!reports.exists());
+}
+
 #[test]
 fn a_difference_that_is_none_of_bytecode_refuses() {
     let place = Workplace::new();
