@@ -225,8 +225,8 @@ impl RegistryError {
             Self::Request { cause, .. } => cause.hint(),
             Self::Moved { image, .. } => Some(format!("leave out the digest to use `{image}`")),
             Self::LoginInName { host } => Some(format!(
-                "remove the credentials from the name and log in: `podman login {0}` or `docker login {0}`",
-                quoted(host)
+                "remove the credentials from the name and log in: {}",
+                log_in("", host)
             )),
             Self::TwoRegistries { one, other } => Some(format!(
                 "leave out `--creds` and log in to each: `podman login {}` and `podman login {}`",
@@ -240,6 +240,12 @@ impl RegistryError {
     }
 }
 
+/// The commands that log in to a registry. `option` is for podman.
+fn log_in(option: &str, host: &str) -> String {
+    let host = quoted(host);
+    format!("`podman login {option}{host}` or `docker login {host}`")
+}
+
 impl HttpError {
     fn hint(&self) -> Option<String> {
         match self {
@@ -249,15 +255,12 @@ impl HttpError {
                 is_plain,
                 ..
             } => {
-                let host = quoted(host);
                 let option = if *is_plain { "--tls-verify=false " } else { "" };
                 let first = match had_login {
                     true => "check the user name and the password, or log in again",
                     false => "log in first",
                 };
-                Some(format!(
-                    "{first}: `podman login {option}{host}` or `docker login {host}`"
-                ))
+                Some(format!("{first}: {}", log_in(option, host)))
             }
             Self::Unreachable { source, .. } if source.to_string().contains("CaUsedAsEndEntity") => Some(
                 "the registry uses a CA certificate as its server certificate; create a server certificate (`CA:FALSE`), or use `--tls-verify=false` for a registry that you trust"

@@ -7,15 +7,14 @@ use std::io::Read;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender};
 
-use ureq::http::header::{CONTENT_TYPE, EXPECT};
-use ureq::http::{HeaderValue, Method, StatusCode, Uri};
+use ureq::http::{Method, StatusCode, Uri};
 
 use super::address::location;
 use super::error::HttpError;
-use super::http::{Body, Request, Stream};
+use super::http::{Body, Stream};
 use super::repository::{Repository, expect};
 use super::target::PushedBlob;
-use super::upload_session::{begin, cancel, close};
+use super::upload_session::{begin, cancel, close, data};
 use crate::oci::Digest;
 
 /// A blob that goes up while it is written. Dropping it gives the blob up.
@@ -67,11 +66,7 @@ pub(super) fn follow(
 fn send(repository: &Repository, bytes: Box<dyn Read + Send>) -> Result<Uri, HttpError> {
     let address = begin(repository)?;
     let stream = Mutex::new(Stream::new(bytes));
-    let octets = HeaderValue::from_static("application/octet-stream");
-    let request = Request::new(Method::PATCH, address.clone())
-        .header(CONTENT_TYPE, octets)
-        .header(EXPECT, HeaderValue::from_static("100-continue"))
-        .body(Body::Stream(&stream));
+    let request = data(Method::PATCH, address.clone(), Body::Stream(&stream), true);
     let response = repository.session.send_once(&request, &repository.push());
     let next = response
         .and_then(|response| expect(response, StatusCode::ACCEPTED))

@@ -50,7 +50,6 @@ use serde_json::{Value, json};
 
 pub use credentials::AuthFile;
 pub use error::{HttpError, RegistryError};
-pub(crate) use following::Following;
 pub use image_name::{ImageName, ImageNameError};
 pub(crate) use image_name::{full_name, has_host, is_name};
 pub use login::{CredentialError, Login};

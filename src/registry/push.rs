@@ -115,11 +115,9 @@ impl Push {
     /// # Errors
     /// [`RegistryError`] if the registry refuses, or cannot be asked.
     pub(crate) fn tagged(&self, tag: &str) -> Result<Option<Digest>, RegistryError> {
-        let found = self
-            .target
-            .repository
-            .tagged(tag, &self.target.repository.push());
-        found.map_err(|cause| self.target.repository.error("write to", cause))
+        let repository = &self.target.repository;
+        let found = repository.tagged(tag, &repository.push());
+        found.map_err(|cause| repository.error("write to", cause))
     }
 
     /// Writes a manifest or index under a tag or its digest.
@@ -132,10 +130,8 @@ impl Push {
         media_type: &str,
         bytes: &[u8],
     ) -> Result<(), RegistryError> {
-        let result = self
-            .target
-            .repository
-            .put_document(reference, media_type, bytes);
-        result.map_err(|cause| self.target.repository.error("write the manifest of", cause))
+        let repository = &self.target.repository;
+        let result = repository.put_document(reference, media_type, bytes);
+        result.map_err(|cause| repository.error("write the manifest of", cause))
     }
 }

@@ -28,8 +28,6 @@ pub(super) struct RemoteBlob {
     spool: Option<Mutex<Spool>>,
     /// Number of bytes in the spool, for those who must not wait for it.
     spooled: AtomicU64,
-    /// The end of the bytes that are not in the spool any more, likewise.
-    released: AtomicU64,
     waiting: Mutex<Vec<Download>>,
 }
 
@@ -56,7 +54,6 @@ impl RemoteBlob {
             size,
             spool: spools.then(Mutex::default),
             spooled: AtomicU64::new(0),
-            released: AtomicU64::new(0),
             waiting: Mutex::default(),
         }
     }
@@ -177,12 +174,8 @@ impl ReadAt for RemoteBlob {
             true => end - end % RELEASED_AT_ONCE,
             false => self.size,
         };
-        if let Some(spool) = &self.spool
-            && end > self.released.load(Ordering::Relaxed)
-        {
-            let mut spool = lock(spool);
-            spool.release(end);
-            self.released.store(spool.released, Ordering::Relaxed);
+        if let Some(spool) = &self.spool {
+            lock(spool).release(end);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A blob goes up in one request, as a stream. If a registry refuses that, it goes up in chunks, and the registry says
 //! after each chunk how much it has.
 
-use ureq::http::header::{CONTENT_RANGE, CONTENT_TYPE, EXPECT, RANGE};
+use ureq::http::header::{CONTENT_RANGE, RANGE};
 use ureq::http::{HeaderValue, Method, StatusCode, Uri};
 
 use super::address::location;
@@ -12,7 +12,7 @@ use super::http::{Body, Request, Response};
 use super::repository::{Repository, expect};
 use super::retry::Retries;
 use super::session::Way;
-use super::upload_session::{begin, cancel, close, created, with_digest};
+use super::upload_session::{begin, cancel, close, created, data, with_digest};
 use crate::oci::{Blob, Digest};
 
 /// The size of a chunk. GitHub's registry refuses larger ones.
@@ -185,14 +185,7 @@ impl Upload<'_> {
     fn data(&self, method: Method, address: Uri, offset: u64, size: u64) -> Request<'_> {
         let blob = self.blob;
         let body = Body::Part { blob, offset, size };
-        let octets = HeaderValue::from_static("application/octet-stream");
-        let request = Request::new(method, address)
-            .header(CONTENT_TYPE, octets)
-            .body(body);
-        match size >= ASK_FIRST {
-            true => request.header(EXPECT, HeaderValue::from_static("100-continue")),
-            false => request,
-        }
+        data(method, address, body, size >= ASK_FIRST)
     }
 
     fn send_chunks(&self, mut address: Uri, most: u64) -> Result<Attempt, HttpError> {

@@ -1,10 +1,11 @@
 //! The beginning and the end of an upload (OCI distribution-spec 1.1, "Pushing blobs").
 
-use ureq::http::{Method, StatusCode, Uri};
+use ureq::http::header::{CONTENT_TYPE, EXPECT};
+use ureq::http::{HeaderValue, Method, StatusCode, Uri};
 
 use super::address::location;
 use super::error::HttpError;
-use super::http::{Request, Response};
+use super::http::{Body, Request, Response};
 use super::repository::{Repository, expect};
 use super::retry::Retries;
 use super::session::refused;
@@ -16,6 +17,18 @@ pub(super) fn begin(repository: &Repository) -> Result<Uri, HttpError> {
     let response = repository.session.send(&request, &repository.push())?;
     let response = expect(response, StatusCode::ACCEPTED)?;
     location(&response, &request.address)
+}
+
+/// A request with bytes of a blob. `asks_first` says to wait until the registry agrees to them.
+pub(super) fn data(method: Method, address: Uri, body: Body<'_>, asks_first: bool) -> Request<'_> {
+    let octets = HeaderValue::from_static("application/octet-stream");
+    let request = Request::new(method, address)
+        .header(CONTENT_TYPE, octets)
+        .body(body);
+    match asks_first {
+        true => request.header(EXPECT, HeaderValue::from_static("100-continue")),
+        false => request,
+    }
 }
 
 /// Gives up an upload. The registry removes it by itself if this fails.

@@ -158,12 +158,12 @@ impl NewLayer<'_> {
     }
 
     /// Hands over a complete file, so that it is stored while it is still read back.
-    fn send(&self, ended: &EndedLayer, follower: Option<Box<dyn Follower + '_>>) {
+    fn send(&self, ended: &EndedLayer, follower: Option<Follower<'_>>) {
         if let (Some(early), Some(digest)) = (self.early, ended.digest()) {
             let (path, size) = (ended.path().to_owned(), ended.compressed_bytes());
             let blob = staged(digest.clone(), path, size);
             match follower {
-                Some(follower) => follower.end(blob),
+                Some(follower) => follower(blob),
                 None => early.take(blob),
             }
         }

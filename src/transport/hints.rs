@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use crate::quoting::quoted;
-use crate::registry::is_name;
+use crate::registry::{has_host, is_name};
 
 use super::transports::{Engine, REGISTRY, Transport};
 
@@ -71,9 +71,7 @@ pub(super) fn did_you_mean(reference: &str) -> String {
 /// What to do about an output in a directory that does not exist.
 pub(super) fn of_missing_directory(path: &Path, directory: &Path) -> Option<String> {
     let text = path.to_str()?;
-    let host = text.split('/').next().unwrap_or_default();
-    let is_host = host.contains(['.', ':']) || host == "localhost";
-    if is_host && !host.starts_with('.') && is_name(text) {
+    if has_host(text) && !text.starts_with('.') && is_name(text) {
         return Some(format!(
             "pycull reads a name without a transport as a path; for a registry, use `docker://{text}`"
         ));

@@ -95,14 +95,11 @@ pub trait EarlyBlobs: Sync {
     fn take(&self, blob: OutputBlob);
 
     /// Begins to store a blob that is still written. `None` if the sink wants to know its digest first.
-    fn follow(&self, bytes: Box<dyn Read + Send>) -> Option<Box<dyn Follower + '_>>;
+    fn follow(&self, bytes: Box<dyn Read + Send>) -> Option<Follower<'_>>;
 }
 
-/// A blob that is stored while it is written. Dropping it gives the blob up.
-pub trait Follower {
-    /// Takes the complete blob. An error shows at the commit.
-    fn end(self: Box<Self>, blob: OutputBlob);
-}
+/// Takes the complete blob that is stored while it is written. Dropping it gives the blob up. An error shows at the commit.
+pub type Follower<'a> = Box<dyn FnOnce(OutputBlob) + 'a>;
 
 /// Decides on the output that `reference` asks for, given the source, and checks that it can be written.
 ///

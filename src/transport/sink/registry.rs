@@ -9,7 +9,7 @@ use crate::oci::blob::{DOCUMENT_LIMIT, into_blob_error};
 use crate::oci::media_type::document_kind;
 use crate::oci::{Blob, Digest, Node};
 use crate::progress::Observer;
-use crate::registry::{Following, ImageName, Push, PushedBlob};
+use crate::registry::{ImageName, Push, PushedBlob};
 use crate::scratch::Scratch;
 use crate::transport::error::TransportError;
 use crate::transport::medium::Medium;
@@ -122,21 +122,9 @@ impl EarlyBlobs for RegistrySink {
         self.push.begin(self.pushed(&blob));
     }
 
-    fn follow(&self, bytes: Box<dyn Read + Send>) -> Option<Box<dyn Follower + '_>> {
+    fn follow(&self, bytes: Box<dyn Read + Send>) -> Option<Follower<'_>> {
         let following = self.push.follow(bytes)?;
-        let sink = self;
-        Some(Box::new(RegistryFollower { sink, following }))
-    }
-}
-
-struct RegistryFollower<'a> {
-    sink: &'a RegistrySink,
-    following: Following,
-}
-
-impl Follower for RegistryFollower<'_> {
-    fn end(self: Box<Self>, blob: OutputBlob) {
-        self.following.end(self.sink.pushed(&blob));
+        Some(Box::new(|blob| following.end(self.pushed(&blob))))
     }
 }
 
