@@ -8,12 +8,12 @@ use clap_complete::Shell;
 use pycull::compare::{Gates, Limit};
 use pycull::compile::sandbox::Mode;
 use pycull::limits::Setting;
-use pycull::oci::Platform;
 use pycull::oci::compression::CompressionSetting;
 use pycull::pipeline::CompareOptions;
 use pycull::report::model::FindingKind;
 
 use super::registries::RegistryArgs;
+use super::values::{PlatformChoice, finding_kind, module, size};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 success; 1 a gate or check failed; 2 the command failed, and the output is unchanged.
@@ -92,21 +92,6 @@ pub(crate) enum ColorChoice {
     Always,
     /// Never
     Never,
-}
-
-/// Which platforms are wanted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PlatformChoice(pub(crate) Option<Platform>);
-
-impl std::str::FromStr for PlatformChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "all" => Ok(Self(None)),
-            _ => text.parse().map(|platform| Self(Some(platform))),
-        }
-    }
 }
 
 /// What to do.
@@ -374,40 +359,6 @@ pub(crate) enum ProfileAction {
         #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
         file: String,
     },
-}
-
-fn finding_kind(name: &str) -> Result<FindingKind, String> {
-    let kind = FindingKind::ALL
-        .into_iter()
-        .find(|kind| kind.name() == name);
-    kind.ok_or_else(|| {
-        let names = FindingKind::ALL.map(FindingKind::name);
-        format!("unknown kind; kinds are {}", names.join(", "))
-    })
-}
-
-/// A size alone.
-fn size(text: &str) -> Result<u64, String> {
-    match text.parse::<Limit>()? {
-        Limit::Bytes(bytes) => Ok(bytes),
-        Limit::Percent(_) => Err(format!(
-            "`{text}` is a percentage; this option takes a size, for example 150MB"
-        )),
-    }
-}
-
-/// A module's full name.
-fn module(name: &str) -> Result<String, String> {
-    let is_word = |part: &str| {
-        let is_in_words = |c: char| c == '_' || c.is_alphanumeric();
-        !part.is_empty()
-            && part.chars().all(is_in_words)
-            && !part.starts_with(|c: char| c.is_numeric())
-    };
-    match name.split('.').all(is_word) {
-        true => Ok(name.to_owned()),
-        false => Err("not a module name; write it like `json.decoder`".to_owned()),
-    }
 }
 
 #[cfg(test)]

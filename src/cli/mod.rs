@@ -13,6 +13,7 @@ mod man;
 mod minimize;
 mod profile;
 mod sandbox;
+mod values;
 mod verify;
 
 mod environment;
