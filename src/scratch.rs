@@ -50,9 +50,16 @@ impl Scratch {
     /// # Errors
     /// I/O errors that prevent a new directory.
     pub fn new() -> io::Result<Self> {
-        let place = std::env::temp_dir();
-        sweep(PREFIX, &place, |_| {});
-        Self::within(PREFIX, &place)
+        Self::at(&std::env::temp_dir())
+    }
+
+    /// Creates a directory in `place`. Removes what killed processes left there first.
+    ///
+    /// # Errors
+    /// I/O errors that prevent a new directory.
+    pub fn at(place: &Path) -> io::Result<Self> {
+        sweep(PREFIX, place, |_| {});
+        Self::within(PREFIX, place)
     }
 
     /// Creates a directory in `place` whose name begins with `prefix`.

@@ -2,11 +2,13 @@
 //! stores work as the user has set them up.
 
 use std::io::{self, Read};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::{self, JoinHandle};
 
 use super::error::TransportError;
 use super::transports::{Engine, Transport};
+use crate::scratch::Scratch;
 
 /// Most bytes of an engine's messages to keep.
 const MOST_MESSAGES: u64 = 64 << 10;
@@ -57,6 +59,17 @@ impl Engine {
         (!id.is_empty()).then(|| id.to_owned())
     }
 
+    /// A directory for the engine's temporary files, in the place that the engine would use. podman leaves its files when
+    /// a signal ends it. docker writes none.
+    fn scratch(self) -> Option<Scratch> {
+        if self == Self::Docker {
+            return None;
+        }
+        let place = self.output(&["info", "--format", "{{.Store.ImageCopyTmpDir}}"]);
+        // A podman on another host uses a directory of that host.
+        Scratch::at(Path::new(place.ok()?.trim())).ok()
+    }
+
     /// Runs a command to its end. Returns what it printed.
     fn output(self, arguments: &[&str]) -> Result<String, TransportError> {
         let output = Command::new(self.program())
@@ -93,6 +106,8 @@ pub(super) struct Running {
     command: String,
     child: Child,
     messages: Option<JoinHandle<Vec<u8>>>,
+    /// Goes after the command has ended.
+    _scratch: Option<Scratch>,
 }
 
 impl Running {
@@ -102,12 +117,13 @@ impl Running {
         arguments: &[String],
         (stdin, stdout): (Stdio, Stdio),
     ) -> Result<Self, TransportError> {
-        let child = Command::new(engine.program())
-            .args(arguments)
-            .stdin(stdin)
-            .stdout(stdout)
-            .stderr(Stdio::piped())
-            .spawn();
+        let scratch = engine.scratch();
+        let mut command = Command::new(engine.program());
+        if let Some(scratch) = &scratch {
+            command.env("TMPDIR", scratch.path());
+        }
+        command.args(arguments).stdin(stdin).stdout(stdout);
+        let child = command.stderr(Stdio::piped()).spawn();
         let mut child = child.map_err(|error| engine.cannot_start(error))?;
         let messages = child.stderr.take().map(|mut stderr| {
             thread::spawn(move || {
@@ -123,6 +139,7 @@ impl Running {
             command: arguments.first().cloned().unwrap_or_default(),
             child,
             messages,
+            _scratch: scratch,
         })
     }
 

@@ -88,6 +88,32 @@ fn an_engine_that_is_not_installed_is_named() {
 }
 
 #[test]
+fn temporary_files_of_podman_go_with_an_interrupted_run() {
+    let home = tempfile::tempdir().unwrap();
+    let place = home.path().join("temporary");
+    std::fs::create_dir(&place).unwrap();
+    let script = "#!/bin/sh\ncase $1 in\n\
+        info) echo \"$TMPDIR\";;\n\
+        image) echo application/vnd.oci.image.manifest.v1+json;;\n\
+        save) echo layers > \"$TMPDIR/podman-file\"; kill -INT $PPID; exec sleep 30 > /dev/null;;\n\
+        esac\n";
+    std::fs::write(home.path().join("script"), script).unwrap();
+    // Another process writes the program, so that no child of another test holds it open for writing.
+    let mut install = tool_command("install");
+    run(install
+        .current_dir(&home)
+        .args(["-m", "755", "script", "podman"]))
+    .success();
+    let mut command = pycull_command();
+    let path = format!("{}:/usr/bin:/bin", home.path().display());
+    command.env("PATH", path).env("TMPDIR", &place);
+    let ended = run(command.args(["inspect", "containers-storage:app"]));
+    assert_eq!(ended.code, None, "{}", ended.stderr);
+    let left: Vec<_> = place.read_dir().unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
 fn an_image_goes_from_a_registry_to_podman() {
     let shop = Shop::open();
     shop.put("other:v1", &image("other"));
