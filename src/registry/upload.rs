@@ -21,8 +21,8 @@ const CHUNK: u64 = 4 << 20;
 /// The smallest chunk to try after a registry refused a larger one.
 const SMALLEST_CHUNK: u64 = 64 << 10;
 
-/// Broken connections before a blob goes up in chunks.
-const MOST_BROKEN: u32 = 2;
+/// Broken connections, or faults of the registry, before a blob goes up in chunks.
+const MOST_FAULTS: u32 = 2;
 
 /// How often to try another way for one blob.
 const MOST_CHANGES: u32 = 8;
@@ -60,6 +60,59 @@ enum Attempt {
     Again(HttpError),
 }
 
+/// What went wrong with one blob so far.
+struct Faults {
+    retries: Retries,
+    changes: u32,
+    /// Connections that ended.
+    broken: u32,
+    /// Whole bodies that the registry answered with a fault of its own (500 to 599).
+    refused: u32,
+}
+
+impl Faults {
+    fn new() -> Self {
+        Self {
+            retries: Retries::new(),
+            changes: 0,
+            broken: 0,
+            refused: 0,
+        }
+    }
+
+    /// How to send the blob next, if the registry takes others in the way `usual`.
+    fn way(&self, usual: Way, size: u64) -> Way {
+        // A registry or a proxy that cannot take the whole body may just end the connection. A registry that knows no
+        // body in the request that ends an upload may say that it has a fault.
+        let is_broken = self.broken >= MOST_FAULTS && size > CHUNK;
+        let is_refused = self.refused >= MOST_FAULTS && size > 0;
+        match usual {
+            Way::Whole if is_broken || is_refused => Way::Chunks(CHUNK),
+            usual => usual,
+        }
+    }
+
+    /// Counts a change to another way. Fails if there were too many.
+    fn change(&mut self, error: HttpError) -> Result<(), HttpError> {
+        self.changes += 1;
+        match self.changes > MOST_CHANGES {
+            true => Err(error),
+            false => Ok(()),
+        }
+    }
+
+    /// Waits before the next attempt. Fails if there were too many.
+    fn wait(&mut self, way: Way, error: HttpError) -> Result<(), HttpError> {
+        let is_fault = status_of(&error).is_some_and(|status| status >= 500);
+        self.broken += u32::from(matches!(error, HttpError::Unreachable { .. }));
+        self.refused += u32::from(is_fault && way == Way::Whole);
+        match self.retries.wait(error.asked_pause()) {
+            true => Ok(()),
+            false => Err(error),
+        }
+    }
+}
+
 impl Upload<'_> {
     /// Gives the blob to the registry, unless it has it.
     ///
@@ -69,7 +122,7 @@ impl Upload<'_> {
         if self.is_there()? {
             return Ok(());
         }
-        let mut session = match self.from.filter(|_| !self.distrusts) {
+        let mut begun = match self.from.filter(|_| !self.distrusts) {
             Some(from) => match self.mount(from)? {
                 Mount::Done => return Ok(()),
                 Mount::Begun(address) => Some(address),
@@ -77,45 +130,38 @@ impl Upload<'_> {
             },
             None => None,
         };
-        let (mut retries, mut changes, mut broken) = (Retries::new(), 0, 0);
+        let mut faults = Faults::new();
         loop {
-            let address = match session.take() {
+            let address = match begun.take() {
                 Some(address) => address,
                 None => begin(self.repository)?,
             };
-            // A registry or a proxy that cannot take the whole body may just end the connection.
-            let way = match self.repository.session.way() {
-                Way::Whole if broken >= MOST_BROKEN && self.blob.size() > CHUNK => {
-                    Way::Chunks(CHUNK)
-                }
-                way => way,
-            };
+            let way = faults.way(self.repository.session.way(), self.blob.size());
             let attempt = match way {
                 Way::Whole => self.send_whole(&address),
                 Way::Chunks(size) => self.send_chunks(address.clone(), size),
             };
             let error = match attempt {
-                Ok(Attempt::Done) => return Ok(()),
-                Ok(Attempt::Again(error)) => error,
+                Ok(Attempt::Done) => {
+                    if faults.refused >= MOST_FAULTS {
+                        self.repository.session.set_way(way);
+                    }
+                    return Ok(());
+                }
                 Ok(Attempt::Another(way, error)) => {
                     cancel(self.repository, address);
-                    changes += 1;
-                    if changes > MOST_CHANGES {
-                        return Err(error);
-                    }
+                    faults.change(error)?;
                     self.repository.session.set_way(way);
                     continue;
                 }
+                Ok(Attempt::Again(error)) => error,
                 Err(error) => {
                     cancel(self.repository, address);
                     return Err(error);
                 }
             };
             cancel(self.repository, address);
-            broken += u32::from(matches!(error, HttpError::Unreachable { .. }));
-            if !retries.wait(error.asked_pause()) {
-                return Err(error);
-            }
+            faults.wait(way, error)?;
             // The answer may be all that was lost.
             if self.is_there()? {
                 return Ok(());

@@ -177,6 +177,26 @@ fn a_registry_that_takes_small_chunks_only_gets_them() {
 }
 
 #[test]
+fn a_registry_that_fails_at_whole_uploads_gets_chunks() {
+    let (_, proxy) =
+        succeeds(
+            |request| match request.is("PUT", "/blobs/uploads/") && request.length() > 0 {
+                true => Fault::Answer(500, vec![]),
+                false => Fault::None,
+            },
+        );
+    let log = proxy.log();
+    let is_body = |request: &Passing| request.path.contains("/uploads/") && request.length() > 0;
+    let ways: Vec<&str> = log
+        .iter()
+        .filter(|passed| is_body(&passed.request))
+        .map(|passed| passed.request.method.as_str())
+        .collect();
+    // The config comes last, and goes up as the layer did.
+    assert!(ways.ends_with(&["PATCH", "PATCH"]), "{ways:?}");
+}
+
+#[test]
 fn a_registry_without_uploads_in_chunks_gets_one_request() {
     let refused = AtomicUsize::new(0);
     let (_, proxy) = succeeds(move |request| match request.method.as_str() {
