@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use pycull::pipeline::Options;
 use pycull::progress::Observer;
+use pycull::registry::Keeping;
 use pycull::transport::{Opening, Reading, Reference, Source, TransportError};
 
 use super::printer::Printer;
@@ -14,19 +15,19 @@ use super::settings::Settings;
 
 /// For commands that read each layer once, and show its size.
 pub(crate) const SIZES: Reading = Reading {
-    again: false,
+    keeping: Keeping::Nothing,
     compressed: true,
 };
 
 /// For commands that need only what the layers contain.
 pub(crate) const CONTENT: Reading = Reading {
-    again: true,
+    keeping: Keeping::All,
     compressed: false,
 };
 
 /// For commands that read layers more than once, and compare how images are stored.
 pub(crate) const WHOLE: Reading = Reading {
-    again: true,
+    keeping: Keeping::All,
     compressed: true,
 };
 

@@ -9,6 +9,7 @@ use pycull::compile::InterpreterOptions;
 use pycull::compile::compile_cache::{CacheError, CompileCache};
 use pycull::pipeline::{self, CompileOptions, Input, MinimizeOptions, Output};
 use pycull::profile::Profile;
+use pycull::registry::Keeping;
 use pycull::report::Detail;
 use pycull::report::documents::minimize::document;
 use pycull::report::formats::figure;
@@ -32,7 +33,11 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
     let output = args.output.as_deref().filter(|_| !args.dry_run);
     let to: Option<Reference> = output.map(str::parse).transpose()?;
     let reading = Reading {
-        again: true,
+        // A registry gets the layers that stay while others are read.
+        keeping: match &to {
+            Some(Reference::Registry(_)) => Keeping::Unreleased,
+            _ => Keeping::All,
+        },
         // Engines store layers without compression.
         compressed: !matches!(to, Some(Reference::Engine { .. })),
     };

@@ -21,10 +21,10 @@ pub fn scan_layers(
     layers: &[Layer],
     allowances: &LayerAllowances,
 ) -> Result<Vec<Arc<LayerScan>>, LayerError> {
-    scan_shared(access, layers, allowances, &SharedScans::default())
+    scan_shared(access, layers, allowances, &SharedScans::default(), &|_| ())
 }
 
-/// As [`scan_layers`], but does not read a layer that `shared` has.
+/// As [`scan_layers`], but does not read a layer that `shared` has. `read` gets each layer as soon as it is read.
 ///
 /// # Errors
 /// As [`scan_layers`].
@@ -33,6 +33,7 @@ pub(crate) fn scan_shared(
     layers: &[Layer],
     allowances: &LayerAllowances,
     shared: &SharedScans,
+    read: &(dyn Fn(&LayerScan) + Sync),
 ) -> Result<Vec<Arc<LayerScan>>, LayerError> {
     let Access {
         store,
@@ -51,6 +52,7 @@ pub(crate) fn scan_shared(
         };
         let scan = scan.map_err(|cause| layer_error(index, layer, cause))?;
         shared.keep(&scan);
+        read(&scan);
         observer.item_done();
         Ok(scan)
     });

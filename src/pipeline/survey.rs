@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::entrypoint::read_entrypoint;
 use super::{Options, PipelineError};
 use crate::inventory::{self, ChosenVersions, Inventory, Known};
-use crate::layers::{SharedScans, hash_sources, scan_layers, scan_shared};
+use crate::layers::{LayerScan, SharedScans, hash_sources, scan_shared};
 use crate::limits::LayerAllowances;
 use crate::oci::commands::named_paths;
 use crate::oci::image::ImageError;
@@ -88,9 +88,11 @@ pub(super) fn levels(
 /// The layers to survey.
 #[derive(Clone, Copy)]
 pub(super) struct Stored<'a> {
-    store: &'a dyn BlobStore,
+    pub(super) store: &'a dyn BlobStore,
     /// Layers that other images have too.
-    shared: Option<&'a SharedScans>,
+    pub(super) shared: Option<&'a SharedScans>,
+    /// Gets each layer as soon as it is read.
+    pub(super) read: &'a (dyn Fn(&LayerScan) + Sync),
 }
 
 impl<'a> Stored<'a> {
@@ -99,6 +101,7 @@ impl<'a> Stored<'a> {
         Self {
             store: &*source.store,
             shared: None,
+            read: &|_| (),
         }
     }
 
@@ -124,7 +127,7 @@ pub(super) fn survey(
 
 /// Like [`survey`], with the Python versions that a profile chooses for trees.
 pub(super) fn survey_for(
-    Stored { store, shared }: Stored<'_>,
+    stored: Stored<'_>,
     image: &Image,
     profile: Option<&Profile>,
     hash_all: bool,
@@ -132,11 +135,10 @@ pub(super) fn survey_for(
 ) -> Result<Inventory, PipelineError> {
     let layer_error = PipelineError::of_layer(image);
     let allowances = allowances(image, options);
-    let access = options.access(store);
-    let scans = match shared {
-        Some(shared) => scan_shared(access, &image.layers, &allowances, shared),
-        None => scan_layers(access, &image.layers, &allowances),
-    };
+    let access = options.access(stored.store);
+    let unshared = SharedScans::default();
+    let shared = stored.shared.unwrap_or(&unshared);
+    let scans = scan_shared(access, &image.layers, &allowances, shared, stored.read);
     let scans = scans.map_err(layer_error)?;
     let members = scans.iter().map(|scan| &*scan.members);
     let rootfs = squash(members, &allowances).map_err(|source| PipelineError::Rootfs {
@@ -148,7 +150,7 @@ pub(super) fn survey_for(
         true => Default::default(),
         false => hash_sources(access, &image.layers, &wanted).map_err(layer_error)?,
     };
-    let launch = read_entrypoint(store, image, &scans, &rootfs).map_err(layer_error)?;
+    let launch = read_entrypoint(stored.store, image, &scans, &rootfs).map_err(layer_error)?;
     let mut named = named_paths(&image.config);
     named.extend(launch.named.iter().cloned());
     let chosen = ChosenVersions {

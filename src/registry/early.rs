@@ -114,7 +114,11 @@ impl Shared {
             let result = self.target.upload(&blob, false, &|_| ());
             let mut state = lock(&self.state);
             match result {
-                Ok(()) => drop(state.done.insert(blob.digest)),
+                Ok(()) => {
+                    // The commit does not read it again.
+                    blob.bytes.discard(u64::MAX);
+                    state.done.insert(blob.digest);
+                }
                 // The commit tries it again, and says why it fails.
                 Err(_) => {
                     state.has_failed = true;

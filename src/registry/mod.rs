@@ -59,6 +59,7 @@ use registries_conf::{Endpoint, RegistriesConf};
 pub(crate) use repository::Repository;
 use session::Session;
 pub use settings::{Proxies, RegistrySettings, SILENCE};
+pub use store::Keeping;
 pub(crate) use store::RegistryStore;
 pub(crate) use target::PushedBlob;
 
@@ -113,16 +114,16 @@ impl<'a> Registries<'a> {
         ImageName::parse(text, &|short| self.conf.resolve_short(short))
     }
 
-    /// Finds an image by its name, on a mirror or on its own registry. `spools` says whether to keep its layers for
-    /// another reading.
+    /// Finds an image by its name, on a mirror or on its own registry. `keeping` says which of its layers to
+    /// keep for another reading.
     ///
     /// # Errors
     /// [`RegistryError`] of the image's own registry, if no mirror has the image either.
-    pub(crate) fn find(&self, name: &ImageName, spools: bool) -> Result<Found, RegistryError> {
+    pub(crate) fn find(&self, name: &ImageName, keeping: Keeping) -> Result<Found, RegistryError> {
         let mut last = None;
         for endpoint in self.conf.endpoints(name)? {
             match find_at(name, &endpoint, self.settings) {
-                Ok((repository, document)) => return Ok(found(repository, document, spools)),
+                Ok((repository, document)) => return Ok(found(repository, document, keeping)),
                 Err(error) => last = Some(error),
             }
         }
@@ -153,14 +154,14 @@ fn no_endpoint(name: &ImageName) -> RegistryError {
     }
 }
 
-fn found(repository: Repository, document: Document, spools: bool) -> Found {
+fn found(repository: Repository, document: Document, keeping: Keeping) -> Found {
     let root = json!({
         "mediaType": document.media_type,
         "digest": document.digest.as_ref(),
         "size": document.bytes.len(),
     });
     Found {
-        store: RegistryStore::new(Arc::new(repository), document, spools),
+        store: RegistryStore::new(Arc::new(repository), document, keeping),
         root,
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Push {
     /// Uploads that began before the image was complete.
     early: Early,
     is_new_repository: OnceLock<bool>,
+    /// Whether the registry has the image's old blobs, in this repository or another one.
+    has_old_blobs: bool,
 }
 
 impl Push {
@@ -32,6 +34,7 @@ impl Push {
             repository,
         };
         Self {
+            has_old_blobs: beside.is_some(),
             early: Early::new(target.clone(), jobs),
             target,
             jobs,
@@ -46,6 +49,10 @@ impl Push {
 
     /// Uploads a blob on another thread, now or once one is free.
     pub(crate) fn begin(&self, blob: PushedBlob) {
+        if self.has_old_blobs && !blob.is_new {
+            // It need not move. Without that, its space would be free only some time after the next layer needs it.
+            blob.bytes.discard(u64::MAX);
+        }
         self.early.begin(blob);
     }
 

@@ -17,11 +17,21 @@ use crate::parallel::lock;
 /// Most bytes of manifests and indexes to keep, so that each is asked for once.
 const KEPT_DOCUMENTS: usize = 32 << 20;
 
+/// Which layers of a registry stay in a temporary file after they are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// None: each layer is read once.
+    Nothing,
+    /// All: any layer may be read again.
+    All,
+    /// Those that the reader does not release.
+    Unreleased,
+}
+
 /// The blobs of one image. A manifest that is read says what the blobs below it are.
 pub(crate) struct RegistryStore {
     repository: Arc<Repository>,
-    /// Whether to keep layers for another reading.
-    spools: bool,
+    keeping: Keeping,
     state: Mutex<State>,
 }
 
@@ -50,10 +60,10 @@ enum Kind {
 
 impl RegistryStore {
     /// The blobs below `root`.
-    pub(super) fn new(repository: Arc<Repository>, root: Document, spools: bool) -> Self {
+    pub(super) fn new(repository: Arc<Repository>, root: Document, keeping: Keeping) -> Self {
         let store = Self {
             repository,
-            spools,
+            keeping,
             state: Mutex::default(),
         };
         let size = root.bytes.len() as u64;
@@ -135,7 +145,7 @@ impl RegistryStore {
 
     fn layer(&self, digest: &Digest, known: Known) -> Result<Blob, BlobError> {
         let mut state = lock(&self.state);
-        if self.spools && !state.blobs.contains_key(digest) {
+        if self.keeping != Keeping::Nothing && !state.blobs.contains_key(digest) {
             self.check_room(&state)
                 .map_err(|error| failed(digest, error))?;
         }
@@ -145,26 +155,31 @@ impl RegistryStore {
                 repository,
                 digest.clone(),
                 known.size,
-                self.spools,
+                self.keeping != Keeping::Nothing,
             ))
         });
         Ok(Blob::new(Arc::clone(blob) as _, known.size))
     }
 
-    /// Checks that the temporary directory has room for all layers that are known and not there yet.
+    /// Checks that the temporary directory has room for the layers that are known and not there yet. If some of them are
+    /// released on the way, it needs room for the largest one at least, where others are now.
     fn check_room(&self, state: &State) -> Result<(), RegistryError> {
-        let layers = state
-            .known
-            .values()
-            .filter(|known| known.kind == Kind::Layer);
-        let all: u64 = layers.map(|known| known.size).fold(0, u64::saturating_add);
-        let there: u64 = state.blobs.values().map(|blob| blob.spooled()).sum();
+        let spooled = |digest| state.blobs.get(digest).map_or(0, |blob| blob.spooled());
+        let layers = state.known.iter();
+        let layers = layers.filter(|(_, known)| known.kind == Kind::Layer);
+        let missing = layers.map(|(digest, known)| known.size.saturating_sub(spooled(digest)));
+        let needed = match self.keeping {
+            Keeping::Unreleased => {
+                let there: u64 = state.blobs.values().map(|blob| blob.spooled()).sum();
+                missing.max().unwrap_or(0).saturating_sub(there)
+            }
+            _ => missing.fold(0, u64::saturating_add),
+        };
         let directory = std::env::temp_dir();
         let Ok(found) = rustix::fs::statvfs(&directory) else {
             return Ok(());
         };
         let free = found.f_bavail.saturating_mul(found.f_frsize);
-        let needed = all.saturating_sub(there);
         match needed <= free {
             true => Ok(()),
             false => Err(RegistryError::NoRoom {

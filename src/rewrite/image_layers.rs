@@ -10,11 +10,38 @@ use super::staging::staged_layer;
 use crate::inventory::Inventory;
 use crate::layers::{Access, LayerError, LayerErrorCause, LayerScan, layer_error};
 use crate::oci::layer_writer::WrittenLayer;
-use crate::oci::{Compression, CompressionSetting, Digest, Encoding};
+use crate::oci::{BlobStore, Compression, CompressionSetting, Digest, Encoding};
 use crate::parallel::try_map;
 use crate::plan::{LayerPlan, Plan};
+use crate::profile::Profile;
 use crate::progress::Phase;
 use crate::transport::{EarlyBlobs, OutputBlob};
+
+/// Whether a plan may change this layer, as far as its members show. If not, the layer does not wait for the plan.
+pub(crate) fn may_change(
+    scan: &LayerScan,
+    profile: &Profile,
+    compression: CompressionSetting,
+) -> bool {
+    let has_source = || scan.members.iter().any(|it| it.path.ends_with(b".py"));
+    !scan.bytecode.is_empty()
+        || profile.compiles() && has_source()
+        || compression.packs(scan.compression)
+}
+
+/// Hands over a layer that stays as it is, for the last use of its blob. A blob that cannot be opened fails later.
+pub(crate) fn send_kept(store: &dyn BlobStore, scan: &LayerScan, early: Option<&dyn EarlyBlobs>) {
+    let digest = scan.layer.descriptor.digest();
+    if let Some(early) = early
+        && let Ok(bytes) = store.open(digest)
+    {
+        early.take(OutputBlob {
+            digest: digest.clone(),
+            bytes,
+            is_checked: true,
+        });
+    }
+}
 
 /// The layers of an image, and everything needed to write new ones.
 pub(crate) struct ImageLayers<'a> {
@@ -59,7 +86,9 @@ impl ImageLayers<'_> {
                 return Ok(LayerOutcome::Dropped);
             }
             if !self.must_be_written(scan, plan) {
-                self.send_kept(index);
+                if !self.needed_later.contains(scan.layer.descriptor.digest()) {
+                    send_kept(self.access.store, scan, self.early);
+                }
                 return Ok(LayerOutcome::Kept);
             }
             let written = self.new_layer(index, threads_each).write();
@@ -82,20 +111,6 @@ impl ImageLayers<'_> {
         let shows_level = index + 1 == scans.len() && !self.plan.appended.is_empty();
         let digest = scans[index].layer.descriptor.digest();
         !shows_level && !self.needed_later.contains(digest)
-    }
-
-    /// Hands over a layer that stays as it is, while others are written. A blob that cannot be opened fails later.
-    fn send_kept(&self, index: usize) {
-        let digest = self.inventory.layers[index].layer.descriptor.digest();
-        if let Some(early) = self.early
-            && let Ok(bytes) = self.access.store.open(digest)
-        {
-            early.take(OutputBlob {
-                digest: digest.clone(),
-                bytes,
-                is_checked: true,
-            });
-        }
     }
 
     fn new_layer(&self, index: usize, threads: usize) -> NewLayer<'_> {

@@ -13,7 +13,7 @@ use super::source::{Origin, Source};
 use super::transports::{Engine, Transport};
 use super::{dir, docker_archive_read, no_image, oci_archive, oci_layout_read, remote};
 use crate::oci::Platform;
-use crate::registry::RegistrySettings;
+use crate::registry::{Keeping, RegistrySettings};
 
 /// What opening an image needs to know besides its reference.
 #[derive(Clone, Copy)]
@@ -29,8 +29,8 @@ pub struct Opening<'a> {
 /// What an image is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// Whether layers are read more than once, so that what a registry sends is worth keeping.
-    pub again: bool,
+    /// Which layers of a registry are read more than once, so that they are worth keeping.
+    pub keeping: Keeping,
     /// Whether the compressed sizes count. Otherwise an engine need not compress what it saves.
     pub compressed: bool,
 }
@@ -45,7 +45,7 @@ impl Source {
             platform: None,
             registries: &RegistrySettings::default(),
             reading: Reading {
-                again: true,
+                keeping: Keeping::All,
                 compressed: true,
             },
         };
@@ -68,7 +68,7 @@ impl Source {
         };
         match reference {
             Reference::Registry(name) => {
-                return remote::open(name, opening.registries, opening.reading.again);
+                return remote::open(name, opening.registries, opening.reading.keeping);
             }
             Reference::Engine { engine, name } => return open_saved(*engine, name, opening),
             Reference::Path(_) => {

@@ -7,17 +7,17 @@ use super::image_name::{REF_NAME, set_annotation};
 use super::medium::Medium;
 use super::source::{Origin, Source};
 use crate::oci::BlobStore;
-use crate::registry::{Found, ImageName, Registries, RegistrySettings, RegistryStore};
+use crate::registry::{Found, ImageName, Keeping, Registries, RegistrySettings, RegistryStore};
 
 /// Finds an image in a registry.
 pub(super) fn open(
     name: &str,
     settings: &RegistrySettings,
-    reads_again: bool,
+    keeping: Keeping,
 ) -> Result<Source, TransportError> {
     let registries = Registries::new(settings)?;
     let name = registries.name(name)?;
-    let Found { store, mut root } = registries.find(&name, reads_again)?;
+    let Found { store, mut root } = registries.find(&name, keeping)?;
     let tagged = tagged(&name);
     if let Some(tagged) = &tagged {
         // In a layout or an archive the image keeps its name.

@@ -6,7 +6,7 @@ mod planned;
 
 use serde_json::Value;
 
-use super::{Input, Options, PipelineError, open};
+use super::{Input, Options, PipelineError, Stored, open};
 use crate::compile::InterpreterOptions;
 use crate::oci::compression::CompressionSetting;
 use crate::profile::Profile;
@@ -58,7 +58,7 @@ pub fn plan_only(
     }
     let mut images = Vec::new();
     for image in root.images() {
-        let planned = plan_image(input.source, image, minimize, options)?;
+        let planned = plan_image(Stored::of(input.source), image, minimize, options)?;
         images.push(planned.report(minimize, None)?);
     }
     Ok(MinimizeReport::of(input.reference, images))

@@ -7,13 +7,15 @@ use serde_json::Value;
 use super::planned::{NewFiles, Planned, plan_image};
 use super::{MinimizeOptions, digest_of, left_out};
 use crate::describe::Written;
+use crate::layers::LayerScan;
 use crate::oci::image::typed_descriptor;
 use crate::oci::layer_writer::WrittenLayer;
 use crate::oci::media_type::Family;
 use crate::oci::{Compression, Image, ImageError, Node, read_document};
-use crate::pipeline::{Options, PipelineError};
+use crate::pipeline::{Options, PipelineError, Stored};
 use crate::report::model::{LeftOut, MinimizeImage};
 use crate::rewrite::documents::{LayerOutcome, NewDocuments, Texts, rewrite_documents};
+use crate::rewrite::image_layers::{may_change, send_kept};
 use crate::rewrite::index::{NewManifest, Replacements, rebuild};
 use crate::rewrite::layer_uses::LayerUses;
 use crate::rewrite::media_types::is_of_family;
@@ -44,7 +46,17 @@ impl NewOutput<'_> {
     ) -> Result<MinimizeImage, PipelineError> {
         let directory = self.staging.directory();
         let needed_later = self.uses.needed_after(image);
-        let mut planned = plan_image(self.source, image, minimize, options)?;
+        let sends = |scan: &LayerScan| {
+            let is_kept = !may_change(scan, minimize.profile, minimize.compression);
+            if is_kept && !needed_later.contains(scan.layer.descriptor.digest()) {
+                send_kept(&*self.source.store, scan, self.early);
+            }
+        };
+        let stored = Stored {
+            read: &sends,
+            ..Stored::of(self.source)
+        };
+        let mut planned = plan_image(stored, image, minimize, options)?;
         self.staging.note_read(image);
         planned.compile(self.source, minimize, options, directory)?;
         planned.forget_kept_layers();

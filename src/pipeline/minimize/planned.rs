@@ -33,20 +33,14 @@ pub(super) struct Planned<'a> {
 
 /// Reads an image and plans the changes to it. Caches to compile are planned, but not compiled yet.
 pub(super) fn plan_image<'a>(
-    source: &Source,
+    stored: Stored<'_>,
     image: &'a Image,
     minimize: &MinimizeOptions<'_>,
     options: &Options<'_>,
 ) -> Result<Planned<'a>, PipelineError> {
     let profile = minimize.profile;
     let needs_hashes = profile.invalidation.is_by_hash();
-    let inventory = survey_for(
-        Stored::of(source),
-        image,
-        Some(profile),
-        needs_hashes,
-        options,
-    )?;
+    let inventory = survey_for(stored, image, Some(profile), needs_hashes, options)?;
     let levels = levels(profile, image, &inventory)?;
     if let Some(prefix) = inventory.launch.pycache_prefix.clone()
         && profile.compiles()

@@ -2,6 +2,7 @@
 
 use super::{Shop, command, noise, pycull_at};
 use crate::support::disk::Disk;
+use crate::support::fault_proxy::FaultProxy;
 use crate::support::pyc::STDLIB;
 use crate::support::tools::run;
 use crate::support::{ImageBuilder, LayerBuilder, Layered};
@@ -37,6 +38,35 @@ fn minimize_within(percent: usize, image: &ImageBuilder) {
 #[test]
 fn a_layer_and_the_new_one_take_the_space_of_one() {
     minimize_within(110, &ImageBuilder::of([python(1)]));
+}
+
+/// A layer without bytecode needs no space once it is read, and leaves its space to the next.
+#[test]
+fn layers_that_cannot_change_take_no_space_beside_those_that_do() {
+    let data = |seed| LayerBuilder::new().file("usr/share/data", noise((SIZE - 8) * MIB, seed));
+    minimize_within(110, &ImageBuilder::of([data(500), data(501), python(1)]));
+}
+
+#[test]
+fn a_disk_without_room_is_refused_before_a_layer_comes_down() {
+    let shop = Shop::open();
+    let data = |seed| LayerBuilder::new().file("usr/share/data", noise(6 * MIB, seed));
+    shop.put("large:v1", &ImageBuilder::of([data(500), data(501)]));
+    let proxy = FaultProxy::counting(&shop.registry.address);
+    let from = shop.through(&proxy, "large:v1");
+    // A registry needs room for each layer in turn, a file for all of them.
+    for (free, output) in [
+        (4, shop.registry.image("large:small")),
+        (9, "small.tar".to_owned()),
+    ] {
+        let (disk, home) = (Disk::of(free << 10), tempfile::tempdir().unwrap());
+        let mut minimize = command(home.path());
+        minimize.env("TMPDIR", disk.path()).current_dir(home.path());
+        let refused = run(minimize.args(["minimize", &from, "--output", &output]));
+        refused.refused("they need");
+        // Only the config comes down.
+        assert!(proxy.down() < 1000);
+    }
 }
 
 /// A layer of Zstandard may be read and written again at another level, so it takes more space while it is written.
