@@ -66,7 +66,7 @@ def limit_table(limits):
 
 
 def size_table(sizes):
-    lines = ["| new layer, compressed by | size | pycull's layer, relative to it |", "|---|--:|--:|"]
+    lines = ["| new layer, compressed by | size | pycull's layer, relative to this one |", "|---|--:|--:|"]
     for key, name in (("pycull", "pycull"), ("podman", "podman"), ("pigz", "`pigz -6`")):
         beside = "" if key == "pycull" else f"{(sizes['pycull'] / sizes[key] - 1) * 100:+.2f} %"
         lines.append(f"| {name} | {megabytes(sizes[key])} | {beside} |")
@@ -176,8 +176,8 @@ def compile_markdown(results, limits):
         [
             prose(
                 "Both tools compile all three levels for real images (tests/images/build) without caches.",
-                "compileall is that of the image's own interpreter. It runs by `chroot` in the unpacked image, on the "
-                "directories in which pycull compiles.",
+                "The image's own interpreter runs compileall, by `chroot` in the unpacked image. "
+                "compileall compiles the same directories as pycull.",
                 f"Both tools have {results['workers']} workers and as many processors.",
                 f"Seconds are real time, the median of {results['rounds']} rounds.",
                 "Each round runs every command once.",
@@ -186,7 +186,7 @@ def compile_markdown(results, limits):
             *compile_table(results["images"]),
             "",
             prose(
-                "Whole commands also read the image and write the new layer. compileall does neither.",
+                "The whole pycull commands also read the image and write the new layer. compileall does neither.",
                 "The compile stage (benches/compile.rs) is everything between reading and writing.",
                 "pycull finds, unpacks and starts the interpreter, reads the sources again, compiles them, makes the "
                 "bytecode canonical, stores it, and makes the plan.",
@@ -223,8 +223,8 @@ def import_markdown(results, limits):
         [
             prose(
                 "`pycull bench` measured real images (tests/images/build).",
-                "Each image's own interpreter imports modules, with caches for everything that it needs and without "
-                "any.",
+                "Each image's own interpreter imports modules, with caches for everything that it needs, and without "
+                "caches.",
                 f"Times are real time, the median of {results['rounds']} rounds.",
                 "A ratio divides the time without caches by the time with caches.",
             ),
@@ -279,7 +279,7 @@ def growth_markdown(results, limits):
     lines = [
         prose(
             "The images have empty modules, a hundred in a directory, and one cache in each directory.",
-            "Images with many members have one layer. Images with many layers have a thousand members in each.",
+            "Images with many members have one layer. Images with many layers have a thousand members in each layer.",
             f"Times are the real time of whole processes, the median of {results['rounds']} rounds.",
             "Memory is the largest peak. `verify` reads two images.",
         ),
@@ -338,7 +338,7 @@ def registry_markdown(results, limits):
         [
             prose(
                 f"The image has one layer of {old}, made of the files of Debian 12 with Python.",
-                f"`pycull minimize --profile minimal` makes a layer of {new} of it.",
+                f"`pycull minimize --profile minimal` turns it into a layer of {new}.",
                 "The registry is Debian's docker-registry on this machine, with an empty repository for each run.",
                 f"Seconds are real time, the median of {results['rounds']} rounds.",
                 "Each round runs every command once.",
@@ -347,11 +347,11 @@ def registry_markdown(results, limits):
             *registry_table(results["fast"], "registry"),
             "",
             prose(
-                f"On files alone, `minimize` takes {seconds['files'] / seconds['skopeo']:.2f} of the time of the last "
-                "command. On one machine, skopeo's two copies are the smaller part."
+                f"`minimize` between files takes {seconds['files'] / seconds['skopeo'] * 100:.0f} % of the time of the "
+                "last command. The two copies by skopeo take the rest."
             ),
             "",
-            prose(f"The same through a network that carries {rate:.0f} MB a second in each direction:"),
+            prose(f"The same measurement through a network that carries {rate:.0f} MB a second in each direction:"),
             "",
             *registry_table(results["slow"], "slow"),
             "",

@@ -125,7 +125,7 @@ def slow_commands(pycull, image, small, network):
     )
     return [
         Command("slow", "`pycull minimize` of `docker://` to `docker://`", minimize(pycull, f"docker://{network}/app:v1", new_name(network))),
-        Command("transfer", "`curl`: the old layer down, the new layer up", transfer),
+        Command("transfer", "`curl`: download the old layer, upload the new layer", transfer),
     ]
 
 

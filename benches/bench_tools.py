@@ -125,7 +125,7 @@ def commands(pycull, subject, buildah):
             "pigz",
             "`pigz -dc | pigz -6 -p2`: compress the layer again",
             f"pigz -dc {layer} | pigz -6 -p2 > {{scratch}}/out.gz",
-            note="removes nothing. It shows what it costs to compress the whole layer again",
+            note="removes nothing. It shows the cost of compressing the whole layer again",
         ),
         umoci(layout),
         buildah_squash(buildah),
