@@ -227,7 +227,7 @@ fn rewritten(inventory: &Inventory, caches: &[&Cache]) -> Option<String> {
 fn reasons(settings: &RunSettings, missing: usize, many: usize) -> Vec<String> {
     let mut reasons = vec![match (settings.level, &settings.unclear) {
         (Some(level), Some(reason)) => format!(
-            "pycull cannot find the level at which the image runs Python ({reason}): profile `auto` refuses the image, and this advice assumes level {level}"
+            "it is not clear at which level the image runs Python ({reason}): profile `auto` refuses the image, and this advice assumes level {level}"
         ),
         (Some(Level::Zero), None) => {
             "Python runs at level 0: the config uses neither PYTHONOPTIMIZE nor -O".to_owned()
@@ -336,7 +336,7 @@ mod tests {
         assert!(plain.contains("30 modules have no cache"));
         let unclear = advice_on(json!({"Entrypoint": ["/start"]}));
         assert!(
-            unclear.contains("(`/start` is not in the image): profile `auto` refuses the image"),
+            unclear.contains("it is not clear at which level the image runs Python (`/start` is not in the image): profile `auto` refuses the image"),
             "{unclear}"
         );
         let other = advice_on(

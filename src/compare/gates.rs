@@ -109,7 +109,7 @@ fn shrink(limit: Limit, comparison: &Comparison) -> Option<String> {
     let (what, layers) = match shrunk {
         0 => (format!("stayed at {}", size::bytes(after)), String::new()),
         1.. => (
-            format!("shrank by {bytes} only"),
+            format!("shrank by only {bytes}"),
             changed_layers(comparison, |difference| difference < 0),
         ),
         ..0 => (
@@ -358,7 +358,7 @@ mod tests {
         fails(
             gate(Limit::Percent(40.0)),
             &shrunk(),
-            "shrank by 30.0 MB only compressed, 6.1 MB short of --require-shrink 40 %: layer 1 -30.0 MB",
+            "shrank by only 30.0 MB compressed, 6.1 MB short of --require-shrink 40 %: layer 1 -30.0 MB",
         );
         fails(
             gate(Limit::Bytes(1)),

@@ -337,7 +337,7 @@ fn too_little_shrinking_is_refused() {
     passes(&shrunk, &["--require-shrink", "20kB"]);
     passes(&shrunk, &["--require-shrink=50%"]);
     let parts = [
-        "shrank by 20.",
+        "shrank by only 20.",
         " short of --require-shrink 90 %: former layer 2 -20.",
     ];
     refuses(&shrunk, &["--require-shrink", "90%"], &parts);

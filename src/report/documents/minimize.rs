@@ -224,12 +224,30 @@ fn push_counts(document: &mut Document, image: &MinimizeImage, dry_run: bool) {
     }
     if is_idle && image.reasons.is_empty() {
         document.line(match image.kept {
-            0 => "nothing to do: the image already matches the profile".to_owned(),
+            0 => "nothing to remove: the image already matches the profile".to_owned(),
             kept => format!(
                 "nothing to remove: something else needs all {kept} {} that the profile would remove",
                 plural(kept as u64, "file")
             ),
         });
+        if !dry_run {
+            document.line(copied(image));
+        }
+    }
+}
+
+/// What the output is if nothing was removed from the image.
+fn copied(image: &MinimizeImage) -> String {
+    let is_new = |layer: &&MinimizeLayer| layer.action != LayerAction::Kept;
+    match image.layers.iter().filter(is_new).count() as u64 {
+        0 if image.before.manifest_digest == image.after.manifest_digest => {
+            "the output is an exact copy of the image".to_owned()
+        }
+        0 => "the output has the same layers and a new manifest".to_owned(),
+        new => format!(
+            "the output has the same files, with {new} {} compressed anew",
+            plural(new, "layer")
+        ),
     }
 }
 
@@ -387,9 +405,20 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_do_is_said() {
-        let text = at_80_columns(&samples::minimize_unchanged(), Detail::Summary);
-        assert!(text.contains("nothing to do"), "{text}");
-        assert!(!text.contains("signatures"), "{text}");
+    fn an_image_from_which_nothing_goes_is_said_to_be_copied() {
+        let mut report = samples::minimize_unchanged();
+        let text = |report: &_| at_80_columns(report, Detail::Summary);
+        let copy = text(&report);
+        assert!(copy.contains("nothing to remove: the image already matches the profile\n"));
+        assert!(copy.contains("the output is an exact copy of the image\n"));
+        assert!(!copy.contains("signatures"), "{copy}");
+        report.images[0].after.manifest_digest = Some("sha256:new".to_owned());
+        let renamed = text(&report);
+        assert!(renamed.contains("the output has the same layers and a new manifest\n"));
+        report.images[0].layers[0].action = LayerAction::Rewritten;
+        let compressed = text(&report);
+        assert!(compressed.contains("the same files, with 1 layer compressed anew\n"));
+        report.dry_run = true;
+        assert!(!text(&report).contains("the output"));
     }
 }
