@@ -1,7 +1,10 @@
 //! Temporary directories that disappear with the process, even if a signal ends it. If the process is killed, the
 //! next process that creates one in the same place removes them.
 
+mod unusable;
+
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -14,6 +17,9 @@ use rustix::process::geteuid;
 use tempfile::{Builder, TempDir};
 
 use crate::parallel::lock;
+
+pub use unusable::TemporaryError;
+pub(crate) use unusable::{advice, failed, failed_copy, file, hint};
 
 /// Paths of this process's scratch directories.
 static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
@@ -48,9 +54,9 @@ impl Scratch {
     /// Creates a directory in the system's temporary directory. Removes what killed processes left there first.
     ///
     /// # Errors
-    /// I/O errors that prevent a new directory.
-    pub fn new() -> io::Result<Self> {
-        Self::at(&std::env::temp_dir())
+    /// [`TemporaryError`] if the system's temporary directory cannot be used.
+    pub fn new() -> Result<Self, TemporaryError> {
+        Self::at(&std::env::temp_dir()).map_err(TemporaryError::new)
     }
 
     /// Creates a directory in `place`. Removes what killed processes left there first.
@@ -89,6 +95,14 @@ impl Scratch {
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
+}
+
+/// What the user can do about an I/O error on a path, if the path is in a directory that [`Scratch::new`] made, or if the
+/// error is about the temporary directory.
+pub(crate) fn hint_at(path: &Path, error: &io::Error) -> Option<String> {
+    let is_scratch = |part: &OsStr| part.as_bytes().starts_with(PREFIX.as_bytes());
+    let is_there = path.iter().any(is_scratch);
+    hint(error).or_else(|| is_there.then(|| advice(error.kind())))
 }
 
 /// Locks an existing directory. `None` if another process holds the lock or the directory is gone.
@@ -183,6 +197,15 @@ mod tests {
         drop(scratch);
         assert!(!path.exists() && !lock(&HELD).contains(&path));
         assert!(Scratch::within("x-", &path).is_err());
+    }
+
+    #[test]
+    fn only_a_path_in_a_scratch_directory_is_hinted_at() {
+        let full = io::ErrorKind::StorageFull.into();
+        let scratch = Scratch::new().unwrap();
+        assert!(hint_at(scratch.path(), &full).unwrap().contains("TMPDIR="));
+        assert!(hint_at(&scratch.path().join("a/b"), &full).is_some());
+        assert_eq!(hint_at(&std::env::temp_dir(), &full), None);
     }
 
     #[test]

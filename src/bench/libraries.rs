@@ -16,6 +16,7 @@ use crate::limits::TimeLimit;
 use crate::path;
 use crate::progress::Phase;
 use crate::pyc::Level;
+use crate::scratch;
 
 /// Options of `bench`.
 #[derive(Debug, Clone)]
@@ -75,6 +76,7 @@ impl CannotMeasure {
             {
                 Some("`pycull inspect IMAGE` lists the directories with modules that the image has".to_owned())
             }
+            Self::Bench(BenchError::File { path, source }) => scratch::hint_at(path, source),
             Self::Bench(BenchError::NoSource { .. }) => {
                 Some("choose another module, for example `--module json.decoder`".to_owned())
             }

@@ -6,6 +6,7 @@ use std::io;
 use pycull::pipeline::PipelineError;
 use pycull::profile::ProfileError;
 use pycull::registry::RegistryError;
+use pycull::scratch::TemporaryError;
 use pycull::transport::TransportError;
 
 /// The messages of an error.
@@ -67,7 +68,10 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
 fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(io) = error.downcast_ref::<io::Error>() {
         // The chain of causes leaves out the error in it.
-        return io.get_ref()?.downcast_ref().and_then(RegistryError::hint);
+        let inner = io.get_ref()?;
+        let registry = inner.downcast_ref().and_then(RegistryError::hint);
+        let temporary = || inner.downcast_ref().map(TemporaryError::hint);
+        return registry.or_else(temporary);
     }
     let transport = error.downcast_ref().and_then(TransportError::hint);
     let profile = || error.downcast_ref().and_then(ProfileError::hint);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::inventory::{Sizes, SourceId};
@@ -14,6 +14,8 @@ use crate::rewrite::spool::Spool;
 /// The compiled caches of an image.
 pub struct CompiledCaches {
     pub(super) bodies: Spool,
+    /// The directory of the spool, for messages.
+    pub(super) directory: PathBuf,
     sources: BTreeMap<SourceId, CompiledSource>,
 }
 
@@ -33,6 +35,7 @@ impl CompiledCaches {
     pub fn new(directory: &Path) -> io::Result<Self> {
         Ok(Self {
             bodies: Spool::new(directory)?,
+            directory: directory.to_owned(),
             sources: BTreeMap::new(),
         })
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use sha2::{Digest as _, Sha256};
@@ -22,6 +22,7 @@ use crate::profile::Profile;
 use crate::progress::Phase;
 use crate::pyc::{Header, Level, Magic, Runtime, canonical_body, source_hash};
 use crate::rootfs::MemberId;
+use crate::scratch;
 
 /// The result of compiling for an image.
 pub struct CompileResult {
@@ -59,8 +60,22 @@ pub enum CompileError {
         reason: String,
     },
     /// The compiled bytecode could not be stored in the output's directory.
-    #[error("cannot store compiled bytecode in the output's directory")]
-    Spool(#[source] io::Error),
+    #[error("cannot store compiled bytecode in `{}`", directory.display())]
+    Spool {
+        /// The directory.
+        directory: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// For `map_err`: the error of storing bytecode in a directory.
+fn spool_error(directory: &Path) -> impl FnOnce(io::Error) -> CompileError {
+    move |source| CompileError::Spool {
+        directory: directory.to_owned(),
+        source,
+    }
 }
 
 impl CompileError {
@@ -70,7 +85,8 @@ impl CompileError {
             Self::Interpreter(error) => error.hint(),
             Self::Layer(error) => error.hint(),
             Self::Time(error) => error.hint(),
-            Self::Service { .. } | Self::Spool(_) => None,
+            Self::Spool { directory, source } => scratch::hint_at(directory, source),
+            Self::Service { .. } => None,
         }
     }
 }
@@ -99,7 +115,7 @@ impl Compiler<'_> {
     /// [`CompileError`]. A source that does not compile is not an error, but a result. If the image lacks some of its
     /// interpreters, that is a warning.
     pub fn run(&self, plan: &Plan, directory: &Path) -> Result<CompileResult, CompileError> {
-        let caches = CompiledCaches::new(directory).map_err(CompileError::Spool)?;
+        let caches = CompiledCaches::new(directory).map_err(spool_error(directory))?;
         let mut result = CompileResult {
             outcome: CompileOutcome::default(),
             caches,
@@ -195,7 +211,7 @@ impl Compiler<'_> {
                 self.access.observer.item_done();
                 let hash = lock(&hashes).remove(&source);
                 let header = self.header(magic, source, hash);
-                keep(compiled, header, result).map_err(CompileError::Spool)
+                keep(compiled, header, result)
             },
         );
         self.access.observer.end();
@@ -288,7 +304,7 @@ impl Compiler<'_> {
         })?;
         match stopped {
             ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(error) => Err(CompileError::Spool(error)),
+            ControlFlow::Break(error) => Err(spool_error(&caches.directory)(error)),
         }
     }
 }
@@ -331,7 +347,11 @@ fn canonical(file: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Stores the result for a source.
-fn keep(compiled: Compiled, header: Vec<u8>, result: &mut CompileResult) -> io::Result<()> {
+fn keep(
+    compiled: Compiled,
+    header: Vec<u8>,
+    result: &mut CompileResult,
+) -> Result<(), CompileError> {
     let source = SourceId(compiled.index);
     let mut bodies: Vec<(Level, Arc<[u8]>)> = Vec::new();
     for (level, body) in compiled.levels {
@@ -350,7 +370,9 @@ fn keep(compiled: Compiled, header: Vec<u8>, result: &mut CompileResult) -> io::
             }
         }
     }
-    result.caches.add(source, header, &bodies)
+    let caches = &mut result.caches;
+    let added = caches.add(source, header, &bodies);
+    added.map_err(spool_error(&caches.directory))
 }
 
 fn pairs(wanted: &Wanted) -> impl Iterator<Item = (SourceId, Level)> + '_ {

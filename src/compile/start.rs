@@ -22,7 +22,7 @@ use crate::oci::BlobStore;
 use crate::path;
 use crate::pyc::{Magic, Runtime};
 use crate::rootfs::MemberId;
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, TemporaryError};
 
 /// Why there is no interpreter for a version.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ pub enum NoInterpreter {
     Sandbox(#[from] sandbox::SandboxError),
     /// The temporary directory for the interpreter could not be created.
     #[error("cannot create a temporary directory for the interpreter")]
-    Directory(#[source] std::io::Error),
+    Directory(#[from] TemporaryError),
 }
 
 impl NoInterpreter {
@@ -87,7 +87,7 @@ impl NoInterpreter {
                 "run pycull on a machine whose kernel and container engine allow one of them, or trust the image with `--sandbox off`"
                     .to_owned(),
             ),
-            Self::Directory(_) => Some("set TMPDIR to a writable directory".to_owned()),
+            Self::Directory(error) => Some(error.hint()),
             Self::Start { .. } => Some(
                 "set TMPDIR to a directory where programs can run (not mounted noexec), or use an interpreter on this machine with `--python`"
                     .to_owned(),
@@ -333,5 +333,5 @@ impl<'a> Interpreters<'a> {
 /// # Errors
 /// [`NoInterpreter::Directory`] if it cannot be created.
 pub fn temporary_directory() -> Result<Scratch, NoInterpreter> {
-    Scratch::new().map_err(NoInterpreter::Directory)
+    Ok(Scratch::new()?)
 }

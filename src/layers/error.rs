@@ -1,10 +1,12 @@
 //! Errors of layers.
 
 use std::io;
+use std::path::Path;
 
 use crate::limits::LimitError;
 use crate::oci::image::Layer;
 use crate::oci::{BlobError, Digest};
+use crate::scratch;
 use crate::tar::TarError;
 
 /// An error of one layer, with its cause.
@@ -25,6 +27,9 @@ impl LayerError {
     pub fn hint(&self) -> Option<String> {
         match &*self.cause {
             LayerErrorCause::Limit(error) => error.hint(),
+            LayerErrorCause::Write { directory, source } => {
+                scratch::hint_at(Path::new(directory), source)
+            }
             _ => None,
         }
     }

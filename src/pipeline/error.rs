@@ -151,6 +151,7 @@ impl PipelineError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Transport(error) => error.hint(),
+            Self::Stage(error) => error.hint(),
             Self::OneOfTwo { source, .. } => source.hint(),
             Self::Compile { source, .. } => source.hint(),
             Self::Bench { source, .. } => source.hint(),

@@ -13,6 +13,7 @@ use super::repository::Repository;
 use crate::oci::Digest;
 use crate::parallel::lock;
 use crate::read_at::ReadAt;
+use crate::scratch;
 
 /// Most downloads of a blob that wait for their reader to go on.
 const MOST_WAITING: usize = 4;
@@ -125,7 +126,7 @@ impl Spool {
     fn grow(&mut self, begin: impl FnOnce(u64) -> Download) -> io::Result<usize> {
         let file = match &self.file {
             Some(file) => file,
-            None => self.file.insert(tempfile::tempfile()?),
+            None => self.file.insert(scratch::file()?),
         };
         let length = self.length;
         let download = self.download.get_or_insert_with(|| begin(length));
@@ -134,7 +135,7 @@ impl Spool {
         if let Err(error) = file.write_all_at(&self.buffer[..count], length) {
             // The next attempt begins where the file ends.
             self.download = None;
-            return Err(error);
+            return Err(scratch::failed(error));
         }
         self.length += count as u64;
         Ok(count)

@@ -10,6 +10,7 @@ use super::edits::{Edit, Piece};
 use crate::deflate::{SparseReader, discard};
 use crate::oci::layer_writer::LayerWriter;
 use crate::read_at::{ReadAt, ReadFrom};
+use crate::scratch;
 
 /// A stream to edit.
 pub(crate) trait Input: Read {
@@ -238,7 +239,8 @@ impl Captures {
             let from = range.start.max(position) - position;
             let to = range.end.min(end) - position;
             self.spool.seek(SeekFrom::Start(self.spooled))?;
-            self.spool.write_all(&bytes[from as usize..to as usize])?;
+            let stretch = &bytes[from as usize..to as usize];
+            self.spool.write_all(stretch).map_err(scratch::failed)?;
             self.spooled += to - from;
             if range.end > end {
                 break;

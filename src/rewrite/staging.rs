@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::documents::NewDocument;
 use crate::oci::layer_writer::WrittenLayer;
 use crate::oci::{Blob, BlobError, BlobFile, BlobStore, Digest, Image, ImageError, load};
+use crate::scratch;
 use crate::transport::OutputBlob;
 
 /// A document could not be written.
@@ -19,6 +20,13 @@ pub struct StagingError {
     path: PathBuf,
     #[source]
     cause: io::Error,
+}
+
+impl StagingError {
+    /// What the user can do about the error, if pycull knows.
+    pub fn hint(&self) -> Option<String> {
+        scratch::hint_at(&self.path, &self.cause)
+    }
 }
 
 /// The blobs of an output that is not complete yet.

@@ -7,6 +7,7 @@ use crate::oci::compression::DecompressionBomb;
 use crate::oci::listing::listed;
 use crate::oci::{BlobError, ImageError};
 use crate::registry::RegistryError;
+use crate::scratch::{self, TemporaryError};
 
 use super::hints::{
     did_you_mean, mistyped, of_io, of_missing_directory, of_unsupported, unpacking,
@@ -183,6 +184,9 @@ pub enum TransportError {
     /// The image's documents are missing, damaged or malformed.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The system's temporary directory cannot be used.
+    #[error(transparent)]
+    Temporary(#[from] TemporaryError),
     /// The directory in which the output would be does not exist.
     #[error("cannot write `{}`: directory `{}` does not exist", path.display(), directory.display())]
     NoDirectory {
@@ -284,6 +288,7 @@ impl TransportError {
             ),
             Self::Image(error) => error.hint(),
             Self::Registry(error) => error.hint(),
+            Self::Temporary(error) => Some(error.hint()),
             Self::NoEngine { program, .. } => Some(format!(
                 "install `{program}`, or save the image to a file on another machine and read that file"
             )),
@@ -291,7 +296,7 @@ impl TransportError {
                 action,
                 path,
                 source,
-            } => of_io(action, path, source.kind()),
+            } => scratch::hint_at(path, source).or_else(|| of_io(action, path, source.kind())),
             _ => None,
         }
     }

@@ -98,14 +98,10 @@ pub(super) fn unpacking(path: &Path, tool: &str) -> String {
 
 /// What to do about an I/O error on a path.
 pub(super) fn of_io(action: &str, path: &Path, kind: io::ErrorKind) -> Option<String> {
-    let is_temporary = matches!(action, "make a temporary copy of" | "unpack");
     match kind {
         io::ErrorKind::NotFound => {
             let text = path.to_str()?;
             path_with_tag(text).or_else(|| name_of_image(text))
-        }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem if is_temporary => {
-            Some("set TMPDIR to a directory that you may write to".to_owned())
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             let hint = match action {
@@ -113,9 +109,6 @@ pub(super) fn of_io(action: &str, path: &Path, kind: io::ErrorKind) -> Option<St
                 _ => "choose a directory that you may write to",
             };
             Some(hint.to_owned()).filter(|_| path != Path::new("-"))
-        }
-        io::ErrorKind::StorageFull if is_temporary => {
-            Some("free some disk space, or set TMPDIR to a directory on another disk".to_owned())
         }
         io::ErrorKind::StorageFull => {
             Some("free some disk space, or write to another disk".to_owned())
@@ -268,14 +261,11 @@ mod tests {
             ("read", "may read the file"),
             ("write", "directory that you may write to"),
             ("create", "directory that you may write to"),
-            ("unpack", "set TMPDIR"),
         ] {
             let hint = hint(action, "a.tar", forbidden).unwrap();
             assert!(hint.contains(expected), "{action}: {hint}");
         }
         assert_eq!(hint("read", "-", forbidden), None);
-        let full = hint("make a temporary copy of", "-", io::ErrorKind::StorageFull);
-        assert!(full.unwrap().contains("TMPDIR"));
     }
 
     #[test]

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use crate::oci::compression::{Compression, Decoder, sniff};
 use crate::oci::{Blob, BlobFile};
+use crate::scratch;
 
 /// Copies a stream into an unlinked file in TMPDIR.
 fn spool(mut stream: impl Read) -> io::Result<File> {
-    let mut file = tempfile::tempfile()?;
-    io::copy(&mut stream, &mut file)?;
+    let mut file = scratch::file()?;
+    io::copy(&mut stream, &mut file).map_err(scratch::failed_copy)?;
     Ok(file)
 }
 
@@ -22,20 +23,20 @@ const START: u64 = 4096;
 pub(super) fn spool_archive(mut stream: impl Read) -> io::Result<File> {
     let mut start = Vec::new();
     stream.by_ref().take(START).read_to_end(&mut start)?;
-    let mut file = tempfile::tempfile()?;
-    file.write_all(&start)?;
+    let mut file = scratch::file()?;
+    file.write_all(&start).map_err(scratch::failed)?;
     // An empty archive begins with zeros.
     let is_empty = start.iter().all(|byte| *byte == 0);
     if !is_empty && sniff(&start).is_ok() {
-        io::copy(&mut stream, &mut file)?;
+        io::copy(&mut stream, &mut file).map_err(scratch::failed_copy)?;
     }
     Ok(file)
 }
 
 /// Stores bytes in an unlinked file in TMPDIR, as a blob.
 pub(super) fn blob_of(bytes: &[u8]) -> io::Result<Blob> {
-    let mut file = tempfile::tempfile()?;
-    file.write_all(bytes)?;
+    let mut file = scratch::file()?;
+    file.write_all(bytes).map_err(scratch::failed)?;
     whole_file(file)
 }
 

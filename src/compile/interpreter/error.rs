@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::elf::Architecture;
 use crate::layers::LayerError;
 use crate::pyc::Runtime;
+use crate::scratch;
 
 /// Why an interpreter is not available.
 #[derive(Debug, thiserror::Error)]
@@ -135,8 +136,8 @@ impl InterpreterError {
             Self::Directory { .. } => {
                 Some("set TMPDIR to a directory without `:`, `;` or `$` in its path".to_owned())
             }
-            Self::Write { .. } => {
-                Some("set TMPDIR to a directory on a disk with free space".to_owned())
+            Self::Write { path, source } => {
+                scratch::hint_at(path, source).or_else(|| Some(scratch::advice(source.kind())))
             }
             Self::Host { .. } | Self::Emulator { .. } | Self::Read(_) => None,
             _ => Some(format!("{python}: `--python PATH`")),

@@ -214,12 +214,12 @@ fn archive_kind(medium: Medium) -> &'static str {
     }
 }
 
-/// Makes a private directory on the output's file system.
+/// Makes a private directory on the output's file system, or in the temporary directory if the output is not a file.
 pub(super) fn stage(place: &Place) -> Result<Scratch, TransportError> {
     let directory = match place {
         Place::NewLayout(path) | Place::File(path) => parent(path).to_owned(),
         Place::Layout(path) => path.clone(),
-        Place::Special(_) | Place::Stream => std::env::temp_dir(),
+        Place::Special(_) | Place::Stream => return Ok(Scratch::new()?),
     };
     // `check_directory` swept the layout itself. A process that was killed just after it created the layout left its
     // staging directory beside the layout.

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::python;
 use crate::support::disk::{Disk, assert_same, snapshot};
-use crate::support::tools::{pycull_command, run};
+use crate::support::tools::{pycull_command, run, testdata};
 use crate::support::{ImageBuilder, LayerBuilder, Layered, pycull};
 
 /// An image whose layers do not fit on the disk. One has random bytes beside the bytecode, and one is not rewritten.
@@ -102,6 +102,7 @@ fn a_full_temporary_directory_stops_a_stream_before_its_first_byte() {
     command.args(["minimize", input.to_str().unwrap(), "--output", "-"]);
     let output = run(command.env("TMPDIR", disk.path())).refused(FULL);
     assert!(output.stdout.is_empty());
+    names_temporary(&output.stderr, disk.path());
     assert_eq!(snapshot(disk.path()).len(), 1);
 }
 
@@ -124,6 +125,7 @@ fn a_full_temporary_directory_stops_reading_from_a_stream() {
         stderr.starts_with("error: ") && stderr.contains(FULL),
         "{stderr}"
     );
+    names_temporary(&stderr, disk.path());
     assert_eq!(snapshot(disk.path()).len(), 1);
 }
 
@@ -158,5 +160,36 @@ fn a_read_only_temporary_directory_is_refused() {
     let disk = Disk::of(128).read_only();
     let mut command = pycull_command();
     command.args(["minimize", input.to_str().unwrap(), "--output", "-"]);
-    run(command.env("TMPDIR", disk.path())).refused("cannot write to directory");
+    let output = run(command.env("TMPDIR", disk.path())).refused("Read-only file system");
+    names_temporary(&output.stderr, disk.path());
+}
+
+#[test]
+fn a_temporary_directory_that_does_not_exist_is_named() {
+    let (directory, input) = large();
+    let missing = directory.path().join("no tmp");
+    let input = input.to_str().unwrap();
+    let fedora = testdata("fedora-shaped.tar").display().to_string();
+    let archive = directory.path().join("out.tar").display().to_string();
+    let compiling = ["--set", "missing=compile", "--no-cache"];
+    for arguments in [
+        &["minimize", input, "--output", "-"][..],
+        &["inspect", "-"],
+        &[&["minimize", &fedora, "-o", &archive], &compiling[..]].concat(),
+    ] {
+        let mut command = pycull_command();
+        command.args(arguments).env("TMPDIR", &missing);
+        let output = run(&mut command).refused("No such file or directory");
+        names_temporary(&output.stderr, &missing);
+    }
+}
+
+/// Whether an error names the temporary directory, and the hint says how to use another.
+#[track_caller]
+fn names_temporary(stderr: &str, directory: &Path) {
+    let directory = directory.to_str().unwrap();
+    assert!(stderr.contains(directory), "{stderr}");
+    let hint = stderr.lines().find(|line| line.starts_with("hint: "));
+    let hint = hint.unwrap_or_else(|| panic!("no hint: {stderr}"));
+    assert!(hint.contains("`TMPDIR=/path pycull …`"), "{hint}");
 }
