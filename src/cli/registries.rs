@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::ValueHint;
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
-use pycull::registry::{AuthFile, Login, Proxies, RegistrySettings, SILENCE};
+use pycull::registry::{AuthFile, Login, Proxies, ProxySetting, RegistrySettings, SILENCE};
 
 use super::environment::{path, variable};
 
@@ -68,6 +68,7 @@ pub(crate) fn settings(args: &RegistryArgs, jobs: usize) -> RegistrySettings {
     RegistrySettings {
         login: args.creds.clone(),
         auth_files: auth_files(args, config.as_deref(), home.as_deref()),
+        chosen_auth_file: chosen_auth_file(args),
         tls_verify: args.tls_verify,
         certificate_directory: args.cert_dir.clone(),
         certificates_by_host: some(&[
@@ -90,8 +91,8 @@ pub(crate) fn settings(args: &RegistryArgs, jobs: usize) -> RegistrySettings {
             ]),
         },
         proxies: Proxies {
-            https: variable("HTTPS_PROXY").or_else(|| variable("https_proxy")),
-            http: variable("HTTP_PROXY").or_else(|| variable("http_proxy")),
+            https: proxy("HTTPS_PROXY").or_else(|| proxy("https_proxy")),
+            http: proxy("HTTP_PROXY").or_else(|| proxy("http_proxy")),
             exceptions: variable("NO_PROXY")
                 .or_else(|| variable("no_proxy"))
                 .unwrap_or_default(),
@@ -102,11 +103,23 @@ pub(crate) fn settings(args: &RegistryArgs, jobs: usize) -> RegistrySettings {
     }
 }
 
+fn proxy(name: &'static str) -> Option<ProxySetting> {
+    let address = variable(name)?;
+    Some(ProxySetting {
+        address,
+        variable: name,
+    })
+}
+
+/// The file with credentials that the user chose instead of the usual ones.
+fn chosen_auth_file(args: &RegistryArgs) -> Option<PathBuf> {
+    let chosen = args.authfile.clone();
+    chosen.or_else(|| path("REGISTRY_AUTH_FILE"))
+}
+
 /// The files with credentials, as containers-auth.json(5) orders them.
 fn auth_files(args: &RegistryArgs, config: Option<&Path>, home: Option<&Path>) -> Vec<AuthFile> {
-    let chosen = args.authfile.clone();
-    let chosen = chosen.or_else(|| path("REGISTRY_AUTH_FILE"));
-    if let Some(path) = chosen {
+    if let Some(path) = chosen_auth_file(args) {
         let is_required = args.authfile.is_some();
         return vec![AuthFile { path, is_required }];
     }

@@ -8,7 +8,8 @@ use ureq::Proxy;
 use ureq::http::Uri;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, parse_pem};
 
-use super::error::HttpError;
+use super::error::{HttpError, ProxyHost};
+use super::settings::ProxySetting;
 
 pub(super) fn crypto() -> Arc<rustls::crypto::CryptoProvider> {
     static PROVIDER: OnceLock<Arc<rustls::crypto::CryptoProvider>> = OnceLock::new();
@@ -71,9 +72,14 @@ fn no_pem(path: &Path, reason: &str) -> HttpError {
     }
 }
 
-pub(super) fn read_proxy(address: &str) -> Result<Proxy, HttpError> {
+pub(super) fn read_proxy(setting: &ProxySetting) -> Result<(Proxy, ProxyHost), HttpError> {
+    let address = setting.address.as_str();
+    let named = |host: String| ProxyHost {
+        host,
+        variable: setting.variable,
+    };
     let bad = || HttpError::Proxy {
-        address: without_password(address),
+        proxy: named(without_password(address)),
     };
     let whole = match address.contains("://") {
         true => address.to_owned(),
@@ -92,7 +98,9 @@ pub(super) fn read_proxy(address: &str) -> Result<Proxy, HttpError> {
     if let Some(password) = given.password() {
         proxy = proxy.password(password);
     }
-    proxy.build().map_err(|_| bad())
+    let proxy = proxy.build().map_err(|_| bad())?;
+    let host = named(format!("{}:{}", given.host(), given.port()));
+    Ok((proxy, host))
 }
 
 /// An address for messages.

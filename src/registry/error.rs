@@ -8,11 +8,11 @@ use ureq::http::StatusCode;
 
 use super::certificates::CertificatesError;
 use super::image_name::ImageNameError;
-use super::login::CredentialError;
+use super::login::{CredentialError, log_in, podman_login};
 use super::registries_conf_error::RegistriesConfError;
 use super::retry;
 use crate::oci::Digest;
-use crate::quoting::quoted;
+use crate::scratch;
 use crate::size;
 
 /// A registry could not be asked, or refused what pycull asked for.
@@ -57,6 +57,8 @@ pub enum RegistryError {
     LoginInName {
         /// The host.
         host: String,
+        /// The file with credentials that the user chose.
+        auth_file: Option<PathBuf>,
     },
     /// Credentials on the command line would go to more than one registry.
     #[error("`--creds` is for one registry only, but the images are in two: `{one}` and `{other}`")]
@@ -65,6 +67,8 @@ pub enum RegistryError {
         one: String,
         /// The host of another.
         other: String,
+        /// The file with credentials that the user chose.
+        auth_file: Option<PathBuf>,
     },
     /// The temporary directory has no room for the layers.
     #[error(
@@ -88,10 +92,12 @@ pub enum RegistryError {
 #[non_exhaustive]
 pub enum HttpError {
     /// No connection, or the connection broke.
-    #[error("the connection to `{host}` failed")]
+    #[error("the connection to `{host}`{} failed", through(proxy.as_ref()))]
     Unreachable {
         /// The host.
         host: String,
+        /// The proxy that the connection went through.
+        proxy: Option<ProxyHost>,
         /// The cause.
         #[source]
         source: Box<ureq::Error>,
@@ -124,6 +130,8 @@ pub enum HttpError {
         had_login: bool,
         /// Whether the registry does without encryption.
         is_plain: bool,
+        /// The file with credentials that the user chose.
+        auth_file: Option<PathBuf>,
         /// What the registry says about it, on one line.
         detail: String,
     },
@@ -173,10 +181,10 @@ pub enum HttpError {
         reason: String,
     },
     /// A proxy's address is wrong.
-    #[error("`{address}` is not a valid proxy address")]
+    #[error("`{}` of {} is not a valid proxy address", proxy.host, proxy.variable)]
     Proxy {
         /// The address without a password.
-        address: String,
+        proxy: ProxyHost,
     },
     /// The bytes to upload could not be read.
     #[error("cannot {action}")]
@@ -187,6 +195,21 @@ pub enum HttpError {
         #[source]
         source: io::Error,
     },
+}
+
+/// A proxy, for messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyHost {
+    /// The host with its port, without a user name and a password.
+    pub host: String,
+    /// The variable that names the proxy.
+    pub variable: &'static str,
+}
+
+fn through(proxy: Option<&ProxyHost>) -> String {
+    proxy.map_or_else(String::new, |ProxyHost { host, variable }| {
+        format!(" through the proxy `{host}` ({variable})")
+    })
 }
 
 fn after_colon(detail: &str) -> String {
@@ -224,26 +247,24 @@ impl RegistryError {
             Self::Certificates(error) => error.hint(),
             Self::Request { cause, .. } => cause.hint(),
             Self::Moved { image, .. } => Some(format!("leave out the digest to use `{image}`")),
-            Self::LoginInName { host } => Some(format!(
+            Self::LoginInName { host, auth_file } => Some(format!(
                 "remove the credentials from the name and log in: {}",
-                log_in("", host)
+                log_in("", host, auth_file.as_deref())
             )),
-            Self::TwoRegistries { one, other } => Some(format!(
-                "leave out `--creds` and log in to each: `podman login {}` and `podman login {}`",
-                quoted(one),
-                quoted(other)
-            )),
-            Self::NoRoom { .. } => {
-                Some("set TMPDIR to a directory with more room, or free some space".to_owned())
+            Self::TwoRegistries {
+                one,
+                other,
+                auth_file,
+            } => {
+                let [one, other] =
+                    [one, other].map(|it| podman_login("", it, auth_file.as_deref()));
+                Some(format!(
+                    "leave out `--creds` and log in to each: {one} and {other}"
+                ))
             }
+            Self::NoRoom { .. } => Some(scratch::advice(io::ErrorKind::StorageFull)),
         }
     }
-}
-
-/// The commands that log in to a registry. `option` is for podman.
-fn log_in(option: &str, host: &str) -> String {
-    let host = quoted(host);
-    format!("`podman login {option}{host}` or `docker login {host}`")
 }
 
 impl HttpError {
@@ -253,6 +274,7 @@ impl HttpError {
                 host,
                 had_login,
                 is_plain,
+                auth_file,
                 ..
             } => {
                 let option = if *is_plain { "--tls-verify=false " } else { "" };
@@ -260,7 +282,8 @@ impl HttpError {
                     true => "check the user name and the password, or log in again",
                     false => "log in first",
                 };
-                Some(format!("{first}: {}", log_in(option, host)))
+                let commands = log_in(option, host, auth_file.as_deref());
+                Some(format!("{first}: {commands}"))
             }
             Self::Unreachable { source, .. } if source.to_string().contains("CaUsedAsEndEntity") => Some(
                 "the registry uses a CA certificate as its server certificate; create a server certificate (`CA:FALSE`), or use `--tls-verify=false` for a registry that you trust"
@@ -270,11 +293,35 @@ impl HttpError {
                 "the registry seems not to use HTTPS; if you trust it and the network, use `--tls-verify=false`"
                     .to_owned(),
             ),
-            Self::Unreachable { host, source } if is_of_certificate(source) => Some(format!(
+            Self::Unreachable { host, source, .. } if is_of_certificate(source) => Some(format!(
                 "add the registry's CA certificate as `/etc/containers/certs.d/{host}/ca.crt`, or use `--tls-verify=false` for a registry that you trust"
+            )),
+            Self::Unreachable {
+                host,
+                proxy: Some(proxy),
+                ..
+            } => {
+                let port = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+                let name = port.map_or(&**host, |(name, _)| name);
+                Some(format!(
+                    "correct {}, or add `{name}` to NO_PROXY to connect without the proxy",
+                    proxy.variable
+                ))
+            }
+            Self::Proxy { proxy } => Some(format!(
+                "write {} as `http://HOST:PORT`, or unset it",
+                proxy.variable
             )),
             _ => None,
         }
+    }
+
+    /// Notes the proxy that a connection went through.
+    pub(super) fn through(mut self, through: Option<&ProxyHost>) -> Self {
+        if let Self::Unreachable { proxy, .. } = &mut self {
+            *proxy = through.cloned();
+        }
+        self
     }
 
     /// How long the registry asks to wait before another attempt.

@@ -1,6 +1,7 @@
 //! One request and its answer: connections, certificates, proxies, time limits and redirects.
 
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use ureq::{Agent, Proxy, SendBody};
 use super::address::{host_of, is_same_host, location, scheme_of};
 use super::certificates::CertificateFiles;
 use super::connecting::{crypto, read_certificates, read_client, read_proxy, system_roots};
-use super::error::HttpError;
+use super::error::{HttpError, ProxyHost};
 use super::no_proxy::NoProxy;
 use super::settings::Proxies;
 use crate::oci::Blob;
@@ -176,6 +177,8 @@ pub(super) struct Connecting<'a> {
     pub(super) certificates: CertificateFiles,
     /// The user's proxies.
     pub(super) proxies: &'a Proxies,
+    /// The file with credentials that the user chose, for messages.
+    pub(super) auth_file: Option<&'a Path>,
     /// How long the other side may be silent.
     pub(super) silence: Duration,
 }
@@ -188,6 +191,8 @@ pub(super) struct Http {
     own: Agents,
     /// For other hosts. They show no client certificate.
     other: Agents,
+    /// The proxy of the usual connections, for messages.
+    proxy: Option<ProxyHost>,
     exceptions: NoProxy,
 }
 
@@ -211,6 +216,7 @@ impl Http {
         let roots = RootCerts::Specific(Arc::new(roots));
         let proxies = connecting.proxies;
         let proxy = proxies.of(scheme_of(&base)).map(read_proxy).transpose()?;
+        let (proxy, proxy_host) = proxy.unzip();
         let agent = |client: Option<&ClientCert>, proxy: Option<&Proxy>| {
             let tls = TlsConfig::builder()
                 .root_certs(roots.clone())
@@ -244,6 +250,7 @@ impl Http {
             silence: connecting.silence,
             own: agents(client.as_ref()),
             other: agents(None),
+            proxy: proxy_host,
             exceptions: proxies.exceptions(),
         })
     }
@@ -289,13 +296,15 @@ impl Http {
                 true => &self.own,
                 false => &self.other,
             };
-            let agent = match self.exceptions.covers(&address) {
-                true => &agents.direct,
-                false => &agents.usual,
+            let (agent, proxy) = match self.exceptions.covers(&address) {
+                true => (&agents.direct, None),
+                false => (&agents.usual, self.proxy.as_ref()),
             };
             let is_home = is_same_host(&address, home);
             let authorization = authorization.filter(|_| is_home);
-            let response = self.exchange(agent, request, &address, authorization)?;
+            let response = self.exchange(agent, request, &address, authorization);
+            let response = response.and_then(|it| past_proxy(it, &address));
+            let response = response.map_err(|error| error.through(proxy))?;
             let Some(next) = redirect(request, &address, &response)? else {
                 return Ok(Answer { response, is_home });
             };
@@ -351,10 +360,27 @@ impl Http {
                 agent.run(body.map_err(malformed)?)
             }
         };
-        result.map_err(|source| HttpError::Unreachable {
-            host: host_of(address),
-            source: Box::new(source),
-        })
+        result.map_err(|source| unreachable(address, source))
+    }
+}
+
+fn unreachable(address: &Uri, source: ureq::Error) -> HttpError {
+    HttpError::Unreachable {
+        host: host_of(address),
+        proxy: None,
+        source: Box::new(source),
+    }
+}
+
+/// Returns the answer, unless it is that of a proxy that wants other credentials. With encryption, the connection fails
+/// in that case.
+fn past_proxy(response: Response, address: &Uri) -> Result<Response, HttpError> {
+    match response.status() {
+        status @ StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            let error = ureq::Error::ConnectProxyFailed(status.to_string());
+            Err(unreachable(address, error))
+        }
+        _ => Ok(response),
     }
 }
 

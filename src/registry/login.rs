@@ -124,25 +124,45 @@ pub enum CredentialError {
 impl CredentialError {
     /// What the user can do about the error, if there is something.
     pub(crate) fn hint(&self) -> Option<String> {
-        let shown = |path: &Path| quoted(&path.display().to_string());
         match self {
             Self::MissingFile { path, host } => Some(format!(
-                "log in first: `podman login --authfile {} {}`",
-                shown(path),
-                quoted(host)
+                "log in first: {}",
+                podman_login("", host, Some(path))
             )),
             Self::MissingHelper { program, file } => Some(format!(
                 "install `{program}`, or remove its name from `{}`",
                 file.display()
             )),
             Self::BadEntry { path, key, .. } => Some(format!(
-                "log in again: `podman login --authfile {} {}`",
-                shown(path),
-                quoted(one_docker_hub(host_of(key)))
+                "log in again: {}",
+                podman_login("", host_of(key), Some(path))
             )),
             _ => None,
         }
     }
+}
+
+/// The commands that log in to a registry. `option` is for podman. Only podman writes to a file that the user chose.
+pub(super) fn log_in(option: &str, host: &str, auth_file: Option<&Path>) -> String {
+    let podman = podman_login(option, host, auth_file);
+    match auth_file {
+        Some(_) => podman,
+        None => format!(
+            "{podman} or `docker login {}`",
+            quoted(one_docker_hub(host))
+        ),
+    }
+}
+
+/// podman's command that logs in to a registry.
+pub(super) fn podman_login(option: &str, host: &str, auth_file: Option<&Path>) -> String {
+    let file = auth_file.map_or_else(String::new, |file| {
+        format!("--authfile {} ", quoted(&file.display().to_string()))
+    });
+    format!(
+        "`podman login {option}{file}{}`",
+        quoted(one_docker_hub(host))
+    )
 }
 
 /// The host in a key as docker once wrote it: `https://HOST/v1/`. Without a scheme, a path is a namespace.
@@ -165,5 +185,28 @@ pub(super) fn one_docker_hub(host: &str) -> &str {
     match is_docker_hub(host) {
         true => "docker.io",
         false => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_to_log_in_names_the_file_that_the_user_chose() {
+        assert_eq!(
+            log_in("", "q.io", None),
+            "`podman login q.io` or `docker login q.io`"
+        );
+        let file = Some(Path::new("my auth.json"));
+        assert_eq!(
+            log_in("--tls-verify=false ", "q.io:5000", file),
+            "`podman login --tls-verify=false --authfile 'my auth.json' q.io:5000`"
+        );
+        // The credentials for Docker Hub have the name of its images.
+        assert_eq!(
+            log_in("", "registry-1.docker.io", None),
+            "`podman login docker.io` or `docker login docker.io`"
+        );
     }
 }

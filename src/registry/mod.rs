@@ -49,7 +49,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 pub use credentials::AuthFile;
-pub use error::{HttpError, RegistryError};
+pub use error::{HttpError, ProxyHost, RegistryError};
 pub use image_name::{ImageName, ImageNameError};
 pub(crate) use image_name::{full_name, has_host, is_name};
 pub use login::{CredentialError, Login};
@@ -58,7 +58,7 @@ pub(crate) use referrers::{Referrer, ReferrerKind};
 use registries_conf::{Endpoint, RegistriesConf};
 pub(crate) use repository::Repository;
 use session::Session;
-pub use settings::{Proxies, RegistrySettings, SILENCE};
+pub use settings::{Proxies, ProxySetting, RegistrySettings, SILENCE};
 pub use store::Keeping;
 pub(crate) use store::RegistryStore;
 pub(crate) use target::PushedBlob;
@@ -109,6 +109,7 @@ impl<'a> Registries<'a> {
         {
             return Err(RegistryError::LoginInName {
                 host: host.to_owned(),
+                auth_file: self.settings.chosen_auth_file.clone(),
             });
         }
         ImageName::parse(text, &|short| self.conf.resolve_short(short))
@@ -227,6 +228,7 @@ fn open(
         security,
         certificates: certificate_files(&there.host, settings)?,
         proxies: &settings.proxies,
+        auth_file: settings.chosen_auth_file.as_deref(),
         silence: settings.silence,
     };
     let session = Session::begin(host, login, &connecting);
@@ -255,6 +257,7 @@ fn login_for(
         false => Err(RegistryError::TwoRegistries {
             one: host.clone(),
             other: name.host.clone(),
+            auth_file: settings.chosen_auth_file.clone(),
         }),
     }
 }

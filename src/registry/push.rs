@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::Read;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use super::early::Early;
@@ -45,6 +46,11 @@ impl Push {
     /// Whether the registry has no encryption.
     pub(crate) fn is_plain(&self) -> bool {
         self.target.repository.session.is_plain()
+    }
+
+    /// The file with credentials that the user chose, if the user chose one.
+    pub(crate) fn auth_file(&self) -> Option<&Path> {
+        self.target.repository.session.auth_file()
     }
 
     /// Uploads a blob on another thread, now or once one is free.

@@ -1,6 +1,7 @@
 //! Requests to one registry, with the credentials that it asks for, sent again after temporary faults.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -43,6 +44,8 @@ pub(super) struct Session {
     security: Security,
     http: Http,
     login: Option<Login>,
+    /// The file with credentials that the user chose, for messages.
+    auth_file: Option<PathBuf>,
     granted: Mutex<HashMap<Scope, Grant>>,
     /// Held while a grant is asked for, so that parallel requests wait for one and do not ask again.
     asking: Mutex<()>,
@@ -68,6 +71,7 @@ impl Session {
                 security: connecting.security,
                 http: Http::new(base, connecting)?,
                 login: login.clone(),
+                auth_file: connecting.auth_file.map(Path::to_owned),
                 granted: Mutex::default(),
                 asking: Mutex::default(),
                 way: Mutex::new(Way::Whole),
@@ -107,6 +111,11 @@ impl Session {
     /// Whether requests go without encryption.
     pub(super) fn is_plain(&self) -> bool {
         self.scheme == "http"
+    }
+
+    /// The file with credentials that the user chose.
+    pub(super) fn auth_file(&self) -> Option<&Path> {
+        self.auth_file.as_deref()
     }
 
     /// How the registry takes blobs.
@@ -297,6 +306,7 @@ impl Session {
             host: self.host.clone(),
             had_login: self.login.is_some(),
             is_plain: self.is_plain(),
+            auth_file: self.auth_file.clone(),
             detail: words(response).1,
         }
     }

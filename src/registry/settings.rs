@@ -18,6 +18,8 @@ pub struct RegistrySettings {
     pub login_host: Arc<OnceLock<String>>,
     /// Files with credentials. The first one that has some for a registry counts.
     pub auth_files: Vec<AuthFile>,
+    /// The one of these files that the user chose. Hints to log in name it.
+    pub chosen_auth_file: Option<PathBuf>,
     /// Whether to require encryption and a valid certificate. `None` leaves it to `registries.conf`.
     pub tls_verify: Option<bool>,
     /// The directory with the certificates for every registry.
@@ -46,6 +48,7 @@ impl Default for RegistrySettings {
             login: None,
             login_host: Arc::default(),
             auth_files: Vec::new(),
+            chosen_auth_file: None,
             tls_verify: None,
             certificate_directory: None,
             certificates_by_host: Vec::new(),
@@ -58,25 +61,34 @@ impl Default for RegistrySettings {
     }
 }
 
+/// The address of a proxy, and where it comes from.
+#[derive(Clone)]
+pub struct ProxySetting {
+    /// The address. It may contain a password.
+    pub address: String,
+    /// The variable that has the address, for messages.
+    pub variable: &'static str,
+}
+
 /// Proxies, as `HTTPS_PROXY` and the like name them.
 #[derive(Clone, Default)]
 pub struct Proxies {
-    /// The proxy for `https` addresses. It may contain a password.
-    pub https: Option<String>,
-    /// The proxy for `http` addresses. It may contain a password.
-    pub http: Option<String>,
+    /// The proxy for `https` addresses.
+    pub https: Option<ProxySetting>,
+    /// The proxy for `http` addresses.
+    pub http: Option<ProxySetting>,
     /// Hosts to connect to without a proxy, as `NO_PROXY` lists them.
     pub exceptions: String,
 }
 
 impl Proxies {
     /// The proxy for addresses with this scheme.
-    pub(super) fn of(&self, scheme: &str) -> Option<&str> {
+    pub(super) fn of(&self, scheme: &str) -> Option<&ProxySetting> {
         let proxy = match scheme {
             "https" => &self.https,
             _ => &self.http,
         };
-        proxy.as_deref().filter(|address| !address.is_empty())
+        proxy.as_ref().filter(|proxy| !proxy.address.is_empty())
     }
 
     /// The addresses to connect to without a proxy.

@@ -93,6 +93,7 @@ pub(super) fn repository_of_one_blob(bytes: Vec<u8>) -> (Arc<Repository>, Arc<Mu
         },
         certificates: CertificateFiles::default(),
         proxies: &Proxies::default(),
+        auth_file: None,
         silence: Duration::from_secs(30),
     };
     let session = Session::begin(&host, None, &connecting).unwrap();

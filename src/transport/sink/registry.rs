@@ -9,6 +9,7 @@ use crate::oci::blob::{DOCUMENT_LIMIT, into_blob_error};
 use crate::oci::media_type::document_kind;
 use crate::oci::{Blob, Digest, Node};
 use crate::progress::Observer;
+use crate::quoting::quoted;
 use crate::registry::{ImageName, Push, PushedBlob};
 use crate::scratch::Scratch;
 use crate::transport::error::TransportError;
@@ -110,8 +111,11 @@ impl RegistrySink {
             true => "--src-tls-verify=false --dest-tls-verify=false ",
             false => "",
         };
+        let login = self.push.auth_file().map_or_else(String::new, |file| {
+            format!("--authfile {} ", quoted(&file.display().to_string()))
+        });
         Replaced {
-            restore: format!("skopeo copy --all {options}{name}@{id} {name}:{tag}"),
+            restore: format!("skopeo copy --all {login}{options}{name}@{id} {name}:{tag}"),
             id,
         }
     }

@@ -99,11 +99,15 @@ fn signatures_are_listed_and_not_carried() {
 fn a_tag_that_moves_is_said_with_the_way_back() {
     let shop = Shop::open();
     let old = shop.registry.tagged("app", "v1").unwrap();
-    let report = minimize(&shop, "app:v1", &[]);
+    let file = shop.path("auth.json");
+    std::fs::write(&file, "{}").unwrap();
+    let login = ["--authfile", file.to_str().unwrap()];
+    let report = minimize(&shop, "app:v1", &login);
     assert_ne!(shop.registry.tagged("app", "v1").unwrap(), old);
     let replaced = &report["replaced"];
     assert_eq!(replaced["id"], old.as_str());
     let command = replaced["restore"].as_str().unwrap();
+    assert!(command.contains(&login.join(" ")), "{command}");
     let words = command.split(' ').skip(1);
     tool("skopeo", words).success();
     assert_eq!(shop.registry.tagged("app", "v1").unwrap(), old);

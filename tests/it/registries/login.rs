@@ -99,6 +99,34 @@ fn without_credentials_the_way_to_them_is_said() {
     assert!(!wrong.stderr.contains("wrong"), "{}", wrong.stderr);
 }
 
+/// Without the file in the command, the user would log in for other tools only.
+#[test]
+fn the_way_to_credentials_names_the_file_that_the_user_chose() {
+    let house = Guardhouse::open();
+    fs::create_dir_all(house.home()).unwrap();
+    let file = house.directory.path().join("my auth.json");
+    fs::write(&file, "{}").unwrap();
+    let file = file.to_str().unwrap();
+    let address = &house.registry.address;
+    let login = format!("`podman login --authfile '{file}' {address}`\n");
+    let image = house.image("v1");
+    let chosen = house.pycull(&["inspect", &image, "--authfile", file]);
+    let mut command = super::command(&house.home());
+    command.args(["inspect", &image]);
+    let by_variable = run(command.env("REGISTRY_AUTH_FILE", file));
+    for refused in [chosen, by_variable] {
+        let stderr = refused.refused("requires credentials").stderr;
+        assert!(
+            stderr.contains(&format!("hint: log in first: {login}")),
+            "{stderr}"
+        );
+    }
+    let with_login = format!("docker://me:secret@{address}/team/app");
+    let refused = house.pycull(&["inspect", &with_login, "--authfile", file]);
+    let stderr = refused.refused("contains credentials").stderr;
+    assert!(stderr.contains(&login), "{stderr}");
+}
+
 #[test]
 fn an_unknown_certificate_is_refused_unless_the_user_trusts_it() {
     let house = Guardhouse::open();

@@ -5,6 +5,7 @@ mod disk_space;
 mod faults;
 mod login;
 mod moved_bytes;
+mod proxies;
 mod stores;
 mod streams;
 mod tokens;
