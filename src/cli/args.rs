@@ -13,7 +13,7 @@ use pycull::pipeline::CompareOptions;
 use pycull::report::model::FindingKind;
 
 use super::registries::RegistryArgs;
-use super::values::{PlatformChoice, finding_kind, module, size};
+use super::values::{PlatformChoice, finding_kind, module, shrink, size};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 success; 1 a gate or check failed; 2 the command failed, and the output is unchanged.
@@ -257,7 +257,7 @@ pub(crate) struct Compare {
     pub(crate) max_bytecode: Option<Limit>,
     /// Fail unless the compressed layers shrink by at least this. Without a value: by at least one byte. Put the
     /// option after the images
-    #[arg(long, value_name = "SIZE|PERCENT", num_args = 0..=1, default_missing_value = "1B", help_heading = "Gates")]
+    #[arg(long, value_name = "SIZE|PERCENT", num_args = 0..=1, default_missing_value = "1B", value_parser = shrink, help_heading = "Gates")]
     pub(crate) require_shrink: Option<Limit>,
     /// Draw the layers of both images as bars in an SVG file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -401,6 +401,33 @@ mod tests {
         assert_eq!(most, Some(2000));
         for wrong in [["--max-size", "5%"], ["--max-bytecode", "much"]] {
             assert!(gates(&wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_image_that_a_gate_swallows_is_told_where_the_gate_goes() {
+        let parse = |arguments: &[&str]| {
+            let arguments = ["pycull", "compare"].iter().chain(arguments);
+            Args::try_parse_from(arguments).unwrap_err().to_string()
+        };
+        for arguments in [
+            &["--require-shrink", "a.tar", "b.tar"][..],
+            &["a.tar", "--require-shrink", "oci:b:v1"],
+        ] {
+            let error = parse(arguments);
+            assert!(
+                error.contains("is an image, put `--require-shrink` after the images"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn several_platforms_are_refused_with_what_works() {
+        for platforms in ["linux/amd64,linux/arm64", "amd64,"] {
+            let arguments = ["pycull", "inspect", "a.tar", "--platform", platforms];
+            let error = Args::try_parse_from(arguments).unwrap_err().to_string();
+            assert!(error.contains("run pycull once for each"), "{error}");
         }
     }
 

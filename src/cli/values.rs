@@ -14,6 +14,10 @@ impl std::str::FromStr for PlatformChoice {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "all" => Ok(Self(None)),
+            _ if text.contains(',') => Err(
+                "it takes one platform; run pycull once for each, or leave out `--platform` for all platforms of the image"
+                    .to_owned(),
+            ),
             _ => text.parse().map(|platform| Self(Some(platform))),
         }
     }
@@ -38,6 +42,14 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
             "`{text}` is a percentage; this option takes a size, for example 150MB"
         )),
     }
+}
+
+/// The least by which an image must shrink. The option can stand without a value, so it may take an image for one.
+pub(super) fn shrink(text: &str) -> Result<Limit, String> {
+    let limit = text.parse::<Limit>();
+    limit.map_err(|error| {
+        format!("{error}. If `{text}` is an image, put `--require-shrink` after the images")
+    })
 }
 
 /// A module's full name.

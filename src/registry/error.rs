@@ -7,7 +7,7 @@ use std::time::Duration;
 use ureq::http::StatusCode;
 
 use super::certificates::CertificatesError;
-use super::image_name::ImageNameError;
+use super::image_name::{DOCKER_HUB, ImageNameError, full_name, may_be_host, of_registry};
 use super::login::{CredentialError, log_in, podman_login};
 use super::registries_conf_error::RegistriesConfError;
 use super::retry;
@@ -39,6 +39,19 @@ pub enum RegistryError {
         /// The image.
         image: String,
         /// The cause.
+        #[source]
+        cause: Box<HttpError>,
+    },
+    /// A repository does not have a tag, but others.
+    #[error("`{repository}` has no tag `{tag}`; the nearest tags are {}", nearest.join(", "))]
+    NoSuchTag {
+        /// The host and the repository.
+        repository: String,
+        /// The tag.
+        tag: String,
+        /// The tags that resemble it most.
+        nearest: Vec<String>,
+        /// The registry's answer.
         #[source]
         cause: Box<HttpError>,
     },
@@ -245,7 +258,17 @@ impl RegistryError {
             Self::Credentials(error) => error.hint(),
             Self::RegistriesConf(error) => error.hint(),
             Self::Certificates(error) => error.hint(),
-            Self::Request { cause, .. } => cause.hint(),
+            Self::Request { image, cause, .. } => {
+                of_host_alone(image, cause).or_else(|| cause.hint())
+            }
+            Self::NoSuchTag {
+                repository,
+                nearest,
+                ..
+            } => Some(format!(
+                "choose one, for example `docker://{repository}:{}`",
+                nearest.first()?
+            )),
             Self::Moved { image, .. } => Some(format!("leave out the digest to use `{image}`")),
             Self::LoginInName { host, auth_file } => Some(format!(
                 "remove the credentials from the name and log in: {}",
@@ -265,6 +288,17 @@ impl RegistryError {
             Self::NoRoom { .. } => Some(scratch::advice(io::ErrorKind::StorageFull)),
         }
     }
+}
+
+/// Docker Hub lacks an image whose name is probably a registry's host.
+fn of_host_alone(image: &str, cause: &HttpError) -> Option<String> {
+    let is_lacking = match cause {
+        HttpError::Status { status, .. } => *status == StatusCode::NOT_FOUND,
+        HttpError::Unauthorized { .. } | HttpError::Unreachable { .. } => true,
+        _ => false,
+    };
+    let text = image.strip_prefix(&*full_name(DOCKER_HUB, ""))?;
+    (is_lacking && may_be_host(text)).then(|| of_registry(text))
 }
 
 impl HttpError {
@@ -365,4 +399,38 @@ fn is_of_tls(error: &io::Error) -> bool {
 /// Whether a host has no address. std has no public kind for this.
 fn is_of_lookup(error: &io::Error) -> bool {
     error.raw_os_error().is_none() && error.to_string().starts_with("failed to lookup address")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_was_looked_for_on_docker_hub_is_hinted_at() {
+        let hint = |image: &str| {
+            let cause = HttpError::Unauthorized {
+                host: "registry-1.docker.io".to_owned(),
+                had_login: false,
+                is_plain: false,
+                auth_file: None,
+                detail: String::new(),
+            };
+            let error = RegistryError::Request {
+                action: "read the manifest of".to_owned(),
+                image: image.to_owned(),
+                cause: Box::new(cause),
+            };
+            error.hint().unwrap()
+        };
+        for host in ["ghcr.io", "registry:5000"] {
+            let hint = hint(&format!("docker.io/library/{host}"));
+            assert!(
+                hint.contains(&format!("`docker://{host}/NAME:TAG`")),
+                "{hint}"
+            );
+        }
+        for image in ["docker.io/library/python:3.13", "docker.io/me/app:2024"] {
+            assert!(hint(image).starts_with("log in first: "), "{image}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //! of the distribution project).
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::oci::Digest;
 
@@ -13,7 +13,7 @@ const LONGEST_REPOSITORY: usize = 255;
 const LONGEST_TAG: usize = 128;
 
 /// The host in names of images on Docker Hub.
-const DOCKER_HUB: &str = "docker.io";
+pub(super) const DOCKER_HUB: &str = "docker.io";
 
 /// An older name of [`DOCKER_HUB`], which docker still accepts.
 const OLD_DOCKER_HUB: &str = "index.docker.io";
@@ -130,6 +130,33 @@ pub(crate) fn has_host(name: &str) -> bool {
     first.is_some_and(|first| first.contains(['.', ':']) || first == "localhost")
 }
 
+/// Whether a name without a slash is surely a registry's host, with or without a port: this machine, or an address with
+/// a port. docker would look for it on Docker Hub.
+fn is_host_alone(text: &str) -> bool {
+    let (name, port) = text.split_once(':').unwrap_or((text, ""));
+    let is_local = name == "localhost" || name.parse::<Ipv4Addr>().is_ok();
+    is_host(text) && (is_local || (name.contains('.') && !port.is_empty()))
+}
+
+/// Whether a name without a slash may be a registry's host: it has a dot, or a tag like a port.
+pub(super) fn may_be_host(text: &str) -> bool {
+    let port = text.split_once(':').map_or("", |(_, port)| port);
+    is_host(text) && (text.contains('.') || port.len() >= 4)
+}
+
+/// What to do if a host was meant, and not an image.
+pub(super) fn of_registry(host: &str) -> String {
+    format!("if `{host}` is a registry, add the name of an image: `docker://{host}/NAME:TAG`")
+}
+
+/// Fails if a name is only a host.
+pub(super) fn check_repository_follows(text: &str) -> Result<(), ImageNameError> {
+    match is_host_alone(text) {
+        true => Err(NameFault::NoRepository.of(text)),
+        false => Ok(()),
+    }
+}
+
 /// Splits a full name without tag and digest. Any first part is a host here.
 pub(super) fn host_and_repository(name: &str) -> Result<(String, String), NameFault> {
     let (host, repository) = name.split_once('/').ok_or(NameFault::NoRepository)?;
@@ -204,7 +231,8 @@ fn parse_digest(text: &str) -> Result<Digest, NameFault> {
     })
 }
 
-fn is_tag(text: &str) -> bool {
+/// Whether a text has the form of a tag.
+pub(super) fn is_tag(text: &str) -> bool {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.starts_with(is_word)
         && text.len() <= LONGEST_TAG
@@ -285,6 +313,7 @@ impl ImageNameError {
                 let name = self.name.strip_prefix(scheme)?.trim_matches('/');
                 is_name(name).then(|| format!("leave out `{scheme}`: `{name}`"))
             }
+            NameFault::NoRepository => Some(of_registry(self.name.trim_end_matches('/'))),
             NameFault::Uppercase => {
                 let name = Parts::of(&self.name).ok()?.name;
                 let rest = &self.name[name.len()..];
@@ -387,6 +416,46 @@ mod tests {
             assert_eq!(name.to_string(), full, "{text}");
             assert_eq!(parse(full).unwrap(), name, "{full}");
         }
+    }
+
+    #[test]
+    fn a_host_alone_is_no_image() {
+        for text in [
+            "localhost",
+            "localhost:5000",
+            "127.0.0.1",
+            "10.0.0.1:5000",
+            "q.example.com:5000",
+        ] {
+            let error = check_repository_follows(text).unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .ends_with("no repository follows the host")
+            );
+            let expected = format!(
+                "if `{text}` is a registry, add the name of an image: `docker://{text}/NAME:TAG`"
+            );
+            assert_eq!(error.hint().unwrap(), expected);
+        }
+        for text in [
+            "python:3",
+            "app",
+            "example.com",
+            "my.app:v1",
+            "localhost/app",
+        ] {
+            assert_eq!(check_repository_follows(text), Ok(()), "{text}");
+        }
+        assert!(may_be_host("ghcr.io") && may_be_host("registry:5000"));
+        assert!(!may_be_host("python:3") && !may_be_host("app"));
+        assert!(
+            parse("q.io/")
+                .unwrap_err()
+                .hint()
+                .unwrap()
+                .contains("`docker://q.io/NAME:TAG`")
+        );
     }
 
     #[test]

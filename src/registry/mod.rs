@@ -6,7 +6,7 @@
 //! | `registries_conf`, `credentials`, `login`, `certificates`, `settings` | what the user's machine says |
 //! | `http`, `address`, `connecting`, `no_proxy` | one request and its answer; addresses; certificates and proxies |
 //! | `session`, `challenge`, `token`, `retry` | requests to one registry, with credentials, sent again after faults |
-//! | `repository` | manifests, blobs and tags of one repository |
+//! | `repository`, `tags` | manifests, blobs and tags of one repository |
 //! | `download`, `remote_blob`, `store` | reading an image |
 //! | `target`, `upload`, `upload_session`, `early`, `following`, `push` | writing an image |
 //! | `referrers` | signatures and other artifacts about an image |
@@ -37,6 +37,7 @@ mod retry;
 mod session;
 mod settings;
 mod store;
+mod tags;
 mod target;
 #[cfg(test)]
 mod testing;
@@ -50,6 +51,7 @@ use serde_json::{Value, json};
 
 pub use credentials::AuthFile;
 pub use error::{HttpError, ProxyHost, RegistryError};
+use image_name::check_repository_follows;
 pub use image_name::{ImageName, ImageNameError};
 pub(crate) use image_name::{full_name, has_host, is_name};
 pub use login::{CredentialError, Login};
@@ -112,6 +114,9 @@ impl<'a> Registries<'a> {
                 auth_file: self.settings.chosen_auth_file.clone(),
             });
         }
+        if !self.conf.has_alias(text) {
+            check_repository_follows(text)?;
+        }
         ImageName::parse(text, &|short| self.conf.resolve_short(short))
     }
 
@@ -173,10 +178,17 @@ fn find_at(
     settings: &RegistrySettings,
 ) -> Result<(Repository, Document), RegistryError> {
     let repository = open(name, endpoint, settings, None)?;
-    let failed = |cause| repository.error("read the manifest of", cause);
+    let failed = |cause| match endpoint.is_mirror {
+        true => repository.error("read the manifest of", cause),
+        // No other endpoint follows, so there is time for a better error.
+        false => repository.without_manifest(name, cause),
+    };
     let document = match (&name.tag, &name.digest) {
         (_, None) => repository.document(name.tag_or_latest()).map_err(failed)?,
-        (None, Some(digest)) => repository.document(digest.as_ref()).map_err(failed)?,
+        (None, Some(digest)) => {
+            let document = repository.document(digest.as_ref());
+            document.map_err(|cause| repository.error("read the manifest of", cause))?
+        }
         (Some(tag), Some(digest)) => {
             let document = repository.document(tag).map_err(failed)?;
             if document.digest != *digest {

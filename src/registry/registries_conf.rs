@@ -166,6 +166,12 @@ impl RegistriesConf {
         }
     }
 
+    /// Whether a short name, with or without a tag, has an alias.
+    pub(crate) fn has_alias(&self, short: &str) -> bool {
+        let name = short.split([':', '@']).next().unwrap_or(short);
+        self.aliases.contains_key(name)
+    }
+
     /// The table with the longest prefix of a name.
     fn registry_of(&self, full: &str) -> Result<Option<(&str, &Registry)>, RegistriesConfError> {
         let matching = self

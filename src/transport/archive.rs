@@ -69,7 +69,7 @@ impl Archive {
         let (file, identity) = if reference.is_stream() {
             (spooled(spool::spool_archive(stdin))?, None)
         } else {
-            let file = File::open(path).map_err(TransportError::io("open", path))?;
+            let file = File::open(path).map_err(|error| reference.cannot_open(error))?;
             let metadata = file.metadata().map_err(TransportError::io("open", path))?;
             match metadata.is_file() {
                 true => (file, Some(Identity::of(&metadata))),

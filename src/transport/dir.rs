@@ -31,7 +31,8 @@ pub(super) fn is_one(path: &Path) -> bool {
 /// Opens the image or index of the directory.
 pub(super) fn open(wanted: Wanted<'_>) -> Result<Source, TransportError> {
     let path = wanted.reference.path();
-    path.read_dir().map_err(TransportError::io("open", path))?;
+    path.read_dir()
+        .map_err(|error| wanted.reference.cannot_open(error))?;
     let manifest = read_file(path, MANIFEST_JSON)?;
     let manifest = manifest.ok_or_else(|| TransportError::NotAnImage {
         path: path.to_owned(),

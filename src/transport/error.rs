@@ -10,7 +10,8 @@ use crate::registry::RegistryError;
 use crate::scratch::{self, TemporaryError};
 
 use super::hints::{
-    did_you_mean, mistyped, of_io, of_missing_directory, of_unsupported, unpacking,
+    did_you_mean, did_you_mean_one_of, mistyped, of_io, of_missing_directory, of_name_as_output,
+    of_unsupported, unpacking,
 };
 
 /// An image could not be found, read or written.
@@ -158,6 +159,22 @@ pub enum TransportError {
         /// The platforms.
         platforms: Vec<String>,
     },
+    /// The output is a bare path, and the name of an image was probably meant.
+    #[error("`{}` looks like the name of an image, not like a path", path.display())]
+    NameAsOutput {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The directory or file that a reference with a transport names does not exist.
+    #[error("cannot open `{}`: there is no such {kind}", path.display())]
+    Missing {
+        /// The directory or file.
+        path: PathBuf,
+        /// What it should be.
+        kind: &'static str,
+        /// References to what has a similar name.
+        near: Vec<String>,
+    },
     /// An engine's program could not be started.
     #[error("cannot start `{program}`")]
     NoEngine {
@@ -252,7 +269,9 @@ impl TransportError {
                 mistyped(reference).map(|meant| did_you_mean(&meant))
             }
             Self::Unsupported { reference, .. } => Some(of_unsupported(reference)),
-            Self::NoDirectory { path, directory } => of_missing_directory(path, directory),
+            Self::NoDirectory { directory, .. } => of_missing_directory(directory),
+            Self::NameAsOutput { path } => of_name_as_output(path),
+            Self::Missing { near, .. } => did_you_mean_one_of(near),
             Self::Ambiguous {
                 prefix, choices, ..
             } => Some(format!(

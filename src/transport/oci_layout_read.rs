@@ -27,7 +27,9 @@ use super::transports::Transport;
 pub(super) fn open(wanted: Wanted<'_>) -> Result<Source, TransportError> {
     let reference = wanted.reference;
     let path = reference.path();
-    let metadata = path.metadata().map_err(TransportError::io("open", path))?;
+    let metadata = path
+        .metadata()
+        .map_err(|error| reference.cannot_open(error))?;
     let missing = |name| TransportError::NotAnImage {
         path: path.to_owned(),
         reason: format!("it has no {name}"),

@@ -1,11 +1,12 @@
 //! Image references as people write them (containers-transports(5)).
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::TransportError;
-use super::hints::mistyped;
+use super::hints::{mistyped, near_names};
 use super::transports::{Engine, REGISTRY, Transport};
 use crate::oci::{Digest, Platform};
 
@@ -17,9 +18,10 @@ pub(super) struct Wanted<'a> {
 }
 
 /// Transports of other tools. A bare path with such a prefix is usually a mistake.
-const FOREIGN_TRANSPORTS: [&str; 7] = [
+const FOREIGN_TRANSPORTS: [&str; 8] = [
     "atomic",
     "docker-tarball",
+    "file",
     "http",
     "https",
     "ostree",
@@ -103,6 +105,36 @@ impl Reference {
         format!("{}:{}:", transport.name(), self.path().display())
     }
 
+    /// The error of opening what the reference leads to. If it does not exist, the error offers similar names.
+    pub(super) fn cannot_open(&self, error: io::Error) -> TransportError {
+        let path = self.path();
+        let Self::Transport {
+            transport,
+            selector,
+            ..
+        } = self
+        else {
+            return TransportError::io("open", path)(error);
+        };
+        if error.kind() != io::ErrorKind::NotFound {
+            return TransportError::io("open", path)(error);
+        }
+        let near = near_names(path).into_iter().map(|near| Self::Transport {
+            transport: *transport,
+            path: near.into(),
+            selector: selector.clone(),
+        });
+        TransportError::Missing {
+            path: path.to_owned(),
+            kind: match transport {
+                Transport::Oci => "image layout",
+                Transport::Dir => "directory",
+                Transport::OciArchive | Transport::DockerArchive => "file",
+            },
+            near: near.map(|it| it.to_string()).collect(),
+        }
+    }
+
     /// The image that the reference asks for, if it does.
     pub fn selector(&self) -> Option<&Selector> {
         match self {
@@ -148,6 +180,7 @@ impl FromStr for Reference {
             return match rest {
                 "" => Err(bad("no name follows the transport")),
                 _ if rest.starts_with(['-', '[']) => Err(bad("it is not the name of an image")),
+                _ if rest.starts_with('/') => Err(bad("a name does not start with a slash")),
                 _ => Ok(Self::Engine {
                     engine,
                     name: rest.to_owned(),
@@ -386,6 +419,8 @@ mod tests {
             "containers-storage:",
             "containers-storage:--all",
             "containers-storage:[overlay@/x]app",
+            "containers-storage://app",
+            "docker-daemon://app",
         ] {
             assert!(
                 matches!(

@@ -10,6 +10,7 @@ use crate::scratch::{self, Scratch};
 use crate::transport::archive::Archive;
 use crate::transport::archive_update::count_images;
 use crate::transport::error::TransportError;
+use crate::transport::hints::is_name_and_no_path;
 use crate::transport::medium::{DockerForm, Medium, archive_medium};
 use crate::transport::oci_layout_write::{self, STAGING_PREFIX};
 use crate::transport::place::parent;
@@ -54,6 +55,11 @@ pub(super) fn decide(
             // Renaming the output into place would replace the symlink, not the file that it names.
             if path.is_symlink() {
                 return Err(exists(path, "an image", "a symlink that leads nowhere"));
+            }
+            if asked.is_none() && is_name_and_no_path(path) {
+                return Err(TransportError::NameAsOutput {
+                    path: path.to_owned(),
+                });
             }
             let medium = asked.unwrap_or(new_medium(path, source.medium));
             let place = match medium {

@@ -111,20 +111,51 @@ fn an_output_in_a_directory_that_does_not_exist_is_refused() {
     );
 }
 
+/// Otherwise, pycull would write a file or a layout under that name, and the image would not be where its user expects it.
 #[test]
-fn an_output_that_looks_like_a_name_in_a_registry_is_told_how_to_say_it() {
+fn an_output_that_is_the_name_of_an_image_is_refused_with_the_ways_to_it() {
     let directory = tempfile::tempdir().unwrap();
-    let input = directory.path().join("in");
-    good().write(&input);
-    let before = snapshot(directory.path());
-    for name in ["localhost:5000/app:v1", "ghcr.io/me/app"] {
+    good().write(&directory.path().join("in"));
+    fs::create_dir(directory.path().join("q.io")).unwrap();
+    let minimize = |output: &str| {
         let mut command = pycull_command();
-        command.args(["minimize", "in", "--output", name]);
-        let refused = run(command.current_dir(directory.path())).refused("does not exist");
-        let hint = format!("for a registry, use `docker://{name}`");
-        assert!(refused.stderr.contains(&hint), "{}", refused.stderr);
+        command.args(["minimize", "in", "--output", output]);
+        run(command.current_dir(directory.path()))
+    };
+    let before = snapshot(directory.path());
+    for name in [
+        "app:v1-small",
+        "localhost:5000/app:v1",
+        "ghcr.io/me/app",
+        "q.io/app:v1",
+    ] {
+        let refused = minimize(name).refused("looks like the name of an image, not like a path");
+        for way in [
+            format!("for a registry, use `docker://{name}`"),
+            format!("for podman's store `containers-storage:{name}`"),
+            format!("for a file `./{name}`"),
+        ] {
+            assert!(refused.stderr.contains(&way), "{}", refused.stderr);
+        }
         assert_same(&before, &snapshot(directory.path()), name);
     }
+    minimize("in:small").refused("did you mean `oci:in:small`?");
+    minimize("podman:x").refused("did you mean `containers-storage:x`, or the file `./podman:x`?");
+    assert_same(&before, &snapshot(directory.path()), "in:small");
+    for path in [
+        "./app:v1",
+        "q.io/app",
+        "v1.tar",
+        "out:v1.tar",
+        "out",
+        "new/",
+    ] {
+        minimize(path).success();
+        assert!(directory.path().join(path).exists(), "{path}");
+    }
+    // What exists is replaced.
+    fs::write(directory.path().join("there:v1"), "").unwrap();
+    minimize("there:v1").success();
 }
 
 #[test]

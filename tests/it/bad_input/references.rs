@@ -107,6 +107,9 @@ fn a_mistyped_transport_is_refused_with_the_one_that_was_meant() {
         ("https://host/app", "docker://host/app"),
         ("container-storage:x", "containers-storage:x"),
         ("docker-deamon:x", "docker-daemon:x"),
+        ("containers-storage://x", "containers-storage:x"),
+        ("docker-daemon://x:v1", "docker-daemon:x:v1"),
+        ("podman:x", "containers-storage:x"),
     ] {
         let hint = format!("did you mean `{meant}`");
         for arguments in [
@@ -119,6 +122,61 @@ fn a_mistyped_transport_is_refused_with_the_one_that_was_meant() {
         }
         assert_same(&before, &snapshot(directory.path()), reference);
     }
+}
+
+#[test]
+fn a_url_of_a_file_is_refused_with_the_path() {
+    let directory = tempfile::tempdir().unwrap();
+    let layout = directory.path().join("in");
+    good().write(&layout);
+    let path = layout.to_str().unwrap();
+    for form in ["file://", "file://localhost", "file:"] {
+        let url = format!("{form}{path}");
+        let hint = format!("write the path alone: `{path}`");
+        pycull(["inspect", &url]).refused(&hint);
+    }
+    pycull(["inspect", path]).success();
+}
+
+#[test]
+fn a_missing_layout_or_archive_is_said_with_names_that_resemble_it() {
+    let directory = tempfile::tempdir().unwrap();
+    good().tag("v1").write(&directory.path().join("layout"));
+    let inspect = |reference: &str| {
+        let mut command = pycull_command();
+        command.args(["inspect", reference]);
+        run(command.current_dir(directory.path()))
+    };
+    inspect("-").refused("no image in `-`");
+    let archive = "oci-archive:archive.tar:v1";
+    let mut minimize = pycull_command();
+    minimize.args(["minimize", "oci:layout:v1", "--output", archive]);
+    run(minimize.current_dir(directory.path())).success();
+    for (wrong, kind, right) in [
+        ("oci:layuot:v1", "image layout", "oci:layout:v1"),
+        ("oci-archive:archiv.tar:v1", "file", archive),
+        ("dir:layot", "directory", "dir:layout"),
+    ] {
+        let refused = inspect(wrong).refused(&format!("there is no such {kind}"));
+        let hint = format!("hint: did you mean `{right}`?");
+        assert!(refused.stderr.contains(&hint), "{}", refused.stderr);
+    }
+    inspect("archive.tra").refused("hint: did you mean `archive.tar`?");
+    let nothing =
+        inspect("oci:nodir").refused("cannot open `nodir`: there is no such image layout");
+    assert!(!nothing.stderr.contains("hint"), "{}", nothing.stderr);
+}
+
+#[test]
+fn several_platforms_in_one_are_refused_with_what_works() {
+    let refused = pycull(["inspect", "x", "--platform", "linux/amd64,linux/arm64"]);
+    refused.refused("it takes one platform; run pycull once for each");
+}
+
+#[test]
+fn an_image_that_an_option_takes_for_its_value_is_told() {
+    let refused = pycull(["compare", "--require-shrink", "a.tar", "b.tar"]);
+    refused.refused("If `a.tar` is an image, put `--require-shrink` after the images");
 }
 
 #[test]

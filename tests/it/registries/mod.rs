@@ -16,7 +16,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::fault_proxy::FaultProxy;
+use crate::support::fault_proxy::{Fault, FaultProxy, Passing};
 use crate::support::pyc::STDLIB;
 use crate::support::registry::Registry;
 use crate::support::tools::{Output, pycull_command, run, tool};
@@ -242,4 +242,60 @@ fn what_is_missing_is_said_in_the_registry_s_words() {
     }
     let nowhere = pycull_at(&home, &["inspect", "docker://127.0.0.1:1/app"]);
     nowhere.refused("the connection to `127.0.0.1:1` failed");
+}
+
+#[test]
+fn a_missing_tag_is_said_with_the_nearest_tags() {
+    let shop = Shop::open();
+    for number in 0..12 {
+        let [from, to] = ["app:v1".to_owned(), format!("app:3.{number}-slim")]
+            .map(|name| shop.registry.image(&name));
+        let tls = ["--src-tls-verify=false", "--dest-tls-verify=false"];
+        tool("skopeo", ["copy", "--quiet", tls[0], tls[1], &from, &to]).success();
+    }
+    let proxy = FaultProxy::counting(&shop.registry.address);
+    let inspect = |name: &str| pycull_at(&shop.path(""), &["inspect", &shop.through(&proxy, name)]);
+    let refused =
+        inspect("app:3.7-slm").refused("has no tag `3.7-slm`; the nearest tags are 3.7-slim, ");
+    let stderr = refused.stderr;
+    assert_eq!(stderr.matches("-slim, ").count(), 9, "{stderr}");
+    let hint = format!(
+        "hint: choose one, for example `docker://{}/app:3.7-slim`",
+        proxy.address
+    );
+    assert!(stderr.contains(&hint), "{stderr}");
+    assert!(stderr.contains("MANIFEST_UNKNOWN"), "{stderr}");
+    assert_eq!(proxy.count("GET", "/tags/list"), 1);
+    proxy.forget();
+    inspect("app:v1").success();
+    let digest = format!("app@sha256:{}", "0".repeat(64));
+    inspect(&digest).refused("the registry returned 404");
+    assert_eq!(proxy.count("GET", "/tags/list"), 0);
+}
+
+#[test]
+fn a_registry_that_lists_no_tags_is_believed_about_the_missing_one() {
+    let shop = Shop::open();
+    let rule = |request: &Passing| match request.is("GET", "/tags/list") {
+        true => Fault::Answer(503, vec![]),
+        false => Fault::None,
+    };
+    let proxy = FaultProxy::start(&shop.registry.address, rule);
+    let refused = pycull_at(
+        &shop.path(""),
+        &["inspect", &shop.through(&proxy, "app:v9")],
+    );
+    refused.refused("the registry returned 404 Not Found: manifest unknown");
+    assert_eq!(proxy.count("GET", "/tags/list"), 1);
+}
+
+#[test]
+fn a_host_without_a_repository_is_no_image() {
+    let home = tempfile::tempdir().unwrap();
+    for host in ["localhost:5000", "q.example.com:5000"] {
+        let refused = pycull_at(home.path(), &["inspect", &format!("docker://{host}")]);
+        let refused = refused.refused("no repository follows the host");
+        let hint = format!("add the name of an image: `docker://{host}/NAME:TAG`");
+        assert!(refused.stderr.contains(&hint), "{}", refused.stderr);
+    }
 }
