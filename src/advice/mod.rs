@@ -253,7 +253,9 @@ fn reasons(settings: &RunSettings, missing: usize, many: usize) -> Vec<String> {
         ),
     });
     if settings.level.is_some() && missing >= many {
-        reasons.push(format!("{missing} modules have no cache at that level"));
+        reasons.push(format!(
+            "{missing} modules have no cache at the level at which the image runs Python"
+        ));
     }
     reasons
 }

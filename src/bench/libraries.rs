@@ -81,7 +81,7 @@ impl CannotMeasure {
                 Some("choose another module, for example `--module json.decoder`".to_owned())
             }
             Self::Bench(BenchError::Run { .. }) => Some(
-                "the sandbox has no network, no home directory and none of the image's environment variables, and only the image's modules"
+                "the sandbox has only the image's modules. It has no network, no home directory and none of the image's environment variables"
                     .to_owned(),
             ),
             _ => None,

@@ -16,7 +16,7 @@ use super::registries::RegistryArgs;
 use super::values::{PlatformChoice, finding_kind, module, shrink, size};
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 success; 1 a gate or check failed; 2 the command failed, and the output is unchanged.
+Exit codes: 0 success; 1 a gate or check failed; 2 the command failed (files and tags are unchanged).
 
 Images: docker://NAME[:TAG][@DIGEST] in a registry, containers-storage:NAME in podman's store,
 docker-daemon:NAME in docker's store, oci:DIR[:TAG], oci-archive:FILE[:TAG],
@@ -25,8 +25,8 @@ output.";
 
 /// Manages the CPython bytecode in the layers of a container image.
 ///
-/// Finds .pyc files by optimization level, shows what they cost and what is wrong with them, and
-/// writes a smaller image. Needs neither a container engine nor root.
+/// Finds .pyc files, shows what each optimization level costs and what is wrong with the files,
+/// and writes a smaller image. Needs neither a container engine nor root.
 #[derive(Debug, Parser)]
 #[command(name = "pycull", version, after_help = EXIT_CODES, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -44,7 +44,7 @@ pub(crate) struct Common {
     /// Format of the report
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: Format,
-    /// Platform to read and write: os/architecture[/variant], or `all`. The output contains only this platform
+    /// Platform to read and write: os/architecture[/variant], or `all`. One platform leaves all others out of the output
     #[arg(long, global = true, value_name = "PLATFORM", default_value = "all")]
     pub(crate) platform: PlatformChoice,
     /// Number of parallel jobs [default: number of processors]

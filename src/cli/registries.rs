@@ -27,7 +27,7 @@ pub(crate) struct RegistryArgs {
     /// Require HTTPS and a valid certificate [default: true, except for a registry on this machine]
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) tls_verify: Option<bool>,
-    /// Close a connection after this many seconds without data [default: 60]
+    /// Close a connection that sends almost no data for this many seconds [default: 60]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) network_timeout: Option<u16>,
 }

@@ -61,7 +61,9 @@ impl FromStr for Limit {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || {
-            format!("`{text}` is not a size or a share; write it as 0, 500kB, 1.5MB, 10MiB or 2.5%")
+            format!(
+                "`{text}` is not a size or a percentage; write it as 0, 500kB, 1.5MB, 10MiB or 2.5%"
+            )
         };
         let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.');
         let (number, unit) = text.split_at(digits.unwrap_or(text.len()));

@@ -200,7 +200,7 @@ fn cache_findings(inventory: &Inventory) -> impl Iterator<Item = Finding> + '_ {
             Status::Stale(reason) => (FindingKind::Stale, reason.to_string()),
             Status::HashMismatch => (
                 FindingKind::HashMismatch,
-                "checked hash: Python compiles the source at every start".to_owned(),
+                "checked hash: Python ignores the cache and compiles the source".to_owned(),
             ),
             Status::UncheckedMismatch => (
                 FindingKind::HashMismatch,

@@ -11,7 +11,7 @@ pub(super) fn notes(inventory: &Inventory) -> Vec<String> {
             other.name,
             files(other.bytecode.files, other.bytecode.bytes),
         );
-        format!("pycull does not handle {name}: it leaves its {files} unchanged")
+        format!("pycull does not handle {name}, and leaves its {files} unchanged")
     });
     others.chain(cache_prefix(inventory)).collect()
 }

@@ -39,7 +39,7 @@ pub(super) fn warnings(image: &Image, inventory: &Inventory, written: Written<'_
     warnings.extend(new_types.map(str::to_owned));
     if written.documents.history_is_misaligned {
         warnings.push(
-            "the config's history does not have one entry for each layer; pycull keeps each entry with its layer".to_owned(),
+            "the config's history does not have one entry for each layer; pycull counts entries from the lowest layer up, and adds none".to_owned(),
         );
     }
     warnings

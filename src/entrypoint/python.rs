@@ -51,7 +51,7 @@ pub(super) fn options(words: &[Word], environment: &Variables) -> Options {
             }
         } else if word.known().is_none() && !takes_rest(letters) {
             return Options::Unclear(format!(
-                "a part of the option `{}` is not known",
+                "a part of the option `{}` is known only when the container runs",
                 word.shown()
             ));
         } else if flags.read(letters, &mut words) {
@@ -111,7 +111,9 @@ impl Flags {
         }
         match environment_level(environment) {
             Some(level) => Options::Level(level.max(self.optimize)),
-            None => Options::Unclear("the value of PYTHONOPTIMIZE is not known".to_owned()),
+            None => Options::Unclear(
+                "the value of PYTHONOPTIMIZE is known only when the container runs".to_owned(),
+            ),
         }
     }
 }

@@ -56,7 +56,7 @@ impl Reader<'_> {
             Ok(read) => read,
             Err(word) => {
                 return self.note(format!(
-                    "an argument of a shell (`{}`) is not known",
+                    "an argument of a shell (`{}`) is known only when the container runs",
                     word.shown()
                 ));
             }

@@ -23,7 +23,7 @@ pub enum BlobError {
     },
     /// The blob is shorter or longer than its descriptor says.
     #[error(
-        "blob {digest} has the wrong size: its descriptor says {expected} bytes, it has {found}"
+        "blob {digest} has the wrong size: its descriptor says {expected} bytes, but it has {found}"
     )]
     Size {
         /// The blob's digest.

@@ -44,9 +44,7 @@ impl<R: Read> SingleGzip<R> {
         let mut header = [0; PLAIN_HEADER_BYTES];
         input.read_exact(&mut header)?;
         if header[..4] != [0x1f, 0x8b, 8, 0] {
-            return Err(corrupt(
-                "its gzip header is not the plain one that was written",
-            ));
+            return Err(corrupt("its gzip header is not the one that pycull wrote"));
         }
         Ok(Self {
             input,

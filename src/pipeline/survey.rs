@@ -72,7 +72,7 @@ pub(super) fn levels(
         let level = u8::try_from(number).ok().and_then(Level::from_number);
         level.ok_or_else(|| {
             format!(
-                "keep the level at which the image runs Python: it is {number}, and no profile keeps caches of levels above 2"
+                "keep the level at which the image runs Python: it is {number}, and a profile can list only levels 0, 1 and 2"
             )
         })
     });

@@ -338,7 +338,7 @@ pub(super) enum NameFault {
     Empty,
     #[error("a name does not start with `{scheme}`")]
     Scheme { scheme: String },
-    #[error("`{host}` is not a host")]
+    #[error("`{host}` is not a valid host name")]
     BadHost { host: String },
     #[error("no repository follows the host")]
     NoRepository,

@@ -454,7 +454,7 @@ mod tests {
         ] {
             assert_eq!(
                 error.to_string(),
-                "`/etc/r.conf` blocks `q.io/ns`, and so `q.io/ns/app`"
+                "`/etc/r.conf` blocks `q.io/ns`, and therefore also `q.io/ns/app`"
             );
             assert!(error.hint().unwrap().contains("`blocked = false`"));
         }

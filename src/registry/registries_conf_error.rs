@@ -29,13 +29,13 @@ pub enum RegistriesConfError {
         reason: String,
     },
     /// A file has version 1 of the format.
-    #[error("`{}` has version 1 of the format, and pycull reads version 2", path.display())]
+    #[error("`{}` uses version 1 of the format, but pycull reads only version 2", path.display())]
     VersionOne {
         /// The file.
         path: PathBuf,
     },
     /// The registry is blocked.
-    #[error("`{}` blocks `{prefix}`, and so `{name}`", path.display())]
+    #[error("`{}` blocks `{prefix}`, and therefore also `{name}`", path.display())]
     Blocked {
         /// The name without tag and digest.
         name: String,

@@ -138,7 +138,7 @@ fn checked_hosts(hosts: &[String]) -> Result<Vec<String>, String> {
         let host = host.trim_end_matches('/');
         if !is_host(host) {
             return Err(format!(
-                "`{host}` in `unqualified-search-registries` is not a host"
+                "`{host}` in `unqualified-search-registries` is not a valid host name"
             ));
         }
         if !found.iter().any(|other| other == host) {

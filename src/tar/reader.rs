@@ -30,7 +30,7 @@ pub enum TarError {
         place: String,
     },
     /// A block is not a valid header.
-    #[error("no tar header at byte {offset}: {source}")]
+    #[error("invalid tar header at byte {offset}: {source}")]
     Header {
         /// The block's offset.
         offset: u64,

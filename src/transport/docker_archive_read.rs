@@ -203,8 +203,11 @@ fn hex_name(name: &str) -> Option<&str> {
 /// Returns a warning if a file's name is not its digest. This is not an error: engines read the file anyway.
 fn check_name(name: &str, digest: &Digest) -> Option<String> {
     let hex = hex_name(name)?;
-    (hex != digest.digest())
-        .then(|| format!("`{name}` is not named by its digest {digest}; pycull uses it anyway"))
+    (hex != digest.digest()).then(|| {
+        format!(
+            "the name of `{name}` does not match its digest {digest}; pycull reads the file anyway"
+        )
+    })
 }
 
 /// Synthesizes the manifest of an entry in `manifest.json`. The result depends only on the entry's config and layers.

@@ -230,7 +230,7 @@ fn in_file(transport: Transport, rest: &str) -> Result<Reference, &'static str> 
             Some(Selector::Digest { name, digest })
         }
         (Some(_), Some(_)) => {
-            return Err("use a place or a digest, not both");
+            return Err("use a position or a digest, not both");
         }
     };
     if transport == Transport::Dir && selector.is_some() {
@@ -256,7 +256,7 @@ fn parse_selector(text: &str) -> Result<Selector, &'static str> {
         Some(index) => index
             .parse()
             .map(Selector::Index)
-            .map_err(|_| "`@` must be followed by the image's place, a number from 0"),
+            .map_err(|_| "`@` must be followed by the image's position: 0 for the first image"),
         None if text.chars().any(|c| c.is_whitespace() || c.is_control()) => {
             Err("a name cannot contain spaces")
         }

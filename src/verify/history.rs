@@ -70,7 +70,7 @@ fn compare_entries(
     for (place, old) in before.iter().enumerate() {
         let what = match after.get(place) {
             Some(new) if old == new || **new == marked_empty(old) => continue,
-            Some(_) => "differs from the entry of the image before",
+            Some(_) => "differs from the entry in BEFORE",
             None => "is gone",
         };
         differences.push(difference(&format!("/history/{place}"), what.to_owned()));
@@ -153,10 +153,7 @@ fn compare_order(
             differences.push(Difference {
                 part: Part::Manifest,
                 path: format!("/layers/{index}").into_bytes(),
-                what: format!(
-                    "is layer {} of the image before, in another place",
-                    twin + 1
-                ),
+                what: format!("is layer {} of BEFORE, in another place", twin + 1),
             });
         }
     }

@@ -151,7 +151,7 @@ fn a_config_that_its_name_does_not_fit_was_taken_for_another_without_a_word() {
     .unwrap();
     // Engines accept such an image, and so does pycull, but with a warning.
     let inspected = pycull(["inspect", damaged.to_str().unwrap()]).success();
-    let warning = "is not named by its digest";
+    let warning = "does not match its digest";
     assert!(inspected.stderr.contains(warning), "{}", inspected.stderr);
 }
 

@@ -1,5 +1,6 @@
 //! The document of `bench`: import times.
 
+use super::confined;
 use crate::report::documents::document::{Block, Cell, Column, Document, Table, Title, Tone};
 use crate::report::model::{BenchImage, BenchImports, BenchReport, BenchRow, BenchTree};
 use crate::report::{Detail, input_name};
@@ -37,7 +38,7 @@ fn push_interpreter(document: &mut Document, tree: &BenchTree, detail: Detail) {
     } = tree;
     document.line(format!("Python {python}: {interpreter} with {path}"));
     if detail == Detail::All {
-        document.line(format!("confined by {}", tree.sandbox));
+        document.line(confined(&tree.sandbox));
     }
     document.line(match tree.rounds {
         1 => "one run each".to_owned(),

@@ -1,5 +1,6 @@
 //! The document of `minimize`: what it did, or would do.
 
+use super::confined;
 use crate::report::documents::document::{
     Block, Cell, Column, Document, Table, Title, Tone, short_digest,
 };
@@ -46,7 +47,7 @@ fn push_image(
     match sides.map(is_plain_size) {
         [true, true] => document.push(Block::Note(PLAIN.to_owned())),
         [true, false] if image.after.compressed_bytes.is_some() => document.push(Block::Note(
-            "the old layers are not compressed, or not all; the compressed sizes do not show what pycull removed"
+            "some or all of the old layers are not compressed; the compressed sizes do not show what pycull removed"
                 .to_owned(),
         )),
         _ => {}
@@ -54,7 +55,9 @@ fn push_image(
     if report.dry_run {
         let note = match image.compiled.files {
             0 => "dry run: pycull wrote nothing",
-            _ => "dry run: pycull compiled and wrote nothing; the sizes do not include new caches",
+            _ => {
+                "dry run: pycull did not compile or write anything; the sizes do not include new caches"
+            }
         };
         document.push(Block::Note(note.to_owned()));
     }
@@ -268,7 +271,8 @@ fn push_compiling(document: &mut Document, compiled: &Compiled, detail: Detail) 
             false => "this machine's",
         };
         document.line(format!(
-            "Python {python}: {whose} {path}, confined by {sandbox}"
+            "Python {python}: {whose} {path}, {}",
+            confined(sandbox)
         ));
     }
     if compiled.failed == 0 {
@@ -334,7 +338,7 @@ fn push_left_out(document: &mut Document, report: &MinimizeReport, image: &Minim
         );
         let digest = short_digest(&manifest.manifest_digest);
         document.push(Block::Warning(format!(
-            "left out {} {digest}: it is about {subject}",
+            "left out {} {digest}: it describes {subject}",
             manifest.kind.name()
         )));
     }

@@ -94,7 +94,7 @@ fn missing(image: &VerifyImage) -> Option<Block> {
         _ => ("caches", "their sources compile"),
     };
     Some(Block::Note(format!(
-        "the image after lacks {missing} {caches} that the profile asks for; verify does not know whether {they}"
+        "AFTER lacks {missing} {caches} that the profile asks for; verify does not know whether {they}"
     )))
 }
 

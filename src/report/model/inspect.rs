@@ -217,14 +217,14 @@ impl FindingKind {
     /// The meaning of the finding in a few words.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Stale => "its source changed; Python compiles it at every start",
+            Self::Stale => "its source changed, so Python compiles the source",
             Self::Orphan => "no source; Python does not import it",
             Self::Foreign => "for a Python that the image does not have, or not in that directory",
             Self::Malformed => "not valid bytecode; importing it can fail",
             Self::Hidden => "overwritten or deleted by a later layer, and still shipped",
             Self::Shadowed => "Python imports the source beside it instead",
             Self::Missing => {
-                "no cache at the level that the image runs at; Python compiles it at import"
+                "no cache at the level at which the image runs Python, so Python compiles the source"
             }
             Self::HashMismatch => "its source has a different hash",
         }

@@ -70,7 +70,7 @@ pub struct VerifyCaches {
     pub added: u64,
     /// Number of caches that both images have with different bytes.
     pub changed: u64,
-    /// Number of caches that the profile asks for and the image after lacks. `None` unless a profile that compiles was
+    /// Number of caches that the profile asks for and AFTER lacks. `None` unless a profile that compiles was
     /// given.
     pub missing: Option<u64>,
 }

@@ -37,7 +37,7 @@ fn a_tar_archive_cut_short_is_refused() {
 fn a_header_with_a_wrong_checksum_is_refused() {
     let mut tar = python().build();
     tar[512 * 2 + 3] ^= 1;
-    tar_is_refused(tar, &["no tar header at byte", "checksum"]);
+    tar_is_refused(tar, &["invalid tar header at byte", "checksum"]);
 }
 
 #[test]
@@ -116,8 +116,8 @@ fn a_layer_that_is_no_archive_is_refused() {
     let noise = vec![b'?'; 4096];
     for (compression, needle) in [
         (Layered::Plain, "neither tar, gzip nor zstd"),
-        (Layered::Gzip, "no tar header at byte 0"),
-        (Layered::Zstd, "no tar header at byte 0"),
+        (Layered::Gzip, "invalid tar header at byte 0"),
+        (Layered::Zstd, "invalid tar header at byte 0"),
     ] {
         let image = ImageBuilder::new().layer(python());
         let image = image.layer_tar(noise.clone(), compression);

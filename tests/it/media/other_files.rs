@@ -169,7 +169,7 @@ fn a_blob_that_is_not_named_by_its_digest_is_read_with_a_warning() {
         let archive = directory.join("x.tar");
         fs::write(&archive, tar.build()).unwrap();
         let inspected = pycull(["inspect", archive.to_str().unwrap()]).success();
-        let said = "is not named by its digest";
+        let said = "does not match its digest";
         assert!(inspected.stderr.contains(said), "{}", inspected.stderr);
         assert!(
             inspected.stderr.starts_with("warning: "),

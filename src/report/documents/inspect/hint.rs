@@ -19,7 +19,7 @@ pub(super) fn block(report: &InspectReport) -> Option<Block> {
                 "--profile auto --set missing=compile",
             ),
             effect: format!(
-                "compiles {missing} sources without a cache; Python imports them faster"
+                "compiles the {missing} sources that have no cache, so that Python imports them faster"
             ),
         }),
         (saved, _) => Some(Block::Hint {
