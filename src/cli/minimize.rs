@@ -32,16 +32,7 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
     let profile = pycull::profile::load(&args.profile, &args.set)?;
     let output = args.output.as_deref().filter(|_| !args.dry_run);
     let to: Option<Reference> = output.map(str::parse).transpose()?;
-    let reading = Reading {
-        // A registry gets the layers that stay while others are read.
-        keeping: match &to {
-            Some(Reference::Registry(_)) => Keeping::Unreleased,
-            _ => Keeping::All,
-        },
-        // Engines store layers without compression.
-        compressed: !matches!(to, Some(Reference::Engine { .. })),
-    };
-    let source = image::open(&args.image, reading, printer)?;
+    let source = image::open(&args.image, reading_for(to.as_ref()), printer)?;
     let (cache, cache_warning) = compile_cache(args, &profile);
     let compile = compile_options(args, cache.as_ref())?;
     let minimize = MinimizeOptions {
@@ -88,6 +79,19 @@ pub(crate) fn run(args: &Minimize, printer: &Printer) -> anyhow::Result<Outcome>
         || report.images.iter().map(figures_of).collect(),
     )?;
     Ok(Outcome::Done)
+}
+
+/// What the image is read for, if it is written to this output.
+fn reading_for(output: Option<&Reference>) -> Reading {
+    Reading {
+        // A registry gets the layers that stay while others are read.
+        keeping: match output {
+            Some(Reference::Registry(_)) => Keeping::Unreleased,
+            _ => Keeping::All,
+        },
+        // Engines store layers without compression.
+        compressed: !matches!(output, Some(Reference::Engine { .. })),
+    }
 }
 
 fn compile_options<'a>(

@@ -31,9 +31,9 @@ pub(crate) use removed::removed_caches;
 pub(crate) use warning::Warning;
 
 use crate::inventory::{Inventory, SourceId};
-use crate::layers::Contents;
+use crate::layers::{Contents, LayerScan};
 use crate::path;
-use crate::profile::Policy;
+use crate::profile::{Policy, Profile};
 use crate::pyc::Level;
 use crate::rootfs::MemberId;
 use drops::Drops;
@@ -62,6 +62,13 @@ impl Plan {
         let layers = self.layers.iter().flat_map(|layer| &layer.compiled);
         layers.chain(&self.appended)
     }
+}
+
+/// Whether a plan may change this layer, as far as its members show. A layer that cannot change need not wait for the
+/// plan.
+pub(crate) fn may_change(scan: &LayerScan, profile: &Profile) -> bool {
+    let has_source = || scan.members.iter().any(|it| it.path.ends_with(b".py"));
+    !scan.bytecode.is_empty() || profile.compiles() && has_source()
 }
 
 /// The changes to one layer.

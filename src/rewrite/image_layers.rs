@@ -13,26 +13,19 @@ use crate::oci::layer_writer::WrittenLayer;
 use crate::oci::{BlobStore, Compression, CompressionSetting, Digest, Encoding};
 use crate::parallel::try_map;
 use crate::plan::{LayerPlan, Plan};
-use crate::profile::Profile;
 use crate::progress::Phase;
 use crate::transport::{EarlyBlobs, OutputBlob};
 
-/// Whether a plan may change this layer, as far as its members show. If not, the layer does not wait for the plan.
-pub(crate) fn may_change(
+/// Hands over a layer that stays as it is, unless its blob is needed later. A blob that cannot be opened fails later.
+pub(crate) fn send_kept(
+    store: &dyn BlobStore,
     scan: &LayerScan,
-    profile: &Profile,
-    compression: CompressionSetting,
-) -> bool {
-    let has_source = || scan.members.iter().any(|it| it.path.ends_with(b".py"));
-    !scan.bytecode.is_empty()
-        || profile.compiles() && has_source()
-        || compression.packs(scan.compression)
-}
-
-/// Hands over a layer that stays as it is, for the last use of its blob. A blob that cannot be opened fails later.
-pub(crate) fn send_kept(store: &dyn BlobStore, scan: &LayerScan, early: Option<&dyn EarlyBlobs>) {
+    early: Option<&dyn EarlyBlobs>,
+    needed_later: &HashSet<Digest>,
+) {
     let digest = scan.layer.descriptor.digest();
     if let Some(early) = early
+        && !needed_later.contains(digest)
         && let Ok(bytes) = store.open(digest)
     {
         early.take(OutputBlob {
@@ -86,9 +79,7 @@ impl ImageLayers<'_> {
                 return Ok(LayerOutcome::Dropped);
             }
             if !self.must_be_written(scan, plan) {
-                if !self.needed_later.contains(scan.layer.descriptor.digest()) {
-                    send_kept(self.access.store, scan, self.early);
-                }
+                send_kept(self.access.store, scan, self.early, self.needed_later);
                 return Ok(LayerOutcome::Kept);
             }
             let written = self.new_layer(index, threads_each).write();

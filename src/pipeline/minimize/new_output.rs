@@ -13,9 +13,10 @@ use crate::oci::layer_writer::WrittenLayer;
 use crate::oci::media_type::Family;
 use crate::oci::{Compression, Image, ImageError, Node, read_document};
 use crate::pipeline::{Options, PipelineError, Stored};
+use crate::plan::may_change;
 use crate::report::model::{LeftOut, MinimizeImage};
 use crate::rewrite::documents::{LayerOutcome, NewDocuments, Texts, rewrite_documents};
-use crate::rewrite::image_layers::{may_change, send_kept};
+use crate::rewrite::image_layers::send_kept;
 use crate::rewrite::index::{NewManifest, Replacements, rebuild};
 use crate::rewrite::layer_uses::LayerUses;
 use crate::rewrite::media_types::is_of_family;
@@ -47,9 +48,9 @@ impl NewOutput<'_> {
         let directory = self.staging.directory();
         let needed_later = self.uses.needed_after(image);
         let sends = |scan: &LayerScan| {
-            let is_kept = !may_change(scan, minimize.profile, minimize.compression);
-            if is_kept && !needed_later.contains(scan.layer.descriptor.digest()) {
-                send_kept(&*self.source.store, scan, self.early);
+            let packs = minimize.compression.packs(scan.compression);
+            if !packs && !may_change(scan, minimize.profile) {
+                send_kept(&*self.source.store, scan, self.early, &needed_later);
             }
         };
         let stored = Stored {
