@@ -231,6 +231,7 @@ mod tests {
     use super::*;
     use crate::profile::Profile;
     use crate::pyc::Level;
+    use crate::tar::Member;
 
     #[test]
     fn a_stale_cache_is_mended_only_if_it_has_the_code_and_shares_it_with_nothing_else() {
@@ -242,6 +243,8 @@ mod tests {
         };
         let [of_m, of_n] = [1, 3].map(|index| MemberId { layer: 0, index });
         let shared = layer().hardlink("store/m.pyc", &cache_path("m", 0));
+        // The profile does not list level 1.
+        let linked = layer().hardlink(&cache_path("m", 1), &cache_path("m", 0));
         let profile = Profile::keeping(&[Level::Zero]);
         let policy = Policy {
             profile: &profile,
@@ -251,6 +254,7 @@ mod tests {
             (layer(), vec![of_m], vec![of_m]),
             (layer(), vec![of_m, of_n], vec![of_m, of_n]),
             (shared, vec![of_m, of_n], vec![of_n]),
+            (linked, vec![of_m], vec![of_m]),
         ] {
             let outcome = CompileOutcome {
                 current: current.into_iter().collect(),
@@ -278,6 +282,61 @@ mod tests {
                 [plan.appended.len(), compiled.len()],
                 [appended, 1 - appended]
             );
+        }
+    }
+
+    #[test]
+    fn a_cache_goes_to_the_layer_of_its_source_unless_a_higher_whiteout_would_delete_it() {
+        let whiteout = format!("{LIBRARY}/.wh.__pycache__");
+        let policy = Profile {
+            missing: Missing::Compile,
+            placement: Placement::Source,
+            ..Profile::keeping(&[Level::Zero])
+        };
+        let lower = || LayerMembers::source("n").file(&format!("{LIBRARY}/__pycache__/note"));
+        let deleting = || LayerMembers::default().file(&whiteout);
+        // A whiteout deletes only what is in lower layers.
+        let source = deleting().file(&format!("{LIBRARY}/m.py"));
+        let plan = planned([lower(), source], &policy);
+        let compiled = plan.layers.iter().map(|layer| layer.compiled.len());
+        assert_eq!(compiled.collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(plan.appended.len(), 1);
+    }
+
+    #[test]
+    fn sources_of_an_unknown_python_are_counted_and_not_compiled() {
+        let layer = LayerMembers::default()
+            .file("opt/app/a.py")
+            .file("opt/app/b.py");
+        let policy = Profile {
+            missing: Missing::Compile,
+            ..Profile::keeping(&[Level::Zero])
+        };
+        let plan = planned([layer], &policy);
+        assert_eq!(plan.compilations().count(), 0);
+        let counts: Vec<usize> = plan.warnings.iter().map(|it| it.files).collect();
+        assert_eq!(counts, [2], "{:?}", plan.warnings);
+        assert_eq!(plan.warnings[0].cause, Cause::NoVersion(None));
+    }
+
+    #[test]
+    fn a_source_that_is_sparse_or_too_large_is_not_compiled() {
+        let policy = Profile {
+            missing: Missing::Compile,
+            ..Profile::keeping(&[Level::Zero])
+        };
+        type Change = fn(&mut Member);
+        let changes: [(Change, usize); 3] = [
+            (|source| source.size = LARGEST_SOURCE, 1),
+            (|source| source.size = LARGEST_SOURCE + 1, 0),
+            (|source| source.rare_mut().sparse_bytes = Some(0), 0),
+        ];
+        for (change, compiled) in changes {
+            let plan = planned([LayerMembers::source("m").but(change)], &policy);
+            assert_eq!(plan.compilations().count(), compiled);
+            let warned = plan.warnings.iter().map(|warning| &warning.cause);
+            let expected = vec![&Cause::CannotCompile; 1 - compiled];
+            assert_eq!(warned.collect::<Vec<_>>(), expected);
         }
     }
 }

@@ -82,6 +82,7 @@ mod tests {
     use super::super::testing::{LayerMembers, cache_path, dropped, planned};
     use super::*;
     use crate::profile::Profile;
+    use crate::pyc::Level;
     use crate::tar::Kind;
 
     fn no_levels() -> Profile {
@@ -136,5 +137,15 @@ mod tests {
         let upper = above().file(&cache_path("n", 0)).file("etc/other");
         let plan = planned([lower, upper], &no_levels());
         assert_eq!(dropped(&plan, 1), [cache_path("m", 0)]);
+    }
+
+    #[test]
+    fn a_hidden_cache_goes_for_the_layer_that_hides_it() {
+        let lower = LayerMembers::source("m").cache("m", 0, "below");
+        let layers = [lower, LayerMembers::default().file("etc/other"), above()];
+        let plan = planned(layers, &Profile::keeping(&[Level::Zero]));
+        let steps = plan.layers[0].steps.values();
+        let reasons: Vec<&Reason> = steps.map(|step| &step.reason).collect();
+        assert_eq!(reasons, [&Reason::Hidden { layer: 3 }]);
     }
 }

@@ -225,4 +225,32 @@ mod tests {
         assert_eq!(dropped(&plan, 0), [cache_path("gone", 0)]);
         assert_eq!(plan.appended.len(), 1);
     }
+
+    #[test]
+    fn a_whiteout_goes_if_all_that_it_deletes_goes() {
+        let cache = "opt/app/__pycache__/m.cpython-39.pyc";
+        let lower = || LayerMembers::source("m").file(cache);
+        for (lower, gone) in [
+            (lower(), vec!["opt/.wh.app"]),
+            // A directory other than `__pycache__` stays, and so does what deletes it.
+            (lower().member(Kind::Directory, "opt/app", ""), vec![]),
+            (lower().file("opt/app/note"), vec![]),
+        ] {
+            let deleting = LayerMembers::default().file("opt/.wh.app");
+            let plan = planned([lower, deleting], &Profile::keeping(&[]));
+            assert_eq!(dropped(&plan, 0), [cache]);
+            assert_eq!(dropped(&plan, 1), gone);
+        }
+    }
+
+    #[test]
+    fn a_cache_directory_with_something_else_in_place_of_it_in_another_layer_stays() {
+        let directory = format!("{LIBRARY}/__pycache__");
+        let lower = LayerMembers::source("m").file(&directory);
+        let upper = LayerMembers::default()
+            .member(Kind::Directory, &directory, "")
+            .cache("m", 0, "code");
+        let plan = planned([lower, upper], &Profile::keeping(&[]));
+        assert_eq!(dropped(&plan, 1), [cache_path("m", 0)]);
+    }
 }

@@ -210,8 +210,8 @@ fn owner<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{LayerMembers, cache_path, linked, planned, xattr};
-    use crate::profile::Profile;
+    use super::super::testing::{LayerMembers, cache_path, dropped, linked, planned, xattr};
+    use crate::profile::{self, Profile, Stale};
     use crate::pyc::Level;
     use crate::tar::Member;
 
@@ -289,5 +289,58 @@ mod tests {
         // A name that goes does not count, and neither does another level of the module.
         let goes = two_files().hardlink(&cache_path("m", 2), &one);
         assert_eq!(links_of([goes]), [cache_path("m", 1)]);
+    }
+
+    #[test]
+    fn further_levels_of_the_module_may_be_names_of_a_file_that_is_linked() {
+        let (zero, one) = (cache_path("m", 0), cache_path("m", 1));
+        let other = zero.replace(".pyc", ".opt-3.pyc");
+        let layer = one_file()
+            .hardlink(&one, &zero)
+            .hardlink(&other, &zero)
+            .cache("m", 2, "the same");
+        let levels = [Level::Zero, Level::One, Level::Two];
+        let plan = planned([layer], &Profile::keeping(&levels));
+        assert_eq!(linked(&plan, 0), [cache_path("m", 2)]);
+    }
+
+    #[test]
+    fn levels_outside_the_scope_and_levels_that_go_are_not_linked() {
+        let settings = ["include=[\"opt/**\"]", "levels=[0, 1]"].map(str::to_owned);
+        let elsewhere = profile::load("default", &settings).unwrap();
+        assert!(elsewhere.hardlink);
+        let plan = planned([two_files()], &elsewhere);
+        assert_eq!(linked(&plan, 0), [""; 0]);
+        let plan = planned([two_files()], &Profile::keeping(&[Level::One]));
+        assert_eq!(linked(&plan, 0), [""; 0]);
+    }
+
+    #[test]
+    fn a_level_that_pycull_does_not_know_is_not_linked() {
+        let other = cache_path("m", 0).replace(".pyc", ".opt-3.pyc");
+        let layer = one_file().bytecode(&other, (0, 0), "the same");
+        assert_eq!(links_of([layer]), [""; 0]);
+    }
+
+    #[test]
+    fn a_file_whose_link_goes_does_not_change() {
+        let (zero, one) = (cache_path("m", 0), cache_path("m", 1));
+        let layer = one_file().hardlink(&one, &zero);
+        let plan = planned([layer], &Profile::keeping(&[Level::Zero]));
+        let steps = plan.layers[0].steps.values();
+        let changed: Vec<&[u8]> = steps.map(|step| &*step.path).collect();
+        assert_eq!(changed, [one.as_bytes()]);
+    }
+
+    #[test]
+    fn levels_with_the_same_code_and_different_headers_are_not_linked() {
+        let stale = one_file().bytecode(&cache_path("m", 1), (5, 0), "the same");
+        let keep = Profile {
+            stale: Stale::Keep,
+            ..Profile::keeping(&[Level::Zero, Level::One])
+        };
+        let plan = planned([stale], &keep);
+        assert_eq!(linked(&plan, 0), [""; 0]);
+        assert_eq!(dropped(&plan, 0), [""; 0]);
     }
 }

@@ -114,18 +114,39 @@ fn covered_files(
 mod tests {
     use super::super::testing::{LayerMembers, planned};
     use crate::profile::Profile;
+    use crate::tar::Kind;
 
     #[test]
     fn the_first_member_that_goes_makes_way_for_the_directories_that_others_imply_too() {
-        let layer = LayerMembers::source("m")
-            .file("opt/c/__pycache__/m.cpython-39.pyc")
-            .file("opt/b/__pycache__/m.cpython-39.pyc");
-        let plan = planned([layer], &Profile::keeping(&[]));
-        let implied = plan.layers[0].implied.iter();
-        let implied: Vec<_> = implied
-            .flat_map(|(index, paths)| paths.iter().map(|path| (*index, &path[..])))
-            .collect();
-        // `opt` comes before both of its children.
-        assert_eq!(implied, [(1, &b"opt"[..]), (1, b"opt/c"), (2, b"opt/b")]);
+        for [first, second] in [["opt/c", "opt/b"], ["opt/b", "opt/c"]] {
+            let cache = |directory: &str| format!("{directory}/__pycache__/m.cpython-39.pyc");
+            let layer = LayerMembers::source("m")
+                .file(&cache(first))
+                .file(&cache(second));
+            let plan = planned([layer], &Profile::keeping(&[]));
+            let implied = plan.layers[0].implied.iter();
+            let implied: Vec<_> = implied
+                .flat_map(|(index, paths)| paths.iter().map(|path| (*index, &path[..])))
+                .collect();
+            // `opt` comes before both of its children.
+            let (first, second) = (first.as_bytes(), second.as_bytes());
+            assert_eq!(implied, [(1, &b"opt"[..]), (1, first), (2, second)]);
+        }
+    }
+
+    #[test]
+    fn an_emptied_directory_comes_back_only_in_place_of_something_else_that_stays() {
+        let directory = "opt/__pycache__";
+        let cache = "opt/__pycache__/m.cpython-39.pyc";
+        for (lower, is_written) in [(Kind::File, true), (Kind::Directory, false)] {
+            let lower = LayerMembers::source("m").member(lower, directory, "");
+            let upper = LayerMembers::default()
+                .file("opt/.wh.__pycache__")
+                .file(cache);
+            let plan = planned([lower, upper], &Profile::keeping(&[]));
+            let implied = plan.layers[1].implied.values().flatten();
+            let is_found = implied.into_iter().any(|path| path == directory.as_bytes());
+            assert_eq!(is_found, is_written);
+        }
     }
 }

@@ -64,7 +64,7 @@ impl LayerMembers {
         self.bytecode(&cache_path(module, level), (5, 0), "stale")
     }
 
-    fn bytecode(self, path: &str, source_mtime: (i64, u32), code: &str) -> Self {
+    pub(super) fn bytecode(self, path: &str, source_mtime: (i64, u32), code: &str) -> Self {
         let mut layer = self.file(path).but(|member| member.size = 100);
         let header = Header::by_time(
             Magic::final_for(Runtime::cpython(3, 9)).unwrap(),

@@ -162,6 +162,10 @@ mod tests {
         assert_eq!(texts.len(), 4, "{texts:?}");
         assert_eq!(texts[0], "kept a and 1 more like it: it is sparse");
         assert_eq!(
+            texts[1],
+            "kept b: it is a hardlink whose header sets the mode, owner, time or extended attributes of a file that stays"
+        );
+        assert_eq!(
             texts[3],
             "kept e and 1 more like it: a hardlink in layer 2 points at it"
         );
