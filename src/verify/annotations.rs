@@ -111,3 +111,77 @@ fn retain(value: &mut Value, keep: impl Fn(&str) -> bool) {
         fields.shift_remove("annotations");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn document(annotations: Value) -> Value {
+        json!({"annotations": annotations})
+    }
+
+    /// What remains to be compared if one digest is gone and another came, and what stayed.
+    fn settled(before: Value, after: Value) -> (Value, Value, Vec<String>) {
+        let digests = Digests {
+            gone: HashSet::from(["old".to_owned()]),
+            come: HashSet::from(["new".to_owned()]),
+        };
+        let (mut before, mut after) = (document(before), document(after));
+        let stayed = digests.settle(&mut before, &mut after);
+        (before, after, stayed)
+    }
+
+    #[test]
+    fn an_annotation_with_a_digest_that_is_gone_may_go_or_name_the_new_one() {
+        let old = json!({"of": "old", "note": "kept"});
+        let rest = document(json!({"note": "kept"}));
+        for after in [
+            json!({"note": "kept"}),
+            json!({"of": "new", "note": "kept"}),
+        ] {
+            let (before, after, stayed) = settled(old.clone(), after);
+            assert_eq!((before, after), (rest.clone(), rest.clone()));
+            assert_eq!(stayed, [""; 0]);
+        }
+        let (_, _, stayed) = settled(old.clone(), old.clone());
+        assert_eq!(stayed, ["of"]);
+        let other = json!({"of": "another", "note": "kept"});
+        let (before, after, stayed) = settled(old.clone(), other.clone());
+        assert_eq!((before, after), (document(old), document(other)));
+        assert_eq!(stayed, [""; 0]);
+    }
+
+    #[test]
+    fn annotations_about_places_in_a_layer_may_change_and_others_may_not() {
+        let place = "com.amazon.soci.span-size";
+        for after in [json!({place: "2"}), json!({})] {
+            let (before, after, stayed) = settled(json!({place: "1"}), after);
+            assert_eq!((before, after), (json!({}), json!({})));
+            assert_eq!(stayed, [""; 0]);
+        }
+        let (before, after, _) = settled(json!({"note": "1"}), json!({"note": "2"}));
+        assert_ne!(before, after);
+    }
+
+    #[test]
+    fn an_image_may_name_as_its_base_only_the_image_that_it_was_made_from() {
+        let accepted = |before: Value, after: Value| {
+            let mut after = document(after);
+            accept_base(&document(before), &mut after, "old");
+            after.get("annotations").is_none()
+        };
+        let named = |digest: &str| json!({BASE_DIGEST: digest, BASE_NAME: "localhost/app"});
+        assert!(accepted(json!({}), named("old")));
+        assert!(!accepted(json!({}), named("another")));
+        assert!(!accepted(json!({}), json!({BASE_DIGEST: "old"})));
+        assert!(!accepted(
+            json!({}),
+            json!({BASE_DIGEST: "old", BASE_NAME: 1})
+        ));
+        assert!(!accepted(named("other"), named("old")));
+        assert!(!accepted(json!({BASE_NAME: "x"}), named("old")));
+        assert!(!accepted(json!({BASE_DIGEST: "x"}), named("old")));
+    }
+}

@@ -123,3 +123,49 @@ fn is_mixed(image: &Image) -> bool {
     let first = are_docker.next();
     are_docker.any(|is_docker| Some(is_docker) != first)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_docker_type_means_the_oci_type_of_the_same_thing() {
+        let docker = |name: &str| format!("application/vnd.docker.{name}");
+        for (name, oci) in [
+            ("distribution.manifest.v2+json", "manifest.v1+json"),
+            ("distribution.manifest.list.v2+json", "index.v1+json"),
+            ("container.image.v1+json", "config.v1+json"),
+            ("image.rootfs.diff.tar", "layer.v1.tar"),
+            ("image.rootfs.diff.tar.gzip", "layer.v1.tar+gzip"),
+            ("image.rootfs.diff.tar.zstd", "layer.v1.tar+zstd"),
+            (
+                "image.rootfs.foreign.diff.tar.gzip",
+                "layer.nondistributable.v1.tar+gzip",
+            ),
+        ] {
+            let oci = format!("application/vnd.oci.image.{oci}");
+            assert_eq!(meaning(&docker(name)), oci, "{name}");
+            assert_eq!(meaning(&oci), oci);
+        }
+        for unknown in [
+            docker("plugin.v1+json"),
+            docker("image.rootfs.difference"),
+            docker("image.rootfs.diff.tarball.gzip"),
+            "application/x".to_owned(),
+        ] {
+            assert_eq!(meaning(&unknown), unknown);
+        }
+    }
+
+    #[test]
+    fn only_the_compression_of_a_layer_may_change() {
+        let layer = |rest: &str| format!("application/vnd.oci.image.layer.v1.tar{rest}");
+        for rest in ["", "+gzip", "+zstd"] {
+            assert_eq!(meaning_of_layer(&layer(rest)), layer(""));
+        }
+        let encrypted = layer("+gzip+encrypted");
+        assert_eq!(meaning_of_layer(&encrypted), encrypted);
+        let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+        assert_ne!(meaning_of_layer(foreign), layer(""));
+    }
+}
