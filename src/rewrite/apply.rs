@@ -409,4 +409,21 @@ mod tests {
             prop_assert!(output.bytes.iter().zip(&expected).all(is_right));
         }
     }
+
+    #[test]
+    fn a_stretch_that_is_longer_than_the_buffer_comes_back_whole() {
+        let input: Vec<u8> = (0..1_000_000_u32).map(|it| (it / 7 % 251) as u8).collect();
+        let earlier = [1_000..600_000, 600_500..999_000];
+        let pieces: Vec<Piece> = earlier.iter().cloned().map(Piece::Earlier).collect();
+        let edits = [Edit {
+            range: 999_900..999_950,
+            replacement: pieces.into(),
+        }];
+        let mut expected = input[..999_900].to_vec();
+        for range in earlier {
+            expected.extend(&input[range.start as usize..range.end as usize]);
+        }
+        expected.extend(&input[999_950..]);
+        assert!(applied(&input, &edits) == expected);
+    }
 }
