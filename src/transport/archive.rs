@@ -513,4 +513,36 @@ mod tests {
         let odd: Digest = "a+b.c:Zz_=-".parse().unwrap();
         assert_eq!(blob_name(&odd), "blobs/a+b.c/Zz_=-");
     }
+
+    #[test]
+    fn a_document_may_be_as_large_as_the_limit_and_not_larger() {
+        let document = |size: u64| {
+            let content = " ".repeat(size as usize);
+            let archive = open(&archive(&[("a", tar::EntryType::Regular, &content)])).unwrap();
+            archive.read("a")
+        };
+        assert_eq!(
+            document(DOCUMENT_LIMIT).unwrap().len() as u64,
+            DOCUMENT_LIMIT
+        );
+        match document(DOCUMENT_LIMIT + 1) {
+            Err(TransportError::TooLarge { size, .. }) => assert_eq!(size, DOCUMENT_LIMIT + 1),
+            other => panic!("{:?}", other.map(|bytes| bytes.len())),
+        }
+    }
+
+    #[test]
+    fn a_chain_of_links_is_named_down_to_its_file() {
+        use tar::EntryType::{Regular, Symlink};
+        let archive = open(&archive(&[
+            ("a", Regular, "data"),
+            ("b", Symlink, "a"),
+            ("c/d", Symlink, "../b"),
+            ("loop", Symlink, "loop"),
+        ]))
+        .unwrap();
+        assert_eq!(archive.names_behind("c/d"), ["c/d", "b", "a"]);
+        assert_eq!(archive.names_behind("./a"), ["a"]);
+        assert!(archive.names_behind("loop").len() > LONGEST_LINK_CHAIN);
+    }
 }

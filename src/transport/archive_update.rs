@@ -254,3 +254,73 @@ pub(super) fn count_images(archive: &Archive, medium: Medium) -> usize {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::transport::reference::Reference;
+    use crate::transport::spool;
+    use crate::transport::testing::header;
+
+    fn archive(members: &[(&str, tar::EntryType, &str)]) -> Archive {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, kind, text) in members {
+            match kind.is_file() {
+                true => {
+                    let mut header = header(*kind, text.len());
+                    builder.append_data(&mut header, name, text.as_bytes())
+                }
+                false => builder.append_link(&mut header(*kind, 0), name, text),
+            }
+            .unwrap();
+        }
+        Archive::open(&Reference::Stream, &builder.into_inner().unwrap()[..]).unwrap()
+    }
+
+    #[test]
+    fn a_new_layer_takes_the_name_of_an_equal_file_that_is_not_a_link() {
+        use tar::EntryType::{Regular, Symlink};
+        let archive = archive(&[
+            ("b.tar", Regular, "the layer"),
+            ("a/layer.tar", Symlink, "../b.tar"),
+            ("c.tar", Regular, "another"),
+            ("config.json", Regular, "{}"),
+        ]);
+        let entry = |layers: &[&str]| json!({"Config": "config.json", "Layers": layers});
+        let [stays, goes] = [entry(&["a/layer.tar"]), entry(&["c.tar"])];
+        let of = |entry| Images {
+            entries: vec![entry],
+            ..Images::default()
+        };
+        let remainder = Remainder::new(&archive, &of(&stays), &of(&goes));
+        let layer = archive.find("b.tar").unwrap();
+        assert_eq!(remainder.name_of(&layer), Some("b.tar"));
+        let removed = archive.find("c.tar").unwrap();
+        assert_eq!(remainder.name_of(&removed), None);
+        let new = spool::blob_of(b"new").unwrap();
+        assert_eq!(remainder.name_of(&new), None);
+    }
+
+    #[test]
+    fn a_name_moves_to_the_new_entry_and_other_entries_stay_as_they_are() {
+        let unnamed = json!({"Config": "a", "RepoTags": null, "Layers": []});
+        let named = |tags: &[&str]| json!({"Config": "b", "RepoTags": tags, "Layers": []});
+        let new = json!({"Config": "new", "RepoTags": ["app:1"], "Layers": []});
+        let names = ["app:1".to_owned()];
+        for (old, kept, place) in [
+            (named(&["app:1"]), None, 1),
+            (named(&["app:1", "app:2"]), Some(named(&["app:2"])), 2),
+            (named(&["other:1"]), Some(named(&["other:1"])), 2),
+        ] {
+            let entries = [unnamed.clone(), old.clone()];
+            let (found, gone) = entries_with(&entries, new.clone(), &names, &old);
+            let mut expected = vec![unnamed.clone()];
+            expected.extend(kept.clone());
+            expected.insert(place, new.clone());
+            assert_eq!(found, expected, "{old}");
+            assert_eq!(gone.is_empty(), kept.is_some(), "{old}");
+        }
+    }
+}

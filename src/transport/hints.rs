@@ -184,10 +184,9 @@ const FILE_EXTENSIONS: [&str; 9] = ["tar", "gz", "tgz", "zst", "tzst", "xz", "bz
 
 /// Whether a text has the form of an image's name, and not that of a path.
 fn may_be_name(text: &str) -> bool {
-    let is_path = text.starts_with(['.', '/', '~']) || text.ends_with('/');
     let extension = Path::new(text).extension();
     let is_file = extension.is_some_and(|it| FILE_EXTENSIONS.iter().any(|end| it == *end));
-    !is_path && !is_file && is_name(text)
+    !is_file && is_name(text)
 }
 
 /// Most entries of a directory to compare with a name.
@@ -276,11 +275,20 @@ mod tests {
             "./docker-deamon:x",
             "./oci-archive:x",
             "localhost:5000/app",
+            "container-stor:x",
         ] {
             assert_eq!(mistyped(text), None, "{text}");
             assert!(text.parse::<Reference>().is_ok(), "{text}");
         }
-        for text in ["ftp://a/b", "https://Host/App?x", "docker://", "dokcer://"] {
+        for text in [
+            "ftp://a/b",
+            "https://Host/App?x",
+            "docker://",
+            "dokcer://",
+            "doc:/x",
+            "oci-archive:x",
+            "oci_archive:",
+        ] {
             assert_eq!(mistyped(text), None, "{text}");
         }
     }
@@ -317,6 +325,9 @@ mod tests {
             ("missing.tar", false),
             ("./missing", false),
             ("/a/b", false),
+            ("~/missing", false),
+            (".missing", false),
+            ("missing/", false),
             ("Not/A name", false),
         ] {
             let error = TransportError::io("open", Path::new(name))(io::ErrorKind::NotFound.into());
@@ -390,6 +401,15 @@ mod tests {
     }
 
     #[test]
+    fn a_mistyped_transport_without_slashes_may_also_be_a_file() {
+        assert_eq!(of_unsupported("dokcer://x"), "did you mean `docker://x`?");
+        assert_eq!(
+            of_unsupported("docker-deamon:x:1"),
+            "did you mean `docker-daemon:x:1`, or the file `./docker-deamon:x:1`?"
+        );
+    }
+
+    #[test]
     fn what_is_forbidden_or_full_is_told_by_what_was_done() {
         let hint = |action, path: &str, kind| of_io(action, Path::new(path), kind);
         let forbidden = io::ErrorKind::PermissionDenied;
@@ -403,6 +423,8 @@ mod tests {
             assert!(hint.contains(expected), "{action}: {hint}");
         }
         assert_eq!(hint("read", "-", forbidden), None);
+        let full = hint("write", "a.tar", io::ErrorKind::StorageFull).unwrap();
+        assert_eq!(full, "free some disk space, or write to another disk");
     }
 
     #[test]

@@ -434,4 +434,24 @@ mod tests {
             [root("a", Some("v")), root("b", None), root("d", Some("v"))]
         );
     }
+
+    #[test]
+    fn an_image_without_a_name_replaces_the_one_that_was_read_or_the_only_one() {
+        let (named, first, second) = (root("a", Some("v")), root("b", None), root("c", None));
+        let new = || root("d", None);
+        for (old, origin, expected) in [
+            (vec![&named, &first], "", vec![&named, &new()]),
+            (vec![&first, &named], "z", vec![&new(), &named]),
+            (vec![&first, &second], "b", vec![&new(), &second]),
+            (vec![&first, &second], "c", vec![&first, &new()]),
+            (vec![&first, &second], "z", vec![&first, &second, &new()]),
+            (vec![&named], "a", vec![&named, &new()]),
+        ] {
+            let old: Vec<Value> = old.into_iter().cloned().collect();
+            let mut index = with_roots(&old);
+            assert!(put(&mut index, new(), origin));
+            let found: Vec<&Value> = roots(&index).iter().collect();
+            assert_eq!(found, expected, "{old:?}, read: {origin:?}");
+        }
+    }
 }

@@ -106,3 +106,53 @@ pub(super) fn in_directory(path: &Path) -> Option<TransportError> {
     let hint = format!("build the image first: `podman build -t app {name} && {SAVE}`");
     Some(other(path, "a build context", hint))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::spool;
+
+    fn found(content: &[u8], path: &str) -> Option<(&'static str, String)> {
+        let file = spool::blob_of(content).unwrap();
+        match recognized(&file, Path::new(path))? {
+            TransportError::OtherThing { found, hint, .. } => Some((found, hint)),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_containerfile_begins_with_an_instruction_that_has_an_argument() {
+        for text in [
+            "FROM python",
+            "from python\n",
+            "# syntax=docker/dockerfile:1\n\n  ARG VERSION=3\nFROM python:$VERSION\n",
+        ] {
+            let (what, hint) = found(text.as_bytes(), "a file").unwrap();
+            assert_eq!(what, "a Containerfile", "{text}");
+            assert!(hint.contains("podman build -t app -f 'a file'"), "{hint}");
+        }
+        for text in [
+            "FROM",
+            "# FROM python",
+            "RUN true",
+            "some words",
+            "",
+            "FROM a\0b",
+        ] {
+            assert_eq!(found(text.as_bytes(), "a file"), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_on_standard_input_is_not_named_in_a_hint() {
+        for content in [&b"FROM python"[..], b"PK\x03\x04"] {
+            let [(_, piped), (_, named)] =
+                ["-", "a-file"].map(|path| found(content, path).unwrap());
+            assert!(
+                !piped.contains(" -f -") && !piped.contains("unzip"),
+                "{piped}"
+            );
+            assert!(named.contains("a-file"), "{named}");
+        }
+    }
+}

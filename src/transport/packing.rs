@@ -98,6 +98,8 @@ impl Write for Packed<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Seek};
+
     use super::*;
 
     #[test]
@@ -113,6 +115,32 @@ mod tests {
             ("a.tbz2", None),
         ] {
             assert_eq!(of_name(Path::new(name)).ok(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_compressed_is_complete_once_it_is_finished() {
+        for packing in [Packing::None, Packing::Gzip, Packing::Zstd] {
+            let content = vec![b'x'; 100_000];
+            let file = tempfile::tempfile().unwrap();
+            let mut packed = Packed::new(&file, packing).unwrap();
+            packed.write_all(&content).unwrap();
+            packed.flush().unwrap();
+            packed.finish().unwrap();
+            let mut bytes = Vec::new();
+            (&file).rewind().unwrap();
+            (&file).read_to_end(&mut bytes).unwrap();
+            let plain = match packing {
+                Packing::None => bytes,
+                Packing::Gzip => {
+                    let mut plain = Vec::new();
+                    let mut decoder = flate2::read::GzDecoder::new(&bytes[..]);
+                    decoder.read_to_end(&mut plain).unwrap();
+                    plain
+                }
+                Packing::Zstd => zstd::decode_all(&bytes[..]).unwrap(),
+            };
+            assert!(plain == content, "{packing:?}");
         }
     }
 }

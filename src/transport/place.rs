@@ -218,4 +218,19 @@ mod tests {
         place(&blob, Path::new("/none"), &to).unwrap();
         assert_eq!(fs::read(&to).unwrap(), b"content");
     }
+
+    #[test]
+    fn a_checked_blob_is_taken_over_without_reading_it_and_another_is_verified() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut blob = blob(&directory.path().join("blob"), b"content");
+        blob.digest = sha256_digest(b"another content");
+        let to = directory.path().join("to");
+        place(&blob, Path::new("/none"), &to).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"content");
+        blob.is_checked = false;
+        assert!(matches!(
+            place(&blob, Path::new("/none"), &directory.path().join("other")),
+            Err(TransportError::Blob(BlobError::Digest { .. }))
+        ));
+    }
 }

@@ -154,3 +154,20 @@ pub(super) fn docker_names(roots: &[Value], chosen: &Value, wanted: Wanted<'_>) 
     }
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::transport::testing::refer;
+
+    #[test]
+    fn an_image_without_a_docker_name_is_called_by_its_own_name_or_that_of_the_file() {
+        let name = |root: Value| name_from_path(&root, &refer("oci-archive:some/app.tar"));
+        let named = |name: &str| json!({"annotations": {REF_NAME: name}});
+        assert_eq!(name(json!({})), "app");
+        assert_eq!(name(named("v1")), "app:v1");
+        assert_eq!(name(named("ghcr.io/me/other:v1")), "ghcr.io/me/other:v1");
+    }
+}

@@ -277,3 +277,41 @@ fn a_stream_has_the_bytes_of_the_file() {
     let file = fs::read(fixture.directory.path().join("oci")).unwrap();
     assert_eq!(stream, file);
 }
+
+#[test]
+fn an_output_below_a_file_is_not_taken_for_a_new_one() {
+    let fixture = Fixture::new();
+    fs::write(fixture.directory.path().join("file"), "x").unwrap();
+    for text in ["/file/new", "oci:/file/new", "/file/"] {
+        let error = fixture.prepare(text, LAYOUT).err().unwrap();
+        assert!(
+            matches!(&error, TransportError::Io { source, .. } if source.kind() == io::ErrorKind::NotADirectory),
+            "{text}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_damaged_blob_that_another_image_of_the_archive_needs_is_not_taken_over() {
+    let fixture = Fixture::new();
+    fixture.write("oci-archive:/oci:v1", LAYOUT, image("", b"the layer"));
+    let path = fixture.directory.path().join("oci");
+    let whole = fs::read(&path).unwrap();
+    let place = whole.windows(9).position(|it| it == b"the layer").unwrap();
+    let mut damaged = whole.clone();
+    damaged[place] ^= 1;
+    for (archive, is_damaged) in [(whole, false), (damaged, true)] {
+        fs::write(&path, &archive).unwrap();
+        let source = Source::open(&fixture.refer("oci-archive:/oci:v1"), io::empty()).unwrap();
+        let settings = RegistrySettings::default();
+        let output = fixture.refer("oci-archive:/oci:v2");
+        let sink = prepare(&output, &source, &settings, io::sink()).unwrap();
+        let committed = sink.commit(image("", b"the layer"), &Unobserved);
+        match committed {
+            Ok(_) => assert!(!is_damaged),
+            Err(TransportError::Blob(crate::oci::BlobError::Digest { .. })) => assert!(is_damaged),
+            Err(error) => panic!("{error}"),
+        }
+        assert_eq!(fs::read(&path).unwrap() == archive, is_damaged);
+    }
+}
