@@ -166,16 +166,21 @@ fn data_that_another_file_shares_is_left_alone_and_said_so() {
 fn a_stale_cache_gets_no_header_that_vouches_for_it() {
     let stale = cache_39(1, SOURCE.len() as u32, b"of another source");
     let unchecked = hash_cache_39(1, hash("# another\n"), b"of another source");
+    let checked = hash_cache_39(3, hash("# another\n"), b"of another source");
     let layer = LayerBuilder::new()
         .stdlib(STDLIB)
         .file(&format!("{STDLIB}/m.py"), SOURCE)
         .file(&cache_path(STDLIB, "m", 0), &stale)
         .file(&format!("{STDLIB}/n.py"), SOURCE)
-        .file(&cache_path(STDLIB, "n", 0), &unchecked);
+        .file(&cache_path(STDLIB, "n", 0), &unchecked)
+        .file(&format!("{STDLIB}/o.py"), SOURCE)
+        .file(&cache_path(STDLIB, "o", 0), &checked);
     let arguments = [&CHECKED[..], &["--set", "stale=keep"]].concat();
     let done = minimized(&ImageBuilder::of([layer]), &arguments);
     assert_eq!(done.unpacked().read(&cache_path(STDLIB, "m", 0)), stale);
     assert_eq!(done.unpacked().read(&cache_path(STDLIB, "n", 0)), unchecked);
+    assert_eq!(done.unpacked().read(&cache_path(STDLIB, "o", 0)), checked);
+    done.is_verified(&[&["--profile", "default"], &arguments[..]].concat());
 }
 
 /// `verify` accepts a named cache that the profile does not list only with the bytes that it had.

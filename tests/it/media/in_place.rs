@@ -1,5 +1,6 @@
 //! Rewriting one image of an archive keeps the others (trap 27).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -392,4 +393,28 @@ fn an_image_of_another_platform_under_the_same_repo_tag_stays() {
     assert!(!names.contains(&entries[2]["Config"].as_str().unwrap().to_owned()));
     assert_eq!(entries[1]["RepoTags"], json!(["app:2"]));
     assert_eq!(entries[2]["RepoTags"], json!(["app:1"]));
+}
+
+#[test]
+fn an_oci_archive_keeps_no_blob_that_none_of_its_images_needs() {
+    for (transport, is_docker, mine) in [
+        ("oci-archive", false, "app"),
+        ("docker-archive", true, "app:1"),
+    ] {
+        let case = Case::new(|path| oci_archive(path, is_docker));
+        let blobs = || {
+            let files = archive_files(&case.archive);
+            let names = files.into_iter().map(|(name, _)| name);
+            names
+                .filter(|name| name.starts_with("blobs/"))
+                .collect::<BTreeSet<_>>()
+        };
+        let before = blobs();
+        let mine = case.refer(transport, mine);
+        pycull(["minimize", &mine, "--output", &mine]).success();
+        let after = blobs();
+        // The manifest, the config and one of two layers are replaced.
+        assert_eq!(after.difference(&before).count(), 3, "{transport}");
+        assert_eq!(before.difference(&after).count(), 3, "{transport}");
+    }
 }

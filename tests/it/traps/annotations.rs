@@ -359,3 +359,27 @@ fn what_describes_layers_stays_where_only_media_types_change() {
     );
     assert!(!done.warnings().join("\n").contains("lazily"));
 }
+
+#[test]
+fn verify_refuses_a_digest_in_an_index_that_stayed() {
+    let image = ImageBuilder::of([python()]);
+    let note = "org.example.config";
+    let done = minimized_layout(
+        |layout| {
+            let mut root = image.write_blobs(layout);
+            let manifest = Layout::new(layout).document(&root);
+            root["annotations"] = json!({note: manifest["config"]["digest"]});
+            write_index(layout, vec![root]);
+        },
+        &[],
+    );
+    let root = |layout: &Layout| layout.index()["manifests"][0].clone();
+    let (before, mut after) = (root(&done.before), root(&done.after));
+    assert_ne!(before["annotations"][note], after["annotations"][note]);
+    assert_eq!(verify(&done.before.0, &done.after.0).0, Some(0));
+    after["annotations"][note] = before["annotations"][note].clone();
+    write_index(&done.after.0, vec![after]);
+    let (code, text) = verify(&done.before.0, &done.after.0);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains(note), "{text}");
+}

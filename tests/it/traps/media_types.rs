@@ -13,6 +13,7 @@ use crate::support::tools::tool;
 use crate::support::{ImageBuilder, LayerBuilder, Layout, pycull};
 
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 const OCI_FOREIGN: &str = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip";
 const DOCKER_FOREIGN: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
@@ -244,6 +245,21 @@ fn verify_refuses_other_changes_of_media_types() {
             layer("application/vnd.oci.image.layer.v1.tar+zstd"),
         ),
         ("unknown", layer("application/vnd.example.layer.v1.tar")),
+        ("one docker manifest", {
+            let mut image = ImageBuilder::of(layers());
+            image.manifest["mediaType"] = json!(DOCKER_MANIFEST);
+            image
+        }),
+        ("another compression of a new layer", {
+            let python = LayerBuilder::new().stdlib(STDLIB);
+            let python = python.module(STDLIB, "m", "# m\n");
+            ImageBuilder::of([python, LayerBuilder::new().file("etc/other", "o")]).edit_layer(
+                0,
+                |layer| {
+                    layer["mediaType"] = json!("application/vnd.oci.image.layer.v1.tar+zstd");
+                },
+            )
+        }),
     ];
     for (name, image) in cases {
         let after = directory.path().join(name);
@@ -255,4 +271,20 @@ fn verify_refuses_other_changes_of_media_types() {
             "{name}: {differences}"
         );
     }
+}
+
+#[test]
+fn verify_refuses_a_descriptor_of_another_type_than_its_manifest() {
+    let directory = tempfile::tempdir().unwrap();
+    let [before, after] = ["before", "after"].map(|name| directory.path().join(name));
+    let image = ImageBuilder::of(layers());
+    image.write(&before);
+    image.write(&after);
+    let mut root = Layout::new(&after).index()["manifests"][0].clone();
+    root["mediaType"] = json!(DOCKER_MANIFEST);
+    write_index(&after, vec![root]);
+    let (code, differences) = verified(&before, &after);
+    assert_eq!(code, Some(1));
+    let what = "is not the media type of the descriptor that names the manifest";
+    assert!(differences.to_string().contains(what), "{differences}");
 }

@@ -197,6 +197,17 @@ fn caches_may_go_come_and_change_their_links_and_headers() {
     }
 }
 
+#[test]
+fn levels_that_were_one_file_may_become_two() {
+    let mut after = Image::sound();
+    after.entry(&library_cache("one", 1)).data = cache("one 0");
+    let mut before = after.clone();
+    let target = library_cache("one", 0);
+    let link = Entry::link(&library_cache("one", 1), EntryType::Link, &target);
+    before.add(link);
+    verified(&before, &after, &[]).success();
+}
+
 /// A compiled cache has the mode and owner of its source.
 #[test]
 fn a_stale_cache_may_be_replaced_by_one_with_other_metadata() {
@@ -204,7 +215,11 @@ fn a_stale_cache_may_be_replaced_by_one_with_other_metadata() {
     let stale = before.entry(&library_cache("two", 0));
     stale.data = cache_39(1, SOURCE.len() as u32, b"old");
     stale.mode = 0o600;
-    let output = verified(&before, &Image::without_level_1(), &[]);
+    let after = Image::without_level_1();
+    for setting in ["stale=compile", "missing=compile"] {
+        verified(&before, &after, &["--profile", "default", "--set", setting]).success();
+    }
+    let output = verified(&before, &after, &[]);
     let said = output.text() + &output.stderr;
     assert_eq!(output.code, Some(0), "{said}");
 }

@@ -720,3 +720,89 @@ fn settings_need_a_profile_and_one_image_may_be_on_standard_input() {
     pycull(["verify", "-", "-", "--profile", "defualt"]).refused("standard input");
     verified(&image, &image, &["--profile", "defualt"]).refused("defualt");
 }
+
+/// The differences between the files of the first platform, each as its path and the text.
+fn differences(before: &Image, after: &Image) -> Vec<(String, String)> {
+    let report = verified(before, after, &["--format", "json"]).json();
+    let images = report["images"].as_array().unwrap();
+    let mut found = images
+        .iter()
+        .filter(|image| image["platform"] == "linux/amd64");
+    let found = found.next().unwrap()["differences"].clone();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let found = found.as_array().unwrap().iter();
+    found
+        .filter(|it| it["part"] == "rootfs")
+        .map(|it| (text(&it["path"]), text(&it["what"])))
+        .collect()
+}
+
+fn difference(path: &str, what: &str) -> (String, String) {
+    (path.to_owned(), what.to_owned())
+}
+
+#[test]
+fn content_that_differs_at_the_same_place_of_a_layer_is_found() {
+    let before = Image::sound();
+    let mut after = before.clone();
+    after.entry("usr/lib/libx.so").data[50_000] ^= 1;
+    let names = ["usr/lib/libx.so", "usr/lib/libx.so.1"];
+    let expected = names.map(|name| difference(name, "content differs"));
+    assert_eq!(differences(&before, &after), expected);
+}
+
+#[test]
+fn of_two_names_the_one_that_is_lost_is_the_only_difference() {
+    let before = Image::sound();
+    let mut after = before.clone();
+    after.remove("usr/lib/libx.so.1");
+    let expected = [difference("usr/lib/libx.so.1", "is gone")];
+    assert_eq!(differences(&before, &after), expected);
+}
+
+/// umoci and GNU tar apply only the header of the first name.
+#[test]
+fn an_attribute_that_the_header_of_another_name_hides_is_compared() {
+    let noted = |first: &str| {
+        let mut image = Image::sound();
+        for (path, value) in [("usr/lib/libx.so", first), ("usr/lib/libx.so.1", "last")] {
+            let entry = image.entry(path);
+            *entry = entry.clone().pax("SCHILY.xattr.user.note", value);
+        }
+        image
+    };
+    let what = "in its own header: xattr user.note has another value";
+    let expected = [difference("usr/lib/libx.so", what)];
+    assert_eq!(differences(&noted("a"), &noted("b")), expected);
+    assert_eq!(differences(&noted("a"), &noted("a")), []);
+}
+
+/// Some archivers write extended attributes only at the name that has the data.
+#[test]
+fn attributes_may_move_to_another_name_together_with_the_data() {
+    let mut before = Image::sound();
+    let entry = before.entry("usr/lib/libx.so");
+    *entry = entry.clone().pax("SCHILY.xattr.user.note", "a");
+    let mut after = before.clone();
+    let [file, link] = ["usr/lib/libx.so", "usr/lib/libx.so.1"];
+    after.entry(link).link = link.to_owned();
+    after.entry(link).path = "moved".to_owned();
+    after.entry(file).path = link.to_owned();
+    after.entry("moved").path = file.to_owned();
+    assert_eq!(differences(&before, &after), []);
+}
+
+/// Python imports the source instead of the bytecode only under a name that an import can have.
+#[test]
+fn bytecode_beside_its_source_may_go_only_if_python_imports_the_source() {
+    for (name, is_lost) in [("tool", false), ("tool.v1", true)] {
+        let mut after = Image::sound();
+        after.add(Entry::file(&format!("app/{name}.py"), SOURCE));
+        let mut before = after.clone();
+        let bytecode = format!("app/{name}.pyc");
+        before.add(Entry::file(&bytecode, cache("tool")));
+        let lost = difference(&bytecode, "is gone");
+        let expected = Vec::from_iter(is_lost.then_some(lost));
+        assert_eq!(differences(&before, &after), expected);
+    }
+}
