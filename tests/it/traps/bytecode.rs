@@ -397,8 +397,8 @@ fn inspect_and_minimize_say_what_they_do_not_handle() {
         .file("usr/lib/python2.7/os.pyc", python2);
     let image = ImageBuilder::of([layer]);
     let expected = [
-        "pycull does not handle PyPy 3.11: it leaves its 2 bytecode files (8 B) unchanged",
-        "pycull does not handle Python 2: it leaves its 1 bytecode file (9 B) unchanged",
+        "pycull does not handle PyPy 3.11, and leaves its 2 bytecode files (8 B) unchanged",
+        "pycull does not handle Python 2, and leaves its 1 bytecode file (9 B) unchanged",
     ];
     assert_eq!(notes(&image), expected.join("\n"));
     let done = minimized(&image, &["--profile", "minimal"]);
