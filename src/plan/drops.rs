@@ -148,4 +148,30 @@ mod tests {
         let reasons: Vec<&Reason> = steps.map(|step| &step.reason).collect();
         assert_eq!(reasons, [&Reason::Hidden { layer: 3 }]);
     }
+
+    #[test]
+    fn a_cache_of_a_level_that_pycull_does_not_know_stays_with_a_warning_if_python_uses_it() {
+        let path = cache_path("m", 0).replace(".pyc", ".opt-3.pyc");
+        for (mtime, stays) in [(0, true), (5, false)] {
+            let layer = LayerMembers::source("m").bytecode(&path, (mtime, 0), "code");
+            let plan = planned([layer], &no_levels());
+            assert_eq!(dropped(&plan, 0).is_empty(), stays);
+            let warning = Warning::new(Cause::OtherOptimization, path.as_bytes());
+            assert_eq!(plan.warnings, Vec::from_iter(stays.then_some(warning)));
+        }
+    }
+
+    #[test]
+    fn what_lies_below_an_entry_of_a_cache_directory_belongs_to_the_entry() {
+        for (path, entry) in [
+            ("__pycache__/a", Some("__pycache__/a")),
+            ("x/__pycache__/a/b/c", Some("x/__pycache__/a")),
+            ("x/y/z/__pycache__/a/b", Some("x/y/z/__pycache__/a")),
+            ("x/__pycache__", None),
+            ("x/a", None),
+        ] {
+            let found = entry_of_cache_directory(path.as_bytes());
+            assert_eq!(found.as_deref(), entry.map(str::as_bytes), "{path}");
+        }
+    }
 }

@@ -172,4 +172,31 @@ mod tests {
         let kept: usize = merged.iter().map(Warning::kept_against_profile).sum();
         assert_eq!(kept, 6);
     }
+
+    #[test]
+    fn sources_of_each_tree_without_a_version_have_a_warning_of_their_own() {
+        let no_version = |path: &[u8], files| Warning {
+            files,
+            ..Warning::new(Cause::NoVersion(None), path)
+        };
+        let texts: Vec<String> = Warning::merged(vec![
+            no_version(b"opt/a", 2),
+            no_version(b"opt/b", 1),
+            Warning::new(Cause::CannotCompile, b"c.py"),
+            Warning::new(Cause::CannotConvert, b"d.pyc"),
+        ])
+        .iter()
+        .map(Warning::to_string)
+        .collect();
+        let starts = [
+            "did not compile 2 sources in /opt/a: ",
+            "did not compile 1 sources in /opt/b: ",
+            "did not compile c.py: ",
+            "did not change the invalidation mode of d.pyc: ",
+        ];
+        assert_eq!(texts.len(), starts.len(), "{texts:?}");
+        for (text, start) in texts.iter().zip(starts) {
+            assert!(text.starts_with(start), "{text}");
+        }
+    }
 }
