@@ -485,4 +485,58 @@ mod tests {
             "application/vnd.docker.image.rootfs.diff.tar.zstd"
         );
     }
+
+    #[test]
+    fn an_image_whose_layers_changed_names_the_old_one_as_its_base() {
+        let texts = Texts {
+            name: Some("localhost/app:1".to_owned()),
+            ..Texts::default()
+        };
+        let base = |image: &Image, outcome: LayerOutcome| {
+            let outcomes = [outcome, LayerOutcome::Kept, LayerOutcome::Kept];
+            let documents = rewrite_documents(image, &texts, &outcomes, None, None);
+            let annotations = parsed(&documents.manifest)["annotations"].clone();
+            [BASE_DIGEST, BASE_NAME].map(|name| annotations[name].clone())
+        };
+        let old = [json!(digest('d')), json!("localhost/app:1")];
+        let none = [Value::Null, Value::Null];
+        assert_eq!(base(&image(), written('9')), old);
+        assert_eq!(base(&image(), LayerOutcome::Dropped), old);
+        assert_eq!(base(&image(), LayerOutcome::Kept), none);
+        let mut docker = image();
+        docker.manifest["mediaType"] = json!(DOCKER_MANIFEST);
+        assert_eq!(base(&docker, written('9')), none);
+        for (name, place) in [(BASE_DIGEST, 0), (BASE_NAME, 1)] {
+            let mut based = image();
+            based.manifest["annotations"] = json!({name: "another"});
+            let mut expected = none.clone();
+            expected[place] = json!("another");
+            assert_eq!(base(&based, written('9')), expected);
+        }
+    }
+
+    #[test]
+    fn labels_with_the_digest_of_a_layer_follow_it_and_an_inline_cache_goes_with_a_layer() {
+        let mut old = image();
+        let layer = |letter: char| {
+            let descriptor = json!({"mediaType": "m", "digest": digest(letter), "size": 1});
+            crate::oci::image::Layer {
+                descriptor: serde_json::from_value(descriptor).unwrap(),
+                diff_id: Digest::from_str(&digest(letter)).unwrap(),
+            }
+        };
+        old.layers = ['1', '2', '3'].map(layer).to_vec();
+        old.config["config"] = json!({"Labels": {"layer": digest('1'), "note": "kept"}});
+        old.config[INLINE_CACHE] = json!("cache");
+        let config = |second: LayerOutcome| {
+            let outcomes = [written('9'), second, LayerOutcome::Kept];
+            let documents = rewrite_documents(&old, &Texts::default(), &outcomes, None, None);
+            parsed(&documents.config)
+        };
+        let kept = config(LayerOutcome::Kept);
+        let labels = json!({"layer": digest('9'), "note": "kept"});
+        assert_eq!(kept["config"]["Labels"], labels);
+        assert_eq!(kept[INLINE_CACHE], "cache");
+        assert_eq!(config(LayerOutcome::Dropped).get(INLINE_CACHE), None);
+    }
 }
