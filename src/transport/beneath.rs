@@ -163,4 +163,39 @@ mod tests {
             assert!(open(name).is_err(), "{name}");
         }
     }
+
+    /// Linux before 5.6 has no `openat2`.
+    #[test]
+    fn without_openat2_no_link_is_followed() {
+        let directory = directory();
+        let root = File::open(directory.path().join("root")).unwrap();
+        let open = |name: &str, flags| {
+            let flags = flags | OFlags::CLOEXEC;
+            open_without_links(root.as_fd(), Path::new(name), flags)
+        };
+        let file = open("blobs/real/file", OFlags::RDONLY).unwrap();
+        assert_eq!(io::read_to_string(File::from(file)).unwrap(), "inside");
+        for name in [
+            "blobs/alias/file",
+            "blobs/relative",
+            "blobs/absolute",
+            "above/secret",
+            "../secret",
+            "/etc/passwd",
+            "blobs/none",
+            "",
+        ] {
+            assert!(open(name, OFlags::RDONLY).is_err(), "{name}");
+        }
+        assert!(open("blobs", OFlags::PATH | OFlags::DIRECTORY).is_ok());
+    }
+
+    #[test]
+    fn a_file_in_place_of_a_directory_is_called_so() {
+        let directory = directory();
+        let error = has_directory(&directory.path().join("root"), "blobs/real/file").unwrap_err();
+        assert_eq!(error.to_string(), "it is not a directory");
+        let error = has_directory(&directory.path().join("root"), "above").unwrap_err();
+        assert_eq!(error.to_string(), "a symlink leads out of the image");
+    }
 }

@@ -87,3 +87,25 @@ impl BlobStore for Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_without_a_media_type_has_that_of_its_content() {
+        let of_config = |config: &str| json!({"config": {"mediaType": config}, "layers": []});
+        for (document, expected) in [
+            (json!({"mediaType": "stated", "manifests": []}), "stated"),
+            (json!({"manifests": []}), OCI_INDEX),
+            (of_config(DOCKER_CONFIG), DOCKER_MANIFEST),
+            (
+                of_config("application/vnd.oci.image.config.v1+json"),
+                OCI_MANIFEST,
+            ),
+            (json!({}), OCI_MANIFEST),
+        ] {
+            assert_eq!(media_type(&document), expected, "{document}");
+        }
+    }
+}

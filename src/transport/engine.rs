@@ -173,3 +173,27 @@ impl Drop for Running {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_of_an_engine_are_the_reason_of_a_failure() {
+        for (messages, expected) in [
+            ("", "it printed no message"),
+            ("  \n\n", "it printed no message"),
+            (
+                "a warning\n Error: no such image \n\n",
+                "Error: no such image",
+            ),
+        ] {
+            match Engine::Podman.failed("load", messages.as_bytes()) {
+                TransportError::Engine { command, message } => {
+                    assert_eq!((&*command, &*message), ("podman load", expected));
+                }
+                other => panic!("{other}"),
+            }
+        }
+    }
+}

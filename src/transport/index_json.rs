@@ -454,4 +454,23 @@ mod tests {
             assert_eq!(found, expected, "{old:?}, read: {origin:?}");
         }
     }
+
+    #[test]
+    fn names_that_cosign_gives_to_data_about_an_image_are_known() {
+        let tag = |hex: &str, end: &str| format!("sha256-{}{end}", hex.repeat(32));
+        for end in ["", ".sig", ".att", ".sbom"] {
+            assert!(is_cosign_tag(&tag("a1", end)), "{end}");
+        }
+        let hex = "a1".repeat(32);
+        for name in [
+            tag("a1", ".v1"),
+            tag("g1", ".sig"),
+            tag("a1a1", ""),
+            "sha256-a1.sig".to_owned(),
+            format!("{hex}.sig"),
+            "latest".to_owned(),
+        ] {
+            assert!(!is_cosign_tag(&name), "{name}");
+        }
+    }
 }

@@ -344,6 +344,7 @@ fn used_blobs(layout: &Path) -> Option<HashSet<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::mpsc::{self, RecvTimeoutError};
     use std::thread;
     use std::time::Duration;
@@ -354,6 +355,7 @@ mod tests {
     use super::super::source::Source;
     use super::super::testing::{LAYOUT_PATHS, image, listing, refer};
     use super::*;
+    use crate::oci::{Blob, BlobFile};
 
     fn staging(beside: &Path) -> tempfile::TempDir {
         tempfile::tempdir_in(beside).unwrap()
@@ -577,5 +579,66 @@ mod tests {
         sweep(&layout);
         assert_eq!(listing(directory.path()), before);
         read(&layout, "v1");
+    }
+
+    #[test]
+    fn a_layout_that_another_process_made_in_the_meantime_gets_both_images() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = layout_with(directory.path(), &["v1"]);
+        let staging = staging(directory.path());
+        let mut output = image("v2", b"2");
+        let layer = &mut output.blobs[2].bytes;
+        let staged = staging.path().join("layer");
+        let mut file = create(&staged).unwrap();
+        io::copy(&mut layer.reader(), &mut file).unwrap();
+        let file = BlobFile::opened(Arc::new(file));
+        *layer = Blob::of_file(file, Some(staged), layer.size());
+        create_new(&layout, staging.path(), &output).unwrap();
+        assert_eq!(read(&layout, "v2").root, output.root);
+        read(&layout, "v1");
+    }
+
+    #[test]
+    fn an_output_that_cannot_take_its_place_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("layout");
+        fs::write(&path, "a file").unwrap();
+        let staging = staging(directory.path());
+        let error = create_new(&path, staging.path(), &image("v1", b"1")).unwrap_err();
+        let TransportError::Io { action, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(action, "create");
+        assert_eq!(fs::read(&path).unwrap(), b"a file");
+    }
+
+    #[test]
+    fn only_paths_that_a_commit_adds_are_swept() {
+        for name in [
+            INDEX_JSON,
+            OCI_LAYOUT,
+            "blobs",
+            "blobs/sha256",
+            "blobs/sha512/0a",
+            "blobs/a_b+c-d/0a",
+        ] {
+            assert!(may_be_added(name), "{name}");
+        }
+        for name in [
+            "",
+            "/",
+            "blobs/",
+            "blobs//0a",
+            "blobs/..",
+            "blobs/../0a",
+            "blobs/sha256/..",
+            "blobs/sha256/0a/b",
+            "blobs/sha256/a b",
+            "other",
+            "other/sha256/0a",
+            "/blobs/sha256/0a",
+        ] {
+            assert!(!may_be_added(name), "{name}");
+        }
     }
 }

@@ -315,3 +315,42 @@ fn a_damaged_blob_that_another_image_of_the_archive_needs_is_not_taken_over() {
         assert_eq!(fs::read(&path).unwrap() == archive, is_damaged);
     }
 }
+
+#[test]
+fn an_output_replaces_an_image_only_under_the_name_that_was_read() {
+    let fixture = Fixture::new();
+    for (read, written, replaces) in [
+        ("oci:/layout:v1", "oci:/layout:v1", true),
+        ("oci:/layout:v1", "oci:/layout:v2", false),
+        ("oci:/layout:v1", "oci:/other:v1", false),
+        ("oci:/layout:v1", "-", false),
+        ("oci-archive:/oci:v1", "oci-archive:/oci:v1", true),
+        ("oci-archive:/oci:v1", "oci-archive:/oci:v2", false),
+        ("oci-archive:/oci:v1", "oci-archive:/new:v1", false),
+        (
+            "docker-archive:/docker:a:v1",
+            "docker-archive:/docker:a:v1",
+            true,
+        ),
+        (
+            "docker-archive:/docker:a:v1",
+            "docker-archive:/docker",
+            true,
+        ),
+        (
+            "docker-archive:/docker:a:v1",
+            "docker-archive:/docker:a:v2",
+            false,
+        ),
+        (
+            "docker-archive:/docker:a:v1",
+            "docker-archive:/new:a:v1",
+            false,
+        ),
+    ] {
+        let source = fixture.write(read, LAYOUT, image("", b"1"));
+        let settings = RegistrySettings::default();
+        let sink = prepare(&fixture.refer(written), &source, &settings, io::sink()).unwrap();
+        assert_eq!(sink.replaces(&source), replaces, "{written} of {read}");
+    }
+}
