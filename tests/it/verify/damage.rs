@@ -806,3 +806,17 @@ fn bytecode_beside_its_source_may_go_only_if_python_imports_the_source() {
         assert_eq!(differences(&before, &after), expected);
     }
 }
+
+#[test]
+fn a_stale_cache_that_the_profile_compiles_again_may_not_stay() {
+    let path = library_cache("two", 0);
+    let mut image = Image::without_level_1();
+    image.entry(&path).data = cache_39(1, SOURCE.len() as u32, b"old");
+    let profile = ["--profile", "default", "--set", "stale=compile"];
+    let output = verified(&image, &image, &profile);
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    let text = output.text();
+    assert!(text.contains("is unchanged, although"), "{text}");
+    let keeps = ["--profile", "default", "--set", "stale=keep"];
+    verified(&image, &image, &keeps).success();
+}

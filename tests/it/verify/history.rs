@@ -1,8 +1,12 @@
 //! How `verify` pairs layers, with a history that helps and without one.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::image::{Entry, Image, verified};
+use crate::support::pyc::STDLIB;
+use crate::support::{ImageBuilder, LayerBuilder, pycull};
 
 /// The paths of all differences between two images.
 #[track_caller]
@@ -52,4 +56,27 @@ fn layers_in_another_order_are_a_difference() {
     let mut after = before.clone();
     after.layers.swap(2, 3);
     assert_eq!(differing(&before, &after), ["/layers/2", "/layers/3"]);
+}
+
+#[test]
+fn an_inline_cache_of_buildkit_may_stay_if_no_layer_went() {
+    let directory = tempfile::tempdir().unwrap();
+    let [before, after] = ["before", "after"].map(|name| directory.path().join(name));
+    let base = LayerBuilder::new()
+        .stdlib(STDLIB)
+        .module(STDLIB, "m", "# m\n");
+    let caches = LayerBuilder::new().cache(STDLIB, "m", 0, "# m\n", "code");
+    let write = |layers: &[&LayerBuilder], path: &Path| {
+        let image = ImageBuilder::of(layers.iter().map(|layer| (*layer).clone()));
+        let image = image.edit_config(|config| config["moby.buildkit.cache.v0"] = json!("x"));
+        image.write(path);
+    };
+    write(&[&base, &caches], &before);
+    let arguments = ["verify", before.to_str().unwrap(), after.to_str().unwrap()];
+    for (layers, is_refused) in [(&[&base, &caches][..], false), (&[&base][..], true)] {
+        std::fs::remove_dir_all(&after).ok();
+        write(layers, &after);
+        let text = pycull(arguments).text();
+        assert_eq!(text.contains("counts layers"), is_refused, "{text}");
+    }
 }
