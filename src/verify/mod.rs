@@ -37,8 +37,6 @@ mod named;
 mod shadowed;
 mod view;
 
-use std::fmt;
-
 use crate::inventory::Inventory;
 use crate::oci::Image;
 use crate::profile::Policy;
@@ -79,17 +77,6 @@ pub(crate) enum Part {
     Manifest,
     /// The index that names the image.
     Index,
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Rootfs => "rootfs",
-            Self::Config => "config",
-            Self::Manifest => "manifest",
-            Self::Index => "index",
-        })
-    }
 }
 
 /// A difference that `verify` does not allow.
