@@ -8,15 +8,20 @@ use std::fs;
 use std::io;
 use std::sync::Arc;
 
+use super::engine::EngineSink;
+use super::form::ArchiveForm;
 use super::*;
 use crate::oci::Blob;
 use crate::oci::BlobFile;
 use crate::progress::Unobserved;
 use crate::registry::RegistrySettings;
+use crate::scratch::Scratch;
 use crate::transport::image_name::{CONTAINERD_NAME, set_annotation};
 use crate::transport::medium::DockerForm;
 use crate::transport::oci_layout_write::STAGING_PREFIX;
 use crate::transport::place::create;
+use crate::transport::source::Origin;
+use crate::transport::transports::Engine;
 
 struct Fixture {
     directory: TempDir,
@@ -353,4 +358,37 @@ fn an_output_replaces_an_image_only_under_the_name_that_was_read() {
         let sink = prepare(&fixture.refer(written), &source, &settings, io::sink()).unwrap();
         assert_eq!(sink.replaces(&source), replaces, "{written} of {read}");
     }
+}
+
+#[test]
+fn an_engine_replaces_only_what_was_read_from_it_under_the_same_name() {
+    let fixture = Fixture::new();
+    let read = fixture.write("docker-archive:/docker:app:v1", LAYOUT, image("", b"1"));
+    let replaces = |origin, name: &str| {
+        let form = ArchiveForm {
+            medium: Medium::DockerArchive(DockerForm::Old),
+            name: None,
+            docker_names: Vec::new(),
+        };
+        let sink = EngineSink {
+            engine: Engine::Docker,
+            name: name.to_owned(),
+            form,
+            staging: Scratch::new().unwrap(),
+        };
+        let source = Source {
+            origin,
+            ..read.clone()
+        };
+        sink.replaces(&source)
+    };
+    assert!(replaces(Origin::Engine(Engine::Docker), "app:v1"));
+    // Names without a host are those of Docker Hub.
+    assert!(replaces(
+        Origin::Engine(Engine::Docker),
+        "docker.io/library/app:v1"
+    ));
+    assert!(!replaces(Origin::Engine(Engine::Docker), "app:v2"));
+    assert!(!replaces(Origin::Engine(Engine::Podman), "app:v1"));
+    assert!(!replaces(Origin::Here, "app:v1"));
 }

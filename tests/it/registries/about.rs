@@ -1,5 +1,6 @@
 //! What an image's new manifest says of the old one, and what refers to the old one.
 
+use super::moved_bytes::put_three_platforms;
 use super::{Shop, image, manifest, pycull_at};
 use crate::support::tools::tool;
 
@@ -115,4 +116,31 @@ fn a_tag_that_moves_is_said_with_the_way_back() {
         minimize(&shop, "app:new", &[])["replaced"],
         serde_json::Value::Null
     );
+}
+
+#[test]
+fn a_tag_is_not_replaced_by_one_of_its_platforms() {
+    let shop = Shop::open();
+    put_three_platforms(&shop, "app:all");
+    let old = shop.registry.tagged("app", "all");
+    let small = |output: &str| {
+        let [from, to] = ["app:all", output].map(|name| shop.registry.image(name));
+        let minimize = [
+            "minimize",
+            &from,
+            "--output",
+            &to,
+            "--platform",
+            "linux/arm64",
+        ];
+        pycull_at(&shop.path(""), &minimize)
+    };
+    let refused = small("app:all").refused("`--platform` would remove");
+    for platform in ["linux/amd64", "linux/s390x"] {
+        assert!(refused.stderr.contains(platform), "{}", refused.stderr);
+    }
+    assert_eq!(shop.registry.tagged("app", "all"), old);
+    for other in ["app:small", "other:all"] {
+        small(other).success();
+    }
 }

@@ -163,10 +163,8 @@ fn an_image_of_one_layer_without_bytecode_goes_to_another_registry_whole() {
     );
 }
 
-/// Three platforms that share the layers of the base, with an attestation for each.
-#[test]
-fn a_layer_that_platforms_share_comes_down_once_and_goes_up_once() {
-    let shop = Shop::open();
+/// Puts an image of three platforms that share the layers of the base into the registry, with an attestation for each.
+pub(super) fn put_three_platforms(shop: &Shop, name: &str) {
     let layout = shop.path("index");
     let mut manifests = Vec::new();
     for architecture in ["amd64", "arm64", "s390x"] {
@@ -187,10 +185,15 @@ fn a_layer_that_platforms_share_comes_down_once_and_goes_up_once() {
         "skopeo",
         all.iter()
             .copied()
-            .chain([&*from, &*shop.registry.image("app:all")]),
+            .chain([&*from, &*shop.registry.image(name)]),
     )
     .success();
+}
 
+#[test]
+fn a_layer_that_platforms_share_comes_down_once_and_goes_up_once() {
+    let shop = Shop::open();
+    put_three_platforms(&shop, "app:all");
     let proxy = FaultProxy::counting(&shop.registry.address);
     let (from, to) = (
         shop.through(&proxy, "app:all"),
