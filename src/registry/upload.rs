@@ -66,8 +66,10 @@ struct Faults {
     changes: u32,
     /// Connections that ended.
     broken: u32,
-    /// Whole bodies that the registry answered with a fault of its own (500 to 599).
+    /// Whole bodies that the registry answered with a fault of its own (500).
     refused: u32,
+    /// Whether the registry takes no chunks.
+    only_whole: bool,
 }
 
 impl Faults {
@@ -77,6 +79,7 @@ impl Faults {
             changes: 0,
             broken: 0,
             refused: 0,
+            only_whole: false,
         }
     }
 
@@ -87,14 +90,15 @@ impl Faults {
         let is_broken = self.broken >= MOST_FAULTS && size > CHUNK;
         let is_refused = self.refused >= MOST_FAULTS && size > 0;
         match usual {
-            Way::Whole if is_broken || is_refused => Way::Chunks(CHUNK),
+            Way::Whole if (is_broken || is_refused) && !self.only_whole => Way::Chunks(CHUNK),
             usual => usual,
         }
     }
 
     /// Counts a change to another way. Fails if there were too many.
-    fn change(&mut self, error: HttpError) -> Result<(), HttpError> {
+    fn change(&mut self, way: Way, error: HttpError) -> Result<(), HttpError> {
         self.changes += 1;
+        self.only_whole |= way == Way::Whole;
         match self.changes > MOST_CHANGES {
             true => Err(error),
             false => Ok(()),
@@ -103,7 +107,8 @@ impl Faults {
 
     /// Waits before the next attempt. Fails if there were too many.
     fn wait(&mut self, way: Way, error: HttpError) -> Result<(), HttpError> {
-        let is_fault = status_of(&error).is_some_and(|status| status >= 500);
+        // Other statuses, such as 503, say that the registry is away for a while.
+        let is_fault = status_of(&error) == Some(500);
         self.broken += u32::from(matches!(error, HttpError::Unreachable { .. }));
         self.refused += u32::from(is_fault && way == Way::Whole);
         match self.retries.wait(error.asked_pause()) {
@@ -143,14 +148,14 @@ impl Upload<'_> {
             };
             let error = match attempt {
                 Ok(Attempt::Done) => {
-                    if faults.refused >= MOST_FAULTS {
+                    if faults.refused >= MOST_FAULTS && way != Way::Whole {
                         self.repository.session.set_way(way);
                     }
                     return Ok(());
                 }
                 Ok(Attempt::Another(way, error)) => {
                     cancel(self.repository, address);
-                    faults.change(error)?;
+                    faults.change(way, error)?;
                     self.repository.session.set_way(way);
                     continue;
                 }
@@ -323,4 +328,42 @@ fn stored_range(response: &Response) -> Option<u64> {
     let range = value.trim().trim_start_matches("bytes=");
     let last: u64 = range.split_once('-')?.1.trim().parse().ok()?;
     Some(if last == 0 { 0 } else { last + 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_that_takes_no_chunks_gets_the_whole_blob_whatever_failed_before() {
+        let error = || HttpError::Malformed { what: "test" };
+        for (broken, refused, size, first) in [
+            (0, 1, 1, Way::Whole),
+            (0, 2, 1, Way::Chunks(CHUNK)),
+            (2, 0, CHUNK, Way::Whole),
+            (2, 0, CHUNK + 1, Way::Chunks(CHUNK)),
+            (0, 2, 0, Way::Whole),
+        ] {
+            let mut faults = Faults {
+                broken,
+                refused,
+                ..Faults::new()
+            };
+            assert_eq!(faults.way(Way::Whole, size), first);
+            faults.change(Way::Chunks(CHUNK / 2), error()).unwrap();
+            assert_eq!(faults.way(Way::Whole, size), first);
+            faults.change(Way::Whole, error()).unwrap();
+            assert_eq!(faults.way(Way::Whole, size), Way::Whole);
+        }
+    }
+
+    #[test]
+    fn changes_to_another_way_end() {
+        let mut faults = Faults::new();
+        let mut change = || faults.change(Way::Whole, HttpError::Malformed { what: "test" });
+        for _ in 0..MOST_CHANGES {
+            change().unwrap();
+        }
+        change().unwrap_err();
+    }
 }
