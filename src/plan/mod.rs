@@ -64,11 +64,17 @@ impl Plan {
     }
 }
 
-/// Whether a plan may change this layer, as far as its members show. A layer that cannot change need not wait for the
-/// plan.
+/// Whether a plan may change this layer or needs its sources, as far as its members show. Any other layer need not wait
+/// for the plan.
 pub(crate) fn may_change(scan: &LayerScan, profile: &Profile) -> bool {
-    let has_source = || scan.members.iter().any(|it| it.path.ends_with(b".py"));
-    !scan.bytecode.is_empty() || profile.compiles() && has_source()
+    let reads_sources = profile.compiles() || profile.invalidation.is_by_hash();
+    scan.members.iter().any(|member| {
+        let name = member.path.strip_suffix(b"/").unwrap_or(&member.path);
+        let name = path::file_name(name);
+        let is_cache = name.ends_with(b".pyc") || name == b"__pycache__";
+        // A whiteout may hide nothing but caches.
+        is_cache || name.starts_with(b".wh.") || reads_sources && name.ends_with(b".py")
+    })
 }
 
 /// The changes to one layer.
@@ -291,7 +297,7 @@ fn mark_empty(inventory: &Inventory, layers: &mut [LayerPlan]) {
 mod tests {
     use super::testing::{LIBRARY, LayerMembers, cache_path, dropped, planned};
     use super::*;
-    use crate::profile::{Profile, Stale};
+    use crate::profile::{InvalidationMode, Missing, Profile, Stale};
     use crate::tar::Kind;
 
     fn no_levels() -> Profile {
@@ -302,6 +308,32 @@ mod tests {
     fn becomes_empty(layer: LayerMembers) -> bool {
         let source = LayerMembers::source("m");
         planned([source, layer], &no_levels()).layers[1].becomes_empty
+    }
+
+    #[test]
+    fn only_layers_with_caches_whiteouts_or_sources_that_are_read_may_change() {
+        let strips = no_levels();
+        let mut compiles = no_levels();
+        compiles.missing = Missing::Compile;
+        let mut hashes = no_levels();
+        hashes.invalidation = InvalidationMode::CheckedHash;
+        let may_change = |layer: LayerMembers, profile| may_change(&layer.scan(), profile);
+        let member = |kind, path| LayerMembers::default().member(kind, path, "a");
+        for (kind, path) in [
+            (Kind::Hardlink, "a/__pycache__/m.cpython-39.pyc"),
+            (Kind::Directory, "a/__pycache__/"),
+            (Kind::File, "a/.wh.b"),
+            (Kind::File, "old.pyc"),
+        ] {
+            assert!(may_change(member(kind, path), &strips), "{path}");
+        }
+        for path in ["a/pycache", "a/m.pyc.txt", "m.py"] {
+            assert!(!may_change(member(Kind::File, path), &strips), "{path}");
+        }
+        for profile in [&compiles, &hashes] {
+            assert!(may_change(LayerMembers::source("m"), profile));
+            assert!(!may_change(member(Kind::File, "data"), profile));
+        }
     }
 
     fn step(action: Action) -> Step {

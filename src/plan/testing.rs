@@ -90,7 +90,7 @@ impl LayerMembers {
         self
     }
 
-    fn scan(self) -> LayerScan {
+    pub(super) fn scan(self) -> LayerScan {
         let digest = sha256_digest(b"");
         let descriptor = json!({
             "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest.as_ref(), "size": 0,

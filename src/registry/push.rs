@@ -21,7 +21,7 @@ pub(crate) struct Push {
     /// Uploads that began before the image was complete.
     early: Early,
     is_new_repository: OnceLock<bool>,
-    /// Whether the registry has the image's old blobs, in this repository or another one.
+    /// Whether the repository has the image's old blobs.
     has_old_blobs: bool,
 }
 
@@ -35,7 +35,7 @@ impl Push {
             repository,
         };
         Self {
-            has_old_blobs: beside.is_some(),
+            has_old_blobs: beside.is_some() && other.is_none(),
             early: Early::new(target.clone(), jobs),
             target,
             jobs,

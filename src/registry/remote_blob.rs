@@ -27,8 +27,10 @@ pub(super) struct RemoteBlob {
     digest: Digest,
     size: u64,
     spool: Option<Mutex<Spool>>,
-    /// Number of bytes in the spool, for those who must not wait for it.
+    /// Number of bytes that came into the spool, for those who must not wait for it.
     spooled: AtomicU64,
+    /// Number of these bytes that were released.
+    released: AtomicU64,
     waiting: Mutex<Vec<Download>>,
 }
 
@@ -55,13 +57,20 @@ impl RemoteBlob {
             size,
             spool: spools.then(Mutex::default),
             spooled: AtomicU64::new(0),
+            released: AtomicU64::new(0),
             waiting: Mutex::default(),
         }
     }
 
-    /// Number of bytes in the spool.
+    /// Number of bytes that came into the spool.
     pub(super) fn spooled(&self) -> u64 {
         self.spooled.load(Ordering::Relaxed)
+    }
+
+    /// Number of bytes in the spool.
+    pub(super) fn held(&self) -> u64 {
+        let released = self.released.load(Ordering::Relaxed);
+        self.spooled().saturating_sub(released)
     }
 
     fn download(&self, position: u64) -> Download {
@@ -176,7 +185,9 @@ impl ReadAt for RemoteBlob {
             false => self.size,
         };
         if let Some(spool) = &self.spool {
-            lock(spool).release(end);
+            let mut spool = lock(spool);
+            spool.release(end);
+            self.released.store(spool.released, Ordering::Relaxed);
         }
     }
 }

@@ -170,7 +170,7 @@ impl RegistryStore {
         let missing = layers.map(|(digest, known)| known.size.saturating_sub(spooled(digest)));
         let needed = match self.keeping {
             Keeping::Unreleased => {
-                let there: u64 = state.blobs.values().map(|blob| blob.spooled()).sum();
+                let there: u64 = state.blobs.values().map(|blob| blob.held()).sum();
                 missing.max().unwrap_or(0).saturating_sub(there)
             }
             _ => missing.fold(0, u64::saturating_add),

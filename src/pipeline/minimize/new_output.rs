@@ -100,14 +100,13 @@ impl NewOutput<'_> {
         planned.report(minimize, Some(written))
     }
 
-    /// Notes the layers that the output has as they are.
+    /// Notes the layers that the output has as they are. A sink that takes layers early has them before the commit.
     fn keep_layers(&mut self, image: &Image, is_kept: impl Fn(usize) -> bool) {
-        let kept = image
-            .layers
-            .iter()
-            .enumerate()
-            .filter(|(layer, _)| is_kept(*layer));
-        kept.for_each(|(_, layer)| self.uses.keep(layer.descriptor.digest()));
+        for (index, layer) in image.layers.iter().enumerate() {
+            if is_kept(index) && self.early.is_none() {
+                self.uses.keep(layer.descriptor.digest());
+            }
+        }
     }
 
     /// Stages the new indexes. Returns the descriptor of the new root, and what is about the old image only.

@@ -91,7 +91,7 @@ pub struct Replaced {
 
 /// Stores blobs while others are still written, so that the commit has less to do.
 pub trait EarlyBlobs: Sync {
-    /// Takes a blob that is complete and that nothing else reads. An error shows at the commit.
+    /// Takes a blob that is complete, and releases its bytes once they are stored. An error shows at the commit.
     fn take(&self, blob: OutputBlob);
 
     /// Begins to store a blob that is still written. `None` if the sink wants to know its digest first.
