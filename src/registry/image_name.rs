@@ -130,12 +130,12 @@ pub(crate) fn has_host(name: &str) -> bool {
     first.is_some_and(|first| first.contains(['.', ':']) || first == "localhost")
 }
 
-/// Whether a name without a slash is surely a registry's host, with or without a port: this machine, or an address with
-/// a port. docker would look for it on Docker Hub.
+/// Whether a name without a slash is surely a registry's host: this machine, or a name with a dot and a port of four
+/// digits or more. `node.js:20` is an image on Docker Hub. docker would look for all of these there.
 fn is_host_alone(text: &str) -> bool {
     let (name, port) = text.split_once(':').unwrap_or((text, ""));
     let is_local = name == "localhost" || name.parse::<Ipv4Addr>().is_ok();
-    is_host(text) && (is_local || (name.contains('.') && !port.is_empty()))
+    is_host(text) && (is_local || (name.contains('.') && port.len() >= 4))
 }
 
 /// Whether a name without a slash may be a registry's host: it has a dot, or a tag like a port.
@@ -443,6 +443,7 @@ mod tests {
             "app",
             "example.com",
             "my.app:v1",
+            "node.js:20",
             "localhost/app",
         ] {
             assert_eq!(check_repository_follows(text), Ok(()), "{text}");

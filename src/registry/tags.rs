@@ -31,7 +31,8 @@ impl Repository {
         };
         let tag = name.tag_or_latest();
         match nearest(tag, tags.unwrap_or_default()) {
-            tags if tags.is_empty() => self.error("read the manifest of", cause),
+            // A registry may still list a tag that it cannot resolve.
+            tags if tags.is_empty() || tags[0] == tag => self.error("read the manifest of", cause),
             nearest => RegistryError::NoSuchTag {
                 repository: name.without_version(),
                 tag: tag.to_owned(),

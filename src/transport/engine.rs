@@ -66,8 +66,10 @@ impl Engine {
             return None;
         }
         let place = self.output(&["info", "--format", "{{.Store.ImageCopyTmpDir}}"]);
+        let place = place.ok()?;
+        let place = Path::new(place.trim());
         // A podman on another host uses a directory of that host.
-        Scratch::at(Path::new(place.ok()?.trim())).ok()
+        place.is_absolute().then(|| Scratch::at(place).ok())?
     }
 
     /// Runs a command to its end. Returns what it printed.
